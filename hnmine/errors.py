@@ -1,0 +1,60 @@
+"""Errors that a user can act on: what happened, why, how to fix it, and the exit code."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    BAD_INPUT = 3
+    PARTIAL = 4
+    MISSING = 5
+    INTERRUPTED = 130
+
+
+class HnmineError(Exception):
+    """Something that the user can mend; printed without a traceback."""
+
+    exit_code = Exit.BUG
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        self.what, self.why, self.fix = what, why, fix
+        super().__init__("\n".join(line for line in (what, why, fix) if line))
+
+
+class UsageError(HnmineError):
+    """A setting is unknown, has a wrong value, or contradicts another."""
+
+    exit_code = Exit.USAGE
+
+
+class InputError(HnmineError):
+    """A file is missing, cannot be read, or holds something that hnmine must not guess about."""
+
+    exit_code = Exit.BAD_INPUT
+
+
+class PartialRun(HnmineError):
+    """A run stopped before its end; what it finished is kept and the next run goes on from there."""
+
+    exit_code = Exit.PARTIAL
+
+
+class MissingModel(HnmineError):
+    """A model or an optional package is not on this machine."""
+
+    exit_code = Exit.MISSING
+
+
+def missing_extra(package: str, extra: str) -> MissingModel:
+    """Name the install line for an optional package that an operation needs."""
+    return MissingModel(
+        f"The package {package} is not installed.",
+        why=f"It is an optional dependency of hnmine, in the extra {extra!r}.",
+        fix=f"pip install 'hnmine[{extra}]'",
+    )

@@ -1,0 +1,64 @@
+"""Ranked lists and the one order they are in: score descending, then document slot ascending."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Ragged lists of documents, one list for each query, best first.
+
+    Query `i` owns the positions `offsets[i]:offsets[i + 1]` of `slots` and `scores`.
+
+    Attributes:
+        offsets: int64, shape (queries + 1,).
+        slots: int64, shape (hits,): positions in the index, not rows of the corpus.
+        scores: float64, shape (hits,), finite.
+    """
+
+    offsets: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    @property
+    def query_of_hit(self) -> NDArray[np.int64]:
+        """The query number of each hit, shape (hits,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+
+def offsets_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Turn list lengths, shape (n,), into list boundaries, shape (n + 1,)."""
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+
+
+def position_in_list(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count from 0 within each list, shape (hits,)."""
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+
+
+def top_k(
+    query: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    k: NDArray[np.int64],
+) -> Ranking:
+    """Keep the best `k[q]` hits of every query, ties broken by slot.
+
+    Args:
+        query: query number of each hit, shape (hits,), in any order.
+        slots: document slot of each hit, shape (hits,).
+        scores: score of each hit, shape (hits,).
+        k: how many to keep for each query, shape (queries,).
+    """
+    order = np.lexsort((slots, -scores, query))
+    query = query[order]
+    everything = offsets_of(np.bincount(query, minlength=len(k)))
+    keep = position_in_list(everything) < k[query]
+    order = order[keep]
+    return Ranking(
+        offsets_of(np.bincount(query[keep], minlength=len(k))), slots[order], scores[order]
+    )
