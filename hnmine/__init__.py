@@ -1,0 +1,51 @@
+"""Mine hard negatives for training dense retrievers: `build_index`, `mine`, `filter`.
+
+Each takes the settings of the command of that name as keywords and returns a `StageResult`: where
+it wrote, and the counts. Importing this module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hnmine.stages.result import StageResult
+
+__version__ = "0.1.0"
+__all__ = ["build_index", "filter", "mine"]
+
+
+def build_index(**settings: Any) -> StageResult:
+    """Build a BM25 and a dense index; the settings are the flags of `hnmine build-index`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import BuildIndexSettings
+    from hnmine.stages.build_index import build_index as stage
+
+    return stage(BuildIndexSettings.parse(settings))
+
+
+def mine(**settings: Any) -> StageResult:
+    """Mine candidates from an index; the settings are the flags of `hnmine mine`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import MineSettings
+    from hnmine.stages.mine import mine as stage
+
+    return stage(MineSettings.parse(settings))
+
+
+def filter(**settings: Any) -> StageResult:
+    """Filter candidates and write training data; the settings are the flags of `hnmine filter`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import FilterSettings
+    from hnmine.stages.filter import filter as stage
+
+    return stage(FilterSettings.parse(settings))

@@ -1,0 +1,5 @@
+"""`python -m hnmine`."""
+
+from hnmine.cli import main
+
+main()

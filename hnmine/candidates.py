@@ -1,0 +1,66 @@
+"""A candidates directory, opened: its parts, its queries and its index."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hnmine.errors import InputError
+from hnmine.index.opened import Index
+from hnmine.positives import Queries
+from hnmine.run import RUN, manifest_hash, read_manifest
+from hnmine.schema import CandidatePaths
+
+
+class Candidates:
+    """What every reader of a candidates directory needs."""
+
+    def __init__(self, path: Path, index: Path | None = None) -> None:
+        """Open the directory and the index that it was mined from.
+
+        Args:
+            path: what `hnmine mine` wrote.
+            index: where the index is now; by default where it was when the candidates were mined.
+
+        Raises:
+            InputError: either is missing, or the index is another one.
+        """
+        self.path, self.paths = path, CandidatePaths(path)
+        self.manifest: dict[str, Any] = read_manifest(path, "candidates", "mine")
+        where = index or Path(json.loads((path / RUN).read_text())["index"])
+        self.index = Index(where)
+        if self.index.hash != self.manifest["index"]:
+            raise InputError(
+                f"The index at {where} is not the one that {path} was mined from.",
+                why="Its manifest has another hash.",
+                fix="Give the right one with --index, or mine again.",
+            )
+
+    @property
+    def hash(self) -> str:
+        """Hash of the manifest; the plans of what is made from these candidates hold it."""
+        return manifest_hash(self.path)
+
+    @cached_property
+    def queries(self) -> Queries:
+        """The queries and their positives."""
+        return Queries(self.paths.queries)
+
+    @cached_property
+    def parts(self) -> list[Path]:
+        """The files of the candidate table, in order."""
+        return sorted(self.paths.candidates.glob("*.parquet"))
+
+    @cached_property
+    def part_rows(self) -> list[int]:
+        """The number of rows of each part."""
+        return [pq.read_metadata(part).num_rows for part in self.parts]
+
+    def read(self, part: int, columns: list[str] | None = None) -> pa.Table:
+        """Read one part."""
+        return pq.read_table(self.parts[part], columns=columns)

@@ -1,0 +1,222 @@
+"""The command line: parses, calls a stage, prints. What a setting means stands in `config`."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import json
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, get_origin
+
+import typer
+
+from hnmine import config
+from hnmine.errors import Exit, HnmineError
+
+app = typer.Typer(
+    name="hnmine",
+    help="Mine hard negatives for training dense retrievers, offline.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EXAMPLES = {
+    "build-index": "hnmine build-index --corpus corpus.parquet --pairs pairs.parquet "
+    "--encoder sentence-transformers/all-MiniLM-L6-v2 --index runs/index",
+    "mine": "hnmine mine --index runs/index --pairs pairs.parquet --output runs/candidates",
+    "filter": "hnmine filter --candidates runs/candidates "
+    "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
+    "run": "hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
+}
+SUMMARIES = {
+    "build-index": "Build the BM25 and dense index of a corpus.",
+    "mine": "Mine candidates for every query from an index.",
+    "filter": "Keep false negatives out, choose hard negatives, write training data.",
+    "run": "Do all three from one configuration; --output gets index/, candidates/ and mined/.",
+}
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML file with a key for each flag; flags win over it."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from hnmine import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _option(name: str, field: Any) -> inspect.Parameter:
+    """Turn a setting into a flag; None means not given, so that the file or the default counts."""
+    kind = field.annotation
+    default = field.get_default(call_default_factory=True)
+    if get_origin(kind) in (dict, list):
+        kind = list[str]  # Typer takes no lists of choices; the settings check the values.
+    flag = name.replace("_", "-")
+    declared = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
+    text = field.description
+    if default not in (None, ..., [], {}) and not field.is_required():
+        text += f" [default: {('yes' if default else 'no') if kind is bool else default}]"
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, typer.Option(declared, help=text)],
+    )
+
+
+def _register(
+    name: str, fields: Mapping[str, Any], act: Callable[[dict[str, Any], dict[str, Any]], list[Any]]
+) -> None:
+    """Add a command whose flags are the given settings."""
+
+    def command(config_file: Path | None, as_json: bool, debug: bool, **flags: Any) -> None:
+        given = {key: value for key, value in flags.items() if value not in (None, [])}
+        with _errors_explained(debug):
+            file = config.read_yaml(config_file) if config_file else {}
+            _print(act(file, given), as_json)
+
+    shared = {key: field for key, field in fields.items() if key in config.Settings.model_fields}
+    own = {key: field for key, field in fields.items() if key not in shared}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            *(_option(key, field) for key, field in own.items()),
+            *(_option(key, field) for key, field in shared.items()),
+            inspect.Parameter("config_file", keyword, default=None, annotation=ConfigFile),
+            inspect.Parameter("as_json", keyword, default=False, annotation=Json),
+            inspect.Parameter("debug", keyword, default=False, annotation=Debug),
+        ]
+    )
+    app.command(name, help=f"{SUMMARIES[name]}\n\nExample:\n\n  {EXAMPLES[name]}")(command)
+
+
+def _build_index(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
+    settings = config.settings_for("build-index", file, flags)
+    from hnmine.stages.build_index import build_index
+
+    return [build_index(settings)]
+
+
+def _mine(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
+    settings = config.settings_for("mine", file, flags)
+    from hnmine.stages.mine import mine
+
+    return [mine(settings)]
+
+
+def _filter(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
+    settings = config.settings_for("filter", file, flags)
+    from hnmine.stages.filter import filter
+
+    return [filter(settings)]
+
+
+def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
+    settings = config.pipeline(file, flags)
+    from hnmine.stages.pipeline import run
+
+    return list(run(settings))
+
+
+def _all_fields() -> dict[str, Any]:
+    fields: dict[str, Any] = {"output": config.MineSettings.model_fields["output"]}
+    for settings in config.COMMANDS.values():
+        fields |= {
+            name: field
+            for name, field in settings.model_fields.items()
+            if name not in config.PLACES
+        }
+    return fields
+
+
+for _name, _act in (("build-index", _build_index), ("mine", _mine), ("filter", _filter)):
+    _register(_name, config.COMMANDS[_name].model_fields, _act)
+_register("run", _all_fields(), _run)
+
+
+def _print(results: list[Any], as_json: bool) -> None:
+    if as_json:
+        documents = [{"path": str(r.path), "counts": dict(r.counts)} for r in results]
+        typer.echo(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
+        return
+    for result in results:
+        typer.echo(f"{result.path}")
+        width = max(len(name) for name in result.counts)
+        for name, count in result.counts.items():
+            typer.echo(f"  {name.replace('_', ' '):<{width}}  {count:>14,}")
+
+
+@contextmanager
+def _errors_explained(debug: bool) -> Iterator[None]:
+    """Turn exceptions into what, why and how to fix it on stderr, and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["hnmine", *sys.argv[1:]])
+        interrupted = HnmineError(
+            "Interrupted. What was finished is kept.",
+            fix=f"Go on with the same command:\n  {again}",
+        )
+        _fail(interrupted, Exit.INTERRUPTED, debug)
+    except HnmineError as error:
+        _fail(error, error.exit_code, debug)
+    except OSError as error:
+        _fail(_explain_os_error(error), Exit.PARTIAL, debug)
+    except Exception as error:
+        bug = HnmineError(
+            f"Unexpected {type(error).__name__}: {error}",
+            why="This is a fault in hnmine. What was finished is kept.",
+            fix="Run the same command with --debug and report what it prints.",
+        )
+        _fail(bug, Exit.BUG, debug)
+
+
+def _explain_os_error(error: OSError) -> HnmineError:
+    what = {
+        errno.ENOSPC: "The disk is full.",
+        errno.EDQUOT: "The disk quota is used up.",
+        errno.EACCES: "No permission.",
+        errno.EROFS: "The file system is read-only.",
+    }.get(error.errno or 0, "The operating system refused.")
+    return HnmineError(
+        what,
+        why=str(error),
+        fix="Mend that, then run the same command: what was finished is kept.",
+    )
+
+
+def _fail(error: HnmineError, code: Exit, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"error: {error.what}", err=True)
+    for line in (error.why, error.fix):
+        if line:
+            typer.echo(line, err=True)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

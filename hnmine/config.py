@@ -1,0 +1,389 @@
+"""Every setting, once: its name, type, default and help; from flags, a YAML file, or keywords."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hnmine.errors import UsageError
+
+NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
+"""Marks settings on which the result does not depend, or that the plan holds by content."""
+
+Dtype = Literal["fp32", "bf16", "fp16"]
+Pooling = Literal["mean", "cls"]
+
+
+def _path(help: str, default: Any = ...) -> Any:
+    return Field(default, description=help, json_schema_extra=NOT_IN_PLAN)
+
+
+class Settings(BaseModel):
+    """What all commands share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads. [default: all]", json_schema_extra=NOT_IN_PLAN
+    )
+    overwrite: bool = Field(
+        False,
+        description="Replace what a run with other settings wrote to the output directory.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+    progress: bool = Field(
+        True,
+        description="Show progress bars on stderr, where that is a terminal.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Any:
+        """Check settings, all errors at once.
+
+        Raises:
+            UsageError: naming every setting that is unknown, missing or wrong.
+        """
+        known = cls.model_fields
+        try:
+            return cls.model_validate(
+                {key.replace("-", "_"): value for key, value in values.items()}
+            )
+        except ValidationError as error:
+            problems = [_problem(item, known) for item in error.errors()]
+            command = next(name for name, settings in COMMANDS.items() if settings is cls)
+            raise UsageError("\n".join(problems), fix=f"See `hnmine {command} --help`.") from error
+
+    def plan(self) -> dict[str, Any]:
+        """Return the settings on which the result depends, as JSON values."""
+        hidden = {
+            name
+            for name, field in type(self).model_fields.items()
+            if field.json_schema_extra == NOT_IN_PLAN
+        }
+        return self.model_dump(mode="json", exclude=hidden)
+
+
+def _problem(item: Any, known: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, item["loc"])).replace("_", "-")
+    if item["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+        hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
+        return f"{name}: no such setting.{hint}"
+    if item["type"] == "missing":
+        return f"{name}: must be given."
+    message = item["msg"].removeprefix("Value error, ")
+    given = "" if item["type"] == "value_error" else f" (given: {item['input']!r})"
+    return f"{name}: {message}{given}" if name else message
+
+
+class InputSettings(Settings):
+    """How input tables are read."""
+
+    column: dict[str, str] = Field(
+        default_factory=dict,
+        description="Name a column that is not found by convention, as TABLE.ROLE=NAME, such as "
+        "corpus.text=body. Tables: corpus, pairs, queries, qrels. May be repeated.",
+    )
+    on_bad_row: Literal["error", "skip"] = Field(
+        "error", description="What to do with rows that are null, blank or contradict others."
+    )
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _parse_columns(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return value
+        parsed = {}
+        for item in value or ():
+            role, equals, name = str(item).partition("=")
+            if not equals or "." not in role:
+                raise ValueError(f"{item!r} is not of the form TABLE.ROLE=NAME")
+            parsed[role] = name
+        return parsed
+
+    @field_validator("column")
+    @classmethod
+    def _check_tables(cls, value: dict[str, str]) -> dict[str, str]:
+        for role in value:
+            if role.partition(".")[0] not in ("corpus", "pairs", "queries", "qrels"):
+                raise ValueError(f"{role!r} names no table: use corpus, pairs, queries or qrels")
+        return value
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Return the column names given for one table, by role."""
+        return {
+            role.partition(".")[2]: name
+            for role, name in self.column.items()
+            if role.partition(".")[0] == table
+        }
+
+
+class ModelSettings(Settings):
+    """How a model runs."""
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    dtype: Dtype = Field("fp32", description="Number format of the model's weights.")
+    batch_size: int | None = Field(
+        None, ge=1, description="Texts in one forward pass. [default: 16 on a CPU, 128 on a GPU]"
+    )
+    max_length: int | None = Field(
+        None, ge=1, description="Tokens after which a text is cut. [default: the model's]"
+    )
+
+
+class BuildIndexSettings(InputSettings, ModelSettings):
+    """Settings of `hnmine build-index`."""
+
+    corpus: str | None = _path("Corpus: a Parquet, JSONL or CSV file, a directory or a glob.", None)
+    pairs: str | None = _path(
+        "Pairs whose positives are added to the corpus; without --corpus they are the corpus.", None
+    )
+    index: Path = _path("Directory to write the index to.")
+    bm25: bool = Field(True, description="Build the BM25 index.")
+    dense: bool = Field(True, description="Build the dense index.")
+    encoder: str | None = Field(
+        None,
+        description="Bi-encoder: a hub name, a folder, or pkg:package/folder. Needed for --dense.",
+    )
+    query_prompt: str | None = Field(
+        None, description="Put before every query. [default: the model's own]"
+    )
+    document_prompt: str | None = Field(
+        None, description="Put before every document. [default: the model's own]"
+    )
+    pooling: Pooling | None = Field(
+        None, description="Pooling of an ONNX encoder. [default: the model's own, else mean]"
+    )
+    faiss: str = Field("Flat", description="FAISS index-factory string; Flat is exact.")
+    bm25_variant: Literal["lucene", "okapi", "plus", "l"] = Field(
+        "lucene", description="BM25 formula; okapi, plus and l are those of rank-bm25."
+    )
+    k1: float = Field(1.5, ge=0, description="BM25 term frequency saturation.")
+    b: float = Field(0.75, ge=0, le=1, description="BM25 length normalisation.")
+    tokenizer: Literal["word", "whitespace"] = Field(
+        "word", description="BM25 tokens: lower-cased words, or the text split at white space."
+    )
+    stemmer: str = Field(
+        "english", description="Snowball stemmer of the BM25 tokens: a language, or none."
+    )
+    shard_size: int = Field(
+        16384, ge=1, description="Documents in one shard: the most that a kill can lose."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> BuildIndexSettings:
+        if self.corpus is None and self.pairs is None:
+            raise ValueError("corpus: give --corpus, or --pairs whose positives are the corpus")
+        if not (self.bm25 or self.dense):
+            raise ValueError("dense: --no-bm25 and --no-dense leave nothing to build")
+        if self.dense and not self.encoder:
+            raise ValueError(
+                "encoder: must be given for the dense index; --no-dense builds BM25 alone"
+            )
+        return self
+
+
+class MineSettings(InputSettings):
+    """Settings of `hnmine mine`."""
+
+    index: Path = _path("Directory that `hnmine build-index` wrote.")
+    output: Path = _path("Directory to write the candidates to.")
+    pairs: str | None = _path("(query, positive) pairs as text: file, directory or glob.", None)
+    queries: str | None = _path("Queries with ids; needs --qrels.", None)
+    qrels: str | None = _path("Judgements: query id, corpus id and, if graded, score.", None)
+    min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
+    top_k: int = Field(100, ge=1, description="Candidates from each source for each query.")
+    source: list[Literal["bm25", "dense"]] = Field(
+        default_factory=list,
+        description="Where candidates come from; may be repeated. [default: all in the index]",
+    )
+    bm25_engine: Literal["hnmine", "rank-bm25"] = Field(
+        "hnmine", description="What searches: hnmine's index, or the package rank-bm25 (slow)."
+    )
+    device: str = Field("auto", description="Of the encoder: auto, cpu, cuda, cuda:1 or mps.")
+    faiss_search: str | None = Field(
+        None, description="FAISS search parameters of an approximate index, such as nprobe=32."
+    )
+    block_size: int = Field(
+        512, ge=1, description="Queries in one task: the most that a kill can lose."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> MineSettings:
+        if self.pairs is None and (self.queries is None or self.qrels is None):
+            raise ValueError("pairs: give --pairs, or --queries and --qrels")
+        if self.pairs is not None and (self.queries or self.qrels):
+            raise ValueError("pairs: give --pairs or --queries and --qrels, not both")
+        return self
+
+
+class FilterSettings(ModelSettings):
+    """Settings of `hnmine filter`."""
+
+    candidates: Path = _path("Directory that `hnmine mine` wrote.")
+    output: Path = _path("Directory to write the mined negatives to.")
+    index: Path | None = _path(
+        "The index, where it has moved since `hnmine mine`. [default: where it was]", None
+    )
+    cross_encoder: str | None = Field(
+        None, description="Cross-encoder: a hub name, a folder, or pkg:package/folder."
+    )
+    score: Literal["ce", "dense", "bm25"] | None = Field(
+        None,
+        description="The score that the rules compare. [default: ce with --cross-encoder, else "
+        "dense, else bm25]",
+    )
+    positive_score: Literal["min", "max", "mean"] = Field(
+        "min", description="The query's score among those of its positives."
+    )
+    margin: float | None = Field(
+        None,
+        description="Keep a candidate if score <= positive - MARGIN. "
+        "[default: see --default-margin]",
+    )
+    relative_margin: float | None = Field(
+        None, description="Keep a candidate if score <= positive - |positive| * MARGIN."
+    )
+    max_score: float | None = Field(None, description="Keep a candidate if score <= MAX_SCORE.")
+    min_score: float | None = Field(None, description="Keep a candidate if score >= MIN_SCORE.")
+    range_min: int = Field(0, ge=0, description="Leave out the candidates of rank < RANGE_MIN.")
+    range_max: int | None = Field(
+        None, ge=1, description="Leave out the candidates of rank >= RANGE_MAX."
+    )
+    default_margin: bool = Field(
+        True,
+        description="Where no margin and no --max-score is given: --margin 3 on cross-encoder "
+        "logits, --relative-margin 0.05 on other scores.",
+    )
+    num_negatives: int = Field(5, ge=1, description="Hard negatives for each query.")
+    sampling: Literal["top", "random"] = Field(
+        "top", description="Among the survivors: the best ranked, or a random choice."
+    )
+    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = Field(
+        "triplet", description="Layout of train/, as in sentence-transformers."
+    )
+    output_scores: bool = Field(
+        False, description="Add the column `scores` (or `score`) that distillation losses take."
+    )
+    seed: int = Field(0, description="Seed of --sampling random.")
+
+    @model_validator(mode="after")
+    def _check(self) -> FilterSettings:
+        if self.score == "ce" and not self.cross_encoder:
+            raise ValueError("score: ce needs --cross-encoder")
+        if self.range_max is not None and self.range_max <= self.range_min:
+            raise ValueError("range-max: must be greater than range-min")
+        window = (self.range_max or 10**9) - self.range_min
+        if self.num_negatives > window:
+            raise ValueError(
+                f"num-negatives: asks for {self.num_negatives}, but --range-min and --range-max "
+                f"leave {window} candidates"
+            )
+        return self
+
+
+COMMANDS: dict[str, type[Settings]] = {
+    "build-index": BuildIndexSettings,
+    "mine": MineSettings,
+    "filter": FilterSettings,
+}
+PLACES = {"index", "candidates", "output"}
+"""Directories of a single command; in a file, all are derived from its `output`."""
+
+
+def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Any:
+    """Return one command's settings; flags win over a section of the file, that over its top level.
+
+    A top-level key of the file goes to every command that has it; a section named like a command
+    holds keys for that command alone. The file's `output` is the directory of `hnmine run`.
+
+    Raises:
+        UsageError: naming every setting that is unknown, missing or wrong.
+    """
+    _check_keys(file)
+    fields = COMMANDS[command].model_fields
+    values = {key.replace("-", "_"): value for key, value in file.items() if key not in COMMANDS}
+    places = _places(Path(values["output"]))[command] if "output" in values else {}
+    own = {key: value for key, value in values.items() if key in fields and key not in PLACES}
+    section = {key.replace("-", "_"): value for key, value in file.get(command, {}).items()}
+    return COMMANDS[command].parse({**own, **places, **section, **flags})
+
+
+def pipeline(
+    file: Mapping[str, Any], flags: Mapping[str, Any]
+) -> tuple[BuildIndexSettings, MineSettings, FilterSettings]:
+    """Return the settings of all three commands; a flag goes to every command that has it.
+
+    Raises:
+        UsageError: naming every setting that is unknown, missing or wrong.
+    """
+    if "output" not in {**file, **flags}:
+        raise UsageError(
+            "output: must be given.", fix="Pass --output DIR, or write it in the file."
+        )
+    file = {**file, "output": flags.get("output", file.get("output"))}
+    index, mine, filter_ = (
+        settings_for(
+            command,
+            file,
+            {
+                key: value
+                for key, value in flags.items()
+                if key in settings.model_fields and key not in PLACES
+            },
+        )
+        for command, settings in COMMANDS.items()
+    )
+    return index, mine, filter_
+
+
+def _places(root: Path) -> dict[str, dict[str, Path]]:
+    return {
+        "build-index": {"index": root / "index"},
+        "mine": {"index": root / "index", "output": root / "candidates"},
+        "filter": {"candidates": root / "candidates", "output": root / "mined"},
+    }
+
+
+def _check_keys(file: Mapping[str, Any]) -> None:
+    known = {name for settings in COMMANDS.values() for name in settings.model_fields}
+    problems = []
+    for key, value in file.items():
+        if key in COMMANDS:
+            if not isinstance(value, Mapping):
+                problems.append(f"{key}: is a section and must hold `key: value` lines.")
+        elif (name := key.replace("-", "_")) not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
+            problems.append(f"{key}: no such setting.{hint}")
+    if problems:
+        raise UsageError("\n".join(problems), fix="See `hnmine run --help` for all settings.")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read settings from a YAML file: one key for each flag, without the dashes before it.
+
+    Raises:
+        UsageError: the file is missing, or is no mapping from keys to values.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read {path}.", why=str(error), fix="Check the path.") from error
+    except yaml.YAMLError as error:
+        raise UsageError(
+            f"{path} is not valid YAML.", why=str(error), fix="Mend it at that place."
+        ) from error
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(
+            f"{path} holds no settings.",
+            fix="Write one `key: value` for each flag, such as `top-k: 50`.",
+        )
+    return values

@@ -1,0 +1,138 @@
+"""Encoders and cross-encoders as ONNX graphs on onnxruntime, one text at a time on each thread.
+
+Graphs quantised to int8 usually scale their activations by the largest in the whole batch, so a
+score would change with its neighbours. One text at a time it does not, nothing is padded, and on a
+CPU it costs no throughput: the threads work on different texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.config import Pooling
+from hnmine.encode.base import Kind, Tick, logits, unit_vectors
+from hnmine.encode.spec import ModelSpec
+from hnmine.errors import MissingModel, missing_extra
+from hnmine.models import read_json
+
+TICK_ITEMS = 256
+"""Texts between two steps of the progress bar."""
+
+DEFAULT_MAX_LENGTH = 512
+NO_LIMIT = 100_000
+"""Tokenisers without a limit of their own record an absurdly large one."""
+
+
+class _Graph:
+    """A tokeniser and the graph behind it."""
+
+    def __init__(self, spec: ModelSpec, threads: int) -> None:
+        try:
+            import onnxruntime
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise missing_extra(error.name or "onnxruntime", "onnx") from error
+        folder = spec.folder()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+            self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:
+            raise MissingModel(
+                f"The ONNX model {spec.model} cannot be loaded.",
+                why=str(error).strip().splitlines()[0],
+                fix="Check that its folder holds a whole model.onnx and tokenizer.json.",
+            ) from error
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(max_length(spec, folder))
+        self.inputs = {node.name for node in self.session.get_inputs()}
+        self.pool = ThreadPoolExecutor(threads)
+
+    def run(self, items: Sequence[str | tuple[str, str]], tick: Tick) -> list[NDArray[Any]]:
+        """Return the graph's first output for each text or pair of texts."""
+        outputs: list[NDArray[Any]] = []
+        for start in range(0, len(items), TICK_ITEMS):
+            encodings = self.tokenizer.encode_batch(list(items[start : start + TICK_ITEMS]))
+            outputs += self.pool.map(self._forward, encodings)
+            tick(len(encodings))
+        return outputs
+
+    def _forward(self, encoding: Any) -> NDArray[Any]:
+        everything = {
+            "input_ids": encoding.ids,
+            "attention_mask": encoding.attention_mask,
+            "token_type_ids": encoding.type_ids,
+        }
+        feed = {
+            name: np.array([values], dtype=np.int64)
+            for name, values in everything.items()
+            if name in self.inputs
+        }
+        first: NDArray[Any] = self.session.run(None, feed)[0][0]
+        return first
+
+
+def max_length(spec: ModelSpec, folder: Path) -> int:
+    """Return the tokens that a model takes: what the user, else its own files, say."""
+    if spec.max_length:
+        return spec.max_length
+    limits = (
+        read_json(folder, "sentence_bert_config.json").get("max_seq_length"),
+        read_json(folder, "tokenizer_config.json").get("model_max_length"),
+        read_json(folder, "config.json").get("max_position_embeddings"),
+    )
+    return int(next((n for n in limits if n and n < NO_LIMIT), DEFAULT_MAX_LENGTH))
+
+
+def pooling(spec: ModelSpec, folder: Path) -> Pooling:
+    """Return how token vectors become one: as the user says, else the model's files, else mean."""
+    if spec.pooling:
+        return spec.pooling
+    return (
+        "cls"
+        if read_json(folder / "1_Pooling", "config.json").get("pooling_mode_cls_token")
+        else "mean"
+    )
+
+
+class OnnxEncoder:
+    """A bi-encoder whose graph gives a vector for each token, or one for the text."""
+
+    def __init__(self, spec: ModelSpec, threads: int) -> None:
+        self.spec, self.graph = spec, _Graph(spec, threads)
+        self.pooling = pooling(spec, spec.folder())
+
+    def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
+        """Return unit vectors, shape (texts, dimension)."""
+        prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
+        outputs = self.graph.run([(prompt or "") + text for text in texts], lambda done: None)
+        return unit_vectors(np.stack([self._pool(output) for output in outputs]))
+
+    def _pool(self, output: NDArray[Any]) -> NDArray[Any]:
+        if output.ndim == 1:
+            return output
+        return output[0] if self.pooling == "cls" else output.mean(axis=0)
+
+
+class OnnxCrossEncoder:
+    """A cross-encoder whose graph gives the logits of a pair."""
+
+    def __init__(self, spec: ModelSpec, threads: int) -> None:
+        self.spec, self.graph = spec, _Graph(spec, threads)
+
+    def score(
+        self, queries: Sequence[str], documents: Sequence[str], tick: Tick
+    ) -> NDArray[np.float32]:
+        """Return one raw logit for each pair, no activation applied, shape (pairs,)."""
+        outputs = self.graph.run(list(zip(queries, documents, strict=True)), tick)
+        return logits(np.stack([np.atleast_1d(output) for output in outputs]), self.spec.model)

@@ -1,0 +1,126 @@
+"""What a model's output depends on, resolved without loading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from hnmine.config import Dtype, Pooling
+from hnmine.errors import InputError, MissingModel, UsageError
+from hnmine.models import find_model, fingerprint, is_onnx
+
+CPU_BATCH, GPU_BATCH = 16, 128
+"""A small batch keeps the activations in a CPU's cache; a GPU wants a large one."""
+
+
+class ModelSpec(BaseModel):
+    """What a model's output depends on; recorded in every manifest.
+
+    Attributes:
+        model: the name as the user gave it.
+        content: hash of the model's files.
+        device: where it runs.
+        dtype: of its weights and activations; outputs are always float32.
+        max_length: tokens after which a text is cut.
+        batch_size: texts in one forward pass; padding makes the last digits depend on it.
+        pooling: for ONNX encoders without a sentence-transformers configuration.
+        query_prompt: put before every query; None: what the model's own configuration says.
+        document_prompt: the same for documents.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    content: str
+    backend: Literal["torch", "onnx"]
+    device: str
+    dtype: Dtype = "fp32"
+    max_length: int | None = None
+    batch_size: int = CPU_BATCH
+    pooling: Pooling | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+
+    @classmethod
+    def find(
+        cls,
+        model: str,
+        *,
+        device: str = "auto",
+        dtype: Dtype = "fp32",
+        batch_size: int | None = None,
+        **other: Any,
+    ) -> ModelSpec:
+        """Resolve a model's name, device and batch size without loading it.
+
+        Raises:
+            MissingModel: the model is not here, or the device is not.
+            UsageError: the back end cannot do what is asked.
+        """
+        folder = find_model(model)
+        onnx = is_onnx(folder)
+        if onnx and dtype != "fp32":
+            raise UsageError(
+                f"--dtype {dtype} does not apply to {model}.",
+                why="An ONNX graph has its number formats built in.",
+                fix="Leave --dtype out.",
+            )
+        device = "cpu" if onnx else _device(device)
+        automatic = CPU_BATCH if device == "cpu" else GPU_BATCH
+        return cls(
+            model=model,
+            content=fingerprint(folder),
+            backend="onnx" if onnx else "torch",
+            device=device,
+            dtype=dtype,
+            batch_size=1 if onnx else batch_size or automatic,
+            **other,
+        )
+
+    def on(self, device: str) -> ModelSpec:
+        """Return the same model on another device; ONNX graphs stay on the CPU.
+
+        Raises:
+            MissingModel: the device is not here.
+        """
+        return (
+            self if self.backend == "onnx" else self.model_copy(update={"device": _device(device)})
+        )
+
+    def folder(self) -> Path:
+        """Return the model's folder, checked to be the one that the spec describes.
+
+        Raises:
+            InputError: the model has changed since.
+        """
+        folder = find_model(self.model)
+        if fingerprint(folder) != self.content:
+            raise InputError(
+                f"The model {self.model} is not the one that was used before.",
+                why="The content of its files has changed.",
+                fix="Bring the old model back, or start again with another directory.",
+            )
+        return folder
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = wanted.partition(":")[0]
+    usable = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not usable.get(kind, False):
+        here = ", ".join(name for name, there in usable.items() if there)
+        raise MissingModel(
+            f"There is no device {wanted!r} here.",
+            why=f"PyTorch finds: {here}.",
+            fix="Pass --device cpu, or install a PyTorch build for the device.",
+        )
+    return wanted

@@ -1,0 +1,234 @@
+"""The dense index: vectors in shards on disk, searched by FAISS, scored again exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.encode.base import Encoder
+from hnmine.errors import UsageError
+from hnmine.index.topk import Ranking, top_k
+
+EXACT = "Flat"
+FAISS_FILE = "index.faiss"
+ENCODE_BLOCK = 1024
+SCORE_BLOCK = 1 << 15
+TRAINING_VECTORS = 1 << 18
+OPEN_SHARDS = 64
+WIDEST = 4096
+
+Vectors = NDArray[np.float32]
+
+
+def write_vectors(
+    texts: Iterator[str], encoder: Encoder, path: Path, tick: Callable[[int], None]
+) -> dict[str, int]:
+    """Encode one shard of documents and write its vectors, float32, shape (texts, dimension)."""
+    parts = []
+    while block := list(islice(texts, ENCODE_BLOCK)):
+        parts.append(encoder.encode(block, "document"))
+        tick(len(block))
+    with path.open("wb") as file:
+        np.save(file, np.concatenate(parts))
+    return {"vectors": sum(map(len, parts))}
+
+
+def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) -> dict[str, int]:
+    """Train and fill an approximate index from vector shards and write it to one file.
+
+    Args:
+        factory: a string of the FAISS index factory, such as `IVF4096,SQ8`.
+        shards: vector files, in order.
+        path: where to write.
+        threads: for FAISS.
+
+    Raises:
+        UsageError: FAISS does not know the string, or cannot train it on so few vectors.
+    """
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+    vectors = [np.load(shard, mmap_mode="r") for shard in shards]
+    total, dimension = sum(map(len, vectors)), vectors[0].shape[1]
+    step = max(1, total // TRAINING_VECTORS)
+    try:
+        index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        if not index.is_trained:
+            index.train(np.concatenate([shard[::step] for shard in vectors]))
+        for shard in vectors:
+            index.add(np.ascontiguousarray(shard))
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        raise UsageError(
+            f"FAISS cannot build --faiss {factory!r} for {total:,} vectors of {dimension} numbers.",
+            why=str(error).strip().splitlines()[-1],
+            fix="Use Flat (exact), or see FAISS's guide to the index factory; an inverted file "
+            "needs at least as many vectors as lists.",
+        ) from error
+    return {"indexed": total}
+
+
+class DenseIndex:
+    """Vectors by slot; every score that leaves it is the float64 dot product, rounded to float32.
+
+    FAISS only proposes: its own scores depend on the block of queries and on the index's
+    compression, and its order among equal scores is not defined.
+    """
+
+    def __init__(self, directory: Path, threads: int, search_parameters: str | None = None) -> None:
+        import faiss
+
+        faiss.omp_set_num_threads(threads)
+        self.directory, self.search_parameters = directory, search_parameters
+        self.paths = sorted((directory / "vectors").glob("*.npy"))
+        self._shard = lru_cache(maxsize=OPEN_SHARDS)(
+            lambda shard: np.load(self.paths[shard], mmap_mode="r")
+        )
+        self.shard_rows, self.dimension = self._shard(0).shape
+        self.count = self.shard_rows * (len(self.paths) - 1) + len(self._shard(len(self.paths) - 1))
+        self.exact = not (directory / FAISS_FILE).exists()
+        if self.exact and search_parameters:
+            raise UsageError(
+                f"--faiss-search {search_parameters} does not apply to this index.",
+                why="It is Flat, which is exact and has no search parameters.",
+                fix="Leave --faiss-search out, or build the index with another --faiss.",
+            )
+
+    def search(self, queries: Vectors, k: NDArray[np.int64]) -> Ranking:
+        """Find the `k[q]` nearest documents of each query by cosine.
+
+        Exact for Flat: where the vectors that FAISS left out could still belong to the top k, by
+        the bound on float32 rounding, it is asked for more.
+
+        Args:
+            queries: unit vectors, shape (queries, dimension).
+            k: how many for each query, shape (queries,).
+        """
+        parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+        wanted = np.minimum(k, self.count)
+        depth = np.minimum(
+            2 ** np.ceil(np.log2(np.maximum(wanted, 16) + 8)).astype(np.int64), self.count
+        )
+        todo = np.arange(len(queries))
+        while len(todo):
+            again = []
+            for m in np.unique(depth[todo]):
+                chosen = todo[depth[todo] == m]
+                slots, bound = self._propose(queries[chosen], int(m))
+                query, hits, scores = self._exact(queries, chosen, slots)
+                found = top_k(
+                    query, hits, scores, np.where(np.isin(np.arange(len(k)), chosen), wanted, 0)
+                )
+                short = self._too_shallow(found, chosen, wanted, bound, int(m))
+                again.append(chosen[short])
+                whole = ~np.isin(found.query_of_hit, chosen[short])
+                parts.append((found.query_of_hit[whole], found.slots[whole], found.scores[whole]))
+            todo = np.concatenate(again)
+            depth[todo] = np.minimum(depth[todo] * 4, self.count)
+        query, hits, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return top_k(query, hits, scores, wanted)
+
+    def score(
+        self, queries: Vectors, offsets: NDArray[np.int64], slots: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Score given documents: query `i` against `slots[offsets[i]:offsets[i + 1]]`."""
+        query = np.repeat(np.arange(len(queries)), np.diff(offsets))
+        scores = np.empty(len(slots), dtype=np.float64)
+        for start in range(0, len(slots), SCORE_BLOCK):
+            block = slice(start, start + SCORE_BLOCK)
+            products = np.einsum(
+                "ij,ij->i", queries[query[block]], self._gather(slots[block]), dtype=np.float64
+            )
+            scores[block] = products.astype(np.float32)
+        return scores
+
+    def _exact(
+        self, queries: Vectors, chosen: NDArray[np.int64], slots: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        found = slots >= 0  # FAISS pads with -1 where it found too few.
+        query = np.repeat(chosen, slots.shape[1])[found.ravel()]
+        hits = slots[found]
+        counts = np.zeros(len(queries) + 1, dtype=np.int64)
+        counts[chosen + 1] = found.sum(axis=1)
+        return query, hits, self.score(queries, np.cumsum(counts), hits)
+
+    def _too_shallow(
+        self,
+        found: Ranking,
+        chosen: NDArray[np.int64],
+        wanted: NDArray[np.int64],
+        bound: NDArray[np.float32],
+        depth: int,
+    ) -> NDArray[np.bool_]:
+        """Tell for which queries a document that was not proposed may still be in the top k."""
+        if not self.exact or depth >= min(self.count, max(WIDEST, int(wanted[chosen].max()) * 16)):
+            return np.zeros(len(chosen), dtype=bool)
+        last = found.scores[np.maximum(found.offsets[chosen + 1] - 1, 0)]
+        rounding = self.dimension * float(np.finfo(np.float32).eps)
+        short: NDArray[np.bool_] = (wanted[chosen] > 0) & (last <= bound + rounding)
+        return short
+
+    def _gather(self, slots: NDArray[np.int64]) -> Vectors:
+        shards = slots // self.shard_rows
+        gathered = np.empty((len(slots), self.dimension), dtype=np.float32)
+        for shard in np.unique(shards):
+            at = np.flatnonzero(shards == shard)
+            gathered[at] = self._shard(int(shard))[slots[at] - shard * self.shard_rows]
+        return gathered
+
+    def _propose(self, queries: Vectors, m: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ask FAISS for m documents a query; return them and the last one's score."""
+        scores, slots = self._scan(queries, m) if self.exact else self._approximate(queries, m)
+        return slots, scores[:, -1]
+
+    def _scan(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
+        import faiss
+
+        best = faiss.ResultHeap(len(queries), m, keep_max=True)
+        for shard in range(len(self.paths)):
+            vectors = self._shard(shard)
+            scores, slots = faiss.knn(
+                queries, vectors, min(m, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT
+            )
+            best.add_result(scores, slots + shard * self.shard_rows)
+        best.finalize()
+        return best.D, best.I
+
+    @cached_property
+    def _faiss(self) -> Any:
+        import faiss
+
+        index = faiss.read_index(str(self.directory / FAISS_FILE), faiss.IO_FLAG_MMAP)
+        if self.search_parameters:
+            try:
+                faiss.ParameterSpace().set_index_parameters(index, self.search_parameters)
+            except RuntimeError as error:
+                raise UsageError(
+                    f"FAISS does not take --faiss-search {self.search_parameters!r}.",
+                    why=str(error).strip().splitlines()[-1],
+                    fix="Give NAME=NUMBER, such as nprobe=32 or efSearch=64.",
+                ) from error
+        return index
+
+    def _approximate(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
+        import faiss
+
+        scores, slots = self._faiss.search(queries, m)
+        inverted_file = faiss.try_extract_index_ivf(self._faiss)
+        if inverted_file is None:
+            return scores, slots
+        usual = inverted_file.nprobe
+        short = np.flatnonzero((slots < 0).any(axis=1))
+        # An inverted file looks into few lists, and these may hold fewer than m documents.
+        while len(short) and inverted_file.nprobe < inverted_file.nlist:
+            inverted_file.nprobe = min(inverted_file.nprobe * 4, inverted_file.nlist)
+            scores[short], slots[short] = self._faiss.search(queries[short], m)
+            short = short[(slots[short] < 0).any(axis=1)]
+        inverted_file.nprobe = usual
+        return scores, slots

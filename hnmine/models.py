@@ -1,0 +1,107 @@
+"""Where a model is, and what it is: a hub name, a folder or `pkg:package/folder`, by content."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from hnmine.errors import MissingModel
+
+PACKAGE_PREFIX = "pkg:"
+NOT_CONTENT = {"README.md", ".gitattributes"}
+OTHER_FORMATS = ["*.h5", "*.msgpack", "*.ot", "*.tflite", "onnx/*", "openvino/*", "coreml/*"]
+
+
+def find_model(name: str) -> Path:
+    """Return the folder of a model.
+
+    Args:
+        name: `pkg:package/sub/folder`, a folder, or a name on the Hugging Face hub.
+
+    Raises:
+        MissingModel: it is not on this machine and cannot be downloaded.
+    """
+    if name.startswith(PACKAGE_PREFIX):
+        return _packaged(name)
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise MissingModel(f"There is no model folder {name}.", fix="Check the path.")
+    return _from_hub(name)
+
+
+def _packaged(name: str) -> Path:
+    package, _, inside = name.removeprefix(PACKAGE_PREFIX).partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingModel(
+            f"The Python package {package!r} of the model {name} is not installed.",
+            fix=f"pip install {package.replace('_', '-')}",
+        )
+    for location in spec.submodule_search_locations:
+        if (folder := Path(location) / inside).is_dir():
+            return folder
+    raise MissingModel(
+        f"The package {package!r} has no folder {inside!r}.",
+        why=f"Looked in {', '.join(spec.submodule_search_locations)}.",
+        fix="Check the part of the model's name that follows the package.",
+    )
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    try:
+        return Path(snapshot_download(name, ignore_patterns=OTHER_FORMATS, local_files_only=True))
+    except Exception as missing:
+        if offline:
+            raise _not_found(name, missing) from missing
+    try:
+        return Path(snapshot_download(name, ignore_patterns=OTHER_FORMATS))
+    except Exception as error:
+        raise _not_found(name, error) from error
+
+
+def _not_found(name: str, error: Exception) -> MissingModel:
+    lines = str(error).strip().splitlines()
+    return MissingModel(
+        f"The model {name!r} is neither a folder, nor in the local cache, nor on a hub in reach.",
+        why=lines[0] if lines else repr(error),
+        fix="Copy the model to a folder and give its path, or name one inside an installed package "
+        "as pkg:package/folder.",
+    )
+
+
+def fingerprint(folder: Path) -> str:
+    """Hash a model's files by name and content (xxh3, 128 bits); two checkpoints never share it."""
+    total = xxhash.xxh3_128()
+    for file in sorted(folder.rglob("*")):
+        inside = file.relative_to(folder)
+        hidden = any(part.startswith((".", "__pycache__")) for part in inside.parts)
+        if not file.is_file() or hidden or inside.name in NOT_CONTENT:
+            continue
+        total.update(inside.as_posix().encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                total.update(block)
+    return total.hexdigest()
+
+
+def is_onnx(folder: Path) -> bool:
+    """Tell whether a folder holds an ONNX graph and no weights for PyTorch."""
+    weights = (*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin"))
+    return (folder / "model.onnx").exists() and not weights
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """Read a model's JSON file; an empty dict where it has none."""
+    file = folder / name
+    content: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return content

@@ -1,0 +1,95 @@
+"""Which documents are known positives of which query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.data import BadRows
+from hnmine.index.topk import offsets_of
+from hnmine.records import PairBatch
+from hnmine.texts import Texts
+
+Rows = NDArray[np.int64]
+
+
+def write_positives(
+    pairs: Iterable[PairBatch], queries: Texts, documents: Texts, source: str, bad: BadRows
+) -> dict[str, int]:
+    """Join pairs with the queries and the documents, and write the join beside the queries.
+
+    Queries of one normalised text share their positives, and two copies of one document are one
+    positive: what is known of one must hold for the other.
+
+    Args:
+        pairs: (query, positive) by id or by text.
+        queries: already written; the join goes to their directory.
+        documents: of the index.
+        source: what to call the pairs in an error.
+        bad: where pairs are recorded whose query or positive is not there.
+    """
+    found_queries, found_documents = [], []
+    for batch in pairs:
+        query = queries.find_ids(batch.query_ids)
+        document = _find_documents(batch, documents)
+        for ends, what in (
+            (query, "whose query is not among the queries"),
+            (document, "whose positive is not in the index (build-index --pairs adds positives)"),
+        ):
+            for pair in np.flatnonzero(ends < 0):
+                bad.add(what, f"{source}, row {batch.rows[pair]}")
+        both = (query >= 0) & (document >= 0)
+        found_queries.append(query[both])
+        found_documents.append(document[both])
+    bad.settle()
+    query = queries.identity[np.concatenate([np.empty(0, np.int64), *found_queries])]
+    document = np.concatenate([np.empty(0, np.int64), *found_documents])
+    order = np.lexsort((document, documents.identity[document], query))
+    query, document = query[order], document[order]
+    same = documents.identity[document]
+    first = np.ones(len(query), dtype=bool)
+    first[1:] = (query[1:] != query[:-1]) | (same[1:] != same[:-1])
+    query, document = query[first], document[first]
+    np.save(
+        queries.directory / "positive_offsets.npy",
+        offsets_of(np.bincount(query, minlength=len(queries))),
+    )
+    np.save(queries.directory / "positive_rows.npy", document)
+    return {"pairs": len(order), "positives": len(document)}
+
+
+def _find_documents(batch: PairBatch, documents: Texts) -> Rows:
+    if batch.positive_ids is None:
+        return documents.find_texts(batch.positives or [])
+    rows = documents.find_ids(batch.positive_ids)
+    if batch.positives is not None and (rows < 0).any():
+        missing = np.flatnonzero(rows < 0)
+        rows[missing] = documents.find_texts([batch.positives[pair] for pair in missing])
+    return rows
+
+
+class Queries:
+    """The queries and their known positives.
+
+    Attributes:
+        texts: the queries by row.
+        mined: int64, ascending: the rows that have a positive; the others cannot be mined for.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.texts = Texts(directory)
+        self._offsets = np.load(directory / "positive_offsets.npy", mmap_mode="r")
+        self._rows = np.load(directory / "positive_rows.npy", mmap_mode="r")
+        counts = np.diff(self._offsets)
+        self.mined: Rows = np.flatnonzero(counts[self.texts.identity] > 0)
+
+    def positives(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Return (offsets, document rows): the known positives of the queries in `rows`."""
+        groups = self.texts.identity[rows]
+        starts, stops = self._offsets[groups], self._offsets[groups + 1]
+        offsets = offsets_of(stops - starts)
+        flat = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], stops - starts)
+        return offsets, self._rows[flat]

@@ -1,0 +1,87 @@
+"""The paths and Arrow schemas of everything that hnmine writes: read this first.
+
+index/       documents/ (id, text, metadata)   bm25/ (postings)   dense/ (vectors, FAISS index)
+candidates/  queries/ (id, text, positives)    candidates/*.parquet   scores/MODEL/*.npy
+mined/       scored/*.parquet   train/*.parquet   shortfall.parquet   README.md
+
+Each of the three holds manifest.json (what it is, the same for the same plan) and run.json (when,
+where and how fast it was made). Ranks count from 0. Ids are strings in the tables; `query_row` and
+`doc_row` are positions in queries/ and documents/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+VERSION = 1
+"""Version of the layout below; a directory of a newer version is refused."""
+
+
+def _field(name: str, kind: pa.DataType, meaning: str, *, null: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=null, metadata={"meaning": meaning})
+
+
+CANDIDATES = pa.schema(
+    [
+        _field("query_id", pa.string(), "the query"),
+        _field("doc_id", pa.string(), "the document considered for it"),
+        _field(
+            "rank",
+            pa.int32(),
+            "place by rrf_score among the query's candidates; null for its positives and itself",
+            null=True,
+        ),
+        _field("rrf_score", pa.float64(), "sum over sources of 1 / (61 + rank in the source)"),
+        _field("bm25_score", pa.float64(), "BM25 score; null without a BM25 index", null=True),
+        _field("bm25_rank", pa.int32(), "rank in BM25's list; null if not in it", null=True),
+        _field("dense_score", pa.float32(), "cosine; null without a dense index", null=True),
+        _field("dense_rank", pa.int32(), "rank in the dense list; null if not in it", null=True),
+        _field("is_positive", pa.bool_(), "known positive of the query, or a copy of one"),
+        _field("is_query", pa.bool_(), "the document's text is the query itself"),
+        _field("query_row", pa.int64(), "row in queries/"),
+        _field("doc_row", pa.int64(), "row in the index's documents/"),
+    ]
+)
+
+SCORED = pa.schema(
+    [
+        *(field for field in CANDIDATES if not field.name.endswith("_row")),
+        _field("ce_score", pa.float32(), "raw cross-encoder logit; null without one", null=True),
+        _field("positive_score", pa.float64(), "the query's anchor for the rules", null=True),
+        _field("keep", pa.bool_(), "no rule dropped it: it may serve as a negative"),
+        _field("reason", pa.string(), "the first rule that dropped it; null if kept", null=True),
+        _field("selected", pa.bool_(), "chosen as a hard negative"),
+        _field("label", pa.int8(), "1 known positive, 0 selected negative, else null", null=True),
+        _field("weight", pa.float32(), "weight of a selected negative, else null", null=True),
+    ]
+)
+
+SHORTFALL = pa.schema(
+    [
+        _field("query_id", pa.string(), "a query that got fewer negatives than asked"),
+        _field("asked", pa.int32(), "negatives asked for"),
+        _field("found", pa.int32(), "negatives found"),
+        _field("candidates", pa.int32(), "candidates considered, positives not counted"),
+        _field("reason", pa.string(), "what dropped most of them, or no-candidates"),
+    ]
+)
+
+
+class IndexPaths:
+    """What stands where in an index directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.documents = root / "documents"
+        self.bm25 = root / "bm25"
+        self.dense = root / "dense"
+
+
+class CandidatePaths:
+    """What stands where in a candidates directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.queries = root / "queries"
+        self.candidates = root / "candidates"
+        self.scores = root / "scores"

@@ -1,0 +1,154 @@
+"""`hnmine build-index`: documents, BM25 postings and dense vectors, shard by shard."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from hnmine.config import BuildIndexSettings
+from hnmine.data import BadRows, Table, content_id
+from hnmine.encode import load_encoder
+from hnmine.encode.base import Encoder
+from hnmine.encode.spec import ModelSpec
+from hnmine.index.bm25 import count_documents, merge_counts
+from hnmine.index.dense import EXACT, FAISS_FILE, build_faiss, write_vectors
+from hnmine.plan import Task, blocks
+from hnmine.records import TextBatch, corpus_records, pair_records
+from hnmine.run import MANIFEST, STATE, RunDirectory, Tick
+from hnmine.schema import IndexPaths
+from hnmine.sources.bm25 import bm25_settings
+from hnmine.stages.result import StageResult, base_plan, thread_count
+from hnmine.texts import Texts, write_texts
+
+COUNTS = f"{STATE}/bm25-counts"
+
+
+def build_index(settings: BuildIndexSettings) -> StageResult:
+    """Build an index, or go on with one that was begun.
+
+    Raises:
+        HnmineError: an input, a model or a setting cannot be used.
+    """
+    builder = _Builder(settings)
+    plan = base_plan("index", settings) | {
+        "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},
+        "encoder": builder.spec.model_dump() if builder.spec else None,
+    }
+    with RunDirectory.open(
+        settings.index, plan, overwrite=settings.overwrite, progress=settings.progress
+    ) as run:
+        if not run.complete:
+            counts = builder.documents(run)
+            if settings.bm25:
+                counts |= builder.bm25(run)
+            if settings.dense:
+                counts |= builder.dense(run)
+            run.finish(counts)
+        shutil.rmtree(run.path / COUNTS, ignore_errors=True)
+        manifest = json.loads((run.path / MANIFEST).read_text())
+    return StageResult(settings.index, manifest["counts"], manifest)
+
+
+class _Builder:
+    """The tasks of an index and what they share."""
+
+    def __init__(self, settings: BuildIndexSettings) -> None:
+        self.settings = settings
+        self.threads = thread_count(settings)
+        self.paths = IndexPaths(settings.index)
+        self.inputs = {
+            kind: Table.open(kind, path, settings.columns(kind))
+            for kind, path in (("corpus", settings.corpus), ("pairs", settings.pairs))
+            if path is not None
+        }
+        self.spec = None
+        if settings.dense and settings.encoder:
+            self.spec = ModelSpec.find(
+                settings.encoder,
+                device=settings.device,
+                dtype=settings.dtype,
+                batch_size=settings.batch_size,
+                max_length=settings.max_length,
+                pooling=settings.pooling,
+                query_prompt=settings.query_prompt,
+                document_prompt=settings.document_prompt,
+            )
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        assert self.spec is not None
+        return load_encoder(self.spec, self.threads)
+
+    def documents(self, run: RunDirectory) -> dict[str, int]:
+        rows = sum(table.count_rows() for table in self.inputs.values())
+
+        def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            bad = BadRows(self.settings.on_bad_row)
+            counts = write_texts(self._read, outputs[0], self.settings.shard_size, bad, tick)
+            skipped = {f"skipped {reason}": count for reason, count in bad.counts.items()}
+            return {f"documents_{name}": count for name, count in counts.items()} | skipped
+
+        # Everything is read twice: to check it, then to write it.
+        return dict(
+            run.run("documents", "rows", [Task("documents", ("documents",), 2 * rows)], work)
+        )
+
+    def _read(self, bad: BadRows) -> Iterator[TextBatch]:
+        if "corpus" in self.inputs:
+            yield from corpus_records(self.inputs["corpus"], bad)
+        if "pairs" in self.inputs:
+            for batch in pair_records(self.inputs["pairs"], bad):
+                texts = batch.positives or []
+                ids = batch.positive_ids
+                yield TextBatch(ids or [content_id(text) for text in texts], texts, ids is not None)
+
+    def _shards(self, stage: str, output: str) -> list[Task]:
+        slots = len(Texts(self.paths.documents).canonical)
+        return [
+            Task(f"{stage}-{n:05d}", (output.format(n),), len(block), n)
+            for n, block in enumerate(blocks(slots, self.settings.shard_size))
+        ]
+
+    def _texts(self, task: Task) -> Iterator[str]:
+        start = task.index * self.settings.shard_size
+        return Texts(self.paths.documents).slot_texts(start, start + task.size)
+
+    def bm25(self, run: RunDirectory) -> dict[str, int]:
+        bm25 = bm25_settings(self.settings.plan())
+
+        def count(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            return {
+                "tokens": count_documents(self._texts(task), bm25.tokeniser, outputs[0])["tokens"]
+            }
+
+        shards = self._shards("bm25-count", COUNTS + "/{:05d}.npz")
+
+        def merge(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            outputs[0].mkdir()
+            counts = merge_counts(
+                [run.path / shard.outputs[0] for shard in shards], bm25, outputs[0]
+            )
+            return {name: counts[name] for name in ("terms", "postings")}
+
+        merged = Task("bm25-merge", ("bm25",), len(shards))
+        tokens = run.run("BM25: count terms", "docs", shards, count)
+        return dict(tokens | run.run("BM25: merge", "shards", [merged], merge))
+
+    def dense(self, run: RunDirectory) -> dict[str, int]:
+        def encode(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            return write_vectors(self._texts(task), self.encoder, outputs[0], tick)
+
+        shards = self._shards("vectors", "dense/vectors/{:05d}.npy")
+        counts = run.run("dense: encode", "docs", shards, encode)
+        if self.settings.faiss != EXACT:
+            vectors = [run.path / shard.outputs[0] for shard in shards]
+
+            def fill(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+                return build_faiss(self.settings.faiss, vectors, outputs[0], self.threads)
+
+            task = Task("faiss", (f"dense/{FAISS_FILE}",), sum(shard.size for shard in shards))
+            counts |= run.run("dense: FAISS", "vectors", [task], fill)
+        return dict(counts)

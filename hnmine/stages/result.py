@@ -1,0 +1,43 @@
+"""What a stage returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hnmine.config import Settings
+from hnmine.plan import library_versions
+from hnmine.schema import VERSION
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished directory.
+
+    Attributes:
+        path: the directory.
+        counts: what went in, what came out, what was dropped and why.
+        manifest: all that is recorded about it.
+    """
+
+    path: Path
+    counts: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+
+def base_plan(stage: str, settings: Settings) -> dict[str, Any]:
+    """Return the part of a plan that all stages share."""
+    return {
+        "schema_version": VERSION,
+        "stage": stage,
+        "settings": settings.plan(),
+        "libraries": library_versions(),
+    }
+
+
+def thread_count(settings: Settings) -> int:
+    """Return the CPU threads to use: those given, else those that this process may run on."""
+    return settings.threads or len(os.sched_getaffinity(0))

@@ -1,0 +1,71 @@
+"""Cross-encoder logits for every candidate, kept beside the candidates and never computed twice."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.candidates import Candidates
+from hnmine.encode import load_cross_encoder
+from hnmine.encode.base import CrossEncoder
+from hnmine.encode.spec import ModelSpec
+from hnmine.plan import Task, blocks, digest, library_versions
+from hnmine.run import RunDirectory, Tick
+from hnmine.schema import VERSION
+
+PAIRS_PER_TASK = 4096
+"""What a kill can lose: a minute on a CPU, seconds on a GPU."""
+
+
+class Scores:
+    """The logits of one cross-encoder for one candidates directory, in files of a few thousand."""
+
+    def __init__(self, candidates: Candidates, spec: ModelSpec, threads: int) -> None:
+        self.candidates, self.spec, self.threads = candidates, spec, threads
+        name = Path(spec.model.rstrip("/")).name or "model"
+        self.path = candidates.paths.scores / f"{name}-{digest(spec.model_dump())[:12]}"
+
+    @cached_property
+    def _model(self) -> CrossEncoder:
+        return load_cross_encoder(self.spec, self.threads)
+
+    def compute(self, *, progress: bool) -> dict[str, int]:
+        """Score what has no score yet; without anything to do, the model is not even loaded."""
+        plan = {
+            "schema_version": VERSION,
+            "stage": "scores",
+            "candidates": self.candidates.hash,
+            "cross_encoder": self.spec.model_dump(),
+            "activation": "none",
+            "pairs_per_task": PAIRS_PER_TASK,
+            "libraries": library_versions(),
+        }
+        with RunDirectory.open(self.path, plan, progress=progress) as run:
+            if not run.complete:
+                run.finish(run.run("cross-encoder", "pairs", self._tasks(), self._score))
+        return {"pairs_scored": sum(self.candidates.part_rows)}
+
+    def read(self, part: int) -> NDArray[np.float32]:
+        """Return the logits of one part of the candidates, row by row."""
+        files = sorted(self.path.glob(f"{part:05d}-*.npy"))
+        return np.concatenate([np.load(file) for file in files])
+
+    def _tasks(self) -> list[Task]:
+        return [
+            Task(f"{part:05d}-{n:05d}", (f"{part:05d}-{n:05d}.npy",), len(block), part)
+            for part, rows in enumerate(self.candidates.part_rows)
+            for n, block in enumerate(blocks(rows, PAIRS_PER_TASK))
+        ]
+
+    def _score(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+        start = int(task.name.partition("-")[2]) * PAIRS_PER_TASK
+        rows = self.candidates.read(task.index, ["query_row", "doc_row"]).slice(start, task.size)
+        queries = self.candidates.queries.texts.texts(rows["query_row"].to_numpy())
+        documents = self.candidates.index.documents.texts(rows["doc_row"].to_numpy())
+        logits = self._model.score(queries, documents, tick)
+        with outputs[0].open("wb") as file:
+            np.save(file, logits)
+        return {"pairs": task.size, "not_finite": int((~np.isfinite(logits)).sum())}

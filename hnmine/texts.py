@@ -1,0 +1,221 @@
+"""Texts with ids on disk, in memory-mapped shards: the corpus, and the queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hnmine.data import BadRows
+from hnmine.errors import InputError
+from hnmine.identity import Lookup, exact_keys, first_rows, identity_keys
+from hnmine.records import TextBatch
+
+OPEN_SHARDS = 64
+"""Shards held open at once: memory-mapped, so this bounds descriptors, not memory."""
+
+Tick = Callable[[int], None]
+
+
+def write_texts(
+    read: Callable[[BadRows], Iterable[TextBatch]],
+    directory: Path,
+    shard_rows: int,
+    bad: BadRows,
+    tick: Tick,
+) -> dict[str, int]:
+    """Write texts into a new directory; rows that only repeat an earlier one are merged into it.
+
+    A row repeats another when both have one id and one text, or when it has no id of its own and
+    its text is there already.
+
+    Args:
+        read: streams the input and records bad rows; called twice, so that nothing but keys is
+            held in memory.
+        directory: where to write; must not exist.
+        shard_rows: rows in each shard.
+        bad: where one id with two texts is recorded.
+        tick: called with the rows read.
+
+    Returns:
+        Counts: `rows`, `merged` and `unique` (distinct by normalised text).
+
+    Raises:
+        InputError: through `bad`, or no row is left.
+    """
+    keep, merged = _rows_to_keep(read(bad), bad, tick)
+    bad.settle()
+    if not keep.any():
+        raise InputError("No row of the input can be used.", fix="Check its text column.")
+    directory.mkdir()
+    ids, texts, identities = [], [], []
+    shards = _Shards(directory, shard_rows)
+    start = 0
+    for batch in read(BadRows("skip")):
+        chosen = np.flatnonzero(keep[start : start + len(batch.texts)])
+        start += len(batch.texts)
+        kept_ids = [batch.ids[row] for row in chosen]
+        kept_texts = [batch.texts[row] for row in chosen]
+        ids.append(exact_keys(kept_ids))
+        texts.append(exact_keys(kept_texts))
+        identities.append(identity_keys(kept_texts))
+        shards.add(kept_ids, kept_texts, batch.metadata and batch.metadata.take(pa.array(chosen)))
+        tick(len(batch.texts))
+    shards.close()
+    Lookup.build(np.concatenate(ids)).save(directory / "ids")
+    Lookup.build(np.concatenate(texts)).save(directory / "texts")
+    identity_of = np.concatenate(identities)
+    Lookup.build(identity_of).save(directory / "identities")
+    identity = first_rows(identity_of)
+    np.save(directory / "identity.npy", identity)
+    canonical = np.flatnonzero(identity == np.arange(len(identity)))
+    np.save(directory / "canonical.npy", canonical)
+    return {"rows": len(identity), "merged": merged, "unique": len(canonical)}
+
+
+def _rows_to_keep(
+    batches: Iterable[TextBatch], bad: BadRows, tick: Tick
+) -> tuple[NDArray[np.bool_], int]:
+    """Find the rows that add something; report ids that stand for two texts."""
+    ids, texts, own = [], [], []
+    for batch in batches:
+        ids.append(exact_keys(batch.ids))
+        texts.append(exact_keys(batch.texts))
+        own.append(np.full(len(batch.texts), batch.has_own_id))
+        tick(len(batch.texts))
+    if not ids:
+        return np.zeros(0, dtype=bool), 0
+    id_keys, text_keys, has_own_id = np.concatenate(ids), np.concatenate(texts), np.concatenate(own)
+    rows = np.arange(len(id_keys))
+    first_id, first_text = first_rows(id_keys), first_rows(text_keys)
+    conflict = first_text != first_text[first_id]
+    repeats = (first_id != rows) | (~has_own_id & (first_text != rows))
+    for row in np.flatnonzero(conflict):
+        bad.add(
+            "with the id of another row and another text", f"usable rows {first_id[row]} and {row}"
+        )
+    keep: NDArray[np.bool_] = ~repeats & ~conflict
+    return keep, int((repeats & ~conflict).sum())
+
+
+class _Shards:
+    """Collects rows and writes them in Arrow files of one record batch each."""
+
+    def __init__(self, directory: Path, shard_rows: int) -> None:
+        self.directory, self.shard_rows = directory, shard_rows
+        self.pending: list[pa.Table] = []
+        self.pending_rows = 0
+        self.written = 0
+
+    def add(self, ids: list[str], texts: list[str], metadata: pa.StructArray | None) -> None:
+        columns = {
+            "id": pa.array(ids, pa.large_string()),
+            "text": pa.array(texts, pa.large_string()),
+        }
+        if metadata is not None:
+            columns["metadata"] = metadata
+        self.pending.append(pa.table(columns))
+        self.pending_rows += len(ids)
+        while self.pending_rows >= self.shard_rows:
+            self._write(self.shard_rows)
+
+    def close(self) -> None:
+        if self.pending_rows:
+            self._write(self.pending_rows)
+
+    def _write(self, rows: int) -> None:
+        table = pa.concat_tables(self.pending, promote_options="default")
+        shard = table.slice(0, rows).combine_chunks()
+        with (
+            pa.OSFile(str(self.directory / f"{self.written:05d}.arrow"), "wb") as sink,
+            pa.ipc.new_file(sink, shard.schema) as writer,
+        ):
+            writer.write_table(shard, max_chunksize=rows)
+        self.written += 1
+        self.pending = [table.slice(rows)]
+        self.pending_rows -= rows
+
+
+class Texts:
+    """Texts by row number, memory-mapped; rows with one normalised text share one canonical row.
+
+    Attributes:
+        identity: int64, shape (rows,): the first row with the same normalised text.
+        canonical: int64, shape (unique,), ascending: the rows that are their own identity. A
+            position in this array is a `slot`, and only these rows are indexed and encoded.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.identity = np.load(directory / "identity.npy", mmap_mode="r")
+        self.canonical = np.load(directory / "canonical.npy", mmap_mode="r")
+        self._ids = Lookup.load(directory / "ids")
+        self._texts = Lookup.load(directory / "texts")
+        self._identities = Lookup.load(directory / "identities")
+        self._shard = lru_cache(maxsize=OPEN_SHARDS)(self._open_shard)
+        self._shard_rows = self._shard(0).num_rows
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.identity)
+
+    def _open_shard(self, shard: int) -> pa.RecordBatch:
+        file = pa.ipc.open_file(pa.memory_map(str(self.directory / f"{shard:05d}.arrow")))
+        return file.get_batch(0)
+
+    def _take(self, rows: NDArray[np.int64], column: str) -> pa.Array:
+        shards = rows // self._shard_rows
+        parts, order = [], []
+        for shard in np.unique(shards):
+            at = np.flatnonzero(shards == shard)
+            values = self._shard(int(shard))[column]
+            parts.append(values.take(pa.array(rows[at] - shard * self._shard_rows)))
+            order.append(at)
+        if not parts:
+            return pa.array([], pa.large_string())
+        back = np.empty(len(rows), dtype=np.int64)
+        back[np.concatenate(order)] = np.arange(len(rows))
+        return pa.concat_arrays(parts).take(pa.array(back))
+
+    def texts(self, rows: NDArray[np.int64]) -> list[str]:
+        """Read the texts of rows, shape (n,)."""
+        values: list[str] = self._take(rows, "text").to_pylist()
+        return values
+
+    def text_array(self, rows: NDArray[np.int64]) -> pa.Array:
+        """Read the texts of rows, shape (n,), as an Arrow array."""
+        return self._take(rows, "text")
+
+    def id_array(self, rows: NDArray[np.int64]) -> pa.Array:
+        """Read the ids of rows, shape (n,), as an Arrow array."""
+        return self._take(rows, "id")
+
+    def slot_texts(self, start: int, stop: int) -> Iterator[str]:
+        """Stream the texts of the slots from `start` to before `stop`."""
+        for first in range(start, stop, 1024):
+            yield from self.texts(self.canonical[first : min(first + 1024, stop)])
+
+    def slots(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the slot that stands for each row, shape (n,)."""
+        found: NDArray[np.int64] = np.searchsorted(self.canonical, self.identity[rows])
+        return found
+
+    def find_ids(self, ids: Iterable[str]) -> NDArray[np.int64]:
+        """Return the row of each id, or -1, shape (n,)."""
+        return self._ids.find(exact_keys(ids))
+
+    def find_texts(self, texts: list[str]) -> NDArray[np.int64]:
+        """Return for each text the row that holds it, else one whose text is the same, else -1."""
+        rows = self._texts.find(exact_keys(texts))
+        missing = np.flatnonzero(rows < 0)
+        if len(missing):
+            rows[missing] = self.find_same(texts[row] for row in missing)
+        return rows
+
+    def find_same(self, texts: Iterable[str]) -> NDArray[np.int64]:
+        """Return the canonical row whose normalised text is the same, or -1, shape (n,)."""
+        return self._identities.find(identity_keys(texts))
