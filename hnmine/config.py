@@ -128,8 +128,10 @@ class ModelSettings(Settings):
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     dtype: Dtype = Field("fp32", description="Number format of the model's weights.")
-    batch_size: int | None = Field(
-        None, ge=1, description="Texts in one forward pass. [default: 16 on a CPU, 128 on a GPU]"
+    batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens in one forward pass, about. [default: 2048 on a CPU, 32768 on a GPU]",
     )
     max_length: int | None = Field(
         None, ge=1, description="Tokens after which a text is cut. [default: the model's]"

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from hnmine.errors import InputError, PartialRun
 from hnmine.plan import Plan, Task, canonical_json, differences, digest
+from hnmine.schema import VERSION
 
 STATE = ".hnmine"
 """Hidden folder of a run: its plan, its lock, a marker for each finished task, temporary files."""
@@ -223,6 +224,12 @@ def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
         raise InputError(
             f"{file} is damaged.", why=str(error), fix=f"Run `hnmine {command}`."
         ) from error
+    if manifest.get("schema_version", VERSION) > VERSION:
+        raise InputError(
+            f"{path} was written by a newer hnmine.",
+            why=f"Its layout has version {manifest['schema_version']}, this hnmine knows {VERSION}.",
+            fix="Upgrade hnmine.",
+        )
     if manifest.get("stage") != stage:
         raise InputError(
             f"{path} is a {manifest.get('stage')} directory, not {stage}.",

@@ -272,7 +272,8 @@ def large():
     documents[77] += " rare1 rare2"
     documents[19_999] += " rare2"
     asked += ["rare1", "rare2 rare1", "rare2", "w0", "w0 w1", "w0 w0 w0 w1"]
-    asked = [" ".join(w for w in text.split()) for text in asked]
+    # Fewer documents hold the rare word than are wanted, so the common ones must not be left out.
+    asked += ["rare1 w0", "rare2 w1 w0 w0", "rare1 rare2 w0 w2"]
     return documents, asked, Brute(documents)
 
 
@@ -350,6 +351,50 @@ def test_float32_cannot_decide_the_order():
     for k in range(1, 61):
         assert found.slots[found.offsets[k - 1] : found.offsets[k]].tolist() == ranked[:k]
     assert (np.diff(found.scores[found.offsets[59] :]) < 0).all()
+
+
+def test_float32_sums_swap_documents():
+    # The weight of "a" is so high that float32 loses every single "t", but not "b".
+    rare = " ".join(f"t{n}" for n in range(1000))
+    documents = [f"a b {rare}"] * 30 + [f"a {rare} {rare} {rare}"] * 30
+    documents += [f"b {rare}"] * 330 + [rare] * 110
+    setting = BM25Settings(b=0.0, tokeniser=SPLIT)
+    index = index_of(documents, setting)
+    found = index.search([f"{'a ' * 24_000} b {rare}"], np.array([30]))
+    assert found.slots.tolist() == list(range(30, 60))
+
+
+def test_absent_constant_makes_ties():
+    # The constant is so large that documents whose own parts differ have the same score.
+    lengths = np.random.default_rng(2).permutation(300)
+    documents = [f"x {'p ' * (20 + int(extra))}" for extra in lengths] + ["q"] * 100
+    index = index_of(documents, BM25Settings("plus", b=1e-4, delta=1e11, tokeniser=SPLIT))
+    every = index.score(["x"], np.array([0, 300]), np.arange(300))
+    assert 1 < (every == every.max()).sum() < 300
+    order = np.lexsort((np.arange(300), -every))
+    found = index.search(["x"] * 300, np.arange(1, 301))
+    for k in range(1, 301):
+        mine = slice(found.offsets[k - 1], found.offsets[k])
+        assert found.slots[mine].tolist() == order[:k].tolist()
+
+
+def test_terms_that_cancel():
+    # Of five words four are in most documents: rank-bm25's floor of the idf is negative.
+    documents = ["x x y u"] + ["y u v w"] * 7 + ["y u v w x2"]
+    index = index_of(documents, BM25Settings("okapi", tokeniser=SPLIT))
+    scores = index.score(["x", "y"], np.array([0, 1, 2]), np.array([0, 0]))
+    x, y = scores[0], -scores[1]
+    assert y > 0
+    small = np.float32(x), np.float32(y)
+    i = np.arange(1, 20_000)
+    j = np.floor(i * x / y)
+    above = i * x - j * y > 1e-12 * i
+    above32 = i.astype(np.float32) * small[0] > j.astype(np.float32) * small[1]
+    lost = np.flatnonzero(above & ~above32)[:5]
+    assert len(lost)
+    asked = ["x " * int(i[n]) + "y " * int(j[n]) for n in lost]
+    found = index.search(asked, np.full(len(asked), 9))
+    assert found.slots.tolist() == [0] * len(asked)
 
 
 def index_of_files(index):

@@ -15,13 +15,32 @@ from hnmine.encode.base import Kind, Tick, logits, unit_vectors
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import MissingModel
 
-TICK_BATCHES = 16
-"""Batches between two steps of the progress bar."""
+NO_LIMIT = 1 << 20
+"""Stands for the length limit of a model without one."""
 
 
-def by_length(texts: Sequence[str]) -> NDArray[np.int64]:
-    """Order texts from long to short, so that a batch holds texts of like length."""
-    return np.argsort([-len(text) for text in texts], kind="stable")
+def batches(texts: Sequence[str], limit: int, budget: int) -> list[NDArray[np.int64]]:
+    """Group texts of like length into batches of about as many tokens.
+
+    Sorting spares the padding, and a budget of tokens keeps long batches from overflowing a cache
+    or a GPU. Tokens are estimated as four bytes each.
+
+    Args:
+        texts: to group.
+        limit: tokens after which the model cuts a text.
+        budget: tokens in a batch, padding counted.
+
+    Returns:
+        Positions in `texts`, batch by batch, from long to short.
+    """
+    tokens = np.minimum([len(text.encode("utf-8", "replace")) // 4 + 3 for text in texts], limit)
+    order = np.argsort(-tokens, kind="stable")
+    groups, start = [], 0
+    while start < len(order):
+        size = max(1, budget // int(tokens[order[start]]))
+        groups.append(order[start : start + size])
+        start += size
+    return groups
 
 
 def _quiet_torch(threads: int) -> Any:
@@ -63,13 +82,20 @@ class TorchEncoder:
         """Return unit vectors, shape (texts, dimension)."""
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
-        vectors = encode(
-            list(texts),
-            prompt=prompt,
-            batch_size=self.spec.batch_size,
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        )
+        limit = self.model.max_seq_length or NO_LIMIT
+        vectors: NDArray[Any] | None = None
+        for batch in batches(texts, limit, self.spec.batch_tokens or 1):
+            part = encode(
+                [texts[row] for row in batch],
+                prompt=prompt,
+                batch_size=len(batch),
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+            if vectors is None:
+                vectors = np.empty((len(texts), part.shape[1]), dtype=np.float32)
+            vectors[batch] = part
+        assert vectors is not None, "no texts to encode"
         return unit_vectors(vectors)
 
 
@@ -95,19 +121,19 @@ class TorchCrossEncoder:
         self, queries: Sequence[str], documents: Sequence[str], tick: Tick
     ) -> NDArray[np.float32]:
         """Return one raw logit for each pair, no activation applied, shape (pairs,)."""
-        order = by_length([q + d for q, d in zip(queries, documents, strict=True)])
-        scores = np.empty(len(order), dtype=np.float32)
-        for start in range(0, len(order), step := TICK_BATCHES * self.spec.batch_size):
-            pairs = order[start : start + step]
+        limit = self.model.max_length or NO_LIMIT
+        scores = np.empty(len(queries), dtype=np.float32)
+        both = [query + document for query, document in zip(queries, documents, strict=True)]
+        for batch in batches(both, limit, self.spec.batch_tokens or 1):
             outputs = self.model.predict(
-                [(queries[pair], documents[pair]) for pair in pairs],
-                batch_size=self.spec.batch_size,
+                [(queries[pair], documents[pair]) for pair in batch],
+                batch_size=len(batch),
                 activation_fn=self.identity,
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
-            scores[pairs] = logits(outputs, self.spec.model)
-            tick(len(pairs))
+            scores[batch] = logits(outputs, self.spec.model)
+            tick(len(batch))
         return scores
 
 

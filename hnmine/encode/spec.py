@@ -11,7 +11,7 @@ from hnmine.config import Dtype, Pooling
 from hnmine.errors import InputError, MissingModel, UsageError
 from hnmine.models import find_model, fingerprint, is_onnx
 
-CPU_BATCH, GPU_BATCH = 16, 128
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
 """A small batch keeps the activations in a CPU's cache; a GPU wants a large one."""
 
 
@@ -24,7 +24,8 @@ class ModelSpec(BaseModel):
         device: where it runs.
         dtype: of its weights and activations; outputs are always float32.
         max_length: tokens after which a text is cut.
-        batch_size: texts in one forward pass; padding makes the last digits depend on it.
+        batch_tokens: tokens in one forward pass, about; the last digits can depend on what shares
+            a batch. None: one text at a time.
         pooling: for ONNX encoders without a sentence-transformers configuration.
         query_prompt: put before every query; None: what the model's own configuration says.
         document_prompt: the same for documents.
@@ -38,7 +39,7 @@ class ModelSpec(BaseModel):
     device: str
     dtype: Dtype = "fp32"
     max_length: int | None = None
-    batch_size: int = CPU_BATCH
+    batch_tokens: int | None = None
     pooling: Pooling | None = None
     query_prompt: str | None = None
     document_prompt: str | None = None
@@ -50,10 +51,10 @@ class ModelSpec(BaseModel):
         *,
         device: str = "auto",
         dtype: Dtype = "fp32",
-        batch_size: int | None = None,
+        batch_tokens: int | None = None,
         **other: Any,
     ) -> ModelSpec:
-        """Resolve a model's name, device and batch size without loading it.
+        """Resolve a model's name, device and batch without loading it.
 
         Raises:
             MissingModel: the model is not here, or the device is not.
@@ -68,14 +69,14 @@ class ModelSpec(BaseModel):
                 fix="Leave --dtype out.",
             )
         device = "cpu" if onnx else _device(device)
-        automatic = CPU_BATCH if device == "cpu" else GPU_BATCH
+        automatic = CPU_BATCH_TOKENS if device == "cpu" else GPU_BATCH_TOKENS
         return cls(
             model=model,
             content=fingerprint(folder),
             backend="onnx" if onnx else "torch",
             device=device,
             dtype=dtype,
-            batch_size=1 if onnx else batch_size or automatic,
+            batch_tokens=None if onnx else batch_tokens or automatic,
             **other,
         )
 

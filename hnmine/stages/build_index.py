@@ -70,7 +70,7 @@ class _Builder:
                 settings.encoder,
                 device=settings.device,
                 dtype=settings.dtype,
-                batch_size=settings.batch_size,
+                batch_tokens=settings.batch_tokens,
                 max_length=settings.max_length,
                 pooling=settings.pooling,
                 query_prompt=settings.query_prompt,

@@ -45,7 +45,7 @@ def filter(settings: FilterSettings) -> StageResult:
             settings.cross_encoder,
             device=settings.device,
             dtype=settings.dtype,
-            batch_size=settings.batch_size,
+            batch_tokens=settings.batch_tokens,
             max_length=settings.max_length,
         )
         scores = Scores(candidates, spec, threads)

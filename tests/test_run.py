@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from hnmine.errors import InputError, PartialRun
+from hnmine.plan import Task, blocks, differences
+from hnmine.run import RunDirectory, read_manifest
+
+TASKS = [Task(f"part-{n}", (f"part-{n}.txt",), 10, n) for n in range(3)]
+
+
+def write_name(task, outputs, tick):
+    outputs[0].write_text(task.name)
+    return {"parts": 1}
+
+
+def finish(path, plan=None, work=write_name, **options):
+    with RunDirectory.open(path, plan or {"a": 1}, **options) as run:
+        return run.finish(run.run("stage", "parts", TASKS, work))
+
+
+def test_blocks_cover_everything_once():
+    assert [list(block) for block in blocks(7, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert blocks(0, 3) == []
+
+
+def test_outputs_and_manifest(tmp_path):
+    manifest = finish(tmp_path / "run")
+    assert [(tmp_path / "run" / f"part-{n}.txt").read_text() for n in range(3)] == [
+        "part-0",
+        "part-1",
+        "part-2",
+    ]
+    assert manifest == {"a": 1, "counts": {"parts": 3}}
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text()) == manifest
+
+
+def test_a_run_that_failed_goes_on_with_the_task_that_failed(tmp_path):
+    calls = []
+
+    def fail_once(task, outputs, tick):
+        calls.append(task.name)
+        outputs[0].write_text("half")
+        if calls == ["part-0", "part-1"]:
+            raise RuntimeError
+        return write_name(task, outputs, tick)
+
+    with pytest.raises(RuntimeError):
+        finish(tmp_path / "run", work=fail_once)
+    assert not (tmp_path / "run" / "part-1.txt").exists()
+    manifest = finish(tmp_path / "run", work=fail_once)
+    assert calls == ["part-0", "part-1", "part-1", "part-2"]
+    assert manifest["counts"] == {"parts": 3}
+    assert not list((tmp_path / "run" / ".hnmine" / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "unmark"])
+def test_a_damaged_output_is_made_again(tmp_path, damage):
+    with RunDirectory.open(tmp_path / "run", {"a": 1}) as run:
+        run.run("stage", "parts", TASKS, write_name)
+    output = tmp_path / "run" / "part-1.txt"
+    if damage == "truncate":
+        output.write_text("part")
+    elif damage == "remove":
+        output.unlink()
+    else:
+        (tmp_path / "run" / ".hnmine" / "done" / "part-1.json").write_text("{")
+    calls = []
+
+    def note(task, outputs, tick):
+        calls.append(task.name)
+        return write_name(task, outputs, tick)
+
+    finish(tmp_path / "run", work=note)
+    assert calls == ["part-1"]
+    assert output.read_text() == "part-1"
+
+
+def test_another_plan_is_refused_and_the_difference_shown(tmp_path):
+    finish(tmp_path / "run", {"settings": {"k": 1, "b": 2}})
+    with pytest.raises(InputError, match=r"settings\.k: 1 -> 3"):
+        finish(tmp_path / "run", {"settings": {"k": 3, "b": 2}})
+
+
+def test_overwrite_replaces_another_plan_but_never_redoes_the_same(tmp_path):
+    finish(tmp_path / "run", {"k": 1})
+    (tmp_path / "run" / "part-9.txt").write_text("left over")
+    finish(tmp_path / "run", {"k": 2}, overwrite=True)
+    assert not (tmp_path / "run" / "part-9.txt").exists()
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["k"] == 2
+
+    def must_not_run(task, outputs, tick):
+        raise AssertionError(task.name)
+
+    finish(tmp_path / "run", {"k": 2}, overwrite=True, work=must_not_run)
+
+
+def test_a_plan_without_any_finished_task_gives_way(tmp_path):
+    with pytest.raises(RuntimeError), RunDirectory.open(tmp_path / "run", {"k": 1}):
+        raise RuntimeError
+    finish(tmp_path / "run", {"k": 2})
+
+
+def test_a_folder_of_somebody_else_is_never_written_to(tmp_path):
+    (tmp_path / "thesis.tex").write_text("important")
+    with pytest.raises(InputError, match="not written by hnmine"):
+        finish(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def _hold(path, ready, leave):
+    with RunDirectory.open(path, {"a": 1}):
+        ready.set()
+        leave.wait(30)
+
+
+def test_two_runs_never_share_a_directory(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, leave = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / "run", ready, leave))
+    other.start()
+    try:
+        assert ready.wait(30)
+        with pytest.raises(PartialRun, match=f"process {other.pid}"):
+            finish(tmp_path / "run")
+    finally:
+        leave.set()
+        other.join()
+    finish(tmp_path / "run")
+
+
+def test_differences_name_nested_keys():
+    old = {"a": {"b": 1, "c": [1]}, "d": 1}
+    assert differences(old, {"a": {"b": 2, "c": [1]}, "e": None}) == [
+        "a.b: 1 -> 2",
+        "d: 1 -> absent",
+        "e: absent -> null",
+    ]
+
+
+def test_a_manifest_of_another_stage_or_a_damaged_one_is_refused(tmp_path):
+    with pytest.raises(InputError, match="has no manifest"):
+        read_manifest(tmp_path, "index", "build-index")
+    (tmp_path / "manifest.json").write_text('{"stage": "mined"}')
+    with pytest.raises(InputError, match="mined directory, not index"):
+        read_manifest(tmp_path, "index", "build-index")
+    (tmp_path / "manifest.json").write_text('{"stage": ')
+    with pytest.raises(InputError, match="damaged"):
+        read_manifest(tmp_path, "index", "build-index")
+
+
+def test_an_unfinished_directory_says_that_the_command_goes_on(tmp_path):
+    with RunDirectory.open(tmp_path / "run", {"a": 1}):
+        pass
+    with pytest.raises(InputError, match="goes on where it stopped"):
+        read_manifest(Path(tmp_path / "run"), "index", "build-index")
+
+
+def test_a_directory_of_a_newer_layout_is_refused(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"stage": "index", "schema_version": 99}')
+    with pytest.raises(InputError, match="newer hnmine"):
+        read_manifest(tmp_path, "index", "build-index")
