@@ -227,7 +227,7 @@ def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
     if manifest.get("schema_version", VERSION) > VERSION:
         raise InputError(
             f"{path} was written by a newer hnmine.",
-            why=f"Its layout has version {manifest['schema_version']}, this hnmine knows {VERSION}.",
+            why=f"Its layout is version {manifest['schema_version']}, this one knows {VERSION}.",
             fix="Upgrade hnmine.",
         )
     if manifest.get("stage") != stage:

@@ -17,8 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.errors import UsageError
-from hnmine.index import bm25_kernels
-from hnmine.index.bm25 import BM25Index, BM25Settings, RankBM25, count_documents, merge_counts
+from hnmine.index.bm25 import formula, kernels
+from hnmine.index.bm25.build import count_documents, merge_counts
+from hnmine.index.bm25.reference import RankBM25
+from hnmine.index.bm25.search import BM25Index
+from hnmine.index.bm25.settings import BM25Settings
+from hnmine.index.bm25.vocabulary import find_terms
 from hnmine.index.tokenise import Tokeniser
 
 SPLIT = Tokeniser("whitespace", "none")
@@ -412,7 +416,7 @@ def digest(directory):
 
 
 @settings(max_examples=40, deadline=None)
-@given(corpora, st.data(), st.sampled_from(bm25_kernels.VARIANTS))
+@given(corpora, st.data(), st.sampled_from(formula.VARIANTS))
 def test_shards_do_not_change_a_bit(documents, data, variant):
     setting = BM25Settings(variant, tokeniser=SPLIT)
     cuts = data.draw(st.lists(st.integers(0, len(documents)), max_size=4))
@@ -431,7 +435,7 @@ def test_shards_do_not_change_a_bit_of_a_large_index(large, tmp_path):
 def test_counting_twice_writes_the_same_bytes(tmp_path):
     script = (
         "import sys, pathlib\n"
-        "from hnmine.index.bm25 import count_documents\n"
+        "from hnmine.index.bm25.build import count_documents\n"
         "from hnmine.index.tokenise import Tokeniser\n"
         "texts, path = ['The dogs', 'cats cat the'], pathlib.Path(sys.argv[1])\n"
         "print(count_documents(texts, Tokeniser(), path))"
@@ -488,7 +492,7 @@ def test_find_terms(vocabulary, data):
         ends = np.cumsum([0, *map(len, coded)], dtype=np.int64)
         return ends, np.frombuffer(bytearray(b"".join(coded)), dtype=np.uint8)
 
-    found = bm25_kernels.find_terms(*packed(vocabulary), *packed(asked))
+    found = find_terms(*packed(vocabulary), *packed(asked))
     place = {term: number for number, term in enumerate(vocabulary)}
     assert found.tolist() == [place.get(term, -1) for term in asked]
 

@@ -99,7 +99,9 @@ def test_onnx_encoder_agrees_with_an_independent_run_of_the_graph(onnx_encoder):
 def test_a_logit_does_not_depend_on_the_pairs_beside_it(judge):
     queries = [TEXTS[0]] * 4
     together = judge.score(queries, TEXTS, ignore)
-    alone = [judge.score([query], [text], ignore)[0] for query, text in zip(queries, TEXTS, strict=True)]
+    alone = [
+        judge.score([query], [text], ignore)[0] for query, text in zip(queries, TEXTS, strict=True)
+    ]
     assert together.tolist() == alone
 
 

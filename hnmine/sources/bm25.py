@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from hnmine.config import MineSettings
-from hnmine.index.bm25 import BM25Index, BM25Settings, RankBM25
+from hnmine.index.bm25.reference import RankBM25
+from hnmine.index.bm25.search import BM25Index
+from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.opened import Index
 from hnmine.index.tokenise import Tokeniser
 from hnmine.sources.base import Block, Source

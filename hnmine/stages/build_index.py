@@ -13,8 +13,8 @@ from hnmine.data import BadRows, Table, content_id
 from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
-from hnmine.index.bm25 import count_documents, merge_counts
-from hnmine.index.dense import EXACT, FAISS_FILE, build_faiss, write_vectors
+from hnmine.index.bm25.build import count_documents, merge_counts
+from hnmine.index.dense import EXACT, FAISS_FILE, build_faiss, check_factory, write_vectors
 from hnmine.plan import Task, blocks
 from hnmine.records import TextBatch, corpus_records, pair_records
 from hnmine.run import MANIFEST, STATE, RunDirectory, Tick
@@ -64,6 +64,7 @@ class _Builder:
             for kind, path in (("corpus", settings.corpus), ("pairs", settings.pairs))
             if path is not None
         }
+        self.bm25_settings = bm25_settings(settings.plan())
         self.spec = None
         if settings.dense and settings.encoder:
             self.spec = ModelSpec.find(
@@ -117,38 +118,41 @@ class _Builder:
         return Texts(self.paths.documents).slot_texts(start, start + task.size)
 
     def bm25(self, run: RunDirectory) -> dict[str, int]:
-        bm25 = bm25_settings(self.settings.plan())
-
         def count(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
-            return {
-                "tokens": count_documents(self._texts(task), bm25.tokeniser, outputs[0])["tokens"]
-            }
+            tokeniser = self.bm25_settings.tokeniser
+            return {"tokens": count_documents(self._texts(task), tokeniser, outputs[0])["tokens"]}
 
         shards = self._shards("bm25-count", COUNTS + "/{:05d}.npz")
+        counted = [run.path / shard.outputs[0] for shard in shards]
 
         def merge(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             outputs[0].mkdir()
-            counts = merge_counts(
-                [run.path / shard.outputs[0] for shard in shards], bm25, outputs[0]
-            )
+            counts = merge_counts(counted, self.bm25_settings, outputs[0])
             return {name: counts[name] for name in ("terms", "postings")}
 
         merged = Task("bm25-merge", ("bm25",), len(shards))
-        tokens = run.run("BM25: count terms", "docs", shards, count)
-        return dict(tokens | run.run("BM25: merge", "shards", [merged], merge))
+        return {
+            **run.run("BM25: count terms", "docs", shards, count),
+            **run.run("BM25: merge", "shards", [merged], merge),
+        }
 
     def dense(self, run: RunDirectory) -> dict[str, int]:
+        factory = self.settings.faiss
+        shards = self._shards("vectors", "dense/vectors/{:05d}.npy")
+        if factory != EXACT and not all(run.marker(shard) for shard in shards):
+            # An impossible index is better refused now than after days of encoding.
+            check_factory(factory, self.encoder.encode(["dimension"], "document").shape[1])
+
         def encode(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             return write_vectors(self._texts(task), self.encoder, outputs[0], tick)
 
-        shards = self._shards("vectors", "dense/vectors/{:05d}.npy")
-        counts = run.run("dense: encode", "docs", shards, encode)
-        if self.settings.faiss != EXACT:
-            vectors = [run.path / shard.outputs[0] for shard in shards]
+        counts = dict(run.run("dense: encode", "docs", shards, encode))
+        if factory == EXACT:
+            return counts
+        vectors = [run.path / shard.outputs[0] for shard in shards]
 
-            def fill(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
-                return build_faiss(self.settings.faiss, vectors, outputs[0], self.threads)
+        def fill(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            return build_faiss(factory, vectors, outputs[0], self.threads)
 
-            task = Task("faiss", (f"dense/{FAISS_FILE}",), sum(shard.size for shard in shards))
-            counts |= run.run("dense: FAISS", "vectors", [task], fill)
-        return dict(counts)
+        filled = Task("faiss", (f"dense/{FAISS_FILE}",), sum(shard.size for shard in shards))
+        return {**counts, **run.run("dense: FAISS", "vectors", [filled], fill)}

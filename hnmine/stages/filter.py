@@ -59,7 +59,7 @@ def filter(settings: FilterSettings) -> StageResult:
         if not run.complete:
             scored = scores.compute(progress=settings.progress) if scores else {}
             filtering = _Filtering(settings, candidates, scores)
-            counts = scored | filtering.run(run)
+            counts = {**scored, **filtering.run(run)}
             run.finish(counts, index=str(candidates.index.path.resolve()))
         shutil.rmtree(run.path / SHORTFALLS, ignore_errors=True)
         manifest = json.loads((run.path / MANIFEST).read_text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hnmine.index.opened import Index
 from hnmine.plan import Task, blocks
 from hnmine.positives import Queries, write_positives
 from hnmine.records import PairBatch, TextBatch, pair_records, qrel_records, query_records
-from hnmine.run import MANIFEST, RunDirectory, Tick
+from hnmine.run import MANIFEST, Counts, RunDirectory, Tick
 from hnmine.schema import CandidatePaths
 from hnmine.sources import SOURCES
 from hnmine.sources.base import Source
@@ -48,7 +48,9 @@ def mine(settings: MineSettings) -> StageResult:
         settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
     ) as run:
         if not run.complete:
-            counts = miner.queries(run) | miner.search(run)
+            # First of all: a source that cannot be opened is better known before the first task.
+            sources = miner.open_sources()
+            counts = {**miner.queries(run), **miner.search(run, sources)}
             run.finish(counts, index=str(settings.index.resolve()))
         manifest = json.loads((run.path / MANIFEST).read_text())
     return StageResult(settings.output, manifest["counts"], manifest)
@@ -92,14 +94,13 @@ class _Miner:
         spec = ModelSpec.model_validate(self.index.manifest["encoder"])
         return spec.on(self.settings.device).model_dump()
 
-    @cached_property
-    def sources(self) -> dict[str, Source]:
+    def open_sources(self) -> dict[str, Source]:
         return {
             name: SOURCES[name](self.index, self.settings, self.threads)
             for name in self.source_names
         }
 
-    def queries(self, run: RunDirectory) -> dict[str, int]:
+    def queries(self, run: RunDirectory) -> Counts:
         rows = sum(table.count_rows() for table in self.inputs.values())
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
@@ -129,7 +130,7 @@ class _Miner:
                 **skipped,
             }
 
-        return dict(run.run("queries", "rows", [Task("queries", ("queries",), 2 * rows)], work))
+        return run.run("queries", "rows", [Task("queries", ("queries",), 2 * rows)], work)
 
     def _read_queries(self, bad: BadRows) -> Iterator[TextBatch]:
         if "queries" in self.inputs:
@@ -144,7 +145,7 @@ class _Miner:
             return pair_records(self.inputs["pairs"], bad)
         return qrel_records(self.inputs["qrels"], self.settings.min_grade, bad)
 
-    def search(self, run: RunDirectory) -> dict[str, int]:
+    def search(self, run: RunDirectory, sources: dict[str, Source]) -> Counts:
         queries = Queries(self.paths.queries)
         tasks = [
             Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n)
@@ -157,13 +158,13 @@ class _Miner:
                 queries.mined[start : start + task.size],
                 queries,
                 self.index.documents,
-                self.sources,
+                sources,
                 self.settings.top_k,
             )
             pq.write_table(table, outputs[0], compression="zstd")
             return _count(table, self.source_names)
 
-        return dict(run.run("mine", "queries", tasks, work))
+        return run.run("mine", "queries", tasks, work)
 
 
 def _count(table: pa.Table, sources: list[str]) -> dict[str, int]:

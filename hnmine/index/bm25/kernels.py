@@ -1,157 +1,21 @@
-"""The BM25 formulas, in one place, and the compiled loops over posting lists.
-
-Notation: N documents, `df` documents contain the term, `tf` times in this document, `dl` tokens in
-this document, and `norm = 1 - b + b * dl / avgdl`. A term adds `idf * gain` to the score of a
-document that contains it, and every document's score has `idf * absent` for it besides.
-
-=======  =====================================  ============================================  ======
-variant  idf                                    gain                                          absent
-=======  =====================================  ============================================  ======
-lucene   ln(1 + (N - df + .5) / (df + .5))      tf / (tf + k1 norm)                           0
-okapi    ln(N - df + .5) - ln(df + .5), but a   (k1 + 1) tf / (tf + k1 norm)                  0
-         quarter of the mean of all where < 0
-plus     ln((N + 1) / df)                       (k1 + 1) tf / (tf + k1 norm)                  delta
-l        ln(N + 1) - ln(df + .5)                (k1 + 1) tf (c + delta) / (k1 + c + delta),   0
-                                                c = tf / norm
-=======  =====================================  ============================================  ======
-
-Sources: Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond";
-Lucene's BM25Similarity, with exact document lengths (Kamphuis et al. 2020, "Which BM25 Do You
-Mean?"); okapi, plus and l as the package rank-bm25 0.2.2 computes them.
-"""
+"""Compiled loops over posting lists: exact search and scoring."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-VARIANTS = ("lucene", "okapi", "plus", "l")
-DEFAULT_DELTA = {"plus": 1.0, "l": 0.5}
+from hnmine.index.bm25.formula import Postings, Statistics, gain
+
 BLOCK = 64
 BINS = 1024
-# Boundaries of the posting lists, and their documents, ascending in each list.
-Postings = tuple[NDArray[np.int64], NDArray[np.int32]]
-# Frequencies of the postings, lengths of the documents, idf of the terms, and the formula: number
-# of the variant, k1, b, delta, avgdl.
-Statistics = tuple[
-    NDArray[np.unsignedinteger],
-    NDArray[np.int32],
-    NDArray[np.float64],
-    tuple[int, float, float, float, float],
-]
 # Boundaries of the queries, their distinct terms, ascending in each, and how often each occurs.
 Queries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-_LUCENE, _L = VARIANTS.index("lucene"), VARIANTS.index("l")
-_OKAPI_FLOOR = 0.25
 # Half a unit in the last place of 1: the largest relative error of one rounding to float32.
 _UNIT32 = 2.0**-24
 # Common terms that add at most this share of the highest score thinkable are left out at first.
 _SHARE_LEFT_OUT = 0.05
-
-
-def idf_of(variant: str, documents: int, frequency: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The idf of every term of an index, float64, shape (terms,).
-
-    Logarithms are taken by `math`, once for each distinct frequency: NumPy's own differ in the
-    last bit between processors.
-
-    Args:
-        variant: one of `VARIANTS`.
-        documents: N.
-        frequency: how many documents contain each term, shape (terms,), at least 1.
-    """
-    distinct, place = np.unique(frequency, return_inverse=True)
-    n = documents
-    if variant == "lucene":
-        values = [math.log1p((n - df + 0.5) / (df + 0.5)) for df in distinct.tolist()]
-    elif variant == "okapi":
-        values = [math.log(n - df + 0.5) - math.log(df + 0.5) for df in distinct.tolist()]
-    elif variant == "plus":
-        values = [math.log((n + 1) / df) for df in distinct.tolist()]
-    else:
-        values = [math.log(n + 1) - math.log(df + 0.5) for df in distinct.tolist()]
-    idf = np.array(values, dtype=np.float64)[place]
-    if variant == "okapi" and len(idf):
-        # The exact sum does not depend on the order of the terms.
-        idf[idf < 0] = _OKAPI_FLOOR * (math.fsum(idf.tolist()) / len(idf))
-    return idf
-
-
-@njit(nogil=True, cache=True)
-def _gain(
-    variant: int, tf: float, dl: float, k1: float, b: float, delta: float, avgdl: float
-) -> float:
-    norm = 1.0 - b + b * dl / avgdl
-    if variant == _LUCENE:
-        return tf / (tf + k1 * norm)
-    if variant == _L:
-        c = tf / norm
-        return tf * (k1 + 1.0) * (c + delta) / (k1 + c + delta)
-    return tf * (k1 + 1.0) / (tf + k1 * norm)
-
-
-@njit(nogil=True, cache=True)
-def fill_impacts(
-    postings: Postings,
-    statistics: Statistics,
-    impacts: NDArray[np.float32],
-    peaks: NDArray[np.float32],
-) -> None:
-    """Write `idf * gain` of every posting to `impacts`, and the largest of a term to `peaks`.
-
-    Both are rounded once to float32; `peaks` has shape (terms,).
-    """
-    indptr, documents = postings
-    frequencies, lengths, idf, (variant, k1, b, delta, avgdl) = statistics
-    for term in range(len(idf)):
-        peaks[term] = -np.inf
-        for i in range(indptr[term], indptr[term + 1]):
-            gain = _gain(variant, frequencies[i], lengths[documents[i]], k1, b, delta, avgdl)
-            impacts[i] = np.float32(idf[term] * gain)
-            peaks[term] = max(peaks[term], impacts[i])
-
-
-@njit(nogil=True, cache=True)
-def find_terms(
-    offsets: NDArray[np.int64],
-    letters: NDArray[np.uint8],
-    wanted_offsets: NDArray[np.int64],
-    wanted_letters: NDArray[np.uint8],
-) -> NDArray[np.int64]:
-    """Look up terms in a sorted vocabulary by binary search, -1 for an unknown one.
-
-    Both lists are UTF-8 bytes with boundaries; the order of bytes is the order of code points.
-
-    Args:
-        offsets: boundaries of the vocabulary, shape (terms + 1,).
-        letters: bytes of the vocabulary.
-        wanted_offsets: boundaries of the terms to look up, shape (wanted + 1,).
-        wanted_letters: their bytes.
-    """
-    found = np.full(len(wanted_offsets) - 1, -1, dtype=np.int64)
-    for w in range(len(found)):
-        word = wanted_letters[wanted_offsets[w] : wanted_offsets[w + 1]]
-        low, high = 0, len(offsets) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if _before(letters[offsets[middle] : offsets[middle + 1]], word):
-                low = middle + 1
-            else:
-                high = middle
-        if low < len(offsets) - 1 and not _before(word, letters[offsets[low] : offsets[low + 1]]):
-            found[w] = low
-    return found
-
-
-@njit(nogil=True, cache=True)
-def _before(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> bool:
-    for i in range(min(len(left), len(right))):
-        if left[i] != right[i]:
-            return bool(left[i] < right[i])
-    return len(left) < len(right)
 
 
 @njit(nogil=True, cache=True)
@@ -194,7 +58,7 @@ def score_documents(
         for c in range(len(candidates)):
             if owners[low[c]] == candidates[c]:
                 tf, dl = frequencies[indptr[term] + low[c]], lengths[candidates[c]]
-                scores[c] += factor * _gain(variant, tf, dl, k1, b, delta, avgdl)
+                scores[c] += factor * gain(variant, tf, dl, k1, b, delta, avgdl)
 
 
 @njit(nogil=True, cache=True)

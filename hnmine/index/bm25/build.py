@@ -1,0 +1,146 @@
+"""Counted shards of documents, merged into an inverted index on disk."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from hnmine.index.bm25.files import Files
+from hnmine.index.bm25.formula import fill_impacts, idf_of
+from hnmine.index.bm25.settings import BM25Settings
+from hnmine.index.bm25.vocabulary import letters
+from hnmine.index.tokenise import TermCounts, Tokeniser
+from hnmine.index.topk import offsets_of, position_in_list
+
+
+def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> dict[str, int]:
+    """Count the terms of one shard of documents into one `.npz` file; a task for a worker.
+
+    The bytes depend on the texts and the tokeniser alone: NumPy dates the members 1980-01-01.
+
+    Args:
+        texts: the documents, in the order of the corpus.
+        tokeniser: splits them.
+        path: the file to write.
+    """
+    counts = tokeniser.count(texts)
+    with path.open("wb") as file:
+        np.savez(
+            file,
+            # No term holds a line break: every tokeniser splits there.
+            vocabulary=letters([term + "\n" for term in counts.vocabulary]),
+            offsets=counts.offsets,
+            terms=counts.terms,
+            frequencies=counts.frequencies,
+            lengths=counts.lengths,
+        )
+    return {"documents": len(counts.lengths), "tokens": int(counts.lengths.sum(dtype=np.int64))}
+
+
+def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path) -> dict[str, int]:
+    """Merge counted shards into an index; the result does not depend on how they were cut.
+
+    Holds the vocabulary and one shard at a time; everything as long as the postings or the
+    documents is written through a memory map.
+
+    Args:
+        paths: files of `count_documents`, in the order of the corpus; at most 2 ** 31 - 1
+            documents in all.
+        settings: of the index.
+        directory: an existing empty directory, which gets `settings.json` and, as `.npy` files:
+            vocabulary (UTF-8 bytes, terms sorted by code point), vocabulary_offsets (int64), indptr
+            (int64), documents (int32, ascending in each posting list), frequencies (the smallest
+            unsigned type that holds them), impacts (float32), peaks (float32, the largest impact of
+            each term), lengths (int32), idf (float64).
+    """
+    frequency: Counter[str] = Counter()
+    documents = tokens = largest = 0
+    for path in paths:
+        shard = _read_counts(path)
+        counts = np.bincount(shard.terms, minlength=len(shard.vocabulary))
+        frequency.update(dict(zip(shard.vocabulary, counts.tolist(), strict=True)))
+        documents += len(shard.lengths)
+        tokens += int(shard.lengths.sum(dtype=np.int64))
+        largest = max(largest, int(shard.frequencies.max(initial=0)))
+    vocabulary = sorted(frequency)
+    frequencies = np.array([frequency[term] for term in vocabulary], dtype=np.int64)
+    indptr = offsets_of(frequencies)
+    words = [term.encode() for term in vocabulary]
+    small: dict[str, NDArray[Any]] = {
+        "vocabulary": letters(vocabulary),
+        "vocabulary_offsets": offsets_of(np.array([len(word) for word in words], dtype=np.int64)),
+        "indptr": indptr,
+        "idf": idf_of(settings.variant, documents, frequencies),
+    }
+    for name, values in small.items():
+        np.save(directory / f"{name}.npy", values)
+    _write_postings(paths, vocabulary, indptr, documents, np.min_scalar_type(largest), directory)
+    numbers = {
+        "documents": documents,
+        "tokens": tokens,
+        "terms": len(vocabulary),
+        "postings": int(indptr[-1]),
+    }
+    text = json.dumps({"settings": asdict(settings), **numbers}, indent=2, ensure_ascii=False)
+    (directory / "settings.json").write_text(text + "\n", encoding="utf-8")
+    _write_impacts(directory)
+    return numbers
+
+
+def _read_counts(path: Path) -> TermCounts:
+    with np.load(path) as arrays:
+        vocabulary = arrays["vocabulary"].tobytes().decode().split("\n")[:-1]
+        return TermCounts(
+            vocabulary,
+            *(arrays[name] for name in ("offsets", "terms", "frequencies", "lengths")),
+        )
+
+
+def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArray[Any]:
+    return np.lib.format.open_memmap(
+        directory / f"{name}.npy", mode="w+", dtype=dtype, shape=(length,)
+    )
+
+
+def _write_postings(
+    paths: Sequence[Path],
+    vocabulary: list[str],
+    indptr: NDArray[np.int64],
+    total: int,
+    frequency_type: DTypeLike,
+    directory: Path,
+) -> None:
+    """Append every shard's postings to the lists, whose lengths are known beforehand."""
+    documents = _create(directory, "documents", np.int32, int(indptr[-1]))
+    frequencies = _create(directory, "frequencies", frequency_type, int(indptr[-1]))
+    lengths = _create(directory, "lengths", np.int32, total)
+    place = {term: number for number, term in enumerate(vocabulary)}
+    ends = indptr[:-1].copy()
+    first = 0
+    for path in paths:
+        shard = _read_counts(path)
+        terms = np.array([place[term] for term in shard.vocabulary], dtype=np.int64)
+        counts = np.bincount(shard.terms, minlength=len(terms))
+        # Stable, so that the documents of a term stay in their order.
+        order = np.argsort(shard.terms, kind="stable")
+        target = np.repeat(ends[terms], counts) + position_in_list(offsets_of(counts))
+        owner = np.repeat(np.arange(len(shard.lengths)), np.diff(shard.offsets))
+        documents[target] = first + owner[order]
+        frequencies[target] = shard.frequencies[order]
+        lengths[first : first + len(shard.lengths)] = shard.lengths
+        ends[terms] += counts
+        first += len(shard.lengths)
+
+
+def _write_impacts(directory: Path) -> None:
+    files = Files(directory)
+    impacts = _create(directory, "impacts", np.float32, len(files.postings[1]))
+    peaks = _create(directory, "peaks", np.float32, len(files.postings[0]) - 1)
+    fill_impacts(files.postings, files.statistics, np.asarray(impacts), np.asarray(peaks))

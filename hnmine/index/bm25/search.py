@@ -1,0 +1,108 @@
+"""Search in an inverted index on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.index.bm25 import kernels
+from hnmine.index.bm25.files import Files
+from hnmine.index.bm25.vocabulary import find_terms, letters
+from hnmine.index.topk import Ranking, offsets_of, position_in_list
+
+
+class BM25Index:
+    """Exact BM25 search in an index of `merge_counts`.
+
+    A document matches a query if it holds a term of the query and its score, less the constants
+    that every document has, is above 0. Scores are float64, and so is their order: the float32
+    impacts only narrow down which documents are scored.
+    """
+
+    def __init__(self, directory: Path, threads: int = 1) -> None:
+        """Open the index in `directory`, memory-mapped, to search with so many threads."""
+        self._files = Files(directory)
+        self._impacts: NDArray[np.float32] = self._files.load("impacts")
+        self._peaks: NDArray[np.float32] = self._files.load("peaks")
+        self._threads = threads
+        self.settings = self._files.settings
+
+    def search(self, queries: Sequence[str], k: NDArray[np.int64]) -> Ranking:
+        """Find the `k[q]` best matches of every query, fewer where fewer match.
+
+        Args:
+            queries: texts.
+            k: how many documents each query wants, at least 0, shape (queries,).
+        """
+        files = self._files
+        parsed, absent = self._parse(queries)
+        offsets, terms, _ = parsed
+        # No query has more matches than postings, so a huge k costs no memory.
+        postings = offsets_of(np.diff(files.postings[0])[terms])
+        k = np.minimum(np.minimum(k, np.diff(postings[offsets])), len(files.statistics[1]))
+        starts = offsets_of(k)
+        slots, scores = np.empty(starts[-1], np.int64), np.empty(starts[-1], np.float64)
+        counts = np.zeros(len(queries), np.int64)
+
+        def search_part(part: tuple[int, int]) -> None:
+            kernels.search_queries(
+                *part, parsed, k, absent, files.postings, files.statistics, self._impacts,
+                self._peaks, starts, (slots, scores, counts),
+            )  # fmt: skip
+
+        if self._threads == 1:
+            search_part((0, len(queries)))
+        else:
+            # Four parts a thread: queries differ in cost, and every part clears its own sums.
+            cuts = np.linspace(0, len(queries), 4 * self._threads + 1).astype(np.int64).tolist()
+            with ThreadPoolExecutor(self._threads) as pool:
+                list(pool.map(search_part, pairwise(cuts)))
+        filled = position_in_list(starts) < np.repeat(counts, k)
+        return Ranking(offsets_of(counts), slots[filled], scores[filled])
+
+    def score(
+        self, queries: Sequence[str], offsets: NDArray[np.int64], slots: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Score given documents, whether they match or not.
+
+        Args:
+            queries: texts.
+            offsets: query `q` owns the positions `offsets[q]:offsets[q + 1]` of `slots`.
+            slots: documents, in any order, shape (pairs,).
+
+        Returns:
+            float64, shape (pairs,), the same numbers as `search` reports.
+        """
+        parsed, absent = self._parse(queries)
+        scores = np.empty(len(slots), np.float64)
+        kernels.score_pairs(
+            parsed,
+            np.asarray(offsets, dtype=np.int64),
+            np.asarray(slots, dtype=np.int32),
+            self._files.postings,
+            self._files.statistics,
+            scores,
+        )
+        return scores + np.repeat(absent, np.diff(offsets))
+
+    def _parse(self, queries: Sequence[str]) -> tuple[kernels.Queries, NDArray[np.float64]]:
+        """Turn queries into known terms, and sum the absent constants of each query."""
+        counts = self.settings.tokeniser.count(queries)
+        sizes = np.array([len(term.encode()) for term in counts.vocabulary], dtype=np.int64)
+        numbers = find_terms(*self._files.vocabulary, offsets_of(sizes), letters(counts.vocabulary))
+        # Both vocabularies are sorted, so the numbers of a query's terms ascend too.
+        terms = numbers[counts.terms]
+        known = terms >= 0
+        offsets = offsets_of(known.astype(np.int64))[counts.offsets]
+        terms, weights = terms[known], counts.frequencies[known].astype(np.int64)
+        absent = np.zeros(len(queries))
+        if self.settings.variant == "plus":
+            query = np.repeat(np.arange(len(queries)), np.diff(offsets))
+            idf = self._files.statistics[2]
+            np.add.at(absent, query, weights * idf[terms] * self.settings.delta_in_use)
+        return (offsets, terms, weights), absent

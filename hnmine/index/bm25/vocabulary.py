@@ -1,0 +1,52 @@
+"""Terms as bytes in a memory map: a vocabulary of millions needs no Python dict."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+def letters(terms: list[str]) -> NDArray[np.uint8]:
+    """Join terms to one array of UTF-8 bytes."""
+    return np.frombuffer(bytearray("".join(terms), "utf-8"), dtype=np.uint8)
+
+
+@njit(nogil=True, cache=True)
+def find_terms(
+    offsets: NDArray[np.int64],
+    letters: NDArray[np.uint8],
+    wanted_offsets: NDArray[np.int64],
+    wanted_letters: NDArray[np.uint8],
+) -> NDArray[np.int64]:
+    """Look up terms in a sorted vocabulary by binary search, -1 for an unknown one.
+
+    Both lists are UTF-8 bytes with boundaries; the order of bytes is the order of code points.
+
+    Args:
+        offsets: boundaries of the vocabulary, shape (terms + 1,).
+        letters: bytes of the vocabulary.
+        wanted_offsets: boundaries of the terms to look up, shape (wanted + 1,).
+        wanted_letters: their bytes.
+    """
+    found = np.full(len(wanted_offsets) - 1, -1, dtype=np.int64)
+    for w in range(len(found)):
+        word = wanted_letters[wanted_offsets[w] : wanted_offsets[w + 1]]
+        low, high = 0, len(offsets) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if _before(letters[offsets[middle] : offsets[middle + 1]], word):
+                low = middle + 1
+            else:
+                high = middle
+        if low < len(offsets) - 1 and not _before(word, letters[offsets[low] : offsets[low + 1]]):
+            found[w] = low
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _before(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> bool:
+    for i in range(min(len(left), len(right))):
+        if left[i] != right[i]:
+            return bool(left[i] < right[i])
+    return len(left) < len(right)

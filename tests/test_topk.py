@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hnmine.index.topk import offsets_of, position_in_list, top_k
+
+PROPERTY = settings(max_examples=100, deadline=None)
+
+TIED = st.sampled_from([-2.5, -1.0, -0.0, 0.0, 1.0, 1.0 + 2**-40, 3.5])
+scores = TIED | st.floats(-1e6, 1e6)
+
+
+@st.composite
+def searches(draw):
+    k = draw(st.lists(st.integers(0, 8), max_size=6))
+    if not k:
+        return k, []
+    pairs = draw(
+        st.lists(
+            st.tuples(st.integers(0, len(k) - 1), st.integers(0, 30)), max_size=60, unique=True
+        )
+    )
+    return k, [(query, slot, draw(scores)) for query, slot in pairs]
+
+
+@PROPERTY
+@given(searches())
+def test_top_k_is_sorted_by_score_then_slot_and_cut_per_query(search):
+    k, hits = search
+    query, slots = (np.array([hit[n] for hit in hits], dtype=np.int64) for n in (0, 1))
+    ranking = top_k(query, slots, np.array([hit[2] for hit in hits], dtype=float), np.array(k, int))
+    assert len(ranking.offsets) == len(k) + 1
+    assert ranking.offsets[0] == 0
+    assert ranking.offsets[-1] == len(ranking.slots) == len(ranking.scores)
+    for number, length in enumerate(k):
+        expected = sorted((-score, slot) for owner, slot, score in hits if owner == number)[:length]
+        part = slice(ranking.offsets[number], ranking.offsets[number + 1])
+        found = zip(ranking.scores[part].tolist(), ranking.slots[part].tolist(), strict=True)
+        assert [(-score, slot) for score, slot in found] == expected
+        assert (ranking.query_of_hit[part] == number).all()
+
+
+@PROPERTY
+@given(searches(), st.randoms())
+def test_top_k_does_not_depend_on_the_order_of_hits(search, random):
+    k, hits = search
+    results = []
+    for _ in range(2):
+        columns = [np.array([hit[n] for hit in hits]) for n in range(3)]
+        ranking = top_k(
+            columns[0].astype(np.int64), columns[1].astype(np.int64), columns[2], np.array(k, int)
+        )
+        results.append((ranking.slots.tolist(), ranking.scores.tolist()))
+        random.shuffle(hits)
+    assert results[0] == results[1]
+
+
+@PROPERTY
+@given(st.lists(st.integers(0, 5), max_size=10))
+def test_offsets_and_positions_count_ragged_lists(counts):
+    offsets = offsets_of(np.array(counts, dtype=np.int64))
+    assert offsets.tolist() == [sum(counts[:n]) for n in range(len(counts) + 1)]
+    assert position_in_list(offsets).tolist() == [n for count in counts for n in range(count)]
