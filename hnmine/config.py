@@ -253,6 +253,12 @@ class FilterSettings(ModelSettings):
     )
     max_score: float | None = Field(None, description="Keep a candidate if score <= MAX_SCORE.")
     min_score: float | None = Field(None, description="Keep a candidate if score >= MIN_SCORE.")
+    near_copy: float = Field(
+        0.9,
+        ge=0,
+        description="Leave out candidates of which, or of whose positive, this share stands word "
+        "for word in the other; above 1: off.",
+    )
     range_min: int = Field(0, ge=0, description="Leave out the candidates of rank < RANGE_MIN.")
     range_max: int | None = Field(
         None, ge=1, description="Leave out the candidates of rank >= RANGE_MAX."

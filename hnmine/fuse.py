@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hnmine import schema
 from hnmine.index.topk import Ranking, offsets_of, position_in_list
 from hnmine.positives import Queries
+from hnmine.shingles import containment, shingles
 from hnmine.sources.base import Source
 from hnmine.texts import Texts
 
@@ -65,10 +66,12 @@ def mine_block(
     doc_rows[np.searchsorted(keys, positive_keys)] = positive_rows
     is_positive = np.isin(keys, positive_keys)
     is_query = np.isin(keys, query_keys)
+    copies = near_copies(documents, doc_rows, query, is_positive)
     order = np.lexsort((slots, -fused, query))
     table |= {
         "rank": _rank(query, order, is_positive | is_query),
         "rrf_score": fused,
+        "near_copy": pa.array(copies, mask=is_positive),
         "is_positive": is_positive,
         "is_query": is_query,
         "query_row": rows[query],
@@ -87,6 +90,24 @@ def _cut(ranking: Ranking, never: Ints, width: int, top_k: int) -> tuple[Ints, I
     of_earlier_queries = np.repeat(before[ranking.offsets[:-1]], np.diff(ranking.offsets))
     keep = before[:-1] - of_earlier_queries < top_k
     return keys[keep], position_in_list(ranking.offsets)[keep]
+
+
+def near_copies(
+    documents: Texts, rows: Ints, query: Ints, is_positive: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return how much each candidate is a near copy of a positive of its query, shape (rows,).
+
+    Args:
+        documents: of the index.
+        rows: the document of each candidate; candidates are grouped by query.
+        query: its query.
+        is_positive: whether it is a positive.
+    """
+    distinct, place = np.unique(rows, return_inverse=True)
+    hashed = shingles(documents.texts(distinct))
+    positives = np.flatnonzero(is_positive)
+    ranges = np.searchsorted(query[positives], query), np.searchsorted(query[positives], query + 1)
+    return containment(hashed, place, place[positives], ranges)
 
 
 def _rank(query: Ints, order: Ints, never: NDArray[np.bool_]) -> pa.Array:

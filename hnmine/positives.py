@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.data import BadRows
-from hnmine.index.topk import offsets_of
+from hnmine.index.topk import offsets_of, ragged
 from hnmine.records import PairBatch
 from hnmine.texts import Texts
 
@@ -91,5 +91,4 @@ class Queries:
         groups = self.texts.identity[rows]
         starts, stops = self._offsets[groups], self._offsets[groups + 1]
         offsets = offsets_of(stops - starts)
-        flat = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], stops - starts)
-        return offsets, self._rows[flat]
+        return offsets, self._rows[ragged(starts, stops - starts)]

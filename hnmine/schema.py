@@ -38,6 +38,13 @@ CANDIDATES = pa.schema(
         _field("bm25_rank", pa.int32(), "rank in BM25's list; null if not in it", null=True),
         _field("dense_score", pa.float32(), "cosine; null without a dense index", null=True),
         _field("dense_rank", pa.int32(), "rank in the dense list; null if not in it", null=True),
+        _field(
+            "near_copy",
+            pa.float32(),
+            "largest share of it, or of a positive, that stands word for word in the other; "
+            "null for positives",
+            null=True,
+        ),
         _field("is_positive", pa.bool_(), "known positive of the query, or a copy of one"),
         _field("is_query", pa.bool_(), "the document's text is the query itself"),
         _field("query_row", pa.int64(), "row in queries/"),

@@ -77,6 +77,7 @@ class Verdicts:
             pc.fill_null(self.table["rank"], -1).to_numpy().astype(np.int64),
             self.is_positive,
             self.table["is_query"].to_numpy(),
+            pc.fill_null(self.table["near_copy"], np.nan).to_numpy(),
         )
         return reasons(block, self.settings)
 

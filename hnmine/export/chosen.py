@@ -58,12 +58,6 @@ class Chosen:
         return self.queries.take(pa.array(rows))
 
 
-def ragged(starts: Ints, counts: Ints) -> Ints:
-    """Concatenate the ranges `starts[i]:starts[i] + counts[i]`."""
-    offsets = offsets_of(counts)
-    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
-
-
 def lists(values: pa.Array, counts: Ints) -> pa.Array:
     """Group consecutive values into lists of the given lengths."""
     return pa.LargeListArray.from_arrays(pa.array(offsets_of(counts)), values)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from hnmine.export.chosen import Chosen, ragged
+from hnmine.export.chosen import Chosen
+from hnmine.index.topk import ragged
 
 
 def triplet(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.config import FilterSettings
-from hnmine.filters import finite, margin, positives, rank, score
+from hnmine.filters import finite, margin, near_copy, positives, rank, score
 from hnmine.filters.base import Block, Filter
 
 FILTERS: dict[str, Filter] = {
     "positive": positives.known_positive,
     "query": positives.query_itself,
+    "near-copy": near_copy.near_copy,
     "not-finite": finite.not_finite,
     "rank": rank.outside_window,
     "same-score": margin.same_score,

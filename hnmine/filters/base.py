@@ -21,6 +21,7 @@ class Block:
         rank: place among the query's candidates from 0, before any rule; -1 for positives.
         is_positive: a known positive, or a copy of one.
         is_query: the query's own text.
+        near_copy: how much of it, or of a positive, stands in the other; NaN for positives.
     """
 
     score: NDArray[np.float64]
@@ -28,6 +29,7 @@ class Block:
     rank: NDArray[np.int64]
     is_positive: NDArray[np.bool_]
     is_query: NDArray[np.bool_]
+    near_copy: NDArray[np.float32]
 
 
 Filter = Callable[[Block, FilterSettings], NDArray[np.bool_] | None]

@@ -40,6 +40,12 @@ def position_in_list(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
 
 
+def ragged(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Concatenate the ranges `starts[i]:starts[i] + counts[i]`."""
+    offsets = offsets_of(counts)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+
+
 def top_k(
     query: NDArray[np.int64],
     slots: NDArray[np.int64],
