@@ -279,6 +279,11 @@ class FilterSettings(ModelSettings):
         False, description="Add the column `scores` (or `score`) that distillation losses take."
     )
     seed: int = Field(0, description="Seed of --sampling random.")
+    compat: Literal["sentence-transformers"] | None = Field(
+        None,
+        description="Choose as mine_hard_negatives of sentence-transformers does: ranges count "
+        "survivors, the best by score come first, no rule is on by default.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> FilterSettings:

@@ -86,6 +86,11 @@ class Queries:
         counts = np.diff(self._offsets)
         self.mined: Rows = np.flatnonzero(counts[self.texts.identity] > 0)
 
+    @property
+    def most_positives(self) -> int:
+        """The number of positives of the query that has most."""
+        return int(np.diff(self._offsets).max())
+
     def positives(self, rows: Rows) -> tuple[Rows, Rows]:
         """Return (offsets, document rows): the known positives of the queries in `rows`."""
         groups = self.texts.identity[rows]

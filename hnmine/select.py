@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def choose(
-    query: NDArray[np.int64], keep: NDArray[np.bool_], order: NDArray[np.generic], n: int
+    query: NDArray[np.int64], keep: NDArray[np.bool_], order: NDArray[Any], n: int
 ) -> NDArray[np.bool_]:
     """Mark the first `n` survivors of each query.
 

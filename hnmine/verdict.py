@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine import schema
+from hnmine import compat, schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
 from hnmine.export.chosen import Chosen
@@ -21,6 +22,7 @@ from hnmine.select import choose, keyed_noise
 
 SCORE_COLUMNS = {"dense": "dense_score", "bm25": "bm25_score"}
 NO_CANDIDATES = "no-candidates"
+NO_RANK = np.iinfo(np.int32).max
 
 
 class Verdicts:
@@ -30,12 +32,17 @@ class Verdicts:
         table: rows of `schema.CANDIDATES`.
         logits: of the cross-encoder, shape (rows,), or None.
         settings: with score and margins resolved.
+        pool: with `--compat`, how many documents of the dense ranking are looked at.
     """
 
     def __init__(
-        self, table: pa.Table, logits: NDArray[np.float32] | None, settings: FilterSettings
+        self,
+        table: pa.Table,
+        logits: NDArray[np.float32] | None,
+        settings: FilterSettings,
+        pool: int | None = None,
     ) -> None:
-        self.table, self.logits, self.settings = table, logits, settings
+        self.table, self.logits, self.settings, self.pool = table, logits, settings, pool
         rows = table["query_row"].to_numpy()
         new_query = np.ones(len(rows), dtype=bool)
         new_query[1:] = rows[1:] != rows[:-1]
@@ -71,15 +78,23 @@ class Verdicts:
     @cached_property
     def reason(self) -> NDArray[np.str_]:
         """The first rule that dropped each row; `KEPT` where none did."""
+        settings = self.settings
+        if settings.compat:
+            settings = settings.model_copy(update={"range_min": 0, "range_max": self.pool})
+        rank = self.table["dense_rank" if settings.compat else "rank"]
         block = Block(
             self.score,
             self.anchor,
-            pc.fill_null(self.table["rank"], -1).to_numpy().astype(np.int64),
+            pc.fill_null(rank, NO_RANK).to_numpy().astype(np.int64),
             self.is_positive,
             self.table["is_query"].to_numpy(),
             pc.fill_null(self.table["near_copy"], np.nan).to_numpy(),
         )
-        return reasons(block, self.settings)
+        reason = reasons(block, settings)
+        if settings.compat:
+            keep = reason == KEPT
+            reason[compat.outside_window(self.query, keep, self.score, self.settings)] = "rank"
+        return reason
 
     @cached_property
     def keep(self) -> NDArray[np.bool_]:
@@ -89,14 +104,18 @@ class Verdicts:
     @cached_property
     def selected(self) -> NDArray[np.bool_]:
         """Whether each row was chosen as a hard negative."""
-        order: NDArray[np.generic] = np.arange(len(self.query))
+        return choose(self.query, self.keep, self._order, self.settings.num_negatives)
+
+    @property
+    def _order(self) -> NDArray[Any]:
+        """The smaller, the earlier a survivor is chosen; candidates stand in retrieval order."""
         if self.settings.sampling == "random":
-            order = keyed_noise(
+            return keyed_noise(
                 self.settings.seed,
                 self.table["query_id"].to_pylist(),
                 self.table["doc_id"].to_pylist(),
             )
-        return choose(self.query, self.keep, order, self.settings.num_negatives)
+        return -self.score if self.settings.compat else np.arange(len(self.query))
 
     def scored(self) -> pa.Table:
         """Return the candidates with their verdicts, `schema.SCORED`."""
@@ -122,6 +141,8 @@ class Verdicts:
     def chosen(self, candidates: Candidates) -> Chosen:
         """Return the texts of the positives and of the chosen negatives."""
         positives, negatives = np.flatnonzero(self.is_positive), np.flatnonzero(self.selected)
+        if self.settings.compat:
+            negatives = negatives[np.lexsort((-self.score[negatives], self.query[negatives]))]
         rows = np.concatenate([positives, negatives])
         queries = len(self.first_rows)
         return Chosen(

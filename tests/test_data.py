@@ -31,7 +31,15 @@ CONVENTIONS = [
             ("anchor", "passage"),
         )
     ),
-    ("pairs", {"query_id": "query_id", "positive_id": "positive_id", "query": "query", "positive": "text"}),
+    (
+        "pairs",
+        {
+            "query_id": "query_id",
+            "positive_id": "positive_id",
+            "query": "query",
+            "positive": "text",
+        },
+    ),
     ("pairs", {"positive_id": "positive_ids", "query": "anchor", "positive": "answer"}),
     *(("queries", {"id": name, "text": "text"}) for name in ("_id", "id", "query_id")),
     ("qrels", {"query_id": "query-id", "corpus_id": "corpus-id", "score": "score"}),
@@ -163,7 +171,9 @@ def test_a_file_whose_name_looks_like_a_glob_is_found(tmp_path):
 
 def test_a_missing_path_suggests_names_that_are_near(tmp_path):
     write(tmp_path / "corpus.parquet", {"text": ["x"]})
-    refused(lambda: find_files(str(tmp_path / "corpsu.parquet")), "corpsu.parquet", "corpus.parquet")
+    refused(
+        lambda: find_files(str(tmp_path / "corpsu.parquet")), "corpsu.parquet", "corpus.parquet"
+    )
     refused(lambda: find_files(str(tmp_path / "no" / "such" / "folder.parquet")), "folder.parquet")
     refused(lambda: find_files(str(tmp_path / "*.csv")), "*.csv")
     (tmp_path / "empty").mkdir()
@@ -317,7 +327,9 @@ def test_flattened_lists_keep_owner_and_order(rows):
 
 def damaged(tmp_path, case):
     """Write a file that cannot be used, or a folder whose second file cannot."""
-    whole = write(tmp_path / "whole.parquet", {"id": ["1"] * 50, "text": ["text"] * 50}).read_bytes()
+    whole = write(
+        tmp_path / "whole.parquet", {"id": ["1"] * 50, "text": ["text"] * 50}
+    ).read_bytes()
     invalid = pa.Array.from_buffers(
         pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
     )
@@ -486,5 +498,7 @@ def test_bad_rows_are_an_error_that_names_them_or_a_count():
         if mode == "skip":
             assert bad.settle() == {"with null text": 12, "with null id": 13}
         else:
-            refused(bad.settle, "25 bad rows", "12 with null text", "13 with null id", "row 0", "skip")
+            refused(
+                bad.settle, "25 bad rows", "12 with null text", "13 with null id", "row 0", "skip"
+            )
     assert BadRows("error").settle() == {}

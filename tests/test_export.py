@@ -73,15 +73,16 @@ def test_labeled_pairs_hold_positives_then_negatives(shapes):
 
 
 @given(QUERY_SHAPES)
-def test_labeled_lists_hold_one_row_for_each_query_with_a_negative(shapes):
+def test_labeled_lists_hold_each_positive_with_the_negatives_of_its_query(shapes):
     rows = FORMATS["labeled-list"](chosen_from(shapes), 3, False).to_pylist()
     assert rows == [
         {
             "query": f"q{q}",
-            "passages": names(q, "+", positives) + names(q, "-", negatives),
-            "labels": [1] * positives + [0] * negatives,
+            "passages": [positive, *names(q, "-", negatives)],
+            "labels": [1] + [0] * negatives,
         }
         for q, (positives, negatives) in enumerate(shapes)
+        for positive in names(q, "+", positives)
         if negatives
     ]
 

@@ -21,7 +21,7 @@ PROPERTY = settings(max_examples=100, deadline=None)
 
 INVISIBLE = ["\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u180e"]
 SPACES = [" ", "\t", "\n", "\r", "\u00a0", "\u3000", "\u2009", "\u2028", "\x85", "\x1f", "\u202f"]
-AWKWARD = "ßẞİıŉǰΐᾳᾼͅςσΣﬁﬃ①ａＡ㎏ΩÅée\u0301\u0316\u0338\u05b0¨´ҲꭰᏸⅷⅧ\u1e9e가ᄀ\u1161"
+AWKWARD = "ßẞİıŉǰΐᾳᾼͅςσΣﬁﬃ①\uff41\uff21㎏ΩÅée\u0301\u0316\u0338\u05b0¨\u00b4ҲꭰᏸⅷⅧ\u1e9e가ᄀ\u1161"
 
 texts = st.text(
     st.characters(exclude_categories=["Cs"])
@@ -47,7 +47,14 @@ def forge(pairs):
         pytest.param(["Straße", "STRASSE", "strasse", "STRAẞE"], id="sharp s"),
         pytest.param(["İzmir", "i\u0307zmir", "I\u0307ZMIR"], id="dotted capital I"),
         pytest.param(["Ὀδυσσεύς", "ὈΔΥΣΣΕΎΣ"], id="final sigma"),
-        pytest.param(["hello 123", "ｈｅｌｌｏ　１２３", "ＨＥＬＬＯ １２３"], id="full width"),
+        pytest.param(
+            [
+                "hello 123",
+                "\uff48\uff45\uff4c\uff4c\uff4f\u3000\uff11\uff12\uff13",
+                "\uff28\uff25\uff2c\uff2c\uff2f \uff11\uff12\uff13",
+            ],
+            id="full width",
+        ),
         pytest.param(["office", "oﬃce", "oﬀice"], id="ligatures"),
         pytest.param(["x2", "x²", "x₂"], id="superscripts"),
         pytest.param(["ガス", "ｶﾞｽ", "カ\u3099ス"], id="half-width katakana"),
@@ -81,7 +88,7 @@ def test_direction_marks_which_unicode_calls_zero_width_are_left_out(mark):
         ("resume", "résumé"),
         ("a.", "a"),
         ("1", "l"),
-        ("x", "х"),
+        ("x", "\u0445"),
         ("a", ""),
         ("a", "b"),
     ],

@@ -226,7 +226,8 @@ def test_jsonl_lists_that_are_all_empty_are_bad_rows(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("min_grade", "expected"), [(1.0, "bce"), (2.0, "ce"), (0.0, "abce"), (-1.0, "abcde"), (3.5, "")]
+    ("min_grade", "expected"),
+    [(1.0, "bce"), (2.0, "ce"), (0.0, "abce"), (-1.0, "abcde"), (3.5, "")],
 )
 def test_judgements_below_the_grade_are_no_positives(tmp_path, min_grade, expected):
     columns = {
@@ -309,8 +310,6 @@ def test_every_pair_is_either_there_or_counted(tmp_path_factory, rows):
     bad = BadRows("skip")
     found = [(row, query, positive) for row, _, query, _, positive in pairs(table, bad)]
     every = [(n, query, text) for n, (query, texts) in enumerate(rows) for text in texts or [None]]
-    usable = [
-        pair for pair in every if all(text in ("a", "b c", "é") for text in pair[1:])
-    ]
+    usable = [pair for pair in every if all(text in ("a", "b c", "é") for text in pair[1:])]
     assert found == usable
     assert sum(bad.settle().values()) == len(every) - len(usable)

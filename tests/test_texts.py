@@ -14,7 +14,18 @@ from hnmine.texts import Texts, write_texts
 
 PROPERTY = settings(max_examples=60, deadline=None)
 
-TEXTS = ["Paris", "paris ", "ＰＡＲＩＳ", "Rome", "rome", "Ro\u200bme", "Oslo", "🙂", "a\nb", "a b"]
+TEXTS = [
+    "Paris",
+    "paris ",
+    "\uff30\uff21\uff32\uff29\uff33",
+    "Rome",
+    "rome",
+    "Ro\u200bme",
+    "Oslo",
+    "🙂",
+    "a\nb",
+    "a b",
+]
 texts = st.sampled_from(TEXTS) | st.text("ab ", min_size=1, max_size=3).filter(str.strip)
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.export.chosen import Chosen, Ints, lists
+from hnmine.index.topk import offsets_of, ragged
 
 
 def labeled_pair(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:
@@ -20,16 +21,24 @@ def labeled_pair(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Ta
 
 
 def labeled_list(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:
-    """Lay out `query, passages, labels`, or `scores`: one row for each query with a negative."""
-    query, document, label = _positives_first(chosen)
-    listed = chosen.negative_counts > 0
-    keep = listed[query]
-    counts = (chosen.positive_counts + chosen.negative_counts)[listed]
-    values = chosen.scores[document[keep]] if with_scores else label[keep]
+    """Lay out `query, passages, labels`, or `scores`: a positive, then its query's negatives.
+
+    One row for each positive of a query that has a negative.
+    """
+    query, positive = chosen.positive_rows()
+    listed = chosen.negative_counts[query] > 0
+    query, positive = query[listed], positive[listed]
+    counts = chosen.negative_counts[query] + 1
+    first = offsets_of(counts)[:-1]
+    document = chosen.negatives[ragged(chosen.negative_offsets[query] - 1, counts)]
+    document[first] = positive
+    label = np.zeros(len(document), dtype=np.int8)
+    label[first] = 1
+    values = chosen.scores[document] if with_scores else label
     return pa.table(
         {
-            "query": chosen.query_text(np.flatnonzero(listed)),
-            "passages": lists(chosen.text(document[keep]), counts),
+            "query": chosen.query_text(query),
+            "passages": lists(chosen.text(document), counts),
             "scores" if with_scores else "labels": lists(pa.array(values), counts),
         }
     )

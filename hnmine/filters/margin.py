@@ -9,9 +9,9 @@ from hnmine.config import FilterSettings
 from hnmine.filters.base import Block
 
 
-def same_score(block: Block, settings: FilterSettings) -> NDArray[np.bool_]:
+def same_score(block: Block, settings: FilterSettings) -> NDArray[np.bool_] | None:
     """Drop candidates with exactly the positive's score: most likely the same text in disguise."""
-    return block.score == block.anchor
+    return None if settings.compat else block.score == block.anchor
 
 
 def margin(block: Block, settings: FilterSettings) -> NDArray[np.bool_] | None:

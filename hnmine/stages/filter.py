@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from hnmine import schema
+from hnmine import compat, schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
 from hnmine.encode.spec import ModelSpec
@@ -37,7 +37,7 @@ def filter(settings: FilterSettings) -> StageResult:
         HnmineError: the candidates, a model or a setting cannot be used.
     """
     candidates = Candidates(settings.candidates, settings.index)
-    settings = resolve(settings, candidates.manifest["sources"])
+    settings, pool = _resolve(settings, candidates)
     threads = thread_count(settings)
     scores = None
     if settings.cross_encoder:
@@ -58,12 +58,21 @@ def filter(settings: FilterSettings) -> StageResult:
     ) as run:
         if not run.complete:
             scored = scores.compute(progress=settings.progress) if scores else {}
-            filtering = _Filtering(settings, candidates, scores)
+            filtering = _Filtering(settings, candidates, scores, pool)
             counts = {**scored, **filtering.run(run)}
             run.finish(counts, index=str(candidates.index.path.resolve()))
         shutil.rmtree(run.path / SHORTFALLS, ignore_errors=True)
         manifest = json.loads((run.path / MANIFEST).read_text())
     return StageResult(settings.output, manifest["counts"], manifest)
+
+
+def _resolve(settings: FilterSettings, candidates: Candidates) -> tuple[FilterSettings, int | None]:
+    pool = None
+    if settings.compat:
+        settings, pool = compat.resolve(settings, candidates.queries.most_positives)
+        documents = len(candidates.index.documents.canonical)
+        compat.check_depth(pool, candidates.manifest["settings"]["top_k"], documents)
+    return resolve(settings, candidates.manifest["sources"]), pool
 
 
 def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:
@@ -95,9 +104,14 @@ class _Filtering:
     """The tasks of a mined directory and what they share."""
 
     def __init__(
-        self, settings: FilterSettings, candidates: Candidates, scores: Scores | None
+        self,
+        settings: FilterSettings,
+        candidates: Candidates,
+        scores: Scores | None,
+        pool: int | None,
     ) -> None:
         self.settings, self.candidates, self.scores = settings, candidates, scores
+        self.pool = pool
 
     def run(self, run: RunDirectory) -> dict[str, int]:
         total = len(self.candidates.parts)
@@ -134,7 +148,7 @@ class _Filtering:
     def _filter_part(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
         table = self.candidates.read(task.index)
         logits = self.scores.read(task.index) if self.scores else None
-        part = Verdicts(table, logits, self.settings)
+        part = Verdicts(table, logits, self.settings, self.pool)
         pq.write_table(part.scored(), outputs[0], compression="zstd")
         train = FORMATS[self.settings.format](
             part.chosen(self.candidates), self.settings.num_negatives, self.settings.output_scores

@@ -1,0 +1,75 @@
+"""What `sentence_transformers.util.mine_hard_negatives` does differently, for `--compat`.
+
+It looks at the documents that the bi-encoder ranks highest, positives among them, and at as many
+for every query; orders the survivors by the score that the rules compare; and counts `range_min`
+and `range_max` among those survivors, not among the candidates (read in version 6.2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.config import FilterSettings
+from hnmine.errors import UsageError
+from hnmine.index.topk import offsets_of, position_in_list
+
+NEVER = 2.0
+"""A share that no two texts reach."""
+
+
+def resolve(settings: FilterSettings, most_positives: int) -> tuple[FilterSettings, int]:
+    """Return the settings as that function understands them, and how many documents it looks at.
+
+    Args:
+        settings: as the user gave them.
+        most_positives: of any query.
+    """
+    limits = (settings.margin, settings.relative_margin, settings.max_score)
+    compares = any(limit is not None for limit in limits)
+    uses_cross_encoder = settings.cross_encoder and (compares or settings.min_score is not None)
+    range_max = settings.range_max
+    if range_max is None:
+        many = compares or (uses_cross_encoder and settings.min_score is not None)
+        depth = settings.num_negatives * (10 if many else 1)
+        range_max = settings.range_min + depth + most_positives
+    update = {
+        "cross_encoder": settings.cross_encoder if uses_cross_encoder else None,
+        "score": "ce" if uses_cross_encoder else "dense",
+        "range_max": range_max,
+        "near_copy": NEVER,
+        "default_margin": False,
+    }
+    return settings.model_copy(update=update), range_max + most_positives
+
+
+def check_depth(pool: int, top_k: int, documents: int) -> None:
+    """Refuse candidates that are too few to look at as many documents as that function does.
+
+    Raises:
+        UsageError: with the depth to mine to.
+    """
+    needed = min(pool, documents)
+    if top_k < needed:
+        raise UsageError(
+            f"--compat sentence-transformers looks at {needed:,} documents for each query.",
+            why=f"The candidates were mined with --top-k {top_k:,}.",
+            fix=f"Mine again with --top-k {needed}.",
+        )
+
+
+def outside_window(
+    query: NDArray[np.int64],
+    keep: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    settings: FilterSettings,
+) -> NDArray[np.bool_]:
+    """Tell which survivors are not within `range_min` and `range_max` of their query's by score."""
+    rows = np.flatnonzero(keep)
+    rows = rows[np.lexsort((-score[rows], query[rows]))]
+    counts = np.bincount(query[rows], minlength=int(query.max(initial=-1)) + 1)
+    place = position_in_list(offsets_of(counts))
+    outside = np.zeros(len(keep), dtype=bool)
+    stop = np.inf if settings.range_max is None else settings.range_max
+    outside[rows] = (place < settings.range_min) | (place >= stop)
+    return outside

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hnmine.errors import UsageError
+from hnmine.index.dense import FAISS_FILE, DenseIndex, build_faiss
+
+PROPERTY = settings(max_examples=60, deadline=None)
+
+NUMBERS = count()
+
+
+def unit(vectors):
+    vectors = np.asarray(vectors, dtype=np.float32)
+    return np.ascontiguousarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def random_vectors(seed, rows, dimension):
+    return unit(np.random.default_rng(seed).normal(size=(rows, dimension)))
+
+
+def awkward_vectors(seed, rows, dimension):
+    """Unit vectors of which many are exactly or almost equal."""
+    random = np.random.default_rng(seed)
+    distinct = random.normal(size=(max(1, rows // 4), dimension))
+    vectors = distinct[random.integers(len(distinct), size=rows)]
+    noise = random.choice([0, 0, 1e-8, 1e-7, 1e-6], size=(rows, 1))
+    return unit(vectors + noise * random.normal(size=vectors.shape))
+
+
+def store(folder, vectors, shard_rows, factory=None):
+    directory = folder / f"dense{next(NUMBERS)}"
+    (directory / "vectors").mkdir(parents=True)
+    shards = []
+    for number, start in enumerate(range(0, len(vectors), shard_rows)):
+        shards.append(directory / "vectors" / f"{number:05d}.npy")
+        np.save(shards[-1], vectors[start : start + shard_rows])
+    if factory:
+        assert build_faiss(factory, shards, directory / FAISS_FILE, 2) == {"indexed": len(vectors)}
+    return directory
+
+
+def exact_scores(query, vectors):
+    """The dot products in float64, rounded once to float32."""
+    products = vectors.astype(np.float64) * query.astype(np.float64)
+    return products.sum(axis=1).astype(np.float32)
+
+
+def lists(ranking):
+    bounds = zip(ranking.offsets[:-1], ranking.offsets[1:], strict=True)
+    return [(ranking.slots[a:b].tolist(), ranking.scores[a:b].tolist()) for a, b in bounds]
+
+
+def brute_force(queries, vectors, k):
+    found = []
+    for query, length in zip(queries, k, strict=True):
+        scores = exact_scores(query, vectors)
+        order = np.lexsort((np.arange(len(vectors)), -scores))[:length]
+        found.append((order.tolist(), scores[order].tolist()))
+    return found
+
+
+@PROPERTY
+@given(
+    seed=st.integers(0, 2**32),
+    shape=st.tuples(st.integers(1, 120), st.sampled_from([2, 3, 8, 33])),
+    shard_rows=st.integers(1, 130),
+    k=st.lists(st.integers(1, 130), min_size=1, max_size=5),
+    threads=st.integers(1, 2),
+)
+def test_search_is_what_all_products_give(tmp_path_factory, seed, shape, shard_rows, k, threads):
+    vectors = awkward_vectors(seed, *shape)
+    queries = unit(
+        np.concatenate([random_vectors(seed, len(k), shape[1]), vectors])[
+            np.random.default_rng(seed).permutation(len(k) + shape[0])[: len(k)]
+        ]
+    )
+    index = DenseIndex(store(tmp_path_factory.mktemp("dense"), vectors, shard_rows), threads)
+    assert lists(index.search(queries, np.array(k))) == brute_force(queries, vectors, k)
+
+
+@pytest.mark.parametrize("shard_rows", [1000, 170])
+@pytest.mark.parametrize("spread", [0, 1e-8, 1e-7, 1e-6])
+@pytest.mark.parametrize("dimension", [4, 64, 384])
+def test_a_crowd_of_near_ties_is_ranked_exactly(tmp_path, shard_rows, spread, dimension):
+    random = np.random.default_rng(dimension)
+    centre = random.normal(size=dimension)
+    vectors = unit(centre + spread * random.normal(size=(1000, dimension)))
+    queries = unit([centre, random.normal(size=dimension)])
+    k = [5, 40]
+    index = DenseIndex(store(tmp_path, vectors, shard_rows), 2)
+    assert lists(index.search(queries, np.array(k))) == brute_force(queries, vectors, k)
+
+
+@pytest.mark.parametrize("shard_rows", [12000, 5000])
+@pytest.mark.parametrize("spread", [0, 1e-7])
+def test_ten_thousand_near_ties_are_still_ordered_by_score_then_slot(tmp_path, shard_rows, spread):
+    """A passage that differs only after the model's last token has many exact neighbours."""
+    random = np.random.default_rng(1)
+    centre = random.normal(size=16)
+    vectors = unit(centre + spread * random.normal(size=(12000, 16)))
+    query = unit([centre])
+    index = DenseIndex(store(tmp_path, vectors, shard_rows), 2)
+    assert lists(index.search(query, np.array([10]))) == brute_force(query, vectors, [10])
+
+
+@pytest.mark.parametrize("k", [[0, 3], [3, 0, 200], [0], [0, 0], [0, 100]])
+def test_no_documents_are_found_for_a_query_that_asks_for_none(tmp_path, k):
+    vectors, queries = random_vectors(0, 90, 8), random_vectors(1, len(k), 8)
+    index = DenseIndex(store(tmp_path, vectors, 40), 2)
+    assert lists(index.search(queries, np.array(k))) == brute_force(queries, vectors, k)
+
+
+def test_more_than_there_is_gives_all_there_is(tmp_path):
+    vectors, queries = random_vectors(0, 50, 8), random_vectors(1, 3, 8)
+    index = DenseIndex(store(tmp_path, vectors, 7), 2)
+    found = lists(index.search(queries, np.array([50, 51, 10**6])))
+    assert found == brute_force(queries, vectors, [50, 50, 50])
+
+
+def test_a_query_finds_the_same_alone_as_in_any_block(tmp_path):
+    vectors, queries = awkward_vectors(3, 700, 24), awkward_vectors(4, 40, 24)
+    k = np.random.default_rng(5).integers(1, 300, size=40)
+    index = DenseIndex(store(tmp_path, vectors, 300), 2)
+    together = lists(index.search(queries, k))
+    alone = [lists(index.search(queries[n : n + 1], k[n : n + 1]))[0] for n in range(40)]
+    backwards = lists(index.search(np.ascontiguousarray(queries[::-1]), k[::-1]))[::-1]
+    assert together == alone == backwards == brute_force(queries, vectors, k)
+
+
+@pytest.mark.parametrize("factory", [None, "IVF4,Flat", "PQ4x4"])
+def test_the_number_of_threads_changes_nothing(tmp_path, factory):
+    vectors, queries = awkward_vectors(3, 500, 16), random_vectors(4, 30, 16)
+    directory = store(tmp_path, vectors, 200, factory)
+    k = np.full(30, 20)
+    one, two = (lists(DenseIndex(directory, threads).search(queries, k)) for threads in (1, 2))
+    assert one == two
+
+
+@PROPERTY
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 40),
+    st.lists(st.lists(st.integers(0, 59), max_size=9), min_size=1, max_size=5),
+)
+def test_score_is_the_product_of_each_given_pair(tmp_path_factory, seed, shard_rows, slots):
+    vectors, queries = random_vectors(seed, 60, 16), random_vectors(seed + 1, len(slots), 16)
+    index = DenseIndex(store(tmp_path_factory.mktemp("dense"), vectors, shard_rows), 2)
+    offsets = np.cumsum([0, *map(len, slots)])
+    flat = np.array([slot for some in slots for slot in some], dtype=np.int64)
+    scores = index.score(queries, offsets, flat)
+    for query, some, start in zip(queries, slots, offsets[:-1], strict=True):
+        expected = exact_scores(query, vectors)[some]
+        assert scores[start : start + len(some)].tolist() == expected.tolist()
+
+
+def test_search_and_score_agree_over_more_pairs_than_one_block(tmp_path):
+    vectors, queries = random_vectors(0, 1500, 4), random_vectors(1, 30, 4)
+    index = DenseIndex(store(tmp_path, vectors, 400), 2)
+    ranking = index.search(queries, np.full(30, 1500))
+    assert len(ranking.slots) == 45000
+    assert index.score(queries, ranking.offsets, ranking.slots).tolist() == ranking.scores.tolist()
+
+
+FACTORIES = ["IVF4,Flat", "IVF32,Flat", "PQ4x4", "PCA8,IVF4,Flat", "SQ8", "IVF4,SQ8"]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize("vectors", [random_vectors(0, 400, 16), awkward_vectors(0, 400, 16)])
+def test_an_approximate_index_gives_exact_scores_and_all_that_was_asked(tmp_path, factory, vectors):
+    queries = random_vectors(1, 6, 16)
+    k = [1, 10, 100, 399, 400, 5000]
+    index = DenseIndex(store(tmp_path, vectors, 150, factory), 2)
+    found = lists(index.search(queries, np.array(k)))
+    for query, length, (slots, scores) in zip(queries, k, found, strict=True):
+        assert len(slots) == len(set(slots)) == min(length, 400)
+        assert min(slots) >= 0
+        assert scores == exact_scores(query, vectors)[slots].tolist()
+        order = [(-score, slot) for score, slot in zip(scores, slots, strict=True)]
+        assert order == sorted(order)
+
+
+def test_an_inverted_file_that_looks_into_every_list_is_exact(tmp_path):
+    vectors, queries = awkward_vectors(2, 600, 16), random_vectors(3, 10, 16)
+    directory = store(tmp_path, vectors, 250, "IVF4,Flat")
+    k = np.full(10, 30)
+    narrow = DenseIndex(directory, 2, "nprobe=1")
+    wide = DenseIndex(directory, 2, "nprobe=4")
+    truth = brute_force(queries, vectors, k)
+    assert lists(wide.search(queries, k)) == truth
+    assert lists(narrow.search(queries, k)) != truth
+
+
+def test_a_deep_search_leaves_later_searches_as_narrow_as_they_were(tmp_path):
+    vectors, queries = random_vectors(2, 600, 16), random_vectors(3, 10, 16)
+    index = DenseIndex(store(tmp_path, vectors, 250, "IVF16,Flat"), 2)
+    before = lists(index.search(queries, np.full(10, 5)))
+    assert all(len(slots) == 600 for slots, _ in lists(index.search(queries, np.full(10, 600))))
+    assert lists(index.search(queries, np.full(10, 5))) == before
+
+
+@pytest.mark.parametrize("factory", ["HNSW16", "HNSW32"])
+def test_a_graph_finds_as_many_documents_as_were_asked(tmp_path, factory):
+    vectors, queries = awkward_vectors(2, 1000, 16), random_vectors(3, 10, 16)
+    index = DenseIndex(store(tmp_path, vectors, 400, factory), 2)
+    found = lists(index.search(queries, np.full(10, 100)))
+    assert [len(slots) for slots, _ in found] == [100] * 10
+
+
+@pytest.mark.parametrize("factory", ["Nonsense", "IVF4,", "PQ3x4", "IVF100,Flat"])
+def test_an_index_that_faiss_cannot_build_is_a_usage_error(tmp_path, factory):
+    with pytest.raises(UsageError, match="--faiss"):
+        store(tmp_path, random_vectors(0, 50, 16), 20, factory)
+
+
+def test_search_parameters_that_do_not_apply_are_a_usage_error(tmp_path):
+    vectors = random_vectors(0, 100, 8)
+    with pytest.raises(UsageError, match="--faiss-search"):
+        DenseIndex(store(tmp_path, vectors, 50), 2, "nprobe=4")
+    index = DenseIndex(store(tmp_path, vectors, 50, "IVF4,Flat"), 2, "nonsense=4")
+    with pytest.raises(UsageError, match="--faiss-search"):
+        index.search(vectors[:1], np.array([3]))
