@@ -15,7 +15,16 @@ Keys = NDArray[np.void]
 KEY = np.dtype("V16")
 """A 128-bit xxh3 digest: in 100 million texts the chance of one collision is about 1e-23."""
 
-_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u180e\u200b\u200c\u200d\u2060\ufeff"))
+_ZERO_WIDTH = [
+    *(0xAD, 0x34F, 0x61C, 0x180E, 0xFEFF),
+    *range(0x200B, 0x2010),
+    *range(0x202A, 0x202F),
+    *range(0x2060, 0x2070),
+    *range(0xFE00, 0xFE10),
+]
+"""Joiners, direction marks, soft hyphens, variation selectors and the like."""
+
+_INVISIBLE = dict.fromkeys(_ZERO_WIDTH)
 
 
 def normalise(text: str) -> str:

@@ -22,6 +22,8 @@ SCORE_BLOCK = 1 << 15
 TRAINING_VECTORS = 1 << 18
 OPEN_SHARDS = 64
 WIDEST = 4096
+FLOAT32_STEP = float(np.finfo(np.float32).eps)
+"""The largest gap between neighbouring float32 numbers up to 2."""
 
 Vectors = NDArray[np.float32]
 
@@ -126,25 +128,24 @@ class DenseIndex:
             queries: unit vectors, shape (queries, dimension).
             k: how many for each query, shape (queries,).
         """
-        parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
         wanted = np.minimum(k, self.count)
-        depth = np.minimum(
-            2 ** np.ceil(np.log2(np.maximum(wanted, 16) + 8)).astype(np.int64), self.count
-        )
-        todo = np.arange(len(queries))
+        todo = np.flatnonzero(wanted > 0)
+        depth = np.minimum(2 ** np.ceil(np.log2(wanted + 16)).astype(np.int64), self.count)
+        parts = [(todo[:0], todo[:0], np.empty(0))]
         while len(todo):
             again = []
             for m in np.unique(depth[todo]):
                 chosen = todo[depth[todo] == m]
                 slots, bound = self._propose(queries[chosen], int(m))
                 query, hits, scores = self._exact(queries, chosen, slots)
-                found = top_k(
-                    query, hits, scores, np.where(np.isin(np.arange(len(k)), chosen), wanted, 0)
-                )
-                short = self._too_shallow(found, chosen, wanted, bound, int(m))
-                again.append(chosen[short])
-                whole = ~np.isin(found.query_of_hit, chosen[short])
+                only_chosen = np.where(np.isin(np.arange(len(k)), chosen), wanted, 0)
+                found = top_k(query, hits, scores, only_chosen)
+                short = chosen[self._too_shallow(found, chosen, bound, int(m))]
+                whole = ~np.isin(found.query_of_hit, short)
                 parts.append((found.query_of_hit[whole], found.slots[whole], found.scores[whole]))
+                deepest = short[depth[short] >= WIDEST]
+                parts += [self._best_of_all(queries, row, int(wanted[row])) for row in deepest]
+                again.append(short[depth[short] < WIDEST])
             todo = np.concatenate(again)
             depth[todo] = np.minimum(depth[todo] * 4, self.count)
         query, hits, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -175,20 +176,35 @@ class DenseIndex:
         return query, hits, self.score(queries, np.cumsum(counts), hits)
 
     def _too_shallow(
-        self,
-        found: Ranking,
-        chosen: NDArray[np.int64],
-        wanted: NDArray[np.int64],
-        bound: NDArray[np.float32],
-        depth: int,
+        self, found: Ranking, chosen: NDArray[np.int64], bound: NDArray[np.float32], depth: int
     ) -> NDArray[np.bool_]:
         """Tell for which queries a document that was not proposed may still be in the top k."""
-        if not self.exact or depth >= min(self.count, max(WIDEST, int(wanted[chosen].max()) * 16)):
+        if not self.exact or depth >= self.count:
             return np.zeros(len(chosen), dtype=bool)
-        last = found.scores[np.maximum(found.offsets[chosen + 1] - 1, 0)]
+        last = found.scores[found.offsets[chosen + 1] - 1]
         rounding = self.dimension * float(np.finfo(np.float32).eps)
-        short: NDArray[np.bool_] = (wanted[chosen] > 0) & (last <= bound + rounding)
+        short: NDArray[np.bool_] = last <= bound + rounding
         return short
+
+    def _best_of_all(
+        self, queries: Vectors, row: int, k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Score every document for a query whose near ties go deeper than FAISS should be asked.
+
+        One shard at a time; keeps what is not clearly below the k-th best so far.
+        """
+        query = queries[row].astype(np.float64)
+        slots, scores = np.empty(0, dtype=np.int64), np.empty(0)
+        for shard in range(len(self.paths)):
+            vectors = self._shard(shard)
+            first = shard * self.shard_rows
+            slots = np.concatenate([slots, np.arange(first, first + len(vectors))])
+            scores = np.concatenate([scores, vectors.astype(np.float64) @ query])
+            if len(scores) > k:
+                keep = scores >= np.partition(scores, -k)[-k] - FLOAT32_STEP
+                slots, scores = slots[keep], scores[keep]
+        exact = self.score(queries[row : row + 1], np.array([0, len(slots)]), slots)
+        return np.full(len(slots), row), slots, exact
 
     def _gather(self, slots: NDArray[np.int64]) -> Vectors:
         shards = slots // self.shard_rows
