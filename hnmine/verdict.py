@@ -72,7 +72,8 @@ class Verdicts:
         else:
             smallest = self.settings.positive_score == "min"
             anchors = np.full(queries, np.inf if smallest else -np.inf)
-            (np.minimum if smallest else np.maximum).at(anchors, owner, scores)
+            with np.errstate(invalid="ignore"):  # NaN wins, and then drops the query's candidates.
+                (np.minimum if smallest else np.maximum).at(anchors, owner, scores)
         return anchors[self.query]
 
     @cached_property
