@@ -11,6 +11,7 @@ QRELS ?=
 ENCODER ?=
 CROSS_ENCODER ?=
 ARGS ?=
+DATA ?=
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
@@ -46,6 +47,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: setup  ## Measure speed and quality; DATA=FOLDER adds judged collections
+	$(BIN)/python benchmarks/bm25_search.py $(if $(DATA),--data $(DATA))
+	$(if $(wildcard $(DEMO)/candidates/manifest.json),$(BIN)/python benchmarks/second_filter.py)
+	$(if $(DATA),$(BIN)/python benchmarks/near_copies.py --data $(DATA))
 
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .

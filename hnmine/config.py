@@ -30,11 +30,6 @@ class Settings(BaseModel):
     threads: int | None = Field(
         None, ge=1, description="CPU threads. [default: all]", json_schema_extra=NOT_IN_PLAN
     )
-    overwrite: bool = Field(
-        False,
-        description="Replace what a run with other settings wrote to the output directory.",
-        json_schema_extra=NOT_IN_PLAN,
-    )
     progress: bool = Field(
         True,
         description="Show progress bars on stderr, where that is a terminal.",
@@ -79,6 +74,16 @@ def _problem(item: Any, known: Mapping[str, Any]) -> str:
     message = item["msg"].removeprefix("Value error, ")
     given = "" if item["type"] == "value_error" else f" (given: {item['input']!r})"
     return f"{name}: {message}{given}" if name else message
+
+
+class OutputSettings(Settings):
+    """How a directory is written."""
+
+    overwrite: bool = Field(
+        False,
+        description="Replace what a run with other settings wrote to the output directory.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
 
 
 class InputSettings(Settings):
@@ -138,7 +143,7 @@ class ModelSettings(Settings):
     )
 
 
-class BuildIndexSettings(InputSettings, ModelSettings):
+class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
     """Settings of `hnmine build-index`."""
 
     corpus: str | None = _path("Corpus: a Parquet, JSONL or CSV file, a directory or a glob.", None)
@@ -190,7 +195,7 @@ class BuildIndexSettings(InputSettings, ModelSettings):
         return self
 
 
-class MineSettings(InputSettings):
+class MineSettings(InputSettings, OutputSettings):
     """Settings of `hnmine mine`."""
 
     index: Path = _path("Directory that `hnmine build-index` wrote.")
@@ -224,7 +229,7 @@ class MineSettings(InputSettings):
         return self
 
 
-class FilterSettings(ModelSettings):
+class FilterSettings(ModelSettings, OutputSettings):
     """Settings of `hnmine filter`."""
 
     candidates: Path = _path("Directory that `hnmine mine` wrote.")
@@ -300,11 +305,35 @@ class FilterSettings(ModelSettings):
         return self
 
 
-COMMANDS: dict[str, type[Settings]] = {
+class ValidateSettings(InputSettings, ModelSettings):
+    """Settings of `hnmine validate`."""
+
+    corpus: str | None = _path("Corpus: a file, a directory or a glob.", None)
+    pairs: str | None = _path("(query, positive) pairs as text.", None)
+    queries: str | None = _path("Queries with ids.", None)
+    qrels: str | None = _path("Judgements: query id, corpus id and, if graded, score.", None)
+    min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
+    top_k: int = Field(100, ge=1, description="Candidates from each source for each query.")
+    encoder: str | None = Field(
+        None, description="Bi-encoder whose length limit, vectors and time are estimated."
+    )
+    cross_encoder: str | None = Field(
+        None, description="Cross-encoder whose time is estimated, at its own length limit."
+    )
+    calibrate: bool = Field(
+        True, description="Run the models on a few texts, to estimate the time that they need."
+    )
+    seed: int = Field(0, description="Seed of the samples that lengths and near copies are from.")
+
+
+STAGES: dict[str, type[Settings]] = {
     "build-index": BuildIndexSettings,
     "mine": MineSettings,
     "filter": FilterSettings,
 }
+"""The commands that `hnmine run` runs, in their order."""
+
+COMMANDS: dict[str, type[Settings]] = {**STAGES, "validate": ValidateSettings}
 PLACES = {"index", "candidates", "output"}
 """Directories of a single command; in a file, all are derived from its `output`."""
 
@@ -313,7 +342,8 @@ def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]
     """Return one command's settings; flags win over a section of the file, that over its top level.
 
     A top-level key of the file goes to every command that has it; a section named like a command
-    holds keys for that command alone. The file's `output` is the directory of `hnmine run`.
+    holds keys for that command alone. `validate` looks into the sections of the stages too, because
+    it checks what they are about to read. The file's `output` is the directory of `hnmine run`.
 
     Raises:
         UsageError: naming every setting that is unknown, missing or wrong.
@@ -321,16 +351,37 @@ def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]
     _check_keys(file)
     fields = COMMANDS[command].model_fields
     values = {key.replace("-", "_"): value for key, value in file.items() if key not in COMMANDS}
-    places = _places(Path(values["output"]))[command] if "output" in values else {}
+    places = _places(Path(values["output"])).get(command, {}) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in PLACES}
     section = {key.replace("-", "_"): value for key, value in file.get(command, {}).items()}
+    if command not in STAGES:
+        section = {**_of_stages(file, fields), **section}
     return COMMANDS[command].parse({**own, **places, **section, **flags})
+
+
+def _of_stages(file: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the sections of the stages say about some fields; an earlier stage wins."""
+    values: dict[str, Any] = {}
+    columns = _column_items(file.get("column"))
+    for stage in STAGES:
+        section = {key.replace("-", "_"): value for key, value in file.get(stage, {}).items()}
+        columns += _column_items(section.pop("column", None))
+        # How a model runs is asked of the encoder; another stage may run another model.
+        other = set() if stage == "build-index" else ModelSettings.model_fields.keys()
+        values = {**{k: v for k, v in section.items() if k in fields and k not in other}, **values}
+    return {**values, "column": columns} if columns else values
+
+
+def _column_items(given: Any) -> list[Any]:
+    if isinstance(given, Mapping):
+        return [f"{role}={name}" for role, name in given.items()]
+    return list(given or ())
 
 
 def pipeline(
     file: Mapping[str, Any], flags: Mapping[str, Any]
 ) -> tuple[BuildIndexSettings, MineSettings, FilterSettings]:
-    """Return the settings of all three commands; a flag goes to every command that has it.
+    """Return the settings of all three stages; a flag goes to every command that has it.
 
     Raises:
         UsageError: naming every setting that is unknown, missing or wrong.
@@ -350,7 +401,7 @@ def pipeline(
                 if key in settings.model_fields and key not in PLACES
             },
         )
-        for command, settings in COMMANDS.items()
+        for command, settings in STAGES.items()
     )
     return index, mine, filter_
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,18 @@ from hnmine.records import PairBatch
 from hnmine.texts import Texts
 
 Rows = NDArray[np.int64]
+
+
+class Findable(Protocol):
+    """Documents or queries that can be found; `Texts` are, and so are keys of texts not written."""
+
+    def find_ids(self, ids: Iterable[str]) -> Rows:
+        """Return the row of each id, or -1, shape (n,)."""
+        ...
+
+    def find_texts(self, texts: list[str]) -> Rows:
+        """Return for each text the row that holds it, else one whose text is the same, else -1."""
+        ...
 
 
 def write_positives(
@@ -34,7 +47,7 @@ def write_positives(
     found_queries, found_documents = [], []
     for batch in pairs:
         query = queries.find_ids(batch.query_ids)
-        document = _find_documents(batch, documents)
+        document = find_documents(batch, documents)
         for ends, what in (
             (query, "whose query is not among the queries"),
             (document, "whose positive is not in the index (build-index --pairs adds positives)"),
@@ -61,7 +74,8 @@ def write_positives(
     return {"pairs": len(order), "positives": len(document)}
 
 
-def _find_documents(batch: PairBatch, documents: Texts) -> Rows:
+def find_documents(batch: PairBatch, documents: Findable) -> Rows:
+    """Return the row of each pair's positive, by its id, else by its text, or -1, shape (n,)."""
     if batch.positive_ids is None:
         return documents.find_texts(batch.positives or [])
     rows = documents.find_ids(batch.positive_ids)

@@ -66,6 +66,7 @@ def forge(pairs):
         pytest.param(["é", "e\u200b\u0301"], id="invisible inside a letter"),
         pytest.param([f" a{space}b " for space in SPACES], id="white space"),
         pytest.param(["a b", "a   b", "\n\ta \t b\u3000"], id="runs of white space"),
+        pytest.param(["\u0390", "\u03aa\u0301", "\u0399\u0308\u0301"], id="casefold undoes NFKC"),
         pytest.param(["a\u0316\u0301", "a\u0301\u0316", "á\u0316"], id="order of marks"),
     ],
 )

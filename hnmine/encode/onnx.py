@@ -84,8 +84,11 @@ class _Graph:
 
 def max_length(spec: ModelSpec, folder: Path) -> int:
     """Return the tokens that a model takes: what the user, else its own files, say."""
-    if spec.max_length:
-        return spec.max_length
+    return spec.max_length or own_max_length(folder)
+
+
+def own_max_length(folder: Path) -> int:
+    """Return the tokens that a model takes by its own files."""
     limits = (
         read_json(folder, "sentence_bert_config.json").get("max_seq_length"),
         read_json(folder, "tokenizer_config.json").get("model_max_length"),

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hnmine.config import BuildIndexSettings
-from hnmine.data import BadRows, Table, content_id
+from hnmine.data import BadRows, Table
 from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
@@ -20,6 +20,7 @@ from hnmine.records import TextBatch, corpus_records, pair_records
 from hnmine.run import MANIFEST, STATE, RunDirectory, Tick
 from hnmine.schema import IndexPaths
 from hnmine.sources.bm25 import bm25_settings
+from hnmine.stages.inputs import positives_of
 from hnmine.stages.result import StageResult, base_plan, thread_count
 from hnmine.texts import Texts, write_texts
 
@@ -101,10 +102,7 @@ class _Builder:
         if "corpus" in self.inputs:
             yield from corpus_records(self.inputs["corpus"], bad)
         if "pairs" in self.inputs:
-            for batch in pair_records(self.inputs["pairs"], bad):
-                texts = batch.positives or []
-                ids = batch.positive_ids
-                yield TextBatch(ids or [content_id(text) for text in texts], texts, ids is not None)
+            yield from map(positives_of, pair_records(self.inputs["pairs"], bad))
 
     def _shards(self, stage: str, output: str) -> list[Task]:
         slots = len(Texts(self.paths.documents).canonical)

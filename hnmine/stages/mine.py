@@ -25,6 +25,7 @@ from hnmine.run import MANIFEST, Counts, RunDirectory, Tick
 from hnmine.schema import CandidatePaths
 from hnmine.sources import SOURCES
 from hnmine.sources.base import Source
+from hnmine.stages.inputs import queries_of
 from hnmine.stages.result import StageResult, base_plan, thread_count
 from hnmine.texts import Texts, write_texts
 
@@ -136,9 +137,8 @@ class _Miner:
         if "queries" in self.inputs:
             yield from query_records(self.inputs["queries"], bad)
         else:
-            named = "query_id" in self.inputs["pairs"].columns
-            for batch in pair_records(self.inputs["pairs"], bad):
-                yield TextBatch(batch.query_ids, batch.queries or [], named)
+            pairs = self.inputs["pairs"]
+            yield from map(partial(queries_of, pairs), pair_records(pairs, bad))
 
     def _read_pairs(self, bad: BadRows) -> Iterator[PairBatch]:
         if "pairs" in self.inputs:

@@ -1,0 +1,151 @@
+"""What a run will need: tokens, disk, memory, cross-encoder pairs, and time by a short trial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.config import ValidateSettings
+from hnmine.encode import load_cross_encoder, load_encoder
+from hnmine.encode.onnx import own_max_length
+from hnmine.encode.spec import ModelSpec
+from hnmine.index.tokenise import Tokeniser
+from hnmine.models import find_model, read_json
+
+LENGTHS_FROM, TRIAL = 2000, 64
+"""Texts that are split into tokens, and texts that are encoded."""
+
+BYTES_PER_TOKEN = 4
+POSTING_BYTES = 9
+"""Document, frequency and impact of one term of one document in the BM25 index."""
+
+DOCUMENT_BYTES = 120
+"""Keys, offsets and identity of a document beside its text."""
+
+CANDIDATE_BYTES = 30
+"""A row of candidates, compressed, and its logit."""
+
+BASE_RAM, TORCH_RAM, DOCUMENT_RAM = 300 << 20, 600 << 20, 300
+"""Python with its libraries, PyTorch, and what one document takes while ids are checked."""
+
+
+def model_limits(model: str, max_length: int | None) -> tuple[Path, int, int | None]:
+    """Return an encoder's folder, the tokens it takes, and its dimension where its files say it.
+
+    Raises:
+        MissingModel: it is not on this machine.
+    """
+    folder = find_model(model)
+    pooled = read_json(folder / "1_Pooling", "config.json").get("word_embedding_dimension")
+    dimension = pooled or read_json(folder, "config.json").get("hidden_size")
+    return folder, max_length or own_max_length(folder), dimension
+
+
+def token_counts(texts: Sequence[str], folder: Path | None) -> tuple[NDArray[np.int64], bool]:
+    """Count the tokens of texts, shape (n,), and tell whether a tokeniser did it.
+
+    Without a tokenizer.json in the model's folder, 4 bytes are taken for a token.
+    """
+    file = folder / "tokenizer.json" if folder else None
+    if file is None or not file.exists():
+        sizes = [len(text.encode("utf-8", "replace")) for text in texts]
+        return np.array(sizes, dtype=np.int64) // BYTES_PER_TOKEN + 1, False
+    from tokenizers import Tokenizer
+
+    tokeniser = Tokenizer.from_file(str(file))
+    tokeniser.no_padding()
+    tokeniser.no_truncation()
+    counts = [len(encoding.ids) for encoding in tokeniser.encode_batch(list(texts))]
+    return np.array(counts, dtype=np.int64), True
+
+
+def lengths(texts: Sequence[str], folder: Path | None, limit: int | None) -> dict[str, Any]:
+    """Describe the lengths of a sample of texts in tokens, and the share that the limit cuts."""
+    counts, exact = token_counts(texts[:LENGTHS_FROM], folder)
+    median, most, nearly_all = np.percentile(counts, [50, 90, 99]).astype(int).tolist()
+    described = {
+        "texts": len(counts),
+        "counted_by": "the model's tokeniser" if exact else f"{BYTES_PER_TOKEN} bytes a token",
+        "median": median,
+        "percentile_90": most,
+        "percentile_99": nearly_all,
+        "longest": int(counts.max()),
+    }
+    if limit:
+        described |= {"limit": limit, "cut_share": float(np.mean(counts > limit))}
+    return described
+
+
+def sizes(
+    texts: Sequence[str],
+    rows: int,
+    distinct: int,
+    pairs: int,
+    dimension: int | None,
+    threads: int,
+) -> dict[str, int]:
+    """Estimate disk and memory.
+
+    Args:
+        texts: a sample of the documents.
+        rows: documents that are written.
+        distinct: documents that are indexed.
+        pairs: candidates, at most.
+        dimension: of the vectors; None without a dense index.
+        threads: that search at once.
+    """
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts) / len(texts)
+    postings = len(Tokeniser().count(texts).terms) / len(texts)
+    disk = {
+        "documents_bytes": int(rows * (size + DOCUMENT_BYTES)),
+        "bm25_bytes": int(distinct * (postings * POSTING_BYTES + 4)),
+        "vectors_bytes": distinct * (dimension or 0) * 4,
+        "candidates_bytes": pairs * CANDIDATE_BYTES,
+    }
+    memory = BASE_RAM + (TORCH_RAM if dimension else 0) + rows * (DOCUMENT_RAM + 4 * threads)
+    return {**disk, "disk_bytes": sum(disk.values()), "peak_ram_bytes": memory}
+
+
+def encode_rate(settings: ValidateSettings, texts: Sequence[str], threads: int) -> float:
+    """Encode a few documents with the real encoder and return how many it does in a second.
+
+    Raises:
+        HnmineError: the encoder cannot be loaded or run.
+    """
+    assert settings.encoder
+    spec = ModelSpec.find(
+        settings.encoder,
+        device=settings.device,
+        dtype=settings.dtype,
+        batch_tokens=settings.batch_tokens,
+        max_length=settings.max_length,
+    )
+    encoder = load_encoder(spec, threads)
+    encoder.encode(texts[:4], "document")  # The first call pays for warming up.
+    start = time.perf_counter()
+    encoder.encode(texts[:TRIAL], "document")
+    return len(texts[:TRIAL]) / (time.perf_counter() - start)
+
+
+def score_rate(
+    settings: ValidateSettings, queries: Sequence[str], documents: Sequence[str], threads: int
+) -> float:
+    """Score a few pairs with the real cross-encoder and return how many it does in a second.
+
+    Raises:
+        HnmineError: the cross-encoder cannot be loaded or run.
+    """
+    assert settings.cross_encoder
+    model = load_cross_encoder(
+        ModelSpec.find(settings.cross_encoder, device=settings.device), threads
+    )
+    asked = [queries[n % len(queries)] for n in range(len(documents[:TRIAL]))]
+    model.score(asked[:4], documents[:4], lambda done: None)
+    start = time.perf_counter()
+    model.score(asked, documents[: len(asked)], lambda done: None)
+    return len(asked) / (time.perf_counter() - start)

@@ -1,0 +1,322 @@
+"""Files in, Parquet, JSONL, CSV or TSV, as record batches: every row of them, or an error."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from hnmine.errors import InputError
+
+BATCH_ROWS = 8192
+CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+SUFFIXES = (".parquet", ".jsonl", ".json", ".ndjson", *CSV_DELIMITERS)
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
+
+STATE = ".hnmine"
+"""Hidden folder of every directory that hnmine writes."""
+
+JSON_BLOCK = 1 << 24
+LONGEST_VALUE = 1 << 28
+"""Characters of a CSV value, bytes of a JSON line: beyond that, a quote was left open."""
+
+DEEPEST = 100
+"""Nested objects and lists in a JSON line; at some thousands Arrow's parser overflows the stack."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of an input, opened.
+
+    Attributes:
+        path: the file.
+        types: of each column; several where a JSONL file changes its mind half-way.
+        parquet_rows: the rows that a Parquet footer promises.
+    """
+
+    path: Path
+    types: dict[str, list[pa.DataType]]
+    parquet_rows: int | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> DataFile:
+        """Find the columns of a file.
+
+        Raises:
+            InputError: it cannot be read, or two of its columns have one name.
+        """
+        with explained(path):
+            if path.suffix.lower() == ".parquet":
+                metadata = pq.read_metadata(path)
+                fields = list(_fragment(path).physical_schema)
+                rows = metadata.num_rows
+            else:
+                fields, rows = list(_text_fields(path)), None
+            types: dict[str, list[pa.DataType]] = {}
+            for field in fields:
+                types.setdefault(field.name, []).append(field.type)
+            if rows is not None or _is_csv(path):
+                twice = [name for name, found in types.items() if len(found) > 1]
+                if twice:
+                    raise ValueError(f"It has two columns named {twice[0]!r}.")
+            return cls(path, types, rows)
+
+    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Stream those of the columns that the file has, at most `BATCH_ROWS` rows at once.
+
+        Raises:
+            InputError: the file turned out to be damaged half-way.
+        """
+        names = [name for name in columns if name in self.types]
+        rows = 0
+        with explained(self.path):
+            for batch in self._read(names):
+                batch.validate(full=True)
+                if batch.num_rows:
+                    yield batch
+                    rows += batch.num_rows
+            if self.parquet_rows not in (None, rows):
+                raise ValueError(f"It holds {rows:,} rows, and says {self.parquet_rows:,}.")
+
+    def _read(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        if self.parquet_rows is not None:
+            yield from _fragment(self.path).to_batches(columns=names, batch_size=BATCH_ROWS)
+        else:
+            for batch in _csv(self.path) if _is_csv(self.path) else _json(self.path):
+                yield batch.select([name for name in names if name in batch.schema.names])
+
+    def count_rows(self) -> int:
+        """Count the rows, from the footer where the format has one."""
+        if self.parquet_rows is not None:
+            return self.parquet_rows
+        return sum(batch.num_rows for batch in self.batches(list(self.types)[:1]))
+
+
+@contextmanager
+def explained(path: Path | str) -> Iterator[None]:
+    """Turn whatever a reader throws at a file into an error that names the file.
+
+    Raises:
+        InputError: instead of the reader's exceptions, with what they say.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise InputError(
+            f"Cannot read {path}.",
+            why=lines[0][-500:].strip() if lines else repr(error),
+            fix="Check that the file is whole and what its ending says: Parquet, JSONL, CSV or "
+            "TSV.",
+        ) from error
+
+
+def find_files(path: str) -> list[Path]:
+    """List the data files of a file, directory or glob, sorted.
+
+    Hidden files, and what hnmine itself wrote below the directory, are no input.
+
+    Raises:
+        InputError: nothing is there, or the files are of several or unknown formats.
+    """
+    place = Path(path)
+    with explained(path or "''"):
+        if not path.strip():
+            raise ValueError("The path is empty.")
+        files = sorted(_matches(place))
+        if not files:
+            raise _nothing_there(place)
+    suffixes = {file.suffix.lower() for file in files}
+    if len(suffixes) > 1 or not suffixes <= set(SUFFIXES):
+        packed = suffixes & set(PACKED)
+        raise InputError(
+            f"Cannot tell the format of {path}: it has files ending in "
+            f"{', '.join(sorted(suffix or 'nothing' for suffix in suffixes))}.",
+            why="Packed files are not read." if packed else "",
+            fix=f"Give files of one kind: {', '.join(SUFFIXES)}"
+            + (", unpacked." if packed else "."),
+        )
+    return files
+
+
+def _matches(place: Path) -> Iterator[Path]:
+    """Yield the files of a file, a directory or a glob."""
+    if place.is_file():
+        yield place
+    elif place.is_dir():
+        yield from _in_directory(place)
+    else:
+        parts = place.parts
+        wild = next((n for n, part in enumerate(parts) if any(sign in part for sign in "*?[")), None)
+        if wild is None:
+            return
+        root = Path(*parts[:wild])
+        hidden_wanted = any(part.startswith((".", "_")) for part in parts[wild:])
+        for match in root.glob(str(Path(*parts[wild:]))):
+            if match.is_dir():
+                continue
+            if hidden_wanted or not _hidden(match.relative_to(root)):
+                yield match
+
+
+def _in_directory(place: Path) -> Iterator[Path]:
+    own = {state.parent for state in place.rglob(STATE)} - {place}
+    for file in place.rglob("*"):
+        name = file.name.lower().removesuffix(next(filter(file.name.lower().endswith, PACKED), ""))
+        if (
+            name.endswith(SUFFIXES)
+            and not _hidden(file.relative_to(place))
+            and not own.intersection(file.parents)
+            and not file.is_dir()
+        ):
+            yield file
+
+
+def _hidden(inside: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in inside.parts)
+
+
+def _nothing_there(place: Path) -> InputError:
+    nearby = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
+    close = difflib.get_close_matches(place.name, nearby, n=3)
+    return InputError(
+        f"No data found at {place}.",
+        why=f"The directory holds no file that ends in {', '.join(SUFFIXES)}."
+        if place.is_dir()
+        else "There is no such file or directory.",
+        fix=f"Did you mean {' or '.join(close)}?" if close else "Check the path.",
+    )
+
+
+def _fragment(path: Path) -> ds.Fragment:
+    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return ds.ParquetFileFormat(default_fragment_scan_options=checked).make_fragment(str(path))
+
+
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() in CSV_DELIMITERS
+
+
+def _text_fields(path: Path) -> Iterable[pa.Field]:
+    if _is_csv(path):
+        return [pa.field(name, pa.large_string()) for name in next(_csv_rows(path))]
+    # Insertion order is the order in which columns first appear.
+    return dict.fromkeys(field for batch in _json(path) for field in batch.schema)
+
+
+def _csv_rows(path: Path) -> Iterator[list[str]]:
+    """Yield the header and the rows of a CSV file; a row that does not fit the header is an error.
+
+    Python's parser, because Arrow's takes a quote that is never closed for a value that holds the
+    rest of the file.
+    """
+    csv.field_size_limit(LONGEST_VALUE)
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, delimiter=CSV_DELIMITERS[path.suffix.lower()], strict=True)
+        header: list[str] | None = None
+        try:
+            for row in reader:
+                if not row:
+                    continue
+                header = header or row
+                if len(row) != len(header):
+                    raise ValueError(f"It has {len(row)} columns, the header has {len(header)}.")
+                yield row
+        except (csv.Error, ValueError) as error:
+            raise ValueError(f"Line {reader.line_num}: {error}") from error
+    if header is None:
+        raise ValueError("The file is empty.")
+
+
+def _csv(path: Path) -> Iterator[pa.RecordBatch]:
+    rows = _csv_rows(path)
+    header = next(rows)
+    while block := [row for row, _ in zip(rows, range(BATCH_ROWS), strict=False)]:
+        # What is quoted and what is not cannot be told apart here: an empty value is no value.
+        columns = [
+            pa.array([value or None for value in column], pa.large_string())
+            for column in zip(*block, strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(columns, names=header)
+
+
+def _json(path: Path) -> Iterator[pa.RecordBatch]:
+    """Parse a file of one JSON object a line; each block finds the types of its own columns."""
+    for block in _json_blocks(path):
+        parse = partial(
+            pa.json.read_json,
+            read_options=pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+        )
+        table = parse(pa.BufferReader(block))
+        plain = pa.schema([field.with_type(_as_written(field.type)) for field in table.schema])
+        if plain != table.schema:
+            as_written = pa.json.ParseOptions(explicit_schema=plain)
+            table = parse(pa.BufferReader(block), parse_options=as_written)
+        yield from table.to_batches(max_chunksize=BATCH_ROWS)
+
+
+def _as_written(kind: pa.DataType) -> pa.DataType:
+    """Return the type that keeps JSON as it is: Arrow takes some strings for points in time."""
+    if pa.types.is_timestamp(kind) or pa.types.is_null(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_as_written(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_as_written(field.type)) for field in kind])
+    return kind
+
+
+def _json_blocks(path: Path) -> Iterator[bytes]:
+    """Yield whole lines, about `JSON_BLOCK` bytes at once, checked to be one object each."""
+    number = 1
+    rest = bytearray()
+    with path.open("rb") as stream:
+        if stream.read(3) != b"\xef\xbb\xbf":
+            stream.seek(0)
+        while read := stream.read(JSON_BLOCK):
+            rest += read
+            end = rest.rfind(b"\n") + 1
+            if len(rest) - end > LONGEST_VALUE:
+                raise ValueError(f"Line {number}: it is longer than {LONGEST_VALUE:,} bytes.")
+            block = bytes(rest[:end])
+            del rest[:end]
+            yield from _checked(block, number)
+            number += block.count(b"\n")
+    yield from _checked(bytes(rest), number)
+
+
+def _checked(block: bytes, first: int) -> Iterator[bytes]:
+    for number, line in enumerate(block.split(b"\n"), first):
+        line = line.strip()
+        if line and not (line.startswith(b"{") and line.endswith(b"}")):
+            raise ValueError(f"Line {number}: it is not one whole JSON object.")
+        if line.count(b"{") + line.count(b"[") > DEEPEST and _depth(line) > DEEPEST:
+            raise ValueError(f"Line {number}: more than {DEEPEST} objects and lists are nested.")
+    if block and not block.isspace():
+        yield block
+
+
+def _depth(line: bytes) -> int:
+    """Return how deeply objects and lists are nested in a line of JSON."""
+    deepest = depth = 0
+    quoted = False
+    for found in re.finditer(rb"\\.|[\"{}\[\]]", line, re.DOTALL):
+        sign = found.group()
+        if sign == b'"':
+            quoted = not quoted
+        elif not quoted and sign in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif not quoted and sign in b"}]":
+            depth -= 1
+    return deepest

@@ -1,0 +1,46 @@
+"""What an input holds: pairs hold documents for the index, and queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hnmine.data import Table, content_id
+from hnmine.errors import InputError
+from hnmine.records import PairBatch, TextBatch
+
+
+def positives_of(batch: PairBatch) -> TextBatch:
+    """Return the positives of pairs as documents; without ids they go by their content."""
+    texts, ids = batch.positives or [], batch.positive_ids
+    return TextBatch(ids or [content_id(text) for text in texts], texts, ids is not None)
+
+
+def queries_of(table: Table, batch: PairBatch) -> TextBatch:
+    """Return the queries of pairs; without ids they go by their content."""
+    return TextBatch(batch.query_ids, batch.queries or [], "query_id" in table.columns)
+
+
+def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:
+    """Tell by its columns, and last by its name, what a table holds.
+
+    Args:
+        path: a file, a directory or a glob.
+        columns: names that the user gave, by table and role.
+
+    Raises:
+        InputError: nothing is there, it cannot be read, or it has not the columns of any table.
+    """
+    tables = {}
+    for kind in ("pairs", "qrels", "corpus", "queries"):
+        try:
+            tables[kind] = Table.open(kind, path, columns[kind])
+        except InputError:
+            continue
+    if not tables:
+        Table.open("corpus", path)  # Raises, and says why.
+        raise InputError(f"Cannot tell what {path} holds.", fix="Pass it as --corpus, say.")
+    if {"corpus", "queries"} <= tables.keys() and len(tables) == 2:
+        named = "quer" in Path(path).name.lower()
+        return "queries" if named and "title" not in tables["corpus"].columns else "corpus"
+    return next(iter(tables))
