@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hnmine.errors import InputError
+from hnmine.errors import InputError, damage_explained
 from hnmine.index.opened import Index
 from hnmine.positives import Queries
 from hnmine.run import RUN, manifest_hash, read_manifest
@@ -32,9 +32,9 @@ class Candidates:
         """
         self.path, self.paths = path, CandidatePaths(path)
         self.manifest: dict[str, Any] = read_manifest(path, "candidates", "mine")
-        where = index or Path(json.loads((path / RUN).read_text())["index"])
+        where = index or _mined_from(path)
         self.index = Index(where)
-        if self.index.hash != self.manifest["index"]:
+        if self.index.hash != self.manifest.get("index"):
             raise InputError(
                 f"The index at {where} is not the one that {path} was mined from.",
                 why="Its manifest has another hash.",
@@ -54,13 +54,39 @@ class Candidates:
     @cached_property
     def parts(self) -> list[Path]:
         """The files of the candidate table, in order."""
-        return sorted(self.paths.candidates.glob("*.parquet"))
+        parts = sorted(self.paths.candidates.glob("*.parquet"))
+        blocks = -(-len(self.queries.mined) // self.manifest["settings"]["block_size"])
+        if [part.stem for part in parts] != [f"{n:05d}" for n in range(blocks)]:
+            raise InputError(
+                f"{self.path} is damaged.",
+                why=f"It holds {len(parts):,} of {blocks:,} parts of the candidates.",
+                fix="Run the same `hnmine mine` again: it makes anew what is missing.",
+            )
+        return parts
 
     @cached_property
     def part_rows(self) -> list[int]:
         """The number of rows of each part."""
-        return [pq.read_metadata(part).num_rows for part in self.parts]
+        rows = []
+        for part in self.parts:
+            with damage_explained(part):
+                rows.append(pq.read_metadata(part).num_rows)
+        return rows
 
     def read(self, part: int, columns: list[str] | None = None) -> pa.Table:
         """Read one part."""
-        return pq.read_table(self.parts[part], columns=columns)
+        with damage_explained(self.parts[part]):
+            return pq.read_table(self.parts[part], columns=columns)
+
+
+def _mined_from(path: Path) -> Path:
+    """Return where the index was when candidates were mined."""
+    try:
+        text = (path / RUN).read_text(encoding="utf-8", errors="surrogateescape")
+        return Path(json.loads(text)["index"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(
+            f"{path / RUN} does not say which index {path} was mined from.",
+            why=f"{type(error).__name__}: {error}",
+            fix="Give it with --index.",
+        ) from error

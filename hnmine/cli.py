@@ -8,14 +8,14 @@ import json
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, get_origin
 
 import typer
 
-from hnmine import config
+from hnmine import config, configfile
 from hnmine.errors import Exit, HnmineError
 
 app = typer.Typer(
@@ -34,17 +34,23 @@ EXAMPLES = {
     "mine": "hnmine mine --index runs/index --pairs pairs.parquet --output runs/candidates",
     "filter": "hnmine filter --candidates runs/candidates "
     "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
+    "validate": "hnmine validate --config configs/demo.yaml",
     "run": "hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
 }
 SUMMARIES = {
     "build-index": "Build the BM25 and dense index of a corpus.",
     "mine": "Mine candidates for every query from an index.",
     "filter": "Keep false negatives out, choose hard negatives, write training data.",
+    "validate": "Check inputs before hours are spent, and estimate what a run will need.",
     "run": "Do all three from one configuration; --output gets index/, candidates/ and mined/.",
 }
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="YAML file with a key for each flag; flags win over it."),
+]
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PATH", help="Inputs; what each is, its columns say."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -86,22 +92,44 @@ def _option(name: str, field: Any) -> inspect.Parameter:
     )
 
 
+def _print(results: list[Any], as_json: bool) -> None:
+    if as_json:
+        documents = [{"path": str(r.path), "counts": dict(r.counts)} for r in results]
+        typer.echo(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
+        return
+    for result in results:
+        typer.echo(f"{result.path}")
+        width = max(len(name) for name in result.counts)
+        for name, count in result.counts.items():
+            typer.echo(f"  {name.replace('_', ' '):<{width}}  {count:>14,}")
+
+
+def _print_report(report: Any, as_json: bool) -> None:
+    typer.echo(json.dumps(report.as_json(), indent=2) if as_json else "\n".join(report.lines()))
+    report.check()
+
+
 def _register(
-    name: str, fields: Mapping[str, Any], act: Callable[[dict[str, Any], dict[str, Any]], list[Any]]
+    name: str,
+    fields: Mapping[str, Any],
+    act: Callable[[dict[str, Any], dict[str, Any]], Any],
+    show: Callable[[Any, bool], None] = _print,
+    arguments: Sequence[inspect.Parameter] = (),
 ) -> None:
     """Add a command whose flags are the given settings."""
 
     def command(config_file: Path | None, as_json: bool, debug: bool, **flags: Any) -> None:
         given = {key: value for key, value in flags.items() if value not in (None, [])}
         with _errors_explained(debug):
-            file = config.read_yaml(config_file) if config_file else {}
-            _print(act(file, given), as_json)
+            file = configfile.read_yaml(config_file) if config_file else {}
+            show(act(file, given), as_json)
 
     shared = {key: field for key, field in fields.items() if key in config.Settings.model_fields}
     own = {key: field for key, field in fields.items() if key not in shared}
     keyword = inspect.Parameter.KEYWORD_ONLY
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
+            *arguments,
             *(_option(key, field) for key, field in own.items()),
             *(_option(key, field) for key, field in shared.items()),
             inspect.Parameter("config_file", keyword, default=None, annotation=ConfigFile),
@@ -113,28 +141,36 @@ def _register(
 
 
 def _build_index(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = config.settings_for("build-index", file, flags)
+    settings = configfile.settings_for("build-index", file, flags)
     from hnmine.stages.build_index import build_index
 
     return [build_index(settings)]
 
 
 def _mine(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = config.settings_for("mine", file, flags)
+    settings = configfile.settings_for("mine", file, flags)
     from hnmine.stages.mine import mine
 
     return [mine(settings)]
 
 
 def _filter(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = config.settings_for("filter", file, flags)
+    settings = configfile.settings_for("filter", file, flags)
     from hnmine.stages.filter import filter
 
     return [filter(settings)]
 
 
+def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
+    paths = flags.pop("paths", [])
+    settings = configfile.settings_for("validate", file, flags)
+    from hnmine.stages.validate import validate
+
+    return validate(settings, paths)
+
+
 def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = config.pipeline(file, flags)
+    settings = configfile.pipeline(file, flags)
     from hnmine.stages.pipeline import run
 
     return list(run(settings))
@@ -142,7 +178,7 @@ def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
 
 def _all_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {"output": config.MineSettings.model_fields["output"]}
-    for settings in config.COMMANDS.values():
+    for settings in config.STAGES.values():
         fields |= {
             name: field
             for name, field in settings.model_fields.items()
@@ -154,18 +190,13 @@ def _all_fields() -> dict[str, Any]:
 for _name, _act in (("build-index", _build_index), ("mine", _mine), ("filter", _filter)):
     _register(_name, config.COMMANDS[_name].model_fields, _act)
 _register("run", _all_fields(), _run)
-
-
-def _print(results: list[Any], as_json: bool) -> None:
-    if as_json:
-        documents = [{"path": str(r.path), "counts": dict(r.counts)} for r in results]
-        typer.echo(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
-        return
-    for result in results:
-        typer.echo(f"{result.path}")
-        width = max(len(name) for name in result.counts)
-        for name, count in result.counts.items():
-            typer.echo(f"  {name.replace('_', ' '):<{width}}  {count:>14,}")
+_register(
+    "validate",
+    config.ValidateSettings.model_fields,
+    _validate,
+    _print_report,
+    [inspect.Parameter("paths", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Paths)],
+)
 
 
 @contextmanager
@@ -185,8 +216,10 @@ def _errors_explained(debug: bool) -> Iterator[None]:
     except OSError as error:
         _fail(_explain_os_error(error), Exit.PARTIAL, debug)
     except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            _fail(_explain_memory_error(error), Exit.PARTIAL, debug)
         bug = HnmineError(
-            f"Unexpected {type(error).__name__}: {error}",
+            f"Unexpected {type(error).__name__}: {_one_line(error)}",
             why="This is a fault in hnmine. What was finished is kept.",
             fix="Run the same command with --debug and report what it prints.",
         )
@@ -197,14 +230,36 @@ def _explain_os_error(error: OSError) -> HnmineError:
     what = {
         errno.ENOSPC: "The disk is full.",
         errno.EDQUOT: "The disk quota is used up.",
+        errno.EFBIG: "A file would become larger than is allowed here (see ulimit -f).",
         errno.EACCES: "No permission.",
+        errno.EPERM: "No permission.",
         errno.EROFS: "The file system is read-only.",
+        errno.EMFILE: "Too many files are open (see ulimit -n).",
+        errno.ENAMETOOLONG: "A path is too long.",
+        errno.ENOENT: "A file is not there, or not any more.",
+        errno.ENOTDIR: "Part of a path is a file, not a directory.",
     }.get(error.errno or 0, "The operating system refused.")
+    if error.errno is None and str(error).endswith(" written"):
+        what = "The disk is full, or a file would become larger than is allowed here."  # NumPy's.
     return HnmineError(
         what,
-        why=str(error),
+        why=_one_line(error),
         fix="Mend that, then run the same command: what was finished is kept.",
     )
+
+
+def _explain_memory_error(error: Exception) -> HnmineError:
+    return HnmineError(
+        "Out of memory.",
+        why=_one_line(error),
+        fix="Run the same command where more memory is free: what was finished is kept. A smaller "
+        "--batch-tokens, --block-size or --shard-size needs less.",
+    )
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip()[:500] if lines else repr(error)
 
 
 def _fail(error: HnmineError, code: Exit, debug: bool) -> None:

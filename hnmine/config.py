@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +53,12 @@ class Settings(BaseModel):
             problems = [_problem(item, known) for item in error.errors()]
             command = next(name for name, settings in COMMANDS.items() if settings is cls)
             raise UsageError("\n".join(problems), fix=f"See `hnmine {command} --help`.") from error
+
+    @property
+    def cpu_threads(self) -> int:
+        """The CPU threads to use: those given, else those that this process may run on."""
+        allowed = getattr(os, "sched_getaffinity", None)  # Linux alone knows it.
+        return self.threads or (len(allowed(0)) if allowed else os.cpu_count() or 1)
 
     def plan(self) -> dict[str, Any]:
         """Return the settings on which the result depends, as JSON values."""
@@ -336,118 +343,3 @@ STAGES: dict[str, type[Settings]] = {
 COMMANDS: dict[str, type[Settings]] = {**STAGES, "validate": ValidateSettings}
 PLACES = {"index", "candidates", "output"}
 """Directories of a single command; in a file, all are derived from its `output`."""
-
-
-def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Any:
-    """Return one command's settings; flags win over a section of the file, that over its top level.
-
-    A top-level key of the file goes to every command that has it; a section named like a command
-    holds keys for that command alone. `validate` looks into the sections of the stages too, because
-    it checks what they are about to read. The file's `output` is the directory of `hnmine run`.
-
-    Raises:
-        UsageError: naming every setting that is unknown, missing or wrong.
-    """
-    _check_keys(file)
-    fields = COMMANDS[command].model_fields
-    values = {key.replace("-", "_"): value for key, value in file.items() if key not in COMMANDS}
-    places = _places(Path(values["output"])).get(command, {}) if "output" in values else {}
-    own = {key: value for key, value in values.items() if key in fields and key not in PLACES}
-    section = {key.replace("-", "_"): value for key, value in file.get(command, {}).items()}
-    if command not in STAGES:
-        section = {**_of_stages(file, fields), **section}
-    return COMMANDS[command].parse({**own, **places, **section, **flags})
-
-
-def _of_stages(file: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the sections of the stages say about some fields; an earlier stage wins."""
-    values: dict[str, Any] = {}
-    columns = _column_items(file.get("column"))
-    for stage in STAGES:
-        section = {key.replace("-", "_"): value for key, value in file.get(stage, {}).items()}
-        columns += _column_items(section.pop("column", None))
-        # How a model runs is asked of the encoder; another stage may run another model.
-        other = set() if stage == "build-index" else ModelSettings.model_fields.keys()
-        values = {**{k: v for k, v in section.items() if k in fields and k not in other}, **values}
-    return {**values, "column": columns} if columns else values
-
-
-def _column_items(given: Any) -> list[Any]:
-    if isinstance(given, Mapping):
-        return [f"{role}={name}" for role, name in given.items()]
-    return list(given or ())
-
-
-def pipeline(
-    file: Mapping[str, Any], flags: Mapping[str, Any]
-) -> tuple[BuildIndexSettings, MineSettings, FilterSettings]:
-    """Return the settings of all three stages; a flag goes to every command that has it.
-
-    Raises:
-        UsageError: naming every setting that is unknown, missing or wrong.
-    """
-    if "output" not in {**file, **flags}:
-        raise UsageError(
-            "output: must be given.", fix="Pass --output DIR, or write it in the file."
-        )
-    file = {**file, "output": flags.get("output", file.get("output"))}
-    index, mine, filter_ = (
-        settings_for(
-            command,
-            file,
-            {
-                key: value
-                for key, value in flags.items()
-                if key in settings.model_fields and key not in PLACES
-            },
-        )
-        for command, settings in STAGES.items()
-    )
-    return index, mine, filter_
-
-
-def _places(root: Path) -> dict[str, dict[str, Path]]:
-    return {
-        "build-index": {"index": root / "index"},
-        "mine": {"index": root / "index", "output": root / "candidates"},
-        "filter": {"candidates": root / "candidates", "output": root / "mined"},
-    }
-
-
-def _check_keys(file: Mapping[str, Any]) -> None:
-    known = {name for settings in COMMANDS.values() for name in settings.model_fields}
-    problems = []
-    for key, value in file.items():
-        if key in COMMANDS:
-            if not isinstance(value, Mapping):
-                problems.append(f"{key}: is a section and must hold `key: value` lines.")
-        elif (name := key.replace("-", "_")) not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
-            problems.append(f"{key}: no such setting.{hint}")
-    if problems:
-        raise UsageError("\n".join(problems), fix="See `hnmine run --help` for all settings.")
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read settings from a YAML file: one key for each flag, without the dashes before it.
-
-    Raises:
-        UsageError: the file is missing, or is no mapping from keys to values.
-    """
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read {path}.", why=str(error), fix="Check the path.") from error
-    except yaml.YAMLError as error:
-        raise UsageError(
-            f"{path} is not valid YAML.", why=str(error), fix="Mend it at that place."
-        ) from error
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise UsageError(
-            f"{path} holds no settings.",
-            fix="Write one `key: value` for each flag, such as `top-k: 50`.",
-        )
-    return values

@@ -6,22 +6,16 @@ import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.dataset as ds
-import pyarrow.json
 import xxhash
 
 from hnmine.errors import InputError, UsageError
+from hnmine.files import DataFile, explained, find_files
 from hnmine.identity import normalise
-
-BATCH_ROWS = 8192
-CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (".parquet", ".jsonl", ".json", ".ndjson", *CSV_DELIMITERS)
 
 CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "corpus": {
@@ -46,6 +40,9 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """Column names found without a flag, first match wins (BEIR, MTEB, sentence-transformers)."""
+
+MOST_NAMES = 30
+"""Columns that an error lists."""
 
 OPTIONAL = {
     "corpus": {"id", "title"},
@@ -90,14 +87,16 @@ class Table:
     Attributes:
         kind: `corpus`, `pairs`, `queries` or `qrels`.
         path: the file, directory or glob as the user gave it.
-        dataset: the files, opened.
+        files: in the order in which they are read.
         columns: role to column name; absent optional roles are left out.
+        metadata: the type of each column of a corpus that has no role; the same in all files.
     """
 
     kind: str
     path: str
-    dataset: ds.Dataset
+    files: list[DataFile]
     columns: Mapping[str, str]
+    metadata: Mapping[str, pa.DataType]
 
     @classmethod
     def open(cls, kind: str, path: str, given: Mapping[str, str] | None = None) -> Table:
@@ -109,51 +108,65 @@ class Table:
             given: column names by role that the user set, such as `{"text": "body"}`.
 
         Raises:
-            InputError: nothing is there, it cannot be read, or a column is missing.
+            InputError: nothing is there, it cannot be read, a column is missing, or files
+                contradict each other.
         """
-        files = find_files(path)
-        try:
-            dataset = ds.dataset([str(file) for file in files], format=_format(files))
-            names = dataset.schema.names
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise _unreadable(path, error) from error
-        return cls(kind, path, dataset, find_columns(kind, path, names, given or {}))
+        files = [DataFile.open(file) for file in find_files(path)]
+        names = list(dict.fromkeys(name for file in files for name in file.types))
+        columns = find_columns(kind, path, names, given or {})
+        for file in files:
+            for role, name in columns.items():
+                if role not in OPTIONAL[kind] and name not in file.types:
+                    raise InputError(
+                        f"{file.path} has no column {name!r} for the {role} of {kind}.",
+                        why=f"Other files of {path} have it; its columns are: "
+                        f"{_listed(list(file.types))}.",
+                        fix="Give files with the same columns.",
+                    )
+        others = [name for name in names if name not in columns.values()]
+        metadata = {name: _common_type(name, files) for name in others if kind == "corpus"}
+        return cls(kind, path, files, columns, metadata)
 
     @property
     def metadata_columns(self) -> list[str]:
         """Columns that have no role; kept beside a document as its metadata."""
-        return [name for name in self.dataset.schema.names if name not in self.columns.values()]
+        return list(self.metadata)
 
     def fingerprint(self) -> str:
         """Hash the content of all files (xxh3, 128 bits), in the order in which they are read."""
         digest = xxhash.xxh3_128()
-        for file in self.dataset.files:
-            with Path(file).open("rb") as stream:
+        for file in self.files:
+            with explained(file.path), file.path.open("rb") as stream:
                 while block := stream.read(1 << 22):
                     digest.update(block)
         return digest.hexdigest()
 
     def count_rows(self) -> int:
         """Count rows, from the footers where the format has them."""
-        return int(self.dataset.count_rows())
+        return sum(file.count_rows() for file in self.files)
 
     def batches(self) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Stream the columns with a role, and metadata of a corpus, with their first row's number.
 
+        An optional column that a file lacks is null there. Columns with a role keep the type that
+        they have in their file; metadata has one type throughout.
+
         Raises:
             InputError: a file turned out to be damaged or of another type half-way.
         """
-        names = list(self.columns.values())
-        if self.kind == "corpus":
-            names += self.metadata_columns
         start = 0
-        try:
-            for batch in self.dataset.to_batches(columns=names, batch_size=BATCH_ROWS):
-                if batch.num_rows:
-                    yield start, batch
-                    start += batch.num_rows
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise _unreadable(self.path, error) from error
+        for file in self.files:
+            for batch in file.batches([*self.columns.values(), *self.metadata]):
+                there = batch.schema.names
+                columns = {
+                    name: batch[name] if name in there else pa.nulls(batch.num_rows)
+                    for name in (*self.columns.values(), *self.metadata)
+                }
+                with explained(file.path):
+                    for name, kind in self.metadata.items():
+                        columns[name] = columns[name].cast(kind)
+                yield start, pa.RecordBatch.from_pydict(columns)
+                start += batch.num_rows
         if start == 0:
             raise InputError(f"{self.path} has no rows.", fix="Check the path.")
 
@@ -168,75 +181,55 @@ class Table:
         return as_strings(batch[self.columns[role]], self.columns[role], self.path)
 
 
-def find_files(path: str) -> list[Path]:
-    """List the data files of a file, directory or glob, sorted.
-
-    Raises:
-        InputError: nothing is there, or the files are of several or unknown formats.
-    """
-    place = Path(path)
-    if place.is_dir():
-        files = sorted(
-            file
-            for file in place.rglob("*")
-            if file.name.endswith(SUFFIXES) and not file.name.startswith((".", "_"))
-        )
-    elif place.is_file():
-        files = [place]
-    else:
-        files = sorted(_matches(place))
-    if not files:
-        nearby = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
-        close = difflib.get_close_matches(place.name, nearby, n=3)
+def _common_type(name: str, files: list[DataFile]) -> pa.DataType:
+    """Find the type that holds a metadata column of all files."""
+    found = {kind: file for file in files for kind in file.types.get(name, ())}
+    fields = [pa.schema([pa.field(name, _storable(kind))]) for kind in found]
+    try:
+        return pa.unify_schemas(fields, promote_options="permissive").field(0).type
+    except pa.ArrowException as error:
+        kinds = ", ".join(f"{kind} in {file.path}" for kind, file in list(found.items())[:3])
         raise InputError(
-            f"No data found at {path}.",
-            why="There is no such file or directory."
-            if not place.is_dir()
-            else f"The directory holds no file that ends in {', '.join(SUFFIXES)}.",
-            fix=f"Did you mean {' or '.join(close)}?" if close else "Check the path.",
-        )
-    suffixes = {file.suffix for file in files}
-    if len(suffixes) > 1 or not suffixes <= set(SUFFIXES):
-        raise InputError(
-            f"Cannot tell the format of {path}: it has files ending in "
-            f"{', '.join(sorted(suffix or 'nothing' for suffix in suffixes))}.",
-            fix=f"Give files of one kind: {', '.join(SUFFIXES)}.",
-        )
-    return files
+            f"Column {name!r} has types that cannot stand in one column.",
+            why=f"It holds {kinds}.",
+            fix="Cast it to one type in all files, or leave it out: it is only kept as metadata.",
+        ) from error
 
 
-def _matches(pattern: Path) -> Iterator[Path]:
-    """Yield the files of a glob; the part before the first wildcard says where to look."""
-    parts = pattern.parts
-    wild = next((n for n, part in enumerate(parts) if any(sign in part for sign in "*?[")), None)
-    if wild is not None:
-        yield from Path(*parts[:wild]).glob(str(Path(*parts[wild:])))
+def _storable(kind: pa.DataType) -> pa.DataType:
+    """Return the type in which metadata is kept: plain, and without a limit of 2 GiB a shard."""
+    is_ = pa.types
+    if isinstance(kind, pa.BaseExtensionType):
+        return _storable(kind.storage_type)
+    if is_.is_dictionary(kind) or is_.is_run_end_encoded(kind):
+        return _storable(kind.value_type)
+    if is_.is_string(kind) or is_.is_string_view(kind):
+        return pa.large_string()
+    if is_.is_binary(kind) or is_.is_binary_view(kind):
+        return pa.large_binary()
+    if is_.is_list(kind) or is_.is_large_list(kind):
+        # Not list views: Arrow 26 casts those with nulls to wrong lists.
+        return pa.large_list(_storable(kind.value_type))
+    if is_.is_struct(kind):
+        return pa.struct([pa.field(field.name, _storable(field.type)) for field in kind])
+    return kind
 
 
-def _format(files: list[Path]) -> ds.FileFormat:
-    suffix = files[0].suffix
-    if suffix == ".parquet":
-        return ds.ParquetFileFormat()
-    if suffix in CSV_DELIMITERS:
-        delimiter = CSV_DELIMITERS[suffix]
-        with files[0].open(encoding="utf-8-sig") as stream:
-            header = stream.readline().rstrip("\r\n").split(delimiter)
-        # Without this, Arrow would read the id "007" as the number 7.
-        types = {name.strip('"'): pa.string() for name in header}
-        return ds.CsvFileFormat(
-            parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(column_types=types, strings_can_be_null=True),
-            read_options=pa.csv.ReadOptions(block_size=1 << 26),
-        )
-    return ds.JsonFileFormat(read_options=pa.json.ReadOptions(block_size=1 << 26))
-
-
-def _unreadable(path: str, error: Exception) -> InputError:
-    return InputError(
-        f"Cannot read {path}.",
-        why=str(error).strip().splitlines()[0] if str(error).strip() else repr(error),
-        fix="Check that the file is whole and what its ending says: Parquet, JSONL, CSV or TSV.",
+def _is_list(kind: pa.DataType) -> bool:
+    is_ = pa.types
+    return bool(
+        is_.is_list(kind)
+        or is_.is_large_list(kind)
+        or is_.is_list_view(kind)
+        or is_.is_large_list_view(kind)
+        or is_.is_fixed_size_list(kind)
     )
+
+
+def _listed(names: list[str]) -> str:
+    """Name columns, but no more than fit on a screen."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def find_columns(
@@ -265,7 +258,7 @@ def find_columns(
             close = difflib.get_close_matches(wanted[0], names, n=1)
             raise InputError(
                 f"{path} has no column {' or '.join(map(repr, wanted))} for the {role} of {kind}.",
-                why=f"Its columns are: {', '.join(names)}.",
+                why=f"Its columns are: {_listed(names)}.",
                 fix=f"Pass --column {kind}.{role}={close[0] if close else 'NAME'}.",
             )
     return found
@@ -291,10 +284,8 @@ def as_strings(column: pa.Array, name: str, path: str) -> pa.Array:
             f"Column {name!r} of {path} holds {kind}, not text.",
             fix="Cast it to string, or name another column with --column.",
         )
-    try:
+    with explained(path):
         return column.cast(pa.large_string())
-    except pa.ArrowException as error:
-        raise _unreadable(path, error) from error
 
 
 def as_string_lists(column: pa.Array, name: str, path: str) -> tuple[pa.Array, pa.Array]:
@@ -302,18 +293,15 @@ def as_string_lists(column: pa.Array, name: str, path: str) -> tuple[pa.Array, p
 
     A null or an empty list gives its row one null, so that no row is lost without a reason.
     """
-    kind = column.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind)):
+    if not _is_list(column.type):
         values = as_strings(column, name, path)
         return pa.array(range(len(values)), pa.int64()), values
-    if pa.types.is_list_view(kind):
-        column = column.cast(pa.large_list(kind.value_type))
-    empty = pc.fill_null(pc.equal(pc.list_value_length(column), 0), True)
-    column = pc.if_else(empty, pa.scalar([None], type=column.type), column)
-    return (
-        pc.list_parent_indices(column).cast(pa.int64()),
-        as_strings(pc.list_flatten(column), name, path),
-    )
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+    owner = np.repeat(np.arange(len(column)), np.maximum(lengths, 1))
+    empty = lengths[owner] == 0
+    place = np.cumsum(~empty) - 1
+    values = as_strings(pc.list_flatten(column), name, path)
+    return pa.array(owner), values.take(pa.array(place, mask=empty))
 
 
 def is_blank(text: str | None) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 
 class Exit(IntEnum):
@@ -58,3 +61,22 @@ def missing_extra(package: str, extra: str) -> MissingModel:
         why=f"It is an optional dependency of hnmine, in the extra {extra!r}.",
         fix=f"pip install 'hnmine[{extra}]'",
     )
+
+
+@contextmanager
+def damage_explained(path: Path) -> Iterator[None]:
+    """Turn whatever opening a damaged file of hnmine's own throws into an error that names it.
+
+    Raises:
+        InputError: instead of what NumPy, Arrow or FAISS raise.
+    """
+    try:
+        yield
+    except (OSError, ValueError, LookupError, EOFError, RuntimeError, TypeError) as error:
+        lines = str(error).strip().splitlines()
+        raise InputError(
+            f"{path} is damaged.",
+            why=lines[-1][:500] if lines else repr(error),
+            fix="Delete the directory that hnmine wrote there, and run the command again that "
+            "wrote it.",
+        ) from error

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import difflib
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -17,14 +20,13 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from hnmine.errors import InputError
+from hnmine.schema import STATE
 
 BATCH_ROWS = 8192
 CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (".parquet", ".jsonl", ".json", ".ndjson", *CSV_DELIMITERS)
-PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
-
-STATE = ".hnmine"
-"""Hidden folder of every directory that hnmine writes."""
+JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
+SUFFIXES = (".parquet", *JSON_SUFFIXES, *CSV_DELIMITERS)
+PACKED = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip"}
 
 JSON_BLOCK = 1 << 24
 LONGEST_VALUE = 1 << 28
@@ -41,12 +43,12 @@ class DataFile:
     Attributes:
         path: the file.
         types: of each column; several where a JSONL file changes its mind half-way.
-        parquet_rows: the rows that a Parquet footer promises.
+        rows: how many it has; None for CSV, which has not been read yet.
     """
 
     path: Path
     types: dict[str, list[pa.DataType]]
-    parquet_rows: int | None = None
+    rows: int | None
 
     @classmethod
     def open(cls, path: Path) -> DataFile:
@@ -56,19 +58,24 @@ class DataFile:
             InputError: it cannot be read, or two of its columns have one name.
         """
         with explained(path):
-            if path.suffix.lower() == ".parquet":
-                metadata = pq.read_metadata(path)
-                fields = list(_fragment(path).physical_schema)
-                rows = metadata.num_rows
-            else:
-                fields, rows = list(_text_fields(path)), None
+            rows: int | None = None
             types: dict[str, list[pa.DataType]] = {}
+            if _is_json(path):
+                rows = 0
+                fields: dict[pa.Field, None] = {}
+                for batch in _json(path):
+                    rows += batch.num_rows
+                    fields |= dict.fromkeys(batch.schema)
+            elif _is_csv(path):
+                header = next(_csv_rows(path))
+                _refuse_twins(header)
+                fields = dict.fromkeys(pa.field(name, pa.large_string()) for name in header)
+            else:
+                schema = _parquet(path).schema
+                _refuse_twins(schema.names)
+                fields, rows = dict.fromkeys(schema), pq.read_metadata(path).num_rows
             for field in fields:
                 types.setdefault(field.name, []).append(field.type)
-            if rows is not None or _is_csv(path):
-                twice = [name for name, found in types.items() if len(found) > 1]
-                if twice:
-                    raise ValueError(f"It has two columns named {twice[0]!r}.")
             return cls(path, types, rows)
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -85,21 +92,33 @@ class DataFile:
                 if batch.num_rows:
                     yield batch
                     rows += batch.num_rows
-            if self.parquet_rows not in (None, rows):
-                raise ValueError(f"It holds {rows:,} rows, and says {self.parquet_rows:,}.")
+            if self.rows not in (None, rows):
+                raise ValueError(f"{rows:,} of its {self.rows:,} rows can be read.")
 
     def _read(self, names: list[str]) -> Iterator[pa.RecordBatch]:
-        if self.parquet_rows is not None:
-            yield from _fragment(self.path).to_batches(columns=names, batch_size=BATCH_ROWS)
-        else:
-            for batch in _csv(self.path) if _is_csv(self.path) else _json(self.path):
-                yield batch.select([name for name in names if name in batch.schema.names])
+        if not (_is_json(self.path) or _is_csv(self.path)):
+            yield from _parquet(self.path).to_batches(columns=names, batch_size=BATCH_ROWS)
+            return
+        for batch in _json(self.path) if _is_json(self.path) else _csv(self.path):
+            there = batch.schema.names
+            columns = [batch[name] if name in there else pa.nulls(batch.num_rows) for name in names]
+            yield pa.RecordBatch.from_arrays(columns, names=names)
 
     def count_rows(self) -> int:
-        """Count the rows, from the footer where the format has one."""
-        if self.parquet_rows is not None:
-            return self.parquet_rows
+        """Count the rows.
+
+        Raises:
+            InputError: a row of a CSV file cannot be read.
+        """
+        if self.rows is not None:
+            return self.rows
         return sum(batch.num_rows for batch in self.batches(list(self.types)[:1]))
+
+
+def _refuse_twins(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"It has two columns named {name!r}.")
 
 
 @contextmanager
@@ -115,7 +134,7 @@ def explained(path: Path | str) -> Iterator[None]:
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise InputError(
             f"Cannot read {path}.",
-            why=lines[0][-500:].strip() if lines else repr(error),
+            why=lines[0].strip()[:500] if lines else repr(error),
             fix="Check that the file is whole and what its ending says: Parquet, JSONL, CSV or "
             "TSV.",
         ) from error
@@ -133,7 +152,7 @@ def find_files(path: str) -> list[Path]:
     with explained(path or "''"):
         if not path.strip():
             raise ValueError("The path is empty.")
-        files = sorted(_matches(place))
+        files = sorted(set(_matches(place)))
         if not files:
             raise _nothing_there(place)
     suffixes = {file.suffix.lower() for file in files}
@@ -157,29 +176,38 @@ def _matches(place: Path) -> Iterator[Path]:
         yield from _in_directory(place)
     else:
         parts = place.parts
-        wild = next((n for n, part in enumerate(parts) if any(sign in part for sign in "*?[")), None)
+        wild = next((n for n, part in enumerate(parts) if set("*?[").intersection(part)), None)
         if wild is None:
             return
         root = Path(*parts[:wild])
         hidden_wanted = any(part.startswith((".", "_")) for part in parts[wild:])
         for match in root.glob(str(Path(*parts[wild:]))):
-            if match.is_dir():
+            if not hidden_wanted and _hidden(match.relative_to(root)):
                 continue
-            if hidden_wanted or not _hidden(match.relative_to(root)):
+            if not match.is_dir():
                 yield match
+            elif match.name.lower().endswith(SUFFIXES):
+                yield from _in_directory(match)  # As Spark writes a table.
 
 
 def _in_directory(place: Path) -> Iterator[Path]:
-    own = {state.parent for state in place.rglob(STATE)} - {place}
-    for file in place.rglob("*"):
-        name = file.name.lower().removesuffix(next(filter(file.name.lower().endswith, PACKED), ""))
-        if (
-            name.endswith(SUFFIXES)
-            and not _hidden(file.relative_to(place))
-            and not own.intersection(file.parents)
-            and not file.is_dir()
-        ):
-            yield file
+    endings = (*SUFFIXES, *(suffix + packed for suffix in SUFFIXES for packed in PACKED))
+    seen = set()
+    for folder, folders, names in os.walk(place, onerror=_raise, followlinks=True):
+        here = Path(folder)
+        written_here = here != place and (here / STATE).exists()
+        if written_here or here.resolve() in seen:
+            folders.clear()
+            continue
+        seen.add(here.resolve())
+        folders[:] = [name for name in folders if not _hidden(Path(name))]
+        for name in names:
+            if name.lower().endswith(endings) and not _hidden(Path(name)):
+                yield here / name
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _hidden(inside: Path) -> bool:
@@ -198,20 +226,19 @@ def _nothing_there(place: Path) -> InputError:
     )
 
 
-def _fragment(path: Path) -> ds.Fragment:
+def _parquet(path: Path) -> ds.Dataset:
     checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    return ds.ParquetFileFormat(default_fragment_scan_options=checked).make_fragment(str(path))
+    return ds.dataset(
+        [str(path)], format=ds.ParquetFileFormat(default_fragment_scan_options=checked)
+    )
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() in JSON_SUFFIXES
 
 
 def _is_csv(path: Path) -> bool:
     return path.suffix.lower() in CSV_DELIMITERS
-
-
-def _text_fields(path: Path) -> Iterable[pa.Field]:
-    if _is_csv(path):
-        return [pa.field(name, pa.large_string()) for name in next(_csv_rows(path))]
-    # Insertion order is the order in which columns first appear.
-    return dict.fromkeys(field for batch in _json(path) for field in batch.schema)
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:
@@ -241,7 +268,7 @@ def _csv_rows(path: Path) -> Iterator[list[str]]:
 def _csv(path: Path) -> Iterator[pa.RecordBatch]:
     rows = _csv_rows(path)
     header = next(rows)
-    while block := [row for row, _ in zip(rows, range(BATCH_ROWS), strict=False)]:
+    while block := list(islice(rows, BATCH_ROWS)):
         # What is quoted and what is not cannot be told apart here: an empty value is no value.
         columns = [
             pa.array([value or None for value in column], pa.large_string())

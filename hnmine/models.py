@@ -38,7 +38,10 @@ def find_model(name: str) -> Path:
 
 def _packaged(name: str) -> Path:
     package, _, inside = name.removeprefix(PACKAGE_PREFIX).partition("/")
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise MissingModel(
             f"The Python package {package!r} of the model {name} is not installed.",
@@ -101,7 +104,18 @@ def is_onnx(folder: Path) -> bool:
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """Read a model's JSON file; an empty dict where it has none."""
+    """Read a model's JSON file; an empty dict where it has none.
+
+    Raises:
+        MissingModel: it holds no JSON object.
+    """
     file = folder / name
-    content: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    try:
+        content: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        if not isinstance(content, dict):
+            raise ValueError("It holds no JSON object.")
+    except ValueError as error:
+        raise MissingModel(
+            f"The model file {file} is damaged.", why=str(error), fix="Copy the model again."
+        ) from error
     return content

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.data import BadRows
+from hnmine.errors import damage_explained
+from hnmine.identity import normalise
 from hnmine.index.topk import offsets_of, ragged
 from hnmine.records import PairBatch
 from hnmine.texts import Texts
@@ -42,19 +44,25 @@ def write_positives(
         queries: already written; the join goes to their directory.
         documents: of the index.
         source: what to call the pairs in an error.
-        bad: where pairs are recorded whose query or positive is not there.
+        bad: where pairs are recorded whose query or positive is not there, or is another.
     """
     found_queries, found_documents = [], []
     for batch in pairs:
         query = queries.find_ids(batch.query_ids)
         document = find_documents(batch, documents)
-        for ends, what in (
-            (query, "whose query is not among the queries"),
-            (document, "whose positive is not in the index (build-index --pairs adds positives)"),
+        left_out = _left_out(batch, query, queries)
+        other = _other_text(batch.positives if batch.positive_ids else None, document, documents)
+        for wrong, what in (
+            (query < 0, "whose query is not among the queries"),
+            (
+                document < 0,
+                "whose positive is not in the index (build-index --pairs adds positives)",
+            ),
+            (other, "whose positive's id has another text in the index"),
         ):
-            for pair in np.flatnonzero(ends < 0):
+            for pair in np.flatnonzero(wrong & ~left_out):
                 bad.add(what, f"{source}, row {batch.rows[pair]}")
-        both = (query >= 0) & (document >= 0)
+        both = (query >= 0) & (document >= 0) & ~other & ~left_out
         found_queries.append(query[both])
         found_documents.append(document[both])
     bad.settle()
@@ -85,6 +93,31 @@ def find_documents(batch: PairBatch, documents: Findable) -> Rows:
     return rows
 
 
+def _left_out(batch: PairBatch, rows: Rows, queries: Texts) -> NDArray[np.bool_]:
+    """Tell which pairs have a query that was left out, and recorded, as another has its id."""
+    left_out = np.zeros(len(rows), dtype=bool)
+    if batch.queries is not None:
+        found = np.flatnonzero(rows >= 0)
+        for pair, text in zip(found, queries.texts(rows[found]), strict=True):
+            left_out[pair] = text != batch.queries[pair]
+    return left_out
+
+
+def _other_text(positives: list[str] | None, rows: Rows, documents: Texts) -> NDArray[np.bool_]:
+    """Tell which positives are not the document that their id names: it is another corpus's id.
+
+    A document may have a title before the text, and a positive may be cut.
+    """
+    other = np.zeros(len(rows), dtype=bool)
+    if positives is not None:
+        found = np.flatnonzero(rows >= 0)
+        for pair, text in zip(found, documents.texts(rows[found]), strict=True):
+            if positives[pair] != text:
+                given, there = normalise(positives[pair]), normalise(text)
+                other[pair] = given not in there and there not in given
+    return other
+
+
 class Queries:
     """The queries and their known positives.
 
@@ -95,8 +128,9 @@ class Queries:
 
     def __init__(self, directory: Path) -> None:
         self.texts = Texts(directory)
-        self._offsets = np.load(directory / "positive_offsets.npy", mmap_mode="r")
-        self._rows = np.load(directory / "positive_rows.npy", mmap_mode="r")
+        with damage_explained(directory):
+            self._offsets = np.load(directory / "positive_offsets.npy", mmap_mode="r")
+            self._rows = np.load(directory / "positive_rows.npy", mmap_mode="r")
         counts = np.diff(self._offsets)
         self.mined: Rows = np.flatnonzero(counts[self.texts.identity] > 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,11 +81,7 @@ def query_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
 
 
 def pair_records(table: Table, bad: BadRows) -> Iterator[PairBatch]:
-    """Stream pairs as text; a list of positives becomes one pair for each of them.
-
-    Raises:
-        InputError: a row has as many positives as ids neither one by one nor at all.
-    """
+    """Stream pairs as text; a list of positives becomes one pair for each of them."""
     for start, batch in table.batches():
         queries = _strings(table, batch, "query")
         query_ids = _strings(table, batch, "query_id") if "query_id" in table.columns else None
@@ -93,15 +90,9 @@ def pair_records(table: Table, bad: BadRows) -> Iterator[PairBatch]:
         if "positive_id" in table.columns:
             id_owner, positive_ids = _lists(table, batch, "positive_id")
             if id_owner != owner:
-                row = next(
-                    row for row in range(batch.num_rows) if id_owner.count(row) != owner.count(row)
+                owner, positives, positive_ids = _matched(
+                    table, start, bad, (owner, positives), (id_owner, positive_ids)
                 )
-                bad.mode = "error"
-                bad.add(
-                    "row with another number of positives than of positive ids",
-                    f"{table.path}, row {start + row}",
-                )
-                bad.settle()
         by_pair = {
             "query": [queries[row] for row in owner],
             "query id": [query_ids[row] for row in owner] if query_ids else None,
@@ -161,6 +152,31 @@ def _lists(table: Table, batch: pa.RecordBatch, role: str) -> tuple[list[int], l
     name = table.columns[role]
     owner, values = as_string_lists(batch[name], name, table.path)
     return owner.to_pylist(), values.to_pylist()
+
+
+def _matched(
+    table: Table,
+    start: int,
+    bad: BadRows,
+    texts: tuple[list[int], list[str | None]],
+    ids: tuple[list[int], list[str | None]],
+) -> tuple[list[int], list[str | None], list[str | None]]:
+    """Leave out the rows that have another number of positives than of ids."""
+    of_texts, of_ids = Counter(texts[0]), Counter(ids[0])
+    wrong = {row for row, count in of_texts.items() if of_ids[row] != count}
+    for row in sorted(wrong):
+        bad.add(
+            "with another number of positives than of positive ids",
+            f"{table.path}, row {start + row}",
+        )
+    if bad.mode == "error":
+        bad.settle()
+    owner = [row for row in texts[0] if row not in wrong]
+    positives, positive_ids = (
+        [value for row, value in zip(*column, strict=True) if row not in wrong]
+        for column in (texts, ids)
+    )
+    return owner, positives, positive_ids
 
 
 def _grades(table: Table, batch: pa.RecordBatch) -> list[float | None]:

@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from hnmine.errors import InputError, PartialRun
 from hnmine.plan import Plan, Task, canonical_json, differences, digest
+from hnmine.schema import STATE as STATE
 from hnmine.schema import VERSION
 
-STATE = ".hnmine"
-"""Hidden folder of a run: its plan, its lock, a marker for each finished task, temporary files."""
-
 MANIFEST, RUN = "manifest.json", "run.json"
+
+MOST_DIFFERENCES = 8
+"""Differences between two plans that an error shows: it must fit on a screen."""
 
 Counts = Mapping[str, int]
 Tick = Callable[[int], None]
@@ -60,10 +61,17 @@ class RunDirectory:
             progress: show a bar for each stage, where stderr is a terminal.
 
         Raises:
-            InputError: the directory holds something else, or another plan's output.
+            InputError: the path is a file, or the directory holds something else, another stage's
+                output, or another plan's.
             PartialRun: another process writes here.
         """
         run = cls(path, plan, progress=progress)
+        if path.exists() and not path.is_dir():
+            raise InputError(
+                f"{path} is a file, not a directory.",
+                why="hnmine writes a directory of files.",
+                fix="Choose another path.",
+            )
         if path.exists() and not run.state.exists() and any(path.iterdir()):
             raise InputError(
                 f"{path} is not empty and was not written by hnmine.",
@@ -81,38 +89,56 @@ class RunDirectory:
     def _check_plan(self, overwrite: bool) -> None:
         saved = self.state / "plan.json"
         if saved.exists():
-            old = json.loads(saved.read_text())
-            changed = differences(old, self.plan)
-            if not changed:
+            old = _read_json(saved)
+            changed = differences(old, self.plan) if old else self._foreign_markers()
+            if old and not changed:
                 return
-            begun = self.complete or any((self.state / "done").glob("*.json"))
-            if begun and not overwrite:
+            if old and old.get("stage") != self.plan.get("stage"):
+                raise InputError(
+                    f"{self.path} is a directory of the stage {old.get('stage')}, and is kept.",
+                    why=f"Here the stage {self.plan.get('stage')} would write.",
+                    fix="Choose another directory.",
+                )
+            begun = (self.path / MANIFEST).exists() or any((self.state / "done").glob("*.json"))
+            if changed and begun and not overwrite:
+                more = len(changed) - MOST_DIFFERENCES
+                shown = changed[:MOST_DIFFERENCES] + [f"and {more} more"] * (more > 0)
                 raise InputError(
                     f"{self.path} was written by a run with another plan.",
-                    why="What differs (there -> now):\n  " + "\n  ".join(changed),
+                    why="What differs (there -> now):\n  " + "\n  ".join(shown),
                     fix="Choose another directory, or pass --overwrite to replace what is there.",
                 )
-            for entry in self.path.iterdir():
-                if entry != self.state:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-            shutil.rmtree(self.state / "done", ignore_errors=True)
+            if changed:
+                for entry in self.path.iterdir():
+                    if entry != self.state:
+                        shutil.rmtree(entry) if _is_folder(entry) else entry.unlink()
+                shutil.rmtree(self.state / "done", ignore_errors=True)
         self._write(saved, canonical_json(self.plan))
+
+    def _foreign_markers(self) -> list[str]:
+        """Say whether tasks of another plan are done here, where the plan itself cannot be read."""
+        done = [_read_json(file) or {} for file in (self.state / "done").glob("*.json")]
+        foreign = sum(marker.get("plan", self.hash) != self.hash for marker in done)
+        return [f"plan.json: damaged, and {foreign} tasks of another plan"] * (foreign > 0)
 
     @property
     def complete(self) -> bool:
-        """Tell whether the whole plan is done."""
-        return (self.path / MANIFEST).exists()
+        """Tell whether the whole plan is done, and all of it is still there."""
+        manifest = _read_json(self.path / MANIFEST) or {}
+        counts = manifest.pop("counts", None)
+        return counts is not None and not differences(manifest, self.plan) and not damage(self.path)
 
     def marker(self, task: Task) -> dict[str, Any] | None:
         """Return what a finished task recorded; None if it must be done (again)."""
-        path = self.state / "done" / f"{task.name}.json"
-        try:
-            marker: dict[str, Any] = json.loads(path.read_text())
-        except (OSError, ValueError):
-            return None
-        whole = marker.get("plan") == self.hash and all(
-            (self.path / output).exists() and _size(self.path / output) == size
-            for output, size in marker["outputs"].items()
+        marker = _read_json(self.state / "done" / f"{task.name}.json") or {}
+        outputs = marker.get("outputs", {})
+        whole = (
+            marker.get("plan") == self.hash
+            and "counts" in marker
+            and all(
+                output in outputs and _size(self.path / output) == outputs[output]
+                for output in task.outputs
+            )
         )
         return marker if whole else None
 
@@ -166,7 +192,7 @@ class RunDirectory:
             final = self.path / output
             final.parent.mkdir(parents=True, exist_ok=True)
             _flush(path)
-            if final.is_dir():
+            if _is_folder(final):
                 shutil.rmtree(final)
             path.replace(final)
             sizes[output] = _size(final)
@@ -192,7 +218,8 @@ class RunDirectory:
 
     def _write(self, path: Path, text: str) -> None:
         temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(text)
+        # A path on the command line need not be UTF-8.
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
         _flush(temporary)
         temporary.replace(path)
         _flush(path.parent)
@@ -218,16 +245,17 @@ def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
             why="The run that writes it has not ended." if unfinished else "It has no manifest.",
             fix=f"Run `hnmine {command}` {when}.",
         )
-    try:
-        manifest: dict[str, Any] = json.loads(file.read_text())
-    except ValueError as error:
+    manifest = _read_json(file)
+    if manifest is None:
         raise InputError(
-            f"{file} is damaged.", why=str(error), fix=f"Run `hnmine {command}`."
-        ) from error
-    if manifest.get("schema_version", VERSION) > VERSION:
+            f"{file} is damaged.",
+            why="It holds no JSON object.",
+            fix=f"Run the same `hnmine {command}` again: it writes the file anew.",
+        )
+    if _version(manifest) > VERSION:
         raise InputError(
             f"{path} was written by a newer hnmine.",
-            why=f"Its layout is version {manifest['schema_version']}, this one knows {VERSION}.",
+            why=f"Its layout is version {_version(manifest):g}, this one knows {VERSION}.",
             fix="Upgrade hnmine.",
         )
     if manifest.get("stage") != stage:
@@ -235,12 +263,44 @@ def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
             f"{path} is a {manifest.get('stage')} directory, not {stage}.",
             fix=f"Give a directory that `hnmine {command}` wrote.",
         )
+    if damaged := damage(path):
+        raise InputError(
+            f"{path} is damaged.",
+            why=damaged,
+            fix=f"Run the same `hnmine {command}` again: it makes anew what is missing.",
+        )
     return manifest
+
+
+def _version(manifest: Mapping[str, Any]) -> float:
+    version = manifest.get("schema_version", VERSION)
+    return version if isinstance(version, int | float) else float("inf")
+
+
+def damage(path: Path) -> str:
+    """Say which output of a finished directory is gone or has another size; empty if none.
+
+    A copy without the hidden folder is taken as it is.
+    """
+    for done in sorted((path / STATE / "done").glob("*.json")):
+        marker = _read_json(done)
+        if marker is None:
+            return f"{done} holds no JSON object."
+        for output, size in marker.get("outputs", {}).items():
+            temporary = Path(output).parts[0] == STATE
+            if not temporary and _size(path / output) != size:
+                there = _size(path / output)
+                return (
+                    f"{output} is not there."
+                    if there is None
+                    else f"{output} has {there:,} bytes, and had {size:,}."
+                )
+    return ""
 
 
 def manifest_hash(path: Path) -> str:
     """Hash the manifest of a finished directory; a child's plan holds it."""
-    return digest(json.loads((path / MANIFEST).read_text()))
+    return digest(_read_json(path / MANIFEST))
 
 
 @contextmanager
@@ -265,8 +325,24 @@ def _files(path: Path) -> list[Path]:
     return sorted(path.rglob("*")) if path.is_dir() else [path]
 
 
-def _size(path: Path) -> int:
+def _size(path: Path) -> int | None:
+    """Return the bytes of a file, or of all files of a folder; None if it is not there."""
+    if not path.exists():
+        return None
     return sum(file.stat().st_size for file in _files(path) if file.is_file())
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None where the file is missing or holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _flush(path: Path) -> None:

@@ -18,6 +18,9 @@ import pyarrow as pa
 VERSION = 1
 """Version of the layout below; a directory of a newer version is refused."""
 
+STATE = ".hnmine"
+"""Hidden folder of a run: its plan, its lock, a marker for each finished task, temporary files."""
+
 
 def _field(name: str, kind: pa.DataType, meaning: str, *, null: bool = False) -> pa.Field:
     return pa.field(name, kind, nullable=null, metadata={"meaning": meaning})

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.data import BadRows
-from hnmine.errors import InputError
+from hnmine.errors import InputError, damage_explained
 from hnmine.identity import Lookup, exact_keys, first_rows, identity_keys
 from hnmine.records import TextBatch
 
@@ -91,8 +91,11 @@ def _rows_to_keep(
         return np.zeros(0, dtype=bool), 0
     id_keys, text_keys, has_own_id = np.concatenate(ids), np.concatenate(texts), np.concatenate(own)
     rows = np.arange(len(id_keys))
-    first_id, first_text = first_rows(id_keys), first_rows(text_keys)
-    conflict = first_text != first_text[first_id]
+    first_id = first_rows(id_keys)
+    conflict = text_keys != text_keys[first_id]
+    # A row that is left out holds no text for another.
+    first_text = np.copy(rows)
+    first_text[~conflict] = rows[~conflict][first_rows(text_keys[~conflict])]
     repeats = (first_id != rows) | (~has_own_id & (first_text != rows))
     for row in np.flatnonzero(conflict):
         bad.add(
@@ -151,12 +154,13 @@ class Texts:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.identity = np.load(directory / "identity.npy", mmap_mode="r")
-        self.canonical = np.load(directory / "canonical.npy", mmap_mode="r")
-        self._ids = Lookup.load(directory / "ids")
-        self._texts = Lookup.load(directory / "texts")
-        self._identities = Lookup.load(directory / "identities")
         self._shard = lru_cache(maxsize=OPEN_SHARDS)(self._open_shard)
+        with damage_explained(directory):
+            self.identity = np.load(directory / "identity.npy", mmap_mode="r")
+            self.canonical = np.load(directory / "canonical.npy", mmap_mode="r")
+            self._ids = Lookup.load(directory / "ids")
+            self._texts = Lookup.load(directory / "texts")
+            self._identities = Lookup.load(directory / "identities")
         self._shard_rows = self._shard(0).num_rows
 
     def __len__(self) -> int:
@@ -164,8 +168,9 @@ class Texts:
         return len(self.identity)
 
     def _open_shard(self, shard: int) -> pa.RecordBatch:
-        file = pa.ipc.open_file(pa.memory_map(str(self.directory / f"{shard:05d}.arrow")))
-        return file.get_batch(0)
+        path = self.directory / f"{shard:05d}.arrow"
+        with damage_explained(path):
+            return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
 
     def _take(self, rows: NDArray[np.int64], column: str) -> pa.Array:
         shards = rows // self._shard_rows

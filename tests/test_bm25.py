@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.errors import UsageError
-from hnmine.index.bm25 import formula, kernels
+from hnmine.index.bm25 import formula
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index

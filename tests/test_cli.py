@@ -10,7 +10,7 @@ from conftest import hnmine, write
 
 from hnmine import __version__
 from hnmine.cli import app
-from hnmine.config import COMMANDS, PLACES, Settings
+from hnmine.config import COMMANDS, PLACES, STAGES, Settings
 
 HEAVY = ("numpy", "pyarrow", "torch", "faiss", "numba", "sentence_transformers")
 
@@ -38,7 +38,7 @@ def test_help_has_an_example_and_every_setting_has_a_flag_with_help(command):
     assert f"Example: hnmine {command} --" in text
     registered = typer.main.get_command(app).commands[command]
     flags = {flag for option in registered.params for flag in option.opts}
-    models = list(COMMANDS.values()) if command == "run" else [COMMANDS[command]]
+    models = list(STAGES.values()) if command == "run" else [COMMANDS[command]]
     for model in models:
         for name, field in model.model_fields.items():
             assert field.description, name

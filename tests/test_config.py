@@ -8,10 +8,8 @@ from hnmine.config import (
     BuildIndexSettings,
     FilterSettings,
     MineSettings,
-    pipeline,
-    read_yaml,
-    settings_for,
 )
+from hnmine.configfile import pipeline, read_yaml, settings_for
 from hnmine.errors import UsageError
 from hnmine.stages.filter import resolve
 

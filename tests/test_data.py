@@ -288,12 +288,15 @@ FLAT = ([0, 0, 1, 2, 3, 3, 4], ["a", "b", None, None, "c", None, "d"])
         pa.list_(pa.large_string()),
         pa.list_(pa.string_view()),
         pa.list_view(pa.string()),
-        pa.large_list_view(pa.string()),
+        pa.list_(pa.dictionary(pa.int32(), pa.string())),
     ],
     ids=str,
 )
-def test_lists_are_flattened_and_no_row_is_lost(kind):
-    owner, values = as_string_lists(pa.array(LIST_ROWS, kind), "positive", "f")
+def test_lists_of_every_arrow_type_are_flattened_and_no_row_is_lost(tmp_path, kind):
+    columns = {"query": list("abcde"), "positive": pa.array(LIST_ROWS, kind)}
+    table = Table.open("pairs", str(write(tmp_path / "p.parquet", columns)))
+    ((_, batch),) = table.batches()
+    owner, values = as_string_lists(batch["positive"], "positive", table.path)
     assert (owner.to_pylist(), values.to_pylist()) == FLAT
 
 

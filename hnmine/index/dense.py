@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.encode.base import Encoder
-from hnmine.errors import UsageError
+from hnmine.errors import PartialRun, UsageError, damage_explained
 from hnmine.index.topk import Ranking, top_k
 
 EXACT = "Flat"
@@ -64,6 +64,7 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
 
     Raises:
         UsageError: FAISS cannot train it on so few vectors.
+        PartialRun: FAISS cannot write the file.
     """
     import faiss
 
@@ -79,7 +80,14 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
             index.add(np.ascontiguousarray(shard))
     except RuntimeError as error:
         raise _no_such_index(factory, error) from error
-    faiss.write_index(index, str(path))
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        raise PartialRun(
+            f"FAISS cannot write {path}.",
+            why=str(error).strip().splitlines()[-1],
+            fix="Make room, then run the same command: what was finished is kept.",
+        ) from error
     return {"indexed": total}
 
 
@@ -105,10 +113,11 @@ class DenseIndex:
         faiss.omp_set_num_threads(threads)
         self.directory, self.search_parameters = directory, search_parameters
         self.paths = sorted((directory / "vectors").glob("*.npy"))
-        self._shard = lru_cache(maxsize=OPEN_SHARDS)(
-            lambda shard: np.load(self.paths[shard], mmap_mode="r")
-        )
-        self.shard_rows, self.dimension = self._shard(0).shape
+        self._shard = lru_cache(maxsize=OPEN_SHARDS)(self._open_shard)
+        with damage_explained(directory):
+            if [path.stem for path in self.paths] != [f"{n:05d}" for n in range(len(self.paths))]:
+                raise ValueError("A shard of its vectors is missing.")
+            self.shard_rows, self.dimension = self._shard(0).shape
         self.count = self.shard_rows * (len(self.paths) - 1) + len(self._shard(len(self.paths) - 1))
         self.exact = not (directory / FAISS_FILE).exists()
         if self.exact and search_parameters:
@@ -117,6 +126,11 @@ class DenseIndex:
                 why="It is Flat, which is exact and has no search parameters.",
                 fix="Leave --faiss-search out, or build the index with another --faiss.",
             )
+
+    def _open_shard(self, shard: int) -> Vectors:
+        with damage_explained(self.paths[shard]):
+            vectors: Vectors = np.load(self.paths[shard], mmap_mode="r")
+            return vectors
 
     def search(self, queries: Vectors, k: NDArray[np.int64]) -> Ranking:
         """Find the `k[q]` nearest documents of each query by cosine.
@@ -236,7 +250,8 @@ class DenseIndex:
     def _faiss(self) -> Any:
         import faiss
 
-        index = faiss.read_index(str(self.directory / FAISS_FILE), faiss.IO_FLAG_MMAP)
+        with damage_explained(self.directory / FAISS_FILE):
+            index = faiss.read_index(str(self.directory / FAISS_FILE), faiss.IO_FLAG_MMAP)
         if self.search_parameters:
             try:
                 faiss.ParameterSpace().set_index_parameters(index, self.search_parameters)

@@ -15,13 +15,13 @@ from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.dense import EXACT, FAISS_FILE, build_faiss, check_factory, write_vectors
+from hnmine.inputs import positives_of
 from hnmine.plan import Task, blocks
 from hnmine.records import TextBatch, corpus_records, pair_records
 from hnmine.run import MANIFEST, STATE, RunDirectory, Tick
 from hnmine.schema import IndexPaths
 from hnmine.sources.bm25 import bm25_settings
-from hnmine.stages.inputs import positives_of
-from hnmine.stages.result import StageResult, base_plan, thread_count
+from hnmine.stages.result import StageResult, base_plan
 from hnmine.texts import Texts, write_texts
 
 COUNTS = f"{STATE}/bm25-counts"
@@ -58,7 +58,7 @@ class _Builder:
 
     def __init__(self, settings: BuildIndexSettings) -> None:
         self.settings = settings
-        self.threads = thread_count(settings)
+        self.threads = settings.cpu_threads
         self.paths = IndexPaths(settings.index)
         self.inputs = {
             kind: Table.open(kind, path, settings.columns(kind))

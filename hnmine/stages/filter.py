@@ -18,7 +18,7 @@ from hnmine.export import FORMATS
 from hnmine.export.card import dataset_card
 from hnmine.plan import Task
 from hnmine.run import MANIFEST, STATE, RunDirectory, Tick
-from hnmine.stages.result import StageResult, base_plan, thread_count
+from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.score import Scores
 from hnmine.verdict import Verdicts
 
@@ -38,7 +38,7 @@ def filter(settings: FilterSettings) -> StageResult:
     """
     candidates = Candidates(settings.candidates, settings.index)
     settings, pool = _resolve(settings, candidates)
-    threads = thread_count(settings)
+    threads = settings.cpu_threads
     scores = None
     if settings.cross_encoder:
         spec = ModelSpec.find(

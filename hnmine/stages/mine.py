@@ -18,6 +18,7 @@ from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 from hnmine.fuse import mine_block
 from hnmine.index.opened import Index
+from hnmine.inputs import queries_of
 from hnmine.plan import Task, blocks
 from hnmine.positives import Queries, write_positives
 from hnmine.records import PairBatch, TextBatch, pair_records, qrel_records, query_records
@@ -25,8 +26,7 @@ from hnmine.run import MANIFEST, Counts, RunDirectory, Tick
 from hnmine.schema import CandidatePaths
 from hnmine.sources import SOURCES
 from hnmine.sources.base import Source
-from hnmine.stages.inputs import queries_of
-from hnmine.stages.result import StageResult, base_plan, thread_count
+from hnmine.stages.result import StageResult, base_plan
 from hnmine.texts import Texts, write_texts
 
 QUERY_SHARD_ROWS = 16384
@@ -62,7 +62,7 @@ class _Miner:
 
     def __init__(self, settings: MineSettings) -> None:
         self.settings = settings
-        self.threads = thread_count(settings)
+        self.threads = settings.cpu_threads
         self.paths = CandidatePaths(settings.output)
         self.index = Index(settings.index)
         self.source_names = self._choose_sources()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +35,3 @@ def base_plan(stage: str, settings: Settings) -> dict[str, Any]:
         "settings": settings.plan(),
         "libraries": library_versions(),
     }
-
-
-def thread_count(settings: Settings) -> int:
-    """Return the CPU threads to use: those given, else those that this process may run on."""
-    return settings.threads or len(os.sched_getaffinity(0))

@@ -8,6 +8,19 @@ from typing import Any
 
 from hnmine.errors import HnmineError, InputError
 
+LABELS = {
+    "bm25": "BM25 on disk",
+    "documents": "documents on disk",
+    "vectors": "vectors on disk",
+    "candidates": "candidates on disk",
+    "disk": "disk in all",
+    "peak_ram": "memory",
+    "cross_encoder_pairs": "cross-encoder pairs",
+    "encode": "time to encode",
+    "cross_encoder": "time of the cross-encoder",
+    "near_copies_looked_for": "  of a sample of",
+}
+
 
 @dataclass
 class Report:
@@ -55,45 +68,58 @@ class Report:
             )
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of the table, then faults and warnings."""
-        sections = {**self.inputs, **self.measured}
-        if self.estimates:
-            sections["estimates"] = self.estimates
-        labels = [_label(name) for facts in sections.values() for name in facts]
-        width = max(map(len, labels), default=0)
-        for title, facts in sections.items():
-            yield title.replace("_", " ")
-            for name, value in facts.items():
-                yield f"  {_label(name):<{width}}  {_text(name, value)}"
-        for kind, findings in (("fault", self.faults), ("warning", self.warnings)):
+        """Yield the lines of the table, then warnings and, last where they are seen, faults."""
+        sections = {
+            **{f"{kind}: {facts['path']}": facts for kind, facts in self.inputs.items()},
+            **self.measured,
+            "a run needs about": self.estimates,
+        }
+        tables = {title: list(_rows(facts)) for title, facts in sections.items() if facts}
+        width = max((len(label) for rows in tables.values() for label, _ in rows), default=0)
+        for title, rows in tables.items():
+            yield title
+            yield from (f"  {label:<{width}}  {text}" for label, text in rows)
+            yield ""
+        for kind, findings in (("warning", self.warnings), ("fault", self.faults)):
             for finding in findings:
-                yield ""
                 yield f"{kind}: {finding['what']}"
                 for part in (finding["why"], finding["fix"]):
                     yield from (f"  {line.strip()}" for line in part.splitlines())
         if not self.faults:
-            yield ""
             yield "No faults."
 
 
-def _label(name: str) -> str:
-    for unit in ("_bytes", "_seconds", "_share"):
-        name = name.removesuffix(unit)
-    return name.replace("_", " ")
+def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield label and text; a share stands beside the count that it is the share of."""
+    for name, value in facts.items():
+        base = name.removesuffix("_share")
+        if name == "path" or (base != name and base in facts):
+            continue
+        text = _text(name, value)
+        if f"{name}_share" in facts:
+            text += f" ({facts[f'{name}_share']:.1%})"
+        for unit in ("_bytes", "_seconds", "_share"):
+            name = name.removesuffix(unit)
+        yield LABELS.get(name, name.replace("_", " ")), text
 
 
 def _text(name: str, value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {inner}" for key, inner in value.items()) or "none"
+    if name == "columns":
+        return ", ".join(f"{role}={column}" for role, column in value.items())
+    if name == "tokens":
+        cut = f"; {value['cut_share']:.1%} above {value['limit']:,}" if "limit" in value else ""
+        return (
+            f"median {value['median']:,}, 90% up to {value['percentile_90']:,}, 99% up to "
+            f"{value['percentile_99']:,}, longest {value['longest']:,}{cut} "
+            f"({value['texts']:,} texts, {value['counted_by']})"
+        )
     if name.endswith("_bytes"):
         return _scaled(value, (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)), "bytes")
     if name.endswith("_seconds"):
         return _scaled(value, (("days", 86400), ("hours", 3600), ("minutes", 60)), "seconds")
     if name.endswith("_share"):
         return f"{value:.1%}"
-    if isinstance(value, float):
-        return f"{value:,.1f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
 
 def _scaled(value: float, units: tuple[tuple[str, float], ...], smallest: str) -> str:

@@ -34,16 +34,19 @@ BASE_RAM, TORCH_RAM, DOCUMENT_RAM = 300 << 20, 600 << 20, 300
 """Python with its libraries, PyTorch, and what one document takes while ids are checked."""
 
 
-def model_limits(model: str, max_length: int | None) -> tuple[Path, int, int | None]:
-    """Return an encoder's folder, the tokens it takes, and its dimension where its files say it.
+def encoder_facts(settings: ValidateSettings) -> tuple[Path, int, int | None, int]:
+    """Return an encoder's folder, the tokens it takes, its dimension if known, its bytes.
 
     Raises:
         MissingModel: it is not on this machine.
     """
-    folder = find_model(model)
+    assert settings.encoder
+    folder = find_model(settings.encoder)
     pooled = read_json(folder / "1_Pooling", "config.json").get("word_embedding_dimension")
     dimension = pooled or read_json(folder, "config.json").get("hidden_size")
-    return folder, max_length or own_max_length(folder), dimension
+    files = [*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.onnx")]
+    weights = sum(file.stat().st_size for file in files)
+    return folder, settings.max_length or own_max_length(folder), dimension, weights
 
 
 def token_counts(texts: Sequence[str], folder: Path | None) -> tuple[NDArray[np.int64], bool]:
@@ -82,14 +85,9 @@ def lengths(texts: Sequence[str], folder: Path | None, limit: int | None) -> dic
 
 
 def sizes(
-    texts: Sequence[str],
-    rows: int,
-    distinct: int,
-    pairs: int,
-    dimension: int | None,
-    threads: int,
+    texts: Sequence[str], rows: int, distinct: int, pairs: int, dimension: int | None
 ) -> dict[str, int]:
-    """Estimate disk and memory.
+    """Estimate what is written, in bytes.
 
     Args:
         texts: a sample of the documents.
@@ -97,18 +95,24 @@ def sizes(
         distinct: documents that are indexed.
         pairs: candidates, at most.
         dimension: of the vectors; None without a dense index.
-        threads: that search at once.
     """
     size = sum(len(text.encode("utf-8", "replace")) for text in texts) / len(texts)
     postings = len(Tokeniser().count(texts).terms) / len(texts)
     disk = {
         "documents_bytes": int(rows * (size + DOCUMENT_BYTES)),
         "bm25_bytes": int(distinct * (postings * POSTING_BYTES + 4)),
-        "vectors_bytes": distinct * (dimension or 0) * 4,
-        "candidates_bytes": pairs * CANDIDATE_BYTES,
     }
-    memory = BASE_RAM + (TORCH_RAM if dimension else 0) + rows * (DOCUMENT_RAM + 4 * threads)
-    return {**disk, "disk_bytes": sum(disk.values()), "peak_ram_bytes": memory}
+    if dimension:
+        disk["vectors_bytes"] = distinct * dimension * 4
+    if pairs:
+        disk["candidates_bytes"] = pairs * CANDIDATE_BYTES
+    return {**disk, "disk_bytes": sum(disk.values())}
+
+
+def memory(rows: int, dimension: int | None, weights: int, threads: int) -> int:
+    """Estimate the most memory that a stage takes, in bytes; an approximate FAISS index is more."""
+    libraries = BASE_RAM + (TORCH_RAM + weights if dimension else 0)
+    return libraries + rows * (DOCUMENT_RAM + 4 * threads)
 
 
 def encode_rate(settings: ValidateSettings, texts: Sequence[str], threads: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from hnmine.data import Table, content_id
@@ -33,14 +34,11 @@ def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:
     """
     tables = {}
     for kind in ("pairs", "qrels", "corpus", "queries"):
-        try:
+        with suppress(InputError):
             tables[kind] = Table.open(kind, path, columns[kind])
-        except InputError:
-            continue
     if not tables:
-        Table.open("corpus", path)  # Raises, and says why.
-        raise InputError(f"Cannot tell what {path} holds.", fix="Pass it as --corpus, say.")
-    if {"corpus", "queries"} <= tables.keys() and len(tables) == 2:
+        Table.open("corpus", path)  # Raises: nothing is there, or it says what columns there are.
+    if tables.keys() == {"corpus", "queries"}:
         named = "quer" in Path(path).name.lower()
         return "queries" if named and "title" not in tables["corpus"].columns else "corpus"
     return next(iter(tables))

@@ -39,8 +39,8 @@ class Gathered:
         read: rows of the stream, repeats and conflicts counted.
         merged: rows of the stream that only repeat another.
         conflicts: places of rows that share an id and differ in text; a few of them, to show.
-        sample: row to text, for up to `SAMPLE` canonical rows; which ones depends on the seed and
-            the ids alone.
+        sample: row to text, for up to `SAMPLE` canonical rows; which texts depends on the seed and
+            the texts alone, not on the order of the rows.
     """
 
     ids: Keys
@@ -95,23 +95,21 @@ class _Watcher:
 
     def __init__(self, seed: int) -> None:
         self.keys: list[tuple[Keys, Keys, Keys]] = []
-        self.rows = 0
-        self.sample: dict[int, tuple[int, str]] = {}
+        self.sample: dict[int, str] = {}
         self._seed = np.uint64(xxhash.xxh3_64_intdigest(str(seed).encode()))
         self._limit = np.uint64(2**64 - 1)
 
     def watch(self, batches: Iterable[TextBatch]) -> Iterator[TextBatch]:
         for batch in batches:
-            ids = exact_keys(batch.ids)
-            self.keys.append((ids, exact_keys(batch.texts), identity_keys(batch.texts)))
-            priorities = ids.view(np.uint64)[::2] ^ self._seed
+            identities = identity_keys(batch.texts)
+            self.keys.append((exact_keys(batch.ids), exact_keys(batch.texts), identities))
+            priorities = identities.view(np.uint64)[::2] ^ self._seed
             for row in np.flatnonzero(priorities <= self._limit):
-                self.sample[self.rows + int(row)] = (int(priorities[row]), batch.texts[row])
-            # Ids are as good as random once hashed: half of them are below half of the limit.
+                self.sample.setdefault(int(priorities[row]), batch.texts[row])
+            # Hashes are as good as random: half of them are below half of the limit.
             while len(self.sample) > 2 * SAMPLE:
                 self._limit >>= np.uint64(1)
-                self.sample = {r: p for r, p in self.sample.items() if p[0] <= self._limit}
-            self.rows += len(batch.ids)
+                self.sample = {n: text for n, text in self.sample.items() if n <= self._limit}
             yield batch
 
 
@@ -134,11 +132,12 @@ def gather(
     places = np.flatnonzero(keep)
     found = Gathered(ids[places], identities[places], places, len(keep), merged, [], {})
     found.conflicts.extend(_conflicts(found, ids, texts))
-    drawn = sorted(watcher.sample, key=lambda place: watcher.sample[place][0])
-    rows = np.searchsorted(places, drawn).tolist()
-    usable = np.isin(drawn, places[found.canonical])
-    for place, row in [both for both, ok in zip(zip(drawn, rows), usable) if ok][:SAMPLE]:
-        found.sample[row] = watcher.sample[place][1]
+    drawn = [watcher.sample[priority] for priority in sorted(watcher.sample)]
+    # A text that stands only in rows left out is no document.
+    rows = [
+        (row, text) for row, text in zip(found.find_texts(drawn), drawn, strict=True) if row >= 0
+    ]
+    found.sample.update((int(row), text) for row, text in rows[:SAMPLE])
     return found
 
 

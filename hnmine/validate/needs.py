@@ -1,0 +1,67 @@
+"""What a run on the inputs will need, into the report of `hnmine validate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hnmine.config import ValidateSettings
+from hnmine.errors import HnmineError
+from hnmine.validate.checks import Gathered
+from hnmine.validate.estimates import encode_rate, encoder_facts, lengths, memory, score_rate, sizes
+from hnmine.validate.report import Report
+
+Samples = Mapping[str, list[str]]
+
+
+def estimate(
+    report: Report,
+    settings: ValidateSettings,
+    found: Mapping[str, Gathered | None],
+    mined: int,
+) -> None:
+    """Add lengths in tokens and the estimates to a report; a model that is not here is a fault.
+
+    Args:
+        report: with all that was counted.
+        settings: of the command.
+        found: `documents` and `queries`.
+        mined: queries that have a positive.
+    """
+    folder = limit = dimension = None
+    weights = 0
+    if settings.encoder:
+        try:
+            folder, limit, dimension, weights = encoder_facts(settings)
+        except HnmineError as error:
+            report.fault(error)
+    samples = {what: list(rows.sample.values()) for what, rows in found.items() if rows}
+    for what, texts in samples.items():
+        report.measured[what]["tokens"] = lengths(texts, folder, limit)
+    if not (documents := found["documents"]):
+        return
+    distinct = len(documents.canonical)
+    sources = 2 if settings.encoder else 1
+    positives = report.measured.get("positives", {}).get("distinct", 0)
+    pairs = mined * sources * min(settings.top_k, distinct) + positives
+    report.estimates |= sizes(samples["documents"], len(documents), distinct, pairs, dimension)
+    threads = settings.cpu_threads
+    report.estimates["peak_ram_bytes"] = memory(len(documents), dimension, weights, threads)
+    if mined:
+        report.estimates["cross_encoder_pairs"] = pairs
+    if settings.calibrate:
+        _time(report, settings, samples, distinct, pairs)
+
+
+def _time(
+    report: Report, settings: ValidateSettings, samples: Samples, documents: int, pairs: int
+) -> None:
+    threads = settings.cpu_threads
+    try:
+        if settings.encoder:
+            rate = encode_rate(settings, samples["documents"], threads)
+            report.estimates["encode_seconds"] = documents / rate
+        if settings.cross_encoder and "queries" in samples and pairs:
+            rate = score_rate(settings, samples["queries"], samples["documents"], threads)
+            report.estimates["cross_encoder_seconds"] = pairs / rate
+    except HnmineError as error:
+        report.fault(error)
