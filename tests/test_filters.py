@@ -154,6 +154,11 @@ class TestOneRule:
     def test_what_is_no_finite_number_never_passes(self, score, anchor, given):
         assert reasons(block([score], anchor), rules(**given)).tolist() == ["not-finite"]
 
+    @pytest.mark.parametrize("name", ["margin", "relative-margin", "max-score", "min-score"])
+    def test_each_rule_by_itself_drops_nan(self, name):
+        given = rules(**{name.replace("-", "_"): 0.5})
+        assert FILTERS[name](block([NAN, NAN], [1.0, NAN]), given).tolist() == [True, True]
+
     def test_a_positive_or_the_query_never_passes_whatever_its_score(self):
         candidates = block(
             [-9.0] * 3, is_positive=[True, False, True], is_query=[False, True, True]

@@ -18,7 +18,8 @@ def margin(block: Block, settings: FilterSettings) -> NDArray[np.bool_] | None:
     """Keep `score <= positive - m`."""
     if settings.margin is None:
         return None
-    return ~(block.score <= block.anchor - settings.margin)
+    with np.errstate(invalid="ignore"):
+        return ~(block.score <= block.anchor - settings.margin)
 
 
 def relative_margin(block: Block, settings: FilterSettings) -> NDArray[np.bool_] | None:
@@ -29,4 +30,5 @@ def relative_margin(block: Block, settings: FilterSettings) -> NDArray[np.bool_]
     """
     if settings.relative_margin is None:
         return None
-    return ~(block.score <= block.anchor - np.abs(block.anchor) * settings.relative_margin)
+    with np.errstate(invalid="ignore"):
+        return ~(block.score <= block.anchor - np.abs(block.anchor) * settings.relative_margin)

@@ -182,11 +182,10 @@ class DenseIndex:
     def _exact(
         self, queries: Vectors, chosen: NDArray[np.int64], slots: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        found = slots >= 0  # FAISS pads with -1 where it found too few.
-        query = np.repeat(chosen, slots.shape[1])[found.ravel()]
-        hits = slots[found]
+        hits = slots.ravel()
         counts = np.zeros(len(queries) + 1, dtype=np.int64)
-        counts[chosen + 1] = found.sum(axis=1)
+        counts[chosen + 1] = slots.shape[1]
+        query = np.repeat(chosen, slots.shape[1])
         return query, hits, self.score(queries, np.cumsum(counts), hits)
 
     def _too_shallow(
@@ -264,18 +263,30 @@ class DenseIndex:
         return index
 
     def _approximate(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
-        import faiss
-
         scores, slots = self._faiss.search(queries, m)
-        inverted_file = faiss.try_extract_index_ivf(self._faiss)
-        if inverted_file is None:
-            return scores, slots
-        usual = inverted_file.nprobe
         short = np.flatnonzero((slots < 0).any(axis=1))
-        # An inverted file looks into few lists, and these may hold fewer than m documents.
-        while len(short) and inverted_file.nprobe < inverted_file.nlist:
-            inverted_file.nprobe = min(inverted_file.nprobe * 4, inverted_file.nlist)
+        # FAISS pads with -1: the lists that it looked into, or the part of the graph that it
+        # reached, hold fewer than m documents.
+        for _ in self._wider_searches():
+            if not len(short):
+                break
             scores[short], slots[short] = self._faiss.search(queries[short], m)
             short = short[(slots[short] < 0).any(axis=1)]
-        inverted_file.nprobe = usual
+        if len(short):
+            scores[short], slots[short] = self._scan(queries[short], m)
         return scores, slots
+
+    def _wider_searches(self) -> Iterator[None]:
+        """Let an inverted file look into more and more lists, and leave it as it was."""
+        import faiss
+
+        inverted_file = faiss.try_extract_index_ivf(self._faiss)
+        if inverted_file is None:
+            return
+        usual = inverted_file.nprobe
+        try:
+            while inverted_file.nprobe < inverted_file.nlist:
+                inverted_file.nprobe = min(inverted_file.nprobe * 4, inverted_file.nlist)
+                yield
+        finally:
+            inverted_file.nprobe = usual
