@@ -40,7 +40,7 @@ demo: setup  ## Mine hard negatives from the docstrings of Python's standard lib
 	$(BIN)/python examples/python_stdlib/show.py $(DEMO)
 
 test: setup lint  ## Check style, types and imports, then run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

@@ -258,7 +258,7 @@ def find_columns(
             close = difflib.get_close_matches(wanted[0], names, n=1)
             raise InputError(
                 f"{path} has no column {' or '.join(map(repr, wanted))} for the {role} of {kind}.",
-                why=f"Its columns are: {_listed(names)}.",
+                why=f"Its columns are: {_listed(names)}." if names else "It has no columns.",
                 fix=f"Pass --column {kind}.{role}={close[0] if close else 'NAME'}.",
             )
     return found

@@ -71,9 +71,9 @@ class DataFile:
                 _refuse_twins(header)
                 fields = dict.fromkeys(pa.field(name, pa.large_string()) for name in header)
             else:
-                schema = _parquet(path).schema
-                _refuse_twins(schema.names)
-                fields, rows = dict.fromkeys(schema), pq.read_metadata(path).num_rows
+                _refuse_twins(pq.read_schema(path).names)
+                fields = dict.fromkeys(_parquet(path).schema)
+                rows = pq.read_metadata(path).num_rows
             for field in fields:
                 types.setdefault(field.name, []).append(field.type)
             return cls(path, types, rows)
@@ -215,7 +215,8 @@ def _hidden(inside: Path) -> bool:
 
 
 def _nothing_there(place: Path) -> InputError:
-    nearby = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
+    lost = place.parent.is_dir() and not place.exists()
+    nearby = [entry.name for entry in place.parent.iterdir()] if lost else []
     close = difflib.get_close_matches(place.name, nearby, n=3)
     return InputError(
         f"No data found at {place}.",
@@ -259,6 +260,8 @@ def _csv_rows(path: Path) -> Iterator[list[str]]:
                 if len(row) != len(header):
                     raise ValueError(f"It has {len(row)} columns, the header has {len(header)}.")
                 yield row
+        except UnicodeDecodeError:
+            raise
         except (csv.Error, ValueError) as error:
             raise ValueError(f"Line {reader.line_num}: {error}") from error
     if header is None:

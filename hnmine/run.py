@@ -66,6 +66,14 @@ class RunDirectory:
             PartialRun: another process writes here.
         """
         run = cls(path, plan, progress=progress)
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"The path {str(path)!r} is not UTF-8.",
+                why="Arrow cannot open such files.",
+                fix="Choose another path, or change to that directory and give a relative one.",
+            ) from error
         if path.exists() and not path.is_dir():
             raise InputError(
                 f"{path} is a file, not a directory.",

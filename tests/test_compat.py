@@ -19,8 +19,6 @@ from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
 from hnmine.models import find_model
 
-pytestmark = pytest.mark.xdist_group("compat")
-
 LENGTH = 48
 LAYOUTS = ("triplet", "n-tuple", "labeled-pair", "labeled-list")
 BI_ENCODER_RULES = {

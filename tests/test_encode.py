@@ -16,8 +16,6 @@ from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, MissingModel, UsageError
 from hnmine.models import find_model, fingerprint
 
-pytestmark = pytest.mark.xdist_group("models")
-
 TEXTS = [
     "Return True if the path is a directory.",
     "short",

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hnmine
-from hnmine import config
+from hnmine import configfile
 from hnmine.data import Table
 from hnmine.errors import Exit, HnmineError
 
@@ -166,37 +166,35 @@ FORMATS = {
 }
 
 
+def damages(rng: random.Random, old: bytes, anything: bytes) -> list[bytes]:
+    """What may stand in place of some bytes: the last of these in place of all to the end."""
+    return [
+        bytes([old[0] ^ 1 << rng.randrange(8)]) + old[1:],
+        bytes([rng.choice([0, 1, 0x7F, 0x80, 0xFF, *b'"{}[]\n,:\\'])]) + old[1:],
+        b"",
+        rng.randbytes(len(old)) + old,
+        old * rng.choice([2, 3, 100]),
+        bytes(len(old)),
+        b"\xff" * len(old),
+        anything,
+        b"",
+    ]
+
+
 def mutate(rng: random.Random, whole: bytes) -> bytes:
-    """Damage bytes: flip, set, truncate, delete, insert, repeat, zero, swap, number by number."""
-    data = bytearray(whole)
-    for _ in range(rng.choice([0, 1, 1, 1, 2, 5, 20])):
-        if not data:
+    """Damage bytes: flip, set, delete, insert, repeat, zero, fill, overwrite, truncate."""
+    for _ in range(rng.choice([0, 0, 1, 1, 2, 5, 20])):
+        if not whole:
             break
         # Half of the damage goes to the end, where Parquet says what is where.
-        low = 0 if rng.random() < 0.5 else len(data) * 2 // 3
-        at = rng.randrange(low, len(data))
-        length = min(rng.choice([1, 2, 4, 8, 64, 1000]), len(data) - at)
-        change = rng.randrange(9)
-        if change == 0:
-            data[at] ^= 1 << rng.randrange(8)
-        elif change == 1:
-            data[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, *b'"{}[]\n,:\\'])
-        elif change == 2:
-            del data[at:]
-        elif change == 3:
-            del data[at : at + length]
-        elif change == 4:
-            data[at:at] = rng.randbytes(length)
-        elif change == 5:
-            data[at:at] = data[at : at + length] * rng.choice([1, 2, 100])
-        elif change == 6:
-            data[at : at + length] = bytes(length)
-        elif change == 7:
-            other = rng.randrange(len(data))
-            data[at], data[other] = data[other], data[at]
-        else:
-            data[at : at + length] = b"\xff" * length
-    return bytes(data)
+        low = 0 if rng.random() < 0.5 else len(whole) * 2 // 3
+        at = rng.randrange(low, len(whole))
+        end = at + rng.choice([1, 2, 4, 8, 64, 1000])
+        other = rng.randrange(len(whole))
+        new = damages(rng, whole[at:end], whole[other : other + end - at])
+        chosen = rng.randrange(len(new))
+        whole = whole[:at] + new[chosen] + (whole[end:] if chosen < len(new) - 1 else b"")
+    return whole
 
 
 def pairs_in(table: Table) -> int:
@@ -254,10 +252,10 @@ def try_table(rng: random.Random, folder: Path, index: Path) -> None:
 def try_yaml(rng: random.Random, folder: Path, index: Path) -> None:
     file = folder / "hnmine.yaml"
     file.write_bytes(mutate(rng, YAML.encode()))
-    values = config.read_yaml(file)
-    config.pipeline(values, {})
+    values = configfile.read_yaml(file)
+    configfile.pipeline(values, {})
     for command in ("build-index", "mine", "filter"):
-        config.settings_for(command, values, {})
+        configfile.settings_for(command, values, {})
 
 
 def outcome(seed: int, number: int, folder: Path, index: Path) -> str:
@@ -289,11 +287,13 @@ def work(seed: int, start: int, stop: int) -> None:
         corpus_file = str(root / "corpus.parquet")
         hnmine.build_index(corpus=corpus_file, index=str(index), dense=False, progress=False)
         for number in range(start, stop):
-            print(f"{number}\t", end="", flush=True)
+            sys.stdout.write(f"{number}\t")
+            sys.stdout.flush()
             faulthandler.dump_traceback_later(SECONDS, exit=True)
             said = outcome(seed, number, root / "case", index)
             faulthandler.cancel_dump_traceback_later()
-            print(repr(said), flush=True)
+            sys.stdout.write(f"{said!r}\n")
+            sys.stdout.flush()
 
 
 def fuzz(seed: int, cases: int) -> tuple[Counter[str], list[str]]:
@@ -329,10 +329,9 @@ def test_damaged_inputs_give_a_clean_error_or_account_for_every_row(seed):
 def main() -> None:
     cases, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     outcomes, unclean = fuzz(seed, cases)
-    for name, count in outcomes.most_common():
-        print(f"{count:>8,}  {name}")
-    print(f"{sum(outcomes.values()):>8,}  cases, {len(unclean)} unclean")
-    print("\n".join(unclean))
+    lines = [f"{count:>8,}  {name}" for name, count in outcomes.most_common()]
+    lines.append(f"{sum(outcomes.values()):>8,}  cases, {len(unclean)} unclean")
+    sys.stdout.write("\n".join([*lines, *unclean]) + "\n")
     sys.exit(bool(unclean))
 
 

@@ -20,8 +20,6 @@ import hnmine as api
 from hnmine.errors import InputError, UsageError
 from hnmine.identity import normalise
 
-pytestmark = pytest.mark.xdist_group("pipeline")
-
 NEGATIVES = 3
 
 
