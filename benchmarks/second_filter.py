@@ -19,7 +19,7 @@ def filter_seconds(margin: float, output: Path) -> float:
     subprocess.run(
         [
             *(sys.executable, "-m", "hnmine", "filter"),
-            *("--candidates", str(DEMO), "--cross-encoder", CROSS_ENCODER, "--max-length", "192"),
+            *("--candidates", str(DEMO), "--cross-encoder", CROSS_ENCODER, "--max-length", "160"),
             *("--margin", str(margin), "--output", str(output), "--overwrite"),
         ],
         check=True,
@@ -33,7 +33,7 @@ def main() -> None:
     if not (DEMO / "manifest.json").exists():
         sys.exit("Run `make demo` first: it mines the candidates that this measures on.")
     for scores in DEMO.glob("scores/reranker_en-*"):
-        if '"max_length": 192' in (scores / "manifest.json").read_text():
+        if '"max_length": 160' in (scores / "manifest.json").read_text():
             sys.exit(f"Remove {scores} first: it holds the scores that the first run must make.")
     first = filter_seconds(3.0, RESULTS / "filter-3.0")
     later = [filter_seconds(n / 2, RESULTS / f"filter-{n / 2}") for n in range(1, 6)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hnmine.errors import UsageError
+
+MANY = 2**31 - 1
+"""The largest number of documents that anything is counted in."""
 
 NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
 """Marks settings on which the result does not depend, or that the plan holds by content."""
@@ -70,6 +74,11 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", exclude=hidden)
 
 
+def _short(value: Any) -> str:
+    shown = reprlib.repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."
+
+
 def _problem(item: Any, known: Mapping[str, Any]) -> str:
     name = ".".join(map(str, item["loc"])).replace("_", "-")
     if item["type"] == "extra_forbidden":
@@ -79,7 +88,7 @@ def _problem(item: Any, known: Mapping[str, Any]) -> str:
     if item["type"] == "missing":
         return f"{name}: must be given."
     message = item["msg"].removeprefix("Value error, ")
-    given = "" if item["type"] == "value_error" else f" (given: {item['input']!r})"
+    given = "" if item["type"] == "value_error" else f" (given: {_short(item['input'])})"
     return f"{name}: {message}{given}" if name else message
 
 
@@ -110,8 +119,10 @@ class InputSettings(Settings):
     def _parse_columns(cls, value: Any) -> Any:
         if isinstance(value, Mapping):
             return value
+        if not isinstance(value, list | tuple):
+            raise ValueError("must be a list of TABLE.ROLE=NAME")
         parsed = {}
-        for item in value or ():
+        for item in value:
             role, equals, name = str(item).partition("=")
             if not equals or "." not in role:
                 raise ValueError(f"{item!r} is not of the form TABLE.ROLE=NAME")
@@ -186,7 +197,7 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
         "english", description="Snowball stemmer of the BM25 tokens: a language, or none."
     )
     shard_size: int = Field(
-        16384, ge=1, description="Documents in one shard: the most that a kill can lose."
+        16384, ge=1, le=MANY, description="Documents in one shard: the most that a kill can lose."
     )
 
     @model_validator(mode="after")
@@ -211,7 +222,9 @@ class MineSettings(InputSettings, OutputSettings):
     queries: str | None = _path("Queries with ids; needs --qrels.", None)
     qrels: str | None = _path("Judgements: query id, corpus id and, if graded, score.", None)
     min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
-    top_k: int = Field(100, ge=1, description="Candidates from each source for each query.")
+    top_k: int = Field(
+        100, ge=1, le=MANY, description="Candidates from each source for each query."
+    )
     source: list[Literal["bm25", "dense"]] = Field(
         default_factory=list,
         description="Where candidates come from; may be repeated. [default: all in the index]",
@@ -224,7 +237,7 @@ class MineSettings(InputSettings, OutputSettings):
         None, description="FAISS search parameters of an approximate index, such as nprobe=32."
     )
     block_size: int = Field(
-        512, ge=1, description="Queries in one task: the most that a kill can lose."
+        512, ge=1, le=MANY, description="Queries in one task: the most that a kill can lose."
     )
 
     @model_validator(mode="after")
@@ -271,16 +284,18 @@ class FilterSettings(ModelSettings, OutputSettings):
         description="Leave out candidates of which, or of whose positive, this share stands word "
         "for word in the other; above 1: off.",
     )
-    range_min: int = Field(0, ge=0, description="Leave out the candidates of rank < RANGE_MIN.")
+    range_min: int = Field(
+        0, ge=0, le=MANY, description="Leave out the candidates of rank < RANGE_MIN."
+    )
     range_max: int | None = Field(
-        None, ge=1, description="Leave out the candidates of rank >= RANGE_MAX."
+        None, ge=1, le=MANY, description="Leave out the candidates of rank >= RANGE_MAX."
     )
     default_margin: bool = Field(
         True,
         description="Where no margin and no --max-score is given: --margin 3 on cross-encoder "
         "logits, --relative-margin 0.05 on other scores.",
     )
-    num_negatives: int = Field(5, ge=1, description="Hard negatives for each query.")
+    num_negatives: int = Field(5, ge=1, le=MANY, description="Hard negatives for each query.")
     sampling: Literal["top", "random"] = Field(
         "top", description="Among the survivors: the best ranked, or a random choice."
     )
@@ -320,7 +335,9 @@ class ValidateSettings(InputSettings, ModelSettings):
     queries: str | None = _path("Queries with ids.", None)
     qrels: str | None = _path("Judgements: query id, corpus id and, if graded, score.", None)
     min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
-    top_k: int = Field(100, ge=1, description="Candidates from each source for each query.")
+    top_k: int = Field(
+        100, ge=1, le=MANY, description="Candidates from each source for each query."
+    )
     encoder: str | None = Field(
         None, description="Bi-encoder whose length limit, vectors and time are estimated."
     )

@@ -18,6 +18,9 @@ from hnmine.config import (
 )
 from hnmine.errors import UsageError
 
+LONGEST_WHY = 500
+"""Characters of a parser's message that are shown: a screen, not a file."""
+
 
 def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Any:
     """Return one command's settings; flags win over a section of the file, that over its top level.
@@ -32,7 +35,7 @@ def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]
     _check_keys(file)
     fields = COMMANDS[command].model_fields
     values = {key.replace("-", "_"): value for key, value in file.items() if key not in COMMANDS}
-    places = _places(Path(values["output"])).get(command, {}) if "output" in values else {}
+    places = _places(values["output"]).get(command, {}) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in PLACES}
     section = {key.replace("-", "_"): value for key, value in file.get(command, {}).items()}
     if command not in STAGES:
@@ -56,7 +59,7 @@ def _of_stages(file: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, 
 def _column_items(given: Any) -> list[Any]:
     if isinstance(given, Mapping):
         return [f"{role}={name}" for role, name in given.items()]
-    return list(given or ())
+    return list(given) if isinstance(given, list | tuple) else [given] if given else []
 
 
 def pipeline(
@@ -87,7 +90,10 @@ def pipeline(
     return index, mine, filter_
 
 
-def _places(root: Path) -> dict[str, dict[str, Path]]:
+def _places(output: Any) -> dict[str, dict[str, Path]]:
+    if not isinstance(output, str | Path) or not str(output):
+        raise UsageError("output: must be a directory's path.", fix="Write `output: runs/name`.")
+    root = Path(output)
     return {
         "build-index": {"index": root / "index"},
         "mine": {"index": root / "index", "output": root / "candidates"},
@@ -102,6 +108,8 @@ def _check_keys(file: Mapping[str, Any]) -> None:
         if key in COMMANDS:
             if not isinstance(value, Mapping):
                 problems.append(f"{key}: is a section and must hold `key: value` lines.")
+            elif not all(isinstance(inner, str) for inner in value):
+                problems.append(f"{key}: holds a key that is no name.")
         elif (name := key.replace("-", "_")) not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
@@ -119,12 +127,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read {path}.", why=str(error), fix="Check the path.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"{path} is not valid YAML.", why=str(error), fix="Mend it at that place."
+            f"{path} is not valid YAML.",
+            why=str(error)[:LONGEST_WHY],
+            fix="Mend it at that place.",
         ) from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(
@@ -132,3 +142,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
             fix="Write one `key: value` for each flag, such as `top-k: 50`.",
         )
     return values
+
+
+def _loader() -> Any:
+    """Return YAML's safe loader, but for keys that come twice: the second would win unnoticed."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            for key in keys:
+                if keys.count(key) > 1:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key!r} comes twice", node.start_mark
+                    )
+            return super().construct_mapping(node, deep)
+
+    return Loader

@@ -184,7 +184,10 @@ class Table:
 def _common_type(name: str, files: list[DataFile]) -> pa.DataType:
     """Find the type that holds a metadata column of all files."""
     found = {kind: file for file in files for kind in file.types.get(name, ())}
-    fields = [pa.schema([pa.field(name, _storable(kind))]) for kind in found]
+    fields = []
+    for kind, file in found.items():
+        with explained(file.path):  # Names inside a struct need not be UTF-8.
+            fields.append(pa.schema([pa.field(name, _storable(kind))]))
     try:
         return pa.unify_schemas(fields, promote_options="permissive").field(0).type
     except pa.ArrowException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -73,10 +74,11 @@ def damage_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, LookupError, EOFError, RuntimeError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EINVAL):
+            raise  # No permission, too many open files: the file may be whole.
         lines = str(error).strip().splitlines()
         raise InputError(
             f"{path} is damaged.",
             why=lines[-1][:500] if lines else repr(error),
-            fix="Delete the directory that hnmine wrote there, and run the command again that "
-            "wrote it.",
+            fix="Run the command that wrote it again, with a new directory.",
         ) from error

@@ -168,6 +168,7 @@ def _matched(
         bad.add(
             "with another number of positives than of positive ids",
             f"{table.path}, row {start + row}",
+            of_texts[row],
         )
     if bad.mode == "error":
         bad.settle()

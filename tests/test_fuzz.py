@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ import pytest
 import hnmine
 from hnmine import configfile
 from hnmine.data import Table
-from hnmine.errors import Exit, HnmineError
+from hnmine.errors import Exit, HnmineError, UsageError
 
 CASES = 1500
 SECONDS = 30
@@ -316,6 +317,39 @@ def fuzz(seed: int, cases: int) -> tuple[Counter[str], list[str]]:
         if not done.stdout:
             raise RuntimeError(done.stderr)
     return outcomes, unclean
+
+
+BOMB = "".join(f"&{b} [*{a}, *{a}, *{a}, *{a}], " for a, b in pairwise("abcdef"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 3000,
+        "output: o\ncolumn: [a]",
+        "output: o\npairs: !!binary x",
+        "output: o\n1: 2",
+        "output: o\na: " + "{a: " * 2000,
+        "output: o\ncolumn: 5",
+        "output: o\nmine: {1: 2}",
+        "output: o\nmine: {null: 2}",
+        "output:",
+        "output: [a]",
+        "output: 5",
+        "output: 2020-01-01",
+        "output: 2020-13-45",
+        "output: o\ntop-k: 1" + "0" * 5000,
+        "output: o\ntop-k: 1" + "0" * 23,
+        "output: o\ntop-k: 1\ntop-k: 2",
+        f"output: o\ntop-k: [&a [x, x, x, x], {BOMB}]",
+    ],
+    ids=lambda text: text[:24],
+)
+def test_yaml_that_is_wrong_is_a_usage_error_in_one_screen(tmp_path, text):
+    (tmp_path / "c.yaml").write_text(f"pairs: p\nencoder: e\n{text}\n")
+    with pytest.raises(UsageError) as caught:
+        configfile.pipeline(configfile.read_yaml(tmp_path / "c.yaml"), {})
+    assert len(str(caught.value)) < 2000
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
