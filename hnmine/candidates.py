@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hnmine.errors import InputError, damage_explained
+from hnmine.finished import RUN, read_manifest
 from hnmine.index.opened import Index
+from hnmine.plan import digest
 from hnmine.positives import Queries
-from hnmine.run import RUN, manifest_hash, read_manifest
 from hnmine.schema import CandidatePaths
 
 
@@ -44,7 +45,7 @@ class Candidates:
     @property
     def hash(self) -> str:
         """Hash of the manifest; the plans of what is made from these candidates hold it."""
-        return manifest_hash(self.path)
+        return digest(self.manifest)
 
     @cached_property
     def queries(self) -> Queries:

@@ -213,18 +213,23 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
         return self
 
 
-class MineSettings(InputSettings, OutputSettings):
+class JudgedSettings(InputSettings):
+    """Which judgements count, and how deep to look for candidates."""
+
+    qrels: str | None = _path("Judgements: query id, corpus id and, if graded, score.", None)
+    min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
+    top_k: int = Field(
+        100, ge=1, le=MANY, description="Candidates from each source for each query."
+    )
+
+
+class MineSettings(JudgedSettings, OutputSettings):
     """Settings of `hnmine mine`."""
 
     index: Path = _path("Directory that `hnmine build-index` wrote.")
     output: Path = _path("Directory to write the candidates to.")
     pairs: str | None = _path("(query, positive) pairs as text: file, directory or glob.", None)
     queries: str | None = _path("Queries with ids; needs --qrels.", None)
-    qrels: str | None = _path("Judgements: query id, corpus id and, if graded, score.", None)
-    min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
-    top_k: int = Field(
-        100, ge=1, le=MANY, description="Candidates from each source for each query."
-    )
     source: list[Literal["bm25", "dense"]] = Field(
         default_factory=list,
         description="Where candidates come from; may be repeated. [default: all in the index]",
@@ -327,17 +332,12 @@ class FilterSettings(ModelSettings, OutputSettings):
         return self
 
 
-class ValidateSettings(InputSettings, ModelSettings):
+class ValidateSettings(JudgedSettings, ModelSettings):
     """Settings of `hnmine validate`."""
 
     corpus: str | None = _path("Corpus: a file, a directory or a glob.", None)
     pairs: str | None = _path("(query, positive) pairs as text.", None)
     queries: str | None = _path("Queries with ids.", None)
-    qrels: str | None = _path("Judgements: query id, corpus id and, if graded, score.", None)
-    min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
-    top_k: int = Field(
-        100, ge=1, le=MANY, description="Candidates from each source for each query."
-    )
     encoder: str | None = Field(
         None, description="Bi-encoder whose length limit, vectors and time are estimated."
     )

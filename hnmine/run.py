@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import resource
 import shutil
@@ -19,11 +18,9 @@ from typing import Any
 from tqdm import tqdm
 
 from hnmine.errors import InputError, PartialRun
+from hnmine.finished import MANIFEST, RUN, damage, files_of, read_json, size_of
 from hnmine.plan import Plan, Task, canonical_json, differences, digest
-from hnmine.schema import STATE as STATE
-from hnmine.schema import VERSION
-
-MANIFEST, RUN = "manifest.json", "run.json"
+from hnmine.schema import STATE
 
 MOST_DIFFERENCES = 8
 """Differences between two plans that an error shows: it must fit on a screen."""
@@ -97,7 +94,7 @@ class RunDirectory:
     def _check_plan(self, overwrite: bool) -> None:
         saved = self.state / "plan.json"
         if saved.exists():
-            old = _read_json(saved)
+            old = read_json(saved)
             changed = differences(old, self.plan) if old else self._foreign_markers()
             if old and not changed:
                 return
@@ -125,26 +122,31 @@ class RunDirectory:
 
     def _foreign_markers(self) -> list[str]:
         """Say whether tasks of another plan are done here, where the plan itself cannot be read."""
-        done = [_read_json(file) or {} for file in (self.state / "done").glob("*.json")]
+        done = [read_json(file) or {} for file in (self.state / "done").glob("*.json")]
         foreign = sum(marker.get("plan", self.hash) != self.hash for marker in done)
         return [f"plan.json: damaged, and {foreign} tasks of another plan"] * (foreign > 0)
 
     @property
+    def manifest(self) -> dict[str, Any]:
+        """What `finish` wrote; empty before."""
+        return read_json(self.path / MANIFEST) or {}
+
+    @property
     def complete(self) -> bool:
         """Tell whether the whole plan is done, and all of it is still there."""
-        manifest = _read_json(self.path / MANIFEST) or {}
+        manifest = self.manifest
         counts = manifest.pop("counts", None)
         return counts is not None and not differences(manifest, self.plan) and not damage(self.path)
 
     def marker(self, task: Task) -> dict[str, Any] | None:
         """Return what a finished task recorded; None if it must be done (again)."""
-        marker = _read_json(self.state / "done" / f"{task.name}.json") or {}
+        marker = read_json(self.state / "done" / f"{task.name}.json") or {}
         outputs = marker.get("outputs", {})
         whole = (
             marker.get("plan") == self.hash
             and "counts" in marker
             and all(
-                output in outputs and _size(self.path / output) == outputs[output]
+                output in outputs and size_of(self.path / output) == outputs[output]
                 for output in task.outputs
             )
         )
@@ -203,7 +205,7 @@ class RunDirectory:
             if _is_folder(final):
                 shutil.rmtree(final)
             path.replace(final)
-            sizes[output] = _size(final)
+            sizes[output] = size_of(final)
         self._write(done, canonical_json({"plan": self.hash, "outputs": sizes, "counts": counts}))
         report(task.size)
         return counts
@@ -233,84 +235,6 @@ class RunDirectory:
         _flush(path.parent)
 
 
-def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
-    """Read the manifest of a finished directory.
-
-    Args:
-        path: a directory that hnmine wrote.
-        stage: what must have written it: `index`, `candidates` or `mined`.
-        command: the command that writes such a directory, for the error's advice.
-
-    Raises:
-        InputError: the directory is not there, not finished, or of another stage or schema.
-    """
-    file = path / MANIFEST
-    if not file.exists():
-        unfinished = (path / STATE).exists()
-        when = "again, it goes on where it stopped" if unfinished else "first"
-        raise InputError(
-            f"{path} is not a finished {stage} directory.",
-            why="The run that writes it has not ended." if unfinished else "It has no manifest.",
-            fix=f"Run `hnmine {command}` {when}.",
-        )
-    manifest = _read_json(file)
-    if manifest is None:
-        raise InputError(
-            f"{file} is damaged.",
-            why="It holds no JSON object.",
-            fix=f"Run the same `hnmine {command}` again: it writes the file anew.",
-        )
-    if _version(manifest) > VERSION:
-        raise InputError(
-            f"{path} was written by a newer hnmine.",
-            why=f"Its layout is version {_version(manifest):g}, this one knows {VERSION}.",
-            fix="Upgrade hnmine.",
-        )
-    if manifest.get("stage") != stage:
-        raise InputError(
-            f"{path} is a {manifest.get('stage')} directory, not {stage}.",
-            fix=f"Give a directory that `hnmine {command}` wrote.",
-        )
-    if damaged := damage(path):
-        raise InputError(
-            f"{path} is damaged.",
-            why=damaged,
-            fix=f"Run the same `hnmine {command}` again: it makes anew what is missing.",
-        )
-    return manifest
-
-
-def _version(manifest: Mapping[str, Any]) -> float:
-    version = manifest.get("schema_version", VERSION)
-    return version if isinstance(version, int | float) else float("inf")
-
-
-def damage(path: Path) -> str:
-    """Say which output of a finished directory is gone or has another size; empty if none.
-
-    A copy without the hidden folder is taken as it is.
-    """
-    for done in sorted((path / STATE / "done").glob("*.json")):
-        marker = _read_json(done)
-        if marker is None:
-            return f"{done} holds no JSON object."
-        for output, size in marker.get("outputs", {}).items():
-            temporary = Path(output).parts[0] == STATE
-            if not temporary and _size(path / output) != size:
-                there = _size(path / output)
-                return (
-                    f"{output} is not there."
-                    if there is None
-                    else f"{output} has {there:,} bytes, and had {size:,}."
-                )
-    return ""
-
-
-def manifest_hash(path: Path) -> str:
-    """Hash the manifest of a finished directory; a child's plan holds it."""
-    return digest(_read_json(path / MANIFEST))
-
-
 @contextmanager
 def _lock(path: Path, directory: Path) -> Iterator[None]:
     with path.open("a+") as file:
@@ -329,33 +253,13 @@ def _lock(path: Path, directory: Path) -> Iterator[None]:
         yield
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(path.rglob("*")) if path.is_dir() else [path]
-
-
-def _size(path: Path) -> int | None:
-    """Return the bytes of a file, or of all files of a folder; None if it is not there."""
-    if not path.exists():
-        return None
-    return sum(file.stat().st_size for file in _files(path) if file.is_file())
-
-
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None where the file is missing or holds something else."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    except (FileNotFoundError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def _flush(path: Path) -> None:
     """Make sure that a file, or everything in a folder, is on the disk."""
-    for file in {*_files(path), path}:
+    for file in {*files_of(path), path}:
         descriptor = os.open(file, os.O_RDONLY)
         try:
             os.fsync(descriptor)

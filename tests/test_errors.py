@@ -22,7 +22,8 @@ from conftest import CROSS_ENCODER, ENCODER, hnmine, rows, write
 from typer.testing import CliRunner
 
 from hnmine.cli import app
-from hnmine.run import MANIFEST, STATE
+from hnmine.finished import MANIFEST
+from hnmine.schema import STATE
 
 pytestmark = pytest.mark.xdist_group("errors")
 

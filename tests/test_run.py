@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hnmine.errors import InputError, PartialRun
+from hnmine.finished import read_manifest
 from hnmine.plan import Task, blocks, differences
-from hnmine.run import RunDirectory, read_manifest
+from hnmine.run import RunDirectory
 
 TASKS = [Task(f"part-{n}", (f"part-{n}.txt",), 10, n) for n in range(3)]
 

@@ -38,7 +38,7 @@ class _Graph:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise missing_extra(error.name or "onnxruntime", "onnx") from error
-        folder = spec.folder()
+        self.folder = folder = spec.folder()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
@@ -113,7 +113,7 @@ class OnnxEncoder:
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         self.spec, self.graph = spec, _Graph(spec, threads)
-        self.pooling = pooling(spec, spec.folder())
+        self.pooling = pooling(spec, self.graph.folder)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
         """Return unit vectors, shape (texts, dimension)."""

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hnmine.run import manifest_hash, read_manifest
+from hnmine.finished import read_manifest
+from hnmine.plan import digest
 from hnmine.schema import IndexPaths
 from hnmine.texts import Texts
 
@@ -22,7 +23,7 @@ class Index:
     @property
     def hash(self) -> str:
         """Hash of the manifest; the plans of what is made from this index hold it."""
-        return manifest_hash(self.path)
+        return digest(self.manifest)
 
     @cached_property
     def documents(self) -> Texts:

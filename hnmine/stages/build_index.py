@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from functools import cached_property
@@ -18,8 +17,8 @@ from hnmine.index.dense import EXACT, FAISS_FILE, build_faiss, check_factory, wr
 from hnmine.inputs import positives_of
 from hnmine.plan import Task, blocks
 from hnmine.records import TextBatch, corpus_records, pair_records
-from hnmine.run import MANIFEST, STATE, RunDirectory, Tick
-from hnmine.schema import IndexPaths
+from hnmine.run import RunDirectory, Tick
+from hnmine.schema import STATE, IndexPaths
 from hnmine.sources.bm25 import bm25_settings
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.texts import Texts, write_texts
@@ -49,7 +48,7 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
                 counts |= builder.dense(run)
             run.finish(counts)
         shutil.rmtree(run.path / COUNTS, ignore_errors=True)
-        manifest = json.loads((run.path / MANIFEST).read_text())
+        manifest = run.manifest
     return StageResult(settings.index, manifest["counts"], manifest)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from hnmine.errors import UsageError
 from hnmine.export import FORMATS
 from hnmine.export.card import dataset_card
 from hnmine.plan import Task
-from hnmine.run import MANIFEST, STATE, RunDirectory, Tick
+from hnmine.run import RunDirectory, Tick
+from hnmine.schema import STATE
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.score import Scores
 from hnmine.verdict import Verdicts
@@ -62,7 +62,7 @@ def filter(settings: FilterSettings) -> StageResult:
             counts = {**scored, **filtering.run(run)}
             run.finish(counts, index=str(candidates.index.path.resolve()))
         shutil.rmtree(run.path / SHORTFALLS, ignore_errors=True)
-        manifest = json.loads((run.path / MANIFEST).read_text())
+        manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 
 

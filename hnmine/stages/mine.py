@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from hnmine.inputs import queries_of
 from hnmine.plan import Task, blocks
 from hnmine.positives import Queries, write_positives
 from hnmine.records import PairBatch, TextBatch, pair_records, qrel_records, query_records
-from hnmine.run import MANIFEST, Counts, RunDirectory, Tick
+from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import CandidatePaths
 from hnmine.sources import SOURCES
 from hnmine.sources.base import Source
@@ -53,7 +52,7 @@ def mine(settings: MineSettings) -> StageResult:
             sources = miner.open_sources()
             counts = {**miner.queries(run), **miner.search(run, sources)}
             run.finish(counts, index=str(settings.index.resolve()))
-        manifest = json.loads((run.path / MANIFEST).read_text())
+        manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 
 

@@ -1,0 +1,107 @@
+"""Read what a run has finished: its manifest, and whether all that it wrote is still there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hnmine.errors import InputError
+from hnmine.schema import STATE, VERSION
+
+MANIFEST, RUN = "manifest.json", "run.json"
+
+
+def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
+    """Read the manifest of a finished directory.
+
+    Args:
+        path: a directory that hnmine wrote.
+        stage: what must have written it: `index`, `candidates` or `mined`.
+        command: the command that writes such a directory, for the error's advice.
+
+    Raises:
+        InputError: the directory is not there, not finished, or of another stage or schema.
+    """
+    file = path / MANIFEST
+    if not file.exists():
+        unfinished = (path / STATE).exists()
+        when = "again, it goes on where it stopped" if unfinished else "first"
+        raise InputError(
+            f"{path} is not a finished {stage} directory.",
+            why="The run that writes it has not ended." if unfinished else "It has no manifest.",
+            fix=f"Run `hnmine {command}` {when}.",
+        )
+    manifest = read_json(file)
+    if manifest is None:
+        raise InputError(
+            f"{file} is damaged.",
+            why="It holds no JSON object.",
+            fix=f"Run the same `hnmine {command}` again: it writes the file anew.",
+        )
+    if _version(manifest) > VERSION:
+        raise InputError(
+            f"{path} was written by a newer hnmine.",
+            why=f"Its layout is version {_version(manifest):g}, this one knows {VERSION}.",
+            fix="Upgrade hnmine.",
+        )
+    if manifest.get("stage") != stage:
+        raise InputError(
+            f"{path} is a {manifest.get('stage')} directory, not {stage}.",
+            fix=f"Give a directory that `hnmine {command}` wrote.",
+        )
+    if damaged := damage(path):
+        raise InputError(
+            f"{path} is damaged.",
+            why=damaged,
+            fix=f"Run the same `hnmine {command}` again: it makes anew what is missing.",
+        )
+    return manifest
+
+
+def _version(manifest: Mapping[str, Any]) -> float:
+    version = manifest.get("schema_version", VERSION)
+    return version if isinstance(version, int | float) else float("inf")
+
+
+def damage(path: Path) -> str:
+    """Say which output of a finished directory is gone or has another size; empty if none.
+
+    A copy without the hidden folder is taken as it is.
+    """
+    for done in sorted((path / STATE / "done").glob("*.json")):
+        marker = read_json(done)
+        if marker is None:
+            return f"{done} holds no JSON object."
+        for output, size in marker.get("outputs", {}).items():
+            temporary = Path(output).parts[0] == STATE
+            if not temporary and size_of(path / output) != size:
+                there = size_of(path / output)
+                return (
+                    f"{output} is not there."
+                    if there is None
+                    else f"{output} has {there:,} bytes, and had {size:,}."
+                )
+    return ""
+
+
+def files_of(path: Path) -> list[Path]:
+    """List a file, or everything in a folder."""
+    return sorted(path.rglob("*")) if path.is_dir() else [path]
+
+
+def size_of(path: Path) -> int | None:
+    """Return the bytes of a file, or of all files of a folder; None if it is not there."""
+    if not path.exists():
+        return None
+    return sum(file.stat().st_size for file in files_of(path) if file.is_file())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None where the file is missing or holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
