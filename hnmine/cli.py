@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import json
+import os
 import shlex
 import sys
 import traceback
@@ -213,6 +214,10 @@ def _errors_explained(debug: bool) -> Iterator[None]:
         _fail(interrupted, Exit.INTERRUPTED, debug)
     except HnmineError as error:
         _fail(error, error.exit_code, debug)
+    except BrokenPipeError:
+        # Whoever reads the results has read enough, as `head` does; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.OK) from None
     except OSError as error:
         _fail(_explain_os_error(error), Exit.PARTIAL, debug)
     except Exception as error:

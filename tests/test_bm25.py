@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from hnmine.errors import UsageError
 from hnmine.index.bm25 import formula
-from hnmine.index.bm25.build import count_documents, merge_counts
+from hnmine.index.bm25.build import _create, count_documents, merge_counts
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.settings import BM25Settings
@@ -450,6 +450,14 @@ def test_counting_twice_writes_the_same_bytes(tmp_path):
         )
         assert done.stdout == "{'documents': 2, 'tokens': 5}\n"
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_the_disk_is_taken_before_it_is_written_through_a_map(tmp_path):
+    """Writing into a hole of a mapped file on a full disk ends the process with SIGBUS."""
+    _create(tmp_path, "documents", np.int32, 1 << 20)
+    taken = (tmp_path / "documents.npy").stat()
+    assert taken.st_blocks * 512 >= taken.st_size > 4 << 20
+    assert np.load(tmp_path / "documents.npy").shape == (1 << 20,)
 
 
 def test_files_of_an_index(tmp_path):

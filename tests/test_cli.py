@@ -115,3 +115,18 @@ def test_a_directory_that_may_not_be_written_to_is_a_clean_error(tmp_path):
     )
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tmp_path):
+    corpus = write(tmp_path / "c.parquet", id=["a"], text=["b"])
+    command = [sys.executable, "-m", "hnmine", "build-index", "--no-dense", "--corpus", str(corpus)]
+    process = subprocess.Popen(
+        [*command, "--index", str(tmp_path / "i")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 0
+    assert (tmp_path / "i" / "manifest.json").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -104,9 +105,13 @@ def _read_counts(path: Path) -> TermCounts:
 
 
 def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArray[Any]:
-    return np.lib.format.open_memmap(
-        directory / f"{name}.npy", mode="w+", dtype=dtype, shape=(length,)
-    )
+    path = directory / f"{name}.npy"
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
+    if hasattr(os, "posix_fallocate"):
+        # A hole in the file would end the process with SIGBUS when the disk is full.
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _write_postings(
