@@ -7,12 +7,8 @@ and `range_max` among those survivors, not among the candidates (read in version
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hnmine.config import FilterSettings
 from hnmine.errors import UsageError
-from hnmine.index.topk import offsets_of, position_in_list
 
 NEVER = 2.0
 """A share that no two texts reach."""
@@ -33,14 +29,19 @@ def resolve(settings: FilterSettings, most_positives: int) -> tuple[FilterSettin
         many = compares or (uses_cross_encoder and settings.min_score is not None)
         depth = settings.num_negatives * (10 if many else 1)
         range_max = settings.range_min + depth + most_positives
+    window = f"rank(score) >= {settings.range_min} and rank(score) < {range_max}"
+    pool = range_max + most_positives
     update = {
         "cross_encoder": settings.cross_encoder if uses_cross_encoder else None,
         "score": "ce" if uses_cross_encoder else "dense",
-        "range_max": range_max,
+        "range_min": 0,
+        "range_max": pool,
+        "within": window,
+        "order": "-score",
         "near_copy": NEVER,
         "default_margin": False,
     }
-    return settings.model_copy(update=update), range_max + most_positives
+    return settings.model_copy(update=update), pool
 
 
 def check_depth(pool: int, top_k: int, documents: int) -> None:
@@ -56,20 +57,3 @@ def check_depth(pool: int, top_k: int, documents: int) -> None:
             why=f"The candidates were mined with --top-k {top_k:,}.",
             fix=f"Mine again with --top-k {needed}.",
         )
-
-
-def outside_window(
-    query: NDArray[np.int64],
-    keep: NDArray[np.bool_],
-    score: NDArray[np.float64],
-    settings: FilterSettings,
-) -> NDArray[np.bool_]:
-    """Tell which survivors are not within `range_min` and `range_max` of their query's by score."""
-    rows = np.flatnonzero(keep)
-    rows = rows[np.lexsort((-score[rows], query[rows]))]
-    counts = np.bincount(query[rows], minlength=int(query.max(initial=-1)) + 1)
-    place = position_in_list(offsets_of(counts))
-    outside = np.zeros(len(keep), dtype=bool)
-    stop = np.inf if settings.range_max is None else settings.range_max
-    outside[rows] = (place < settings.range_min) | (place >= stop)
-    return outside

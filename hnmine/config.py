@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from hnmine.errors import UsageError
 
@@ -265,10 +273,10 @@ class FilterSettings(ModelSettings, OutputSettings):
     cross_encoder: str | None = Field(
         None, description="Cross-encoder: a hub name, a folder, or pkg:package/folder."
     )
-    score: Literal["ce", "dense", "bm25"] | None = Field(
+    score: str | None = Field(
         None,
-        description="The score that the rules compare. [default: ce with --cross-encoder, else "
-        "dense, else bm25]",
+        description="The score that the rules compare: ce, dense, bm25, or an expression. "
+        "[default: ce with --cross-encoder, else dense, else bm25]",
     )
     positive_score: Literal["min", "max", "mean"] = Field(
         "min", description="The query's score among those of its positives."
@@ -295,14 +303,52 @@ class FilterSettings(ModelSettings, OutputSettings):
     range_max: int | None = Field(
         None, ge=1, le=MANY, description="Leave out the candidates of rank >= RANGE_MAX."
     )
+    derive: dict[str, str] = Field(
+        default_factory=dict,
+        description="Add a column, as NAME=EXPRESSION over the columns there are. May be repeated.",
+    )
+    where: list[str] = Field(
+        default_factory=list,
+        description="Keep a candidate if this expression is true. May be repeated.",
+    )
+    relabel: str | None = Field(
+        None,
+        description="Make a candidate a positive of its query if this expression is true, such as "
+        "'score > positive_score + 2'.",
+    )
     default_margin: bool = Field(
         True,
         description="Where no margin and no --max-score is given: --margin 3 on cross-encoder "
         "logits, --relative-margin 0.05 on other scores.",
     )
     num_negatives: int = Field(5, ge=1, le=MANY, description="Hard negatives for each query.")
-    sampling: Literal["top", "random"] = Field(
-        "top", description="Among the survivors: the best ranked, or a random choice."
+    budget: str | None = Field(
+        None,
+        description="Negatives for each query as an expression, at most --num-negatives.",
+    )
+    sampling: str = Field(
+        "top",
+        description="Among the survivors: top, the first by --order; random; or an expression, the "
+        "weight of each in a draw without replacement.",
+    )
+    order: str = Field(
+        "rank", description="Expression by which --sampling top goes, the smallest first."
+    )
+    within: str | None = Field(
+        None,
+        description="Choose only among survivors for which this expression is true; its rank(x), "
+        "avg(x) and so on count survivors.",
+    )
+    strata: str | None = Field(
+        None, description="Expression whose values take turns, so that each is chosen as often."
+    )
+    quota: dict[str, int] = Field(
+        default_factory=dict,
+        description="Negatives of one kind, as EXPRESSION=N, such as 'bm25_rank is not null=2'; "
+        "together they replace --num-negatives. May be repeated.",
+    )
+    weight: str | None = Field(
+        None, description="Expression for the weight of a chosen negative. [default: 1]"
     )
     format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = Field(
         "triplet", description="Layout of train/, as in sentence-transformers."
@@ -310,17 +356,40 @@ class FilterSettings(ModelSettings, OutputSettings):
     output_scores: bool = Field(
         False, description="Add the column `scores` (or `score`) that distillation losses take."
     )
-    seed: int = Field(0, description="Seed of --sampling random.")
+    seed: int = Field(0, description="Seed of every random choice.")
     compat: Literal["sentence-transformers"] | None = Field(
         None,
         description="Choose as mine_hard_negatives of sentence-transformers does: ranges count "
         "survivors, the best by score come first, no rule is on by default.",
     )
 
+    @field_validator("where", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("derive", "quota", mode="before")
+    @classmethod
+    def _parse_assignments(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, Mapping):
+            return value
+        parsed = {}
+        for item in value if isinstance(value, list | tuple) else [value]:
+            # The name is before the first =, the number after the last.
+            split = str(item).partition if info.field_name == "derive" else str(item).rpartition
+            name, equals, rest = split("=")
+            if not (equals and name.strip() and rest.strip()):
+                shape = "NAME=EXPRESSION" if info.field_name == "derive" else "EXPRESSION=N"
+                raise ValueError(f"{item!r} is not of the form {shape}")
+            parsed[name.strip()] = rest.strip()
+        return parsed
+
     @model_validator(mode="after")
     def _check(self) -> FilterSettings:
         if self.score == "ce" and not self.cross_encoder:
             raise ValueError("score: ce needs --cross-encoder")
+        if self.quota and (self.budget or self.strata):
+            raise ValueError("quota: cannot be combined with --budget or --strata")
         if self.range_max is not None and self.range_max <= self.range_min:
             raise ValueError("range-max: must be greater than range-min")
         window = (self.range_max or 10**9) - self.range_min

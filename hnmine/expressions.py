@@ -208,6 +208,21 @@ def _wide(table: pa.Table, among: NDArray[np.bool_] | None) -> pa.Table:
     return pa.table(columns)
 
 
+def logarithm(text: str) -> str:
+    """Return the expression of another's natural logarithm; that of exp(x) is x, at any size."""
+    tree = parse(text)
+    if tree.get("function_name") == "exp":
+        (inside,) = _arguments(tree, 1)
+        return _text(inside)
+    return f"case when ({text}) > 0 then ln({text}) when ({text}) = 0 then '-infinity'::double end"
+
+
+def number(value: float) -> str:
+    """Return a number in SQL; without an exponent DuckDB would read a decimal, not a float64."""
+    shown = repr(float(value))
+    return f"'{shown}'::double" if "n" in shown else shown if "e" in shown else f"{shown}e0"
+
+
 def _without_decimals(table: pa.Table) -> pa.Table:
     """Return the table in float64 where DuckDB answers in decimals, as it does to sums."""
     fields = [

@@ -55,18 +55,20 @@ CANDIDATES = pa.schema(
     ]
 )
 
-SCORED = pa.schema(
+VERDICTS = pa.schema(
     [
-        *(field for field in CANDIDATES if not field.name.endswith("_row")),
-        _field("ce_score", pa.float32(), "raw cross-encoder logit; null without one", null=True),
+        _field("score", pa.float64(), "the score that the rules compared", null=True),
         _field("positive_score", pa.float64(), "the query's anchor for the rules", null=True),
         _field("keep", pa.bool_(), "no rule dropped it: it may serve as a negative"),
         _field("reason", pa.string(), "the first rule that dropped it; null if kept", null=True),
         _field("selected", pa.bool_(), "chosen as a hard negative"),
-        _field("label", pa.int8(), "1 known positive, 0 selected negative, else null", null=True),
+        _field("label", pa.int8(), "1 positive, 0 selected negative, else null", null=True),
         _field("weight", pa.float32(), "weight of a selected negative, else null", null=True),
     ]
 )
+"""What `filter` adds to a candidate, after the models' scores and the derived columns."""
+
+CE_SCORE = _field("ce_score", pa.float32(), "raw cross-encoder logit", null=True)
 
 SHORTFALL = pa.schema(
     [

@@ -9,28 +9,78 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from hnmine.index.topk import offsets_of, position_in_list
 
-def choose(
-    query: NDArray[np.int64], keep: NDArray[np.bool_], order: NDArray[Any], n: int
-) -> NDArray[np.bool_]:
-    """Mark the first `n` survivors of each query.
+Ints = NDArray[np.int64]
+
+
+def choose(query: Ints, keep: NDArray[np.bool_], order: NDArray[Any], n: Ints) -> NDArray[np.bool_]:
+    """Mark the first survivors of each query.
 
     Args:
-        query: the query of each candidate, shape (candidates,).
+        query: the query of each candidate, from 0, shape (candidates,).
         keep: whether it survived the filters.
         order: the smaller, the earlier; ties go to the earlier row.
-        n: how many to mark.
+        n: how many to mark for each query, shape (queries,).
     """
     rows = np.flatnonzero(keep)
     rows = rows[np.lexsort((rows, order[rows], query[rows]))]
-    groups = query[rows]
-    starts = (
-        np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]])) if len(rows) else rows
-    )
-    place = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
     selected = np.zeros(len(keep), dtype=bool)
-    selected[rows[place < n]] = True
+    selected[rows[_place(query[rows], len(n)) < n[query[rows]]]] = True
     return selected
+
+
+def spread(
+    query: Ints,
+    keep: NDArray[np.bool_],
+    order: NDArray[Any],
+    stratum: NDArray[Any],
+    noise: NDArray[Any],
+) -> Ints:
+    """Return an order in which strata take turns: all of their firsts, then all of their seconds.
+
+    A choice of one is then uniform over the strata that are not empty, and by `order` within, as in
+    TAS-Balanced (Hofstaetter et al., SIGIR 2021).
+
+    Args:
+        query: the query of each candidate, from 0.
+        keep: whether it survived the filters.
+        order: the smaller, the earlier within its stratum.
+        stratum: of each candidate; any values.
+        noise: of `keyed_noise`; that of a stratum's first decides its turn.
+    """
+    _, codes = np.unique(stratum, return_inverse=True)
+    rows = np.flatnonzero(keep)
+    rows = rows[np.lexsort((rows, order[rows], codes[rows], query[rows]))]
+    _, group = np.unique(
+        query[rows] * (codes.max(initial=0) + 1) + codes[rows], return_inverse=True
+    )
+    turn = _place(group, int(group.max(initial=-1)) + 1)
+    result = np.zeros(len(keep), dtype=np.int64)
+    # Mixed again: where `order` is this noise, a large stratum's first has the smaller one.
+    first_noise = _mixed(noise[rows[turn == 0]])[group]
+    result[rows[np.lexsort((first_noise, turn, query[rows]))]] = np.arange(len(rows))
+    return result
+
+
+def _place(group: Ints, groups: int) -> Ints:
+    """Return the place of each row in its group; rows of a group stand together, in its order."""
+    return position_in_list(offsets_of(np.bincount(group, minlength=groups)))
+
+
+def race(noise: NDArray[np.uint64], log_weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return keys of which the n smallest are a draw of n without replacement, by weight.
+
+    The Gumbel-top-n trick: the order of `Exponential / weight` follows Plackett and Luce
+    (Efraimidis and Spirakis 2006; Kool et al., ICML 2019). In logarithms, because weights like
+    `exp(80 * x)` are beyond float64.
+
+    Args:
+        noise: of `keyed_noise`.
+        log_weight: natural logarithm of the weights; minus infinity comes last of all.
+    """
+    uniform = ((noise >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52
+    return np.log(-np.log(uniform)) - log_weight
 
 
 def keyed_noise(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> NDArray[np.uint64]:
@@ -40,11 +90,14 @@ def keyed_noise(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> 
     Row order, threads and block size do not change it.
     """
     with np.errstate(over="ignore"):
-        x = _hashes(query_ids, seed * 2 + 1) + _hashes(doc_ids, seed * 2)
+        return _mixed(_hashes(query_ids, seed * 2 + 1) + _hashes(doc_ids, seed * 2))
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
-    return mixed
+        return x ^ (x >> np.uint64(31))
 
 
 def _hashes(ids: Sequence[str], seed: int) -> NDArray[np.uint64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -11,145 +12,192 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine import compat, schema
+from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
+from hnmine.errors import InputError
 from hnmine.export.chosen import Chosen
-from hnmine.filters import FILTERS, KEPT, reasons
-from hnmine.filters.base import Block
+from hnmine.expressions import evaluate, logarithm
 from hnmine.index.topk import offsets_of
-from hnmine.select import choose, keyed_noise
+from hnmine.rules import KEPT, reasons, rules, truth
+from hnmine.select import choose, keyed_noise, race, spread
 
-SCORE_COLUMNS = {"dense": "dense_score", "bm25": "bm25_score"}
-NO_CANDIDATES = "no-candidates"
-NO_RANK = np.iinfo(np.int32).max
+SCORE_COLUMNS = {"ce": "ce_score", "dense": "dense_score", "bm25": "bm25_score"}
+ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
+RELABELLED, NO_CANDIDATES = "relabelled", "no-candidates"
+
+Bools = NDArray[np.bool_]
 
 
 class Verdicts:
     """Judges one part of the candidates; all rows of a query stand together.
 
     Args:
-        table: rows of `schema.CANDIDATES`.
-        logits: of the cross-encoder, shape (rows,), or None.
+        table: rows of `schema.CANDIDATES`, and further columns to judge by.
         settings: with score and margins resolved.
-        pool: with `--compat`, how many documents of the dense ranking are looked at.
+        rank: the column that `range_min` and `range_max` are about.
     """
 
-    def __init__(
-        self,
-        table: pa.Table,
-        logits: NDArray[np.float32] | None,
-        settings: FilterSettings,
-        pool: int | None = None,
-    ) -> None:
-        self.table, self.logits, self.settings, self.pool = table, logits, settings, pool
+    def __init__(self, table: pa.Table, settings: FilterSettings, rank: str = "rank") -> None:
+        self.settings = settings
         rows = table["query_row"].to_numpy()
         new_query = np.ones(len(rows), dtype=bool)
         new_query[1:] = rows[1:] != rows[:-1]
         self.query = np.cumsum(new_query) - 1
         self.first_rows = np.flatnonzero(new_query)
-        self.is_positive = table["is_positive"].to_numpy()
+        self.is_positive: Bools = table["is_positive"].to_numpy()
+        self.is_candidate: Bools = ~self.is_positive & ~table["is_query"].to_numpy()
+        score = settings.score or "dense"
+        score = SCORE_COLUMNS.get(score, score)
+        for name, text in {
+            "score": f"({score})::double",
+            "positive_score": f"{ANCHORS[settings.positive_score]}(score)",
+            **settings.derive,
+        }.items():
+            column = evaluate(table, {name: text}, self.is_candidate)[name]
+            if name in table.column_names:
+                table = table.drop_columns(name)
+            table = table.append_column(name, column)
+        self.table = table
+        self._rules = rules(settings, rank)
 
-    @cached_property
-    def score(self) -> NDArray[np.float64]:
-        """The score that the rules compare; NaN where there is none."""
-        if self.settings.score == "ce":
-            assert self.logits is not None
-            return self.logits.astype(np.float64)
-        column = self.table[SCORE_COLUMNS[self.settings.score or "dense"]]
-        scores: NDArray[np.float64] = pc.fill_null(column, np.nan).to_numpy().astype(np.float64)
-        return scores
-
-    @cached_property
+    @property
     def anchor(self) -> NDArray[np.float64]:
-        """The score of the query's positives, for each of its rows."""
-        queries = len(self.first_rows)
-        owner, scores = self.query[self.is_positive], self.score[self.is_positive]
-        if self.settings.positive_score == "mean":
-            total = np.bincount(owner, weights=scores, minlength=queries)
-            with np.errstate(invalid="ignore"):
-                anchors = total / np.bincount(owner, minlength=queries)
-        else:
-            smallest = self.settings.positive_score == "min"
-            anchors = np.full(queries, np.inf if smallest else -np.inf)
-            with np.errstate(invalid="ignore"):  # NaN wins, and then drops the query's candidates.
-                (np.minimum if smallest else np.maximum).at(anchors, owner, scores)
-        return anchors[self.query]
+        """The score of the query's positives, for each of its rows; NaN where it is unknown."""
+        return _numbers(self.table["positive_score"])
 
     @cached_property
     def reason(self) -> NDArray[np.str_]:
         """The first rule that dropped each row; `KEPT` where none did."""
-        settings = self.settings
-        if settings.compat:
-            settings = settings.model_copy(update={"range_min": 0, "range_max": self.pool})
-        rank = self.table["dense_rank" if settings.compat else "rank"]
-        block = Block(
-            self.score,
-            self.anchor,
-            pc.fill_null(rank, NO_RANK).to_numpy().astype(np.int64),
-            self.is_positive,
-            self.table["is_query"].to_numpy(),
-            pc.fill_null(self.table["near_copy"], np.nan).to_numpy(),
-        )
-        reason = reasons(block, settings)
-        if settings.compat:
-            keep = reason == KEPT
-            reason[compat.outside_window(self.query, keep, self.score, self.settings)] = "rank"
-        return reason
+        found = reasons(self.table, self._rules, self.is_candidate)
+        if self.settings.relabel is not None:
+            become = evaluate(self.table, {"relabel": self.settings.relabel}, self.is_candidate)
+            positive = truth(become["relabel"], self.settings.relabel) & self.is_candidate
+            found = found.astype(f"<U{max(found.itemsize // 4, len(RELABELLED))}")
+            found[positive] = RELABELLED
+        return found
 
-    @cached_property
-    def keep(self) -> NDArray[np.bool_]:
+    @property
+    def keep(self) -> Bools:
         """Whether each row may serve as a negative."""
         return self.reason == KEPT
 
+    @property
+    def serves_as_positive(self) -> Bools:
+        """Whether each row is a positive: known, or made one."""
+        return self.is_positive | (self.reason == RELABELLED)
+
     @cached_property
-    def selected(self) -> NDArray[np.bool_]:
+    def asked(self) -> NDArray[np.int64]:
+        """How many negatives each query should get."""
+        n = self.settings.num_negatives
+        if self.settings.budget is None:
+            return np.full(len(self.first_rows), n)
+        budget = _numbers(self._of_survivors(self.settings.budget))[self.first_rows]
+        return np.clip(np.rint(np.nan_to_num(budget)), 0, n).astype(np.int64)
+
+    @cached_property
+    def selected(self) -> Bools:
         """Whether each row was chosen as a hard negative."""
-        return choose(self.query, self.keep, self._order, self.settings.num_negatives)
+        settings, free = self.settings, self.keep
+        if settings.within is not None:
+            free = free & truth(self._of_survivors(settings.within), settings.within)
+        order = self._order
+        if settings.strata is not None:
+            stratum = self._of_survivors(settings.strata).cast(pa.string()).fill_null("")
+            order = spread(self.query, free, order, stratum.to_numpy(), self._noise)
+        if not settings.quota:
+            return choose(self.query, free, order, self.asked)
+        selected = np.zeros(len(free), dtype=bool)
+        for text, n in settings.quota.items():
+            of_kind = free & ~selected & truth(self._of_survivors(text), text)
+            selected |= choose(self.query, of_kind, order, np.full(len(self.first_rows), n))
+        return selected
+
+    def _of_survivors(self, text: str, among: Bools | None = None) -> pa.ChunkedArray:
+        """Evaluate an expression whose functions of the query look at the survivors alone."""
+        return evaluate(self.table, {"value": text}, self.keep if among is None else among)["value"]
+
+    @cached_property
+    def _noise(self) -> NDArray[np.uint64]:
+        ids = (self.table[name].to_pylist() for name in ("query_id", "doc_id"))
+        return keyed_noise(self.settings.seed, *ids)
 
     @property
     def _order(self) -> NDArray[Any]:
-        """The smaller, the earlier a survivor is chosen; candidates stand in retrieval order."""
-        if self.settings.sampling == "random":
-            return keyed_noise(
-                self.settings.seed,
-                self.table["query_id"].to_pylist(),
-                self.table["doc_id"].to_pylist(),
+        """The smaller, the earlier a survivor is chosen."""
+        sampling = self.settings.sampling
+        if sampling == "random":
+            return self._noise
+        if sampling == "top":
+            return self._ranked
+        weights = _numbers(self._of_survivors(logarithm(sampling)))
+        if np.isnan(weights[self.keep]).any():
+            raise InputError(
+                f"--sampling {sampling!r} gives a survivor no weight.",
+                why="It is negative or unknown there.",
+                fix="Give an expression that is 0 or more for every survivor.",
             )
-        return -self.score if self.settings.compat else np.arange(len(self.query))
+        return race(self._noise, weights)
+
+    @cached_property
+    def _ranked(self) -> NDArray[Any]:
+        """The smaller, the better: what --order says."""
+        if self.settings.order == "rank":
+            return np.arange(len(self.query))  # Candidates stand in the order of their rank.
+        order = _numbers(self._of_survivors(self.settings.order))
+        return np.where(np.isnan(order), np.inf, order)
 
     def scored(self) -> pa.Table:
-        """Return the candidates with their verdicts, `schema.SCORED`."""
-        rows = len(self.query)
-        label = np.where(self.is_positive, 1, 0).astype(np.int8)
-        new = {
-            "ce_score": pa.nulls(rows, pa.float32())
-            if self.logits is None
-            else pa.array(self.logits),
-            "positive_score": pa.array(self.anchor),
+        """Return the candidates with their verdicts: `schema.VERDICTS` after all other columns."""
+        label = np.where(self.serves_as_positive, 1, 0).astype(np.int8)
+        new: Mapping[str, pa.Array | pa.ChunkedArray] = {
+            "score": self.table["score"],
+            "positive_score": self.table["positive_score"],
             "keep": pa.array(self.keep),
             "reason": pa.array(self.reason, mask=self.keep),
             "selected": pa.array(self.selected),
-            "label": pa.array(label, mask=~(self.is_positive | self.selected)),
-            "weight": pa.array(np.ones(rows, np.float32), mask=~self.selected),
+            "label": pa.array(label, mask=~(self.serves_as_positive | self.selected)),
+            "weight": pa.array(self._weight, mask=~self.selected),
         }
-        columns = [
-            new[field.name] if field.name in new else self.table[field.name]
-            for field in schema.SCORED
+        kept = [
+            field
+            for field in self.table.schema
+            if field.name not in new and not field.name.endswith("_row")
         ]
-        return pa.Table.from_arrays(columns, schema=schema.SCORED)
+        return pa.Table.from_arrays(
+            [self.table[field.name] for field in kept]
+            + [new[name] for name in schema.VERDICTS.names],
+            schema=pa.schema([*kept, *schema.VERDICTS]),
+        )
+
+    @cached_property
+    def _weight(self) -> NDArray[np.float32]:
+        if self.settings.weight is None:
+            return np.ones(len(self.query), np.float32)
+        weight = _numbers(self._of_survivors(self.settings.weight, self.selected))
+        if not (np.isfinite(weight[self.selected]) & (weight[self.selected] >= 0)).all():
+            raise InputError(
+                f"--weight {self.settings.weight!r} gives a chosen negative no weight.",
+                why="It is negative, infinite or unknown there.",
+                fix="Give an expression that is a number from 0 on for every chosen negative.",
+            )
+        return weight.astype(np.float32)
 
     def chosen(self, candidates: Candidates) -> Chosen:
         """Return the texts of the positives and of the chosen negatives."""
-        positives, negatives = np.flatnonzero(self.is_positive), np.flatnonzero(self.selected)
-        if self.settings.compat:
-            negatives = negatives[np.lexsort((-self.score[negatives], self.query[negatives]))]
+        positives, negatives = (
+            np.flatnonzero(self.serves_as_positive),
+            np.flatnonzero(self.selected),
+        )
+        best_first = (negatives, self._ranked[negatives], self.query[negatives])
+        negatives = negatives[np.lexsort(best_first)]
         rows = np.concatenate([positives, negatives])
         queries = len(self.first_rows)
         return Chosen(
             candidates.queries.texts.text_array(self._rows("query_row")[self.first_rows]),
             candidates.index.documents.text_array(self._rows("doc_row")[rows]),
-            self.score[rows],
+            _numbers(self.table["score"])[rows],
             np.arange(len(positives)),
             offsets_of(np.bincount(self.query[positives], minlength=queries)),
             np.arange(len(negatives)) + len(positives),
@@ -162,10 +210,10 @@ class Verdicts:
 
     def shortfall(self) -> pa.Table:
         """Return the queries that got fewer negatives than asked, `schema.SHORTFALL`."""
-        queries, asked = len(self.first_rows), self.settings.num_negatives
+        queries = len(self.first_rows)
         found = np.bincount(self.query[self.selected], minlength=queries)
-        short = np.flatnonzero(found < asked)
-        names = [name for name in FILTERS if name != "positive"]
+        short = np.flatnonzero(found < self.asked)
+        names = [*(name for name in self._rules if name != "positive"), RELABELLED]
         dropped = np.stack(
             [np.bincount(self.query[self.reason == name], minlength=queries) for name in names]
         )
@@ -176,7 +224,7 @@ class Verdicts:
         return pa.Table.from_arrays(
             [
                 self.table["query_id"].take(pa.array(self.first_rows[short])),
-                pa.array(np.full(len(short), asked), pa.int32()),
+                pa.array(self.asked[short], pa.int32()),
                 pa.array(found[short], pa.int32()),
                 pa.array(candidates[short], pa.int32()),
                 pa.array(worst[short]),
@@ -187,8 +235,7 @@ class Verdicts:
     def counts(self) -> dict[str, int]:
         """Count what became of the rows; `negatives_missing` is what was asked and not found."""
         dropped = Counter(self.reason[~self.keep & ~self.is_positive].tolist())
-        asked = len(self.first_rows) * self.settings.num_negatives
-        found = int(self.selected.sum())
+        asked, found = int(self.asked.sum()), int(self.selected.sum())
         return {
             "queries": len(self.first_rows),
             "positives": int(self.is_positive.sum()),
@@ -199,3 +246,9 @@ class Verdicts:
             "negatives": found,
             "negatives_missing": asked - found,
         }
+
+
+def _numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Return values as float64, NaN where they are unknown."""
+    numbers: NDArray[np.float64] = pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy()
+    return numbers

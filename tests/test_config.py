@@ -18,11 +18,11 @@ FILTER = {"candidates": "c", "output": "o"}
 
 def test_all_errors_come_at_once_with_suggestions():
     with pytest.raises(UsageError) as error:
-        FilterSettings.parse({**FILTER, "margn": 1, "num-negatives": 0, "sampling": "best"})
+        FilterSettings.parse({**FILTER, "margn": 1, "num-negatives": 0, "format": "best"})
     message = str(error.value)
     assert "margn: no such setting. Did you mean margin?" in message
     assert "num-negatives: Input should be greater than or equal to 1 (given: 0)" in message
-    assert "sampling: Input should be 'top' or 'random'" in message
+    assert "format: Input should be 'triplet'" in message
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from hnmine import schema
 from hnmine.config import FilterSettings
-from hnmine.filters import FILTERS, KEPT, reasons
-from hnmine.filters.base import Block
+from hnmine.rules import KEPT
+from hnmine.rules import reasons as reasons_by
+from hnmine.rules import rules as rules_of
 from hnmine.verdict import Verdicts
 
 PROPERTY = settings(max_examples=100, deadline=None)
@@ -21,6 +22,16 @@ NAN, INF = math.nan, math.inf
 
 def rules(**given):
     return FilterSettings(candidates="candidates", output="mined", **{"score": "dense", **given})
+
+
+def reasons(table, settings):
+    return reasons_by(table, rules_of(settings))
+
+
+def verdicts_of(table, logits, settings):
+    if logits is not None:
+        table = table.append_column(schema.CE_SCORE, pa.array(logits))
+    return Verdicts(table, settings)
 
 
 def block(scores, anchor=1.0, **columns):
@@ -33,10 +44,9 @@ def block(scores, anchor=1.0, **columns):
         "near_copy": np.zeros(count, dtype=np.float32),
     }
     given = {name: np.array(values) for name, values in columns.items()}
-    return Block(
-        np.array(scores, dtype=np.float64),
-        np.broadcast_to(np.array(anchor, dtype=np.float64), count).copy(),
-        **(default | given),
+    anchors = np.broadcast_to(np.array(anchor, dtype=np.float64), count)
+    return pa.table(
+        {"score": np.array(scores, dtype=np.float64), "positive_score": anchors, **default, **given}
     )
 
 
@@ -157,7 +167,8 @@ class TestOneRule:
     @pytest.mark.parametrize("name", ["margin", "relative-margin", "max-score", "min-score"])
     def test_each_rule_by_itself_drops_nan(self, name):
         given = rules(**{name.replace("-", "_"): 0.5})
-        assert FILTERS[name](block([NAN, NAN], [1.0, NAN]), given).tolist() == [True, True]
+        alone = {name: rules_of(given)[name]}
+        assert reasons_by(block([NAN, NAN], [1.0, NAN]), alone).tolist() == [name, name]
 
     def test_a_positive_or_the_query_never_passes_whatever_its_score(self):
         candidates = block(
@@ -179,8 +190,7 @@ class TestOneRule:
             "query": {"is_query": [True], "near_copy": [1.0]},
             "near-copy": {"near_copy": [1.0]},
         }
-        order = list(FILTERS)
-        assert order[:2] == ["positive", "query"]
+        assert list(rules_of(rules(**everything)))[:2] == ["positive", "query"]
         for name, column in columns.items():
             assert reasons(block([NAN], **column), rules(**everything)).tolist() == [name]
         settings = dict(everything)
@@ -304,10 +314,10 @@ def column(table, name):
 
 
 def anchor_by_hand(scores, how):
-    if how == "mean":
-        return sum(scores) / len(scores) if scores else NAN
-    if not scores or any(map(math.isnan, scores)):
+    if not scores or not all(map(math.isfinite, scores)):
         return NAN
+    if how == "mean":
+        return sum(scores) / len(scores)
     return min(scores) if how == "min" else max(scores)
 
 
@@ -329,7 +339,7 @@ def reason_by_hand(row, score, anchor, given):
         "max-score": "max_score" not in given or score <= given["max_score"],
         "min-score": "min_score" not in given or score >= given["min_score"],
     }
-    return next((name for name in FILTERS if not keeps[name]), None)
+    return next((name for name, holds in keeps.items() if not holds), None)
 
 
 kinds = st.sampled_from("---+?")
@@ -365,9 +375,10 @@ def test_verdicts_are_what_working_them_out_by_hand_gives(queries, given, score)
         scores = [NAN if value is None else value for value in scores]
         logits = np.array(scores, dtype=np.float32)
     chosen = rules(score=score, cross_encoder="model" if score == "ce" else None, **given)
-    verdicts = Verdicts(table, logits, chosen)
+    verdicts = verdicts_of(table, logits, chosen)
     scored = verdicts.scored()
-    assert scored.schema.equals(schema.SCORED, check_metadata=True)
+    fields = [scored.schema.field(name) for name in schema.VERDICTS.names]
+    assert pa.schema(fields).equals(schema.VERDICTS, check_metadata=True)
     start, short = 0, []
     for number, query in enumerate(queries):
         rows = scored.slice(start, len(query)).to_pylist()
@@ -387,7 +398,7 @@ def test_verdicts_are_what_working_them_out_by_hand_gives(queries, given, score)
         free = [n for n, reason in enumerate(found) if reason is None][: given["num_negatives"]]
         assert [n for n, row in enumerate(rows) if row["selected"]] == free
         for n, row in enumerate(rows):
-            assert row["positive_score"] == anchor or math.isnan(anchor)
+            assert row["positive_score"] == (None if math.isnan(anchor) else anchor)
             assert row["label"] == (1 if row["is_positive"] else 0 if n in free else None)
             assert row["weight"] == (1.0 if n in free else None)
         if len(free) < given["num_negatives"]:
@@ -423,7 +434,7 @@ class TestVerdicts:
     def test_each_query_is_compared_with_its_own_positives(self):
         """One, two, one positives: sentence-transformers 5.1 shifted the anchors here."""
         table = simple(([0.9], [0.95, 0.85, 0.5]), ([0.6, 0.3], [0.5, 0.2]), ([0.1], [0.5, 0.05]))
-        scored = Verdicts(table, None, rules(margin=0.0)).scored()
+        scored = verdicts_of(table, None, rules(margin=0.0)).scored()
         assert column(scored, "positive_score") == pytest.approx([0.9] * 4 + [0.3] * 4 + [0.1] * 3)
         assert column(scored, "keep") == [
             *(False, False, True, True),
@@ -441,7 +452,7 @@ class TestVerdicts:
     )
     def test_the_anchor_is_the_least_the_most_or_the_mean(self, how, anchor, expected):
         table = simple(([0.75, 0.25], [0.875, 0.75, 0.625, 0.5, 0.375, 0.0]))
-        scored = Verdicts(table, None, rules(margin=0.0, positive_score=how)).scored()
+        scored = verdicts_of(table, None, rules(margin=0.0, positive_score=how)).scored()
         assert set(column(scored, "positive_score")) == {anchor}
         assert [row["dense_score"] for row in scored.to_pylist() if row["keep"]] == expected
 
@@ -451,14 +462,14 @@ class TestVerdicts:
         positives = [0.5, 0.75, 0.25]
         positives[position] = NAN
         table = simple((positives, [0.1, 0.2]), ([0.5], [0.25]))
-        scored = Verdicts(table, None, rules(positive_score=how)).scored()
+        scored = verdicts_of(table, None, rules(positive_score=how)).scored()
         assert column(scored, "keep") == [False] * 6 + [True]
         assert column(scored, "reason")[3:5] == ["not-finite"] * 2
 
     def test_the_window_counts_ranks_before_any_rule(self):
         table = simple(([0.5], [0.9, 0.8, 0.7, 0.4, 0.3, 0.2]))
         given = {"margin": 0.0, "range_min": 2, "range_max": 5, "num_negatives": 1}
-        scored = Verdicts(table, None, rules(**given)).scored()
+        scored = verdicts_of(table, None, rules(**given)).scored()
         assert column(scored, "reason")[1:] == ["rank", "rank", "margin", None, None, "rank"]
         assert column(scored, "selected").index(True) == 4
 
@@ -466,14 +477,14 @@ class TestVerdicts:
         table = simple(([0.1], [0.9, 0.9, 0.9]))
         logits = np.array([4.0, 1.0, 1.0000001, -11.0], dtype=np.float32)
         chosen = rules(score="ce", cross_encoder="model", margin=3.0)
-        scored = Verdicts(table, logits, chosen).scored()
+        scored = verdicts_of(table, logits, chosen).scored()
         assert column(scored, "keep") == [False, True, False, True]
         assert column(scored, "ce_score") == logits.tolist()
         assert column(scored, "positive_score") == [4.0] * 4
 
     def test_a_missing_score_never_passes(self):
         table = table_of([[(0.5, "+", None), (None, "-", 0.0), (0.25, "-", 0.0)]])
-        assert column(Verdicts(table, None, rules()).scored(), "reason") == [
+        assert column(verdicts_of(table, None, rules()).scored(), "reason") == [
             "positive",
             "not-finite",
             None,
@@ -481,7 +492,7 @@ class TestVerdicts:
 
     def test_the_first_survivors_by_rank_are_selected(self):
         table = simple(([0.5], [0.1, 0.4, 0.9, 0.2, 0.3]))
-        scored = Verdicts(table, None, rules(margin=0.0, num_negatives=3)).scored()
+        scored = verdicts_of(table, None, rules(margin=0.0, num_negatives=3)).scored()
         assert [
             row["dense_score"] for row in scored.to_pylist() if row["selected"]
         ] == pytest.approx([0.1, 0.4, 0.2])
@@ -497,7 +508,7 @@ class TestVerdicts:
                 [(0.5, "+", None), (0.25, "?", 0.0)],
             ]
         )
-        shortfall = Verdicts(table, None, rules(margin=0.0, num_negatives=2)).shortfall()
+        shortfall = verdicts_of(table, None, rules(margin=0.0, num_negatives=2)).shortfall()
         assert [tuple(row.values()) for row in shortfall.to_pylist()] == [
             ("q 0", 2, 1, 5, "margin"),
             ("q 1", 2, 0, 4, "not-finite"),
@@ -508,7 +519,7 @@ class TestVerdicts:
 
     def test_what_is_dropped_is_never_padded_with(self):
         table = simple(([0.5], [0.9, 0.8, 0.7]))
-        verdicts = Verdicts(table, None, rules(margin=0.0, num_negatives=3))
+        verdicts = verdicts_of(table, None, rules(margin=0.0, num_negatives=3))
         assert not verdicts.selected.any()
         assert verdicts.counts()["negatives_missing"] == 3
 
@@ -527,7 +538,7 @@ def test_a_random_choice_is_the_same_however_candidates_are_ordered_or_split(
     given = rules(sampling="random", seed=seed, num_negatives=n, margin=0.0)
 
     def chosen(part):
-        rows = Verdicts(part, None, given).scored().to_pylist()
+        rows = verdicts_of(part, None, given).scored().to_pylist()
         return {(row["query_id"], row["doc_id"]) for row in rows if row["selected"]}
 
     whole = chosen(table)
@@ -542,7 +553,7 @@ def test_a_random_choice_is_the_same_however_candidates_are_ordered_or_split(
     assert set().union(*map(chosen, parts)) == whole
     kept = {
         (row["query_id"], row["doc_id"])
-        for row in Verdicts(table, None, given).scored().to_pylist()
+        for row in verdicts_of(table, None, given).scored().to_pylist()
         if row["keep"]
     }
     assert whole <= kept

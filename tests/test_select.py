@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.select import choose, keyed_noise
+from hnmine.select import choose, keyed_noise, race, spread
 
 PROPERTY = settings(max_examples=100, deadline=None)
 
@@ -23,7 +24,7 @@ def random_choice(pairs, seed, n):
     number = {query: n for n, query in enumerate(sorted(set(query_ids)))}
     query = np.array([number[query] for query in query_ids])
     noise = keyed_noise(seed, query_ids, doc_ids)
-    chosen = choose(query, np.ones(len(pairs), dtype=bool), noise, n)
+    chosen = choose(query, np.ones(len(pairs), dtype=bool), noise, np.full(len(number), n))
     return {pair for pair, selected in zip(pairs, chosen, strict=True) if selected}
 
 
@@ -31,7 +32,7 @@ def random_choice(pairs, seed, n):
 @given(candidates, st.integers(1, 5))
 def test_choose_takes_the_first_n_survivors_of_each_query(rows, n):
     query, keep, order = (np.array([row[part] for row in rows]) for part in range(3))
-    selected = choose(query.astype(np.int64), keep.astype(bool), order, n)
+    selected = choose(query.astype(np.int64), keep.astype(bool), order, np.full(5, n))
     survivors = defaultdict(list)
     for row, (owner, kept, place) in enumerate(rows):
         if kept:
@@ -42,13 +43,13 @@ def test_choose_takes_the_first_n_survivors_of_each_query(rows, n):
 
 def test_choose_compares_large_unsigned_numbers_exactly():
     order = np.array([2**64 - 1, 2**63, 2**63 - 1, 2**63 + 1], dtype=np.uint64)
-    selected = choose(np.zeros(4, np.int64), np.ones(4, bool), order, 2)
+    selected = choose(np.zeros(4, np.int64), np.ones(4, bool), order, np.array([2]))
     assert selected.tolist() == [False, True, True, False]
 
 
 def test_choose_of_nothing_is_nothing():
     nothing = np.zeros(0, np.int64)
-    assert choose(nothing, nothing.astype(bool), nothing, 3).shape == (0,)
+    assert choose(nothing, nothing.astype(bool), nothing, nothing).shape == (0,)
 
 
 @PROPERTY
@@ -109,3 +110,79 @@ def test_a_random_choice_is_about_uniform_over_documents_and_their_pairs(seed):
     expected = queries / (documents * (documents - 1) / 2)
     assert len(doubles) == documents * (documents - 1) / 2
     assert all(abs(count - expected) < 5 * expected**0.5 for count in doubles.values())
+
+
+def plackett_luce(weights, n):
+    """The exact chance that each item is among the first n of a draw without replacement."""
+    chance = np.zeros(len(weights))
+    for order in itertools.permutations(range(len(weights)), n):
+        p, left = 1.0, set(range(len(weights)))
+        for item in order:
+            p *= weights[item] / sum(weights[other] for other in sorted(left))
+            left.remove(item)
+        chance[list(order)] += p
+    return chance
+
+
+DRAWS = 20_000
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 2.0, 15.0])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_weighted_draw_follows_plackett_and_luce_from_uniform_to_the_best(beta, n):
+    x = np.array([0.0, 0.5, 1.0, 1.75, 3.0])
+    documents = [f"d{number}" for number in range(len(x))]
+    query_ids = np.repeat([f"q{number}" for number in range(DRAWS)], len(x)).tolist()
+    noise = keyed_noise(7, query_ids, documents * DRAWS)
+    query = np.repeat(np.arange(DRAWS), len(x))
+    keys = race(noise, np.tile(beta * x, DRAWS))
+    chosen = choose(query, np.ones(len(keys), bool), keys, np.full(DRAWS, n))
+    found = chosen.reshape(DRAWS, len(x)).mean(axis=0)
+    expected = plackett_luce(np.exp(beta * (x - x.max())), n)
+    error = np.sqrt(expected * (1 - expected).clip(0) / DRAWS)
+    assert (np.abs(found - expected) <= 4.5 * error + 1e-9).all()
+
+
+def test_a_weight_beyond_float64_and_a_weight_of_nothing():
+    keys = race(np.arange(1, 4, dtype=np.uint64) << np.uint64(60), np.array([5000.0, -np.inf, 0.0]))
+    assert np.argsort(keys).tolist() == [0, 2, 1]
+
+
+@PROPERTY
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.booleans(), st.integers(0, 3), st.sampled_from("abc")),
+        max_size=30,
+    )
+)
+def test_strata_take_turns(rows):
+    query, keep, order, stratum = (np.array([row[part] for row in rows]) for part in range(4))
+    query, keep = query.astype(np.int64), keep.astype(bool)
+    noise = keyed_noise(1, query.astype(str).tolist(), [str(n) for n in range(len(rows))])
+    turns = spread(query, keep, order, stratum.astype(str), noise)
+    for n in range(1, 5):
+        chosen = choose(query, keep, turns, np.full(4, n))
+        for owner in range(4):
+            own = [row for row in range(len(rows)) if query[row] == owner and keep[row]]
+            taken = Counter(stratum[row] for row in own if chosen[row])
+            there = Counter(stratum[row] for row in own)
+            assert sum(taken.values()) == min(n, len(own))
+            for one, other in itertools.permutations(there, 2):
+                # No stratum gets two more than another that still has survivors.
+                assert taken[one] <= taken[other] + 1 or taken[other] == there[other]
+            for name in there:
+                best = sorted((order[row], row) for row in own if stratum[row] == name)
+                assert {row for _, row in best[: taken[name]]} == {
+                    row for row in own if chosen[row] and stratum[row] == name
+                }
+
+
+def test_the_first_choice_is_uniform_over_strata_however_large_they_are():
+    stratum = np.array(["big"] * 8 + ["small"])
+    draws = 4000
+    query = np.repeat(np.arange(draws), len(stratum))
+    noise = keyed_noise(3, query.astype(str).tolist(), [str(n) for n in range(9)] * draws)
+    turns = spread(query, np.ones(len(query), bool), noise, np.tile(stratum, draws), noise)
+    chosen = choose(query, np.ones(len(query), bool), turns, np.ones(draws, np.int64))
+    small = chosen.reshape(draws, 9)[:, 8].mean()
+    assert abs(small - 0.5) < 4.5 * 0.5 / np.sqrt(draws)

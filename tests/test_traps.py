@@ -160,11 +160,9 @@ def judged(queries: list[list[tuple[float, bool]]], **settings):
             rows.append(row)
             logits.append(logit)
     values = {"candidates": "c", "output": "o", "cross_encoder": "m", "score": "ce", **settings}
-    return Verdicts(
-        pa.Table.from_pylist(rows, schema=schema.CANDIDATES),
-        np.array(logits, dtype=np.float32),
-        FilterSettings.parse(values),
-    )
+    table = pa.Table.from_pylist(rows, schema=schema.CANDIDATES)
+    table = table.append_column(schema.CE_SCORE, pa.array(logits, pa.float32()))
+    return Verdicts(table, FilterSettings.parse(values))
 
 
 APPLES = {

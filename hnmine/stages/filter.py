@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hnmine import compat, schema
@@ -37,9 +38,10 @@ def filter(settings: FilterSettings) -> StageResult:
         HnmineError: the candidates, a model or a setting cannot be used.
     """
     candidates = Candidates(settings.candidates, settings.index)
-    settings, pool = _resolve(settings, candidates)
+    settings = _resolve(settings, candidates)
     threads = settings.cpu_threads
     scores = None
+    _try_expressions(settings, candidates)
     if settings.cross_encoder:
         spec = ModelSpec.find(
             settings.cross_encoder,
@@ -58,7 +60,7 @@ def filter(settings: FilterSettings) -> StageResult:
     ) as run:
         if not run.complete:
             scored = scores.compute(progress=settings.progress) if scores else {}
-            filtering = _Filtering(settings, candidates, scores, pool)
+            filtering = _Filtering(settings, candidates, scores)
             counts = {**scored, **filtering.run(run)}
             run.finish(counts, index=str(candidates.index.path.resolve()))
         shutil.rmtree(run.path / SHORTFALLS, ignore_errors=True)
@@ -66,13 +68,12 @@ def filter(settings: FilterSettings) -> StageResult:
     return StageResult(settings.output, manifest["counts"], manifest)
 
 
-def _resolve(settings: FilterSettings, candidates: Candidates) -> tuple[FilterSettings, int | None]:
-    pool = None
+def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings:
     if settings.compat:
         settings, pool = compat.resolve(settings, candidates.queries.most_positives)
         documents = len(candidates.index.documents.canonical)
         compat.check_depth(pool, candidates.manifest["settings"]["top_k"], documents)
-    return resolve(settings, candidates.manifest["sources"]), pool
+    return resolve(settings, candidates.manifest["sources"])
 
 
 def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:
@@ -84,7 +85,7 @@ def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:
     score = settings.score
     if score is None:
         score = "ce" if settings.cross_encoder else "dense" if "dense" in sources else "bm25"
-    if score != "ce" and score not in sources:
+    if score in ("dense", "bm25") and score not in sources:
         raise UsageError(
             f"--score {score}: the candidates have no {score} score.",
             why=f"They were mined with: {', '.join(sources)}.",
@@ -100,6 +101,16 @@ def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:
     return settings.model_copy(update=update)
 
 
+def _try_expressions(settings: FilterSettings, candidates: Candidates) -> None:
+    """Evaluate every expression on no rows: what is wrong with one is better known beforehand."""
+    table = candidates.read(0).slice(0, 0)
+    if settings.cross_encoder:
+        table = table.append_column(schema.CE_SCORE, pa.array([], pa.float32()))
+    part = Verdicts(table, settings)
+    part.chosen(candidates)
+    part.scored()
+
+
 class _Filtering:
     """The tasks of a mined directory and what they share."""
 
@@ -108,10 +119,8 @@ class _Filtering:
         settings: FilterSettings,
         candidates: Candidates,
         scores: Scores | None,
-        pool: int | None,
     ) -> None:
         self.settings, self.candidates, self.scores = settings, candidates, scores
-        self.pool = pool
 
     def run(self, run: RunDirectory) -> dict[str, int]:
         total = len(self.candidates.parts)
@@ -147,8 +156,9 @@ class _Filtering:
 
     def _filter_part(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
         table = self.candidates.read(task.index)
-        logits = self.scores.read(task.index) if self.scores else None
-        part = Verdicts(table, logits, self.settings, self.pool)
+        if self.scores:
+            table = table.append_column(schema.CE_SCORE, pa.array(self.scores.read(task.index)))
+        part = Verdicts(table, self.settings, "dense_rank" if self.settings.compat else "rank")
         pq.write_table(part.scored(), outputs[0], compression="zstd")
         train = FORMATS[self.settings.format](
             part.chosen(self.candidates), self.settings.num_negatives, self.settings.output_scores
