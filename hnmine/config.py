@@ -390,6 +390,8 @@ class FilterSettings(ModelSettings, OutputSettings):
             raise ValueError("score: ce needs --cross-encoder")
         if self.quota and (self.budget or self.strata):
             raise ValueError("quota: cannot be combined with --budget or --strata")
+        if self.quota and self.num_negatives != sum(self.quota.values()):
+            return self.model_copy(update={"num_negatives": sum(self.quota.values())})
         if self.range_max is not None and self.range_max <= self.range_min:
             raise ValueError("range-max: must be greater than range-min")
         window = (self.range_max or 10**9) - self.range_min

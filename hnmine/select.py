@@ -79,7 +79,7 @@ def race(noise: NDArray[np.uint64], log_weight: NDArray[np.float64]) -> NDArray[
         noise: of `keyed_noise`.
         log_weight: natural logarithm of the weights; minus infinity comes last of all.
     """
-    uniform = ((noise >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52
+    uniform = ((~noise >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52
     return np.log(-np.log(uniform)) - log_weight
 
 

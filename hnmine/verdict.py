@@ -127,11 +127,10 @@ class Verdicts:
     def _order(self) -> NDArray[Any]:
         """The smaller, the earlier a survivor is chosen."""
         sampling = self.settings.sampling
-        if sampling == "random":
-            return self._noise
         if sampling == "top":
             return self._ranked
-        weights = _numbers(self._of_survivors(logarithm(sampling)))
+        weight = "1" if sampling == "random" else sampling
+        weights = _numbers(self._of_survivors(logarithm(weight)))
         if np.isnan(weights[self.keep]).any():
             raise InputError(
                 f"--sampling {sampling!r} gives a survivor no weight.",

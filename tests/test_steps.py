@@ -1,0 +1,176 @@
+"""What expressions do in `filter`: derived columns, rules, relabelling, choices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hnmine.config import FilterSettings
+from hnmine.errors import InputError, UsageError
+from hnmine.verdict import Verdicts
+from tests.test_filters import simple
+
+
+def judged(*queries, **given):
+    """Verdicts on `(positives' scores, candidates' scores)`, compared without a margin."""
+    values = {"candidates": "c", "output": "o", "score": "dense", **given}
+    return Verdicts(simple(*queries), FilterSettings.parse(values))
+
+
+def chosen(verdicts):
+    return verdicts.scored().filter(verdicts.selected)["dense_score"].to_pylist()
+
+
+ONE = ([0.5], [0.9, 0.75, 0.4, 0.3, 0.2, 0.1])
+
+
+class TestRules:
+    def test_where_keeps_what_it_is_true_for_and_is_the_reason_itself(self):
+        verdicts = judged(ONE, where=["score < pos(score) - 0.05*abs(pos(score))", "rank < 4"])
+        assert verdicts.reason[1:].tolist() == [
+            "score < pos(score) - 0.05*abs(pos(score))",
+            "score < pos(score) - 0.05*abs(pos(score))",
+            "",
+            "",
+            "rank < 4",
+            "rank < 4",
+        ]
+        assert verdicts.counts()["dropped_rank < 4"] == 2
+
+    def test_the_flag_and_its_expression_drop_the_same(self):
+        for flag, text in (
+            ({"margin": 0.125}, "score <= pos(score) - 0.125"),
+            ({"relative_margin": 0.25}, "score <= pos(score) - abs(pos(score)) * 0.25"),
+            ({"max_score": 0.75}, "score <= 0.75"),
+            ({"min_score": 0.25}, "score >= 0.25"),
+            ({"range_min": 1, "range_max": 3, "num_negatives": 1}, "rank between 1 and 2"),
+        ):
+            by_flag, by_text = judged(ONE, **flag), judged(ONE, where=[text])
+            assert by_flag.keep.tolist() == by_text.keep.tolist()
+            assert not by_flag.keep[1:].all()
+
+    def test_what_is_unknown_is_not_kept(self):
+        assert not judged(ONE, where=["bm25_score < 3"]).keep.any()
+        assert judged(ONE, where=["bm25_score is null"]).keep.any()
+
+    def test_rules_look_at_all_candidates_and_choices_at_the_survivors(self):
+        verdicts = judged(ONE, margin=0.0, where=["rank(score) < 3"])
+        assert chosen(verdicts) == pytest.approx([0.4])
+        verdicts = judged(ONE, margin=0.0, within="rank(score) < 3", num_negatives=9)
+        assert chosen(verdicts) == pytest.approx([0.4, 0.3, 0.2])
+
+    def test_derived_columns_may_use_each_other_and_are_written(self):
+        derive = {"gap": "pos(score) - score", "close": "gap < 0.25"}
+        verdicts = judged(ONE, derive=derive, where=["not close"], margin=0.0)
+        table = verdicts.scored()
+        assert table["gap"].to_pylist() == pytest.approx([0, -0.4, -0.25, 0.1, 0.2, 0.3, 0.4])
+        assert chosen(verdicts) == pytest.approx([0.2, 0.1])
+
+    def test_any_expression_may_be_the_score(self):
+        verdicts = judged(ONE, score="-dense_score", margin=0.0)
+        assert chosen(verdicts) == pytest.approx([0.9, 0.75])
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"where": ["rnk < 3"]},
+            {"where": ["rank + 3"]},
+            {"derive": {"x": "rank <"}},
+            {"sampling": "tpo"},
+            {"order": "nothing"},
+            {"within": "1"},
+            {"strata": "nothing"},
+            {"quota": {"1": 2}},
+            {"budget": "nothing"},
+            {"weight": "nothing"},
+            {"relabel": "score"},
+        ],
+    )
+    def test_a_wrong_expression_is_refused_before_there_is_any_row(self, given):
+        values = {"candidates": "c", "output": "o", "score": "dense", **given}
+        with pytest.raises(UsageError):
+            Verdicts(simple(ONE).slice(0, 0), FilterSettings.parse(values)).scored()
+
+
+class TestRelabel:
+    def test_what_the_rule_names_becomes_a_positive_and_not_a_negative(self):
+        verdicts = judged(ONE, relabel="score > pos(score) + 0.3", margin=0.0)
+        scored = verdicts.scored()
+        assert scored["label"].to_pylist() == [1, 1, None, 0, 0, 0, 0]
+        assert scored["reason"].to_pylist()[1:3] == ["relabelled", "margin"]
+        assert verdicts.counts()["dropped_relabelled"] == 1
+
+    def test_the_anchor_stays_that_of_the_known_positives(self):
+        verdicts = judged(ONE, relabel="score between 0.15 and 0.25", margin=0.0)
+        assert set(verdicts.scored()["positive_score"].to_pylist()) == {0.5}
+
+
+MANY = ([1.0], [0.9 - 0.02 * n for n in range(40)])
+
+
+class TestChoice:
+    def test_order_says_which_come_first(self):
+        assert chosen(judged(ONE, order="score", num_negatives=2)) == pytest.approx([0.2, 0.1])
+        assert chosen(judged(ONE, order="-score", num_negatives=2)) == pytest.approx([0.9, 0.75])
+
+    def test_weights_draw_by_chance_and_the_same_each_time(self):
+        picks = [chosen(judged(MANY, sampling="exp(5 * score)", seed=seed)) for seed in (1, 1, 2)]
+        assert picks[0] == picks[1] != picks[2]
+        near = [
+            np.mean(chosen(judged(MANY, sampling=f"exp({beta} * score)", seed=seed)))
+            for beta in (0, 5, 1e6)
+            for seed in range(20)
+        ]
+        means = np.mean(np.reshape(near, (3, 20)), axis=1)
+        assert means[0] < means[1] < means[2] == pytest.approx(np.mean(MANY[1][:5]))
+
+    def test_weight_one_for_all_is_the_random_choice(self):
+        by_weight = judged(MANY, sampling="1", seed=3)
+        at_random = judged(MANY, sampling="random", seed=3)
+        assert by_weight.selected.tolist() == at_random.selected.tolist()
+
+    def test_what_has_no_weight_is_chosen_last(self):
+        weight = "case when rank < 2 then 1 else 0 end"
+        assert set(
+            judged(ONE, sampling=weight, num_negatives=2)
+            .table["rank"]
+            .filter(judged(ONE, sampling=weight, num_negatives=2).selected)
+            .to_pylist()
+        ) == {0, 1}
+
+    @pytest.mark.parametrize("weight", ["-1", "score - 0.5", "bm25_score"])
+    def test_a_negative_or_unknown_weight_is_refused(self, weight):
+        with pytest.raises(InputError, match="no weight"):
+            judged(ONE, sampling=weight).scored()
+        with pytest.raises(InputError, match="no weight"):
+            judged(ONE, weight=weight).scored()
+
+    def test_strata_are_chosen_from_in_turn(self):
+        verdicts = judged(ONE, strata="score > 0.5", order="-score", num_negatives=4)
+        assert sorted(chosen(verdicts)) == pytest.approx([0.3, 0.4, 0.75, 0.9])
+
+    def test_quotas_are_kept_and_replace_the_number(self):
+        quota = {"score > 0.35": 1, "score < 0.25": 2, "score > 0.95": 3}
+        verdicts = judged(ONE, quota=quota)
+        assert chosen(verdicts) == pytest.approx([0.9, 0.2, 0.1])
+        assert verdicts.counts()["negatives_asked"] == 6
+        assert verdicts.shortfall()["asked"].to_pylist() == [6]
+
+    def test_a_candidate_counts_for_one_quota_only(self):
+        verdicts = judged(ONE, quota={"rank < 2": 2, "rank < 3": 1})
+        assert chosen(verdicts) == pytest.approx([0.9, 0.75, 0.4])
+
+    def test_the_budget_is_each_querys_own(self):
+        other = ([0.5], [0.4, 0.3, 0.2, 0.1])
+        verdicts = judged(ONE, other, budget="count(*) - 3", num_negatives=4)
+        assert verdicts.asked.tolist() == [3, 1]
+        assert verdicts.counts()["negatives"] == 4
+
+    def test_weights_are_written_for_what_was_chosen(self):
+        verdicts = judged(ONE, weight="score / sum(score)", num_negatives=2)
+        assert verdicts.scored()["weight"].to_pylist() == [
+            None,
+            pytest.approx(0.9 / 1.65),
+            pytest.approx(0.75 / 1.65),
+            *[None] * 4,
+        ]
