@@ -158,7 +158,11 @@ class ModelSettings(Settings):
     """How a model runs."""
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
-    dtype: Dtype = Field("fp32", description="Number format of the model's weights.")
+    dtype: Dtype | Literal["auto"] = Field(
+        "fp32",
+        description="Number format of the model's weights; auto: bf16 where the machine computes "
+        "in it, else fp32.",
+    )
     batch_tokens: int | None = Field(
         None,
         ge=1,

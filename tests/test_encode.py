@@ -199,6 +199,8 @@ def test_a_number_format_does_not_apply_to_a_graph():
 
 
 def test_bf16_is_close_to_fp32(encoder):
+    assert ModelSpec.find(CROSS_ENCODER, dtype="auto").dtype == "fp32"
+    assert ModelSpec.find(ENCODER, dtype="auto").dtype in ("bf16", "fp32")
     half = load_encoder(ModelSpec.find(ENCODER, dtype="bf16"), 2)
     cosine = (half.encode(TEXTS, "query") * encoder.encode(TEXTS, "query")).sum(axis=1)
     assert cosine.min() > 0.999

@@ -50,7 +50,7 @@ class ModelSpec(BaseModel):
         model: str,
         *,
         device: str = "auto",
-        dtype: Dtype = "fp32",
+        dtype: Dtype | Literal["auto"] = "fp32",
         batch_tokens: int | None = None,
         **other: Any,
     ) -> ModelSpec:
@@ -62,7 +62,7 @@ class ModelSpec(BaseModel):
         """
         folder = find_model(model)
         onnx = is_onnx(folder)
-        if onnx and dtype != "fp32":
+        if onnx and dtype not in ("fp32", "auto"):
             raise UsageError(
                 f"--dtype {dtype} does not apply to {model}.",
                 why="An ONNX graph has its number formats built in.",
@@ -75,7 +75,7 @@ class ModelSpec(BaseModel):
             content=fingerprint(folder),
             backend="onnx" if onnx else "torch",
             device=device,
-            dtype=dtype,
+            dtype="fp32" if onnx else _fast_dtype(device) if dtype == "auto" else dtype,
             batch_tokens=None if onnx else batch_tokens or automatic,
             **other,
         )
@@ -104,6 +104,17 @@ class ModelSpec(BaseModel):
                 fix="Bring the old model back, or start again with another directory.",
             )
         return folder
+
+
+def _fast_dtype(device: str) -> Dtype:
+    """Return bf16 where it is computed in, fp32 where it would be emulated, many times slower."""
+    import torch
+
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    native = device == "cpu" and (known.get("amx_bf16") or known.get("avx512_bf16"))
+    return "bf16" if native else "fp32"
 
 
 def _device(wanted: str) -> str:
