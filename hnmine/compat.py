@@ -39,7 +39,7 @@ def resolve(settings: FilterSettings, most_positives: int) -> tuple[FilterSettin
         "within": window,
         "order": "-score",
         "near_copy": NEVER,
-        "default_margin": False,
+        "default_rule": False,
     }
     return settings.model_copy(update=update), pool
 

@@ -158,7 +158,7 @@ class ModelSettings(Settings):
     """How a model runs."""
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
-    dtype: Dtype | Literal["auto"] = Field(
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "fp32",
         description="Number format of the model's weights; auto: bf16 where the machine computes "
         "in it, else fp32.",
@@ -277,6 +277,15 @@ class FilterSettings(ModelSettings, OutputSettings):
     cross_encoder: str | None = Field(
         None, description="Cross-encoder: a hub name, a folder, or pkg:package/folder."
     )
+    judge: list[str] = Field(
+        default_factory=list,
+        description="A further judge of relevance: a bi-encoder or a cross-encoder, or a file of "
+        "verdicts (query id, document id, score from 0 to 1). May be repeated.",
+    )
+    pooling: Pooling | None = Field(
+        None,
+        description="Pooling of ONNX bi-encoders that judge. [default: the model's own, else mean]",
+    )
     score: str | None = Field(
         None,
         description="The score that the rules compare: ce, dense, bm25, or an expression. "
@@ -287,8 +296,7 @@ class FilterSettings(ModelSettings, OutputSettings):
     )
     margin: float | None = Field(
         None,
-        description="Keep a candidate if score <= positive - MARGIN. "
-        "[default: see --default-margin]",
+        description="Keep a candidate if score <= positive - MARGIN.",
     )
     relative_margin: float | None = Field(
         None, description="Keep a candidate if score <= positive - |positive| * MARGIN."
@@ -320,10 +328,24 @@ class FilterSettings(ModelSettings, OutputSettings):
         description="Make a candidate a positive of its query if this expression is true, such as "
         "'score > positive_score + 2'.",
     )
-    default_margin: bool = Field(
+    target_fn_rate: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Drop the candidates with so much evidence of relevance that at most this "
+        "share of relevant documents would be left.",
+    )
+    depth: float = Field(
+        20.0,
+        ge=0,
+        description="Mean rank of the negatives that the default choice aims at: the deeper, the "
+        "surer and the easier they are.",
+    )
+    default_rule: bool = Field(
         True,
-        description="Where no margin and no --max-score is given: --margin 3 on cross-encoder "
-        "logits, --relative-margin 0.05 on other scores.",
+        description="Where no rule and no order is given, choose what is least likely relevant for "
+        "its depth; where there are too few positives to learn that from, --margin 3 on "
+        "cross-encoder logits, --relative-margin 0.05 on other scores.",
     )
     num_negatives: int = Field(5, ge=1, le=MANY, description="Hard negatives for each query.")
     budget: str | None = Field(
@@ -367,7 +389,7 @@ class FilterSettings(ModelSettings, OutputSettings):
         "survivors, the best by score come first, no rule is on by default.",
     )
 
-    @field_validator("where", mode="before")
+    @field_validator("where", "judge", mode="before")
     @classmethod
     def _as_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value

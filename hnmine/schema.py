@@ -68,7 +68,32 @@ VERDICTS = pa.schema(
 )
 """What `filter` adds to a candidate, after the models' scores and the derived columns."""
 
-CE_SCORE = _field("ce_score", pa.float32(), "raw cross-encoder logit", null=True)
+
+def judged(column: str) -> pa.Field:
+    """Return the field of a judge's scores."""
+    meaning = {
+        "ce_score": "raw logit of --cross-encoder",
+        "positive_similarity": "cosine to the nearest known positive of the query",
+        "verdict": "the chance that it is relevant, by the file of verdicts",
+    }
+    return _field(column, pa.float32(), meaning.get(column, "score of a --judge"), null=True)
+
+
+ESTIMATES = pa.schema(
+    [
+        _field(
+            "evidence",
+            pa.float32(),
+            "log of how much more often what the judges say is seen on positives than on "
+            "candidates; null where there are too few positives to learn from",
+            null=True,
+        ),
+        _field(
+            "relevance", pa.float32(), "evidence, and similarity to the nearest positive", null=True
+        ),
+        _field("p_relevant", pa.float32(), "estimated chance that it is relevant", null=True),
+    ]
+)
 
 SHORTFALL = pa.schema(
     [

@@ -36,9 +36,16 @@ class Verdicts:
         table: rows of `schema.CANDIDATES`, and further columns to judge by.
         settings: with score and margins resolved.
         rank: the column that `range_min` and `range_max` are about.
+        more_rules: expressions to keep by that no setting holds, by the reason that each gives.
     """
 
-    def __init__(self, table: pa.Table, settings: FilterSettings, rank: str = "rank") -> None:
+    def __init__(
+        self,
+        table: pa.Table,
+        settings: FilterSettings,
+        rank: str = "rank",
+        more_rules: Mapping[str, str] | None = None,
+    ) -> None:
         self.settings = settings
         rows = table["query_row"].to_numpy()
         new_query = np.ones(len(rows), dtype=bool)
@@ -59,7 +66,9 @@ class Verdicts:
                 table = table.drop_columns(name)
             table = table.append_column(name, column)
         self.table = table
-        self._rules = rules(settings, rank)
+        self._rules = rules(settings, rank) | dict(more_rules or {})
+        if "verdict" in table.column_names:
+            self._rules["verdict"] = "coalesce(verdict < 0.5, true)"
 
     @property
     def anchor(self) -> NDArray[np.float64]:

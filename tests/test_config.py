@@ -129,7 +129,7 @@ def test_the_plan_holds_what_the_result_depends_on_and_nothing_else():
         ({}, ["bm25"], "bm25", None, 0.05),
         ({"max_score": 0.7}, ["dense"], "dense", None, None),
         ({"margin": 0.0}, ["dense"], "dense", 0.0, None),
-        ({"default_margin": False}, ["dense"], "dense", None, None),
+        ({"default_rule": False}, ["dense"], "dense", None, None),
         ({"min_score": 0.1}, ["dense"], "dense", None, 0.05),
         ({"cross_encoder": "m", "score": "dense"}, ["dense"], "dense", None, 0.05),
     ],

@@ -123,7 +123,7 @@ def commands(inputs: Path, root: Path) -> dict[str, list[object]]:
         ],
         "mined": [
             *("filter", "--candidates", root / "candidates", "--output", root / "mined"),
-            *("--num-negatives", 2, "--no-default-margin"),
+            *("--num-negatives", 2, "--no-default-rule"),
         ],
     }
 

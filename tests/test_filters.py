@@ -30,7 +30,7 @@ def reasons(table, settings):
 
 def verdicts_of(table, logits, settings):
     if logits is not None:
-        table = table.append_column(schema.CE_SCORE, pa.array(logits))
+        table = table.append_column(schema.judged("ce_score"), pa.array(logits))
     return Verdicts(table, settings)
 
 

@@ -162,7 +162,7 @@ def test_another_margin_loads_no_model_and_keeps_less(run, tmp_path, monkeypatch
     def no_model(*_):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("hnmine.stages.score.load_cross_encoder", no_model)
+    monkeypatch.setattr("hnmine.judges.cross_encoder.load_cross_encoder", no_model)
     settings = {"candidates": run / "candidates", "cross_encoder": CROSS_ENCODER, "max_length": 128}
     kept = [
         api.filter(**settings, margin=margin, output=tmp_path / str(margin)).counts["kept"]
@@ -273,7 +273,7 @@ def test_positives_alone_can_be_the_corpus(tmp_path):
     result = api.mine(index=tmp_path / "i", pairs=str(pairs), output=tmp_path / "c")
     assert result.counts["queries"] == 2
     assert result.counts["positives"] == 3
-    api.filter(candidates=tmp_path / "c", output=tmp_path / "m", default_margin=False)
+    api.filter(candidates=tmp_path / "c", output=tmp_path / "m", default_rule=False)
     negatives = {(row["query"], row["negative"]) for row in rows(tmp_path / "m" / "train")}
     assert negatives == set()  # no word of either query stands in the other's positives
 

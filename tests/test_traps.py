@@ -133,7 +133,7 @@ def mined(folder: Path, corpus: dict[str, str], pairs: list[tuple], **settings) 
     api.filter(
         candidates=folder / "candidates",
         output=folder / "mined",
-        **{"default_margin": False, **settings},
+        **{"default_rule": False, **settings},
     )
     return pq.read_table(folder / "mined" / "scored").to_pylist()
 
@@ -161,7 +161,7 @@ def judged(queries: list[list[tuple[float, bool]]], **settings):
             logits.append(logit)
     values = {"candidates": "c", "output": "o", "cross_encoder": "m", "score": "ce", **settings}
     table = pa.Table.from_pylist(rows, schema=schema.CANDIDATES)
-    table = table.append_column(schema.CE_SCORE, pa.array(logits, pa.float32()))
+    table = table.append_column(schema.judged("ce_score"), pa.array(logits, pa.float32()))
     return Verdicts(table, FilterSettings.parse(values))
 
 

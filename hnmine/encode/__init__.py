@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from hnmine.encode.base import CrossEncoder, Encoder
 from hnmine.encode.onnx import OnnxCrossEncoder, OnnxEncoder
+from hnmine.encode.onnx import is_classifier as onnx_is_classifier
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
 from hnmine.encode.spec import ModelSpec
+from hnmine.models import find_model, is_onnx, read_json
 
 BACKENDS: dict[str, tuple[type[Encoder], type[CrossEncoder]]] = {
     "torch": (TorchEncoder, TorchCrossEncoder),
     "onnx": (OnnxEncoder, OnnxCrossEncoder),
 }
+
+
+def is_cross_encoder(model: str) -> bool:
+    """Tell whether a model judges pairs: a classifier in its configuration, else by its outputs.
+
+    Raises:
+        MissingModel: it is not here, or damaged.
+    """
+    folder = find_model(model)
+    if is_onnx(folder):
+        return onnx_is_classifier(folder)
+    architectures = read_json(folder, "config.json").get("architectures") or []
+    return any(name.endswith("ForSequenceClassification") for name in architectures)
 
 
 def load_encoder(spec: ModelSpec, threads: int) -> Encoder:

@@ -29,30 +29,43 @@ NO_LIMIT = 100_000
 """Tokenisers without a limit of their own record an absurdly large one."""
 
 
+def _open(folder: Path, model: str) -> tuple[Any, Any]:
+    """Return the session and the tokeniser of a folder."""
+    try:
+        import onnxruntime
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise missing_extra(error.name or "onnxruntime", "onnx") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return (
+            onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            ),
+            Tokenizer.from_file(str(folder / "tokenizer.json")),
+        )
+    except Exception as error:
+        raise MissingModel(
+            f"The ONNX model {model} cannot be loaded.",
+            why=str(error).strip().splitlines()[0],
+            fix="Check that its folder holds a whole model.onnx and tokenizer.json.",
+        ) from error
+
+
+def is_classifier(folder: Path) -> bool:
+    """Tell whether a graph's first output is one or two numbers for each text."""
+    shape = _open(folder, str(folder))[0].get_outputs()[0].shape
+    return len(shape) < 2 or (len(shape) == 2 and shape[1] in (1, 2))
+
+
 class _Graph:
     """A tokeniser and the graph behind it."""
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
-        try:
-            import onnxruntime
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise missing_extra(error.name or "onnxruntime", "onnx") from error
         self.folder = folder = spec.folder()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(
-                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-            )
-            self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:
-            raise MissingModel(
-                f"The ONNX model {spec.model} cannot be loaded.",
-                why=str(error).strip().splitlines()[0],
-                fix="Check that its folder holds a whole model.onnx and tokenizer.json.",
-            ) from error
+        self.session, self.tokenizer = _open(folder, spec.model)
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_length(spec, folder))
         self.inputs = {node.name for node in self.session.get_inputs()}

@@ -179,6 +179,15 @@ class DenseIndex:
             scores[block] = products.astype(np.float32)
         return scores
 
+    def similarity(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> Vectors:
+        """Return the cosines of pairs of documents, given by slot, shape (pairs,)."""
+        cosines = np.empty(len(one), dtype=np.float32)
+        for start in range(0, len(one), SCORE_BLOCK):
+            block = slice(start, start + SCORE_BLOCK)
+            vectors = self._gather(one[block]), self._gather(other[block])
+            cosines[block] = np.einsum("ij,ij->i", *vectors, dtype=np.float64)
+        return cosines
+
     def _exact(
         self, queries: Vectors, chosen: NDArray[np.int64], slots: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:

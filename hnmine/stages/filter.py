@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hnmine import compat, schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
-from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
 from hnmine.export import FORMATS
 from hnmine.export.card import dataset_card
-from hnmine.plan import Task
+from hnmine.expressions import number
+from hnmine.judges import open_judges
+from hnmine.plan import Task, canonical_json
+from hnmine.relevance.model import FEWEST_POSITIVES, Relevance
 from hnmine.run import RunDirectory, Tick
 from hnmine.schema import STATE
+from hnmine.stages.learn import Evidence
 from hnmine.stages.result import StageResult, base_plan
-from hnmine.stages.score import Scores
 from hnmine.verdict import Verdicts
 
 CE_MARGIN, RELATIVE_MARGIN = 3.0, 0.05
 """Margins where none is given: sentence-transformers' MS MARCO recipe for logits; NV-Retriever's
 (arXiv 2407.15831) for similarities."""
+
+RELEVANCE = "relevance.json"
+"""What was learned about the candidates: the weight of each judge, the price of depth."""
 
 SHORTFALLS = f"{STATE}/shortfall"
 """Where each part leaves the queries that got too few, until all parts are merged."""
@@ -39,33 +45,40 @@ def filter(settings: FilterSettings) -> StageResult:
     """
     candidates = Candidates(settings.candidates, settings.index)
     settings = _resolve(settings, candidates)
-    threads = settings.cpu_threads
-    scores = None
-    _try_expressions(settings, candidates)
-    if settings.cross_encoder:
-        spec = ModelSpec.find(
-            settings.cross_encoder,
-            device=settings.device,
-            dtype=settings.dtype,
-            batch_tokens=settings.batch_tokens,
-            max_length=settings.max_length,
-        )
-        scores = Scores(candidates, spec, threads)
+    judges = open_judges(candidates, settings)
+    evidence = Evidence(candidates, judges)
+    _try_expressions(settings, candidates, evidence)
     plan = base_plan("mined", settings) | {
         "candidates": candidates.hash,
-        "cross_encoder": scores and scores.spec.model_dump() | {"activation": "none"},
+        "judges": {judge.column: judge.plan() for judge in judges},
     }
     with RunDirectory.open(
         settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
     ) as run:
         if not run.complete:
-            scored = scores.compute(progress=settings.progress) if scores else {}
-            filtering = _Filtering(settings, candidates, scores)
-            counts = {**scored, **filtering.run(run)}
+            counts: dict[str, int] = {}
+            for judge in judges:
+                counts |= judge.compute(progress=settings.progress)
+            learned = _learn(run, settings, evidence)
+            counts |= _Filtering(settings, candidates, evidence, learned).run(run)
             run.finish(counts, index=str(candidates.index.path.resolve()))
         shutil.rmtree(run.path / SHORTFALLS, ignore_errors=True)
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
+
+
+def _learn(run: RunDirectory, settings: FilterSettings, evidence: Evidence) -> dict[str, Any]:
+    """Learn from the sample, or read what was learned before the run was interrupted."""
+
+    def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+        found = None if settings.compat else evidence.learn(settings, tick)
+        outputs[0].write_text(canonical_json(found or {}), encoding="utf-8")
+        return {}
+
+    rows = sum(evidence.candidates.part_rows)
+    run.run("learn", "candidates", [Task("relevance", (RELEVANCE,), rows)], work)
+    learned: dict[str, Any] = json.loads((run.path / RELEVANCE).read_text(encoding="utf-8"))
+    return learned
 
 
 def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings:
@@ -91,22 +104,39 @@ def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:
             why=f"They were mined with: {', '.join(sources)}.",
             fix=f"Choose another --score, or mine with --source {score}.",
         )
-    margins = (settings.margin, settings.relative_margin, settings.max_score)
-    update: dict[str, Any] = {"score": score}
-    if settings.default_margin and all(rule is None for rule in margins):
-        name, value = (
-            ("margin", CE_MARGIN) if score == "ce" else ("relative_margin", RELATIVE_MARGIN)
+    return settings.model_copy(update={"score": score})
+
+
+def settle(settings: FilterSettings, learned: Mapping[str, Any]) -> FilterSettings:
+    """Fill in the rule and the order that apply where none is given.
+
+    Args:
+        settings: with the score resolved.
+        learned: what was learned from the positives; empty where they were too few.
+
+    Raises:
+        UsageError: a rule was asked for that cannot do without having learned something.
+    """
+    if settings.target_fn_rate is not None and not learned:
+        raise UsageError(
+            f"--target-fn-rate needs {FEWEST_POSITIVES} known positives that the sources find.",
+            why="There are fewer.",
+            fix="Give more pairs, mine deeper, or use --margin.",
         )
-        update[name] = value
-    return settings.model_copy(update=update)
+    rules = (settings.margin, settings.relative_margin, settings.max_score)
+    chosen = settings.order != "rank" or settings.sampling != "top"
+    if not settings.default_rule or chosen or any(rule is not None for rule in rules):
+        return settings
+    if learned:
+        price = number(learned["price_of_depth"])
+        return settings.model_copy(update={"order": f"ln(1 + exp(relevance)) + {price} * rank"})
+    rule = {"margin": CE_MARGIN} if settings.score == "ce" else {"relative_margin": RELATIVE_MARGIN}
+    return settings.model_copy(update=rule)
 
 
-def _try_expressions(settings: FilterSettings, candidates: Candidates) -> None:
+def _try_expressions(settings: FilterSettings, candidates: Candidates, evidence: Evidence) -> None:
     """Evaluate every expression on no rows: what is wrong with one is better known beforehand."""
-    table = candidates.read(0).slice(0, 0)
-    if settings.cross_encoder:
-        table = table.append_column(schema.CE_SCORE, pa.array([], pa.float32()))
-    part = Verdicts(table, settings)
+    part = Verdicts(evidence.empty(), settings)
     part.chosen(candidates)
     part.scored()
 
@@ -118,9 +148,15 @@ class _Filtering:
         self,
         settings: FilterSettings,
         candidates: Candidates,
-        scores: Scores | None,
+        evidence: Evidence,
+        learned: Mapping[str, Any],
     ) -> None:
-        self.settings, self.candidates, self.scores = settings, candidates, scores
+        self.settings = settle(settings, learned)
+        self.candidates, self.evidence = candidates, evidence
+        self.model = Relevance.from_json(learned) if learned else None
+        self.more_rules = {}
+        if "cut" in learned:
+            self.more_rules["target-fn-rate"] = f"evidence < {number(learned['cut']['value'])}"
 
     def run(self, run: RunDirectory) -> dict[str, int]:
         total = len(self.candidates.parts)
@@ -155,10 +191,9 @@ class _Filtering:
         return dict(counts)
 
     def _filter_part(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
-        table = self.candidates.read(task.index)
-        if self.scores:
-            table = table.append_column(schema.CE_SCORE, pa.array(self.scores.read(task.index)))
-        part = Verdicts(table, self.settings, "dense_rank" if self.settings.compat else "rank")
+        table = self.evidence.estimated(self.evidence.read(task.index), self.model)
+        rank = "dense_rank" if self.settings.compat else "rank"
+        part = Verdicts(table, self.settings, rank, self.more_rules)
         pq.write_table(part.scored(), outputs[0], compression="zstd")
         train = FORMATS[self.settings.format](
             part.chosen(self.candidates), self.settings.num_negatives, self.settings.output_scores

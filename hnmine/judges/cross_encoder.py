@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,37 +13,36 @@ from hnmine.candidates import Candidates
 from hnmine.encode import load_cross_encoder
 from hnmine.encode.base import CrossEncoder
 from hnmine.encode.spec import ModelSpec
-from hnmine.plan import Task, blocks, digest, library_versions
-from hnmine.run import RunDirectory, Tick
-from hnmine.schema import VERSION
+from hnmine.judges.base import place_of, scores_plan
+from hnmine.plan import Task, blocks
+from hnmine.run import Counts, RunDirectory, Tick
 
 PAIRS_PER_TASK = 4096
 """What a kill can lose: a minute on a CPU, seconds on a GPU."""
 
 
-class Scores:
-    """The logits of one cross-encoder for one candidates directory, in files of a few thousand."""
+class CrossEncoderJudge:
+    """The raw logits of one cross-encoder, in files of a few thousand."""
 
-    def __init__(self, candidates: Candidates, spec: ModelSpec, threads: int) -> None:
-        self.candidates, self.spec, self.threads = candidates, spec, threads
-        name = Path(spec.model.rstrip("/")).name or "model"
-        self.path = candidates.paths.scores / f"{name}-{digest(spec.model_dump())[:12]}"
+    def __init__(
+        self, candidates: Candidates, spec: ModelSpec, threads: int, column: str = "ce_score"
+    ) -> None:
+        self.candidates, self.spec, self.threads, self.column = candidates, spec, threads, column
+        self.path = place_of(candidates, spec)
+
+    def plan(self) -> dict[str, Any]:
+        """Return what the logits depend on."""
+        return self.spec.model_dump() | {"activation": "none"}
 
     @cached_property
     def _model(self) -> CrossEncoder:
         return load_cross_encoder(self.spec, self.threads)
 
-    def compute(self, *, progress: bool) -> dict[str, int]:
+    def compute(self, *, progress: bool) -> Counts:
         """Score what has no score yet; without anything to do, the model is not even loaded."""
-        plan = {
-            "schema_version": VERSION,
-            "stage": "scores",
-            "candidates": self.candidates.hash,
-            "cross_encoder": self.spec.model_dump(),
-            "activation": "none",
-            "pairs_per_task": PAIRS_PER_TASK,
-            "libraries": library_versions(),
-        }
+        plan = scores_plan(
+            self.candidates, self.spec, activation="none", pairs_per_task=PAIRS_PER_TASK
+        )
         with RunDirectory.open(self.path, plan, progress=progress) as run:
             if not run.complete:
                 run.finish(run.run("cross-encoder", "pairs", self._tasks(), self._score))

@@ -1,0 +1,60 @@
+"""Who says how relevant a candidate is: one file for each kind, chosen by what the user names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hnmine.candidates import Candidates
+from hnmine.config import FilterSettings
+from hnmine.encode import is_cross_encoder
+from hnmine.encode.spec import ModelSpec
+from hnmine.errors import UsageError
+from hnmine.judges.base import Judge, name_of
+from hnmine.judges.bi_encoder import BiEncoderJudge
+from hnmine.judges.cross_encoder import CrossEncoderJudge
+from hnmine.judges.similarity import PositiveSimilarity
+from hnmine.judges.verdicts import VerdictFile
+
+
+def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]:
+    """Open --cross-encoder and every --judge.
+
+    Raises:
+        HnmineError: one is neither a file nor a model that can be used, or comes twice.
+    """
+    judges: list[Judge] = []
+    threads = settings.cpu_threads
+    if settings.cross_encoder:
+        spec = _spec(settings.cross_encoder, settings)
+        judges.append(CrossEncoderJudge(candidates, spec, threads))
+    for name in settings.judge:
+        column = "judge_" + re.sub(r"\W+", "_", name_of(name)).strip("_").lower()
+        if Path(name).is_file():
+            judges.append(VerdictFile(candidates, name))
+        elif is_cross_encoder(name):
+            judges.append(CrossEncoderJudge(candidates, _spec(name, settings), threads, column))
+        else:
+            spec = _spec(name, settings).model_copy(update={"pooling": settings.pooling})
+            judges.append(BiEncoderJudge(candidates, spec, threads, column))
+    if "dense" in candidates.manifest["sources"] and not settings.compat:
+        judges.append(PositiveSimilarity(candidates, threads))
+    columns = [judge.column for judge in judges]
+    for column in columns:
+        if columns.count(column) > 1:
+            raise UsageError(
+                f"Two judges would become the column {column}.",
+                why="A judge's column is named after the last part of its name.",
+                fix="Leave one out, or rename its folder.",
+            )
+    return judges
+
+
+def _spec(model: str, settings: FilterSettings) -> ModelSpec:
+    return ModelSpec.find(
+        model,
+        device=settings.device,
+        dtype=settings.dtype,
+        batch_tokens=settings.batch_tokens,
+        max_length=settings.max_length,
+    )

@@ -1,0 +1,56 @@
+"""What a judge of candidates is, and where its scores are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.candidates import Candidates
+from hnmine.encode.spec import ModelSpec
+from hnmine.plan import digest, library_versions
+from hnmine.run import Counts
+from hnmine.schema import VERSION
+
+
+class Judge(Protocol):
+    """Gives every candidate a score: the higher, the more relevant."""
+
+    column: str
+    """Name of the column that its scores become."""
+
+    def plan(self) -> dict[str, Any]:
+        """Return what the scores depend on."""
+        ...
+
+    def compute(self, *, progress: bool) -> Counts:
+        """Compute what is not there yet, and keep it."""
+        ...
+
+    def read(self, part: int) -> NDArray[np.float32]:
+        """Return the scores of one part of the candidates, row by row; NaN where there is none."""
+        ...
+
+
+def name_of(model: str) -> str:
+    """Return the last part of a model's name."""
+    return Path(model.rstrip("/")).name or "model"
+
+
+def place_of(candidates: Candidates, spec: ModelSpec) -> Path:
+    """Return where a model's scores are kept: beside the candidates, by all that they depend on."""
+    return candidates.paths.scores / f"{name_of(spec.model)}-{digest(spec.model_dump())[:12]}"
+
+
+def scores_plan(candidates: Candidates, spec: ModelSpec, **more: Any) -> dict[str, Any]:
+    """Return the plan of a directory of scores."""
+    return {
+        "schema_version": VERSION,
+        "stage": "scores",
+        "candidates": candidates.hash,
+        "model": spec.model_dump(),
+        "libraries": library_versions(),
+        **more,
+    }

@@ -1,0 +1,101 @@
+"""Cosines of a further bi-encoder; a document is encoded once, however many queries it is for."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.candidates import Candidates
+from hnmine.encode import load_encoder
+from hnmine.encode.base import Encoder
+from hnmine.encode.spec import ModelSpec
+from hnmine.index.dense import DenseIndex, write_vectors
+from hnmine.index.topk import offsets_of
+from hnmine.judges.base import place_of, scores_plan
+from hnmine.plan import Task, blocks
+from hnmine.run import Counts, RunDirectory, Tick
+from hnmine.schema import STATE
+
+DOCUMENTS_PER_TASK = 4096
+DOCUMENTS = f"{STATE}/documents"
+"""Where the documents' vectors stand until all cosines are computed."""
+
+
+class BiEncoderJudge:
+    """The cosines of one bi-encoder for one candidates directory."""
+
+    def __init__(self, candidates: Candidates, spec: ModelSpec, threads: int, column: str) -> None:
+        self.candidates, self.spec, self.threads, self.column = candidates, spec, threads, column
+        self.path = place_of(candidates, spec)
+
+    def plan(self) -> dict[str, Any]:
+        """Return what the cosines depend on."""
+        return self.spec.model_dump()
+
+    def compute(self, *, progress: bool) -> Counts:
+        """Encode the documents among the candidates, then the queries, and keep the cosines."""
+        plan = scores_plan(self.candidates, self.spec, documents_per_task=DOCUMENTS_PER_TASK)
+        with RunDirectory.open(self.path, plan, progress=progress) as run:
+            if not run.complete:
+                run.finish(self._run(run))
+            shutil.rmtree(run.path / DOCUMENTS, ignore_errors=True)
+        return {}
+
+    def read(self, part: int) -> NDArray[np.float32]:
+        """Return the cosines of one part of the candidates, row by row."""
+        scores: NDArray[np.float32] = np.load(self.path / f"{part:05d}.npy")
+        return scores
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return load_encoder(self.spec, self.threads)
+
+    def _run(self, run: RunDirectory) -> Counts:
+        candidates, documents = self.candidates, self.candidates.index.documents
+        listed = f"{DOCUMENTS}/slots.npy"
+
+        def find(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            wanted = np.zeros(len(documents.canonical), dtype=bool)
+            for part, rows in enumerate(candidates.part_rows):
+                found = candidates.read(part, ["doc_row"])["doc_row"].to_numpy()
+                wanted[documents.slots(found)] = True
+                tick(rows)
+            with outputs[0].open("wb") as file:
+                np.save(file, np.flatnonzero(wanted))
+            return {"documents": int(wanted.sum())}
+
+        all_rows = sum(candidates.part_rows)
+        counts = dict(run.run(self.column, "rows", [Task("slots", (listed,), all_rows)], find))
+        slots = np.load(run.path / listed)
+
+        def encode(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            rows = documents.canonical[slots[task.index : task.index + task.size]]
+            return write_vectors(iter(documents.texts(rows)), self._encoder, outputs[0], tick)
+
+        shards = [
+            Task(f"vectors-{n}", (f"{DOCUMENTS}/vectors/{n:05d}.npy",), len(block), block.start)
+            for n, block in enumerate(blocks(len(slots), DOCUMENTS_PER_TASK))
+        ]
+        counts |= run.run(self.column, "documents", shards, encode)
+        vectors = DenseIndex(run.path / DOCUMENTS, self.threads)
+
+        def compare(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            table = candidates.read(task.index, ["query_row", "doc_row"])
+            rows, counted = np.unique(table["query_row"].to_numpy(), return_counts=True)
+            queries = self._encoder.encode(candidates.queries.texts.texts(rows), "query")
+            places = np.searchsorted(slots, documents.slots(table["doc_row"].to_numpy()))
+            scores = vectors.score(queries, offsets_of(counted), places)
+            with outputs[0].open("wb") as file:
+                np.save(file, scores.astype(np.float32))
+            return {"pairs": len(scores)}
+
+        parts = [
+            Task(f"cosines-{part:05d}", (f"{part:05d}.npy",), rows, part)
+            for part, rows in enumerate(candidates.part_rows)
+        ]
+        return counts | run.run(self.column, "pairs", parts, compare)

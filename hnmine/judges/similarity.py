@@ -1,0 +1,54 @@
+"""Similarity of a candidate to the query's positives, by the vectors that the index holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.candidates import Candidates
+from hnmine.index.dense import DenseIndex
+from hnmine.index.topk import offsets_of, ragged
+from hnmine.run import Counts
+
+PAIRS_AT_ONCE = 1 << 20
+
+
+class PositiveSimilarity:
+    """The cosine between a candidate and the known positive that is nearest to it."""
+
+    column = "positive_similarity"
+
+    def __init__(self, candidates: Candidates, threads: int) -> None:
+        self.candidates, self.threads = candidates, threads
+
+    def plan(self) -> dict[str, Any]:
+        """Return what the similarities depend on: the index, which the candidates' plan holds."""
+        return {}
+
+    def compute(self, *, progress: bool) -> Counts:
+        """Do nothing: reading the vectors again costs less than keeping the similarities."""
+        return {}
+
+    def read(self, part: int) -> NDArray[np.float32]:
+        """Return the similarities of one part of the candidates, row by row."""
+        index = self.candidates.index
+        vectors = DenseIndex(index.paths.dense, self.threads)
+        table = self.candidates.read(part, ["query_row", "doc_row", "is_positive"])
+        slots = index.documents.slots(table["doc_row"].to_numpy())
+        _, query = np.unique(table["query_row"].to_numpy(), return_inverse=True)
+        positives = np.flatnonzero(table["is_positive"].to_numpy())
+        counts = np.bincount(query[positives], minlength=int(query.max(initial=-1)) + 1)
+        first, many = offsets_of(counts)[query], counts[query]
+        similarity = np.full(len(slots), -np.inf, dtype=np.float32)
+        # Blocks of rows, because a query may have many positives.
+        bounds = np.searchsorted(np.cumsum(many), np.arange(0, many.sum(), PAIRS_AT_ONCE))
+        for start, stop in zip(bounds, [*bounds[1:], len(slots)], strict=True):
+            rows = np.repeat(np.arange(start, stop), many[start:stop])
+            others = positives[ragged(first[start:stop], many[start:stop])]
+            pairs = vectors.similarity(slots[rows], slots[others])
+            # A positive is not its own evidence.
+            np.maximum.at(similarity, rows, np.where(rows == others, -np.inf, pairs))
+        similarity[~np.isfinite(similarity)] = np.nan
+        return similarity

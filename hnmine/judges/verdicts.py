@@ -1,0 +1,66 @@
+"""Verdicts of a person, or of a model elsewhere, read from a file."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from hnmine.candidates import Candidates
+from hnmine.data import Table, as_strings
+from hnmine.errors import InputError
+from hnmine.run import Counts
+
+
+class VerdictFile:
+    """The chance that a pair is relevant, from 0 to 1, for the pairs that were judged."""
+
+    column = "verdict"
+
+    def __init__(self, candidates: Candidates, path: str) -> None:
+        self.candidates = candidates
+        self.table = Table.open("qrels", path)
+        if "score" not in self.table.columns:
+            raise InputError(
+                f"{path} holds no verdicts.",
+                why="It has no column named score, from 0 (not relevant) to 1 (relevant).",
+                fix="Add one.",
+            )
+
+    def plan(self) -> dict[str, Any]:
+        """Return what the verdicts depend on."""
+        return {"verdicts": self.table.fingerprint()}
+
+    def compute(self, *, progress: bool) -> Counts:
+        """Read the verdicts."""
+        return {"verdicts": len(self._found)}
+
+    def read(self, part: int) -> NDArray[np.float32]:
+        """Return the verdicts of one part, row by row; NaN where there is none."""
+        ids = self.candidates.read(part, ["query_id", "doc_id"])
+        pairs = zip(ids["query_id"].to_pylist(), ids["doc_id"].to_pylist(), strict=True)
+        return np.array([self._found.get(pair, np.nan) for pair in pairs], dtype=np.float32)
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], float]:
+        """The verdicts by (query id, document id); of several on one pair, the last."""
+        found: dict[tuple[str, str], float] = {}
+        for start, batch in self.table.batches():
+            queries, documents = (
+                as_strings(batch[name], name, self.table.path).to_pylist()
+                for name in (self.table.columns[role] for role in ("query_id", "corpus_id"))
+            )
+            values = pc.cast(batch[self.table.columns["score"]], pa.float64(), safe=False)
+            for row, value in enumerate(values.to_pylist()):
+                if value is None or not 0 <= value <= 1:
+                    raise InputError(
+                        f"{self.table.path}, row {start + row}: {value} is no verdict.",
+                        why="Verdicts go from 0 (not relevant) to 1 (relevant).",
+                        fix="Leave out the row, or scale the scores.",
+                    )
+                found[queries[row], documents[row]] = value
+        return found

@@ -1,0 +1,59 @@
+"""A cut with a known share of relevant documents below it, from positives held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import beta
+
+from hnmine.errors import UsageError
+from hnmine.relevance.evidence import Floats
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A cut on the evidence and what it means.
+
+    Attributes:
+        value: keep what has less evidence.
+        rate: share of relevant documents that would be kept, at most, on average over samples.
+        low, high: interval for that share given this sample.
+        positives: how many the cut was set by.
+    """
+
+    value: float
+    rate: float
+    low: float
+    high: float
+    positives: int
+
+
+def conformal_cut(positives: Floats, rate: float) -> Cut:
+    """Set the cut so that at most a share of relevant documents has less evidence.
+
+    Split conformal prediction with its finite-sample correction: the floor(rate * (n + 1))-th
+    smallest evidence on n positives that the model has not seen. If unlabelled relevant documents
+    are like the labelled ones, the share below it is at most `rate` on average, and follows a beta
+    distribution given the positives (Vovk, ACML 2012); `low` and `high` are its 95 % interval.
+
+    Args:
+        positives: evidence on known positives.
+        rate: between 0 and 1.
+
+    Raises:
+        UsageError: there are too few positives for so small a rate.
+    """
+    n = len(positives)
+    below = int(np.floor(rate * (n + 1)))
+    if below < 1:
+        raise UsageError(
+            f"--target-fn-rate {rate:g} needs {int(np.ceil(1 / rate)) - 1:,} known positives.",
+            why=f"The sources found {n:,} of them.",
+            fix="Take a higher rate, more queries, or mine deeper.",
+        )
+    tail = (1 - CONFIDENCE) / 2
+    low, high = beta.ppf([tail, 1 - tail], below, n + 1 - below)
+    return Cut(float(np.sort(positives)[below - 1]), rate, float(low), float(high), n)

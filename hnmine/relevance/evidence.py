@@ -1,0 +1,81 @@
+"""The evidence on each candidate as numbers that a linear model can add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+SMALLEST_DEVIATION = 1e-9
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How the scores of one judge are spread over the candidates of all queries."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, scores: Floats) -> Scale:
+        """Measure the spread; unknown scores do not count."""
+        known = scores[np.isfinite(scores)]
+        if not len(known):
+            return cls(0.0, 1.0)
+        return cls(float(known.mean()), max(float(known.std()), SMALLEST_DEVIATION))
+
+    def apply(self, scores: Floats) -> Floats:
+        """Return scores in standard deviations from the mean; what is unknown is at the mean."""
+        return np.nan_to_num((scores - self.mean) / self.deviation, nan=0.0, posinf=0, neginf=0)
+
+
+def within_query(scores: Floats, query: NDArray[np.int64], among: NDArray[np.bool_]) -> Floats:
+    """Return scores in standard deviations from the mean of their own query's candidates.
+
+    A row that is no candidate counts as one more: a positive must be seen as it would be seen if
+    nobody knew of it, and a high score widens the deviation that it is measured by.
+
+    Args:
+        scores: shape (rows,).
+        query: the query of each row, from 0.
+        among: the candidates.
+    """
+    rows = among & np.isfinite(scores)
+    queries = int(query.max(initial=-1)) + 1
+    counts = np.bincount(query[rows], minlength=queries)
+    mean = np.bincount(query[rows], scores[rows], queries) / np.maximum(counts, 1)
+    centred = scores - mean[query]
+    squares = np.bincount(query[rows], centred[rows] ** 2, queries)[query]
+    n = counts[query]
+    others = n / (n + 1)
+    deviation = np.sqrt(
+        np.where(among, squares / np.maximum(n, 1), (squares + others * centred**2) / (n + 1))
+    )
+    away = np.where(among, centred, others * centred)
+    known = np.isfinite(away) & (deviation > SMALLEST_DEVIATION)
+    return np.divide(away, deviation, out=np.zeros(len(scores)), where=known)
+
+
+def features(
+    scores: Mapping[str, Floats],
+    judges: Sequence[str],
+    scales: Mapping[str, Scale],
+    query: NDArray[np.int64],
+    among: NDArray[np.bool_],
+) -> Floats:
+    """Return two numbers for each judge, shape (rows, 2 * judges).
+
+    How its score stands among the candidates of all queries, and among those of its own: the first
+    tells queries with many relevant documents from queries with none, the second makes up for
+    queries that a judge scores high or low as a whole.
+    """
+    columns = []
+    for judge in judges:
+        columns += [
+            scales[judge].apply(scores[judge]),
+            within_query(scores[judge], query, among),
+        ]
+    return np.stack(columns, axis=1)

@@ -1,0 +1,174 @@
+"""The estimate of relevance: learned on a sample of the queries, applied to every candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from numpy.typing import NDArray
+
+from hnmine.relevance.evidence import Floats, Scale, features
+from hnmine.relevance.learn import evidence_of, learn
+from hnmine.relevance.prior import probability, share_of_relevant
+
+SIMILARITY = "positive_similarity"
+SIMILARITY_WEIGHT = 0.6
+"""Log odds for a standard deviation of similarity to the positive. It cannot be learned from the
+positives, which are alike themselves; this weight was best or near it on all of four collections
+(`benchmarks/quality`)."""
+
+FEWEST_POSITIVES = 20
+"""With fewer positives among what the sources find, nothing is learned."""
+
+FOLDS = 2
+
+
+class Sample:
+    """Some queries' rows as arrays.
+
+    Args:
+        table: candidates with the judges' columns; all rows of a query stand together.
+        judges: names of the columns that hold evidence.
+    """
+
+    def __init__(self, table: pa.Table, judges: Sequence[str]) -> None:
+        rows = table["query_row"].to_numpy()
+        self.query = np.cumsum(np.diff(rows, prepend=rows[:1]) != 0).astype(np.int64)
+        self.is_positive: NDArray[np.bool_] = table["is_positive"].to_numpy()
+        self.candidate: NDArray[np.bool_] = pc.is_valid(table["rank"]).to_numpy()
+        self.rank = numbers(table, "rank")
+        found = [name for name in table.column_names if name.endswith("_rank")]
+        self.found = np.any([pc.is_valid(table[name]).to_numpy() for name in found], axis=0)
+        self.scores = {name: numbers(table, name) for name in judges}
+        similar = SIMILARITY in table.column_names
+        self.similarity = numbers(table, SIMILARITY) if similar else np.full(len(rows), np.nan)
+        ids = table["query_id"].to_pylist()
+        first = np.flatnonzero(np.diff(self.query, prepend=-1))
+        hashes = np.array([_hash(ids[row]) for row in first], dtype=np.uint64)
+        self.fold = (hashes % np.uint64(FOLDS)).astype(np.int64)[self.query]
+
+
+def numbers(table: pa.Table, name: str) -> Floats:
+    """Return a column as float64, NaN where it is unknown."""
+    values: Floats = pc.fill_null(table[name].cast(pa.float64()), np.nan).to_numpy()
+    return values
+
+
+def _hash(query_id: str) -> int:
+    return xxhash.xxh3_64_intdigest(query_id.encode("utf-8", "surrogatepass"), 4)
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """What was learned.
+
+    Attributes:
+        judges: the columns that are evidence.
+        scales: of each judge, and of the similarity to the positive.
+        weights: for each fold of queries, the model that has not seen it.
+        share: of the candidates that are relevant, at most.
+        shift: makes the probabilities of all candidates average `share`.
+        positives: how many known positives it was learned from.
+    """
+
+    judges: tuple[str, ...]
+    scales: dict[str, Scale]
+    weights: tuple[Floats, ...]
+    share: float
+    shift: float
+    positives: int
+
+    @classmethod
+    def learn(cls, sample: Sample) -> Relevance | None:
+        """Learn from the positives that the sources found too; None where they are too few."""
+        positive = sample.is_positive & sample.found
+        judges = tuple(
+            name
+            for name, scores in sample.scores.items()
+            if np.isfinite(scores[sample.candidate]).any()
+        )
+        of_fold = [positive & (sample.fold != fold) for fold in range(FOLDS)]
+        if not judges or min(rows.sum() for rows in of_fold) < FEWEST_POSITIVES / FOLDS:
+            return None
+        scales = {name: Scale.of(sample.scores[name][sample.candidate]) for name in judges}
+        scales[SIMILARITY] = Scale.of(sample.similarity[sample.candidate])
+        x = features(sample.scores, judges, scales, sample.query, sample.candidate)
+        weights = tuple(
+            learn(x[rows], x[sample.candidate & (sample.fold != fold)])
+            for fold, rows in enumerate(of_fold)
+        )
+        model = cls(judges, scales, weights, 1.0, 0.0, int(positive.sum()))
+        evidence = model.evidence(sample)
+        share = share_of_relevant(evidence[positive], evidence[sample.candidate])
+        unshifted = cls(judges, scales, weights, share, 0.0, model.positives)
+        log_ratio = unshifted.relevance(sample)[sample.candidate]
+        return cls(judges, scales, weights, share, _shift(log_ratio, share), model.positives)
+
+    def evidence(self, sample: Sample) -> Floats:
+        """Return the log likelihood ratio of each row by the judges alone, shape (rows,)."""
+        x = features(sample.scores, self.judges, self.scales, sample.query, sample.candidate)
+        by_fold = np.stack([evidence_of(weights, x) for weights in self.weights])
+        found: Floats = by_fold[sample.fold, np.arange(len(x))]
+        return found
+
+    def relevance(self, sample: Sample) -> Floats:
+        """Return the log likelihood ratio with the similarity to the positive, shape (rows,)."""
+        similar = self.scales[SIMILARITY].apply(sample.similarity)
+        return self.evidence(sample) + SIMILARITY_WEIGHT * similar + self.shift
+
+    def p_relevant(self, sample: Sample) -> Floats:
+        """Return the chance that each row is relevant, shape (rows,)."""
+        return probability(self.relevance(sample), self.share)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it: of each judge's two weights, one for each fold of queries."""
+        weights = np.stack(self.weights, axis=1).tolist()
+        return {
+            "positives": self.positives,
+            "share_of_relevant": self.share,
+            "constant": weights[0],
+            "judges": {
+                judge: {
+                    "among_all": weights[1 + 2 * n],
+                    "within_query": weights[2 + 2 * n],
+                    **asdict(self.scales[judge]),
+                }
+                for n, judge in enumerate(self.judges)
+            },
+            SIMILARITY: {"weight": SIMILARITY_WEIGHT, **asdict(self.scales[SIMILARITY])},
+            "shift": self.shift,
+        }
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Relevance:
+        """Read what `as_json` returned."""
+        judges = given["judges"]
+        rows = [given["constant"]]
+        for judge in judges.values():
+            rows += [judge["among_all"], judge["within_query"]]
+        spread = {**judges, SIMILARITY: given[SIMILARITY]}
+        return cls(
+            tuple(judges),
+            {name: Scale(value["mean"], value["deviation"]) for name, value in spread.items()},
+            tuple(np.array(rows).T),
+            given["share_of_relevant"],
+            given["shift"],
+            given["positives"],
+        )
+
+
+def _shift(log_ratio: Floats, share: float) -> float:
+    """Find the constant with which the probabilities average the share of relevant candidates."""
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if probability(log_ratio + middle, share).mean() < share:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

@@ -1,0 +1,107 @@
+"""What `filter` learns about the candidates before it judges them, from a sample of the queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from hnmine import schema
+from hnmine.candidates import Candidates
+from hnmine.config import FilterSettings
+from hnmine.judges.base import Judge
+from hnmine.relevance.calibrate import conformal_cut
+from hnmine.relevance.depth import price_of_depth
+from hnmine.relevance.model import SIMILARITY, Relevance, Sample
+from hnmine.run import Tick
+
+SAMPLE_QUERIES = 5000
+"""Enough for a few weights; more would only take time."""
+
+NOT_EVIDENCE = (SIMILARITY, "verdict")
+
+
+class Evidence:
+    """The candidates with the scores of all judges, and what was learned from them."""
+
+    def __init__(self, candidates: Candidates, judges: list[Judge]) -> None:
+        self.candidates, self.judges = candidates, judges
+        sources = candidates.manifest["sources"]
+        self.columns = [judge.column for judge in judges if judge.column not in NOT_EVIDENCE]
+        self.columns += [f"{name}_score" for name in ("dense", "bm25") if name in sources]
+
+    def read(self, part: int) -> pa.Table:
+        """Read one part of the candidates with the judges' scores."""
+        table = self.candidates.read(part)
+        for judge in self.judges:
+            table = table.append_column(schema.judged(judge.column), pa.array(judge.read(part)))
+        return table
+
+    def empty(self) -> pa.Table:
+        """Return the table that `estimated` returns, without rows."""
+        table = self.candidates.read(0).slice(0, 0)
+        for judge in self.judges:
+            table = table.append_column(schema.judged(judge.column), pa.array([], pa.float32()))
+        return self.estimated(table, None)
+
+    def estimated(self, table: pa.Table, model: Relevance | None) -> pa.Table:
+        """Add what the model makes of a part's evidence; null without a model."""
+        nothing = pa.nulls(table.num_rows, pa.float32())
+        columns = dict.fromkeys(schema.ESTIMATES.names, nothing)
+        if model:
+            sample = Sample(table, self.columns)
+            columns = {
+                "evidence": pa.array(model.evidence(sample), pa.float32()),
+                "relevance": pa.array(model.relevance(sample), pa.float32()),
+                "p_relevant": pa.array(model.p_relevant(sample), pa.float32()),
+            }
+        for field in schema.ESTIMATES:
+            table = table.append_column(field, columns[field.name])
+        return table
+
+    def learn(self, settings: FilterSettings, tick: Tick) -> dict[str, Any] | None:
+        """Learn from the sample; None where there are too few positives."""
+        table = self._sample(tick)
+        sample = Sample(table, self.columns)
+        model = Relevance.learn(sample)
+        if model is None:
+            return None
+        found = model.as_json()
+        free = sample.candidate & ~(
+            pc.fill_null(table["near_copy"], 0).to_numpy() >= settings.near_copy
+        )
+        if settings.target_fn_rate is not None:
+            positives = model.evidence(sample)[sample.is_positive & sample.found]
+            cut = conformal_cut(positives, settings.target_fn_rate)
+            found["cut"] = vars(cut)
+            free &= model.evidence(sample) < cut.value
+        found["price_of_depth"] = price_of_depth(
+            sample.query,
+            free,
+            model.relevance(sample),
+            sample.rank,
+            settings.num_negatives,
+            settings.depth,
+        )
+        return found
+
+    def _sample(self, tick: Tick) -> pa.Table:
+        """Read the rows of some queries, the same in whatever order they came."""
+        share = min(1.0, SAMPLE_QUERIES / max(1, len(self.candidates.queries.mined)))
+        parts = []
+        for part, rows in enumerate(self.candidates.part_rows):
+            table = self.read(part)
+            ids = table["query_id"].combine_chunks().dictionary_encode()
+            chosen = [_uniform(query_id) < share for query_id in ids.dictionary.to_pylist()]
+            parts.append(table.filter(pa.array(np.array(chosen, bool)[ids.indices.to_numpy()])))
+            tick(rows)
+        return pa.concat_tables(parts).sort_by(
+            [("query_id", "ascending"), ("query_row", "ascending"), ("doc_id", "ascending")]
+        )
+
+
+def _uniform(query_id: str) -> float:
+    return xxhash.xxh3_64_intdigest(query_id.encode("utf-8", "surrogatepass"), 5) / 2.0**64
