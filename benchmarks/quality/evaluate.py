@@ -9,7 +9,8 @@ of lowest rank are selected. Everything is a plain array:
     at_setting(pool, score, cut, range_min)  # -> Point of one setting of a rule
     lowest_rate(pool, score, asked=5, min_yield=0.9, max_rank=20.0)
                                              # -> Point of the best cut and range_min, or None
-    curve(pool, score, asked=5)              # -> the Points that no other setting beats
+    frontier(pool, score, yields, ranks)     # -> lowest rate for every pair of limits
+    fewest_zeros(pool, score, max_rate)      # -> Point that drops the fewest judged zeros
     weights = resamples(queries, 1000)       # bootstrap over queries, the same for all rules
     lowest_rates(pool, score, weights, min_yield=…, max_rank=…)   # one rate for each resample
     rates(pool, selected, weights)           # rate, yield and mean rank for each resample
@@ -20,7 +21,7 @@ that have a hidden positive (`counted`); yield, mean rank and mean similarity ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-CUTS = 256
+CUTS = 128
 """Cuts tried for a rule: quantiles of its scores over the pool."""
 EPSILON = 1e-9
 
@@ -236,7 +237,7 @@ def lowest_rates(
     asked: int = 5,
     min_yield: float | Floats = 0.9,
     max_rank: float | Floats = 20.0,
-    cuts: int = CUTS // 4,
+    cuts: int = CUTS,
 ) -> Floats:
     """Return the lowest rate in each resample, its own best setting each; inf where none will do.
 
@@ -283,23 +284,32 @@ def rates(
         )
 
 
-def curve(
-    pool: Pool, score: NDArray[Any], asked: int = 5, cuts: int = CUTS // 4, least_yield: float = 0.5
-) -> list[Point]:
-    """Return the settings that no other beats in rate, yield and mean rank at once."""
-    settings = []
-    for cut, sums in _sweep(pool, score, asked, cuts, by_query=False):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rate, rank = sums.hidden[0] / sums.counted[0], sums.rank[0] / sums.found[0]
-        for range_min in np.flatnonzero(sums.found[0] >= least_yield * asked * pool.queries):
-            found = sums.found[0][range_min]
-            settings.append((rate[range_min], -found, rank[range_min], cut, int(range_min)))
-    table = np.array(settings).reshape(-1, 5)
-    table = table[np.isfinite(table[:, 0])]
-    goals = table[:, :3]
-    beaten = [bool(((goals <= row).all(axis=1) & (goals < row).any(axis=1)).any()) for row in goals]
+def frontier(
+    pool: Pool,
+    score: NDArray[Any],
+    yields: Sequence[float],
+    ranks: Sequence[float],
+    asked: int = 5,
+    cuts: int = CUTS,
+) -> list[tuple[float, float, float]]:
+    """Return (least yield, highest mean rank, lowest rate) for every pair of limits; inf: none."""
+    limits = np.array([(least, deepest) for least in yields for deepest in ranks])
+    best = np.full(len(limits), np.inf)
+    for _, sums in _sweep(pool, score, asked, cuts, by_query=False):
+        best = np.minimum(best, _best(sums, pool.queries, asked, limits[:, 0], limits[:, 1])[0])
     return [
-        at_setting(pool, score, row[3], int(row[4]), asked)
-        for row, worse in zip(table, beaten, strict=True)
-        if not worse
+        (float(least), float(deepest), float(rate))
+        for (least, deepest), rate in zip(limits, best, strict=True)
     ]
+
+
+def fewest_zeros(
+    pool: Pool, score: NDArray[Any], max_rate: float, asked: int = 5, cuts: int = CUTS
+) -> Point | None:
+    """Find the cut that drops the fewest judged zeros at a rate of at most `max_rate`.
+
+    The `range_min` is 0: to skip ranks is no judgement of a document.
+    """
+    points = [at_setting(pool, score, cut, asked=asked) for cut in _cuts(score, cuts)]
+    allowed = [point for point in points if point.rate <= max_rate + EPSILON]
+    return min(allowed, key=lambda point: (point.dropped_zeros, point.rate), default=None)
