@@ -84,7 +84,7 @@ def _equal(pool: Pool, score: Floats, point: Point, drawn: Floats, asked: int) -
     return {
         "best": _shown(best),
         "hnmine over it": float(drawn[0]),
-        "95 %": np.quantile(drawn[1:], [0.025, 0.975]).tolist(),
+        "95 %": np.nanquantile(drawn[1:], [0.025, 0.975]).tolist(),
         "at the same rate": _shown(zeros),
     }
 
@@ -100,7 +100,8 @@ def ratio(
     """Return hnmine's rate over a rule's lowest at hnmine's yield and mean rank.
 
     Both rates are raised by half a hidden positive, so that a rate of 0 has a ratio. A rule that
-    cannot give that yield at that rank has the ratio 0.
+    cannot give that yield at that rank has the ratio 0; a resample without a query that has hidden
+    positives has NaN.
 
     Args:
         pool: the candidates.
@@ -144,7 +145,7 @@ def summary(cases: Sequence[tuple[str, Ratios]]) -> dict[str, dict[str, Any]]:
             worst = int(table[:, 0].argmax())
             result[arm][rule] = {
                 "geometric mean": float(means[0]),
-                "95 %": np.quantile(means[1:], [0.025, 0.975]).tolist(),
+                "95 %": np.nanquantile(means[1:], [0.025, 0.975]).tolist(),
                 "worst": float(table[worst, 0]),
                 "worst on": names[having[worst]],
                 "cases": len(having),
