@@ -29,7 +29,7 @@ from benchmarks.quality.evaluate import (
 from benchmarks.quality.protocol import read_judged, split
 
 ASKED = 2
-QUERIES = 10
+QUERIES = 8
 SMALL = ["--queries", str(QUERIES), "--mine", "--source dense --top-k 52"]
 """52 is the least depth at which nothing that sentence-transformers looks at is missing."""
 
@@ -164,8 +164,13 @@ def collection(stdlib, tmp_path_factory):
     """Docstrings; those of the positive's module count as relevant, every seventh as judged not."""
     folder = tmp_path_factory.mktemp("collections") / "stdlib"
     folder.mkdir()
-    corpus = rows(stdlib / "corpus.parquet")
     pairs = rows(stdlib / "pairs.parquet")
+    positives = {pair["positive_id"] for pair in pairs}
+    corpus = [
+        row
+        for n, row in enumerate(rows(stdlib / "corpus.parquet"))
+        if row["id"] in positives or n % 2
+    ]
     write(
         folder / "corpus.parquet",
         _id=[row["id"] for row in corpus],
@@ -223,7 +228,9 @@ def measured(collection, tmp_path_factory):
     arguments = ["--data", str(collection.parent), "--out", str(out), *SMALL]
     arguments += ["--arm", f"compat={compat}"]
     arguments += ["--arm", f"compat ce={compat} --cross-encoder {CROSS_ENCODER}"]
-    main(arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.quality.compare.RESAMPLES", 50)
+        main(arguments)
     return SimpleNamespace(out=out, results=json.loads((out / "results.json").read_text()))
 
 
@@ -267,9 +274,27 @@ def test_every_rule_is_compared_and_as_used_is_no_better_than_the_best(measured)
     assert curves.keys() == case["fixed"].keys()
 
 
+def test_grades_are_given_by_collection(collection, tmp_path):
+    split(collection, tmp_path, queries=8, seed=0, min_grade=0)
+    all_relevant = read_judged(collection, tmp_path, min_grade=0)
+    assert not any(all_relevant.zeros.values())
+    stricter = read_judged(collection, tmp_path, min_grade=1)
+    assert any(stricter.zeros.values())
+    for query, hidden in all_relevant.hidden.items():
+        known = {all_relevant.known[query]}
+        assert hidden == stricter.hidden[query] | stricter.zeros[query] - known
+
+
+@pytest.mark.parametrize("flag", ["--arm", "--grade"])
+def test_a_flag_without_a_name_is_refused(collection, flag, capsys):
+    with pytest.raises(SystemExit):
+        main(["--data", str(collection.parent), flag, "2"])
+    assert "is not NAME=VALUE" in capsys.readouterr().err
+
+
 def test_a_second_run_scores_nothing_again(measured, collection):
     kept = sorted((measured.out / "stdlib").rglob("run.json"))
     before = {path: path.read_bytes() for path in kept if "arms" not in path.parts}
-    main(["--data", str(collection.parent), "--out", str(measured.out), *SMALL])
+    main(["--data", str(collection.parent), "--out", str(measured.out), "--no-peer", *SMALL])
     assert len(before) == 3
     assert {path: path.read_bytes() for path in before} == before

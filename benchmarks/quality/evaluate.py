@@ -137,7 +137,7 @@ def first(query: NDArray[Any], kept: NDArray[np.bool_], asked: int) -> NDArray[n
 
 
 class _Sums(NamedTuple):
-    """Sums over the selected for one cut and every `range_min`, shape (groups, depth)."""
+    """Sums over the selected for one cut and every `range_min` tried, shape (groups, width)."""
 
     found: Floats
     counted: Floats
@@ -146,9 +146,14 @@ class _Sums(NamedTuple):
 
 
 def _sums(
-    pool: Pool, group: NDArray[np.int64], groups: int, rows: NDArray[np.int64], asked: int
+    pool: Pool,
+    group: NDArray[np.int64],
+    groups: int,
+    width: int,
+    rows: NDArray[np.int64],
+    asked: int,
 ) -> _Sums:
-    """Sum over what is selected from some rows, for every `range_min` at once.
+    """Sum over what is selected from some rows, for every `range_min` below `width` at once.
 
     A surviving row is selected for range_min in (rank of the `asked`-th survivor before it, its
     own rank]: two entries in an array of differences.
@@ -162,7 +167,7 @@ def _sums(
     def total(weight: NDArray[Any]) -> Floats:
         size = groups * (depth + 1)
         change = np.bincount(at + start, weight, size) - np.bincount(at + rank + 1, weight, size)
-        sums: Floats = np.cumsum(change.reshape(groups, depth + 1), axis=1)[:, :depth]
+        sums: Floats = np.cumsum(change.reshape(groups, depth + 1)[:, :width], axis=1)
         return sums
 
     return _Sums(
@@ -181,14 +186,16 @@ def _cuts(score: NDArray[Any], number: int) -> Floats:
 
 
 def _sweep(
-    pool: Pool, score: NDArray[Any], asked: int, cuts: int, by_query: bool
+    pool: Pool, score: NDArray[Any], asked: int, cuts: int, max_rank: float, by_query: bool
 ) -> Iterator[tuple[float, _Sums]]:
+    """Go through the cuts; a `range_min` above `max_rank` cannot have that mean rank."""
     if by_query:
         group, groups = pool.query.astype(np.int64), pool.queries
     else:
         group, groups = np.zeros(len(pool.query), dtype=np.int64), 1
+    width = int(min(pool.depth, max(np.floor(max_rank + EPSILON), 0) + 1))
     for cut in _cuts(score, cuts):
-        yield cut, _sums(pool, group, groups, np.flatnonzero(score <= cut), asked)
+        yield cut, _sums(pool, group, groups, width, np.flatnonzero(score <= cut), asked)
 
 
 def _best(
@@ -224,7 +231,7 @@ def lowest_rate(
     """
     best = (np.inf, np.nan, 0)
     wanted = np.array([min_yield]), np.array([max_rank])
-    for cut, sums in _sweep(pool, score, asked, cuts, by_query=False):
+    for cut, sums in _sweep(pool, score, asked, cuts, max_rank, by_query=False):
         rate, range_min = _best(sums, pool.queries, asked, *wanted)
         best = min(best, (float(rate[0]), cut, int(range_min[0])))
     return at_setting(pool, score, best[1], best[2], asked) if np.isfinite(best[0]) else None
@@ -252,7 +259,8 @@ def lowest_rates(
     """
     best = np.full(len(weights), np.inf)
     wanted = [np.broadcast_to(limit, len(weights)).astype(float) for limit in (min_yield, max_rank)]
-    for _, sums in _sweep(pool, score, asked, cuts, by_query=True):
+    deepest = float(np.nanmax(wanted[1], initial=0))
+    for _, sums in _sweep(pool, score, asked, cuts, deepest, by_query=True):
         drawn = _Sums(*(weights @ one for one in sums))
         best = np.minimum(best, _best(drawn, pool.queries, asked, wanted[0], wanted[1])[0])
     return best
@@ -295,7 +303,7 @@ def frontier(
     """Return (least yield, highest mean rank, lowest rate) for every pair of limits; inf: none."""
     limits = np.array([(least, deepest) for least in yields for deepest in ranks])
     best = np.full(len(limits), np.inf)
-    for _, sums in _sweep(pool, score, asked, cuts, by_query=False):
+    for _, sums in _sweep(pool, score, asked, cuts, max(ranks), by_query=False):
         best = np.minimum(best, _best(sums, pool.queries, asked, limits[:, 0], limits[:, 1])[0])
     return [
         (float(least), float(deepest), float(rate))

@@ -67,11 +67,11 @@ def _zeros(results: Results, arm: str) -> str:
 
 
 def _head(first: str, results: Results, more: Sequence[str] = ()) -> list[str]:
-    columns = [first, *(name(result) for result in results), *more]
+    columns = [first, *(case_name(result) for result in results), *more]
     return [_line(columns), "|" + "---|" * len(columns)]
 
 
-def name(result: Mapping[str, Any]) -> str:
+def case_name(result: Mapping[str, Any]) -> str:
     """Name a case."""
     return f"{result['collection']} {result['seed']}"
 

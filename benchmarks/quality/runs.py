@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.quality.protocol import GRADES, Judged, read_judged, split
+from benchmarks.quality.protocol import Judged, read_judged, split
 from benchmarks.quality.table import Table, load
 
 
@@ -22,6 +22,7 @@ class Plan:
         cross_encoder: the cross-encoder, as `hnmine filter` takes it.
         mine: further flags of `hnmine mine`.
         arms: flags of `hnmine filter`, by the name under which they are reported.
+        grades: from which grade on a judgement means relevant, by collection; 1 for all others.
         queries: at most so many queries of a collection.
         asked: negatives asked for each query.
     """
@@ -31,6 +32,7 @@ class Plan:
     cross_encoder: str
     mine: Sequence[str]
     arms: Mapping[str, Sequence[str]]
+    grades: Mapping[str, float]
     queries: int = 300
     asked: int = 5
 
@@ -59,7 +61,7 @@ def run(plan: Plan, collection: Path, seed: int) -> Case:
     """
     home = plan.output / collection.name
     index, work = home / "index", home / f"seed-{seed}"
-    grade = GRADES.get(collection.name, 1.0)
+    grade = plan.grades.get(collection.name, 1.0)
     split(collection, work, plan.queries, seed, grade)
     skip = ("--on-bad-row", "skip")
     corpus = collection / "corpus.parquet"
