@@ -55,10 +55,10 @@ def split(collection: Path, output: Path, queries: int, seed: int, min_grade: fl
     """
     texts = _query_texts(collection)
     documents = _documents(collection)
-    relevant: dict[str, list[str]] = defaultdict(list)
+    relevant: dict[str, set[str]] = defaultdict(set)
     for query, document, grade in _judgements(collection):
         if grade >= min_grade and query in texts and document in documents:
-            relevant[query].append(document)
+            relevant[query].add(document)
     ids = sorted(relevant)
     order = dict(zip(ids, keyed_noise(seed, ids, [""] * len(ids)).tolist(), strict=True))
     ids.sort(key=order.__getitem__)
@@ -94,9 +94,9 @@ def read_judged(collection: Path, output: Path, min_grade: float = 1.0) -> Judge
     )
     documents = _documents(collection)
     for query, document, grade in _judgements(collection):
-        if query not in judged.texts or document not in documents:
+        if document not in documents or judged.known.get(query, document) == document:
             continue
-        if grade >= min_grade and document != judged.known[query]:
+        if grade >= min_grade:
             judged.hidden[query].add(document)
         elif grade <= 0:
             judged.zeros[query].add(document)
