@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality.evaluate import (
+    CUTS,
     Floats,
     Point,
     Pool,
@@ -119,7 +120,7 @@ def ratio(
     ours = np.concatenate([[point.rate], drawn[0]])
     theirs = np.concatenate(
         [
-            lowest_rates(pool, score, once, asked, point.found, point.rank),
+            lowest_rates(pool, score, once, asked, point.found, point.rank, CUTS),
             lowest_rates(pool, score, weights, asked, drawn[1], drawn[2]),
         ]
     )

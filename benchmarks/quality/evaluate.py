@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-CUTS = 128
-"""Cuts tried for a rule: quantiles of its scores over the pool."""
+CUTS = 512
+"""Cuts tried for a rule: quantiles of its scores over the pool. With 128 of them a rule's best rate
+comes out up to a tenth too high, because the best cut is the last one with enough yield."""
 EPSILON = 1e-9
 
 
@@ -244,7 +245,7 @@ def lowest_rates(
     asked: int = 5,
     min_yield: float | Floats = 0.9,
     max_rank: float | Floats = 20.0,
-    cuts: int = CUTS,
+    cuts: int = CUTS // 2,
 ) -> Floats:
     """Return the lowest rate in each resample, its own best setting each; inf where none will do.
 
@@ -259,9 +260,10 @@ def lowest_rates(
     """
     best = np.full(len(weights), np.inf)
     wanted = [np.broadcast_to(limit, len(weights)).astype(float) for limit in (min_yield, max_rank)]
+    exact = weights.astype(np.float32)  # Sums of integers below 2 ** 24 are exact in float32.
     deepest = float(np.nanmax(wanted[1], initial=0))
     for _, sums in _sweep(pool, score, asked, cuts, deepest, by_query=True):
-        drawn = _Sums(*(weights @ one for one in sums))
+        drawn = _Sums(*(np.asarray(exact @ one.astype(np.float32), float) for one in sums))
         best = np.minimum(best, _best(drawn, pool.queries, asked, wanted[0], wanted[1])[0])
     return best
 
