@@ -274,6 +274,22 @@ def test_every_rule_is_compared_and_as_used_is_no_better_than_the_best(measured)
     assert curves.keys() == case["fixed"].keys()
 
 
+def test_a_collection_with_nothing_to_hide_is_left_out(collection, tmp_path, capsys):
+    single = tmp_path / "data" / "single"
+    single.mkdir(parents=True)
+    for name in ("corpus", "queries"):
+        (single / f"{name}.parquet").symlink_to(collection / f"{name}.parquet")
+    write(
+        single / "qrels.parquet",
+        query_id=["q0"],
+        corpus_id=[rows(collection / "corpus.parquet")[0]["_id"]],
+    )
+    with pytest.raises(SystemExit, match="Nothing to measure"):
+        main(["--data", str(single.parent), "--out", str(tmp_path / "out")])
+    assert "single: no query has a second positive" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "single" / "index").exists()
+
+
 def test_grades_are_given_by_collection(collection, tmp_path):
     split(collection, tmp_path, queries=8, seed=0, min_grade=0)
     all_relevant = read_judged(collection, tmp_path, min_grade=0)

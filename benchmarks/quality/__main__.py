@@ -48,10 +48,15 @@ def main(given: list[str] | None = None) -> None:
         for seed in range(arguments.seeds):
             start = time.perf_counter()
             case = run(plan, arguments.data / folder, seed)
+            if case is None:
+                print(f"{folder}: no query has a second positive to hide", file=sys.stderr)
+                continue
             result, ratio = study(case, {} if arguments.no_peer else peers(case, plan), plan.asked)
             results.append(result)
             ratios.append((case_name(result), ratio))
             print(f"{case_name(result)}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    if not results:
+        sys.exit("Nothing to measure: no query of any collection has a positive to hide.")
     write(plan, results, summary(ratios))
 
 

@@ -53,8 +53,11 @@ class Case:
         return max(self.tables.values(), key=lambda table: len(table.judges))
 
 
-def run(plan: Plan, collection: Path, seed: int) -> Case:
+def run(plan: Plan, collection: Path, seed: int) -> Case | None:
     """Mine a collection with one known positive for each query, and read what came out.
+
+    Returns:
+        The case, or None for a collection without a second positive of any query.
 
     Raises:
         RuntimeError: a command failed; the message is its own.
@@ -63,12 +66,14 @@ def run(plan: Plan, collection: Path, seed: int) -> Case:
     index, work = home / "index", home / f"seed-{seed}"
     grade = plan.grades.get(collection.name, 1.0)
     split(collection, work, plan.queries, seed, grade)
+    judged = read_judged(collection, work, grade)
+    if not any(judged.hidden.values()):
+        return None
     skip = ("--on-bad-row", "skip")
     corpus = collection / "corpus.parquet"
     hnmine("build-index", "--corpus", corpus, "--encoder", plan.encoder, "--index", index, *skip)
     given = ("--queries", work / "queries.parquet", "--qrels", work / "qrels.parquet")
     hnmine("mine", "--index", index, *given, "--output", work / "candidates", *plan.mine)
-    judged = read_judged(collection, work, grade)
     tables = {}
     for name, flags in plan.arms.items():
         mined = work / "arms" / "".join(c if c.isalnum() else "-" for c in name)
