@@ -12,10 +12,11 @@ ENCODER ?=
 CROSS_ENCODER ?=
 ARGS ?=
 DATA ?=
+COLLECTIONS ?=
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench index mine filter clean
+.PHONY: help setup demo test lint format bench bench-quality index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -52,6 +53,9 @@ bench: setup  ## Measure speed and quality; DATA=FOLDER adds judged collections
 	$(BIN)/python benchmarks/bm25_search.py $(if $(DATA),--data $(DATA))
 	$(if $(wildcard $(DEMO)/candidates/manifest.json),$(BIN)/python benchmarks/second_filter.py)
 	$(if $(DATA),$(BIN)/python benchmarks/near_copies.py --data $(DATA))
+
+bench-quality: setup  ## Measure false negatives on judged collections: DATA=FOLDER [COLLECTIONS=…]
+	$(BIN)/python -m benchmarks.quality --data $(DATA) $(if $(COLLECTIONS),--collections $(COLLECTIONS)) $(ARGS)
 
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .

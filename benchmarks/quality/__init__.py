@@ -1,0 +1,1 @@
+"""The hidden-positive protocol: what rules for hard negatives let through on judged collections."""
