@@ -78,4 +78,4 @@ def features(
             scales[judge].apply(scores[judge]),
             within_query(scores[judge], query, among),
         ]
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1) if columns else np.zeros((len(query), 0))

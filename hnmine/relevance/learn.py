@@ -42,10 +42,15 @@ def learn(positives: Floats, candidates: Floats) -> Floats:
         return float(value), np.concatenate([[error.sum()], x.T @ error + strength * pull])
 
     bounds = [(None, None)] + [(0.0, None)] * x.shape[1]
-    start = np.concatenate([[0.0], np.full(x.shape[1], PRIOR_WEIGHT)])
+    start = equal_weights(x.shape[1])
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", tol=1e-10)
     weights: Floats = found.x
     return weights
+
+
+def equal_weights(features: int) -> Floats:
+    """Return what a model is that has learned nothing."""
+    return np.concatenate([[0.0], np.full(features, PRIOR_WEIGHT)])
 
 
 def evidence_of(weights: Floats, features: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,14 @@ import xxhash
 from numpy.typing import NDArray
 
 from hnmine.relevance.evidence import Floats, Scale, features
-from hnmine.relevance.learn import evidence_of, learn
+from hnmine.relevance.learn import equal_weights, evidence_of, learn
 from hnmine.relevance.prior import probability, share_of_relevant
 
 SIMILARITY = "positive_similarity"
-SIMILARITY_WEIGHT = 0.6
+SIMILARITY_WEIGHT = 0.4
 """Log odds for a standard deviation of similarity to the positive. It cannot be learned from the
-positives, which are alike themselves; this weight was best or near it on all of four collections
-(`benchmarks/quality`)."""
+positives, each of which is its own nearest; from 0.3 to 0.6 it helped on three of four collections
+and never did harm."""
 
 FEWEST_POSITIVES = 20
 """With fewer positives among what the sources find, nothing is learned."""
@@ -71,43 +71,39 @@ class Relevance:
         judges: the columns that are evidence.
         scales: of each judge, and of the similarity to the positive.
         weights: for each fold of queries, the model that has not seen it.
-        share: of the candidates that are relevant, at most.
+        positives: how many known positives it was learned from; with too few, nothing was, and all
+            judges have the same weight.
+        share: of the candidates that are relevant, at most; None where nothing was learned.
         shift: makes the probabilities of all candidates average `share`.
-        positives: how many known positives it was learned from.
     """
 
     judges: tuple[str, ...]
     scales: dict[str, Scale]
     weights: tuple[Floats, ...]
-    share: float
-    shift: float
     positives: int
+    share: float | None = None
+    shift: float = 0.0
 
     @classmethod
-    def learn(cls, sample: Sample) -> Relevance | None:
-        """Learn from the positives that the sources found too; None where they are too few."""
-        positive = sample.is_positive & sample.found
+    def learn(cls, sample: Sample) -> Relevance:
+        """Learn from the positives that the sources found too."""
+        positive, candidate = sample.is_positive & sample.found, sample.candidate
         judges = tuple(
-            name
-            for name, scores in sample.scores.items()
-            if np.isfinite(scores[sample.candidate]).any()
+            name for name, scores in sample.scores.items() if np.isfinite(scores[candidate]).any()
         )
-        of_fold = [positive & (sample.fold != fold) for fold in range(FOLDS)]
-        if not judges or min(rows.sum() for rows in of_fold) < FEWEST_POSITIVES / FOLDS:
-            return None
-        scales = {name: Scale.of(sample.scores[name][sample.candidate]) for name in judges}
-        scales[SIMILARITY] = Scale.of(sample.similarity[sample.candidate])
-        x = features(sample.scores, judges, scales, sample.query, sample.candidate)
-        weights = tuple(
-            learn(x[rows], x[sample.candidate & (sample.fold != fold)])
-            for fold, rows in enumerate(of_fold)
-        )
-        model = cls(judges, scales, weights, 1.0, 0.0, int(positive.sum()))
+        scales = {name: Scale.of(sample.scores[name][candidate]) for name in judges}
+        scales[SIMILARITY] = Scale.of(sample.similarity[candidate])
+        x = features(sample.scores, judges, scales, sample.query, candidate)
+        seen = [sample.fold != fold for fold in range(FOLDS)]
+        total = int(positive.sum())
+        if total < FEWEST_POSITIVES or not all((positive & rows).any() for rows in seen):
+            return cls(judges, scales, (equal_weights(x.shape[1]),) * FOLDS, total)
+        weights = tuple(learn(x[positive & rows], x[candidate & rows]) for rows in seen)
+        model = cls(judges, scales, weights, total)
         evidence = model.evidence(sample)
-        share = share_of_relevant(evidence[positive], evidence[sample.candidate])
-        unshifted = cls(judges, scales, weights, share, 0.0, model.positives)
-        log_ratio = unshifted.relevance(sample)[sample.candidate]
-        return cls(judges, scales, weights, share, _shift(log_ratio, share), model.positives)
+        share = share_of_relevant(evidence[positive], evidence[candidate])
+        model = replace(model, share=share)
+        return replace(model, shift=_shift(model.relevance(sample)[candidate], share))
 
     def evidence(self, sample: Sample) -> Floats:
         """Return the log likelihood ratio of each row by the judges alone, shape (rows,)."""
@@ -122,7 +118,9 @@ class Relevance:
         return self.evidence(sample) + SIMILARITY_WEIGHT * similar + self.shift
 
     def p_relevant(self, sample: Sample) -> Floats:
-        """Return the chance that each row is relevant, shape (rows,)."""
+        """Return the chance that each row is relevant, shape (rows,); NaN without knowledge."""
+        if self.share is None:
+            return np.full(len(sample.query), np.nan)
         return probability(self.relevance(sample), self.share)
 
     def as_json(self) -> dict[str, Any]:
@@ -156,9 +154,9 @@ class Relevance:
             tuple(judges),
             {name: Scale(value["mean"], value["deviation"]) for name, value in spread.items()},
             tuple(np.array(rows).T),
+            given["positives"],
             given["share_of_relevant"],
             given["shift"],
-            given["positives"],
         )
 
 

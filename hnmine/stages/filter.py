@@ -19,16 +19,12 @@ from hnmine.export.card import dataset_card
 from hnmine.expressions import number
 from hnmine.judges import open_judges
 from hnmine.plan import Task, canonical_json
-from hnmine.relevance.model import FEWEST_POSITIVES, Relevance
+from hnmine.relevance.model import Relevance
 from hnmine.run import RunDirectory, Tick
 from hnmine.schema import STATE
 from hnmine.stages.learn import Evidence
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.verdict import Verdicts
-
-CE_MARGIN, RELATIVE_MARGIN = 3.0, 0.05
-"""Margins where none is given: sentence-transformers' MS MARCO recipe for logits; NV-Retriever's
-(arXiv 2407.15831) for similarities."""
 
 RELEVANCE = "relevance.json"
 """What was learned about the candidates: the weight of each judge, the price of depth."""
@@ -71,8 +67,8 @@ def _learn(run: RunDirectory, settings: FilterSettings, evidence: Evidence) -> d
     """Learn from the sample, or read what was learned before the run was interrupted."""
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
-        found = None if settings.compat else evidence.learn(settings, tick)
-        outputs[0].write_text(canonical_json(found or {}), encoding="utf-8")
+        found = {} if settings.compat else evidence.learn(settings, tick)
+        outputs[0].write_text(canonical_json(found), encoding="utf-8")
         return {}
 
     rows = sum(evidence.candidates.part_rows)
@@ -112,26 +108,14 @@ def settle(settings: FilterSettings, learned: Mapping[str, Any]) -> FilterSettin
 
     Args:
         settings: with the score resolved.
-        learned: what was learned from the positives; empty where they were too few.
-
-    Raises:
-        UsageError: a rule was asked for that cannot do without having learned something.
+        learned: what was learned about the candidates; with `--compat` nothing.
     """
-    if settings.target_fn_rate is not None and not learned:
-        raise UsageError(
-            f"--target-fn-rate needs {FEWEST_POSITIVES} known positives that the sources find.",
-            why="There are fewer.",
-            fix="Give more pairs, mine deeper, or use --margin.",
-        )
     rules = (settings.margin, settings.relative_margin, settings.max_score)
     chosen = settings.order != "rank" or settings.sampling != "top"
-    if not settings.default_rule or chosen or any(rule is not None for rule in rules):
+    if not (learned and settings.default_rule) or chosen or any(rule is not None for rule in rules):
         return settings
-    if learned:
-        price = number(learned["price_of_depth"])
-        return settings.model_copy(update={"order": f"ln(1 + exp(relevance)) + {price} * rank"})
-    rule = {"margin": CE_MARGIN} if settings.score == "ce" else {"relative_margin": RELATIVE_MARGIN}
-    return settings.model_copy(update=rule)
+    price = number(learned["price_of_depth"])
+    return settings.model_copy(update={"order": f"ln(1 + exp(relevance)) + {price} * rank"})
 
 
 def _try_expressions(settings: FilterSettings, candidates: Candidates, evidence: Evidence) -> None:

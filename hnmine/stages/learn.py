@@ -62,13 +62,15 @@ class Evidence:
             table = table.append_column(field, columns[field.name])
         return table
 
-    def learn(self, settings: FilterSettings, tick: Tick) -> dict[str, Any] | None:
-        """Learn from the sample; None where there are too few positives."""
+    def learn(self, settings: FilterSettings, tick: Tick) -> dict[str, Any]:
+        """Learn from the sample of queries.
+
+        Raises:
+            UsageError: there are too few positives for what the settings ask.
+        """
         table = self._sample(tick)
         sample = Sample(table, self.columns)
         model = Relevance.learn(sample)
-        if model is None:
-            return None
         found = model.as_json()
         free = sample.candidate & ~(
             pc.fill_null(table["near_copy"], 0).to_numpy() >= settings.near_copy

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from hnmine.errors import UsageError
+from hnmine.relevance.calibrate import conformal_cut
+from hnmine.relevance.depth import cost, price_of_depth
+from hnmine.relevance.evidence import Scale, within_query
+from hnmine.relevance.learn import learn
+from hnmine.relevance.model import FEWEST_POSITIVES, Relevance, Sample
+from hnmine.relevance.prior import probability, share_of_relevant
+from hnmine.select import choose
+
+PROPERTY = settings(max_examples=60, deadline=None)
+
+
+def world(queries=300, candidates=40, relevant=0.05, seed=0, noise=(1.0, 1.0), separation=2.0):
+    """Candidates of which a known share is relevant, with two judges of which one may be useless.
+
+    Returns the table, and for each row whether it is truly relevant.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for query in range(queries):
+        truth = np.concatenate([[True], rng.random(candidates) < relevant])
+        level = rng.normal()
+        judges = [
+            level
+            + separation * truth / max(scale, 1e-9) * (scale < 9)
+            + rng.normal(size=len(truth))
+            for scale in noise
+        ]
+        for place, is_relevant in enumerate(truth):
+            rows.append(
+                {
+                    "query_id": f"q{query}",
+                    "query_row": query,
+                    "doc_id": f"d{place}",
+                    "is_positive": place == 0,
+                    "rank": None if place == 0 else place - 1,
+                    "bm25_rank": place,
+                    "one": judges[0][place],
+                    "two": judges[1][place],
+                    "truth": bool(is_relevant),
+                }
+            )
+    table = pa.Table.from_pylist(rows)
+    return Sample(table, ["one", "two"]), np.array(table["truth"].to_pylist())
+
+
+class TestEvidence:
+    @PROPERTY
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 3), st.booleans(), st.floats(-9, 9) | st.just(np.nan)),
+            max_size=25,
+        )
+    )
+    def test_within_a_query_a_positive_counts_as_one_more_candidate(self, rows):
+        query, among, scores = (np.array([row[n] for row in rows]) for n in range(3))
+        query, among = query.astype(np.int64), among.astype(bool)
+        found = within_query(scores.astype(float), query, among)
+        for row in range(len(rows)):
+            pool = [
+                scores[n]
+                for n in range(len(rows))
+                if query[n] == query[row] and np.isfinite(scores[n]) and (among[n] or n == row)
+            ]
+            spread = np.std(pool) if pool else 0.0
+            known = np.isfinite(scores[row]) and spread > 1e-9
+            expected = (scores[row] - np.mean(pool)) / spread if known else 0.0
+            assert found[row] == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+    def test_what_is_unknown_is_neither_for_nor_against(self):
+        scores = np.array([1.0, 2.0, 3.0, np.nan, np.inf])
+        assert Scale.of(scores).apply(scores)[3:].tolist() == [0.0, 0.0]
+        assert Scale.of(np.array([np.nan])).apply(np.array([np.nan])).tolist() == [0.0]
+
+
+class TestLearning:
+    def test_it_is_the_minimum_of_the_loss_that_it_states(self):
+        rng = np.random.default_rng(1)
+        positives, candidates = rng.normal(1, 1, (60, 2)), rng.normal(0, 1, (900, 2))
+        found = learn(positives, candidates)
+
+        def loss(weights):
+            s = [weights[0] + x @ weights[1:] for x in (positives, candidates)]
+            fit = (np.log1p(np.exp(-s[0])).mean() + np.log1p(np.exp(s[1])).mean()) / 2
+            return fit + 3.0 / 60 * ((weights[1:] - 0.2) ** 2).sum() / 2
+
+        for _ in range(200):
+            assert loss(found) <= loss(found + rng.normal(0, 0.05, 3) * [1, 1, 1]) + 1e-7
+
+    @PROPERTY
+    @given(st.integers(0, 10**6))
+    def test_no_weight_is_ever_negative(self, seed):
+        rng = np.random.default_rng(seed)
+        found = learn(rng.normal(-1, 1, (30, 3)), rng.normal(0, 1, (200, 3)))
+        assert (found[1:] >= 0).all()
+
+    def test_a_judge_that_knows_nothing_gets_next_to_no_weight(self):
+        sample, _ = world(noise=(1.0, 9.0))
+        judges = Relevance.learn(sample).as_json()["judges"]
+        weight = {name: np.mean(v["among_all"] + v["within_query"]) for name, v in judges.items()}
+        assert weight["two"] < 0.15 * weight["one"]
+
+    def test_two_judges_order_better_than_each_alone(self):
+        sample, truth = world()
+        both = Relevance.learn(sample).relevance(sample)
+        rows = sample.candidate
+
+        def auc(score):
+            order = np.argsort(np.argsort(score[rows]))
+            relevant = truth[rows]
+            return order[relevant].mean() - order[~relevant].mean()
+
+        assert auc(both) > auc(sample.scores["one"]) and auc(both) > auc(sample.scores["two"])
+
+    def test_a_query_is_not_judged_by_what_was_learned_from_it(self):
+        sample, _ = world(queries=40)
+        model = Relevance.learn(sample)
+        own = sample.query == 0
+        changed, _ = world(queries=40)
+        changed.scores["one"] = np.where(own & changed.is_positive, 50.0, changed.scores["one"])
+        # The scale is shared, the weights of the query's own fold are not.
+        again = Relevance.learn(changed)
+        fold = int(sample.fold[0])
+        assert np.allclose(model.weights[fold], again.weights[fold], atol=1e-6)
+        assert not np.allclose(model.weights[1 - fold], again.weights[1 - fold], atol=1e-3)
+
+    @pytest.mark.parametrize("relevant", [0.01, 0.05, 0.15])
+    def test_the_chance_of_relevance_is_about_right_where_the_assumption_holds(self, relevant):
+        sample, truth = world(queries=600, relevant=relevant, separation=2.5)
+        model = Relevance.learn(sample)
+        rows = sample.candidate
+        chance = model.p_relevant(sample)[rows]
+        assert 0.5 * truth[rows].mean() < model.share < 2 * truth[rows].mean()
+        likely = chance > 0.5
+        assert abs(truth[rows][likely].mean() - chance[likely].mean()) < 0.2
+
+    def test_with_few_positives_all_judges_have_the_same_weight(self):
+        sample, _ = world(queries=FEWEST_POSITIVES - 1)
+        model = Relevance.learn(sample)
+        assert model.share is None
+        assert np.isnan(model.p_relevant(sample)).all()
+        assert len(set(model.weights[0][1:].tolist())) == 1
+        assert Relevance.learn(world(queries=FEWEST_POSITIVES)[0]).share is not None
+
+    def test_it_is_read_back_as_it_was_written(self):
+        sample, _ = world(queries=50)
+        model = Relevance.learn(sample)
+        again = Relevance.from_json(model.as_json())
+        assert again.relevance(sample).tolist() == model.relevance(sample).tolist()
+        assert again.p_relevant(sample).tolist() == model.p_relevant(sample).tolist()
+
+
+class TestPrior:
+    def test_the_share_bounds_the_truth_from_above_on_average(self):
+        rng = np.random.default_rng(3)
+        for share in (0.02, 0.1, 0.4):
+            found = []
+            for _ in range(20):
+                relevant = rng.random(4000) < share
+                candidates = rng.normal(3.0 * relevant, 1.0)
+                found.append(share_of_relevant(rng.normal(3.0, 1.0, 300), candidates))
+            assert 0.7 * share < np.mean(found) < 1.6 * share
+
+    def test_a_probability_is_none_above_one(self):
+        assert probability(np.array([-800.0, 0.0, 800.0]), 0.1).tolist() == [0.0, 0.1, 1.0]
+
+
+class TestCalibration:
+    def test_at_most_the_rate_is_left_and_the_interval_holds(self):
+        rng = np.random.default_rng(5)
+        survived, inside = [], 0
+        for _ in range(400):
+            cut = conformal_cut(rng.normal(size=120), 0.1)
+            true = float((rng.normal(size=20_000) < cut.value).mean())
+            survived.append(true)
+            inside += cut.low <= true <= cut.high
+        assert np.mean(survived) <= 0.1 + 3 * np.std(survived) / 20
+        assert binomtest(inside, 400, 0.95).pvalue > 1e-4
+
+    def test_too_few_positives_for_the_rate_are_an_error_that_says_how_many(self):
+        with pytest.raises(UsageError, match="needs 99 known positives"):
+            conformal_cut(np.arange(98.0), 0.01)
+        assert conformal_cut(np.arange(99.0), 0.01).value == 0.0
+
+
+class TestDepth:
+    def test_the_mean_rank_is_as_deep_as_asked_and_no_choice_of_that_depth_is_surer(self):
+        rng = np.random.default_rng(7)
+        query = np.repeat(np.arange(200), 50)
+        rank = np.tile(np.arange(50.0), 200)
+        relevance = rng.normal(2 - rank / 10, 1.0)
+        free = rng.random(len(query)) < 0.9
+        for depth in (6.0, 12.0, 20.0):
+            price = price_of_depth(query, free, relevance, rank, 5, depth)
+            chosen = choose(query, free, cost(relevance) + price * rank, np.full(200, 5))
+            assert rank[chosen].mean() == pytest.approx(depth, abs=0.2)
+            for start in range(30):
+                other = choose(query, free & (rank >= start), rank, np.full(200, 5))
+                if rank[other].mean() <= rank[chosen].mean():
+                    assert cost(relevance)[chosen].sum() <= cost(relevance)[other].sum()
+
+    def test_depth_costs_nothing_where_the_surest_are_shallow_enough(self):
+        query, rank = np.repeat(np.arange(3), 4), np.tile(np.arange(4.0), 3)
+        free = np.ones(12, dtype=bool)
+        assert price_of_depth(query, free, -rank, rank, 2, 20.0) == 0.0
+        assert price_of_depth(query, ~free, -rank, rank, 2, 0.0) == 0.0
