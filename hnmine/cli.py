@@ -36,6 +36,7 @@ EXAMPLES = {
     "filter": "hnmine filter --candidates runs/candidates "
     "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
     "validate": "hnmine validate --config configs/demo.yaml",
+    "audit": "hnmine audit --mined runs/mined --sample 300 --sheet sheet.csv",
     "run": "hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
 }
 SUMMARIES = {
@@ -43,6 +44,7 @@ SUMMARIES = {
     "mine": "Mine candidates for every query from an index.",
     "filter": "Keep false negatives out, choose hard negatives, write training data.",
     "validate": "Check inputs before hours are spent, and estimate what a run will need.",
+    "audit": "Estimate what share of the negatives is false, from all that is known of them.",
     "run": "Do all three from one configuration; --output gets index/, candidates/ and mined/.",
 }
 ConfigFile = Annotated[
@@ -170,6 +172,13 @@ def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
     return validate(settings, paths)
 
 
+def _audit(file: dict[str, Any], flags: dict[str, Any]) -> Any:
+    settings = configfile.settings_for("audit", file, flags)
+    from hnmine.stages.audit import audit
+
+    return audit(settings)
+
+
 def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
     settings = configfile.pipeline(file, flags)
     from hnmine.stages.pipeline import run
@@ -191,6 +200,7 @@ def _all_fields() -> dict[str, Any]:
 for _name, _act in (("build-index", _build_index), ("mine", _mine), ("filter", _filter)):
     _register(_name, config.COMMANDS[_name].model_fields, _act)
 _register("run", _all_fields(), _run)
+_register("audit", config.AuditSettings.model_fields, _audit, _print_report)
 _register(
     "validate",
     config.ValidateSettings.model_fields,

@@ -447,6 +447,20 @@ class ValidateSettings(JudgedSettings, ModelSettings):
     seed: int = Field(0, description="Seed of the samples that lengths and near copies are from.")
 
 
+class AuditSettings(Settings):
+    """Settings of `hnmine audit`."""
+
+    mined: Path = _path("Directory that `hnmine filter` wrote.")
+    qrels: str | None = _path("Fuller judgements than those that were mined with.", None)
+    min_grade: float = Field(1.0, description="Judgements from this grade on are relevant.")
+    verdicts: str | None = _path("A sheet that --sample wrote, with verdicts filled in.", None)
+    sample: int | None = Field(
+        None, ge=1, description="Draw this many negatives for a person, or a model, to judge."
+    )
+    sheet: Path | None = _path("File to write the sample to: .csv or .parquet.", None)
+    seed: int = Field(0, description="Seed of the sample.")
+
+
 STAGES: dict[str, type[Settings]] = {
     "build-index": BuildIndexSettings,
     "mine": MineSettings,
@@ -454,6 +468,10 @@ STAGES: dict[str, type[Settings]] = {
 }
 """The commands that `hnmine run` runs, in their order."""
 
-COMMANDS: dict[str, type[Settings]] = {**STAGES, "validate": ValidateSettings}
+COMMANDS: dict[str, type[Settings]] = {
+    **STAGES,
+    "validate": ValidateSettings,
+    "audit": AuditSettings,
+}
 PLACES = {"index", "candidates", "output"}
 """Directories of a single command; in a file, all are derived from its `output`."""

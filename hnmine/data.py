@@ -36,7 +36,7 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "qrels": {
         "query_id": ("query-id", "query_id", "qid"),
         "corpus_id": ("corpus-id", "corpus_id", "doc_id", "docid"),
-        "score": ("score", "relevance", "grade"),
+        "score": ("score", "relevance", "grade", "verdict"),
     },
 }
 """Column names found without a flag, first match wins (BEIR, MTEB, sentence-transformers)."""

@@ -24,12 +24,6 @@ class VerdictFile:
     def __init__(self, candidates: Candidates, path: str) -> None:
         self.candidates = candidates
         self.table = Table.open("qrels", path)
-        if "score" not in self.table.columns:
-            raise InputError(
-                f"{path} holds no verdicts.",
-                why="It has no column named score, from 0 (not relevant) to 1 (relevant).",
-                fix="Add one.",
-            )
 
     def plan(self) -> dict[str, Any]:
         """Return what the verdicts depend on."""
@@ -47,20 +41,40 @@ class VerdictFile:
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], float]:
-        """The verdicts by (query id, document id); of several on one pair, the last."""
-        found: dict[tuple[str, str], float] = {}
-        for start, batch in self.table.batches():
-            queries, documents = (
-                as_strings(batch[name], name, self.table.path).to_pylist()
-                for name in (self.table.columns[role] for role in ("query_id", "corpus_id"))
-            )
-            values = pc.cast(batch[self.table.columns["score"]], pa.float64(), safe=False)
-            for row, value in enumerate(values.to_pylist()):
-                if value is None or not 0 <= value <= 1:
-                    raise InputError(
-                        f"{self.table.path}, row {start + row}: {value} is no verdict.",
-                        why="Verdicts go from 0 (not relevant) to 1 (relevant).",
-                        fix="Leave out the row, or scale the scores.",
-                    )
-                found[queries[row], documents[row]] = value
-        return found
+        return read_verdicts(self.table)
+
+
+def read_verdicts(table: Table, limit: float = 1.0) -> dict[tuple[str, str], float]:
+    """Return verdicts by (query id, document id); of several on one pair, the last.
+
+    Args:
+        table: of the kind `qrels`, with a score; rows without a score are not judged yet.
+        limit: the highest verdict there is.
+
+    Raises:
+        InputError: a row holds no such verdict.
+    """
+    found: dict[tuple[str, str], float] = {}
+    if "score" not in table.columns:
+        raise InputError(
+            f"{table.path} holds no verdicts.",
+            why="It has no column named verdict or score.",
+            fix="Add one, from 0 (not relevant) to 1 (relevant).",
+        )
+    for start, batch in table.batches():
+        queries, documents = (
+            as_strings(batch[name], name, table.path).to_pylist()
+            for name in (table.columns[role] for role in ("query_id", "corpus_id"))
+        )
+        values = pc.cast(batch[table.columns["score"]], pa.float64(), safe=False)
+        for row, value in enumerate(values.to_pylist()):
+            if value is None:
+                continue
+            if not 0 <= value <= limit:
+                raise InputError(
+                    f"{table.path}, row {start + row}: {value} is no verdict.",
+                    why=f"Verdicts go from 0 (not relevant) to {limit:g} (relevant).",
+                    fix="Leave out the row, or scale the scores.",
+                )
+            found[queries[row], documents[row]] = value
+    return found

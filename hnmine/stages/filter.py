@@ -57,7 +57,11 @@ def filter(settings: FilterSettings) -> StageResult:
                 counts |= judge.compute(progress=settings.progress)
             learned = _learn(run, settings, evidence)
             counts |= _Filtering(settings, candidates, evidence, learned).run(run)
-            run.finish(counts, index=str(candidates.index.path.resolve()))
+            run.finish(
+                counts,
+                index=str(candidates.index.path.resolve()),
+                candidates=str(candidates.path.resolve()),
+            )
         shutil.rmtree(run.path / SHORTFALLS, ignore_errors=True)
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)

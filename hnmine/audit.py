@@ -1,0 +1,177 @@
+"""What share of the negatives is likely false: estimates with intervals, in all and by group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+WORST_QUERIES = 10
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share of false negatives.
+
+    Attributes:
+        rate: the share.
+        low, high: its 95 % interval.
+        negatives: how many it is about, or was drawn from.
+        known: how many of them were judged.
+    """
+
+    rate: float
+    low: float
+    high: float
+    negatives: int
+    known: int
+
+
+def over_queries(values: Floats, query: Ints) -> Estimate:
+    """Average a chance, or a judgement of 0 or 1, over negatives; NaN is not known.
+
+    The interval resamples queries, because what is wrong with one negative of a query is often
+    wrong with others. Where all values are alike, resampling shows nothing, and the interval is
+    that of Clopper and Pearson for as many trials as queries.
+
+    Args:
+        values: one for each negative.
+        query: of each negative; any numbers.
+    """
+    known = np.isfinite(values)
+    values = values[known]
+    if not len(values):
+        return Estimate(np.nan, 0.0, 1.0, len(known), 0)
+    _, owner = np.unique(query[known], return_inverse=True)
+    queries = int(owner.max()) + 1
+    sums, counts = np.bincount(owner, values), np.bincount(owner)
+    rate = float(values.mean())
+    if np.ptp(values) == 0 and rate in (0.0, 1.0):
+        low, high = clopper_pearson(round(rate * queries), queries)
+    else:
+        drawn = np.random.default_rng(0).multinomial(queries, [1 / queries] * queries, RESAMPLES)
+        rates = (drawn @ sums) / (drawn @ counts)
+        tail = 50 * (1 - CONFIDENCE)
+        low, high = np.percentile(rates, [tail, 100 - tail])
+    return Estimate(rate, float(low), float(high), len(known), int(known.sum()))
+
+
+def of_sample(values: Floats, negatives: int) -> Estimate:
+    """Estimate the share from the verdicts on an even sample, by Clopper and Pearson.
+
+    Args:
+        values: verdicts from 0 to 1; from 0.5 on relevant, NaN not judged.
+        negatives: that the sample was drawn from.
+    """
+    known = values[np.isfinite(values)]
+    relevant = int((known >= 0.5).sum())
+    low, high = clopper_pearson(relevant, len(known))
+    rate = relevant / len(known) if len(known) else np.nan
+    return Estimate(rate, low, high, negatives, len(known))
+
+
+def clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
+    """Return the exact 95 % interval for a probability (Clopper and Pearson, 1934)."""
+    tail = (1 - CONFIDENCE) / 2
+    low = beta.ppf(tail, successes, trials - successes + 1) if successes else 0.0
+    high = beta.ppf(1 - tail, successes + 1, trials - successes) if successes < trials else 1.0
+    return float(low), float(high)
+
+
+def even_sample(suspicion: Floats, size: int, seed: int) -> Ints:
+    """Draw negatives so that every one is as likely as any other, from all grades of suspicion.
+
+    Systematic sampling along the order of suspicion: it is stratified, and needs no weights.
+
+    Args:
+        suspicion: of each negative; what is unknown counts as the least.
+        size: how many to draw, at most all.
+        seed: of the start.
+
+    Returns:
+        Ascending positions, shape (size,).
+    """
+    order = np.argsort(np.nan_to_num(suspicion, nan=-np.inf), kind="stable")
+    size = min(size, len(order))
+    start = np.random.default_rng(seed).random()
+    places = np.floor((np.arange(size) + start) * len(order) / max(size, 1)).astype(np.int64)
+    return np.sort(order[places])
+
+
+@dataclass
+class Audit:
+    """What `hnmine audit` found.
+
+    Attributes:
+        negatives: how many were chosen.
+        estimates: by what they rest on: `p_relevant`, `qrels`, `verdicts`.
+        groups: by kind of group, then group: the estimate from the best that there is.
+        worst: queries with most negatives that are likely false, and how many.
+    """
+
+    negatives: int
+    estimates: dict[str, Estimate] = field(default_factory=dict)
+    groups: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    worst: dict[str, float] = field(default_factory=dict)
+
+    def add(self, name: str, values: Floats, query: Ints, groups: Mapping[str, Any]) -> None:
+        """Add an estimate, and make it that of the groups and of the worst queries.
+
+        Args:
+            name: what it rests on.
+            values: chance or judgement for each negative.
+            query: of each negative.
+            groups: by kind: the group of each negative.
+        """
+        self.estimates[name] = over_queries(values, query)
+        self.groups = {
+            kind: {
+                str(group): over_queries(values[members == group], query[members == group])
+                for group in np.unique(members)
+            }
+            for kind, members in groups.items()
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values; what is unknown is null."""
+        return _without_nan(asdict(self))
+
+    def lines(self) -> Iterator[str]:
+        """Write the audit for a terminal."""
+        yield f"{self.negatives:,} negatives; share that is likely false, with its 95 % interval"
+        for name, estimate in self.estimates.items():
+            yield f"  {name:<12} {_shown(estimate)}"
+        for kind, groups in self.groups.items():
+            yield f"by {kind}"
+            for group, estimate in groups.items():
+                yield f"  {group:<12} {_shown(estimate)}"
+        if self.worst:
+            yield "queries with most"
+            for query, count in self.worst.items():
+                yield f"  {query:<24} {count:.2f} of its negatives"
+
+    def check(self) -> None:
+        """Raise nothing: an audit finds no faults, only shares."""
+
+
+def _shown(estimate: Estimate) -> str:
+    if not estimate.known:
+        return "nothing is known"
+    rate, low, high = (
+        f"{100 * share:.2f} %" for share in (estimate.rate, estimate.low, estimate.high)
+    )
+    return f"{rate} ({low} to {high}), {estimate.known:,} of {estimate.negatives:,} judged"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and np.isnan(value) else value

@@ -1,0 +1,140 @@
+"""`hnmine audit`: what share of the chosen negatives is likely false, and how that is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hnmine.audit import WORST_QUERIES, Audit, even_sample, of_sample
+from hnmine.candidates import Candidates
+from hnmine.config import AuditSettings
+from hnmine.data import Table
+from hnmine.errors import InputError, UsageError, damage_explained
+from hnmine.finished import RUN, read_manifest
+from hnmine.judges.verdicts import read_verdicts
+
+RANK_BANDS = (0, 5, 10, 20, 50, 100)
+MARGIN_BANDS = 4
+
+
+def audit(settings: AuditSettings) -> Audit:
+    """Estimate the share of false negatives; write a sample of them for a person where asked.
+
+    Raises:
+        HnmineError: the directory, the judgements or the verdicts cannot be used.
+    """
+    read_manifest(settings.mined, "mined", "filter")
+    table = _selected(settings.mined)
+    found = Audit(table.num_rows)
+    if not table.num_rows:
+        return found
+    query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
+    _, query = np.unique(np.array(query_ids, dtype=object).astype(str), return_inverse=True)
+    groups = _groups(table)
+    chance = _numbers(table, "p_relevant")
+    values = chance
+    found.add("p_relevant", chance, query, groups)
+    if settings.qrels:
+        values = _judged(settings, query_ids, doc_ids)
+        found.add("qrels", values, query, groups)
+    if settings.verdicts:
+        given = read_verdicts(Table.open("qrels", settings.verdicts))
+        pairs = zip(query_ids, doc_ids, strict=True)
+        verdicts = np.array([given.get(pair, np.nan) for pair in pairs])
+        found.estimates["verdicts"] = of_sample(verdicts, len(verdicts))
+    expected = np.bincount(query, np.nan_to_num(values))
+    first = np.unique(query, return_index=True)[1]
+    for row in np.argsort(-expected, kind="stable")[:WORST_QUERIES]:
+        if expected[row] > 0:
+            found.worst[query_ids[first[row]]] = float(expected[row])
+    if settings.sample:
+        _write_sheet(settings, table, chance)
+    return found
+
+
+def _selected(mined: Path) -> pa.Table:
+    parts = []
+    for file in sorted((mined / "scored").glob("*.parquet")):
+        with damage_explained(file):
+            table = pq.read_table(file)
+        parts.append(table.filter(table["selected"]))
+    return pa.concat_tables(parts)
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = pc.fill_null(table[name].cast(pa.float64()), np.nan).to_numpy()
+    return values
+
+
+def _groups(table: pa.Table) -> dict[str, NDArray[Any]]:
+    sources = [name for name in table.column_names if name.endswith("_rank")]
+    found = np.array([pc.is_valid(table[name]).to_numpy() for name in sources])
+    names = np.array([name.removesuffix("_rank") for name in sources])
+    rank = np.searchsorted(RANK_BANDS, _numbers(table, "rank"), side="right") - 1
+    bands = [f"from {band}" for band in RANK_BANDS]
+    margin = _numbers(table, "positive_score") - _numbers(table, "score")
+    cuts = np.nanquantile(margin, np.linspace(0, 1, MARGIN_BANDS + 1)[:-1])
+    band = np.maximum(np.searchsorted(cuts, margin, side="right") - 1, 0)
+    return {
+        "source": np.array(["+".join(names[column]) for column in found.T]),
+        "rank": np.array(bands)[rank],
+        "margin": np.array([f"from {cut:.3g}" for cut in cuts])[band],
+    }
+
+
+def _judged(
+    settings: AuditSettings, query_ids: list[str], doc_ids: list[str]
+) -> NDArray[np.float64]:
+    """Return 1 for negatives judged relevant, 0 for all others of queries with judgements."""
+    given = read_verdicts(Table.open("qrels", settings.qrels or ""), limit=np.inf)
+    judged = {query for query, _ in given}
+    return np.array(
+        [
+            float(given.get((query, doc), -np.inf) >= settings.min_grade)
+            if query in judged
+            else np.nan
+            for query, doc in zip(query_ids, doc_ids, strict=True)
+        ]
+    )
+
+
+def _write_sheet(settings: AuditSettings, table: pa.Table, chance: NDArray[np.float64]) -> None:
+    """Write a sample with the texts and an empty column for verdicts."""
+    if settings.sheet is None:
+        raise UsageError("sheet: must be given with --sample.", fix="Pass --sheet FILE.csv.")
+    run = json.loads((settings.mined / RUN).read_text(encoding="utf-8"))
+    if "candidates" not in run:
+        raise InputError(
+            f"{settings.mined} does not say which candidates it was made from.",
+            fix="Run `hnmine filter` again.",
+        )
+    candidates = Candidates(Path(run["candidates"]))
+    chosen = table.take(pa.array(even_sample(chance, settings.sample or 0, settings.seed)))
+    texts = {
+        "query": (candidates.queries.texts, chosen["query_id"]),
+        "document": (candidates.index.documents, chosen["doc_id"]),
+    }
+    sheet = pa.table(
+        {
+            "query_id": chosen["query_id"],
+            "doc_id": chosen["doc_id"],
+            **{
+                name: where.text_array(where.find_ids(ids.to_pylist()))
+                for name, (where, ids) in texts.items()
+            },
+            "p_relevant": chosen["p_relevant"],
+            "verdict": pa.nulls(chosen.num_rows, pa.float64()),
+        }
+    )
+    if settings.sheet.suffix == ".parquet":
+        pq.write_table(sheet, settings.sheet)
+    else:
+        pa.csv.write_csv(sheet, settings.sheet)
