@@ -22,7 +22,12 @@ Ints = NDArray[np.int64]
 
 
 def mine_block(
-    rows: Ints, queries: Queries, documents: Texts, sources: Mapping[str, Source], top_k: int
+    rows: Ints,
+    queries: Queries,
+    documents: Texts,
+    sources: Mapping[str, Source],
+    top_k: int,
+    scoring: Mapping[str, Source] | None = None,
 ) -> pa.Table:
     """Search for a block of queries and return its candidates, `schema.CANDIDATES`.
 
@@ -35,6 +40,7 @@ def mine_block(
         documents: of the index.
         sources: by name.
         top_k: candidates from each source for each query.
+        scoring: sources that score what the others find, and find nothing themselves.
     """
     texts = queries.texts.texts(rows)
     offsets, positive_rows = queries.positives(rows)
@@ -48,8 +54,8 @@ def mine_block(
     never = np.union1d(positive_keys, query_keys)
     k = top_k + np.bincount(never // width, minlength=len(rows))
 
-    blocks = {name: source(texts) for name, source in sources.items()}
-    hits = {name: _cut(block.search(k), never, width, top_k) for name, block in blocks.items()}
+    blocks = {name: source(texts) for name, source in {**sources, **(scoring or {})}.items()}
+    hits = {name: _cut(blocks[name].search(k), never, width, top_k) for name in sources}
     keys = np.unique(np.concatenate([positive_keys, *(found for found, _ in hits.values())]))
     query, slots = keys // width, keys % width
     table: dict[str, NDArray[np.generic] | pa.Array] = {}
@@ -60,7 +66,8 @@ def mine_block(
         rank[np.searchsorted(keys, found)] = ranks
         fused += np.where(rank >= 0, 1 / (RRF_CONSTANT + 1 + rank), 0)
         table[f"{name}_rank"] = pa.array(rank.astype(np.int32), mask=rank < 0)
-        table[f"{name}_score"] = blocks[name].score(bounds, slots)
+    for name, block in blocks.items():
+        table[f"{name}_score"] = block.score(bounds, slots)
     doc_rows = documents.canonical[slots]
     # A positive goes by the id that the user gave it, not by that of its first copy.
     doc_rows[np.searchsorted(keys, positive_keys)] = positive_rows

@@ -11,7 +11,7 @@ from hnmine.config import (
 )
 from hnmine.configfile import pipeline, read_yaml, settings_for
 from hnmine.errors import UsageError
-from hnmine.stages.filter import resolve
+from hnmine.stages.filter import resolve, settle
 
 FILTER = {"candidates": "c", "output": "o"}
 
@@ -122,25 +122,37 @@ def test_the_plan_holds_what_the_result_depends_on_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    ("given", "sources", "score", "margin", "relative_margin"),
+    ("given", "scores", "score"),
     [
-        ({"cross_encoder": "m"}, ["bm25", "dense"], "ce", 3.0, None),
-        ({}, ["bm25", "dense"], "dense", None, 0.05),
-        ({}, ["bm25"], "bm25", None, 0.05),
-        ({"max_score": 0.7}, ["dense"], "dense", None, None),
-        ({"margin": 0.0}, ["dense"], "dense", 0.0, None),
-        ({"default_rule": False}, ["dense"], "dense", None, None),
-        ({"min_score": 0.1}, ["dense"], "dense", None, 0.05),
-        ({"cross_encoder": "m", "score": "dense"}, ["dense"], "dense", None, 0.05),
+        ({"cross_encoder": "m"}, ["bm25", "dense"], "ce"),
+        ({}, ["bm25", "dense"], "dense"),
+        ({}, ["bm25"], "bm25"),
+        ({"cross_encoder": "m", "score": "dense"}, ["dense"], "dense"),
     ],
 )
-def test_defaults_that_depend_on_other_settings(given, sources, score, margin, relative_margin):
-    resolved = resolve(FilterSettings.parse({**FILTER, **given}), sources)
-    assert (resolved.score, resolved.margin, resolved.relative_margin) == (
-        score,
-        margin,
-        relative_margin,
-    )
+def test_the_score_is_the_best_that_there_is(given, scores, score):
+    assert resolve(FilterSettings.parse({**FILTER, **given}), scores).score == score
+
+
+@pytest.mark.parametrize(
+    ("given", "chooses"),
+    [
+        ({}, True),
+        ({"min_score": 0.1, "near_copy": 0.8, "where": ["rank < 50"]}, True),
+        ({"max_score": 0.7}, False),
+        ({"margin": 0.0}, False),
+        ({"relative_margin": 0.0}, False),
+        ({"sampling": "random"}, False),
+        ({"order": "-score"}, False),
+        ({"default_rule": False}, False),
+    ],
+)
+def test_the_least_likely_relevant_are_chosen_where_nothing_else_is_said(given, chooses):
+    settings = FilterSettings.parse({**FILTER, **given})
+    settled = settle(settings, {"price_of_depth": 0.25})
+    by_relevance = "ln(1 + exp(relevance)) + 0.25e0 * rank"
+    assert settled.order == (by_relevance if chooses else settings.order)
+    assert settle(settings, {}) == settings
 
 
 def test_a_score_that_was_not_mined_is_refused():

@@ -178,12 +178,12 @@ APPLES = {
 @trap("A cross-encoder is given, and never used", ST)
 def test_a_cross_encoder_without_a_rule_is_not_ignored():
     from hnmine.config import FilterSettings
-    from hnmine.stages.filter import resolve
+    from hnmine.stages.filter import resolve, settle
 
     given = FilterSettings.parse({"candidates": "c", "output": "o", "cross_encoder": "m"})
     resolved = resolve(given, ["dense"])
     assert resolved.score == "ce"
-    assert resolved.margin is not None
+    assert "relevance" in settle(resolved, {"price_of_depth": 0.0}).order
 
 
 @trap("The query's own text is in the corpus, and is a negative", ST, TV, TF)

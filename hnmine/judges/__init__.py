@@ -37,7 +37,7 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
         else:
             spec = _spec(name, settings).model_copy(update={"pooling": settings.pooling})
             judges.append(BiEncoderJudge(candidates, spec, threads, column))
-    if "dense" in candidates.manifest["sources"] and not settings.compat:
+    if "dense" in candidates.manifest["scores"] and not settings.compat:
         judges.append(PositiveSimilarity(candidates, threads))
     columns = [judge.column for judge in judges]
     for column in columns:

@@ -86,7 +86,7 @@ def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings
         settings, pool = compat.resolve(settings, candidates.queries.most_positives)
         documents = len(candidates.index.documents.canonical)
         compat.check_depth(pool, candidates.manifest["settings"]["top_k"], documents)
-    return resolve(settings, candidates.manifest["sources"])
+    return resolve(settings, candidates.manifest["scores"])
 
 
 def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:

@@ -29,9 +29,9 @@ class Evidence:
 
     def __init__(self, candidates: Candidates, judges: list[Judge]) -> None:
         self.candidates, self.judges = candidates, judges
-        sources = candidates.manifest["sources"]
+        scored = candidates.manifest["scores"]
         self.columns = [judge.column for judge in judges if judge.column not in NOT_EVIDENCE]
-        self.columns += [f"{name}_score" for name in ("dense", "bm25") if name in sources]
+        self.columns += [f"{name}_score" for name in ("dense", "bm25") if name in scored]
 
     def read(self, part: int) -> pa.Table:
         """Read one part of the candidates with the judges' scores."""

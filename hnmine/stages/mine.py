@@ -42,6 +42,7 @@ def mine(settings: MineSettings) -> StageResult:
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},
         "index": miner.index.hash,
         "sources": miner.source_names,
+        "scores": miner.source_names + miner.scoring_names,
         "encoder": miner.encoder,
     }
     with RunDirectory.open(
@@ -49,8 +50,8 @@ def mine(settings: MineSettings) -> StageResult:
     ) as run:
         if not run.complete:
             # First of all: a source that cannot be opened is better known before the first task.
-            sources = miner.open_sources()
-            counts = {**miner.queries(run), **miner.search(run, sources)}
+            sources, scoring = miner.open(miner.source_names), miner.open(miner.scoring_names)
+            counts = {**miner.queries(run), **miner.search(run, sources, scoring)}
             run.finish(counts, index=str(settings.index.resolve()))
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
@@ -94,11 +95,14 @@ class _Miner:
         spec = ModelSpec.model_validate(self.index.manifest["encoder"])
         return spec.on(self.settings.device).model_dump()
 
-    def open_sources(self) -> dict[str, Source]:
-        return {
-            name: SOURCES[name](self.index, self.settings, self.threads)
-            for name in self.source_names
-        }
+    @property
+    def scoring_names(self) -> list[str]:
+        """The sources that score what the others find: BM25 wherever it is there, as it is fast."""
+        fast = self.index.settings["bm25"] and self.settings.bm25_engine == "hnmine"
+        return ["bm25"] if fast and "bm25" not in self.source_names else []
+
+    def open(self, names: list[str]) -> dict[str, Source]:
+        return {name: SOURCES[name](self.index, self.settings, self.threads) for name in names}
 
     def queries(self, run: RunDirectory) -> Counts:
         rows = sum(table.count_rows() for table in self.inputs.values())
@@ -144,7 +148,9 @@ class _Miner:
             return pair_records(self.inputs["pairs"], bad)
         return qrel_records(self.inputs["qrels"], self.settings.min_grade, bad)
 
-    def search(self, run: RunDirectory, sources: dict[str, Source]) -> Counts:
+    def search(
+        self, run: RunDirectory, sources: dict[str, Source], scoring: dict[str, Source]
+    ) -> Counts:
         queries = Queries(self.paths.queries)
         tasks = [
             Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n)
@@ -159,6 +165,7 @@ class _Miner:
                 self.index.documents,
                 sources,
                 self.settings.top_k,
+                scoring,
             )
             pq.write_table(table, outputs[0], compression="zstd")
             return _count(table, self.source_names)
