@@ -328,12 +328,24 @@ class FilterSettings(ModelSettings, OutputSettings):
         description="Make a candidate a positive of its query if this expression is true, such as "
         "'score > positive_score + 2'.",
     )
+    max_p_relevant: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Drop the candidates whose estimated chance of being relevant is higher. "
+        "[default: 0.5 with the default rule]",
+    )
     target_fn_rate: float | None = Field(
         None,
         gt=0,
         lt=1,
         description="Drop the candidates with so much evidence of relevance that at most this "
         "share of relevant documents would be left.",
+    )
+    calibrate_by: str | None = Field(
+        None,
+        description="Expression whose values get a cut of their own from --target-fn-rate, where "
+        "they have positives enough.",
     )
     depth: float = Field(
         20.0,
@@ -414,6 +426,8 @@ class FilterSettings(ModelSettings, OutputSettings):
     def _check(self) -> FilterSettings:
         if self.score == "ce" and not self.cross_encoder:
             raise ValueError("score: ce needs --cross-encoder")
+        if self.calibrate_by and self.target_fn_rate is None:
+            raise ValueError("calibrate-by: needs --target-fn-rate")
         if self.quota and (self.budget or self.strata):
             raise ValueError("quota: cannot be combined with --budget or --strata")
         if self.quota and self.num_negatives != sum(self.quota.values()):

@@ -27,7 +27,7 @@ def rules(settings: FilterSettings, rank: str = "rank") -> dict[str, str]:
         settings: with score and margins resolved.
         rank: the column that `range_min` and `range_max` are about.
     """
-    margin, share = settings.margin, settings.relative_margin
+    margin, share, chance = settings.margin, settings.relative_margin, settings.max_p_relevant
     window = [f"{rank} >= {settings.range_min}"] if settings.range_min else []
     window += [f"{rank} < {settings.range_max}"] if settings.range_max else []
     given = {
@@ -46,6 +46,8 @@ def rules(settings: FilterSettings, rank: str = "rank") -> dict[str, str]:
         and f"score <= positive_score - abs(positive_score) * {number(share)}",
         "max-score": settings.max_score is not None and f"score <= {number(settings.max_score)}",
         "min-score": settings.min_score is not None and f"score >= {number(settings.min_score)}",
+        # Unknown where there were too few positives to learn a chance from.
+        "p-relevant": chance is not None and f"coalesce(p_relevant <= {number(chance)}, true)",
     }
     return {name: rule for name, rule in given.items() if rule} | {
         rule: rule for rule in settings.where

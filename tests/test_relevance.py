@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from hnmine.errors import UsageError
-from hnmine.relevance.calibrate import conformal_cut
+from hnmine.expressions import evaluate, number
+from hnmine.relevance.calibrate import conformal_cut, cut_expression, cuts_by_group
 from hnmine.relevance.depth import cost, price_of_depth
 from hnmine.relevance.evidence import Scale, within_query
 from hnmine.relevance.learn import learn
@@ -190,6 +191,20 @@ class TestCalibration:
         with pytest.raises(UsageError, match="needs 99 known positives"):
             conformal_cut(np.arange(98.0), 0.01)
         assert conformal_cut(np.arange(99.0), 0.01).value == 0.0
+
+    def test_a_group_with_enough_positives_has_a_cut_of_its_own(self):
+        rng = np.random.default_rng(6)
+        group = np.array(["it's"] * 200 + ["b"] * 40 + [""] * 9)
+        evidence = rng.normal(size=len(group)) + 3.0 * (group == "b")
+        cuts = cuts_by_group(evidence, group, 0.05)
+        assert set(cuts) == {"", "it's", "b"}
+        assert cuts["b"].value > 0.5 > cuts["it's"].value
+        table = pa.table({"evidence": evidence, "name": [name or None for name in group]})
+        rule = cut_expression(cuts, "name")
+        below = np.array(evaluate(table, {"below": rule})["below"].to_pylist())
+        for name, cut in cuts.items():
+            assert below[group == name].tolist() == (evidence[group == name] < cut.value).tolist()
+        assert cut_expression({"": cuts[""]}, None) == f"evidence < {number(cuts[''].value)}"
 
 
 class TestDepth:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import beta
 
 from hnmine.errors import UsageError
+from hnmine.expressions import number
 from hnmine.relevance.evidence import Floats
 
 CONFIDENCE = 0.95
@@ -29,6 +32,33 @@ class Cut:
     low: float
     high: float
     positives: int
+
+
+def cuts_by_group(evidence: Floats, group: NDArray[np.str_], rate: float) -> dict[str, Cut]:
+    """Set a cut for each group that has positives enough, and one for all others, under "".
+
+    Args:
+        evidence: on known positives.
+        group: of each.
+        rate: as in `conformal_cut`.
+
+    Raises:
+        UsageError: there are too few positives in all.
+    """
+    enough = [name for name in np.unique(group) if np.floor(rate * ((group == name).sum() + 1))]
+    own = {str(name): conformal_cut(evidence[group == name], rate) for name in enough}
+    return {"": conformal_cut(evidence, rate)} | own
+
+
+def cut_expression(cuts: Mapping[str, Cut], by: str | None) -> str:
+    """Return the rule that keeps what is below its group's cut."""
+    default = number(cuts[""].value)
+    if by is None:
+        return f"evidence < {default}"
+    quoted = {name.replace("'", "''"): cut for name, cut in cuts.items() if name}
+    cases = " ".join(f"when '{name}' then {number(cut.value)}" for name, cut in quoted.items())
+    group = f"coalesce(({by})::varchar, '')"
+    return f"evidence < case {group} when '' then {default} {cases} else {default} end"
 
 
 def conformal_cut(positives: Floats, rate: float) -> Cut:

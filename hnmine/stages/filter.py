@@ -20,11 +20,14 @@ from hnmine.expressions import number
 from hnmine.judges import open_judges
 from hnmine.plan import Task, canonical_json
 from hnmine.relevance.model import Relevance
-from hnmine.run import RunDirectory, Tick
+from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import STATE
 from hnmine.stages.learn import Evidence
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.verdict import Verdicts
+
+MAX_P_RELEVANT = 0.5
+"""A candidate that is more likely relevant than not is no negative, however few there are."""
 
 RELEVANCE = "relevance.json"
 """What was learned about the candidates: the weight of each judge, the price of depth."""
@@ -55,7 +58,8 @@ def filter(settings: FilterSettings) -> StageResult:
             counts: dict[str, int] = {}
             for judge in judges:
                 counts |= judge.compute(progress=settings.progress)
-            learned = _learn(run, settings, evidence)
+            learned, learning = _learn(run, settings, evidence)
+            counts |= learning
             counts |= _Filtering(settings, candidates, evidence, learned).run(run)
             run.finish(
                 counts,
@@ -67,18 +71,21 @@ def filter(settings: FilterSettings) -> StageResult:
     return StageResult(settings.output, manifest["counts"], manifest)
 
 
-def _learn(run: RunDirectory, settings: FilterSettings, evidence: Evidence) -> dict[str, Any]:
+def _learn(
+    run: RunDirectory, settings: FilterSettings, evidence: Evidence
+) -> tuple[dict[str, Any], Counts]:
     """Learn from the sample, or read what was learned before the run was interrupted."""
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
         found = {} if settings.compat else evidence.learn(settings, tick)
         outputs[0].write_text(canonical_json(found), encoding="utf-8")
-        return {}
+        learned = found.get("share_of_relevant") is not None
+        return {"positives_learned_from": found["positives"] if learned else 0}
 
     rows = sum(evidence.candidates.part_rows)
-    run.run("learn", "candidates", [Task("relevance", (RELEVANCE,), rows)], work)
+    counts = run.run("learn", "candidates", [Task("relevance", (RELEVANCE,), rows)], work)
     learned: dict[str, Any] = json.loads((run.path / RELEVANCE).read_text(encoding="utf-8"))
-    return learned
+    return learned, counts
 
 
 def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings:
@@ -119,7 +126,13 @@ def settle(settings: FilterSettings, learned: Mapping[str, Any]) -> FilterSettin
     if not (learned and settings.default_rule) or chosen or any(rule is not None for rule in rules):
         return settings
     price = number(learned["price_of_depth"])
-    return settings.model_copy(update={"order": f"ln(1 + exp(relevance)) + {price} * rank"})
+    highest = MAX_P_RELEVANT if settings.max_p_relevant is None else settings.max_p_relevant
+    return settings.model_copy(
+        update={
+            "order": f"ln(1 + exp(relevance)) + {price} * rank",
+            "max_p_relevant": highest,
+        }
+    )
 
 
 def _try_expressions(settings: FilterSettings, candidates: Candidates, evidence: Evidence) -> None:
@@ -142,9 +155,8 @@ class _Filtering:
         self.settings = settle(settings, learned)
         self.candidates, self.evidence = candidates, evidence
         self.model = Relevance.from_json(learned) if learned else None
-        self.more_rules = {}
-        if "cut" in learned:
-            self.more_rules["target-fn-rate"] = f"evidence < {number(learned['cut']['value'])}"
+        cut = {"target-fn-rate": learned["cut_rule"]} if "cut_rule" in learned else {}
+        self.more_rules: dict[str, str] = cut
 
     def run(self, run: RunDirectory) -> dict[str, int]:
         total = len(self.candidates.parts)

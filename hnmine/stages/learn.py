@@ -8,14 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
+from numpy.typing import NDArray
 
 from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
+from hnmine.expressions import evaluate
 from hnmine.judges.base import Judge
-from hnmine.relevance.calibrate import conformal_cut
+from hnmine.relevance.calibrate import cut_expression, cuts_by_group
 from hnmine.relevance.depth import price_of_depth
 from hnmine.relevance.model import SIMILARITY, Relevance, Sample
+from hnmine.rules import truth
 from hnmine.run import Tick
 
 SAMPLE_QUERIES = 5000
@@ -72,22 +75,23 @@ class Evidence:
         sample = Sample(table, self.columns)
         model = Relevance.learn(sample)
         found = model.as_json()
+        relevance = model.relevance(sample)
         free = sample.candidate & ~(
             pc.fill_null(table["near_copy"], 0).to_numpy() >= settings.near_copy
         )
         if settings.target_fn_rate is not None:
-            positives = model.evidence(sample)[sample.is_positive & sample.found]
-            cut = conformal_cut(positives, settings.target_fn_rate)
-            found["cut"] = vars(cut)
-            free &= model.evidence(sample) < cut.value
-        found["price_of_depth"] = price_of_depth(
-            sample.query,
-            free,
-            model.relevance(sample),
-            sample.rank,
-            settings.num_negatives,
-            settings.depth,
-        )
+            positive = sample.is_positive & sample.found
+            estimated = self.estimated(table, model)
+            by = settings.calibrate_by
+            group = _groups(estimated, by, sample.candidate)
+            evidence = model.evidence(sample)
+            cuts = cuts_by_group(evidence[positive], group[positive], settings.target_fn_rate)
+            found["cuts"] = {name: vars(cut) for name, cut in cuts.items()}
+            found["cut_rule"] = cut_expression(cuts, by)
+            below = evaluate(estimated, {"below": found["cut_rule"]}, sample.candidate)["below"]
+            free &= truth(below, found["cut_rule"])
+        choice = (sample.query, free, relevance, sample.rank, settings.num_negatives)
+        found["price_of_depth"] = price_of_depth(*choice, settings.depth)
         return found
 
     def _sample(self, tick: Tick) -> pa.Table:
@@ -103,6 +107,15 @@ class Evidence:
         return pa.concat_tables(parts).sort_by(
             [("query_id", "ascending"), ("query_row", "ascending"), ("doc_id", "ascending")]
         )
+
+
+def _groups(table: pa.Table, by: str | None, candidate: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """Return the group that each row is calibrated in."""
+    if by is None:
+        return np.full(table.num_rows, "", dtype=str)
+    values = evaluate(table, {"group": by}, candidate)["group"].cast(pa.string())
+    groups: NDArray[np.str_] = values.fill_null("").to_numpy().astype(str)
+    return groups
 
 
 def _uniform(query_id: str) -> float:
