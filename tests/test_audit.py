@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from conftest import write
 from scipy.stats import binomtest
 
 import hnmine as api
@@ -13,7 +14,6 @@ from hnmine.audit import clopper_pearson, even_sample, of_sample, over_queries
 from hnmine.config import AuditSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.stages.audit import audit
-from tests.conftest import write
 
 NAN = float("nan")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -112,6 +113,7 @@ def test_verdicts_follow_from_the_recorded_numbers(run):
             anchors[row["query_id"]] = min(
                 row["ce_score"], anchors.get(row["query_id"], float("inf"))
             )
+    learned = json.loads((run / "mined" / "relevance.json").read_text())
     for row in table:
         anchor = anchors[row["query_id"]]
         assert row["positive_score"] == anchor
@@ -122,13 +124,18 @@ def test_verdicts_follow_from_the_recorded_numbers(run):
         elif row["ce_score"] == anchor:
             expected = "same-score"
         else:
-            expected = None if row["ce_score"] <= anchor - 3.0 else "margin"
+            expected = "p-relevant" if row["p_relevant"] > 0.5 else None
         assert row["reason"] == expected
         assert row["keep"] == (expected is None)
     for query in anchors:
-        survivors = [row["doc_id"] for row in table if row["query_id"] == query and row["keep"]]
-        chosen = [row["doc_id"] for row in table if row["query_id"] == query and row["selected"]]
-        assert chosen == survivors[:NEGATIVES]
+        survivors = [row for row in table if row["query_id"] == query and row["keep"]]
+        survivors.sort(
+            key=lambda row: (
+                math.log1p(math.exp(row["relevance"])) + learned["price_of_depth"] * row["rank"]
+            )
+        )
+        chosen = {row["doc_id"] for row in table if row["query_id"] == query and row["selected"]}
+        assert chosen == {row["doc_id"] for row in survivors[:NEGATIVES]}
 
 
 def test_candidates_hold_both_scores_and_top_k_from_each_source(run):

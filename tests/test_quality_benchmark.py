@@ -237,10 +237,10 @@ def measured(collection, tmp_path_factory):
 def test_the_rate_of_an_arm_is_what_its_files_say(measured, collection):
     work = measured.out / "stdlib" / "seed-0"
     judged = read_judged(collection, work)
-    selected = [row for row in rows(work / "arms" / "hnmine" / "scored") if row["selected"]]
+    selected = [row for row in rows(work / "arms" / "compat" / "scored") if row["selected"]]
     counted = [row for row in selected if judged.hidden[row["query_id"]]]
     hidden = [row for row in counted if row["doc_id"] in judged.hidden[row["query_id"]]]
-    point = measured.results["cases"][0]["hnmine"]["hnmine"]
+    point = measured.results["cases"][0]["hnmine"]["compat"]
     assert 0 < len(hidden) < len(counted) < len(selected)
     assert point["rate"] == pytest.approx(len(hidden) / len(counted))
     assert point["found"] == pytest.approx(len(selected) / (5 * QUERIES))

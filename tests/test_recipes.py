@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from conftest import write
 
 import hnmine as api
 from hnmine import schema
 from hnmine.config import FilterSettings, MineSettings
 from hnmine.verdict import Verdicts
-from tests.conftest import write
 
 RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
 HEADINGS = ("# What: ", "# Constants: ", "# Not reproduced: ")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_filters import simple
 
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.verdict import Verdicts
-from tests.test_filters import simple
 
 
 def judged(*queries, **given):

@@ -35,6 +35,8 @@ def rules(table: Table) -> dict[str, Floats]:
             found[f"{name}, margin"] = score - anchor
             with np.errstate(invalid="ignore", divide="ignore"):
                 found[f"{name}, relative margin"] = (score - anchor) / np.abs(anchor)
+    # A positive has no similarity to itself, so that there is no anchor for it.
+    found = {name: score for name, score in found.items() if np.isfinite(score).any()}
     if "ce_score" in table.judges:
         found["z-scores: logit, margin, to positive"] = (
             standardised(table.judges["ce_score"])

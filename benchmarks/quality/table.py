@@ -16,8 +16,11 @@ from benchmarks.quality.evaluate import Floats, Pool
 from benchmarks.quality.protocol import Judged
 from hnmine.index.opened import Index
 
-NO_JUDGE = {"rrf_score", "positive_score", "near_copy", "weight"}
-"""Columns of numbers that say nothing, or nothing by themselves, about relevance."""
+NO_JUDGE = {
+    *("rrf_score", "score", "positive_score", "near_copy", "weight"),
+    *("evidence", "relevance"),  # p_relevant has their order.
+}
+"""Columns of numbers that say nothing new, or nothing by themselves, about relevance."""
 
 
 @dataclass(frozen=True)
