@@ -1,0 +1,39 @@
+"""Every setting, once: its name, type, default and help; from flags, a YAML file, or keywords."""
+
+from __future__ import annotations
+
+from hnmine.config.base import Dtype, ModelSettings, Pooling, Settings
+from hnmine.config.build_index import BuildIndexSettings
+from hnmine.config.checks import AuditSettings, ValidateSettings
+from hnmine.config.filter import FilterSettings
+from hnmine.config.mine import MineSettings
+
+__all__ = [
+    "COMMANDS",
+    "PLACES",
+    "STAGES",
+    "AuditSettings",
+    "BuildIndexSettings",
+    "Dtype",
+    "FilterSettings",
+    "MineSettings",
+    "ModelSettings",
+    "Pooling",
+    "Settings",
+    "ValidateSettings",
+]
+
+STAGES: dict[str, type[Settings]] = {
+    "build-index": BuildIndexSettings,
+    "mine": MineSettings,
+    "filter": FilterSettings,
+}
+"""The commands that `hnmine run` runs, in their order."""
+
+COMMANDS: dict[str, type[Settings]] = {
+    **STAGES,
+    "validate": ValidateSettings,
+    "audit": AuditSettings,
+}
+PLACES = {"index", "candidates", "output"}
+"""Directories of a single command; in a file, all are derived from its `output`."""

@@ -1,0 +1,177 @@
+"""What settings of several commands share: types, checks, inputs, models."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import reprlib
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from hnmine.errors import UsageError
+
+MANY = 2**31 - 1
+"""The largest number of documents that anything is counted in."""
+
+NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
+"""Marks settings on which the result does not depend, or that the plan holds by content."""
+
+Dtype = Literal["fp32", "bf16", "fp16"]
+Pooling = Literal["mean", "cls"]
+
+
+def path(help: str, default: Any = ...) -> Any:
+    """Declare a setting that says where something is: the plan holds it by content."""
+    return Field(default, description=help, json_schema_extra=NOT_IN_PLAN)
+
+
+class Settings(BaseModel):
+    """What all commands share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: ClassVar[str] = ""
+
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads. [default: all]", json_schema_extra=NOT_IN_PLAN
+    )
+    progress: bool = Field(
+        True,
+        description="Show progress bars on stderr, where that is a terminal.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Any:
+        """Check settings, all errors at once.
+
+        Raises:
+            UsageError: naming every setting that is unknown, missing or wrong.
+        """
+        known = cls.model_fields
+        try:
+            return cls.model_validate(
+                {key.replace("-", "_"): value for key, value in values.items()}
+            )
+        except ValidationError as error:
+            problems = [_problem(item, known) for item in error.errors()]
+            fix = f"See `hnmine {cls.command} --help`."
+            raise UsageError("\n".join(problems), fix=fix) from error
+
+    @property
+    def cpu_threads(self) -> int:
+        """The CPU threads to use: those given, else those that this process may run on."""
+        allowed = getattr(os, "sched_getaffinity", None)  # Linux alone knows it.
+        return self.threads or (len(allowed(0)) if allowed else os.cpu_count() or 1)
+
+    def plan(self) -> dict[str, Any]:
+        """Return the settings on which the result depends, as JSON values."""
+        hidden = {
+            name
+            for name, field in type(self).model_fields.items()
+            if field.json_schema_extra == NOT_IN_PLAN
+        }
+        return self.model_dump(mode="json", exclude=hidden)
+
+
+def _short(value: Any) -> str:
+    shown = reprlib.repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."
+
+
+def _problem(item: Any, known: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, item["loc"])).replace("_", "-")
+    if item["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+        hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
+        return f"{name}: no such setting.{hint}"
+    if item["type"] == "missing":
+        return f"{name}: must be given."
+    message = item["msg"].removeprefix("Value error, ")
+    given = "" if item["type"] == "value_error" else f" (given: {_short(item['input'])})"
+    return f"{name}: {message}{given}" if name else message
+
+
+class OutputSettings(Settings):
+    """How a directory is written."""
+
+    overwrite: bool = Field(
+        False,
+        description="Replace what a run with other settings wrote to the output directory.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+
+
+class InputSettings(Settings):
+    """How input tables are read."""
+
+    column: dict[str, str] = Field(
+        default_factory=dict,
+        description="Name a column that is not found by convention, as TABLE.ROLE=NAME, such as "
+        "corpus.text=body. Tables: corpus, pairs, queries, qrels. May be repeated.",
+    )
+    on_bad_row: Literal["error", "skip"] = Field(
+        "error", description="What to do with rows that are null, blank or contradict others."
+    )
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _parse_columns(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return value
+        if not isinstance(value, list | tuple):
+            raise ValueError("must be a list of TABLE.ROLE=NAME")
+        parsed = {}
+        for item in value:
+            role, equals, name = str(item).partition("=")
+            if not equals or "." not in role:
+                raise ValueError(f"{item!r} is not of the form TABLE.ROLE=NAME")
+            parsed[role] = name
+        return parsed
+
+    @field_validator("column")
+    @classmethod
+    def _check_tables(cls, value: dict[str, str]) -> dict[str, str]:
+        for role in value:
+            if role.partition(".")[0] not in ("corpus", "pairs", "queries", "qrels"):
+                raise ValueError(f"{role!r} names no table: use corpus, pairs, queries or qrels")
+        return value
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Return the column names given for one table, by role."""
+        return {
+            role.partition(".")[2]: name
+            for role, name in self.column.items()
+            if role.partition(".")[0] == table
+        }
+
+
+class ModelSettings(Settings):
+    """How a model runs."""
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "fp32",
+        description="Number format of the model's weights; auto: bf16 where the machine computes "
+        "in it, else fp32.",
+    )
+    batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens in one forward pass, about. [default: 2048 on a CPU, 32768 on a GPU]",
+    )
+    max_length: int | None = Field(
+        None, ge=1, description="Tokens after which a text is cut. [default: the model's]"
+    )
+
+
+class JudgedSettings(InputSettings):
+    """Which judgements count, and how deep to look for candidates."""
+
+    qrels: str | None = path("Judgements: query id, corpus id and, if graded, score.", None)
+    min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
+    top_k: int = Field(
+        100, ge=1, le=MANY, description="Candidates from each source for each query."
+    )

@@ -1,0 +1,190 @@
+"""Settings of `hnmine filter`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from hnmine.config.base import MANY, ModelSettings, OutputSettings, Pooling, path
+
+
+class FilterSettings(ModelSettings, OutputSettings):
+    """Settings of `hnmine filter`."""
+
+    command = "filter"
+
+    candidates: Path = path("Directory that `hnmine mine` wrote.")
+    output: Path = path("Directory to write the mined negatives to.")
+    index: Path | None = path(
+        "The index, where it has moved since `hnmine mine`. [default: where it was]", None
+    )
+    cross_encoder: str | None = Field(
+        None, description="Cross-encoder: a hub name, a folder, or pkg:package/folder."
+    )
+    judge: list[str] = Field(
+        default_factory=list,
+        description="A further judge of relevance: a bi-encoder or a cross-encoder, or a file of "
+        "verdicts (query id, document id, score from 0 to 1). May be repeated.",
+    )
+    pooling: Pooling | None = Field(
+        None,
+        description="Pooling of ONNX bi-encoders that judge. [default: the model's own, else mean]",
+    )
+    score: str | None = Field(
+        None,
+        description="The score that the rules compare: ce, dense, bm25, or an expression. "
+        "[default: ce with --cross-encoder, else dense, else bm25]",
+    )
+    positive_score: Literal["min", "max", "mean"] = Field(
+        "min", description="The query's score among those of its positives."
+    )
+    margin: float | None = Field(
+        None,
+        description="Keep a candidate if score <= positive - MARGIN.",
+    )
+    relative_margin: float | None = Field(
+        None, description="Keep a candidate if score <= positive - |positive| * MARGIN."
+    )
+    max_score: float | None = Field(None, description="Keep a candidate if score <= MAX_SCORE.")
+    min_score: float | None = Field(None, description="Keep a candidate if score >= MIN_SCORE.")
+    near_copy: float = Field(
+        0.9,
+        ge=0,
+        description="Leave out candidates of which, or of whose positive, this share stands word "
+        "for word in the other; above 1: off.",
+    )
+    range_min: int = Field(
+        0, ge=0, le=MANY, description="Leave out the candidates of rank < RANGE_MIN."
+    )
+    range_max: int | None = Field(
+        None, ge=1, le=MANY, description="Leave out the candidates of rank >= RANGE_MAX."
+    )
+    derive: dict[str, str] = Field(
+        default_factory=dict,
+        description="Add a column, as NAME=EXPRESSION over the columns there are. May be repeated.",
+    )
+    where: list[str] = Field(
+        default_factory=list,
+        description="Keep a candidate if this expression is true. May be repeated.",
+    )
+    relabel: str | None = Field(
+        None,
+        description="Make a candidate a positive of its query if this expression is true, such as "
+        "'score > positive_score + 2'.",
+    )
+    max_p_relevant: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Drop the candidates whose estimated chance of being relevant is higher. "
+        "[default: 0.5 with the default rule]",
+    )
+    target_fn_rate: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Drop the candidates with so much evidence of relevance that at most this "
+        "share of relevant documents would be left.",
+    )
+    calibrate_by: str | None = Field(
+        None,
+        description="Expression whose values get a cut of their own from --target-fn-rate, where "
+        "they have positives enough.",
+    )
+    depth: float = Field(
+        20.0,
+        ge=0,
+        description="Mean rank of the negatives that the default choice aims at: the deeper, the "
+        "surer and the easier they are.",
+    )
+    default_rule: bool = Field(
+        True,
+        description="Where no rule and no order is given, choose what is least likely relevant for "
+        "its depth; where there are too few positives to learn that from, --margin 3 on "
+        "cross-encoder logits, --relative-margin 0.05 on other scores.",
+    )
+    num_negatives: int = Field(5, ge=1, le=MANY, description="Hard negatives for each query.")
+    budget: str | None = Field(
+        None,
+        description="Negatives for each query as an expression, at most --num-negatives.",
+    )
+    sampling: str = Field(
+        "top",
+        description="Among the survivors: top, the first by --order; random; or an expression, the "
+        "weight of each in a draw without replacement.",
+    )
+    order: str = Field(
+        "rank", description="Expression by which --sampling top goes, the smallest first."
+    )
+    within: str | None = Field(
+        None,
+        description="Choose only among survivors for which this expression is true; its rank(x), "
+        "avg(x) and so on count survivors.",
+    )
+    strata: str | None = Field(
+        None, description="Expression whose values take turns, so that each is chosen as often."
+    )
+    quota: dict[str, int] = Field(
+        default_factory=dict,
+        description="Negatives of one kind, as EXPRESSION=N, such as 'bm25_rank is not null=2'; "
+        "together they replace --num-negatives. May be repeated.",
+    )
+    weight: str | None = Field(
+        None, description="Expression for the weight of a chosen negative. [default: 1]"
+    )
+    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = Field(
+        "triplet", description="Layout of train/, as in sentence-transformers."
+    )
+    output_scores: bool = Field(
+        False, description="Add the column `scores` (or `score`) that distillation losses take."
+    )
+    seed: int = Field(0, description="Seed of every random choice.")
+    compat: Literal["sentence-transformers"] | None = Field(
+        None,
+        description="Choose as mine_hard_negatives of sentence-transformers does: ranges count "
+        "survivors, the best by score come first, no rule is on by default.",
+    )
+
+    @field_validator("where", "judge", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("derive", "quota", mode="before")
+    @classmethod
+    def _parse_assignments(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, Mapping):
+            return value
+        parsed = {}
+        for item in value if isinstance(value, list | tuple) else [value]:
+            # The name is before the first =, the number after the last.
+            split = str(item).partition if info.field_name == "derive" else str(item).rpartition
+            name, equals, rest = split("=")
+            if not (equals and name.strip() and rest.strip()):
+                shape = "NAME=EXPRESSION" if info.field_name == "derive" else "EXPRESSION=N"
+                raise ValueError(f"{item!r} is not of the form {shape}")
+            parsed[name.strip()] = rest.strip()
+        return parsed
+
+    @model_validator(mode="after")
+    def _check(self) -> FilterSettings:
+        if self.score == "ce" and not self.cross_encoder:
+            raise ValueError("score: ce needs --cross-encoder")
+        if self.calibrate_by and self.target_fn_rate is None:
+            raise ValueError("calibrate-by: needs --target-fn-rate")
+        if self.quota and (self.budget or self.strata):
+            raise ValueError("quota: cannot be combined with --budget or --strata")
+        if self.quota and self.num_negatives != sum(self.quota.values()):
+            return self.model_copy(update={"num_negatives": sum(self.quota.values())})
+        if self.range_max is not None and self.range_max <= self.range_min:
+            raise ValueError("range-max: must be greater than range-min")
+        window = (self.range_max or 10**9) - self.range_min
+        if self.num_negatives > window:
+            raise ValueError(
+                f"num-negatives: asks for {self.num_negatives}, but --range-min and --range-max "
+                f"leave {window} candidates"
+            )
+        return self
