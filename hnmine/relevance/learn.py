@@ -11,6 +11,9 @@ PRIOR_WEIGHT = 0.2
 PRIOR_STRENGTH = 3.0
 """Weights are drawn to equal ones, as by this many positives: few positives teach little."""
 
+DIGITS = 4
+"""Of a weight."""
+
 
 def learn(positives: Floats, candidates: Floats) -> Floats:
     """Fit a logistic model of "known positive" against "candidate", both of equal weight in all.
@@ -44,7 +47,8 @@ def learn(positives: Floats, candidates: Floats) -> Floats:
     bounds = [(None, None)] + [(0.0, None)] * x.shape[1]
     start = equal_weights(x.shape[1])
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", tol=1e-10)
-    weights: Floats = found.x
+    # The last digits depend on how many threads share a sum; nothing else should.
+    weights: Floats = np.round(found.x, DIGITS)
     return weights
 
 

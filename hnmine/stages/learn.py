@@ -97,12 +97,14 @@ class Evidence:
     def _sample(self, tick: Tick) -> pa.Table:
         """Read the rows of some queries, the same in whatever order they came."""
         share = min(1.0, SAMPLE_QUERIES / max(1, len(self.candidates.queries.mined)))
-        parts = []
+        parts: list[pa.Table] = []
         for part, rows in enumerate(self.candidates.part_rows):
-            table = self.read(part)
-            ids = table["query_id"].combine_chunks().dictionary_encode()
-            chosen = [_uniform(query_id) < share for query_id in ids.dictionary.to_pylist()]
-            parts.append(table.filter(pa.array(np.array(chosen, bool)[ids.indices.to_numpy()])))
+            ids = self.candidates.read(part, ["query_id"])["query_id"].combine_chunks()
+            ids = ids.dictionary_encode()
+            drawn = [_uniform(query_id) < share for query_id in ids.dictionary.to_pylist()]
+            if any(drawn) or not parts:
+                chosen = np.array(drawn, dtype=bool)[ids.indices.to_numpy()]
+                parts.append(self.read(part).filter(pa.array(chosen)))
             tick(rows)
         return pa.concat_tables(parts).sort_by(
             [("query_id", "ascending"), ("query_row", "ascending"), ("doc_id", "ascending")]
