@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +12,7 @@ from scipy.stats import binomtest
 from hnmine.errors import UsageError
 from hnmine.expressions import evaluate, number
 from hnmine.relevance.calibrate import conformal_cut, cut_expression, cuts_by_group
+from hnmine.relevance.curve import RATES, curve
 from hnmine.relevance.depth import cost, price_of_depth
 from hnmine.relevance.evidence import Scale, within_query
 from hnmine.relevance.learn import learn
@@ -205,6 +208,23 @@ class TestCalibration:
         for name, cut in cuts.items():
             assert below[group == name].tolist() == (evidence[group == name] < cut.value).tolist()
         assert cut_expression({"": cuts[""]}, None) == f"evidence < {number(cuts[''].value)}"
+
+    def test_the_curve_says_what_each_rate_costs(self):
+        sample, truth = world(queries=200)
+        model = Relevance.learn(sample)
+        points = list(curve(model, sample, sample.candidate, 0.01, 5))
+        assert [point["rate"] for point in points] == [rate for rate in RATES if rate * 201 >= 1]
+        for point in points:
+            left = model.evidence(sample) < point["value"]
+            among = left & sample.candidate
+            assert point["candidates_left"] == pytest.approx(among.sum() / sample.candidate.sum())
+            relevant = truth & sample.candidate
+            # Twice as wide as the interval: what is relevant here is itself a sample.
+            spread = 2 * (point["high"] - point["low"])
+            assert abs(left[relevant].mean() - point["rate"]) < spread
+        for one, other in itertools.pairwise(points):
+            assert one["yield"] <= other["yield"]
+            assert one["candidates_left"] <= other["candidates_left"]
 
 
 class TestDepth:

@@ -16,6 +16,7 @@ from hnmine.config import FilterSettings
 from hnmine.expressions import evaluate
 from hnmine.judges.base import Judge
 from hnmine.relevance.calibrate import cut_expression, cuts_by_group
+from hnmine.relevance.curve import curve
 from hnmine.relevance.depth import price_of_depth
 from hnmine.relevance.model import SIMILARITY, Relevance, Sample
 from hnmine.rules import truth
@@ -91,7 +92,10 @@ class Evidence:
             below = evaluate(estimated, {"below": found["cut_rule"]}, sample.candidate)["below"]
             free &= truth(below, found["cut_rule"])
         choice = (sample.query, free, relevance, sample.rank, settings.num_negatives)
-        found["price_of_depth"] = price_of_depth(*choice, settings.depth)
+        price = price_of_depth(*choice, settings.depth)
+        found["price_of_depth"] = price
+        if model.share is not None:
+            found["curve"] = list(curve(model, sample, free, price, settings.num_negatives))
         return found
 
     def _sample(self, tick: Tick) -> pa.Table:
