@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_origin
 
 import typer
 
-from hnmine import config, configfile
+from hnmine import config, configfile, interrupts
 from hnmine.errors import Exit, HnmineError
 
 app = typer.Typer(
@@ -289,4 +289,5 @@ def _fail(error: HnmineError, code: Exit, debug: bool) -> None:
 
 def main() -> None:
     """Run the command line."""
+    interrupts.listen()
     app()

@@ -17,6 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hnmine import interrupts
 from hnmine.errors import InputError, PartialRun
 from hnmine.finished import MANIFEST, RUN, damage, files_of, read_json, size_of
 from hnmine.plan import Plan, Task, canonical_json, differences, digest
@@ -192,6 +193,7 @@ class RunDirectory:
 
         def report(amount: int) -> None:
             nonlocal reported
+            interrupts.check()
             step = min(amount, task.size - reported)
             reported += step
             tick(step)

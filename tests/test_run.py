@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import signal
 from pathlib import Path
 
 import pytest
 
+from hnmine import interrupts
 from hnmine.errors import InputError, PartialRun
 from hnmine.finished import read_manifest
 from hnmine.plan import Task, blocks, differences
@@ -165,3 +168,23 @@ def test_a_directory_of_a_newer_layout_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text('{"stage": "index", "schema_version": 99}')
     with pytest.raises(InputError, match="newer hnmine"):
         read_manifest(tmp_path, "index", "build-index")
+
+
+def test_an_interrupt_that_a_library_swallowed_stops_before_the_next_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(interrupts, "_seen", False)
+    before = signal.getsignal(signal.SIGINT)
+    interrupts.listen()
+
+    def work(task, outputs, tick):
+        if task.index == 1:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        tick(5)
+        return write_name(task, outputs, tick)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            finish(tmp_path / "run", work=work)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [file.name for file in sorted((tmp_path / "run").glob("*.txt"))] == ["part-0.txt"]

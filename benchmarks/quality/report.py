@@ -42,7 +42,9 @@ def _equal(results: Results, summary: Mapping[str, Any], arm: str) -> str:
         cells = [_ratio(result["equal"][arm].get(rule)) for result in results]
         low, high = total["95 %"]
         mean = f"{total['geometric mean']:.2f} ({low:.2f} to {high:.2f})"
-        lines.append(_line([rule, *cells, mean, f"{total['worst']:.2f} {total['worst on']}"]))
+        worst = f"{total['worst']:.2f} {total['worst on']}"
+        everywhere = total["geometric mean"] > 0  # Else it cannot give that yield somewhere.
+        lines.append(_line([rule, *cells, *((mean, worst) if everywhere else "--")]))
     return (
         f"### {arm} at equal yield and equal mean rank: the rule's lowest rate, "
         "and the arm's rate over it (95 % interval)\n\n" + "\n".join(lines)

@@ -141,7 +141,8 @@ def _pairs(
 def _lowest(query: NDArray[np.int64], values: Floats, queries: int) -> Floats:
     """Return the lowest value of each query's positives."""
     lowest = np.full(queries, np.inf)
-    np.minimum.at(lowest, query, values)
+    with np.errstate(invalid="ignore"):  # What no judge could score has no lowest.
+        np.minimum.at(lowest, query, values)
     return np.where(np.isinf(lowest), np.nan, lowest)
 
 
