@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -89,7 +89,8 @@ class Table:
         path: the file, directory or glob as the user gave it.
         files: in the order in which they are read.
         columns: role to column name; absent optional roles are left out.
-        metadata: the type of each column of a corpus that has no role; the same in all files.
+        metadata: the type of each further column that is kept: all that a corpus has, and of
+            another table those asked for; the same in all files.
     """
 
     kind: str
@@ -99,13 +100,20 @@ class Table:
     metadata: Mapping[str, pa.DataType]
 
     @classmethod
-    def open(cls, kind: str, path: str, given: Mapping[str, str] | None = None) -> Table:
+    def open(
+        cls,
+        kind: str,
+        path: str,
+        given: Mapping[str, str] | None = None,
+        also: Collection[str] = (),
+    ) -> Table:
         """Open an input and find its columns.
 
         Args:
             kind: `corpus`, `pairs`, `queries` or `qrels`.
             path: a file, a directory or a glob.
             given: column names by role that the user set, such as `{"text": "body"}`.
+            also: columns without a role to keep where they are there, if it is no corpus.
 
         Raises:
             InputError: nothing is there, it cannot be read, a column is missing, or files
@@ -124,7 +132,9 @@ class Table:
                         fix="Give files with the same columns.",
                     )
         others = [name for name in names if name not in columns.values()]
-        metadata = {name: _common_type(name, files) for name in others if kind == "corpus"}
+        metadata = {
+            name: _common_type(name, files) for name in others if kind == "corpus" or name in also
+        }
         return cls(kind, path, files, columns, metadata)
 
     @property

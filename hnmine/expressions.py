@@ -83,6 +83,37 @@ def parse(text: str) -> Node:
     return tree
 
 
+def references(text: str) -> list[tuple[str, ...]]:
+    """Return the columns that an expression is about, each by its name and those of its fields.
+
+    Raises:
+        UsageError: it is no expression.
+    """
+    columns = (node for node in _nodes(parse(text)) if node["class"] == "COLUMN_REF")
+    return list(dict.fromkeys(tuple(node["column_names"]) for node in columns))
+
+
+def join(left: pa.Table, right: pa.Table, condition: str) -> pa.Table:
+    """Return the columns `left` and `right` of all pairs of rows for which a condition holds.
+
+    Args:
+        left: its column `left` numbers its rows; the others are what the condition is about.
+        right: the same.
+        condition: an expression.
+    """
+    parse(condition)
+    connection = _connection().cursor()
+    try:
+        connection.register("one", left)
+        connection.register("other", right)
+        sql = f'select "left", "right" from one join other on coalesce(({condition}), false)'
+        return connection.sql(sql).to_arrow_table()
+    except duckdb.Error as error:
+        raise _refused(condition, str(error)) from error
+    finally:
+        connection.close()
+
+
 def evaluate(
     table: pa.Table,
     expressions: Mapping[str, str],
@@ -121,6 +152,22 @@ def evaluate(
     finally:
         connection.close()
     return _without_decimals(found)
+
+
+def truth(values: pa.ChunkedArray, text: str) -> NDArray[np.bool_]:
+    """Return where an expression is true.
+
+    Raises:
+        UsageError: its values are not true and false.
+    """
+    if not (pa.types.is_boolean(values.type) or pa.types.is_null(values.type)):
+        raise UsageError(
+            f"This expression is neither true nor false: {text}",
+            why=f"It gives {values.type}.",
+            fix="Compare it with something, as in `rank < 30`.",
+        )
+    found: NDArray[np.bool_] = pc.fill_null(values.cast(pa.bool_()), False).to_numpy()
+    return found
 
 
 class _Layers:

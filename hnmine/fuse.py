@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -10,64 +11,88 @@ from numpy.typing import NDArray
 
 from hnmine import schema
 from hnmine.index.topk import Ranking, offsets_of, position_in_list
-from hnmine.positives import Queries
 from hnmine.shingles import containment, shingles
-from hnmine.sources.base import Source
+from hnmine.sources.base import Asked, Score, Source
 from hnmine.texts import Texts
 
 RRF_CONSTANT = 60
 """Of reciprocal rank fusion, with ranks from 1 (Cormack, Clarke and Buettcher, SIGIR 2009)."""
 
+DEEPER = 4
+"""How many times more is asked for where too few of the documents found may be candidates."""
+
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Columns = dict[str, NDArray[np.generic] | pa.Array]
 
 
-def mine_block(
-    rows: Ints,
-    queries: Queries,
-    documents: Texts,
-    sources: Mapping[str, Source],
-    top_k: int,
-    scoring: Mapping[str, Source] | None = None,
-) -> pa.Table:
-    """Search for a block of queries and return its candidates, `schema.CANDIDATES`.
+@dataclass(frozen=True)
+class Recipe:
+    """How candidates are found and scored.
+
+    Attributes:
+        sources: by what their columns begin with.
+        depths: candidates from each of them for each query.
+        scores: what scores all candidates, by what its column begins with.
+        eligible: given query rows and document rows, tells which pairs may be candidates.
+        derived: given the same, returns further columns.
+    """
+
+    sources: Mapping[str, Source]
+    depths: Mapping[str, int]
+    scores: Mapping[str, Callable[[Asked], Score]] = field(default_factory=dict)
+    eligible: Callable[[Ints, Ints], Bools] | None = None
+    derived: Callable[[Ints, Ints], Mapping[str, pa.ChunkedArray]] | None = None
+
+
+def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
+    """Search for a block of queries and return its candidates, `schema.CANDIDATES` and more.
 
     Every source is asked for as many more documents as the query has positives, and one more for
-    the query's own text, so that `top_k` candidates are left where the corpus has them.
+    the query's own text, and again for more where a condition leaves too few, so that the depth
+    asked for is reached where the corpus has so many.
 
     Args:
-        rows: query rows, shape (n,).
-        queries: with their positives.
+        asked: the queries.
         documents: of the index.
-        sources: by name.
-        top_k: candidates from each source for each query.
-        scoring: sources that score what the others find, and find nothing themselves.
+        recipe: where to look.
     """
-    texts = queries.texts.texts(rows)
-    offsets, positive_rows = queries.positives(rows)
+    rows, (offsets, positive_rows) = asked.rows, asked.positives
     # One number for each (query of the block, document) makes sets of pairs sets of numbers.
     width = len(documents.canonical)
     owner = np.repeat(np.arange(len(rows)), np.diff(offsets))
     positive_keys = owner * width + documents.slots(positive_rows)
-    same = documents.find_same(texts)
+    same = documents.find_same(asked.texts)
     itself = np.flatnonzero(same >= 0)
     query_keys = itself * width + documents.slots(same[itself])
     never = np.union1d(positive_keys, query_keys)
-    k = top_k + np.bincount(never // width, minlength=len(rows))
 
-    blocks = {name: source(texts) for name, source in {**sources, **(scoring or {})}.items()}
-    hits = {name: _cut(blocks[name].search(k), never, width, top_k) for name in sources}
+    def may_be_candidate(keys: Ints) -> Bools:
+        free: Bools = ~np.isin(keys, never)
+        if recipe.eligible is not None:
+            at = np.flatnonzero(free)
+            query, slots = keys[at] // width, keys[at] % width
+            free[at] = recipe.eligible(rows[query], documents.canonical[slots])
+        return free
+
+    hits = {
+        name: _find(source, asked, recipe.depths[name], never, width, may_be_candidate)
+        for name, source in recipe.sources.items()
+    }
     keys = np.unique(np.concatenate([positive_keys, *(found for found, _ in hits.values())]))
     query, slots = keys // width, keys % width
-    table: dict[str, NDArray[np.generic] | pa.Array] = {}
+    table: Columns = {}
     fused = np.zeros(len(keys))
     bounds = offsets_of(np.bincount(query, minlength=len(rows)))
     for name, (found, ranks) in hits.items():
         rank = np.full(len(keys), -1)
         rank[np.searchsorted(keys, found)] = ranks
-        fused += np.where(rank >= 0, 1 / (RRF_CONSTANT + 1 + rank), 0)
+        if recipe.sources[name].by_relevance:
+            fused += np.where(rank >= 0, 1 / (RRF_CONSTANT + 1 + rank), 0)
         table[f"{name}_rank"] = pa.array(rank.astype(np.int32), mask=rank < 0)
-    for name, block in blocks.items():
-        table[f"{name}_score"] = block.score(bounds, slots)
+    for name, score in recipe.scores.items():
+        scores = score(asked)(bounds, slots)
+        table[f"{name}_score"] = pa.array(scores, mask=np.isnan(scores))
     doc_rows = documents.canonical[slots]
     # A positive goes by the id that the user gave it, not by that of its first copy.
     doc_rows[np.searchsorted(keys, positive_keys)] = positive_rows
@@ -79,28 +104,54 @@ def mine_block(
         "rank": _rank(query, order, is_positive | is_query),
         "rrf_score": fused,
         "near_copy": pa.array(copies, mask=is_positive),
+        "grade": _grades(asked, documents, keys, width),
         "is_positive": is_positive,
         "is_query": is_query,
         "query_row": rows[query],
         "doc_row": doc_rows,
-        "query_id": queries.texts.id_array(rows[query]),
+        "query_id": asked.queries.texts.id_array(rows[query]),
         "doc_id": documents.id_array(doc_rows),
     }
-    return _arrange(table, order)
+    more = recipe.derived(rows[query], doc_rows) if recipe.derived else {}
+    return _arrange(table, more, order)
 
 
-def _cut(ranking: Ranking, never: Ints, width: int, top_k: int) -> tuple[Ints, Ints]:
-    """Keep the best `top_k` hits that may be negatives, and what stands among them."""
-    keys = ranking.query_of_hit * width + ranking.slots
-    candidate = ~np.isin(keys, never)
+def _find(
+    source: Source,
+    asked: Asked,
+    depth: int,
+    never: Ints,
+    width: int,
+    may_be_candidate: Callable[[Ints], Bools],
+) -> tuple[Ints, Ints]:
+    """Return (keys, ranks) of the hits down to the last that is needed for `depth` candidates."""
+    search = source.search(asked)
+    k = depth + np.bincount(never // width, minlength=len(asked.rows))
+    whole: list[tuple[Ints, Ints]] = []
+    while k.any():
+        ranking = search(k)
+        keys = ranking.query_of_hit * width + ranking.slots
+        candidate = may_be_candidate(keys)
+        counts = np.bincount(keys[candidate] // width, minlength=len(k))
+        short = (counts < depth) & (np.diff(ranking.offsets) == k) & (k > 0) & (k < width)
+        done = ~short[ranking.query_of_hit]
+        keep = _down_to(ranking, candidate, depth) & done & (candidate | np.isin(keys, never))
+        whole.append((keys[keep], position_in_list(ranking.offsets)[keep]))
+        k = np.where(short, np.minimum(k * DEEPER, width), 0)
+    found, ranks = (np.concatenate(column) for column in zip(*whole, strict=True))
+    return found, ranks
+
+
+def _down_to(ranking: Ranking, candidate: Bools, depth: int) -> Bools:
+    """Tell which hits have fewer than `depth` candidates before them."""
     before = offsets_of(candidate.astype(np.int64))
     of_earlier_queries = np.repeat(before[ranking.offsets[:-1]], np.diff(ranking.offsets))
-    keep = before[:-1] - of_earlier_queries < top_k
-    return keys[keep], position_in_list(ranking.offsets)[keep]
+    keep: Bools = before[:-1] - of_earlier_queries < depth
+    return keep
 
 
 def near_copies(
-    documents: Texts, rows: Ints, query: Ints, is_positive: NDArray[np.bool_]
+    documents: Texts, rows: Ints, query: Ints, is_positive: Bools
 ) -> NDArray[np.float32]:
     """Return how much each candidate is a near copy of a positive of its query, shape (rows,).
 
@@ -117,7 +168,18 @@ def near_copies(
     return containment(hashed, place, place[positives], ranges)
 
 
-def _rank(query: Ints, order: Ints, never: NDArray[np.bool_]) -> pa.Array:
+def _grades(asked: Asked, documents: Texts, keys: Ints, width: int) -> pa.Array:
+    """Return the grade of each pair; null where it was not judged."""
+    offsets, judged, values = asked.queries.judgements(asked.rows)
+    query = np.repeat(np.arange(len(asked.rows)), np.diff(offsets))
+    known = query * width + documents.slots(judged)
+    grades = np.full(len(keys), np.nan)
+    among = np.isin(known, keys)
+    grades[np.searchsorted(keys, known[among])] = values[among]
+    return pa.array(grades, mask=np.isnan(grades))
+
+
+def _rank(query: Ints, order: Ints, never: Bools) -> pa.Array:
     """Number each query's candidates from 0 in their order; positives and itself have no number."""
     counted = order[~never[order]]
     offsets = offsets_of(np.bincount(query[counted], minlength=int(query.max(initial=-1)) + 1))
@@ -126,13 +188,16 @@ def _rank(query: Ints, order: Ints, never: NDArray[np.bool_]) -> pa.Array:
     return pa.array(rank, mask=never)
 
 
-def _arrange(columns: Mapping[str, NDArray[np.generic] | pa.Array], order: Ints) -> pa.Table:
-    arrays = []
-    for field in schema.CANDIDATES:
-        if field.name in columns:
-            column = columns[field.name]
-            array = column if isinstance(column, pa.Array) else pa.array(column)
-            arrays.append(array.take(pa.array(order)).cast(field.type))
-        else:
-            arrays.append(pa.nulls(len(order), field.type))
-    return pa.Table.from_arrays(arrays, schema=schema.CANDIDATES)
+def _arrange(table: Columns, more: Mapping[str, pa.ChunkedArray], order: Ints) -> pa.Table:
+    """Put the columns in the order of the schema, and after them what it does not name."""
+    rows = pa.array(order)
+    fields, arrays = list(schema.CANDIDATES), []
+    fields += [schema.of_source(name) for name in table if name not in schema.CANDIDATES.names]
+    for field_ in fields:
+        column = table.get(field_.name)
+        array = pa.nulls(len(order), field_.type) if column is None else pa.array(column).take(rows)
+        arrays.append(array.cast(field_.type))
+    for name, values in more.items():
+        fields.append(pa.field(name, values.type))
+        arrays.append(values.take(rows))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, schema.CANDIDATES.metadata))

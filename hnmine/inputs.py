@@ -19,7 +19,9 @@ def positives_of(batch: PairBatch) -> TextBatch:
 
 def queries_of(table: Table, batch: PairBatch) -> TextBatch:
     """Return the queries of pairs; without ids they go by their content."""
-    return TextBatch(batch.query_ids, batch.queries or [], "query_id" in table.columns)
+    return TextBatch(
+        batch.query_ids, batch.queries or [], "query_id" in table.columns, batch.metadata
+    )
 
 
 def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:

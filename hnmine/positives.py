@@ -82,6 +82,35 @@ def write_positives(
     return {"pairs": len(order), "positives": len(document)}
 
 
+def write_grades(judgements: Iterable[PairBatch], queries: Texts, documents: Texts) -> None:
+    """Write the grade of every judged (query, document) beside the queries.
+
+    Of several grades for one query and one document, the highest counts. What is judged of
+    unknown queries or documents is left out: those that are positives were reported before.
+
+    Args:
+        judgements: with grades, positive or not.
+        queries: already written; the grades go to their directory.
+        documents: of the index.
+    """
+    parts = []
+    for batch in judgements:
+        query, document = queries.find_ids(batch.query_ids), find_documents(batch, documents)
+        both = (query >= 0) & (document >= 0)
+        grades = np.array(batch.grades or [], dtype=np.float64)
+        parts.append((query[both], document[both], grades[both]))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    query, document = queries.identity[columns[0]], documents.identity[columns[1]]
+    order = np.lexsort((-columns[2], document, query))
+    query, document, grades = query[order], document[order], columns[2][order]
+    first = np.ones(len(query), dtype=bool)
+    first[1:] = (query[1:] != query[:-1]) | (document[1:] != document[:-1])
+    counts = np.bincount(query[first], minlength=len(queries))
+    np.save(queries.directory / "grade_offsets.npy", offsets_of(counts))
+    np.save(queries.directory / "grade_rows.npy", document[first])
+    np.save(queries.directory / "grades.npy", grades[first])
+
+
 def find_documents(batch: PairBatch, documents: Findable) -> Rows:
     """Return the row of each pair's positive, by its id, else by its text, or -1, shape (n,)."""
     if batch.positive_ids is None:
@@ -131,6 +160,12 @@ class Queries:
         with damage_explained(directory):
             self._offsets = np.load(directory / "positive_offsets.npy", mmap_mode="r")
             self._rows = np.load(directory / "positive_rows.npy", mmap_mode="r")
+            self._graded = None
+            if (directory / "grades.npy").exists():
+                self._graded = [
+                    np.load(directory / f"{name}.npy", mmap_mode="r")
+                    for name in ("grade_offsets", "grade_rows", "grades")
+                ]
         counts = np.diff(self._offsets)
         self.mined: Rows = np.flatnonzero(counts[self.texts.identity] > 0)
 
@@ -141,7 +176,17 @@ class Queries:
 
     def positives(self, rows: Rows) -> tuple[Rows, Rows]:
         """Return (offsets, document rows): the known positives of the queries in `rows`."""
+        offsets, places = self._lists(self._offsets, rows)
+        return offsets, self._rows[places]
+
+    def judgements(self, rows: Rows) -> tuple[Rows, Rows, NDArray[np.float64]]:
+        """Return (offsets, canonical document rows, grades): all that was judged for `rows`."""
+        if self._graded is None:
+            return np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int64), np.empty(0)
+        offsets, places = self._lists(self._graded[0], rows)
+        return offsets, self._graded[1][places], self._graded[2][places]
+
+    def _lists(self, bounds: Rows, rows: Rows) -> tuple[Rows, Rows]:
         groups = self.texts.identity[rows]
-        starts, stops = self._offsets[groups], self._offsets[groups + 1]
-        offsets = offsets_of(stops - starts)
-        return offsets, self._rows[ragged(starts, stops - starts)]
+        starts, stops = bounds[groups], bounds[groups + 1]
+        return offsets_of(stops - starts), ragged(starts, stops - starts)

@@ -41,6 +41,8 @@ class PairBatch:
         queries: one for each pair; None where the pairs come as ids only.
         positive_ids: one for each pair; None where the input has none.
         positives: one for each pair; None where the pairs come as ids only.
+        grades: one for each judgement; None where the input has none.
+        metadata: a struct for each pair, about its query, or None.
     """
 
     rows: list[int]
@@ -48,6 +50,8 @@ class PairBatch:
     queries: list[str] | None
     positive_ids: list[str] | None
     positives: list[str] | None
+    grades: list[float] | None = None
+    metadata: pa.StructArray | None = None
 
 
 def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
@@ -59,16 +63,11 @@ def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
             texts = [_join(title, text) for title, text in zip(titles, texts, strict=True)]
         ids = _strings(table, batch, "id") if "id" in table.columns else None
         keep = _usable(table, start, bad, {"text": texts, "id": ids})
-        metadata = None
-        if table.metadata_columns:
-            names = table.metadata_columns
-            columns = [batch[name].take(pa.array(keep, pa.int64())) for name in names]
-            metadata = pa.StructArray.from_arrays(columns, names=names)
         yield TextBatch(
             [ids[row] or "" if ids else content_id(texts[row] or "") for row in keep],
             [texts[row] or "" for row in keep],
             ids is not None,
-            metadata,
+            _metadata(table, batch, keep),
         )
 
 
@@ -77,7 +76,12 @@ def query_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
     for start, batch in table.batches():
         ids, texts = _strings(table, batch, "id"), _strings(table, batch, "text")
         keep = _usable(table, start, bad, {"text": texts, "id": ids})
-        yield TextBatch([ids[row] or "" for row in keep], [texts[row] or "" for row in keep], True)
+        yield TextBatch(
+            [ids[row] or "" for row in keep],
+            [texts[row] or "" for row in keep],
+            True,
+            _metadata(table, batch, keep),
+        )
 
 
 def pair_records(table: Table, bad: BadRows) -> Iterator[PairBatch]:
@@ -111,11 +115,15 @@ def pair_records(table: Table, bad: BadRows) -> Iterator[PairBatch]:
             [queries[owner[pair]] or "" for pair in keep],
             [positive_ids[pair] or "" for pair in keep] if positive_ids else None,
             [positives[pair] or "" for pair in keep],
+            metadata=_metadata(table, batch, [owner[pair] for pair in keep]),
         )
 
 
 def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairBatch]:
-    """Stream judgements at or above a grade; a table without grades holds positives only."""
+    """Stream judgements at or above a grade, which may be minus infinity.
+
+    A table without grades holds positives only.
+    """
     for start, batch in table.batches():
         query_ids = _strings(table, batch, "query_id")
         corpus_ids = _strings(table, batch, "corpus_id")
@@ -138,7 +146,16 @@ def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairB
             None,
             [corpus_ids[row] or "" for row in keep],
             None,
+            [grades[row] or 0.0 for row in keep] if "score" in table.columns else None,
         )
+
+
+def _metadata(table: Table, batch: pa.RecordBatch, rows: list[int]) -> pa.StructArray | None:
+    names = table.metadata_columns
+    if not names:
+        return None
+    columns = [batch[name].take(pa.array(rows, pa.int64())) for name in names]
+    return pa.StructArray.from_arrays(columns, names=names)
 
 
 def _strings(table: Table, batch: pa.RecordBatch, role: str) -> list[str | None]:

@@ -10,12 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hnmine.config import FilterSettings
-from hnmine.errors import UsageError
-from hnmine.expressions import evaluate, number
+from hnmine.expressions import evaluate, number, truth
 
 KEPT = ""
 
@@ -72,19 +70,3 @@ def reasons(
     for name, text in rules.items():
         reason[~truth(holds[name], text) & (reason == KEPT)] = name
     return reason
-
-
-def truth(values: pa.ChunkedArray, text: str) -> NDArray[np.bool_]:
-    """Return where an expression is true.
-
-    Raises:
-        UsageError: its values are not true and false.
-    """
-    if not (pa.types.is_boolean(values.type) or pa.types.is_null(values.type)):
-        raise UsageError(
-            f"This expression is neither true nor false: {text}",
-            why=f"It gives {values.type}.",
-            fix="Compare it with something, as in `rank < 30`.",
-        )
-    found: NDArray[np.bool_] = pc.fill_null(values.cast(pa.bool_()), False).to_numpy()
-    return found

@@ -153,6 +153,10 @@ class RunDirectory:
         )
         return marker if whole else None
 
+    def missing(self, task: Task) -> bool:
+        """Tell whether a task must be done (again)."""
+        return self.marker(task) is None
+
     def run(self, stage: str, unit: str, tasks: Sequence[Task], work: Work) -> Counter[str]:
         """Do the tasks that are not done, in order, and return the counts of all of them.
 

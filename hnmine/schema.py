@@ -1,7 +1,8 @@
 """The paths and Arrow schemas of everything that hnmine writes: read this first.
 
 index/       documents/ (id, text, metadata)   bm25/ (postings)   dense/ (vectors, FAISS index)
-candidates/  queries/ (id, text, positives)    candidates/*.parquet   scores/MODEL/*.npy
+candidates/  queries/ (id, text, positives)  dense/ (their vectors)  runs/  clusters.npy
+             candidates/*.parquet   scores/MODEL/*.npy
 mined/       scored/*.parquet   train/*.parquet   shortfall.parquet   README.md
 
 Each of the three holds manifest.json (what it is, the same for the same plan) and run.json (when,
@@ -48,12 +49,27 @@ CANDIDATES = pa.schema(
             "null for positives",
             null=True,
         ),
+        _field(
+            "owner_score",
+            pa.float32(),
+            "cosine to the nearest other query that it is a positive of; null if there is none",
+            null=True,
+        ),
+        _field("grade", pa.float32(), "grade by --qrels; null if not judged", null=True),
         _field("is_positive", pa.bool_(), "known positive of the query, or a copy of one"),
         _field("is_query", pa.bool_(), "the document's text is the query itself"),
         _field("query_row", pa.int64(), "row in queries/"),
         _field("doc_row", pa.int64(), "row in the index's documents/"),
     ]
 )
+
+
+def of_source(column: str) -> pa.Field:
+    """Return the field of a source that `CANDIDATES` does not name."""
+    if column.endswith("_rank"):
+        return _field(column, pa.int32(), "rank in its list; null if not in it", null=True)
+    return _field(column, pa.float64(), "score by this source; null if it has none", null=True)
+
 
 VERDICTS = pa.schema(
     [
@@ -120,5 +136,8 @@ class CandidatePaths:
 
     def __init__(self, root: Path) -> None:
         self.queries = root / "queries"
+        self.dense = root / "dense"
+        self.runs = root / "runs"
+        self.clusters = root / "clusters.npy"
         self.candidates = root / "candidates"
         self.scores = root / "scores"

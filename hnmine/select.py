@@ -58,7 +58,7 @@ def spread(
     turn = _place(group, int(group.max(initial=-1)) + 1)
     result = np.zeros(len(keep), dtype=np.int64)
     # Mixed again: where `order` is this noise, a large stratum's first has the smaller one.
-    first_noise = _mixed(noise[rows[turn == 0]])[group]
+    first_noise = mixed(noise[rows[turn == 0]])[group]
     result[rows[np.lexsort((first_noise, turn, query[rows]))]] = np.arange(len(rows))
     return result
 
@@ -90,17 +90,19 @@ def keyed_noise(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> 
     Row order, threads and block size do not change it.
     """
     with np.errstate(over="ignore"):
-        return _mixed(_hashes(query_ids, seed * 2 + 1) + _hashes(doc_ids, seed * 2))
+        return mixed(hashes(query_ids, seed * 2 + 1) + hashes(doc_ids, seed * 2))
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scatter 64-bit numbers: the finaliser of SplitMix64."""
     with np.errstate(over="ignore"):
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return x ^ (x >> np.uint64(31))
 
 
-def _hashes(ids: Sequence[str], seed: int) -> NDArray[np.uint64]:
+def hashes(ids: Sequence[str], seed: int) -> NDArray[np.uint64]:
+    """Return a 64-bit hash of each id, shape (n,)."""
     seed %= 1 << 64
     return np.fromiter(
         (xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"), seed) for text in ids),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -177,14 +177,29 @@ class Texts:
         parts, order = [], []
         for shard in np.unique(shards):
             at = np.flatnonzero(shards == shard)
-            values = self._shard(int(shard))[column]
+            values = self._column(int(shard), column)
             parts.append(values.take(pa.array(rows[at] - shard * self._shard_rows)))
             order.append(at)
         if not parts:
-            return pa.array([], pa.large_string())
+            return self._column(0, column).slice(0, 0)
         back = np.empty(len(rows), dtype=np.int64)
         back[np.concatenate(order)] = np.arange(len(rows))
         return pa.concat_arrays(parts).take(pa.array(back))
+
+    def _column(self, shard: int, column: str) -> pa.Array:
+        batch = self._shard(shard)
+        if column in batch.schema.names:
+            return batch[column]
+        return pa.nulls(batch.num_rows, self.metadata_type)
+
+    @cached_property
+    def metadata_type(self) -> pa.StructType:
+        """What else the input said of its rows: a field for each column; none if nothing."""
+        for shard in range(-(-len(self) // self._shard_rows)):
+            names = self._shard(shard).schema
+            if "metadata" in names.names:
+                return names.field("metadata").type
+        return pa.struct([])
 
     def texts(self, rows: NDArray[np.int64]) -> list[str]:
         """Read the texts of rows, shape (n,)."""
@@ -199,10 +214,18 @@ class Texts:
         """Read the ids of rows, shape (n,), as an Arrow array."""
         return self._take(rows, "id")
 
+    def metadata(self, rows: NDArray[np.int64]) -> pa.StructArray:
+        """Read what else the input said of rows, shape (n,); a struct of no fields if nothing."""
+        return self._take(rows, "metadata")
+
     def slot_texts(self, start: int, stop: int) -> Iterator[str]:
         """Stream the texts of the slots from `start` to before `stop`."""
-        for first in range(start, stop, 1024):
-            yield from self.texts(self.canonical[first : min(first + 1024, stop)])
+        yield from self.each_text(self.canonical[start:stop])
+
+    def each_text(self, rows: NDArray[np.int64]) -> Iterator[str]:
+        """Stream the texts of rows, shape (n,)."""
+        for first in range(0, len(rows), 1024):
+            yield from self.texts(rows[first : first + 1024])
 
     def slots(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the slot that stands for each row, shape (n,)."""

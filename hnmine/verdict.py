@@ -17,9 +17,9 @@ from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError
 from hnmine.export.chosen import Chosen
-from hnmine.expressions import evaluate, logarithm
+from hnmine.expressions import evaluate, logarithm, truth
 from hnmine.index.topk import offsets_of
-from hnmine.rules import KEPT, reasons, rules, truth
+from hnmine.rules import KEPT, reasons, rules
 from hnmine.select import choose, keyed_noise, race, spread
 
 SCORE_COLUMNS = {"ce": "ce_score", "dense": "dense_score", "bm25": "bm25_score"}

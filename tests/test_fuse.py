@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from hnmine import schema
 from hnmine.data import BadRows
-from hnmine.fuse import mine_block
+from hnmine.fuse import Recipe, mine_block
 from hnmine.identity import normalise
 from hnmine.index.topk import top_k
 from hnmine.positives import Queries, write_positives
 from hnmine.records import PairBatch, TextBatch
-from hnmine.sources.base import Block
+from hnmine.sources.base import Asked, Source
 from hnmine.texts import Texts, write_texts
 
 PROPERTY = settings(max_examples=80, deadline=None)
@@ -55,11 +55,12 @@ class World:
         canonical = self.documents.canonical
         row_of_text = {text: row for row, text in enumerate(self.query_texts)}
 
-        def start(texts):
-            owner = [row_of_text[text] for text in texts]
-            known = self.scores[name]
+        known = self.scores[name]
 
-            def search(k):
+        def search(asked):
+            owner = [row_of_text[text] for text in asked.texts]
+
+            def best(k):
                 self.asked[name] = k
                 hits = [
                     (n, slot, known[query, row])
@@ -73,7 +74,12 @@ class World:
                 )
                 return top_k(query, slots, scores, k)
 
-            def score(offsets, slots):
+            return best
+
+        def score(asked):
+            owner = [row_of_text[text] for text in asked.texts]
+
+            def scores(offsets, slots):
                 query = np.repeat(np.arange(len(owner)), np.diff(offsets))
                 return np.array(
                     [
@@ -82,13 +88,16 @@ class World:
                     ]
                 )
 
-            return Block(search, score)
+            return scores
 
-        return start
+        return Source(search, score)
 
-    def mine(self, rows, k):
+    def mine(self, rows, k, eligible=None):
         sources = {name: self.source(name) for name in self.scores}
-        return mine_block(np.array(rows, dtype=np.int64), self.queries, self.documents, sources, k)
+        scores = {name: source.score for name, source in sources.items()}
+        asked = Asked(np.array(rows, dtype=np.int64), self.queries)
+        recipe = Recipe(sources, dict.fromkeys(sources, k), scores, eligible)
+        return mine_block(asked, self.documents, recipe)
 
     def positive_rows(self, query):
         """The first row given for each text that is positive for this text of a query."""
@@ -137,6 +146,8 @@ def candidates_of(world, query, k):
                 **{f"{name}_score": world.scores[name].get((query, row), 0.0) for name in lists},
                 **{f"{name}_rank": ranks[name].get(row) for name in lists},
                 "first": row,
+                "owner_score": None,
+                "grade": None,
             }
         )
     rows.sort(key=lambda row: (-row["rrf_score"], row["first"]))
@@ -187,6 +198,42 @@ def test_the_table_is_what_working_it_out_by_hand_gives(tmp_path_factory, parts,
     assert table.select(by_hand).to_pylist() == [
         {name: row[name] for name in by_hand} for row in expected
     ]
+
+
+@PROPERTY
+@given(worlds(), st.integers(1, 4), st.sets(st.tuples(st.integers(0, 4), st.integers(0, 9))))
+def test_a_condition_costs_no_depth(tmp_path_factory, parts, k, barred):
+    world = World(tmp_path_factory.mktemp("world"), *parts)
+    rows = range(len(world.query_texts))
+
+    def eligible(query_rows, doc_rows):
+        pairs = zip(query_rows.tolist(), doc_rows.tolist(), strict=True)
+        return np.array([pair not in barred for pair in pairs], dtype=bool)
+
+    found = world.mine(rows, k, eligible).to_pylist()
+    world.scores = {
+        name: {
+            pair: score
+            for pair, score in known.items()
+            if pair not in barred or normalise(world.texts[pair[1]]) in world.positive_rows(pair[0])
+        }
+        for name, known in world.scores.items()
+    }
+    without = world.mine(rows, k).to_pylist()
+    for name in world.scores:
+        for table in (found, without):
+            table.sort(
+                key=lambda row, of=f"{name}_rank": (row["query_row"], row[of] is None, row[of])
+            )
+        lists = [
+            [
+                (row["query_id"], row["doc_id"])
+                for row in table
+                if row[f"{name}_rank"] is not None and row["rank"] is not None
+            ]
+            for table in (found, without)
+        ]
+        assert lists[0] == lists[1]
 
 
 @PROPERTY

@@ -94,6 +94,26 @@ def _problem(item: Any, known: Mapping[str, Any]) -> str:
     return f"{name}: {message}{given}" if name else message
 
 
+def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
+    """Read what a flag gives as a list of assignments; what is a mapping already stays one.
+
+    Args:
+        value: strings such as `a=b = c`.
+        shape: NAME=EXPRESSION, where the name is before the first =, or EXPRESSION=N, where the
+            number is after the last.
+    """
+    if isinstance(value, Mapping):
+        return value
+    parsed = {}
+    for item in value if isinstance(value, list | tuple) else [value]:
+        split = str(item).rpartition if shape.endswith("=N") else str(item).partition
+        name, equals, rest = split("=")
+        if not (equals and name.strip() and rest.strip()):
+            raise ValueError(f"{item!r} is not of the form {shape}")
+        parsed[name.strip()] = rest.strip()
+    return parsed
+
+
 class OutputSettings(Settings):
     """How a directory is written."""
 

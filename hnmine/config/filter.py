@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from hnmine.config.base import MANY, ModelSettings, OutputSettings, Pooling, path
+from hnmine.config.base import (
+    MANY,
+    ModelSettings,
+    OutputSettings,
+    Pooling,
+    assignments,
+    path,
+)
 
 
 class FilterSettings(ModelSettings, OutputSettings):
@@ -156,18 +162,8 @@ class FilterSettings(ModelSettings, OutputSettings):
     @field_validator("derive", "quota", mode="before")
     @classmethod
     def _parse_assignments(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, Mapping):
-            return value
-        parsed = {}
-        for item in value if isinstance(value, list | tuple) else [value]:
-            # The name is before the first =, the number after the last.
-            split = str(item).partition if info.field_name == "derive" else str(item).rpartition
-            name, equals, rest = split("=")
-            if not (equals and name.strip() and rest.strip()):
-                shape = "NAME=EXPRESSION" if info.field_name == "derive" else "EXPRESSION=N"
-                raise ValueError(f"{item!r} is not of the form {shape}")
-            parsed[name.strip()] = rest.strip()
-        return parsed
+        shape = "NAME=EXPRESSION" if info.field_name == "derive" else "EXPRESSION=N"
+        return assignments(value, shape)
 
     @model_validator(mode="after")
     def _check(self) -> FilterSettings:

@@ -5,9 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import MANY, JudgedSettings, OutputSettings, path
+from hnmine.config.base import MANY, JudgedSettings, OutputSettings, assignments, path
+
+SOURCES = (
+    "bm25",
+    "dense",
+    "bm25-from-positive",
+    "dense-from-positive",
+    "dense-from-queries",
+    "random",
+    "matching",
+    "judged",
+    "run",
+)
 
 
 class MineSettings(JudgedSettings, OutputSettings):
@@ -19,10 +31,49 @@ class MineSettings(JudgedSettings, OutputSettings):
     output: Path = path("Directory to write the candidates to.")
     pairs: str | None = path("(query, positive) pairs as text: file, directory or glob.", None)
     queries: str | None = path("Queries with ids; needs --qrels.", None)
-    source: list[Literal["bm25", "dense"]] = Field(
+    source: list[str] = Field(
         default_factory=list,
-        description="Where candidates come from; may be repeated. [default: all in the index]",
+        description=f"Where candidates come from: {', '.join(SOURCES)}; NAME:K takes K of them "
+        "instead of --top-k. May be repeated. [default: bm25 and dense, where the index has them; "
+        "run with --run, matching with --matching]",
     )
+    run: list[str] = path(
+        "What another system retrieved: a TREC run, or a table of query id, document id and "
+        "score. May be repeated.",
+        [],
+    )
+    matching: str | None = Field(
+        None,
+        description="The source matching takes documents for which this is true, at random, such "
+        "as 'doc.topic = positive.topic'.",
+    )
+    where: list[str] = Field(
+        default_factory=list,
+        description="Candidates must be documents for which this is true, such as "
+        "'doc.date < query.date'. May be repeated.",
+    )
+    derive: dict[str, str] = Field(
+        default_factory=dict,
+        description="Add a column, as NAME=EXPRESSION over query and doc, such as "
+        "same_topic='doc.topic = query.topic'. May be repeated.",
+    )
+    clusters: int | None = Field(
+        None,
+        ge=2,
+        le=MANY,
+        description="Cluster the documents' vectors by k-means, for conditions on doc.cluster.",
+    )
+    query_encoder: str | None = Field(
+        None,
+        description="Encode the queries with this model instead of the index's, such as the "
+        "checkpoint of a student whose documents were encoded before (ADORE).",
+    )
+    previous: Path | None = path(
+        "What `hnmine filter` wrote in an earlier round: adds previous_rank, previous_score and "
+        "previous_selected.",
+        None,
+    )
+    seed: int = Field(0, description="Of everything that is drawn at random.")
     bm25_engine: Literal["hnmine", "rank-bm25"] = Field(
         "hnmine", description="What searches: hnmine's index, or the package rank-bm25 (slow)."
     )
@@ -34,10 +85,40 @@ class MineSettings(JudgedSettings, OutputSettings):
         512, ge=1, le=MANY, description="Queries in one task: the most that a kill can lose."
     )
 
+    @field_validator("source")
+    @classmethod
+    def _check_sources(cls, value: list[str]) -> list[str]:
+        names = [item.partition(":")[0] for item in value]
+        for item, name in zip(value, names, strict=True):
+            _, colon, depth = item.partition(":")
+            if name not in SOURCES:
+                raise ValueError(f"{name!r} is none of {', '.join(SOURCES)}")
+            if colon and not (depth.isascii() and depth.isdigit() and 0 < int(depth) <= MANY):
+                raise ValueError(f"{item!r} is not of the form NAME:K, with K from 1 on")
+            if names.count(name) > 1:
+                raise ValueError(f"{name} comes twice")
+        return value
+
+    @field_validator("derive", mode="before")
+    @classmethod
+    def _parse_derived(cls, value: object) -> object:
+        return assignments(value)
+
     @model_validator(mode="after")
     def _check(self) -> MineSettings:
         if self.pairs is None and (self.queries is None or self.qrels is None):
             raise ValueError("pairs: give --pairs, or --queries and --qrels")
         if self.pairs is not None and (self.queries or self.qrels):
             raise ValueError("pairs: give --pairs or --queries and --qrels, not both")
+        for name, given in (("run", self.run), ("matching", self.matching)):
+            if name in self.depths and not given:
+                raise ValueError(f"source: {name} needs --{name}")
+        if "judged" in self.depths and not self.qrels:
+            raise ValueError("source: judged needs --qrels")
         return self
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """The sources that were asked for by name, and how many candidates from each."""
+        parts = [item.partition(":") for item in self.source]
+        return {name: int(depth or self.top_k) for name, _, depth in parts}

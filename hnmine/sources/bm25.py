@@ -1,20 +1,19 @@
-"""Candidates that share words with the query."""
+"""Candidates that share words with the query, or with its positives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from hnmine.config import MineSettings
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.settings import BM25Settings
-from hnmine.index.opened import Index
 from hnmine.index.tokenise import Tokeniser
-from hnmine.sources.base import Block, Source
+from hnmine.sources.base import Asked, Mining, Score, Search, Source
+from hnmine.sources.merge import best_of_positives
 
 
 def bm25_settings(settings: Mapping[str, Any]) -> BM25Settings:
@@ -27,16 +26,34 @@ def bm25_settings(settings: Mapping[str, Any]) -> BM25Settings:
     )
 
 
-def open_bm25(index: Index, settings: MineSettings, threads: int) -> Source:
+def _engine(mining: Mining) -> BM25Index | RankBM25:
     """Open the BM25 index, or hand all its documents to the package rank-bm25."""
-    engine: BM25Index | RankBM25
-    if settings.bm25_engine == "hnmine":
-        engine = BM25Index(index.paths.bm25, threads)
-    else:
-        texts = index.documents.texts(np.asarray(index.documents.canonical))
-        engine = RankBM25(texts, bm25_settings(index.settings))
+    index = mining.index
+    if mining.settings.bm25_engine == "hnmine":
+        return BM25Index(index.paths.bm25, mining.threads)
+    texts = index.documents.texts(np.asarray(index.documents.canonical))
+    return RankBM25(texts, bm25_settings(index.settings))
 
-    def block(queries: Sequence[str]) -> Block:
-        return Block(partial(engine.search, queries), partial(engine.score, queries))
 
-    return block
+def open_bm25(mining: Mining) -> Source:
+    """Search with the query's words."""
+    engine = _engine(mining)
+
+    def search(asked: Asked) -> Search:
+        return partial(engine.search, asked.texts)
+
+    def score(asked: Asked) -> Score:
+        return partial(engine.score, asked.texts)
+
+    return Source(search, score)
+
+
+def open_bm25_from_positive(mining: Mining) -> Source:
+    """Search with the words of each positive; a document's score is the best that any gives it."""
+    engine, documents = _engine(mining), mining.index.documents
+
+    def search(asked: Asked) -> Search:
+        offsets, rows = asked.positives
+        return best_of_positives(offsets, partial(engine.search, documents.texts(rows)))
+
+    return Source(search)

@@ -1,26 +1,73 @@
-"""Candidates whose vectors are near the query's."""
+"""Candidates whose vectors are near: to the query, to its positives, or to queries like it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
-from hnmine.config import MineSettings
-from hnmine.encode import load_encoder
-from hnmine.encode.spec import ModelSpec
+import numpy as np
+
 from hnmine.index.dense import DenseIndex
-from hnmine.index.opened import Index
-from hnmine.sources.base import Block, Source
+from hnmine.index.topk import Ranking
+from hnmine.queryvectors import QueryVectors
+from hnmine.sources.base import Asked, Ints, Mining, Score, Search, Source
+from hnmine.sources.merge import best_of_each, best_of_positives
 
 
-def open_dense(index: Index, settings: MineSettings, threads: int) -> Source:
-    """Open the dense index and load the encoder that its vectors were made with."""
-    spec = ModelSpec.model_validate(index.manifest["encoder"])
-    encoder = load_encoder(spec.on(settings.device), threads)
-    vectors = DenseIndex(index.paths.dense, threads, settings.faiss_search)
+def _vectors(mining: Mining) -> DenseIndex:
+    return DenseIndex(mining.index.paths.dense, mining.threads, mining.settings.faiss_search)
 
-    def block(queries: Sequence[str]) -> Block:
-        encoded = encoder.encode(queries, "query")
-        return Block(partial(vectors.search, encoded), partial(vectors.score, encoded))
 
-    return block
+def open_dense(mining: Mining) -> Source:
+    """Search with the query's vector."""
+    vectors, queries = _vectors(mining), QueryVectors(mining.paths, mining.queries, mining.threads)
+
+    def search(asked: Asked) -> Search:
+        return partial(vectors.search, queries.read(asked.rows))
+
+    def score(asked: Asked) -> Score:
+        return partial(vectors.score, queries.read(asked.rows))
+
+    return Source(search, score)
+
+
+def open_dense_from_positive(mining: Mining) -> Source:
+    """Search with the vector of each positive; a document's score is its best."""
+    vectors, documents = _vectors(mining), mining.index.documents
+
+    def search(asked: Asked) -> Search:
+        offsets, rows = asked.positives
+        positives = vectors.read(documents.slots(rows))
+        return best_of_positives(offsets, partial(vectors.search, positives))
+
+    return Source(search)
+
+
+def open_dense_from_queries(mining: Mining) -> Source:
+    """Take the positives of the queries that are most like the query."""
+    queries, documents = (
+        QueryVectors(mining.paths, mining.queries, mining.threads),
+        mining.index.documents,
+    )
+
+    def search(asked: Asked) -> Search:
+        encoded = queries.read(asked.rows)
+
+        def search_queries(k: Ints) -> Ranking:
+            # Many queries can share one positive, so more are asked for until k are found.
+            ask = np.minimum(k, queries.count)
+            while True:
+                near = queries.index.search(encoded, ask)
+                offsets, rows = mining.queries.positives(queries.rows[near.slots])
+                counts = np.diff(offsets)
+                owner = np.repeat(near.query_of_hit, counts)
+                found = best_of_each(
+                    owner, documents.slots(rows), np.repeat(near.scores, counts), k
+                )
+                short = (np.diff(found.offsets) < k) & (ask < queries.count)
+                if not short.any():
+                    return found
+                ask = np.where(short, np.minimum(ask * 2, queries.count), ask)
+
+        return search_queries
+
+    return Source(search)

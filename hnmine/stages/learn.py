@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
-from hnmine.expressions import evaluate
+from hnmine.expressions import evaluate, truth
 from hnmine.judges.base import Judge
 from hnmine.relevance.calibrate import cut_expression, cuts_by_group
 from hnmine.relevance.curve import curve
 from hnmine.relevance.depth import price_of_depth
 from hnmine.relevance.model import SIMILARITY, Relevance, Sample
-from hnmine.rules import truth
 from hnmine.run import Tick
 
 SAMPLE_QUERIES = 5000

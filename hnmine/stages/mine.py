@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from hnmine.config import MineSettings
 from hnmine.data import BadRows, Table
+from hnmine.encode import load_encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
-from hnmine.fuse import mine_block
+from hnmine.expressions import references
+from hnmine.facts import Facts
+from hnmine.fuse import Recipe, mine_block
+from hnmine.index.clusters import cluster_documents
+from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.opened import Index
 from hnmine.inputs import queries_of
 from hnmine.plan import Task, blocks
-from hnmine.positives import Queries, write_positives
+from hnmine.positives import Queries, write_grades, write_positives
+from hnmine.previous import Previous
+from hnmine.queryvectors import encoded_rows
 from hnmine.records import PairBatch, TextBatch, pair_records, qrel_records, query_records
 from hnmine.run import Counts, RunDirectory, Tick
+from hnmine.runfile import RunFile, write_run
 from hnmine.schema import CandidatePaths
-from hnmine.sources import SOURCES
-from hnmine.sources.base import Source
+from hnmine.sources import column_of, open_source
+from hnmine.sources.base import Asked, Ints, Mining
+from hnmine.sources.owners import Owners
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.texts import Texts, write_texts
 
@@ -41,17 +52,20 @@ def mine(settings: MineSettings) -> StageResult:
     plan = base_plan("candidates", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},
         "index": miner.index.hash,
-        "sources": miner.source_names,
-        "scores": miner.source_names + miner.scoring_names,
-        "encoder": miner.encoder,
+        "sources": list(miner.depths),
+        "scores": miner.scores,
+        "encoder": miner.spec.model_dump() if miner.spec else None,
+        "runs": {run.column: run.fingerprint() for run in miner.runs},
+        "previous": miner.previous.hash if miner.previous else None,
     }
     with RunDirectory.open(
         settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
     ) as run:
         if not run.complete:
-            # First of all: a source that cannot be opened is better known before the first task.
-            sources, scoring = miner.open(miner.source_names), miner.open(miner.scoring_names)
-            counts = {**miner.queries(run), **miner.search(run, sources, scoring)}
+            steps = (miner.queries, miner.encode, miner.read_runs, miner.cluster, miner.search)
+            counts: dict[str, int] = {}
+            for step in steps:
+                counts |= step(run)
             run.finish(counts, index=str(settings.index.resolve()))
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
@@ -65,9 +79,14 @@ class _Miner:
         self.threads = settings.cpu_threads
         self.paths = CandidatePaths(settings.output)
         self.index = Index(settings.index)
-        self.source_names = self._choose_sources()
+        self.previous = Previous(settings.previous) if settings.previous else None
+        self.runs = [RunFile(path) for path in settings.run]
+        self.depths = self._choose_sources()
+        self.spec = self._encoder_spec()
+        texts = [*settings.where, *settings.derive.values(), settings.matching or "true"]
+        asked = {names[1] for text in texts for names in references(text) if len(names) > 1}
         self.inputs = {
-            kind: Table.open(kind, path, settings.columns(kind))
+            kind: Table.open(kind, path, settings.columns(kind), asked)
             for kind, path in (
                 ("pairs", settings.pairs),
                 ("queries", settings.queries),
@@ -76,33 +95,56 @@ class _Miner:
             if path is not None
         }
 
-    def _choose_sources(self) -> list[str]:
-        built = [name for name in SOURCES if self.index.settings[name]]
-        for name in self.settings.source:
-            if name not in built:
+    def _choose_sources(self) -> dict[str, int]:
+        """Return the sources to search, and how many candidates to take from each."""
+        settings = self.settings
+        built = [name for name in ("bm25", "dense") if self.index.settings[name]]
+        for name in settings.depths:
+            needed = name.partition("-")[0]
+            if needed in ("bm25", "dense") and needed not in built:
                 raise UsageError(
-                    f"--source {name}: the index at {self.index.path} has no {name} part.",
+                    f"--source {name}: the index at {self.index.path} has no {needed} part.",
                     why=f"It was built with: {', '.join(built)}.",
-                    fix=f"Leave --source {name} out, or build the index without --no-{name}.",
+                    fix=f"Leave --source {name} out, or build the index without --no-{needed}.",
                 )
-        return [name for name in built if name in (self.settings.source or built)]
+        depths = settings.depths or dict.fromkeys(built, settings.top_k)
+        if settings.matching:
+            depths = {"matching": settings.top_k} | depths
+        of_runs = depths.pop("run", settings.top_k)
+        for run in self.runs:
+            if run.column in depths:
+                raise UsageError(
+                    f"Two runs would become {run.column}.",
+                    why="A run's columns are named after its file.",
+                    fix="Rename one file.",
+                )
+            depths[run.column] = of_runs
+        return depths
 
-    @property
-    def encoder(self) -> dict[str, Any] | None:
-        """The encoder of the queries, on the device that it will run on."""
-        if "dense" not in self.source_names:
+    def _encoder_spec(self) -> ModelSpec | None:
+        """Return the encoder of the queries, on the device that it will run on."""
+        if not self.index.settings["dense"]:
             return None
         spec = ModelSpec.model_validate(self.index.manifest["encoder"])
-        return spec.on(self.settings.device).model_dump()
+        if self.settings.query_encoder:
+            kept = {"max_length", "pooling", "query_prompt", "document_prompt", "batch_tokens"}
+            spec = ModelSpec.find(
+                self.settings.query_encoder,
+                device=self.settings.device,
+                dtype=spec.dtype,
+                **spec.model_dump(include=kept),
+            )
+        return spec.on(self.settings.device)
 
     @property
-    def scoring_names(self) -> list[str]:
-        """The sources that score what the others find: BM25 wherever it is there, as it is fast."""
-        fast = self.index.settings["bm25"] and self.settings.bm25_engine == "hnmine"
-        return ["bm25"] if fast and "bm25" not in self.source_names else []
+    def scores(self) -> list[str]:
+        """What scores all candidates, whoever found them.
 
-    def open(self, names: list[str]) -> dict[str, Source]:
-        return {name: SOURCES[name](self.index, self.settings, self.threads) for name in names}
+        The dense index does if queries are encoded anyway, BM25 wherever it is there and fast.
+        """
+        dense = self.spec is not None and any(name.startswith("dense") for name in self.depths)
+        fast = self.index.settings["bm25"] and self.settings.bm25_engine == "hnmine"
+        return ["dense"] * dense + ["bm25"] * (fast or "bm25" in self.depths)
 
     def queries(self, run: RunDirectory) -> Counts:
         rows = sum(table.count_rows() for table in self.inputs.values())
@@ -118,6 +160,9 @@ class _Miner:
                 self.settings.pairs or self.settings.qrels or "",
                 bad,
             )
+            if "qrels" in self.inputs and "score" in self.inputs["qrels"].columns:
+                graded = qrel_records(self.inputs["qrels"], -math.inf, BadRows("skip"))
+                write_grades(graded, Texts(outputs[0]), self.index.documents)
             mined = len(Queries(outputs[0]).mined)
             if not mined:
                 raise InputError(
@@ -148,27 +193,121 @@ class _Miner:
             return pair_records(self.inputs["pairs"], bad)
         return qrel_records(self.inputs["qrels"], self.settings.min_grade, bad)
 
-    def search(
-        self, run: RunDirectory, sources: dict[str, Source], scoring: dict[str, Source]
-    ) -> Counts:
+    def encode(self, run: RunDirectory) -> Counts:
+        """Encode the queries, each distinct text once."""
+        if "dense" not in self.scores or self.spec is None:
+            return {}
+        queries, spec = Queries(self.paths.queries), self.spec
+        rows = encoded_rows(queries)
+        tasks = [
+            Task(f"vectors-{n:05d}", (f"dense/vectors/{n:05d}.npy",), len(block), block.start)
+            for n, block in enumerate(blocks(len(rows), QUERY_SHARD_ROWS))
+        ]
+        encoder = load_encoder(spec, self.threads) if any(map(run.missing, tasks)) else None
+
+        def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            assert encoder is not None
+            texts = queries.texts.each_text(rows[task.index : task.index + task.size])
+            return write_vectors(texts, encoder, outputs[0], tick, "query")
+
+        encoded = run.run("encode queries", "queries", tasks, work)
+        self._check_dimension()
+        return {"queries_encoded": encoded["vectors"]}
+
+    def _check_dimension(self) -> None:
+        ours = DenseIndex(self.paths.dense, self.threads).dimension
+        theirs = DenseIndex(self.index.paths.dense, self.threads).dimension
+        if ours != theirs:
+            raise UsageError(
+                f"--query-encoder {self.settings.query_encoder} does not fit the index.",
+                why=f"Its vectors have {ours} dimensions, those of the documents {theirs}.",
+                fix="Give an encoder that was trained with the documents' encoder.",
+            )
+
+    def read_runs(self, run: RunDirectory) -> Counts:
+        """Read what other systems retrieved."""
+        runs = self.runs
+
+        def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            bad = BadRows(self.settings.on_bad_row)
+            queries = Queries(self.paths.queries)
+            found = write_run(runs[task.index], outputs[0], queries, self.index.documents, bad)
+            return found | {f"skipped {reason}": count for reason, count in bad.counts.items()}
+
+        tasks = [Task(run.column, (f"runs/{run.column}",), 1, n) for n, run in enumerate(runs)]
+        return run.run("read runs", "runs", tasks, work)
+
+    def cluster(self, run: RunDirectory) -> Counts:
+        """Cluster the documents."""
+        clusters = self.settings.clusters
+        if clusters is None:
+            return {}
+
+        def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            vectors = DenseIndex(self.index.paths.dense, self.threads)
+            found = cluster_documents(vectors, clusters, self.settings.seed, self.threads)
+            with outputs[0].open("wb") as file:
+                np.save(file, found)
+            return {}
+
+        if not self.index.settings["dense"]:
+            raise UsageError("--clusters needs a dense index.", fix="Build one with --encoder.")
+        return run.run("cluster", "indexes", [Task("clusters", ("clusters.npy",), 1)], work)
+
+    def _recipe(self, queries: Queries) -> Recipe:
+        """Open all sources and all that scores."""
+        settings = self.settings
+        file = self.paths.clusters
+        clusters = np.load(file, mmap_mode="r") if settings.clusters else None
+        facts = Facts(queries, self.index.documents, clusters)
+        for text in [*settings.where, *settings.derive.values(), settings.matching or "true"]:
+            facts.check(text)
+        mining = Mining(self.index, queries, self.paths, settings, facts)
+        opened = {name: open_source(name, mining) for name in self.depths}
+        for name in self.scores:
+            opened.setdefault(name, open_source(name, mining))
+        scores = {name: source.score for name, source in opened.items() if source.score}
+        if "dense" in self.scores:
+            scores["owner"] = Owners(mining).score
+
+        def eligible(query_rows: Ints, doc_rows: Ints) -> NDArray[np.bool_]:
+            meet = (facts.holds(text, query_rows, doc_rows) for text in settings.where)
+            found: NDArray[np.bool_] = np.logical_and.reduce(list(meet))
+            return found
+
+        def derived(query_rows: Ints, doc_rows: Ints) -> dict[str, pa.ChunkedArray]:
+            columns = {
+                name: facts.values(text, query_rows, doc_rows)
+                for name, text in settings.derive.items()
+            }
+            if self.previous:
+                ids = queries.texts.id_array(query_rows), self.index.documents.id_array(doc_rows)
+                columns |= self.previous.columns(*ids)
+            return columns
+
+        return Recipe(
+            {column_of(name): opened[name] for name in self.depths},
+            {column_of(name): depth for name, depth in self.depths.items()},
+            {column_of(name): score for name, score in scores.items()},
+            eligible if settings.where else None,
+            derived,
+        )
+
+    def search(self, run: RunDirectory) -> Counts:
+        """Search for all queries, block by block."""
         queries = Queries(self.paths.queries)
         tasks = [
             Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n)
             for n, block in enumerate(blocks(len(queries.mined), self.settings.block_size))
         ]
+        recipe = self._recipe(queries)
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             start = task.index * self.settings.block_size
-            table = mine_block(
-                queries.mined[start : start + task.size],
-                queries,
-                self.index.documents,
-                sources,
-                self.settings.top_k,
-                scoring,
-            )
+            asked = Asked(queries.mined[start : start + task.size], queries)
+            table = mine_block(asked, self.index.documents, recipe)
             pq.write_table(table, outputs[0], compression="zstd")
-            return _count(table, self.source_names)
+            return _count(table, list(recipe.sources))
 
         return run.run("mine", "queries", tasks, work)
 

@@ -1,0 +1,76 @@
+"""What an earlier round made of the same pairs: its rank, its score, and whether it was chosen."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hnmine.errors import damage_explained
+from hnmine.finished import read_manifest
+from hnmine.identity import Keys, Lookup, exact_keys
+from hnmine.plan import digest
+
+COLUMNS = ("rank", "dense_score", "selected")
+NAMES = ("previous_rank", "previous_score", "previous_selected")
+"""The columns that they become."""
+
+
+class Previous:
+    """The scored table of an earlier round.
+
+    Args:
+        path: what `hnmine filter` wrote.
+
+    Raises:
+        InputError: it is no finished directory of that kind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.hash = digest(read_manifest(path, "mined", "filter"))
+        self.parts = sorted((path / "scored").glob("*.parquet"))
+        self._part = lru_cache(maxsize=2)(self._read)
+        queries, numbers = [], []
+        for number, part in enumerate(self.parts):
+            with damage_explained(part):
+                ids = pq.read_table(part, columns=["query_id"])["query_id"].unique().to_pylist()
+            queries += ids
+            numbers.append(np.full(len(ids), number))
+        self._queries = Lookup.build(exact_keys(queries))
+        self._numbers = np.concatenate(numbers)
+
+    def _read(self, number: int) -> tuple[Lookup, pa.Table]:
+        with damage_explained(self.parts[number]):
+            table = pq.read_table(self.parts[number], columns=["query_id", "doc_id", *COLUMNS])
+        return Lookup.build(_pairs(table["query_id"], table["doc_id"])), table.select(COLUMNS)
+
+    def columns(self, query_ids: pa.Array, doc_ids: pa.Array) -> dict[str, pa.ChunkedArray]:
+        """Return what the earlier round says of pairs, row by row; null where it had no such pair.
+
+        Args:
+            query_ids: shape (pairs,).
+            doc_ids: shape (pairs,).
+        """
+        distinct = query_ids.dictionary_encode()
+        found = self._queries.find(exact_keys(distinct.dictionary.to_pylist()))
+        numbers = np.where(found >= 0, self._numbers[found], -1)[distinct.indices.to_numpy()]
+        keys = _pairs(query_ids, doc_ids)
+        parts, order = [self._part(0)[1].slice(0, 0)], []
+        for number in np.unique(numbers):
+            at = np.flatnonzero(numbers == number)
+            known, table = self._part(max(int(number), 0))
+            rows = known.find(keys[at]) if number >= 0 else np.full(len(at), -1)
+            parts.append(table.take(pa.array(rows, mask=rows < 0)))
+            order.append(at)
+        back = np.argsort(np.concatenate(order)) if order else np.empty(0, dtype=np.int64)
+        whole = pa.concat_tables(parts).take(pa.array(back))
+        return dict(zip(NAMES, whole.columns, strict=True))
+
+
+def _pairs(query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray) -> Keys:
+    pairs = zip(query_ids.to_pylist(), doc_ids.to_pylist(), strict=True)
+    # The length tells where the query's id ends, whatever it holds.
+    return exact_keys(f"{len(query)} {query}{document}" for query, document in pairs)

@@ -1,0 +1,44 @@
+"""The vectors of the queries, encoded once, in the layout of a dense index."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.index.dense import DenseIndex
+from hnmine.positives import Queries
+from hnmine.schema import CandidatePaths
+
+Ints = NDArray[np.int64]
+
+
+def encoded_rows(queries: Queries) -> Ints:
+    """Return the queries that have a vector: one for each distinct text that is mined for."""
+    return np.unique(queries.texts.identity[queries.mined])
+
+
+class QueryVectors:
+    """The vectors of all queries that are mined for.
+
+    Attributes:
+        rows: the query of each vector, ascending.
+        index: the vectors, which can be searched.
+    """
+
+    def __init__(self, paths: CandidatePaths, queries: Queries, threads: int) -> None:
+        self.queries, self.rows = queries, encoded_rows(queries)
+        self.index = DenseIndex(paths.dense, threads)
+
+    @property
+    def count(self) -> int:
+        """The number of vectors."""
+        return len(self.rows)
+
+    def places(self, rows: Ints) -> Ints:
+        """Return the vector of each query row, shape (n,)."""
+        found: Ints = np.searchsorted(self.rows, self.queries.texts.identity[rows])
+        return found
+
+    def read(self, rows: Ints) -> NDArray[np.float32]:
+        """Read the vectors of queries, shape (n, dimension)."""
+        return self.index.read(self.places(rows))

@@ -1,0 +1,151 @@
+"""What another system retrieved: a TREC run, or a table of query id, document id and score."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from numpy.typing import NDArray
+
+from hnmine.data import BadRows, Table, as_strings
+from hnmine.errors import InputError
+from hnmine.files import explained
+from hnmine.index.topk import offsets_of, position_in_list
+from hnmine.positives import Queries
+from hnmine.texts import Texts
+
+TREC_FIELDS = 6
+LINES_AT_ONCE = 1 << 17
+TABLES = {".parquet", ".jsonl", ".csv", ".json", ".arrow"}
+
+Hits = tuple[list[str], list[str], NDArray[np.float64]]
+
+
+class RunFile:
+    """A run on disk.
+
+    Args:
+        path: a TREC run (`query Q0 document rank score tag` on each line), or a table with the
+            columns of judgements and a score.
+
+    Raises:
+        InputError: it is not there or has not these columns.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.column = "run_" + re.sub(r"\W+", "_", Path(path).stem).strip("_").lower()
+        inside = Path(path)
+        is_table = inside.is_dir() or TABLES & {suffix.lower() for suffix in inside.suffixes}
+        self.table = Table.open("qrels", path) if is_table else None
+        if self.table and "score" not in self.table.columns:
+            raise InputError(
+                f"{path} holds no run.",
+                why="It has no column named score.",
+                fix="Add the score by which the documents were ranked.",
+            )
+        if self.table is None and not inside.is_file():
+            raise InputError(f"There is no file {path}.", fix="Check --run.")
+
+    def fingerprint(self) -> str:
+        """Hash its content."""
+        if self.table:
+            return self.table.fingerprint()
+        with explained(Path(self.path)):
+            return xxhash.xxh3_128_hexdigest(Path(self.path).read_bytes())
+
+    def hits(self) -> Iterator[Hits]:
+        """Stream query ids, document ids and scores, shape (hits,) each.
+
+        Raises:
+            InputError: a line is none of a run.
+        """
+        if self.table is None:
+            yield from _trec(Path(self.path))
+            return
+        for _, batch in self.table.batches():
+            names = self.table.columns
+            queries, documents = (
+                as_strings(batch[names[role]], names[role], self.path).to_pylist()
+                for role in ("query_id", "corpus_id")
+            )
+            scores = pc.fill_null(batch[names["score"]].cast(pa.float64()), np.nan)
+            yield queries, documents, scores.to_numpy(zero_copy_only=False)
+
+
+def _trec(path: Path) -> Iterator[Hits]:
+    queries: list[str] = []
+    documents: list[str] = []
+    scores: list[float] = []
+    with explained(path), path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            fields = line.split()
+            if not fields:
+                continue
+            try:
+                if len(fields) != TREC_FIELDS:
+                    raise ValueError(f"It has {len(fields)} fields.")
+                score = float(fields[4])
+            except ValueError as error:
+                raise InputError(
+                    f"{path}, line {number} is no line of a TREC run: {line.strip()[:80]}",
+                    why=str(error),
+                    fix="Each must be: query Q0 document rank score tag.",
+                ) from error
+            queries.append(fields[0])
+            documents.append(fields[2])
+            scores.append(score)
+            if len(scores) == LINES_AT_ONCE:
+                yield queries, documents, np.array(scores)
+                queries, documents, scores = [], [], []
+    yield queries, documents, np.array(scores)
+
+
+def write_run(
+    run: RunFile, folder: Path, queries: Queries, documents: Texts, bad: BadRows
+) -> dict[str, int]:
+    """Write a run by query and slot, best first, into a new folder.
+
+    Hits of queries that are not mined for are left out. Of copies of one text the best counts.
+
+    Args:
+        run: what to read.
+        folder: must not exist.
+        queries: that are mined for.
+        documents: of the index.
+        bad: where hits are recorded whose document is unknown or whose score is no number.
+    """
+    parts = []
+    line = 0
+    for query_ids, doc_ids, scores in run.hits():
+        query, document = queries.texts.find_ids(query_ids), documents.find_ids(doc_ids)
+        for what, wrong in (
+            ("whose document is not in the index", (query >= 0) & (document < 0)),
+            ("whose score is no number", ~np.isfinite(scores)),
+        ):
+            for hit in np.flatnonzero(wrong):
+                bad.add(what, f"{run.path}, hit {line + int(hit)}: {doc_ids[hit]}")
+        line += len(scores)
+        use = (query >= 0) & (document >= 0) & np.isfinite(scores)
+        parts.append((queries.texts.identity[query[use]], document[use], scores[use]))
+    bad.settle()
+    query, document, score = (np.concatenate(column) for column in zip(*parts, strict=True))
+    slots = documents.slots(document)
+    order = np.lexsort((-score, slots, query))
+    query, slots, score = query[order], slots[order], score[order]
+    first = np.ones(len(query), dtype=bool)
+    first[1:] = (query[1:] != query[:-1]) | (slots[1:] != slots[:-1])
+    order = np.flatnonzero(first)
+    order = order[np.lexsort((slots[order], -score[order], query[order]))]
+    folder.mkdir()
+    offsets = offsets_of(np.bincount(query[order], minlength=len(queries.texts)))
+    np.save(folder / "offsets.npy", offsets)
+    np.save(folder / "slots.npy", slots[order])
+    np.save(folder / "scores.npy", score[order])
+    longest = int(position_in_list(offsets).max(initial=-1)) + 1
+    return {"run_hits": len(order), "run_longest_list": longest}

@@ -1,0 +1,89 @@
+"""Candidates by chance: any document, or any that meets a condition."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.index.topk import Ranking, offsets_of, position_in_list, top_k
+from hnmine.select import hashes, mixed
+from hnmine.sources.base import Asked, Ints, Mining, Search, Source
+
+DRAWS_A_PASS = 4
+"""How often the documents asked for are drawn before all documents are put in order instead."""
+
+
+class _Keys:
+    """A random number for each document, and for each query, that depends on its id alone."""
+
+    def __init__(self, mining: Mining) -> None:
+        documents = mining.index.documents
+        self.seed = mining.settings.seed
+        ids = documents.id_array(np.asarray(documents.canonical)).to_pylist()
+        self.documents = hashes(ids, 2 * self.seed)
+
+    def queries(self, asked: Asked) -> NDArray[np.uint64]:
+        ids = asked.queries.texts.id_array(asked.rows).to_pylist()
+        return hashes(ids, 2 * self.seed + 1)
+
+
+def open_random(mining: Mining) -> Source:
+    """Draw from all documents, evenly and without replacement; the order is that of the draw."""
+    keys = _Keys(mining)
+    # Drawn are places in an order of the documents that does not depend on that of their rows.
+    shuffled = np.argsort(keys.documents, kind="stable")
+
+    def search(asked: Asked) -> Search:
+        of_query = keys.queries(asked)
+
+        def draw(k: Ints) -> Ranking:
+            k = np.minimum(k, len(shuffled))
+            parts = []
+            for query in np.flatnonzero(k):
+                places = _distinct(of_query[query], int(k[query]), len(shuffled))
+                parts.append(shuffled[places])
+            slots = np.concatenate([np.empty(0, dtype=np.int64), *parts])
+            offsets = offsets_of(k)
+            return Ranking(offsets, slots, -position_in_list(offsets).astype(np.float64))
+
+        return draw
+
+    return Source(search, by_relevance=False)
+
+
+def _distinct(key: np.uint64, k: int, count: int) -> Ints:
+    """Draw k of the numbers below `count`, evenly and without replacement."""
+    drawn = np.empty(0, dtype=np.int64)
+    for passes in range(1, DRAWS_A_PASS + 1):
+        steps = np.arange(2 * k * passes, dtype=np.uint64)
+        with np.errstate(over="ignore"):
+            numbers = mixed(key + steps * np.uint64(0x9E3779B97F4A7C15))
+        places = (numbers % np.uint64(count)).astype(np.int64)
+        drawn = places[np.sort(np.unique(places, return_index=True)[1])]
+        if len(drawn) >= k:
+            return drawn[:k]
+    rest = np.setdiff1d(np.arange(count), drawn)
+    with np.errstate(over="ignore"):
+        order = np.argsort(mixed(key + rest.astype(np.uint64)), kind="stable")
+    return np.concatenate([drawn, rest[order]])[:k]
+
+
+def open_matching(mining: Mining) -> Source:
+    """Draw from the documents for which --matching is true."""
+    keys = _Keys(mining)
+    condition = mining.settings.matching or "true"
+
+    def search(asked: Asked) -> Search:
+        query, rows = mining.facts.matches(condition, asked.rows)
+        slots = mining.index.documents.slots(rows)
+        with np.errstate(over="ignore"):
+            noise = mixed(keys.queries(asked)[query] + keys.documents[slots])
+        # The order of float64 is not that of all 64-bit numbers, so places stand for them.
+        place = np.argsort(np.argsort(noise, kind="stable"), kind="stable")
+
+        def draw(k: Ints) -> Ranking:
+            return top_k(query, slots, -place.astype(np.float64), k)
+
+        return draw
+
+    return Source(search, by_relevance=False)

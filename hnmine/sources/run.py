@@ -1,0 +1,61 @@
+"""Candidates that another system retrieved."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.index.topk import Ranking, offsets_of, ragged
+from hnmine.sources.base import Asked, Ints, Mining, Score, Search, Source
+
+
+def open_run(folder: str, mining: Mining) -> Source:
+    """Open a run that was read before."""
+    return _Run(mining.paths.runs / folder, mining).source
+
+
+class _Run:
+    def __init__(self, folder: Path, mining: Mining) -> None:
+        self.offsets, self.slots, self.scores = (
+            np.load(folder / f"{name}.npy", mmap_mode="r")
+            for name in ("offsets", "slots", "scores")
+        )
+        self.width = len(mining.index.documents.canonical)
+
+    @property
+    def source(self) -> Source:
+        return Source(self._search, self._score)
+
+    def _lists(self, asked: Asked) -> tuple[Ints, Ints]:
+        rows = asked.queries.texts.identity[asked.rows]
+        return self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+
+    def _search(self, asked: Asked) -> Search:
+        return partial(self._best, *self._lists(asked))
+
+    def _best(self, starts: Ints, counts: Ints, k: Ints) -> Ranking:
+        counts = np.minimum(counts, k)
+        places = ragged(starts, counts)
+        return Ranking(offsets_of(counts), self.slots[places], self.scores[places])
+
+    def _score(self, asked: Asked) -> Score:
+        starts, counts = self._lists(asked)
+        places = ragged(starts, counts)
+        keys = np.repeat(np.arange(len(starts)), counts) * self.width + self.slots[places]
+        order = np.argsort(keys)
+        keys, values = keys[order], self.scores[places][order]
+
+        def score(offsets: Ints, slots: Ints) -> NDArray[np.float64]:
+            query = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+            wanted = query * self.width + slots
+            found = np.full(len(wanted), np.nan)
+            at = np.searchsorted(keys, wanted)
+            known = at < len(keys)
+            known[known] = keys[at[known]] == wanted[known]
+            found[known] = values[at[known]]
+            return found
+
+        return score

@@ -1,0 +1,435 @@
+"""Every source over a real index: what all must keep, and each against an obvious oracle."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ENCODER, ONNX_ENCODER, write
+
+import hnmine as api
+from hnmine.errors import HnmineError, InputError, UsageError
+from hnmine.index.opened import Index
+from hnmine.positives import Queries
+from hnmine.sources import SOURCES
+from hnmine.sources.random import _distinct
+
+EXTRA = {"matching": {"matching": "doc.module = positive.module"}}
+DEPTH = 8
+
+
+@pytest.fixture(scope="module")
+def data(stdlib, tmp_path_factory):
+    """Documents with a module and a length, queries with a module, judgements with grades."""
+    folder = tmp_path_factory.mktemp("sources")
+    corpus = pq.read_table(stdlib / "corpus.parquet").slice(0, 150).to_pydict()
+    pairs = pq.read_table(stdlib / "pairs.parquet").to_pylist()
+    texts = dict(zip(corpus["id"], corpus["text"], strict=True))
+    write(
+        folder / "corpus.parquet",
+        id=corpus["id"],
+        text=corpus["text"],
+        module=[one.partition(".")[0] for one in corpus["id"]],
+        size=[len(text) for text in corpus["text"]],
+    )
+    pairs = [pair for pair in pairs if pair["positive_id"] in texts][:20]
+    assert len(pairs) == 20
+    write(
+        folder / "queries.parquet",
+        id=[f"q{n}" for n in range(20)],
+        text=[pair["query"] for pair in pairs],
+        module=[pair["positive_id"].partition(".")[0] for pair in pairs],
+        limit=[40 * n for n in range(20)],
+    )
+    ids = corpus["id"]
+    known = [(f"q{n}", pair["positive_id"], 2) for n, pair in enumerate(pairs)]
+    judged = [(f"q{n}", ids[(7 * n + step) % 150], step % 2) for n in range(20) for step in (1, 2)]
+    judged = list({row[:2]: row for row in judged + known}.values())
+    queries, documents, scores = map(list, zip(*judged, strict=True))
+    write(folder / "qrels.parquet", query_id=queries, doc_id=documents, score=scores)
+    api.build_index(corpus=str(folder / "corpus.parquet"), index=folder / "index", encoder=ENCODER)
+    return folder
+
+
+def mine(data, output, **settings):
+    given = {
+        "index": data / "index",
+        "queries": str(data / "queries.parquet"),
+        "qrels": str(data / "qrels.parquet"),
+        "min_grade": 2,
+        "top_k": DEPTH,
+        "output": output,
+        **settings,
+    }
+    result = api.mine(**given)
+    table = pa.concat_tables(
+        [pq.read_table(file) for file in sorted((output / "candidates").glob("*.parquet"))]
+    )
+    return table, result
+
+
+def listed(table, column):
+    """The documents of each query in the order of one source's ranks; positives left out."""
+    found = {}
+    for row in sorted(table.to_pylist(), key=lambda row: (row["query_id"], row[column] or 0)):
+        if row[column] is not None and row["rank"] is not None:
+            found.setdefault(row["query_id"], []).append(row["doc_id"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def vectors(data):
+    """The documents' vectors and the queries', by id, as float64."""
+    index = Index(data / "index")
+    documents = np.load(data / "index/dense/vectors/00000.npy").astype(np.float64)
+    ids = index.documents.id_array(np.asarray(index.documents.canonical)).to_pylist()
+    _, _ = mine(data, data / "for-vectors", source=["dense"])
+    queries = Queries(data / "for-vectors/queries")
+    encoded = np.load(data / "for-vectors/dense/vectors/00000.npy").astype(np.float64)
+    query_ids = queries.texts.id_array(np.unique(queries.texts.identity[queries.mined])).to_pylist()
+    return dict(zip(ids, documents, strict=True)), dict(zip(query_ids, encoded, strict=True))
+
+
+@pytest.fixture(scope="module")
+def positives(data):
+    rows = pq.read_table(data / "qrels.parquet").to_pylist()
+    return {row["query_id"]: row["doc_id"] for row in rows if row["score"] == 2}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+class TestEach:
+    def test_it_finds_so_many_and_no_positive(self, data, positives, tmp_path, name):
+        table, result = mine(data, tmp_path / "c", source=[name], **EXTRA.get(name, {}))
+        column = f"{name.replace('-', '_')}_rank"
+        found = listed(table, column)
+        assert result.counts[f"candidates_from_{column.removesuffix('_rank')}"] > 0
+        enough = {"matching", "judged"}
+        for query, documents in found.items():
+            assert len(documents) == DEPTH or (name in enough and len(documents) < DEPTH)
+            assert positives[query] not in documents
+            assert len(set(documents)) == len(documents)
+        assert set(found) == set(positives) or name == "matching"
+
+    def test_neither_blocks_nor_the_order_of_rows_matter(self, data, tmp_path, name):
+        more = {"source": [name], **EXTRA.get(name, {})}
+        shuffled = tmp_path / "shuffled"
+        shuffled.mkdir()
+        for file in ("queries", "qrels"):
+            table = pq.read_table(data / f"{file}.parquet")
+            order = np.random.default_rng(1).permutation(len(table))
+            pq.write_table(table.take(pa.array(order)), shuffled / f"{file}.parquet")
+        column = f"{name.replace('-', '_')}_rank"
+        whole, _ = mine(data, tmp_path / "whole", **more)
+        paths = {file: str(shuffled / f"{file}.parquet") for file in ("queries", "qrels")}
+        split, _ = mine(data, tmp_path / "split", block_size=7, **more, **paths)
+        assert listed(whole, column) == listed(split, column)
+
+    def test_a_condition_holds_and_costs_no_depth(self, data, tmp_path, name):
+        table, _ = mine(
+            data,
+            tmp_path / "c",
+            source=[name],
+            where=["doc.size > query.limit"],
+            **EXTRA.get(name, {}),
+        )
+        everything, _ = mine(data, tmp_path / "all", source=[f"{name}:200"], **EXTRA.get(name, {}))
+        sizes = dict(
+            zip(
+                *(pq.read_table(data / "corpus.parquet")[c].to_pylist() for c in ("id", "size")),
+                strict=True,
+            )
+        )
+        column = f"{name.replace('-', '_')}_rank"
+        limits = {f"q{n}": 40 * n for n in range(20)}
+        expected = {}
+        for query, documents in listed(everything, column).items():
+            long = [one for one in documents if sizes[one] > limits[query]][:DEPTH]
+            if long:
+                expected[query] = long
+        assert listed(table, column) == expected
+
+
+def best(scores, k=DEPTH):
+    return [name for name, _ in sorted(scores.items(), key=lambda item: -item[1])[:k]]
+
+
+def test_dense_from_positive_is_the_nearest_to_the_positive(data, vectors, positives, tmp_path):
+    documents, _ = vectors
+    table, _ = mine(data, tmp_path / "c", source=["dense-from-positive"])
+    for query, found in listed(table, "dense_from_positive_rank").items():
+        anchor = documents[positives[query]]
+        cosines = {one: v @ anchor for one, v in documents.items() if one != positives[query]}
+        np.testing.assert_allclose(
+            [cosines[one] for one in found], sorted(cosines.values())[: -DEPTH - 1 : -1], atol=1e-6
+        )
+
+
+def test_dense_from_queries_are_positives_of_the_nearest_queries(
+    data, vectors, positives, tmp_path
+):
+    _, queries = vectors
+    table, _ = mine(data, tmp_path / "c", source=["dense-from-queries"])
+    for query, found in listed(table, "dense_from_queries_rank").items():
+        nearness = {}
+        for other, document in positives.items():
+            if document != positives[query]:
+                cosine = queries[query] @ queries[other]
+                nearness[document] = max(nearness.get(document, -1), cosine)
+        np.testing.assert_allclose(
+            [nearness[one] for one in found],
+            sorted(nearness.values())[: -DEPTH - 1 : -1],
+            atol=1e-6,
+        )
+
+
+def test_the_owner_score_is_the_cosine_to_the_nearest_owner(data, vectors, positives, tmp_path):
+    _, queries = vectors
+    table, _ = mine(data, tmp_path / "c", source=["dense:150"])
+    checked = Counter()
+    for row in table.to_pylist():
+        owners = [
+            queries[row["query_id"]] @ queries[other]
+            for other, document in positives.items()
+            if document == row["doc_id"] and other != row["query_id"]
+        ]
+        checked[bool(owners)] += 1
+        if owners:
+            assert row["owner_score"] == pytest.approx(max(owners), abs=1e-6)
+        else:
+            assert row["owner_score"] is None
+    assert min(checked[True], checked[False]) > 100
+
+
+def test_bm25_from_positive_is_a_search_with_the_positive_as_the_query(data, positives, tmp_path):
+    texts = dict(
+        zip(
+            *(pq.read_table(data / "corpus.parquet")[c].to_pylist() for c in ("id", "text")),
+            strict=True,
+        )
+    )
+    write(
+        tmp_path / "queries.parquet",
+        id=list(positives),
+        text=[f"{texts[document]} " for document in positives.values()],
+    )
+    as_queries, _ = mine(
+        data, tmp_path / "q", source=["bm25"], queries=str(tmp_path / "queries.parquet")
+    )
+    found, _ = mine(data, tmp_path / "c", source=["bm25-from-positive"])
+    assert listed(found, "bm25_from_positive_rank") == listed(as_queries, "bm25_rank")
+
+
+def test_a_document_takes_the_best_score_of_several_positives(data, vectors, tmp_path):
+    documents, _ = vectors
+    ids = sorted(documents)[:3]
+    write(
+        tmp_path / "qrels.parquet",
+        query_id=["q0"] * 3,
+        doc_id=ids,
+        score=[2] * 3,
+    )
+    table, _ = mine(
+        data, tmp_path / "c", source=["dense-from-positive"], qrels=str(tmp_path / "qrels.parquet")
+    )
+    cosines = {
+        one: max(vector @ documents[anchor] for anchor in ids)
+        for one, vector in documents.items()
+        if one not in ids
+    }
+    assert set(listed(table, "dense_from_positive_rank")["q0"]) == set(best(cosines))
+
+
+@pytest.mark.parametrize("count", [10, 1000])
+def test_random_draws_are_even_and_distinct(count):
+    k, draws = 5, 4000
+    drawn = [_distinct(np.uint64(n * 2654435761), k, count) for n in range(draws)]
+    assert all(len(set(one.tolist())) == k for one in drawn)
+    uses = np.bincount(np.concatenate(drawn), minlength=count)
+    expected = draws * k / count
+    chi_squared = ((uses - expected) ** 2 / expected).sum()
+    # Five standard deviations; drawing without replacement only lowers it.
+    assert chi_squared < count - 1 + 5 * np.sqrt(2 * (count - 1))
+
+
+def test_all_documents_can_be_drawn():
+    assert sorted(_distinct(np.uint64(3), 50, 50).tolist()) == list(range(50))
+
+
+def test_matching_finds_all_that_match_and_nothing_else(data, positives, tmp_path):
+    table, _ = mine(data, tmp_path / "c", source=["matching:200"], **EXTRA["matching"])
+    modules = dict(
+        zip(
+            *(pq.read_table(data / "corpus.parquet")[c].to_pylist() for c in ("id", "module")),
+            strict=True,
+        )
+    )
+    for query, found in listed(table, "matching_rank").items():
+        same = {one for one, module in modules.items() if module == modules[positives[query]]}
+        assert set(found) == same - {positives[query]}
+
+
+def test_another_seed_draws_another_sample(data, tmp_path):
+    first, _ = mine(data, tmp_path / "a", source=["random"])
+    second, _ = mine(data, tmp_path / "b", source=["random"], seed=1)
+    assert listed(first, "random_rank") != listed(second, "random_rank")
+
+
+def test_random_candidates_have_no_vote_in_the_fused_rank(data, tmp_path):
+    alone, _ = mine(data, tmp_path / "a", source=["bm25"])
+    mixed, _ = mine(data, tmp_path / "b", source=["bm25", "random"])
+    wanted = {(r["query_id"], r["doc_id"]): r["rrf_score"] for r in alone.to_pylist()}
+    for row in mixed.to_pylist():
+        assert row["rrf_score"] == wanted.get((row["query_id"], row["doc_id"]), 0)
+
+
+class TestRun:
+    def trec(self, path, hits):
+        path.write_text("".join(f"{q} Q0 {d} {n} {s} tag\n" for n, (q, d, s) in enumerate(hits)))
+        return str(path)
+
+    def hits(self, data):
+        ids = pq.read_table(data / "corpus.parquet")["id"].to_pylist()
+        rng = np.random.default_rng(5)
+        return [
+            (f"q{n}", one, float(score))
+            for n in range(20)
+            for one, score in zip(rng.permutation(ids)[:12], rng.random(12), strict=True)
+        ]
+
+    @pytest.mark.parametrize("kind", ["trec", "parquet"])
+    def test_it_comes_in_as_it_is(self, data, positives, tmp_path, kind):
+        hits = self.hits(data)
+        if kind == "trec":
+            path = self.trec(tmp_path / "other system.trec", hits)
+        else:
+            columns = dict(
+                zip(("query_id", "doc_id", "score"), zip(*hits, strict=True), strict=True)
+            )
+            path = str(
+                write(tmp_path / "other system.parquet", **{k: list(v) for k, v in columns.items()})
+            )
+        table, result = mine(data, tmp_path / "c", run=[path], source=["run:12"])
+        scores = {(query, document): score for query, document, score in hits}
+        expected = {
+            query: [
+                document
+                for document in best({d: s for q, d, s in hits if q == query}, 12)
+                if document != positives[query]
+            ]
+            for query in positives
+        }
+        assert listed(table, "run_other_system_rank") == expected
+        for row in table.to_pylist():
+            assert row["run_other_system_score"] == scores.get((row["query_id"], row["doc_id"]))
+        assert result.counts["run_hits"] == len(hits)
+
+    def test_unknown_documents_are_named_or_counted(self, data, tmp_path):
+        path = self.trec(tmp_path / "r.trec", [*self.hits(data), ("q0", "nowhere", 1.0)])
+        with pytest.raises(InputError, match="1 whose document is not in the index"):
+            mine(data, tmp_path / "a", run=[path], source=["run"])
+        _, result = mine(data, tmp_path / "b", run=[path], source=["run"], on_bad_row="skip")
+        assert result.counts["skipped whose document is not in the index"] == 1
+
+    def test_a_line_that_is_none_of_a_run_is_named(self, data, tmp_path):
+        (tmp_path / "r.trec").write_text("q0 Q0 d 1 0.5 tag\nq0 d 0.5\n")
+        with pytest.raises(InputError, match="line 2 is no line of a TREC run"):
+            mine(data, tmp_path / "c", run=[str(tmp_path / "r.trec")])
+
+    def test_two_runs_of_one_name_are_refused(self, data, tmp_path):
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            self.trec(tmp_path / folder / "x.trec", self.hits(data))
+        paths = [str(tmp_path / folder / "x.trec") for folder in ("a", "b")]
+        with pytest.raises(UsageError, match="Two runs would become run_x"):
+            mine(data, tmp_path / "c", run=paths)
+
+
+def test_judged_candidates_come_with_their_grade(data, tmp_path):
+    table, _ = mine(data, tmp_path / "c", source=["judged"])
+    grades = {
+        (row["query_id"], row["doc_id"]): row["score"]
+        for row in pq.read_table(data / "qrels.parquet").to_pylist()
+    }
+    assert {(r["query_id"], r["doc_id"]): r["grade"] for r in table.to_pylist()} == grades
+    for query, documents in listed(table, "judged_rank").items():
+        ordered = [grades[query, document] for document in documents]
+        assert ordered == sorted(ordered, reverse=True)
+
+
+def test_a_derived_column_tells_what_was_asked(data, tmp_path):
+    table, _ = mine(
+        data, tmp_path / "c", source=["dense"], derive={"same_module": "doc.module = query.module"}
+    )
+    modules = {
+        row["id"]: row["module"] for row in pq.read_table(data / "corpus.parquet").to_pylist()
+    }
+    asked = {
+        row["id"]: row["module"] for row in pq.read_table(data / "queries.parquet").to_pylist()
+    }
+    for row in table.to_pylist():
+        assert row["same_module"] == (modules[row["doc_id"]] == asked[row["query_id"]])
+
+
+def test_clusters_are_those_of_the_nearest_centre(data, tmp_path):
+    table, _ = mine(
+        data,
+        tmp_path / "c",
+        clusters=5,
+        source=["matching:200"],
+        matching="doc.cluster = positive.cluster",
+        derive={"cluster": "doc.cluster"},
+    )
+    assert 1 < len(set(table["cluster"].to_pylist())) <= 5
+    for _, rows in itertools.groupby(table.to_pylist(), key=lambda row: row["query_id"]):
+        assert len({row["cluster"] for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"where": ["doc.sise > 3"]}, r"doc.sise.*Did you mean doc.size\?"),
+        ({"where": ["doc.size + 3"]}, "neither true nor false"),
+        ({"where": ["score > 3"]}, "'score' in 'score > 3' is not known here"),
+        ({"where": ["doc.size >"]}, "cannot be used"),
+        ({"source": ["matching"]}, "matching needs --matching"),
+        ({"source": ["nearest"]}, "'nearest' is none of"),
+        ({"source": ["dense:0"]}, "not of the form NAME:K"),
+        ({"source": ["dense", "dense:3"]}, "dense comes twice"),
+        ({"clusters": 1000}, "more than there are documents"),
+        ({"query_encoder": "pkg:nowhere"}, "pkg:nowhere"),
+    ],
+)
+def test_what_cannot_be_mined_is_explained(data, tmp_path, settings, message):
+    with pytest.raises(HnmineError, match=message):
+        mine(data, tmp_path / "c", **settings)
+
+
+class TestRounds:
+    def test_another_query_encoder_searches_the_same_vectors(self, data, tmp_path):
+        usual, _ = mine(data, tmp_path / "a", source=["dense"])
+        other, result = mine(data, tmp_path / "b", source=["dense"], query_encoder=ONNX_ENCODER)
+        assert result.manifest["encoder"]["model"] == ONNX_ENCODER
+        assert listed(usual, "dense_rank") != listed(other, "dense_rank")
+
+    def test_the_earlier_round_is_told(self, data, tmp_path):
+        mine(data, tmp_path / "a")
+        api.filter(candidates=tmp_path / "a", output=tmp_path / "m", num_negatives=2)
+        second, result = mine(data, tmp_path / "b", previous=tmp_path / "m", top_k=12, block_size=6)
+        before = {
+            (row["query_id"], row["doc_id"]): row
+            for file in sorted((tmp_path / "m/scored").glob("*.parquet"))
+            for row in pq.read_table(file).to_pylist()
+        }
+        known = Counter()
+        for row in second.to_pylist():
+            earlier = before.get((row["query_id"], row["doc_id"]), {})
+            known[bool(earlier)] += 1
+            assert row["previous_rank"] == earlier.get("rank")
+            assert row["previous_score"] == earlier.get("dense_score")
+            assert row["previous_selected"] == earlier.get("selected")
+        assert min(known[True], known[False]) > 20
+        assert result.manifest["previous"]
