@@ -50,7 +50,7 @@ class RunFile:
                 fix="Add the score by which the documents were ranked.",
             )
         if self.table is None and not inside.is_file():
-            raise InputError(f"There is no file {path}.", fix="Check --run.")
+            raise InputError(f"There is no file {path}.", fix="Check --from-run.")
 
     def fingerprint(self) -> str:
         """Hash its content."""

@@ -133,7 +133,7 @@ class TestEach:
             data,
             tmp_path / "c",
             source=[name],
-            where=["doc.size > query.limit"],
+            constraint=["doc.size > query.limit"],
             **EXTRA.get(name, {}),
         )
         everything, _ = mine(data, tmp_path / "all", source=[f"{name}:200"], **EXTRA.get(name, {}))
@@ -312,7 +312,7 @@ class TestRun:
             path = str(
                 write(tmp_path / "other system.parquet", **{k: list(v) for k, v in columns.items()})
             )
-        table, result = mine(data, tmp_path / "c", run=[path], source=["run:12"])
+        table, result = mine(data, tmp_path / "c", from_run=[path], source=["run:12"])
         scores = {(query, document): score for query, document, score in hits}
         expected = {
             query: [
@@ -330,14 +330,14 @@ class TestRun:
     def test_unknown_documents_are_named_or_counted(self, data, tmp_path):
         path = self.trec(tmp_path / "r.trec", [*self.hits(data), ("q0", "nowhere", 1.0)])
         with pytest.raises(InputError, match="1 whose document is not in the index"):
-            mine(data, tmp_path / "a", run=[path], source=["run"])
-        _, result = mine(data, tmp_path / "b", run=[path], source=["run"], on_bad_row="skip")
+            mine(data, tmp_path / "a", from_run=[path], source=["run"])
+        _, result = mine(data, tmp_path / "b", from_run=[path], source=["run"], on_bad_row="skip")
         assert result.counts["skipped whose document is not in the index"] == 1
 
     def test_a_line_that_is_none_of_a_run_is_named(self, data, tmp_path):
         (tmp_path / "r.trec").write_text("q0 Q0 d 1 0.5 tag\nq0 d 0.5\n")
         with pytest.raises(InputError, match="line 2 is no line of a TREC run"):
-            mine(data, tmp_path / "c", run=[str(tmp_path / "r.trec")])
+            mine(data, tmp_path / "c", from_run=[str(tmp_path / "r.trec")])
 
     def test_two_runs_of_one_name_are_refused(self, data, tmp_path):
         for folder in ("a", "b"):
@@ -345,7 +345,7 @@ class TestRun:
             self.trec(tmp_path / folder / "x.trec", self.hits(data))
         paths = [str(tmp_path / folder / "x.trec") for folder in ("a", "b")]
         with pytest.raises(UsageError, match="Two runs would become run_x"):
-            mine(data, tmp_path / "c", run=paths)
+            mine(data, tmp_path / "c", from_run=paths)
 
 
 def test_judged_candidates_come_with_their_grade(data, tmp_path):
@@ -362,7 +362,10 @@ def test_judged_candidates_come_with_their_grade(data, tmp_path):
 
 def test_a_derived_column_tells_what_was_asked(data, tmp_path):
     table, _ = mine(
-        data, tmp_path / "c", source=["dense"], derive={"same_module": "doc.module = query.module"}
+        data,
+        tmp_path / "c",
+        source=["dense"],
+        attribute={"same_module": "doc.module = query.module"},
     )
     modules = {
         row["id"]: row["module"] for row in pq.read_table(data / "corpus.parquet").to_pylist()
@@ -381,7 +384,7 @@ def test_clusters_are_those_of_the_nearest_centre(data, tmp_path):
         clusters=5,
         source=["matching:200"],
         matching="doc.cluster = positive.cluster",
-        derive={"cluster": "doc.cluster"},
+        attribute={"cluster": "doc.cluster"},
     )
     assert 1 < len(set(table["cluster"].to_pylist())) <= 5
     for _, rows in itertools.groupby(table.to_pylist(), key=lambda row: row["query_id"]):
@@ -391,10 +394,10 @@ def test_clusters_are_those_of_the_nearest_centre(data, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"where": ["doc.sise > 3"]}, r"doc.sise.*Did you mean doc.size\?"),
-        ({"where": ["doc.size + 3"]}, "neither true nor false"),
-        ({"where": ["score > 3"]}, "'score' in 'score > 3' is not known here"),
-        ({"where": ["doc.size >"]}, "cannot be used"),
+        ({"constraint": ["doc.sise > 3"]}, r"doc.sise.*Did you mean doc.size\?"),
+        ({"constraint": ["doc.size + 3"]}, "neither true nor false"),
+        ({"constraint": ["score > 3"]}, "'score' in 'score > 3' is not known here"),
+        ({"constraint": ["doc.size >"]}, "cannot be used"),
         ({"source": ["matching"]}, "matching needs --matching"),
         ({"source": ["nearest"]}, "'nearest' is none of"),
         ({"source": ["dense:0"]}, "not of the form NAME:K"),

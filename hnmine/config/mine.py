@@ -35,9 +35,9 @@ class MineSettings(JudgedSettings, OutputSettings):
         default_factory=list,
         description=f"Where candidates come from: {', '.join(SOURCES)}; NAME:K takes K of them "
         "instead of --top-k. May be repeated. [default: bm25 and dense, where the index has them; "
-        "run with --run, matching with --matching]",
+        "run with --from-run, matching with --matching]",
     )
-    run: list[str] = path(
+    from_run: list[str] = path(
         "What another system retrieved: a TREC run, or a table of query id, document id and "
         "score. May be repeated.",
         [],
@@ -47,12 +47,12 @@ class MineSettings(JudgedSettings, OutputSettings):
         description="The source matching takes documents for which this is true, at random, such "
         "as 'doc.topic = positive.topic'.",
     )
-    where: list[str] = Field(
+    constraint: list[str] = Field(
         default_factory=list,
         description="Candidates must be documents for which this is true, such as "
         "'doc.date < query.date'. May be repeated.",
     )
-    derive: dict[str, str] = Field(
+    attribute: dict[str, str] = Field(
         default_factory=dict,
         description="Add a column, as NAME=EXPRESSION over query and doc, such as "
         "same_topic='doc.topic = query.topic'. May be repeated.",
@@ -99,9 +99,9 @@ class MineSettings(JudgedSettings, OutputSettings):
                 raise ValueError(f"{name} comes twice")
         return value
 
-    @field_validator("derive", mode="before")
+    @field_validator("attribute", mode="before")
     @classmethod
-    def _parse_derived(cls, value: object) -> object:
+    def _parse_attributes(cls, value: object) -> object:
         return assignments(value)
 
     @model_validator(mode="after")
@@ -110,11 +110,13 @@ class MineSettings(JudgedSettings, OutputSettings):
             raise ValueError("pairs: give --pairs, or --queries and --qrels")
         if self.pairs is not None and (self.queries or self.qrels):
             raise ValueError("pairs: give --pairs or --queries and --qrels, not both")
-        for name, given in (("run", self.run), ("matching", self.matching)):
+        for name, flag, given in (
+            ("run", "from-run", self.from_run),
+            ("matching", "matching", self.matching),
+            ("judged", "qrels", self.qrels),
+        ):
             if name in self.depths and not given:
-                raise ValueError(f"source: {name} needs --{name}")
-        if "judged" in self.depths and not self.qrels:
-            raise ValueError("source: judged needs --qrels")
+                raise ValueError(f"source: {name} needs --{flag}")
         return self
 
     @property

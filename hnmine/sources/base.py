@@ -27,7 +27,13 @@ class Mining:
     queries: Queries
     paths: CandidatePaths
     settings: MineSettings
-    facts: Facts
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What is known of the queries and documents."""
+        file = self.paths.clusters
+        clusters = np.load(file, mmap_mode="r") if self.settings.clusters else None
+        return Facts(self.queries, self.index.documents, clusters)
 
     @property
     def threads(self) -> int:

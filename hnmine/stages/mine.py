@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from hnmine.config import MineSettings
 from hnmine.data import BadRows, Table
@@ -19,8 +18,7 @@ from hnmine.encode import load_encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 from hnmine.expressions import references
-from hnmine.facts import Facts
-from hnmine.fuse import Recipe, mine_block
+from hnmine.fuse import mine_block
 from hnmine.index.clusters import cluster_documents
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.opened import Index
@@ -29,13 +27,12 @@ from hnmine.plan import Task, blocks
 from hnmine.positives import Queries, write_grades, write_positives
 from hnmine.previous import Previous
 from hnmine.queryvectors import encoded_rows
+from hnmine.recipe import open_recipe
 from hnmine.records import PairBatch, TextBatch, pair_records, qrel_records, query_records
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.runfile import RunFile, write_run
 from hnmine.schema import CandidatePaths
-from hnmine.sources import column_of, open_source
-from hnmine.sources.base import Asked, Ints, Mining
-from hnmine.sources.owners import Owners
+from hnmine.sources.base import Asked, Mining
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.texts import Texts, write_texts
 
@@ -80,10 +77,10 @@ class _Miner:
         self.paths = CandidatePaths(settings.output)
         self.index = Index(settings.index)
         self.previous = Previous(settings.previous) if settings.previous else None
-        self.runs = [RunFile(path) for path in settings.run]
+        self.runs = [RunFile(path) for path in settings.from_run]
         self.depths = self._choose_sources()
         self.spec = self._encoder_spec()
-        texts = [*settings.where, *settings.derive.values(), settings.matching or "true"]
+        texts = [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]
         asked = {names[1] for text in texts for names in references(text) if len(names) > 1}
         self.inputs = {
             kind: Table.open(kind, path, settings.columns(kind), asked)
@@ -254,45 +251,6 @@ class _Miner:
             raise UsageError("--clusters needs a dense index.", fix="Build one with --encoder.")
         return run.run("cluster", "indexes", [Task("clusters", ("clusters.npy",), 1)], work)
 
-    def _recipe(self, queries: Queries) -> Recipe:
-        """Open all sources and all that scores."""
-        settings = self.settings
-        file = self.paths.clusters
-        clusters = np.load(file, mmap_mode="r") if settings.clusters else None
-        facts = Facts(queries, self.index.documents, clusters)
-        for text in [*settings.where, *settings.derive.values(), settings.matching or "true"]:
-            facts.check(text)
-        mining = Mining(self.index, queries, self.paths, settings, facts)
-        opened = {name: open_source(name, mining) for name in self.depths}
-        for name in self.scores:
-            opened.setdefault(name, open_source(name, mining))
-        scores = {name: source.score for name, source in opened.items() if source.score}
-        if "dense" in self.scores:
-            scores["owner"] = Owners(mining).score
-
-        def eligible(query_rows: Ints, doc_rows: Ints) -> NDArray[np.bool_]:
-            meet = (facts.holds(text, query_rows, doc_rows) for text in settings.where)
-            found: NDArray[np.bool_] = np.logical_and.reduce(list(meet))
-            return found
-
-        def derived(query_rows: Ints, doc_rows: Ints) -> dict[str, pa.ChunkedArray]:
-            columns = {
-                name: facts.values(text, query_rows, doc_rows)
-                for name, text in settings.derive.items()
-            }
-            if self.previous:
-                ids = queries.texts.id_array(query_rows), self.index.documents.id_array(doc_rows)
-                columns |= self.previous.columns(*ids)
-            return columns
-
-        return Recipe(
-            {column_of(name): opened[name] for name in self.depths},
-            {column_of(name): depth for name, depth in self.depths.items()},
-            {column_of(name): score for name, score in scores.items()},
-            eligible if settings.where else None,
-            derived,
-        )
-
     def search(self, run: RunDirectory) -> Counts:
         """Search for all queries, block by block."""
         queries = Queries(self.paths.queries)
@@ -300,7 +258,12 @@ class _Miner:
             Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n)
             for n, block in enumerate(blocks(len(queries.mined), self.settings.block_size))
         ]
-        recipe = self._recipe(queries)
+        recipe = open_recipe(
+            Mining(self.index, queries, self.paths, self.settings),
+            self.depths,
+            self.scores,
+            self.previous,
+        )
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             start = task.index * self.settings.block_size
