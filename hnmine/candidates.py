@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from hnmine.errors import InputError, damage_explained
-from hnmine.finished import RUN, read_manifest
+from hnmine.finished import RUN, read_json, read_manifest
 from hnmine.index.opened import Index
 from hnmine.plan import digest
 from hnmine.positives import Queries
@@ -33,7 +34,8 @@ class Candidates:
         """
         self.path, self.paths = path, CandidatePaths(path)
         self.manifest: dict[str, Any] = read_manifest(path, "candidates", "mine")
-        where = index or _mined_from(path)
+        self.run: dict[str, Any] = read_json(path / RUN) or {}
+        where = index or self._mined_from()
         self.index = Index(where)
         if self.index.hash != self.manifest.get("index"):
             raise InputError(
@@ -52,11 +54,16 @@ class Candidates:
         """The queries and their positives."""
         return Queries(self.paths.queries)
 
+    @property
+    def mined(self) -> NDArray[np.int64]:
+        """The rows of the queries that candidates were mined for."""
+        return self.queries.mined
+
     @cached_property
     def parts(self) -> list[Path]:
         """The files of the candidate table, in order."""
         parts = sorted(self.paths.candidates.glob("*.parquet"))
-        blocks = -(-len(self.queries.mined) // self.manifest["settings"]["block_size"])
+        blocks = -(-len(self.mined) // self.manifest["settings"]["block_size"])
         if [part.stem for part in parts] != [f"{n:05d}" for n in range(blocks)]:
             raise InputError(
                 f"{self.path} is damaged.",
@@ -79,15 +86,12 @@ class Candidates:
         with damage_explained(self.parts[part]):
             return pq.read_table(self.parts[part], columns=columns)
 
-
-def _mined_from(path: Path) -> Path:
-    """Return where the index was when candidates were mined."""
-    try:
-        text = (path / RUN).read_text(encoding="utf-8", errors="surrogateescape")
-        return Path(json.loads(text)["index"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(
-            f"{path / RUN} does not say which index {path} was mined from.",
-            why=f"{type(error).__name__}: {error}",
-            fix="Give it with --index.",
-        ) from error
+    def _mined_from(self) -> Path:
+        """Return where the index was when the candidates were mined."""
+        if not isinstance(self.run.get("index"), str):
+            raise InputError(
+                f"{self.path / RUN} does not say which index {self.path} was mined from.",
+                why="It is missing or damaged.",
+                fix="Give it with --index.",
+            )
+        return Path(self.run["index"])

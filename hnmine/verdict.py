@@ -24,7 +24,7 @@ from hnmine.select import choose, keyed_noise, race, spread
 
 SCORE_COLUMNS = {"ce": "ce_score", "dense": "dense_score", "bm25": "bm25_score"}
 ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
-RELABELLED, NO_CANDIDATES = "relabelled", "no-candidates"
+RELABELLED, USED_UP, NO_CANDIDATES = "relabelled", "max-uses", "no-candidates"
 
 Bools = NDArray[np.bool_]
 
@@ -37,6 +37,7 @@ class Verdicts:
         settings: with score and margins resolved.
         rank: the column that `range_min` and `range_max` are about.
         more_rules: expressions to keep by that no setting holds, by the reason that each gives.
+        barred: rows that may not be chosen, as other queries use their document, shape (rows,).
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Verdicts:
         settings: FilterSettings,
         rank: str = "rank",
         more_rules: Mapping[str, str] | None = None,
+        barred: Bools | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self._barred = settings, barred
         rows = table["query_row"].to_numpy()
         new_query = np.ones(len(rows), dtype=bool)
         new_query[1:] = rows[1:] != rows[:-1]
@@ -82,8 +84,9 @@ class Verdicts:
         if self.settings.relabel is not None:
             become = evaluate(self.table, {"relabel": self.settings.relabel}, self.is_candidate)
             positive = truth(become["relabel"], self.settings.relabel) & self.is_candidate
-            found = found.astype(f"<U{max(found.itemsize // 4, len(RELABELLED))}")
-            found[positive] = RELABELLED
+            found = _with(found, positive, RELABELLED)
+        if self._barred is not None:
+            found = _with(found, self._barred & (found == KEPT), USED_UP)
         return found
 
     @property
@@ -216,12 +219,26 @@ class Verdicts:
         values: NDArray[np.int64] = self.table[column].to_numpy()
         return values
 
+    @cached_property
+    def _found(self) -> NDArray[np.int64]:
+        return np.bincount(self.query[self.selected], minlength=len(self.first_rows))
+
+    @property
+    def short_queries(self) -> NDArray[np.int64]:
+        """The rows of the queries that got fewer negatives than asked."""
+        return self._rows("query_row")[self.first_rows[self._found < self.asked]]
+
+    @property
+    def uses(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
+        """The query row, the document row and the noise of every chosen negative."""
+        at = np.flatnonzero(self.selected)
+        return self._rows("query_row")[at], self._rows("doc_row")[at], self._noise[at]
+
     def shortfall(self) -> pa.Table:
         """Return the queries that got fewer negatives than asked, `schema.SHORTFALL`."""
         queries = len(self.first_rows)
-        found = np.bincount(self.query[self.selected], minlength=queries)
-        short = np.flatnonzero(found < self.asked)
-        names = [*(name for name in self._rules if name != "positive"), RELABELLED]
+        found, short = self._found, np.flatnonzero(self._found < self.asked)
+        names = [*(name for name in self._rules if name != "positive"), RELABELLED, USED_UP]
         dropped = np.stack(
             [np.bincount(self.query[self.reason == name], minlength=queries) for name in names]
         )
@@ -254,6 +271,13 @@ class Verdicts:
             "negatives": found,
             "negatives_missing": asked - found,
         }
+
+
+def _with(names: NDArray[np.str_], where: Bools, name: str) -> NDArray[np.str_]:
+    """Return names with another one in some places, however long it is."""
+    wide = names.astype(f"<U{max(names.itemsize // 4, len(name))}")
+    wide[where] = name
+    return wide
 
 
 def _numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:

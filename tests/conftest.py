@@ -69,3 +69,12 @@ def rows(path: Path) -> list[dict[str, object]]:
     """Read a Parquet file or a folder of them, in order."""
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     return [row for file in files for row in pq.read_table(file).to_pylist()]
+
+
+def content(root: Path) -> dict[str, bytes]:
+    """Everything that must be the same in every run of a plan."""
+    return {
+        str(file.relative_to(root)): file.read_bytes()
+        for file in sorted(root.rglob("*"))
+        if file.is_file() and ".hnmine" not in file.parts and file.name != "run.json"
+    }

@@ -11,7 +11,8 @@ from hnmine.config import (
 )
 from hnmine.configfile import pipeline, read_yaml, settings_for
 from hnmine.errors import UsageError
-from hnmine.stages.filter import resolve, settle
+from hnmine.stages.filter import resolve
+from hnmine.stages.filtering import settle
 
 FILTER = {"candidates": "c", "output": "o"}
 

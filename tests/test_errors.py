@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import CROSS_ENCODER, ENCODER, hnmine, rows, write
+from conftest import CROSS_ENCODER, ENCODER, content, hnmine, rows, write
 from typer.testing import CliRunner
 
 from hnmine.cli import app
@@ -80,15 +80,6 @@ def script(*lines: str):
         )
 
     return run
-
-
-def content(root: Path) -> dict[str, bytes]:
-    """Everything that must be the same in every run of a plan."""
-    return {
-        str(file.relative_to(root)): file.read_bytes()
-        for file in sorted(root.rglob("*"))
-        if file.is_file() and STATE not in file.parts and file.name != "run.json"
-    }
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import CROSS_ENCODER, ENCODER, hnmine, rows, write
+from conftest import CROSS_ENCODER, ENCODER, content, hnmine, rows, write
 
 import hnmine as api
 from hnmine.errors import InputError, UsageError
@@ -53,15 +53,6 @@ def run(stdlib, tmp_path_factory) -> Path:
         done = hnmine(*command)
         assert done.returncode == 0, done.stderr
     return root
-
-
-def content(root: Path) -> dict[str, bytes]:
-    """Everything that must be the same in every run of a plan."""
-    return {
-        str(file.relative_to(root)): file.read_bytes()
-        for file in sorted(root.rglob("*"))
-        if file.is_file() and ".hnmine" not in file.parts and file.name != "run.json"
-    }
 
 
 def counts(directory: Path) -> dict[str, int]:

@@ -178,7 +178,8 @@ APPLES = {
 @trap("A cross-encoder is given, and never used", ST)
 def test_a_cross_encoder_without_a_rule_is_not_ignored():
     from hnmine.config import FilterSettings
-    from hnmine.stages.filter import resolve, settle
+    from hnmine.stages.filter import resolve
+    from hnmine.stages.filtering import settle
 
     given = FilterSettings.parse({"candidates": "c", "output": "o", "cross_encoder": "m"})
     resolved = resolve(given, ["dense"])

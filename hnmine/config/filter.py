@@ -147,6 +147,19 @@ class FilterSettings(ModelSettings, OutputSettings):
     output_scores: bool = Field(
         False, description="Add the column `scores` (or `score`) that distillation losses take."
     )
+    deepen: int = Field(
+        1,
+        ge=1,
+        le=MANY,
+        description="Mine a query that got too few negatives again, twice as deep and so on, up to "
+        "DEEPEN times as deep as `mine` did.",
+    )
+    max_uses: int | None = Field(
+        None,
+        ge=1,
+        description="Let no document serve as a negative of more than MAX_USES queries; which of "
+        "them is drawn, and the others get their next best.",
+    )
     seed: int = Field(0, description="Seed of every random choice.")
     compat: Literal["sentence-transformers"] | None = Field(
         None,

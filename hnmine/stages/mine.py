@@ -49,7 +49,7 @@ def mine(settings: MineSettings) -> StageResult:
     plan = base_plan("candidates", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},
         "index": miner.index.hash,
-        "sources": list(miner.depths),
+        "sources": miner.depths,
         "scores": miner.scores,
         "encoder": miner.spec.model_dump() if miner.spec else None,
         "runs": {run.column: run.fingerprint() for run in miner.runs},
@@ -63,7 +63,8 @@ def mine(settings: MineSettings) -> StageResult:
             counts: dict[str, int] = {}
             for step in steps:
                 counts |= step(run)
-            run.finish(counts, index=str(settings.index.resolve()))
+            previous = settings.previous and str(settings.previous.resolve())
+            run.finish(counts, index=str(settings.index.resolve()), previous=previous)
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 

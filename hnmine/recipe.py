@@ -1,0 +1,61 @@
+"""Open all that the settings of `mine` name: the sources, what scores, conditions, attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hnmine.fuse import Recipe
+from hnmine.previous import Previous
+from hnmine.sources import column_of, open_source
+from hnmine.sources.base import Ints, Mining
+from hnmine.sources.owners import Owners
+
+
+def open_recipe(
+    mining: Mining, depths: Mapping[str, int], scores: Sequence[str], previous: Previous | None
+) -> Recipe:
+    """Open sources and conditions.
+
+    Args:
+        mining: what there is to search in.
+        depths: the sources, and how many candidates to take from each for each query.
+        scores: the sources that score whatever any of them finds.
+        previous: an earlier round.
+
+    Raises:
+        HnmineError: one cannot be opened, or a condition is about what is not known.
+    """
+    settings, facts, documents = mining.settings, mining.facts, mining.index.documents
+    for text in [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]:
+        facts.check(text)
+    opened = {name: open_source(name, mining) for name in dict.fromkeys([*depths, *scores])}
+    score = {column_of(name): one.score for name, one in opened.items() if one.score}
+    if "dense" in scores:
+        score["owner"] = Owners(mining).score
+
+    def eligible(query_rows: Ints, doc_rows: Ints) -> NDArray[np.bool_]:
+        meet = [facts.holds(text, query_rows, doc_rows) for text in settings.constraint]
+        found: NDArray[np.bool_] = np.logical_and.reduce(meet)
+        return found
+
+    def derived(query_rows: Ints, doc_rows: Ints) -> dict[str, pa.ChunkedArray]:
+        columns = {
+            name: facts.values(text, query_rows, doc_rows)
+            for name, text in settings.attribute.items()
+        }
+        if previous:
+            ids = mining.queries.texts.id_array(query_rows), documents.id_array(doc_rows)
+            columns |= previous.columns(*ids)
+        return columns
+
+    return Recipe(
+        {column_of(name): opened[name] for name in depths},
+        {column_of(name): depth for name, depth in depths.items()},
+        score,
+        eligible if settings.constraint else None,
+        derived,
+    )

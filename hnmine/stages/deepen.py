@@ -1,0 +1,86 @@
+"""Candidates from deeper in the lists, for the queries that have too few survivors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import xxhash
+from numpy.typing import NDArray
+
+from hnmine.candidates import Candidates
+from hnmine.config import MineSettings
+from hnmine.finished import read_manifest
+from hnmine.fuse import mine_block
+from hnmine.plan import Task, blocks
+from hnmine.previous import Previous
+from hnmine.recipe import open_recipe
+from hnmine.run import Counts, RunDirectory, Tick
+from hnmine.schema import VERSION, CandidatePaths
+from hnmine.sources.base import Asked, Mining
+
+Ints = NDArray[np.int64]
+DEEPER = "deeper"
+
+
+def deepen(base: Candidates, rows: Ints, factor: int, threads: int, *, progress: bool) -> Deeper:
+    """Mine some queries again, `factor` times as deep, or go on with a run that was begun.
+
+    The result stands beside the candidates that it goes beyond, for every later `filter`.
+
+    Args:
+        base: the candidates; their queries, vectors and runs are used again.
+        rows: the queries, ascending.
+        factor: of the depth of each source.
+        threads: CPU threads.
+        progress: show a bar.
+    """
+    name = f"x{factor}-{xxhash.xxh3_64_hexdigest(rows.tobytes())[:12]}"
+    path = base.path / DEEPER / name
+    settings: dict[str, Any] = base.manifest["settings"]
+    plan = base.manifest | {
+        "schema_version": VERSION,
+        "stage": "candidates",
+        "deeper_than": base.hash,
+        "factor": factor,
+        "queries": xxhash.xxh3_128_hexdigest(rows.tobytes()),
+    }
+    plan.pop("counts")
+    depths = {source: depth * factor for source, depth in base.manifest["sources"].items()}
+    size = settings["block_size"]
+
+    def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        asked = Asked(rows[task.index : task.index + task.size], base.queries)
+        table = mine_block(asked, base.index.documents, recipe)
+        pq.write_table(table, outputs[0], compression="zstd")
+        return {"rows": table.num_rows}
+
+    with RunDirectory.open(path, plan, progress=progress) as run:
+        if not run.complete:
+            mine_settings = MineSettings.model_construct(**settings | {"threads": threads})
+            mining = Mining(base.index, base.queries, base.paths, mine_settings)
+            earlier = base.run.get("previous")
+            previous = Previous(Path(earlier)) if earlier else None
+            recipe = open_recipe(mining, depths, base.manifest["scores"], previous)
+            tasks = [
+                Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n * size)
+                for n, block in enumerate(blocks(len(rows), size))
+            ]
+            run.finish(run.run(f"mine x{factor}", "queries", tasks, work))
+    return Deeper(base, path, rows)
+
+
+class Deeper(Candidates):
+    """Candidates of some of the queries, from deeper in the lists."""
+
+    def __init__(self, base: Candidates, path: Path, rows: Ints) -> None:
+        self.path, self.paths = path, CandidatePaths(path)
+        self.manifest = read_manifest(path, "candidates", "filter")
+        self.run, self.index, self.queries, self._rows = base.run, base.index, base.queries, rows
+
+    @property
+    def mined(self) -> Ints:
+        """The rows of the queries that were mined again."""
+        return self._rows

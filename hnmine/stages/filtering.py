@@ -1,0 +1,217 @@
+"""From judged candidates to training data: deeper where needed, shared out, chosen, written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hnmine import schema
+from hnmine.config import FilterSettings
+from hnmine.export import FORMATS
+from hnmine.export.card import dataset_card
+from hnmine.expressions import number
+from hnmine.judges import open_judges
+from hnmine.plan import Task
+from hnmine.relevance.model import Relevance
+from hnmine.run import Counts, RunDirectory, Tick
+from hnmine.schema import STATE
+from hnmine.stages.deepen import deepen
+from hnmine.stages.learn import Evidence
+from hnmine.stages.uses import Shares, Uses
+from hnmine.verdict import Verdicts
+
+MAX_P_RELEVANT = 0.5
+"""A candidate that is more likely relevant than not is no negative, however few there are."""
+
+SHORTFALLS, SHORT, USES = PASSING = tuple(
+    f"{STATE}/{name}" for name in ("shortfall", "short", "uses")
+)
+"""Where each part leaves what the next step needs, until the run is over."""
+
+MOST_TURNS = 20
+"""Turns to share documents out; whoever has less than asked after them, stays short."""
+
+Ints = NDArray[np.int64]
+
+
+def settle(settings: FilterSettings, learned: Mapping[str, Any]) -> FilterSettings:
+    """Fill in the rule and the order that apply where none is given.
+
+    Args:
+        settings: with the score resolved.
+        learned: what was learned about the candidates; with `--compat` nothing.
+    """
+    rules = (settings.margin, settings.relative_margin, settings.max_score)
+    chosen = settings.order != "rank" or settings.sampling != "top"
+    if not (learned and settings.default_rule) or chosen or any(rule is not None for rule in rules):
+        return settings
+    price = number(learned["price_of_depth"])
+    highest = MAX_P_RELEVANT if settings.max_p_relevant is None else settings.max_p_relevant
+    return settings.model_copy(
+        update={
+            "order": f"ln(1 + exp(relevance)) + {price} * rank",
+            "max_p_relevant": highest,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the candidates, and the queries in it that a deeper part answers for."""
+
+    evidence: Evidence
+    number: int
+    rows: int
+    left_to_deeper: Ints
+
+
+class Filtering:
+    """The tasks of a mined directory and what they share."""
+
+    def __init__(
+        self,
+        settings: FilterSettings,
+        evidence: Evidence,
+        learned: Mapping[str, Any],
+        run: RunDirectory,
+    ) -> None:
+        self.settings, self.run = settle(settings, learned), run
+        self.candidates = evidence.candidates
+        self.model = Relevance.from_json(learned) if learned else None
+        cut = {"target-fn-rate": learned["cut_rule"]} if "cut_rule" in learned else {}
+        self.more_rules: dict[str, str] = cut
+        self.parts = _parts(evidence)
+        self.shares: Shares | None = None
+
+    def deepen(self) -> Counts:
+        """Mine deeper for the queries that have too few survivors, as far as it is allowed."""
+        counts: Counter[str] = Counter()
+        settled: list[_Part] = []
+        newest, factor = self.parts, 1
+        while factor < self.settings.deepen:
+            factor = min(2 * factor, self.settings.deepen)
+            short = self._short(newest, f"{SHORT}/x{factor}")
+            if not len(short):
+                break
+            settings = self.settings
+            deeper = deepen(
+                self.candidates, short, factor, settings.cpu_threads, progress=settings.progress
+            )
+            judges = open_judges(deeper, settings)
+            for judge in judges:
+                scored = judge.compute(progress=settings.progress)
+                counts["pairs_scored_deeper"] += scored.get("pairs_scored", 0)
+            counts["queries_deepened"] = max(counts["queries_deepened"], len(short))
+            settled += [replace(part, left_to_deeper=short) for part in newest]
+            newest = _parts(Evidence(deeper, judges))
+        self.parts = settled + newest
+        return counts
+
+    def _short(self, parts: Sequence[_Part], folder: str) -> Ints:
+        """Return the rows of the queries that get too few negatives, ascending."""
+
+        def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            verdicts = self._verdicts(parts[task.index])
+            with outputs[0].open("wb") as file:
+                np.save(file, verdicts.short_queries)
+            return {}
+
+        tasks = _tasks(folder.replace("/", "-"), folder + "/{:05d}.npy", parts)
+        self.run.run("look for shortfall", "candidates", tasks, work)
+        return np.sort(np.concatenate([np.load(self.run.path / t.outputs[0]) for t in tasks]))
+
+    def share_out(self) -> Counts:
+        """Settle which queries may use a document that too many have chosen."""
+        most = self.settings.max_uses
+        if most is None:
+            return {}
+        documents = self.candidates.index.documents
+        self.shares = Shares.none(len(documents.canonical))
+
+        def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            query, rows, noise = self._verdicts(self.parts[task.index]).uses
+            with outputs[0].open("wb") as file:
+                np.savez(file, query=query, slot=documents.slots(rows), noise=noise)
+            return {}
+
+        for turn in range(MOST_TURNS):
+            folder = f"{USES}/{turn}"
+            tasks = _tasks(folder.replace("/", "-"), folder + "/{:05d}.npz", self.parts)
+            self.run.run(f"share out {turn + 1}", "candidates", tasks, work)
+            found = [np.load(self.run.path / task.outputs[0]) for task in tasks]
+            uses = (np.concatenate([one[name] for one in found]) for name in Uses.FIELDS)
+            self.shares, settled = self.shares.after(Uses(*uses), most)
+            if settled:
+                return {"turns_to_share_out": turn + 1}
+        self.shares = self.shares.closed()
+        return {"turns_to_share_out": MOST_TURNS}
+
+    def _verdicts(self, part: _Part) -> Verdicts:
+        table = part.evidence.estimated(part.evidence.read(part.number), self.model)
+        if len(part.left_to_deeper):
+            here = ~np.isin(table["query_row"].to_numpy(), part.left_to_deeper)
+            table = table.filter(pa.array(here))
+        barred = None
+        if self.shares is not None:
+            slots = self.candidates.index.documents.slots(table["doc_row"].to_numpy())
+            barred = self.shares.barred(table["query_row"].to_numpy(), slots)
+        rank = "dense_rank" if self.settings.compat else "rank"
+        return Verdicts(table, self.settings, rank, self.more_rules, barred)
+
+    def write(self) -> Counts:
+        """Write the tables, the training data and the card."""
+        run, total = self.run, len(self.parts)
+        train_name = "train/train-{:05d}" + f"-of-{total:05d}.parquet"
+        names = ("scored/{:05d}.parquet", train_name, SHORTFALLS + "/{:05d}.parquet")
+        tasks = _tasks("filter", names, self.parts)
+        counts = run.run("filter", "candidates", tasks, self._write_part)
+
+        def merge(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            with pq.ParquetWriter(outputs[0], schema.SHORTFALL, compression="zstd") as writer:
+                for part in tasks:
+                    writer.write_table(pq.read_table(run.path / part.outputs[2]))
+            return {}
+
+        def describe(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            train = [run.path / part.outputs[1] for part in tasks]
+            outputs[0].write_text(dataset_card(run.plan, counts, train), encoding="utf-8")
+            return {}
+
+        run.run("filter", "parts", [Task("shortfall", ("shortfall.parquet",), total)], merge)
+        run.run("filter", "files", [Task("card", ("README.md",), 1)], describe)
+        return counts
+
+    def _write_part(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        part = self._verdicts(self.parts[task.index])
+        pq.write_table(part.scored(), outputs[0], compression="zstd")
+        train = FORMATS[self.settings.format](
+            part.chosen(self.candidates), self.settings.num_negatives, self.settings.output_scores
+        )
+        pq.write_table(train, outputs[1], compression="zstd")
+        shortfall = part.shortfall()
+        pq.write_table(shortfall, outputs[2], compression="zstd")
+        return part.counts() | {"train_rows": len(train), "queries_short": len(shortfall)}
+
+
+def _parts(evidence: Evidence) -> list[_Part]:
+    return [
+        _Part(evidence, number, rows, np.empty(0, dtype=np.int64))
+        for number, rows in enumerate(evidence.candidates.part_rows)
+    ]
+
+
+def _tasks(stage: str, outputs: str | Sequence[str], parts: Sequence[_Part]) -> list[Task]:
+    """Make a task for each part; `{}` in the outputs is its number."""
+    names = [outputs] if isinstance(outputs, str) else outputs
+    return [
+        Task(f"{stage}-{n:05d}", tuple(name.format(n) for name in names), part.rows, n)
+        for n, part in enumerate(parts)
+    ]

@@ -1,0 +1,144 @@
+"""Queries that run out of survivors are mined deeper; documents are shared out among queries."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ENCODER, content
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hnmine as api
+from hnmine.stages.uses import Shares, Uses
+
+
+@pytest.fixture(scope="module")
+def index(stdlib, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("deeper") / "index"
+    api.build_index(corpus=str(stdlib / "corpus.parquet"), index=folder, encoder=ENCODER)
+    return folder
+
+
+def mine(index, stdlib, output, **settings):
+    given = {"index": index, "pairs": str(stdlib / "pairs.parquet"), "output": output}
+    return api.mine(**{**given, **settings})
+
+
+def negatives(mined):
+    """The chosen negatives of each query, best first."""
+    found = {}
+    for file in sorted((mined / "scored").glob("*.parquet")):
+        for row in pq.read_table(file).to_pylist():
+            found.setdefault(row["query_id"], [])
+            if row["selected"]:
+                found[row["query_id"]].append(row["doc_id"])
+    return found
+
+
+RULE = {"relative_margin": 0.4, "num_negatives": 3}
+
+
+class TestDeepen:
+    def test_a_query_gets_what_mining_so_deep_would_have_given(self, index, stdlib, tmp_path):
+        wanted, factors = {}, (1, 2, 4, 6)
+        for factor in factors:
+            mine(index, stdlib, tmp_path / f"c{factor}", top_k=4 * factor)
+            output = tmp_path / f"m{factor}"
+            api.filter(candidates=tmp_path / f"c{factor}", output=output, **RULE)
+            short = pq.read_table(output / "shortfall.parquet")["query_id"].to_pylist()
+            for query, found in negatives(output).items():
+                # The first depth that is enough settles a query; the last one settles the rest.
+                if query not in wanted and (query not in short or factor == factors[-1]):
+                    wanted[query] = found
+        result = api.filter(candidates=tmp_path / "c1", output=tmp_path / "m", deepen=6, **RULE)
+        assert negatives(tmp_path / "m") == wanted
+        shallow = pq.read_table(tmp_path / "m1" / "shortfall.parquet")
+        assert result.counts["queries_deepened"] == len(shallow) > 5
+        assert result.counts["queries_short"] < len(shallow)
+        assert result.counts["queries"] == len(wanted)
+
+    def test_it_goes_on_where_it_was_and_does_nothing_twice(self, index, stdlib, tmp_path):
+        mine(index, stdlib, tmp_path / "c", top_k=4, block_size=16)
+        settings = {"candidates": tmp_path / "c", "deepen": 4, **RULE}
+        api.filter(output=tmp_path / "a", **settings)
+        stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / "c").rglob("*.parquet")}
+        api.filter(output=tmp_path / "b", **settings)
+        assert content(tmp_path / "a") == content(tmp_path / "b")
+        assert stamps == {
+            file: file.stat().st_mtime_ns for file in (tmp_path / "c").rglob("*.parquet")
+        }
+
+
+class TestMaxUses:
+    @pytest.fixture(scope="class")
+    def candidates(self, index, stdlib, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("uses")
+        pairs = pq.read_table(stdlib / "pairs.parquet")
+        for name, order in (("c", range(len(pairs))), ("shuffled", range(len(pairs))[::-1])):
+            pq.write_table(pairs.take(pa.array(list(order))), folder / f"{name}.parquet")
+            mine(index, stdlib, folder / name, pairs=str(folder / f"{name}.parquet"), block_size=16)
+        return folder
+
+    @pytest.mark.parametrize("most", [1, 2])
+    def test_no_document_is_used_more_often(self, candidates, tmp_path, most):
+        free = api.filter(candidates=candidates / "c", output=tmp_path / "free", num_negatives=3)
+        capped = api.filter(
+            candidates=candidates / "c", output=tmp_path / "m", num_negatives=3, max_uses=most
+        )
+        uses = {
+            name: Counter(one for found in negatives(tmp_path / name).values() for one in found)
+            for name in ("free", "m")
+        }
+        assert max(uses["free"].values()) > most
+        assert max(uses["m"].values()) == most
+        # Whoever lost a document has its next best.
+        assert capped.counts["negatives"] == free.counts["negatives"]
+
+    def test_whoever_comes_first_has_no_advantage(self, candidates, tmp_path):
+        found = []
+        for name in ("c", "shuffled"):
+            output = tmp_path / name
+            api.filter(candidates=candidates / name, output=output, max_uses=1, sampling="random")
+            found.append(negatives(output))
+        assert found[0] == found[1]
+
+    def test_a_query_without_another_document_is_short_and_says_why(self, index, stdlib, tmp_path):
+        mine(index, stdlib, tmp_path / "c", top_k=3)
+        api.filter(
+            candidates=tmp_path / "c",
+            output=tmp_path / "m",
+            max_uses=1,
+            default_rule=False,
+            num_negatives=3,
+        )
+        short = pq.read_table(tmp_path / "m" / "shortfall.parquet").to_pylist()
+        assert {row["reason"] for row in short} >= {"max-uses"}
+        used = Counter(one for found in negatives(tmp_path / "m").values() for one in found)
+        assert max(used.values()) == 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), unique=True, min_size=1),
+    st.integers(1, 3),
+    st.integers(0, 5),
+)
+def test_shares_are_kept_and_never_too_many(pairs, most, seed):
+    query, slot = map(np.array, zip(*pairs, strict=True))
+    noise = np.random.default_rng(seed).integers(0, 2**63, len(pairs)).astype(np.uint64)
+    shares, settled = Shares.none(5).after(Uses(query, slot, noise), most)
+    again, _ = shares.after(Uses(query, slot, noise[::-1].copy()), most)
+    users = np.bincount(shares.granted % 5, minlength=5)
+    wanted = np.bincount(slot, minlength=5)
+    np.testing.assert_array_equal(users, np.minimum(wanted, most))
+    assert settled == bool((wanted <= most).all())
+    # Another draw takes nothing away.
+    np.testing.assert_array_equal(again.granted, shares.granted)
+    barred = shares.barred(query, slot)
+    np.testing.assert_array_equal(
+        barred, (wanted[slot] >= most) & ~np.isin(query * 5 + slot, shares.granted)
+    )
+    assert shares.closed().barred(query, slot).sum() == len(pairs) - len(shares.granted)
