@@ -94,14 +94,34 @@ class Verdicts:
         """Whether each row may serve as a negative."""
         return self.reason == KEPT
 
-    @property
+    @cached_property
     def serves_as_positive(self) -> Bools:
-        """Whether each row is a positive: known, or made one."""
-        return self.is_positive | (self.reason == RELABELLED)
+        """Whether each row is a positive, known or made one, of a query that is used."""
+        return (self.is_positive | (self.reason == RELABELLED)) & self._used
 
     @cached_property
     def asked(self) -> NDArray[np.int64]:
         """How many negatives each query should get."""
+        return np.where(self._used[self.first_rows], self._budget, 0)
+
+    @cached_property
+    def selected(self) -> Bools:
+        """Whether each row was chosen as a hard negative."""
+        return self._choice & self._used
+
+    @cached_property
+    def _used(self) -> Bools:
+        """Whether the query of each row is used."""
+        text = self.settings.query_where
+        if text is None:
+            return np.ones(len(self.query), dtype=bool)
+        table = self.table.append_column("selected", pa.array(self._choice))
+        table = table.append_column("reason", pa.array(self.reason))
+        used = truth(evaluate(table, {"used": text}, self.is_candidate)["used"], text)
+        return used[self.first_rows][self.query]
+
+    @cached_property
+    def _budget(self) -> NDArray[np.int64]:
         n = self.settings.num_negatives
         if self.settings.budget is None:
             return np.full(len(self.first_rows), n)
@@ -109,8 +129,7 @@ class Verdicts:
         return np.clip(np.rint(np.nan_to_num(budget)), 0, n).astype(np.int64)
 
     @cached_property
-    def selected(self) -> Bools:
-        """Whether each row was chosen as a hard negative."""
+    def _choice(self) -> Bools:
         settings, free = self.settings, self.keep
         if settings.within is not None:
             free = free & truth(self._of_survivors(settings.within), settings.within)
@@ -119,7 +138,7 @@ class Verdicts:
             stratum = self._of_survivors(settings.strata).cast(pa.string()).fill_null("")
             order = spread(self.query, free, order, stratum.to_numpy(), self._noise)
         if not settings.quota:
-            return choose(self.query, free, order, self.asked)
+            return choose(self.query, free, order, self._budget)
         selected = np.zeros(len(free), dtype=bool)
         for text, n in settings.quota.items():
             of_kind = free & ~selected & truth(self._of_survivors(text), text)
@@ -213,7 +232,19 @@ class Verdicts:
             offsets_of(np.bincount(self.query[positives], minlength=queries)),
             np.arange(len(negatives)) + len(positives),
             offsets_of(np.bincount(self.query[negatives], minlength=queries)),
+            {name: values.take(pa.array(rows)) for name, values in self.for_training.items()},
         )
+
+    @cached_property
+    def for_training(self) -> dict[str, pa.ChunkedArray]:
+        """The further columns of the training data, for each row."""
+        wanted = self.settings.train_column
+        if not wanted:
+            return {}
+        table = self.table.append_column("selected", pa.array(self.selected))
+        table = table.append_column("weight", pa.array(self._weight, mask=~self.selected))
+        found = evaluate(table, wanted, self.selected)
+        return {name: found[name] for name in wanted}
 
     def _rows(self, column: str) -> NDArray[np.int64]:
         values: NDArray[np.int64] = self.table[column].to_numpy()
@@ -261,8 +292,10 @@ class Verdicts:
         """Count what became of the rows; `negatives_missing` is what was asked and not found."""
         dropped = Counter(self.reason[~self.keep & ~self.is_positive].tolist())
         asked, found = int(self.asked.sum()), int(self.selected.sum())
+        unused = int((~self._used[self.first_rows]).sum())
         return {
             "queries": len(self.first_rows),
+            **({"queries_not_used": unused} if self.settings.query_where else {}),
             "positives": int(self.is_positive.sum()),
             "candidates": int((~self.is_positive).sum()),
             **{f"dropped_{name}": count for name, count in sorted(dropped.items())},

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from test_filters import simple
 
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
+from hnmine.export import FORMATS
+from hnmine.export.chosen import Chosen
 from hnmine.verdict import Verdicts
 
 
@@ -174,3 +177,79 @@ class TestChoice:
             pytest.approx(0.75 / 1.65),
             *[None] * 4,
         ]
+
+
+class TestQueries:
+    TWO = (ONE, ([0.5], [0.45, 0.2]))
+
+    def test_a_query_is_used_only_if_the_expression_is_true(self):
+        verdicts = judged(
+            *self.TWO,
+            relabel="score > pos(score)",
+            query_where="count(*) filter (where reason = 'relabelled') <= 1",
+        )
+        used = verdicts.query == 1
+        assert not verdicts.selected[~used].any()
+        assert not verdicts.serves_as_positive[~used].any()
+        assert verdicts.selected[used].sum() == 2
+        counts = verdicts.counts()
+        assert counts["queries_not_used"] == 1
+        assert counts["negatives_missing"] == 5 - 2
+        assert verdicts.shortfall()["query_id"].to_pylist() == ["q 1"]
+
+    def test_it_may_be_about_what_was_chosen(self):
+        # EL2N (Paul et al., NeurIPS 2021): the error of softmax over the positive and negatives.
+        easy, hard = ([0.9], [0.1, 0.0]), ([0.5], [0.5, 0.4])
+        e = "exp((score - pos(score)) / 0.1)"
+        mass = f"sum({e}) filter (where selected)"
+        squares = f"sum(power({e}, 2)) filter (where selected)"
+        el2n = f"sqrt(power({mass}, 2) + {squares}) / (1 + {mass})"
+        margin = {"margin": 0.0, "query_where": f"{el2n} >= 0.5"}
+        assert judged(easy, hard, **margin).selected.tolist() == [False] * 4 + [True] * 2
+        p = np.exp(np.array([0.5, 0.5, 0.4]) / 0.1)
+        p /= p.sum()
+        by_hand = np.linalg.norm(p - [1, 0, 0])
+        for cut, kept in ((by_hand - 1e-6, 2), (by_hand + 1e-6, 0)):
+            margin["query_where"] = f"{el2n} >= {cut!r}"
+            assert judged(hard, **margin).selected.sum() == kept
+
+
+class TestTrainColumns:
+    @pytest.mark.parametrize(
+        ("layout", "expected"),
+        [
+            ("triplet", [2.0, 3.0]),
+            ("n-tuple", [[2.0, 3.0]]),
+            ("labeled-pair", [None, 2.0, 3.0]),
+            ("labeled-list", [[None, 2.0, 3.0]]),
+        ],
+    )
+    def test_they_stand_beside_the_negatives(self, layout, expected):
+        verdicts = judged(
+            ONE,
+            margin=0.0,
+            num_negatives=2,
+            weight="rank(score) + 2",
+            format=layout,
+            train_column=["weight=weight"],
+        )
+        found = verdicts.for_training["weight"].to_pylist()
+        assert found[:5] == [None, None, None, 2.0, 3.0]
+        rows = np.array([0, 3, 4])
+        chosen = Chosen(
+            pa.array(["q"]),
+            pa.array(["p", "n1", "n2"]),
+            np.zeros(3),
+            np.array([0]),
+            np.array([0, 1]),
+            np.array([1, 2]),
+            np.array([0, 2]),
+            {"weight": verdicts.for_training["weight"].take(pa.array(rows))},
+        )
+        table = FORMATS[layout](chosen, 2, False)
+        assert table["weight"].to_pylist() == expected
+
+    @pytest.mark.parametrize("name", ["query", "negative_3", "scores"])
+    def test_those_of_the_layout_are_refused(self, name):
+        with pytest.raises(UsageError, match=f"{name} is a column of the layout"):
+            judged(ONE, train_column=[f"{name}=1"])

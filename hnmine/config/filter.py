@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,9 @@ from hnmine.config.base import (
     assignments,
     path,
 )
+
+TRAIN_NAMES = r"query|positive|negative(_\d+)?|passages?|labels?|scores?"
+"""Columns that the layouts of train/ have."""
 
 
 class FilterSettings(ModelSettings, OutputSettings):
@@ -141,6 +145,17 @@ class FilterSettings(ModelSettings, OutputSettings):
     weight: str | None = Field(
         None, description="Expression for the weight of a chosen negative. [default: 1]"
     )
+    query_where: str | None = Field(
+        None,
+        description="Use a query only if this expression is true, such as "
+        "\"count(*) filter (where reason = 'relabelled') <= 7\"; it may be about selected and "
+        "reason.",
+    )
+    train_column: dict[str, str] = Field(
+        default_factory=dict,
+        description="Add a column to train/, as NAME=EXPRESSION over the scored columns, such as "
+        "weight=weight or negative_id=doc_id. May be repeated.",
+    )
     format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = Field(
         "triplet", description="Layout of train/, as in sentence-transformers."
     )
@@ -172,10 +187,10 @@ class FilterSettings(ModelSettings, OutputSettings):
     def _as_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
-    @field_validator("derive", "quota", mode="before")
+    @field_validator("derive", "train_column", "quota", mode="before")
     @classmethod
     def _parse_assignments(cls, value: Any, info: ValidationInfo) -> Any:
-        shape = "NAME=EXPRESSION" if info.field_name == "derive" else "EXPRESSION=N"
+        shape = "EXPRESSION=N" if info.field_name == "quota" else "NAME=EXPRESSION"
         return assignments(value, shape)
 
     @model_validator(mode="after")
@@ -184,6 +199,9 @@ class FilterSettings(ModelSettings, OutputSettings):
             raise ValueError("score: ce needs --cross-encoder")
         if self.calibrate_by and self.target_fn_rate is None:
             raise ValueError("calibrate-by: needs --target-fn-rate")
+        for name in self.train_column:
+            if re.fullmatch(TRAIN_NAMES, name):
+                raise ValueError(f"train-column: {name} is a column of the layout")
         if self.quota and (self.budget or self.strata):
             raise ValueError("quota: cannot be combined with --budget or --strata")
         if self.quota and self.num_negatives != sum(self.quota.values()):

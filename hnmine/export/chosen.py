@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ class Chosen:
         positive_offsets: shape (queries + 1,).
         negatives: positions in `documents`, grouped by query, best first.
         negative_offsets: shape (queries + 1,).
+        more: further columns, of the documents, shape (documents,) each.
     """
 
     queries: pa.Array
@@ -34,6 +36,7 @@ class Chosen:
     positive_offsets: Ints
     negatives: Ints
     negative_offsets: Ints
+    more: Mapping[str, pa.ChunkedArray] = field(default_factory=dict)
 
     @property
     def positive_counts(self) -> Ints:
@@ -52,6 +55,11 @@ class Chosen:
     def text(self, rows: Ints) -> pa.Array:
         """Return the texts of documents."""
         return self.documents.take(pa.array(rows))
+
+    def more_of(self, rows: Ints) -> dict[str, pa.Array]:
+        """Return the further columns of documents."""
+        at = pa.array(rows)
+        return {name: values.take(at).combine_chunks() for name, values in self.more.items()}
 
     def query_text(self, rows: Ints) -> pa.Array:
         """Return the texts of queries."""

@@ -17,6 +17,7 @@ def labeled_pair(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Ta
     return pa.table(
         {"query": chosen.query_text(query), "passage": chosen.text(document)}
         | {name: pa.array(values) for name, values in judged.items()}
+        | chosen.more_of(document)
     )
 
 
@@ -40,6 +41,7 @@ def labeled_list(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Ta
             "query": chosen.query_text(query),
             "passages": lists(chosen.text(document), counts),
             "scores" if with_scores else "labels": lists(pa.array(values), counts),
+            **{name: lists(more, counts) for name, more in chosen.more_of(document).items()},
         }
     )
 

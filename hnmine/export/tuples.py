@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from hnmine.export.chosen import Chosen
+from hnmine.export.chosen import Chosen, lists
 from hnmine.index.topk import ragged
 
 
 def triplet(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:
-    """Lay out `query, positive, negative`: one row for each positive and each negative."""
+    """Lay out `query, positive, negative`: one row for each positive and each negative.
+
+    Further columns are those of the negative.
+    """
     query, positive = chosen.positive_rows()
     counts = chosen.negative_counts[query]
     negative = chosen.negatives[ragged(chosen.negative_offsets[query], counts)]
@@ -23,13 +26,14 @@ def triplet(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:
     if with_scores:
         pairs = np.stack([chosen.scores[positive], chosen.scores[negative]], axis=1)
         columns["scores"] = _rows(pairs)
-    return pa.table(columns)
+    return pa.table(columns | chosen.more_of(negative))
 
 
 def n_tuple(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:
     """Lay out `query, positive, negative_1 … negative_n`.
 
-    A query with fewer than n negatives has no row: a missing one is never filled in.
+    A query with fewer than n negatives has no row: a missing one is never filled in. Further
+    columns hold a list, of the negatives.
     """
     query, positive = chosen.positive_rows()
     full = chosen.negative_counts[query] == num_negatives
@@ -43,7 +47,9 @@ def n_tuple(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:
         columns["scores"] = _rows(
             np.concatenate([chosen.scores[positive][:, None], chosen.scores[negatives]], axis=1)
         )
-    return pa.table(columns)
+    counts = np.full(len(negatives), num_negatives)
+    more = chosen.more_of(negatives.ravel())
+    return pa.table(columns | {name: lists(values, counts) for name, values in more.items()})
 
 
 def _rows(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> pa.Array:
