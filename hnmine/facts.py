@@ -17,14 +17,15 @@ from hnmine.texts import Texts
 
 Ints = NDArray[np.int64]
 SIDES = ("query", "doc", "positive")
+OWN = ("id", "text")
 CLUSTER = "cluster"
 
 
 class Facts:
     """What is known of queries and documents, for expressions over `query`, `doc` and `positive`.
 
-    Each has a field `id` and one for every column of its input without a role; documents, with
-    `--clusters`, also `cluster`.
+    Each has the fields `id` and `text` and one for every column of its input without a role;
+    documents, with `--clusters`, also `cluster`.
 
     Args:
         queries: with their positives.
@@ -120,7 +121,7 @@ class Facts:
         texts = self.queries.texts if side == "query" else self.documents
         named = [field.name for field in texts.metadata_type]
         more = [CLUSTER] if side != "query" and self.clusters is not None else []
-        return ["id", *(name for name in named if name != "id"), *more]
+        return [*OWN, *(name for name in named if name not in OWN), *more]
 
     def _struct(self, side: str, fields: list[str], rows: Ints) -> pa.Array:
         texts = self.queries.texts if side == "query" else self.documents
@@ -130,6 +131,8 @@ class Facts:
         for name in fields:
             if name == "id":
                 yield texts.id_array(rows)
+            elif name == "text":
+                yield texts.text_array(rows)
             elif name == CLUSTER and self.clusters is not None:
                 yield pa.array(self.clusters[texts.slots(rows)])
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import write
+from conftest import CROSS_ENCODER, ENCODER, write
 
 import hnmine as api
 from hnmine import schema
@@ -19,6 +20,9 @@ from hnmine.verdict import Verdicts
 
 RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
 HEADINGS = ("# What: ", "# Constants: ", "# Not reproduced: ")
+
+
+INPUT = {"queries": "q", "qrels": "r"}
 
 
 def table_of(queries=12, candidates=260, seed=0):
@@ -52,6 +56,24 @@ def table_of(queries=12, candidates=260, seed=0):
     logits = np.array([10 * row["dense_score"] - 4 for row in rows]) + rng.normal(0, 2, len(rows))
     for name, values in {"ce_score": logits, "p_relevant": 1 / (1 + np.exp(-logits))}.items():
         table = table.append_column(schema.judged(name), pa.array(values, pa.float32()))
+    candidate = ~np.array(table["is_positive"])
+    some = rng.random(len(rows)) < 0.3
+    more = {
+        # What sources, attributes and an earlier round add.
+        "random_rank": pa.array(np.arange(len(rows)), pa.int32(), mask=~some),
+        "matching_rank": pa.array(np.arange(len(rows)), pa.int32(), mask=some),
+        "previous_score": pa.array(np.array(table["dense_score"]) + rng.normal(0, 0.1, len(rows))),
+        "previous_selected": pa.array(candidate & (rng.random(len(rows)) < 0.02)),
+        "same_type": pa.array(rng.random(len(rows)) < 0.5),
+        "has_answer": pa.array(~candidate | (rng.random(len(rows)) < 0.2)),
+    }
+    for name, values in more.items():
+        table = table.append_column(name, values)
+    grade = np.where(candidate, rng.integers(0, 2, len(rows)), 2).astype(np.float32)
+    for name, values in (("grade", grade), ("owner_score", rng.random(len(rows)))):
+        place, field = table.column_names.index(name), schema.CANDIDATES.field(name)
+        values = pa.array(values.astype(np.float32), mask=candidate & ~some)
+        table = table.set_column(place, field, values)
     return table
 
 
@@ -75,8 +97,7 @@ class TestEach:
             assert any(line.startswith(heading) for line in comment), heading
         sections = yaml.safe_load(recipe.read_text())
         assert set(sections) <= {"mine", "filter"}
-        mine = {"index": "i", "output": "o", "pairs": "p", **sections.get("mine", {})}
-        MineSettings.parse(mine)
+        MineSettings.parse({**INPUT, "index": "i", "output": "o", **sections.get("mine", {})})
         settings_of(recipe)
 
     def test_it_keeps_the_promises_that_all_keep(self, recipe):
@@ -106,7 +127,7 @@ def recipe(name):
 
 
 def test_there_are_as_many_as_the_readme_says():
-    assert len(RECIPES) == 28
+    assert len(RECIPES) == 41
 
 
 class TestWhatEachIsAbout:
@@ -177,6 +198,76 @@ class TestWhatEachIsAbout:
         asked = Verdicts(table, recipe("dart")).asked
         assert (np.diff(asked) >= 0).all() and asked[0] == 2 and asked[-1] == 8
 
+    def test_mixtures_take_one_of_each(self):
+        for name, kinds in (
+            ("star", ("dense", "random")),
+            ("skill-taxonomy", ("matching", "bm25", "dense")),
+        ):
+            per_query = itertools.groupby(self.chosen(name), key=lambda row: row["query_id"])
+            for _, rows in per_query:
+                rows = list(rows)
+                assert len(rows) == len(kinds)
+                for kind in kinds:
+                    assert any(row[f"{kind}_rank"] is not None for row in rows)
+
+    def test_mm_embed_takes_near_ones_of_the_other_type_and_far_ones_of_the_same(self):
+        found = Counter()
+        for row in self.chosen("mm-embed"):
+            found[row["same_type"]] += 1
+            if row["same_type"]:
+                assert row["dense_rank"] >= 45
+            else:
+                assert row["score"] > row["positive_score"]
+        assert found[True] == 12 and found[False] > 0
+
+    def test_no_answer_gets_through(self):
+        for name in ("arhn", "has-answer"):
+            assert not any(row["has_answer"] for row in self.chosen(name))
+        relabelled = [
+            row
+            for row in Verdicts(table_of(), recipe("arhn")).scored().to_pylist()
+            if row["reason"] == "relabelled"
+        ]
+        assert relabelled and all(row["has_answer"] for row in relabelled)
+
+    def test_conan_keeps_what_has_not_become_easy(self):
+        verdicts = Verdicts(table_of(), recipe("conan"))
+        kept = verdicts.table.filter(pa.array(verdicts.keep)).to_pylist()
+        before = {row["doc_id"] for row in kept if row["previous_selected"]}
+        chosen = {row["doc_id"] for row in self.chosen("conan")}
+        assert before and before <= chosen < {row["doc_id"] for row in kept}
+        for row in self.chosen("conan"):
+            assert 1.15 * row["score"] >= row["previous_score"] or abs(row["score"]) >= 0.8
+
+    def test_el2n_leaves_out_the_easy_queries(self):
+        verdicts = Verdicts(table_of(), recipe("el2n"))
+        table, norms = verdicts.table, {}
+        scores = np.array(table["score"])
+        for query in range(12):
+            of_query = verdicts.query == query
+            chosen = scores[of_query & verdicts.selected]
+            if len(chosen):
+                p = np.exp(np.append(np.array([0.55]), chosen) / 0.05)
+                p /= p.sum()
+                norms[query] = np.linalg.norm(p - np.eye(len(p))[0])
+        assert norms and min(norms.values()) >= 0.1
+
+    def test_judged_negatives_come_first(self):
+        rows = self.chosen("graded")
+        assert any(row["grade"] == 0 for row in rows)
+        for row in rows:
+            margin = {0: -9, 1: 0.1, None: 0.05}[row["grade"]]
+            assert row["score"] <= row["positive_score"] - margin + 1e-6
+
+    def test_adore_hands_on_the_ranks(self):
+        verdicts = Verdicts(table_of(), recipe("adore"))
+        ranks = np.array(verdicts.for_training["rank"])[verdicts.selected]
+        assert sorted(ranks[:200].tolist()) == list(range(200))
+
+    def test_owner_queries_that_ask_the_same_are_avoided(self):
+        for row in self.chosen("saha"):
+            assert row["owner_score"] is None or row["owner_score"] < 0.9
+
     def test_cet_is_the_posterior_by_bayes_rule(self):
         for row in self.chosen("cet"):
             rho, sigma = 1 / (1 + np.exp(-row["ce_score"])), 1 / (2 + row["bm25_rank"])
@@ -185,20 +276,68 @@ class TestWhatEachIsAbout:
             assert row["weight"] == pytest.approx(1 - expected)
 
 
-def test_a_recipe_runs_from_its_file(tmp_path):
-    """With its own settings, on files; BM25 stands for the dense index."""
-    words = itertools.product(("oak", "fox", "tin", "rye", "sea"), ("jam", "cup", "elk", "fig"))
-    texts = [f"story {n} of the {a} and the {b}" for n, (a, b) in enumerate(words)]
-    corpus = write(tmp_path / "c.parquet", _id=[f"d{n}" for n in range(20)], text=texts)
-    pairs = write(
-        tmp_path / "p.parquet", query=["oak jam", "sea fig"], positive=[texts[0], texts[19]]
+@pytest.fixture(scope="module")
+def data(stdlib, tmp_path_factory):
+    """The documents and queries of the demo, with all the columns that some recipe needs."""
+    folder = tmp_path_factory.mktemp("recipes")
+    corpus = pq.read_table(stdlib / "corpus.parquet").slice(0, 300).to_pylist()
+    texts = {row["id"]: row["text"] for row in corpus}
+    pairs = pq.read_table(stdlib / "pairs.parquet").to_pylist()
+    pairs = [pair for pair in pairs if pair["positive_id"] in texts][:8]
+    names = list(texts)
+    write(
+        folder / "corpus.parquet",
+        id=names,
+        text=list(texts.values()),
+        type=["method" if name.count(".") > 1 else "function" for name in names],
+        parent=[name.rpartition(".")[0] for name in names],
+        date=list(range(len(names))),
     )
-    api.build_index(corpus=str(corpus), index=tmp_path / "i", dense=False)
-    api.mine(index=tmp_path / "i", pairs=str(pairs), output=tmp_path / "c")
-    given = yaml.safe_load((RECIPES[0].parent / "passage-sieve.yaml").read_text())["filter"]
-    api.filter(candidates=tmp_path / "c", output=tmp_path / "m", **{
-        key.replace("-", "_"): value for key, value in {**given, "score": "bm25"}.items()
-    })  # fmt: skip
-    rows = pq.read_table(tmp_path / "m" / "scored").to_pylist()
-    assert any(row["reason"] == "score < avg(score)" for row in rows)
-    assert any(row["selected"] for row in rows)
+    write(
+        folder / "queries.parquet",
+        id=[f"q{n}" for n in range(8)],
+        text=[pair["query"] for pair in pairs],
+        type=["function"] * 8,
+        date=[250] * 8,
+        answer=[pair["positive_id"].rpartition(".")[2] for pair in pairs],
+    )
+    write(
+        folder / "qrels.parquet",
+        query_id=[f"q{n}" for n in range(8)] * 2,
+        doc_id=[pair["positive_id"] for pair in pairs] + names[:8],
+        score=[2] * 8 + [0] * 8,
+    )
+    api.build_index(corpus=str(folder / "corpus.parquet"), index=folder / "index", encoder=ENCODER)
+    inputs = {name: str(folder / f"{name}.parquet") for name in ("queries", "qrels")}
+    mine = {**inputs, "index": folder / "index", "min_grade": 2, "top_k": 60}
+    api.mine(**mine, output=folder / "first", source=["dense"])
+    api.filter(candidates=folder / "first", output=folder / "previous")
+    return mine, folder / "previous"
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_it_runs_on_real_data_from_its_file(recipe, data, tmp_path):
+    """Its depths are cut, for the sake of time; all else is as the file has it."""
+    inputs, previous = data
+    given = yaml.safe_load(recipe.read_text())
+    mine = {key.replace("-", "_"): value for key, value in given.get("mine", {}).items()}
+    mine["source"] = [name.partition(":")[0] for name in mine.get("source", ["dense"])]
+    mine = {**inputs, **mine, "top_k": min(60, mine.get("top_k", 60))}
+    if "clusters" in mine:
+        mine["clusters"] = 10
+    if recipe.stem == "conan":
+        mine["previous"] = previous
+    api.mine(**mine, output=tmp_path / "c")
+    filter_ = {key.replace("-", "_"): value for key, value in given["filter"].items()}
+    if "ce_score" in str(filter_) or filter_.get("score", "ce") == "ce":
+        filter_ |= {"cross_encoder": CROSS_ENCODER, "max_length": 64}
+    result = api.filter(candidates=tmp_path / "c", output=tmp_path / "m", **filter_)
+    assert result.counts["queries"] == 8
+    positives = pq.read_table(inputs["qrels"]).to_pylist()
+    known = {(row["query_id"], row["doc_id"]) for row in positives if row["score"] == 2}
+    rows = [
+        row for file in (tmp_path / "m/scored").glob("*") for row in pq.read_table(file).to_pylist()
+    ]
+    chosen = {(row["query_id"], row["doc_id"]) for row in rows if row["selected"]}
+    assert not chosen & known
+    assert len(chosen) == result.counts["negatives"]

@@ -138,9 +138,11 @@ class _Miner:
     def scores(self) -> list[str]:
         """What scores all candidates, whoever found them.
 
-        The dense index does if queries are encoded anyway, BM25 wherever it is there and fast.
+        The dense index does unless BM25 alone was asked for, which needs no encoder; BM25 does
+        wherever it is there and fast.
         """
-        dense = self.spec is not None and any(name.startswith("dense") for name in self.depths)
+        words_alone = all(name.startswith("bm25") for name in self.depths)
+        dense = self.spec is not None and not words_alone
         fast = self.index.settings["bm25"] and self.settings.bm25_engine == "hnmine"
         return ["dense"] * dense + ["bm25"] * (fast or "bm25" in self.depths)
 
