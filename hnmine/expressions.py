@@ -208,6 +208,18 @@ def _wide(table: pa.Table, among: NDArray[np.bool_] | None) -> pa.Table:
     return pa.table(columns)
 
 
+def compares_candidates(text: str) -> str | None:
+    """Return the first function in an expression that looks at all candidates of the query.
+
+    Raises:
+        UsageError: it is no expression.
+    """
+    names = [node.get("function_name", "") for node in _nodes(parse(text))]
+    aggregates = _functions("function_type = 'aggregate'")
+    candidates = {"rank", *SHORT}
+    return next((name for name in names if name in candidates or name in aggregates), None)
+
+
 def logarithm(text: str) -> str:
     """Return the expression of another's natural logarithm; that of exp(x) is x, at any size."""
     tree = parse(text)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.encode.base import Encoder
+from hnmine.encode.base import Encoder, Kind
 from hnmine.errors import PartialRun, UsageError, damage_explained
 from hnmine.index.topk import Ranking, top_k
 
@@ -29,12 +29,16 @@ Vectors = NDArray[np.float32]
 
 
 def write_vectors(
-    texts: Iterator[str], encoder: Encoder, path: Path, tick: Callable[[int], None]
+    texts: Iterator[str],
+    encoder: Encoder,
+    path: Path,
+    tick: Callable[[int], None],
+    kind: Kind = "document",
 ) -> dict[str, int]:
-    """Encode one shard of documents and write its vectors, float32, shape (texts, dimension)."""
+    """Encode one shard of texts and write its vectors, float32, shape (texts, dimension)."""
     parts = []
     while block := list(islice(texts, ENCODE_BLOCK)):
-        parts.append(encoder.encode(block, "document"))
+        parts.append(encoder.encode(block, kind))
         tick(len(block))
     with path.open("wb") as file:
         np.save(file, np.concatenate(parts))
@@ -174,7 +178,7 @@ class DenseIndex:
         for start in range(0, len(slots), SCORE_BLOCK):
             block = slice(start, start + SCORE_BLOCK)
             products = np.einsum(
-                "ij,ij->i", queries[query[block]], self._gather(slots[block]), dtype=np.float64
+                "ij,ij->i", queries[query[block]], self.vectors(slots[block]), dtype=np.float64
             )
             scores[block] = products.astype(np.float32)
         return scores
@@ -184,7 +188,7 @@ class DenseIndex:
         cosines = np.empty(len(one), dtype=np.float32)
         for start in range(0, len(one), SCORE_BLOCK):
             block = slice(start, start + SCORE_BLOCK)
-            vectors = self._gather(one[block]), self._gather(other[block])
+            vectors = self.vectors(one[block]), self.vectors(other[block])
             cosines[block] = np.einsum("ij,ij->i", *vectors, dtype=np.float64)
         return cosines
 
@@ -228,7 +232,8 @@ class DenseIndex:
         exact = self.score(queries[row : row + 1], np.array([0, len(slots)]), slots)
         return np.full(len(slots), row), slots, exact
 
-    def _gather(self, slots: NDArray[np.int64]) -> Vectors:
+    def vectors(self, slots: NDArray[np.int64]) -> Vectors:
+        """Return the unit vectors of documents, given by slot, shape (slots, dimension)."""
         shards = slots // self.shard_rows
         gathered = np.empty((len(slots), self.dimension), dtype=np.float32)
         for shard in np.unique(shards):
