@@ -12,7 +12,6 @@ from hnmine.batches.rows import Ints, Rows
 from hnmine.errors import UsageError
 from hnmine.expressions import compares_candidates, evaluate
 from hnmine.index.dense import DenseIndex
-from hnmine.index.topk import offsets_of
 from hnmine.rules import truth
 
 BY_SIMILARITY = "dense_score < pos(dense_score)"
@@ -53,8 +52,8 @@ class Guard:
                 why="In a batch there are only the query, its positives and one document.",
                 fix="Use the columns dense_score and keep, and pos(x), posmax(x) and posmean(x).",
             )
-        nothing = np.empty(0, dtype=np.int64)
-        self.allows(nothing, nothing)
+        # What is wrong with an expression is better known before the first batch.
+        self.allows((rows.query[:1], rows.slots[0]))
 
     def admit(self, members: Ints, proposed: Ints, room: int) -> tuple[Ints, int]:
         """Choose the rows that join a batch: each in its turn, if it suits all that are there.
@@ -68,8 +67,8 @@ class Guard:
             The rows that join, and the number of pairs of rows that kept others out.
         """
         everyone = np.concatenate([members, proposed])
-        clash = self._clashes(proposed, everyone)
-        clash[:, : len(members)] |= self._clashes(members, proposed).T
+        clash, others = self._clashes((proposed, everyone), (members, proposed))
+        clash[:, : len(members)] |= others.T
         clash[:, len(members) :] |= clash[:, len(members) :].T
         np.fill_diagonal(clash[:, len(members) :], False)
         inside = np.zeros(len(everyone), dtype=bool)
@@ -84,48 +83,55 @@ class Guard:
             refused += against
         return proposed[inside[len(members) :]], refused
 
-    def _clashes(self, rows: Ints, others: Ints) -> NDArray[np.bool_]:
+    def _clashes(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
         """Tell which rows' queries may not see a document of which others, shape (rows, others)."""
-        slots = self.rows.slots[others]
-        if not len(rows):
-            return np.zeros((0, len(others)), dtype=bool)
-        query = np.repeat(self.rows.query[rows], slots.size)
-        allowed = self.allows(query, np.tile(slots.ravel(), len(rows)))
-        shape = (len(rows), *slots.shape)
-        return np.any(~allowed.reshape(shape), axis=2)
+        allowed = self.allows(
+            *((self.rows.query[rows], self.rows.slots[others].ravel()) for rows, others in sides)
+        )
+        return [
+            np.any(~found.reshape(len(rows), *self.rows.slots[others].shape), axis=2)
+            for found, (rows, others) in zip(allowed, sides, strict=True)
+        ]
 
-    def allows(self, query: Ints, slots: Ints) -> NDArray[np.bool_]:
-        """Tell for pairs of a query and a document whether they may share a batch, shape (pairs,).
+    def allows(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
+        """Tell which queries and documents may share a batch, shape (queries, slots).
 
-        The pairs of a query stand together.
+        Args:
+            sides: queries, and the slots of documents; every query with every document.
         """
-        queries, place = np.unique(query, return_inverse=True)
-        offsets, positives = self.rows.positives(queries)
-        counts = np.diff(offsets)
-        pairs = len(query)
-        dropped = self.rows.is_dropped(query, slots)
+        query = np.concatenate([np.repeat(queries, len(slots)) for queries, slots in sides])
+        slot = np.concatenate([np.tile(slots, len(queries)) for queries, slots in sides])
+        asked = np.unique(np.concatenate([queries for queries, _ in sides]))
+        offsets, positives = self.rows.positives(asked)
+        known = np.arange(len(query) + len(positives)) >= len(query)
         columns = {
-            "query_row": pa.array(np.concatenate([query, np.repeat(queries, counts)])),
-            "is_positive": pa.array(np.arange(pairs + len(positives)) >= pairs),
-            "keep": pa.array(np.zeros(pairs + len(positives), dtype=bool), mask=np.concatenate(
-                [~dropped, np.ones(len(positives), dtype=bool)])),
-        }  # fmt: skip
+            "query_row": np.concatenate([query, np.repeat(asked, np.diff(offsets))]),
+            "is_positive": known,
+        }
         if self.vectors:
-            every = np.concatenate([place, np.repeat(np.arange(len(queries)), counts)])
-            columns["dense_score"] = pa.array(
-                self._cosines(queries, every, np.concatenate([slots, positives]))
+            encoded = self.vectors.queries.vectors(asked)
+            cosines = [
+                self._cosines(encoded[np.searchsorted(asked, queries)], slots)
+                for queries, slots in sides
+            ]
+            own = self.vectors.documents.score(encoded, offsets, positives).astype(np.float32)
+            columns["dense_score"] = np.concatenate([*cosines, own])
+        dropped = np.append(self.rows.is_dropped(query, slot), np.zeros(len(positives), bool))
+        table = pa.table(columns).append_column("keep", pa.array(known, mask=~dropped))
+        found = evaluate(table, {"guard": self.expression}, ~known)["guard"]
+        allowed = truth(found, self.expression)[~known] & ~self.rows.is_positive(query, slot)
+        sizes = [len(queries) * len(slots) for queries, slots in sides]
+        return [
+            part.reshape(len(queries), len(slots))
+            for part, (queries, slots) in zip(
+                np.split(allowed, np.cumsum(sizes)[:-1]), sides, strict=True
             )
-        table = pa.table(columns)
-        candidate = np.arange(len(table)) < pairs
-        found = evaluate(table, {"guard": self.expression}, candidate)["guard"]
-        return truth(found, self.expression)[:pairs] & ~self.rows.is_positive(query, slots)
+        ]
 
-    def _cosines(self, queries: Ints, place: Ints, slots: Ints) -> NDArray[np.float32]:
-        """Score documents with the queries at places, as the dense index does."""
+    def _cosines(self, encoded: NDArray[np.float32], slots: Ints) -> NDArray[np.float32]:
+        """Score every document with every query, to float32 as the dense index does."""
         assert self.vectors
-        order = np.argsort(place, kind="stable")
-        offsets = offsets_of(np.bincount(place, minlength=len(queries)))
-        encoded = self.vectors.queries.vectors(queries)
-        scores = np.empty(len(slots), dtype=np.float32)
-        scores[order] = self.vectors.documents.score(encoded, offsets, slots[order])
-        return scores
+        distinct, place = np.unique(slots, return_inverse=True)
+        documents = self.vectors.documents.vectors(distinct).astype(np.float64)
+        cosines = (encoded.astype(np.float64) @ documents.T).astype(np.float32)
+        return cosines[:, place].ravel()

@@ -14,6 +14,9 @@ from hnmine.batches.rows import Ints
 MISSES = 1024
 """Rows refused before a batch is left short, as in Sample4Geo (Deuser et al., ICCV 2023)."""
 
+AT_ONCE = 32
+"""Rows proposed at once, at least: to judge one takes as long as to judge some."""
+
 
 class Admission(Protocol):
     """Decides who joins a batch; `Guard` does."""
@@ -54,29 +57,32 @@ class Proposals:
         self._seen = set()
 
     def more(self, wanted: int) -> Ints:
-        """Return rows that were not proposed for this batch; none if there are no more."""
+        """Return some rows that were not proposed for this batch; none if there are no more."""
         found: list[int] = []
         while self._at < len(self.order) and len(found) < wanted:
-            row = int(self.order[self._at])
+            row = self.order[self._at]
             self._at += 1
-            if not self.used[row] and self.query[row] not in self._seen:
-                self._seen.add(int(self.query[row]))
-                found.append(row)
+            if not self.used[row] and self._first_time(int(self.query[row])):
+                found.append(int(row))
                 if self.neighbours:
-                    return np.array(found + self._near(row))
+                    found += self._near(int(self.query[row]))
         return np.array(found, dtype=np.int64)
 
-    def _near(self, row: int) -> list[int]:
+    def _near(self, query: int) -> list[int]:
         assert self.neighbours
         found = []
-        for query in self.neighbours.of(int(self.query[row])).tolist():
-            if query not in self._seen:
-                rows = self._rows[self._start[query] : self._start[query + 1]]
-                unused = rows[~self.used[rows]]
-                if len(unused):
-                    self._seen.add(query)
-                    found.append(int(unused[0]))
+        for near in self.neighbours.of(query).tolist():
+            rows = self._rows[self._start[near] : self._start[near + 1]]
+            unused = rows[~self.used[rows]]
+            if len(unused) and self._first_time(near):
+                found.append(int(unused[0]))
         return found
+
+    def _first_time(self, query: int) -> bool:
+        """Tell whether a query was not proposed for this batch, and remember that it is."""
+        new = query not in self._seen
+        self._seen.add(query)
+        return new
 
     def take(self, rows: Ints) -> None:
         """Let a batch have rows."""
@@ -147,7 +153,7 @@ def _fill(
         misses, exhausted = 0, False
         while len(members) < size and misses < MISSES and not exhausted:
             room = size - len(members)
-            proposed = proposals.more(room)
+            proposed = proposals.more(max(room, AT_ONCE))
             exhausted = not len(proposed)
             if not exhausted:
                 joined, refused = admission.admit(members, proposed, room)

@@ -58,8 +58,8 @@ class BatchSettings(OutputSettings):
     guard: str | None = Field(
         None,
         description="Expression that must be true of a query and each document of the other rows "
-        "of its batch, over dense_score and keep, which is null if the document was no candidate. "
-        "[default: 'dense_score < pos(dense_score) and coalesce(keep, true)']",
+        "of its batch, over dense_score and keep, false where `hnmine filter` dropped it, else "
+        "null. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']",
     )
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     device: str = Field("auto", description="Of the encoder: auto, cpu, cuda, cuda:1 or mps.")
