@@ -280,20 +280,19 @@ class TestClusters:
             assert row.tolist() == others[:6]
 
 
-class TestGreedy:
-    def test_row_zero_is_admitted_as_a_neighbour(self):
-        """Sample4Geo's loop never admits it: `if idx` is false for 0."""
-        near = np.array([[1], [0], [3], [2], [5], [4]])
-        greedy = Greedy(Near(near))
-        seeds = set()
-        for seed in range(20):
-            random = np.random.default_rng(seed)
-            packed = greedy.pack(0, np.arange(6), 2, Everybody(), random)
-            assert {frozenset(batch.tolist()) for batch in packed.batches} == {
-                frozenset(pair) for pair in ((0, 1), (2, 3), (4, 5))
-            }
-            seeds |= {int(batch[0]) for batch in packed.batches if 0 in batch}
-        assert seeds == {0, 1}
+def test_row_zero_is_admitted_as_a_neighbour():
+    """Sample4Geo's loop never admits it: `if idx` is false for 0."""
+    near = np.array([[1], [0], [3], [2], [5], [4]])
+    greedy = Greedy(Near(near))
+    seeds = set()
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        packed = greedy.pack(0, np.arange(6), 2, Everybody(), random)
+        assert {frozenset(batch.tolist()) for batch in packed.batches} == {
+            frozenset(pair) for pair in ((0, 1), (2, 3), (4, 5))
+        }
+        seeds |= {int(batch[0]) for batch in packed.batches if 0 in batch}
+    assert seeds == {0, 1}
 
 
 # The command, on real text with a real model.

@@ -14,7 +14,8 @@ from conftest import write
 
 import hnmine as api
 from hnmine import schema
-from hnmine.config import FilterSettings, MineSettings
+from hnmine.config import BatchSettings, FilterSettings, MineSettings
+from hnmine.configfile import batching, read_yaml
 from hnmine.verdict import Verdicts
 
 RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
@@ -74,10 +75,12 @@ class TestEach:
         for heading in HEADINGS:
             assert any(line.startswith(heading) for line in comment), heading
         sections = yaml.safe_load(recipe.read_text())
-        assert set(sections) <= {"mine", "filter"}
+        assert set(sections) <= {"mine", "filter", "batch"}
         mine = {"index": "i", "output": "o", "pairs": "p", **sections.get("mine", {})}
         MineSettings.parse(mine)
         settings_of(recipe)
+        if "batch" in sections:
+            BatchSettings.parse({"mined": "m", "output": "o", **sections["batch"]})
 
     def test_it_keeps_the_promises_that_all_keep(self, recipe):
         table, settings = table_of(), settings_of(recipe)
@@ -106,7 +109,7 @@ def recipe(name):
 
 
 def test_there_are_as_many_as_the_readme_says():
-    assert len(RECIPES) == 28
+    assert len(RECIPES) == 30
 
 
 class TestWhatEachIsAbout:
@@ -165,6 +168,21 @@ class TestWhatEachIsAbout:
         edges = np.linspace(gap[candidate].min(), gap[candidate].max(), 11)
         taken = np.digitize(gap[verdicts.selected[verdicts.query == 0]], edges[1:-1])
         assert len(set(taken.tolist())) == 5
+
+    def test_batches_are_of_one_cluster_of_small_ones_or_of_neighbours(self):
+        found = {
+            path.stem: settings
+            for path in RECIPES
+            if (settings := batching({"output": "o", **read_yaml(path)}, {}))
+        }
+        assert {name: settings.by for name, settings in found.items()} == {
+            "tas-balanced": "cluster",
+            "ngame": "balanced-cluster",
+            "sample4geo": "greedy",
+        }
+        sizes = found["ngame"].cluster_size
+        assert sizes[0] == 1 and all(b == 2 * a for a, b in itertools.pairwise(sizes))
+        assert found["ngame"].passes == len(sizes)
 
     def test_dart_gives_more_to_harder_queries(self):
         table = table_of()
