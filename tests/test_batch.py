@@ -205,6 +205,20 @@ class TestEpochs:
         packed = pack(iter([np.arange(5)]), np.arange(5), 3, Nobody())
         assert not packed.batches and sorted(packed.left_over) == list(range(5))
 
+    def test_who_is_alone_in_a_cluster_may_find_others_in_the_rest(self, monkeypatch):
+        class OneOfEach:
+            def admit(self, members, proposed, room):
+                joined = [row for row in proposed if not len(members) or (row < 20) !=
+                          (members[0] < 20)][:1]  # fmt: skip
+                return np.array(joined, dtype=np.int64), 0
+
+        monkeypatch.setattr("hnmine.batches.pack.MISSES", 8)
+        monkeypatch.setattr("hnmine.batches.pack.AT_ONCE", 1)
+        clusters = iter([np.arange(20), np.arange(20, 25)])
+        packed = pack(clusters, np.arange(25), 2, OneOfEach())
+        assert sorted([*np.concatenate(packed.batches), *packed.left_over]) == list(range(25))
+        assert [len(batch) for batch in packed.batches] == [2] * 5
+
     def test_a_query_with_most_of_the_rows_ends(self):
         query = np.array([0] * 3000 + [1, 2, 3])
         packed = pack(iter([np.arange(3003)]), query, 4, Everybody())
