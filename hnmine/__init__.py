@@ -1,4 +1,4 @@
-"""Mine hard negatives for training dense retrievers: `build_index`, `mine`, `filter`.
+"""Mine hard negatives for training dense retrievers: `build_index`, `mine`, `filter`, `batch`.
 
 Each takes the settings of the command of that name as keywords and returns a `StageResult`: where
 it wrote, and the counts. Importing this module imports nothing heavy.
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hnmine.stages.result import StageResult
 
 __version__ = "0.1.0"
-__all__ = ["build_index", "filter", "mine"]
+__all__ = ["batch", "build_index", "filter", "mine"]
 
 
 def build_index(**settings: Any) -> StageResult:
@@ -49,3 +49,15 @@ def filter(**settings: Any) -> StageResult:
     from hnmine.stages.filter import filter as stage
 
     return stage(FilterSettings.parse(settings))
+
+
+def batch(**settings: Any) -> StageResult:
+    """Put training rows in batches; the settings are the flags of `hnmine batch`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import BatchSettings
+    from hnmine.stages.batch import batch as stage
+
+    return stage(BatchSettings.parse(settings))

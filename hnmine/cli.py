@@ -35,6 +35,7 @@ EXAMPLES = {
     "mine": "hnmine mine --index runs/index --pairs pairs.parquet --output runs/candidates",
     "filter": "hnmine filter --candidates runs/candidates "
     "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
+    "batch": "hnmine batch --mined runs/mined --by greedy --batch-size 64 --output runs/batches",
     "validate": "hnmine validate --config configs/demo.yaml",
     "audit": "hnmine audit --mined runs/mined --sample 300 --sheet sheet.csv",
     "run": "hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
@@ -43,9 +44,11 @@ SUMMARIES = {
     "build-index": "Build the BM25 and dense index of a corpus.",
     "mine": "Mine candidates for every query from an index.",
     "filter": "Keep false negatives out, choose hard negatives, write training data.",
+    "batch": "Put the training rows in batches that are hard, and safe, as in-batch negatives.",
     "validate": "Check inputs before hours are spent, and estimate what a run will need.",
     "audit": "Estimate what share of the negatives is false, from all that is known of them.",
-    "run": "Do all three from one configuration; --output gets index/, candidates/ and mined/.",
+    "run": "Build the index, mine and filter from one configuration, into index/, candidates/ and "
+    "mined/ in --output; batches/ too where the file has a section `batch`.",
 }
 ConfigFile = Annotated[
     Path | None,
@@ -164,6 +167,13 @@ def _filter(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
     return [filter(settings)]
 
 
+def _batch(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
+    settings = configfile.settings_for("batch", file, flags)
+    from hnmine.stages.batch import batch
+
+    return [batch(settings)]
+
+
 def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
     paths = flags.pop("paths", [])
     settings = configfile.settings_for("validate", file, flags)
@@ -180,10 +190,10 @@ def _audit(file: dict[str, Any], flags: dict[str, Any]) -> Any:
 
 
 def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = configfile.pipeline(file, flags)
+    settings, batching = configfile.pipeline(file, flags), configfile.batching(file, flags)
     from hnmine.stages.pipeline import run
 
-    return list(run(settings))
+    return run(settings, batching)
 
 
 def _all_fields() -> dict[str, Any]:
@@ -197,7 +207,12 @@ def _all_fields() -> dict[str, Any]:
     return fields
 
 
-for _name, _act in (("build-index", _build_index), ("mine", _mine), ("filter", _filter)):
+for _name, _act in (
+    ("build-index", _build_index),
+    ("mine", _mine),
+    ("filter", _filter),
+    ("batch", _batch),
+):
     _register(_name, config.COMMANDS[_name].model_fields, _act)
 _register("run", _all_fields(), _run)
 _register("audit", config.AuditSettings.model_fields, _audit, _print_report)

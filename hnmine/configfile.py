@@ -11,6 +11,7 @@ from hnmine.config import (
     COMMANDS,
     PLACES,
     STAGES,
+    BatchSettings,
     BuildIndexSettings,
     FilterSettings,
     MineSettings,
@@ -38,7 +39,7 @@ def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]
     places = _places(values["output"]).get(command, {}) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in PLACES}
     section = {key.replace("-", "_"): value for key, value in file.get(command, {}).items()}
-    if command not in STAGES:
+    if command in ("validate", "audit"):
         section = {**_of_stages(file, fields), **section}
     return COMMANDS[command].parse({**own, **places, **section, **flags})
 
@@ -76,18 +77,27 @@ def pipeline(
         )
     file = {**file, "output": flags.get("output", file.get("output"))}
     index, mine, filter_ = (
-        settings_for(
-            command,
-            file,
-            {
-                key: value
-                for key, value in flags.items()
-                if key in settings.model_fields and key not in PLACES
-            },
-        )
-        for command, settings in STAGES.items()
+        settings_for(command, file, _flags_for(command, flags)) for command in STAGES
     )
     return index, mine, filter_
+
+
+def batching(file: Mapping[str, Any], flags: Mapping[str, Any]) -> BatchSettings | None:
+    """Return the settings of the batches that follow; None where the file has no such section.
+
+    Raises:
+        UsageError: naming every setting that is unknown, missing or wrong.
+    """
+    if "batch" not in file:
+        return None
+    file = {**file, "output": flags.get("output", file.get("output"))}
+    settings: BatchSettings = settings_for("batch", file, _flags_for("batch", flags))
+    return settings
+
+
+def _flags_for(command: str, flags: Mapping[str, Any]) -> dict[str, Any]:
+    fields = COMMANDS[command].model_fields
+    return {key: value for key, value in flags.items() if key in fields and key not in PLACES}
 
 
 def _places(output: Any) -> dict[str, dict[str, Path]]:
@@ -98,6 +108,7 @@ def _places(output: Any) -> dict[str, dict[str, Path]]:
         "build-index": {"index": root / "index"},
         "mine": {"index": root / "index", "output": root / "candidates"},
         "filter": {"candidates": root / "candidates", "output": root / "mined"},
+        "batch": {"mined": root / "mined", "output": root / "batches"},
     }
 
 

@@ -12,7 +12,7 @@ import copy
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import duckdb
@@ -130,19 +130,19 @@ def evaluate(
     Raises:
         UsageError: an expression is wrong, or names a column that is not there.
     """
-    compiled, layers = {}, _Layers()
-    for name, text in expressions.items():
-        tree = parse(text)
+    texts = tuple(expressions.values())
+    trees, compiled, layers = _compiled(texts)
+    for tree, text in zip(trees, texts, strict=True):
         _check_columns(tree, text, table.column_names)
-        compiled[name] = _text(layers.rewrite(tree))
     connection = _connection().cursor()
     try:
         connection.register("candidates", _wide(table, among))
         source = "candidates"
-        for column, layer in layers.columns.items():
+        for column, layer in layers.items():
             source = f"(select *, {layer} as {column} from {source})"
         try:
-            select = ", ".join(f'{sql} as "{name}"' for name, sql in compiled.items())
+            named = zip(expressions, compiled, strict=True)
+            select = ", ".join(f'{sql} as "{name}"' for name, sql in named)
             found = connection.sql(f"select {select} from {source} order by _row").to_arrow_table()
         except duckdb.Error as error:
             if len(expressions) > 1:  # Alone, the wrong one is found, and can be named.
@@ -168,6 +168,14 @@ def truth(values: pa.ChunkedArray, text: str) -> NDArray[np.bool_]:
         )
     found: NDArray[np.bool_] = pc.fill_null(values.cast(pa.bool_()), False).to_numpy()
     return found
+
+
+@lru_cache(maxsize=256)
+def _compiled(texts: tuple[str, ...]) -> tuple[list[Node], list[str], dict[str, str]]:
+    """Return the trees of expressions, their SQL, and the columns to compute before them."""
+    layers = _Layers()
+    trees = [parse(text) for text in texts]
+    return trees, [_text(layers.rewrite(tree)) for tree in trees], layers.columns
 
 
 class _Layers:
@@ -253,6 +261,18 @@ def _wide(table: pa.Table, among: NDArray[np.bool_] | None) -> pa.Table:
     columns["_row"] = pa.array(np.arange(rows))
     columns["_candidate"] = pa.array(np.ones(rows, dtype=bool) if among is None else among)
     return pa.table(columns)
+
+
+def compares_candidates(text: str) -> str | None:
+    """Return the first function in an expression that looks at all candidates of the query.
+
+    Raises:
+        UsageError: it is no expression.
+    """
+    names = [node.get("function_name", "") for node in _nodes(parse(text))]
+    aggregates = _functions("function_type = 'aggregate'")
+    candidates = {"rank", *SHORT}
+    return next((name for name in names if name in candidates or name in aggregates), None)
 
 
 def logarithm(text: str) -> str:

@@ -4,8 +4,9 @@ index/       documents/ (id, text, metadata)   bm25/ (postings)   dense/ (vector
 candidates/  queries/ (id, text, positives)  dense/ (their vectors)  runs/  clusters.npy
              candidates/*.parquet   scores/MODEL/*.npy
 mined/       scored/*.parquet   train/*.parquet   shortfall.parquet   README.md
+batches/     train/*.parquet   left_over.parquet
 
-Each of the three holds manifest.json (what it is, the same for the same plan) and run.json (when,
+Each of the four holds manifest.json (what it is, the same for the same plan) and run.json (when,
 where and how fast it was made). Ranks count from 0. Ids are strings in the tables; `query_row` and
 `doc_row` are positions in queries/ and documents/.
 """
@@ -120,6 +121,14 @@ SHORTFALL = pa.schema(
         _field("reason", pa.string(), "what dropped most of them, or no-candidates"),
     ]
 )
+
+BATCHES = pa.schema(
+    [
+        _field("epoch", pa.int32(), "the epoch that the row is for, from 0"),
+        _field("batch", pa.int32(), "the batch of that epoch, from 0; its rows stand together"),
+    ]
+)
+"""What `batch` adds to the columns of train/."""
 
 
 class IndexPaths:

@@ -111,6 +111,11 @@ ELSEWHERE = [
         FE,
         "tests/test_records.py::test_lists_of_positives_are_pairs_of_their_row_and_empty_ones_are_bad",
     ),
+    (
+        "Row 0 never joins another's batch, as its number is taken for none",
+        "Sample4Geo",
+        "tests/test_batch.py::test_row_zero_is_admitted_as_a_neighbour",
+    ),
 ]
 
 

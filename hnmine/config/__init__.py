@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hnmine.config.base import Dtype, ModelSettings, Pooling, Settings
+from hnmine.config.batch import BatchSettings
 from hnmine.config.build_index import BuildIndexSettings
 from hnmine.config.checks import AuditSettings, ValidateSettings
 from hnmine.config.filter import FilterSettings
@@ -13,6 +14,7 @@ __all__ = [
     "PLACES",
     "STAGES",
     "AuditSettings",
+    "BatchSettings",
     "BuildIndexSettings",
     "Dtype",
     "FilterSettings",
@@ -32,6 +34,7 @@ STAGES: dict[str, type[Settings]] = {
 
 COMMANDS: dict[str, type[Settings]] = {
     **STAGES,
+    "batch": BatchSettings,
     "validate": ValidateSettings,
     "audit": AuditSettings,
 }

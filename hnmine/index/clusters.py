@@ -1,46 +1,45 @@
-"""Clusters of the documents' vectors, for conditions such as `doc.cluster = positive.cluster`."""
+"""Clusters of vectors, of documents or of queries."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.errors import UsageError
 from hnmine.index.dense import DenseIndex
+from hnmine.run import Tick
 
-TRAINING_VECTORS = 1 << 18
-BLOCK = 1 << 16
+SAMPLE_PER_CLUSTER = 256
+BLOCK = 1 << 14
 
 
-def cluster_documents(
-    index: DenseIndex, clusters: int, seed: int, threads: int
-) -> NDArray[np.int64]:
-    """Assign every document to a cluster by spherical k-means, shape (documents,).
+def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> NDArray[np.int64]:
+    """Return the cluster of each vector, by k-means on unit vectors, shape (vectors,).
+
+    FAISS trains it on one thread, because sums of floats depend on how they are divided.
 
     Args:
-        index: the vectors.
-        clusters: how many.
-        seed: of the first centres.
-        threads: the last digits of the centres may depend on it.
-
-    Raises:
-        UsageError: there are fewer documents than clusters.
+        vectors: what to cluster.
+        clusters: how many, at most the number of vectors.
+        seed: of the sample and of the first centroids.
+        tick: called with the vectors done.
     """
     import faiss
 
-    if index.count < clusters:
-        raise UsageError(
-            f"--clusters {clusters:,} is more than there are documents ({index.count:,}).",
-            fix="Ask for fewer.",
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        random = np.random.default_rng(seed)
+        drawn = min(vectors.count, clusters * SAMPLE_PER_CLUSTER)
+        sample = vectors.read(np.sort(random.permutation(vectors.count)[:drawn]))
+        trained = faiss.Kmeans(
+            vectors.dimension, clusters, seed=seed, spherical=True, min_points_per_centroid=1
         )
-    faiss.omp_set_num_threads(threads)
-    drawn = np.arange(0, index.count, max(1, index.count // TRAINING_VECTORS))
-    kmeans = faiss.Kmeans(
-        index.dimension, clusters, niter=20, seed=seed, spherical=True, min_points_per_centroid=1
-    )
-    kmeans.train(index.read(drawn))
-    assigned = np.empty(index.count, dtype=np.int64)
-    for start in range(0, index.count, BLOCK):
-        block = np.arange(start, min(start + BLOCK, index.count))
-        assigned[block] = kmeans.index.search(index.read(block), 1)[1][:, 0]
-    return assigned
+        trained.train(sample)
+        found = np.empty(vectors.count, dtype=np.int64)
+        for start in range(0, vectors.count, BLOCK):
+            block = np.arange(start, min(start + BLOCK, vectors.count))
+            found[block] = trained.index.search(vectors.read(block), 1)[1][:, 0]
+            tick(len(block))
+        return found
+    finally:
+        faiss.omp_set_num_threads(threads)

@@ -233,7 +233,7 @@ class DenseIndex:
         return np.full(len(slots), row), slots, exact
 
     def read(self, slots: NDArray[np.int64]) -> Vectors:
-        """Read vectors by slot, shape (n, dimension)."""
+        """Read the unit vectors of documents, given by slot, shape (slots, dimension)."""
         shards = slots // self.shard_rows
         gathered = np.empty((len(slots), self.dimension), dtype=np.float32)
         for shard in np.unique(shards):

@@ -19,7 +19,7 @@ from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 from hnmine.expressions import references
 from hnmine.fuse import mine_block
-from hnmine.index.clusters import cluster_documents
+from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.opened import Index
 from hnmine.inputs import queries_of
@@ -243,16 +243,22 @@ class _Miner:
         if clusters is None:
             return {}
 
-        def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-            vectors = DenseIndex(self.index.paths.dense, self.threads)
-            found = cluster_documents(vectors, clusters, self.settings.seed, self.threads)
-            with outputs[0].open("wb") as file:
-                np.save(file, found)
-            return {}
-
         if not self.index.settings["dense"]:
             raise UsageError("--clusters needs a dense index.", fix="Build one with --encoder.")
-        return run.run("cluster", "indexes", [Task("clusters", ("clusters.npy",), 1)], work)
+        vectors = DenseIndex(self.index.paths.dense, self.threads)
+        if vectors.count < clusters:
+            raise UsageError(
+                f"--clusters {clusters:,} is more than there are documents ({vectors.count:,}).",
+                fix="Ask for fewer.",
+            )
+
+        def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            with outputs[0].open("wb") as file:
+                np.save(file, k_means(vectors, clusters, self.settings.seed, tick))
+            return {}
+
+        task = Task("clusters", ("clusters.npy",), vectors.count)
+        return run.run("cluster", "documents", [task], work)
 
     def search(self, run: RunDirectory) -> Counts:
         """Search for all queries, block by block."""

@@ -1,8 +1,9 @@
-"""`hnmine run`: the three commands, one after the other, from one configuration."""
+"""`hnmine run`: the commands, one after the other, from one configuration."""
 
 from __future__ import annotations
 
-from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
+from hnmine.config import BatchSettings, BuildIndexSettings, FilterSettings, MineSettings
+from hnmine.stages.batch import batch
 from hnmine.stages.build_index import build_index
 from hnmine.stages.filter import filter
 from hnmine.stages.mine import mine
@@ -11,11 +12,13 @@ from hnmine.stages.result import StageResult
 
 def run(
     settings: tuple[BuildIndexSettings, MineSettings, FilterSettings],
-) -> tuple[StageResult, StageResult, StageResult]:
-    """Build the index, mine and filter; whatever is done already is not done again.
+    batching: BatchSettings | None = None,
+) -> list[StageResult]:
+    """Build the index, mine, filter, and batch where asked; what is done is not done again.
 
     Raises:
-        HnmineError: see the three commands.
+        HnmineError: see the commands.
     """
     index, mining, filtering = settings
-    return build_index(index), mine(mining), filter(filtering)
+    results = [build_index(index), mine(mining), filter(filtering)]
+    return [*results, batch(batching)] if batching else results

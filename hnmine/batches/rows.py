@@ -1,0 +1,195 @@
+"""The rows of train/ by number: which query and documents each has, and what is known of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hnmine.candidates import Candidates
+from hnmine.errors import InputError, damage_explained
+from hnmine.identity import exact_keys, first_rows, identity_keys, sort_keys
+from hnmine.index.topk import offsets_of, ragged
+from hnmine.run import Tick
+
+Ints = NDArray[np.int64]
+
+READ_ROWS = 8192
+DOCUMENTS = re.compile(r"positive|negative(_\d+)?")
+SCORED = ["query_id", "doc_id", "label", "keep"]
+
+
+def write_rows(mined: Path, candidates: Candidates, directory: Path, tick: Tick) -> dict[str, int]:
+    """Number the rows of train/ and write them, and what is known of their queries' documents.
+
+    Rows and queries are numbered by their texts, so that the order in which they came changes
+    nothing. Queries of one normalised text are one query; documents of one are one slot.
+
+    Args:
+        mined: what `hnmine filter` wrote, as triplets or n-tuples.
+        candidates: what it was made from.
+        directory: where to write; must not exist.
+        tick: called with the rows read.
+
+    Returns:
+        Counts: `rows` and `queries`.
+
+    Raises:
+        InputError: there is no row, or a text is not the index's.
+    """
+    directory.mkdir()
+    keys, queries, slots = [], [], []
+    for shard, batch in enumerate(_read(mined)):
+        query = batch["query"].to_pylist()
+        names = [name for name in batch.schema.names if DOCUMENTS.fullmatch(name)]
+        texts = [batch[name].to_pylist() for name in names]
+        keys.append(exact_keys("\0".join(row) for row in zip(query, *texts, strict=True)))
+        queries.append(identity_keys(query))
+        slots.append(_slots([text for row in zip(*texts, strict=True) for text in row], candidates))
+        with (
+            pa.OSFile(str(directory / f"{shard:05d}.arrow"), "wb") as sink,
+            pa.ipc.new_file(sink, batch.schema) as writer,
+        ):
+            writer.write_batch(batch)
+        tick(len(batch))
+    if not keys:
+        raise InputError(
+            f"{mined} has no training rows.",
+            why="No query got a negative.",
+            fix="See its shortfall.parquet, and filter with other rules.",
+        )
+    query_keys = np.concatenate(queries)
+    first = first_rows(query_keys)
+    distinct = np.flatnonzero(first == np.arange(len(first)))
+    distinct = distinct[sort_keys(query_keys[distinct])]
+    number = np.empty(len(first), dtype=np.int64)
+    number[distinct] = np.arange(len(distinct))
+    by_key = np.empty(len(first), dtype=np.int64)
+    by_key[sort_keys(np.concatenate(keys))] = np.arange(len(first))
+    order = np.lexsort((by_key, number[first]))
+    np.save(directory / "source.npy", order)
+    np.save(directory / "query.npy", number[first][order])
+    np.save(directory / "slots.npy", np.concatenate(slots).reshape(len(first), -1)[order])
+    positives, dropped = _known(mined, candidates, query_keys[distinct])
+    np.save(directory / "positives.npy", positives)
+    np.save(directory / "dropped.npy", dropped)
+    return {"rows": len(first), "queries": len(distinct)}
+
+
+def _read(mined: Path) -> Iterator[pa.RecordBatch]:
+    for file in sorted((mined / "train").glob("*.parquet")):
+        with damage_explained(file):
+            yield from (b for b in pq.ParquetFile(file).iter_batches(READ_ROWS) if b.num_rows)
+
+
+def _slots(texts: list[str], candidates: Candidates) -> Ints:
+    documents = candidates.index.documents
+    rows = documents.find_texts(texts)
+    if (rows < 0).any():
+        raise InputError(
+            f"{int((rows < 0).sum()):,} documents of the training rows are not in the index.",
+            why=f"The first is {texts[int(rows.argmin())][:80]!r}.",
+            fix="Filter again, or give the right index with --index.",
+        )
+    return documents.slots(rows)
+
+
+def _known(mined: Path, candidates: Candidates, queries: NDArray[np.void]) -> tuple[Ints, Ints]:
+    """Return the (query, slot) pairs that are positives, and those that a rule dropped.
+
+    As `query * slots + slot`, ascending.
+    """
+    texts, documents = candidates.queries.texts, candidates.index.documents
+    number = {key.tobytes(): n for n, key in enumerate(queries)}
+    positives, dropped = [], []
+    for file in sorted((mined / "scored").glob("*.parquet")):
+        with damage_explained(file):
+            table = pq.read_table(file, columns=SCORED)
+        ids = table["query_id"].combine_chunks().dictionary_encode()
+        found = identity_keys(texts.texts(texts.find_ids(ids.dictionary.to_pylist())))
+        known = np.array([number.get(key.tobytes(), -1) for key in found], dtype=np.int64)
+        query = known[ids.indices.to_numpy()]
+        positive = (table["label"].fill_null(0).to_numpy() == 1) & (query >= 0)
+        fallen = ~positive & ~table["keep"].to_numpy() & (query >= 0)
+        slots = documents.slots(documents.find_ids(table["doc_id"].to_pylist()))
+        pairs = query * len(documents.canonical) + slots
+        positives.append(pairs[positive])
+        dropped.append(pairs[fallen])
+    return np.unique(np.concatenate(positives)), np.unique(np.concatenate(dropped))
+
+
+class Rows:
+    """What `write_rows` wrote, memory-mapped.
+
+    Attributes:
+        query: int64, shape (rows,), ascending: the query of each row.
+        slots: int64, shape (rows, documents of a row): its documents in the index, positive first.
+        queries: how many there are.
+    """
+
+    def __init__(self, directory: Path, slots: int) -> None:
+        """Open the rows of an index with so many slots."""
+        with damage_explained(directory):
+            self.query: Ints = np.load(directory / "query.npy", mmap_mode="r")
+            self.slots: Ints = np.load(directory / "slots.npy", mmap_mode="r")
+            self._source = np.load(directory / "source.npy", mmap_mode="r")
+            self._positives = np.load(directory / "positives.npy", mmap_mode="r")
+            self._dropped = np.load(directory / "dropped.npy", mmap_mode="r")
+            self._shards = [
+                pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+                for path in sorted(directory.glob("*.arrow"))
+            ]
+        self.queries = int(self.query[-1]) + 1
+        self._index_slots = slots
+        self._starts = offsets_of(np.array([len(shard) for shard in self._shards]))
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.query)
+
+    def take(self, rows: Ints) -> pa.Table:
+        """Read rows of train/, in the given order."""
+        source = self._source[rows]
+        shards = np.searchsorted(self._starts, source, side="right") - 1
+        order = np.argsort(shards, kind="stable")
+        back = np.empty(len(rows), dtype=np.int64)
+        back[order] = np.arange(len(rows))
+        parts = [self._shards[0].slice(0, 0)]
+        for shard in np.unique(shards):
+            at = order[shards[order] == shard]
+            parts.append(self._shards[shard].take(pa.array(source[at] - self._starts[shard])))
+        return pa.Table.from_batches(parts).combine_chunks().take(pa.array(back))
+
+    def query_texts(self, first: int, last: int) -> list[str]:
+        """Return the texts of the queries from `first` to before `last`."""
+        rows = np.searchsorted(self.query, np.arange(first, last))
+        texts: list[str] = self.take(rows)["query"].to_pylist()
+        return texts
+
+    def positives(self, queries: Ints) -> tuple[Ints, Ints]:
+        """Return (offsets, slots): the known positives of queries."""
+        starts = np.searchsorted(self._positives, queries * self._index_slots)
+        stops = np.searchsorted(self._positives, (queries + 1) * self._index_slots)
+        found = self._positives[ragged(starts, stops - starts)] % self._index_slots
+        return offsets_of(stops - starts), found
+
+    def is_positive(self, queries: Ints, slots: Ints) -> NDArray[np.bool_]:
+        """Tell which pairs are known positives, shape (pairs,)."""
+        return _among(queries * self._index_slots + slots, self._positives)
+
+    def is_dropped(self, queries: Ints, slots: Ints) -> NDArray[np.bool_]:
+        """Tell which pairs were candidates that a rule of `filter` dropped, shape (pairs,)."""
+        return _among(queries * self._index_slots + slots, self._dropped)
+
+
+def _among(values: Ints, ascending: Ints) -> NDArray[np.bool_]:
+    if not len(ascending):
+        return np.zeros(len(values), dtype=bool)
+    at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    found: NDArray[np.bool_] = ascending[at] == values
+    return found
