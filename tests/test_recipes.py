@@ -211,7 +211,9 @@ class TestWhatEachIsAbout:
     def test_dart_gives_more_to_harder_queries(self):
         table = table_of()
         late = np.where(np.array(table["is_positive"]), np.array(table["query_row"]) * 3, 0)
-        ranks = np.where(np.array(table["is_positive"]), late, np.array(table["dense_rank"].fill_null(999)))
+        ranks = np.where(
+            np.array(table["is_positive"]), late, np.array(table["dense_rank"].fill_null(999))
+        )
         place = table.column_names.index("dense_rank")
         table = table.set_column(
             place, schema.CANDIDATES.field("dense_rank"), pa.array(ranks, pa.int32())
