@@ -54,7 +54,7 @@ def main(given: list[str] | None = None) -> None:
 def measure_all(
     collection: Path, home: Path, queries: int, depth: int
 ) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Yield what each recipe gives on a collection; None where the collection lacks what it needs."""
+    """Yield what each recipe gives on a collection; None where that lacks what it needs."""
     grade = GRADES.get(collection.name, 1.0)
     split(collection, home, queries, 0, grade)
     judged = read_judged(collection, home, grade)
@@ -63,11 +63,16 @@ def measure_all(
     corpus = collection / "corpus.parquet"
     hnmine("build-index", "--corpus", corpus, "--encoder", ENCODER, "--index", index, *skip)
     for recipe in sorted(RECIPES.glob("*.yaml")):
-        try:
-            yield recipe.stem, measure(recipe, home, judged, depth)
-        except RuntimeError as error:
-            print(str(error).splitlines()[1:3], file=sys.stderr)
-            yield recipe.stem, None
+        yield recipe.stem, measured(recipe, home, judged, depth)
+
+
+def measured(recipe: Path, home: Path, judged: Judged, depth: int) -> dict[str, Any] | None:
+    """Return what a recipe gives; None, and why on stderr, where the commands refuse it."""
+    try:
+        return measure(recipe, home, judged, depth)
+    except RuntimeError as error:
+        print(f"{recipe.stem}: {str(error).splitlines()[1]}", file=sys.stderr)
+        return None
 
 
 def measure(recipe: Path, home: Path, judged: Judged, depth: int) -> dict[str, Any]:
