@@ -436,3 +436,19 @@ class TestRounds:
             assert row["previous_selected"] == earlier.get("selected")
         assert min(known[True], known[False]) > 20
         assert result.manifest["previous"]
+
+
+def test_the_other_direction_is_the_same_with_the_columns_swapped(stdlib, tmp_path):
+    pairs = pq.read_table(stdlib / "pairs.parquet").to_pylist()
+    path = tmp_path / "pairs.parquet"
+    write(path, query=[p["query"] for p in pairs], positive=[p["positive"] for p in pairs])
+    swapped = {"pairs": str(path), "column": ["pairs.query=positive", "pairs.positive=query"]}
+    api.build_index(**swapped, dense=False, index=tmp_path / "index")
+    api.mine(**swapped, index=tmp_path / "index", output=tmp_path / "c", top_k=5)
+    api.filter(candidates=tmp_path / "c", output=tmp_path / "m", num_negatives=1)
+    own = {(p["positive"], p["query"]) for p in pairs}
+    rows = pq.read_table(tmp_path / "m" / "train").to_pylist()
+    assert len(rows) > 20
+    for row in rows:
+        assert (row["query"], row["positive"]) in own
+        assert row["negative"] in {p["query"] for p in pairs} - {row["positive"]}

@@ -102,6 +102,7 @@ def measure(recipe: Path, home: Path, judged: Judged, depth: int) -> dict[str, A
         for slot in slots_of(opened, sorted(documents)).tolist()
     }
     slots = slots_of(opened, [row["doc_id"] for row in chosen]).tolist()
+    cosines = [row["dense_score"] for row in chosen if row["dense_score"] is not None]
     counted = [
         (row["query_id"], slot) in hidden
         for row, slot in zip(chosen, slots, strict=True)
@@ -110,7 +111,7 @@ def measure(recipe: Path, home: Path, judged: Judged, depth: int) -> dict[str, A
     return {
         "rate": float(np.mean(counted)) if counted else None,
         "yield": counts["negatives"] / counts["negatives_asked"],
-        "similarity": float(np.mean([row["dense_score"] for row in chosen])) if chosen else None,
+        "similarity": float(np.mean(cosines)) if cosines else None,
         "cross_encoder_calls": counts.get("pairs_scored", 0) / len(judged.texts),
     }
 
@@ -142,10 +143,13 @@ def table(found: dict[str, dict[str, Any]]) -> str:
 
 
 def _cell(result: dict[str, Any] | None) -> str:
-    if not result or result["similarity"] is None:
+    if not result:
         return "-"
-    rate = "-" if result["rate"] is None else f"{result['rate']:.3f}"
-    return f"**{rate}**, {result['yield']:.2f}, {result['similarity']:.2f}"
+    rate, similarity = (
+        "-" if result[name] is None else f"{result[name]:.{digits}f}"
+        for name, digits in (("rate", 3), ("similarity", 2))
+    )
+    return f"**{rate}**, {result['yield']:.2f}, {similarity}"
 
 
 if __name__ == "__main__":
