@@ -452,3 +452,36 @@ def test_the_other_direction_is_the_same_with_the_columns_swapped(stdlib, tmp_pa
     for row in rows:
         assert (row["query"], row["positive"]) in own
         assert row["negative"] in {p["query"] for p in pairs} - {row["positive"]}
+
+
+def test_generated_texts_are_documents_with_a_condition(tmp_path):
+    """What was written for a query is a candidate of that query, and of no other."""
+    texts = [f"story {n} of the oak and the fox" for n in range(12)]
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    write(corpus / "a.parquet", id=[f"d{n}" for n in range(12)], text=texts)
+    write(
+        corpus / "generated.parquet",
+        id=["g0", "g1"],
+        text=["story 0 of the oak and the hen", "story 1 of the oak and the hen"],
+        made_for=["q0", "q1"],
+    )
+    ids = ["q0", "q1"]
+    queries = write(tmp_path / "q.parquet", id=ids, text=["oak story 0", "oak story 1"])
+    qrels = write(tmp_path / "r.parquet", query_id=ids, doc_id=["d0", "d1"])
+    api.build_index(corpus=str(corpus), index=tmp_path / "i", dense=False)
+    api.mine(
+        index=tmp_path / "i",
+        queries=str(queries),
+        qrels=str(qrels),
+        output=tmp_path / "c",
+        source=["bm25:20"],
+        matching="doc.made_for = query.id",
+        constraint=["doc.made_for is null or doc.made_for = query.id"],
+    )
+    found = pq.read_table(tmp_path / "c" / "candidates").to_pylist()
+    generated = {(row["query_id"], row["doc_id"]) for row in found if row["doc_id"][0] == "g"}
+    assert generated == {("q0", "g0"), ("q1", "g1")}
+    of_source = {row["doc_id"] for row in found if row["matching_rank"] is not None}
+    assert of_source == {"g0", "g1"}
+    assert len(found) == 2 * (12 + 1)
