@@ -193,6 +193,11 @@ def test_a_device_that_is_not_here_is_an_error_before_anything_is_loaded():
         ModelSpec.find(ENCODER, device=absent)
 
 
+def test_a_device_that_is_none_is_an_error_before_anything_is_loaded():
+    with pytest.raises(MissingModel, match="no device 'cpu:foo'"):
+        ModelSpec.find(ENCODER, device="cpu:foo")
+
+
 def test_a_number_format_does_not_apply_to_a_graph():
     with pytest.raises(UsageError, match="--dtype bf16"):
         ModelSpec.find(CROSS_ENCODER, dtype="bf16")

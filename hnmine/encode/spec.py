@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,7 +123,7 @@ def _device(wanted: str) -> str:
 
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = wanted.partition(":")[0]
+    kind = wanted.partition(":")[0] if re.fullmatch(r"\w+(:\d+)?", wanted) else ""
     usable = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
