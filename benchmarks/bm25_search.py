@@ -12,8 +12,8 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
-from common import report, spread, stdlib, texts
 
+from benchmarks.common import report, spread, stdlib, texts
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index

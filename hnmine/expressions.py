@@ -78,7 +78,8 @@ def parse(text: str) -> Node:
         name = node.get("function_name", "")
         if node["class"] in ("SUBQUERY", "STAR", "PARAMETER"):
             raise _refused(text, f"it holds a {node['class'].lower()}", _place(node, text))
-        if name and _varies(name, len(node.get("arguments", node.get("children", [])))):
+        arguments = node.get("arguments") or node.get("children") or []
+        if name and _varies(name, len(arguments)):
             raise _refused(text, f"{name}() gives another value each time", _place(node, text))
     return tree
 

@@ -25,6 +25,7 @@ from hnmine.select import choose, keyed_noise, race, spread
 SCORE_COLUMNS = {"ce": "ce_score", "dense": "dense_score", "bm25": "bm25_score"}
 ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
 RELABELLED, USED_UP, NO_CANDIDATES = "relabelled", "max-uses", "no-candidates"
+NOT_SCORED = "not-scored"
 
 Bools = NDArray[np.bool_]
 
@@ -80,7 +81,17 @@ class Verdicts:
     @cached_property
     def reason(self) -> NDArray[np.str_]:
         """The first rule that dropped each row; `KEPT` where none did."""
-        found = reasons(self.table, self._rules, self.is_candidate)
+        table, rules = self.table, self._rules
+        if self.settings.lazy:
+            # What is not scored yet falls only by what holds whatever its score will be.
+            table = table.append_column("_undecided", pa.array(self._undecided))
+            rules = {
+                name: f"case when _undecided then coalesce(({rule}), true) else ({rule}) end"
+                for name, rule in rules.items()
+            }
+        found = reasons(table, rules, self.is_candidate)
+        if self.settings.lazy:
+            found = _with(found, self._undecided & (found == KEPT), NOT_SCORED)
         if self.settings.relabel is not None:
             become = evaluate(self.table, {"relabel": self.settings.relabel}, self.is_candidate)
             positive = truth(become["relabel"], self.settings.relabel) & self.is_candidate
@@ -88,6 +99,42 @@ class Verdicts:
         if self._barred is not None:
             found = _with(found, self._barred & (found == KEPT), USED_UP)
         return found
+
+    @cached_property
+    def _unscored(self) -> Bools:
+        unscored: Bools = pc.is_null(self.table["ce_score"]).to_numpy()
+        return unscored
+
+    @cached_property
+    def _undecided(self) -> Bools:
+        """Whether the score of each row, or of a positive of its query, is still to come."""
+        anchors = np.bincount(
+            self.query[self.is_positive & self._unscored], minlength=len(self.first_rows)
+        )
+        undecided: Bools = self._unscored | (anchors > 0)[self.query]
+        return undecided
+
+    @property
+    def to_score(self) -> NDArray[np.int64]:
+        """The rows that --lazy must score next: what the choice may come to, best rank first.
+
+        For a query that lacks negatives, as many more as should yield them by what its survivors
+        are among what was scored.
+        """
+        open_rows = self.reason == NOT_SCORED
+        kept, scored = (
+            np.bincount(self.query[rows], minlength=len(self.first_rows))
+            for rows in (self.keep, self.is_candidate & ~self._unscored)
+        )
+        missing = np.maximum(self.asked - kept, 0)
+        share = (kept + self.asked) / np.maximum(scored + self.asked, 1)
+        ahead = np.ceil(missing / np.maximum(share, 1e-9)).astype(np.int64)
+        reach = np.minimum(kept, self.asked) + ahead
+        rank = np.arange(len(self.query))
+        wanted = choose(self.query, self.keep | open_rows, rank, reach) & open_rows
+        asking = np.bincount(self.query[wanted], minlength=len(self.first_rows)) > 0
+        anchors = self.is_positive & asking[self.query]
+        return np.flatnonzero((wanted | anchors) & self._unscored)
 
     @property
     def keep(self) -> Bools:
@@ -269,7 +316,8 @@ class Verdicts:
         """Return the queries that got fewer negatives than asked, `schema.SHORTFALL`."""
         queries = len(self.first_rows)
         found, short = self._found, np.flatnonzero(self._found < self.asked)
-        names = [*(name for name in self._rules if name != "positive"), RELABELLED, USED_UP]
+        names = [name for name in self._rules if name != "positive"]
+        names += [RELABELLED, USED_UP, NOT_SCORED]
         dropped = np.stack(
             [np.bincount(self.query[self.reason == name], minlength=queries) for name in names]
         )

@@ -21,6 +21,16 @@ TRAIN_NAMES = r"query|positive|negative(_\d+)?|passages?|labels?|scores?"
 """Columns that the layouts of train/ have."""
 
 
+DEFAULT_MARGIN = 3.0
+"""Logits below the positive that --lazy asks for where no rule is given."""
+
+NOT_LAZY = (
+    "sampling", "order", "within", "strata", "quota", "budget", "relabel", "query_where",
+    "max_p_relevant", "target_fn_rate", "deepen", "max_uses", "compat",
+)  # fmt: skip
+"""Settings whose outcome depends on the scores of candidates that are not chosen."""
+
+
 class FilterSettings(ModelSettings, OutputSettings):
     """Settings of `hnmine filter`."""
 
@@ -175,6 +185,12 @@ class FilterSettings(ModelSettings, OutputSettings):
         description="Let no document serve as a negative of more than MAX_USES queries; which of "
         "them is drawn, and the others get their next best.",
     )
+    lazy: bool = Field(
+        False,
+        description="Score with the cross-encoder, in order of rank, only until each query has its "
+        "negatives. They are the same as without, by --margin and the like (3 logits where none is "
+        "given); what needs every score, such as the default rule, cannot be had.",
+    )
     seed: int = Field(0, description="Seed of every random choice.")
     compat: Literal["sentence-transformers"] | None = Field(
         None,
@@ -214,4 +230,26 @@ class FilterSettings(ModelSettings, OutputSettings):
                 f"num-negatives: asks for {self.num_negatives}, but --range-min and --range-max "
                 f"leave {window} candidates"
             )
+        return self
+
+    @property
+    def rules_given(self) -> bool:
+        """Whether a rule about the score is asked for."""
+        rules = (self.margin, self.relative_margin, self.max_score)
+        return any(rule is not None for rule in rules)
+
+    @model_validator(mode="after")
+    def _check_lazy(self) -> FilterSettings:
+        """Refuse what needs the scores of all candidates, or chooses by more than rank."""
+        if not self.lazy:
+            return self
+        if not self.cross_encoder or self.score not in (None, "ce"):
+            raise ValueError("lazy: needs --cross-encoder, and its logits as --score")
+        for name in NOT_LAZY:
+            field = type(self).model_fields[name]
+            if getattr(self, name) != field.get_default(call_default_factory=True):
+                flag = name.replace("_", "-")
+                raise ValueError(f"lazy: cannot be combined with --{flag}, which needs all scores")
+        if self.default_rule and not self.rules_given:
+            return self.model_copy(update={"margin": DEFAULT_MARGIN})
         return self

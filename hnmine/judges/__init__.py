@@ -10,9 +10,11 @@ from hnmine.config import FilterSettings
 from hnmine.encode import is_cross_encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
+from hnmine.finished import MANIFEST
 from hnmine.judges.base import Judge, name_of
 from hnmine.judges.bi_encoder import BiEncoderJudge
 from hnmine.judges.cross_encoder import CrossEncoderJudge
+from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.judges.similarity import PositiveSimilarity
 from hnmine.judges.verdicts import VerdictFile
 
@@ -27,7 +29,10 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
     threads = settings.cpu_threads
     if settings.cross_encoder:
         spec = _spec(settings.cross_encoder, settings)
-        judges.append(CrossEncoderJudge(candidates, spec, threads))
+        judge = CrossEncoderJudge(candidates, spec, threads)
+        everything_is_there = (judge.path / MANIFEST).exists()
+        lazy = settings.lazy and not everything_is_there
+        judges.append(LazyCrossEncoderJudge(judge) if lazy else judge)
     for name in settings.judge:
         column = "judge_" + re.sub(r"\W+", "_", name_of(name)).strip("_").lower()
         if Path(name).is_file():

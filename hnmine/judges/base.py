@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
@@ -29,8 +30,11 @@ class Judge(Protocol):
         """Compute what is not there yet, and keep it."""
         ...
 
-    def read(self, part: int) -> NDArray[np.float32]:
-        """Return the scores of one part of the candidates, row by row; NaN where there is none."""
+    def read(self, part: int) -> NDArray[np.float32] | pa.Array:
+        """Return the scores of one part of the candidates, row by row; NaN where there is none.
+
+        An Arrow array has null where a score was not computed.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
@@ -63,9 +64,13 @@ class CrossEncoderJudge:
     def _score(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
         start = int(task.name.partition("-")[2]) * PAIRS_PER_TASK
         rows = self.candidates.read(task.index, ["query_row", "doc_row"]).slice(start, task.size)
-        queries = self.candidates.queries.texts.texts(rows["query_row"].to_numpy())
-        documents = self.candidates.index.documents.texts(rows["doc_row"].to_numpy())
-        logits = self._model.score(queries, documents, tick)
+        logits = self._logits(rows, tick)
         with outputs[0].open("wb") as file:
             np.save(file, logits)
         return {"pairs": task.size, "not_finite": int((~np.isfinite(logits)).sum())}
+
+    def _logits(self, rows: pa.Table, tick: Tick) -> NDArray[np.float32]:
+        """Score rows of the candidates."""
+        queries = self.candidates.queries.texts.texts(rows["query_row"].to_numpy())
+        documents = self.candidates.index.documents.texts(rows["doc_row"].to_numpy())
+        return self._model.score(queries, documents, tick)

@@ -11,6 +11,7 @@ from hnmine import compat
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
 from hnmine.errors import UsageError
+from hnmine.expressions import compares_candidates
 from hnmine.judges import open_judges
 from hnmine.plan import Task, canonical_json
 from hnmine.run import Counts, RunDirectory, Tick
@@ -48,6 +49,7 @@ def filter(settings: FilterSettings) -> StageResult:
             learned, learning = _learn(run, settings, evidence)
             counts |= learning
             filtering = Filtering(settings, evidence, learned, run)
+            counts |= filtering.score_lazily()
             counts |= filtering.deepen()
             counts |= filtering.share_out()
             counts |= filtering.write()
@@ -68,7 +70,7 @@ def _learn(
     """Learn from the sample, or read what was learned before the run was interrupted."""
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
-        found = {} if settings.compat else evidence.learn(settings, tick)
+        found = {} if settings.compat or settings.lazy else evidence.learn(settings, tick)
         outputs[0].write_text(canonical_json(found), encoding="utf-8")
         learned = found.get("share_of_relevant") is not None
         return {"positives_learned_from": found["positives"] if learned else 0}
@@ -107,6 +109,13 @@ def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:
 
 def _try_expressions(settings: FilterSettings, candidates: Candidates, evidence: Evidence) -> None:
     """Evaluate every expression on no rows: what is wrong with one is better known beforehand."""
+    for text in [*settings.where, *settings.derive.values()] if settings.lazy else []:
+        if function := compares_candidates(text):
+            raise UsageError(
+                f"--lazy cannot be combined with {function}() in {text}",
+                why="It compares all candidates of a query, and not all of them are scored.",
+                fix="Leave --lazy out, or the expression.",
+            )
     part = Verdicts(evidence.empty(), settings)
     part.chosen(candidates)
     part.scored()

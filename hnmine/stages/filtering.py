@@ -19,6 +19,7 @@ from hnmine.export import FORMATS
 from hnmine.export.card import dataset_card
 from hnmine.expressions import number
 from hnmine.judges import open_judges
+from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.plan import Task
 from hnmine.relevance.model import Relevance
 from hnmine.run import Counts, RunDirectory, Tick
@@ -49,9 +50,8 @@ def settle(settings: FilterSettings, learned: Mapping[str, Any]) -> FilterSettin
         settings: with the score resolved.
         learned: what was learned about the candidates; with `--compat` nothing.
     """
-    rules = (settings.margin, settings.relative_margin, settings.max_score)
     chosen = settings.order != "rank" or settings.sampling != "top"
-    if not (learned and settings.default_rule) or chosen or any(rule is not None for rule in rules):
+    if not (learned and settings.default_rule) or chosen or settings.rules_given:
         return settings
     price = number(learned["price_of_depth"])
     highest = MAX_P_RELEVANT if settings.max_p_relevant is None else settings.max_p_relevant
@@ -127,6 +127,18 @@ class Filtering:
         tasks = _tasks(folder.replace("/", "-"), folder + "/{:05d}.npy", parts)
         self.run.run("look for shortfall", "candidates", tasks, work)
         return np.sort(np.concatenate([np.load(self.run.path / t.outputs[0]) for t in tasks]))
+
+    def score_lazily(self) -> Counts:
+        """Score with the cross-encoder what the choice needs, with --lazy."""
+        judges = self.parts[0].evidence.judges if self.parts else []
+        lazy = [judge for judge in judges if isinstance(judge, LazyCrossEncoderJudge)]
+        counts: Counts = {}
+        for judge in lazy:
+            counts = judge.score_what(
+                lambda: [self._verdicts(part).to_score for part in self.parts],
+                progress=self.settings.progress,
+            )
+        return counts
 
     def share_out(self) -> Counts:
         """Settle which queries may use a document that too many have chosen."""

@@ -40,7 +40,9 @@ class Evidence:
         """Read one part of the candidates with the judges' scores."""
         table = self.candidates.read(part)
         for judge in self.judges:
-            table = table.append_column(schema.judged(judge.column), pa.array(judge.read(part)))
+            scores = judge.read(part)
+            scores = scores if isinstance(scores, pa.Array) else pa.array(scores)
+            table = table.append_column(schema.judged(judge.column), scores)
         return table
 
     def empty(self) -> pa.Table:

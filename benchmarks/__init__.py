@@ -1,0 +1,1 @@
+"""Speed, memory and quality, measured against the peers: see README.md here."""

@@ -1,0 +1,113 @@
+"""Cross-encoder logits of the pairs that a choice needs, in waves, kept for every later choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hnmine.judges.base import scores_plan
+from hnmine.judges.cross_encoder import PAIRS_PER_TASK, CrossEncoderJudge
+from hnmine.plan import Task, blocks
+from hnmine.run import Counts, RunDirectory, Tick
+
+Ints = NDArray[np.int64]
+Wanted = Callable[[], Sequence[Ints]]
+"""Says which rows of each part must be scored next, by the logits that are there."""
+
+
+class LazyCrossEncoderJudge(CrossEncoderJudge):
+    """The raw logits of one cross-encoder, for as many candidates as were asked for.
+
+    Each wave first writes which pairs it scores, and then their logits, some thousands at a time: a
+    run that was killed goes on with the same batches. Another choice adds waves of its own.
+    """
+
+    def __init__(self, full: CrossEncoderJudge) -> None:
+        super().__init__(full.candidates, full.spec, full.threads, full.column)
+        self.path = full.path.with_name(f"{full.path.name}-waves")
+
+    def compute(self, *, progress: bool) -> Counts:
+        """Do nothing: what is scored depends on the choice; see `score_what`."""
+        return {}
+
+    def score_what(self, wanted: Wanted, *, progress: bool) -> Counts:
+        """Score wave after wave until nothing more is wanted."""
+        plan = scores_plan(
+            self.candidates, self.spec, activation="none", pairs_per_wave_task=PAIRS_PER_TASK
+        )
+        with RunDirectory.open(self.path, plan, progress=progress) as run:
+            for number in count():
+                wave = Task(f"wave-{number:04d}", (f"waves/{number:04d}.npz",), 1)
+                if run.missing(wave):
+                    rows = wanted()
+                    if not any(map(len, rows)):
+                        break
+                    run.run("plan a wave", "waves", [wave], _writer(rows))
+                pairs = len(self._pairs(number)[0])
+                tasks = [
+                    Task(
+                        f"logits-{number:04d}-{n:05d}",
+                        (f"logits/{number:04d}-{n:05d}.npy",),
+                        len(block),
+                        block.start,
+                    )
+                    for n, block in enumerate(blocks(pairs, PAIRS_PER_TASK))
+                ]
+                run.run(f"cross-encoder, wave {number + 1}", "pairs", tasks, self._score)
+                self.__dict__.pop("_known", None)
+        scored = sum(len(rows) for _, rows, _ in self._known)
+        everything = sum(self.candidates.part_rows)
+        return {"pairs_scored": scored, "pairs_not_scored": everything - scored}
+
+    def read(self, part: int) -> pa.Array:
+        """Return the logits of one part of the candidates; null where none was asked for."""
+        logits = np.zeros(self.candidates.part_rows[part], dtype=np.float32)
+        unknown = np.ones(len(logits), dtype=bool)
+        for parts, rows, found in self._known:
+            mine = slice(*np.searchsorted(parts, [part, part + 1]))
+            logits[rows[mine]], unknown[rows[mine]] = found[mine], False
+        return pa.array(logits, mask=unknown)
+
+    @cached_property
+    def _known(self) -> list[tuple[Ints, Ints, NDArray[np.float32]]]:
+        """The parts, rows and logits of every wave that is there."""
+        known = []
+        for wave in sorted(self.path.glob("waves/*.npz")):
+            files = sorted(self.path.glob(f"logits/{wave.stem}-*.npy"))
+            logits = [np.load(file) for file in files]
+            known.append((*self._pairs(int(wave.stem)), np.concatenate(logits)))
+        return known
+
+    def _pairs(self, wave: int) -> tuple[Ints, Ints]:
+        with np.load(self.path / "waves" / f"{wave:04d}.npz") as arrays:
+            return arrays["part"], arrays["row"]
+
+    def _score(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+        wave = int(task.name.split("-")[1])
+        block = slice(task.index, task.index + task.size)
+        parts, rows = (column[block] for column in self._pairs(wave))
+        tables = [
+            self.candidates.read(part, ["query_row", "doc_row"]).take(pa.array(rows[parts == part]))
+            for part in np.unique(parts)
+        ]
+        logits = self._logits(pa.concat_tables(tables), tick)
+        with outputs[0].open("wb") as file:
+            np.save(file, logits)
+        return {"pairs": task.size, "not_finite": int((~np.isfinite(logits)).sum())}
+
+
+def _writer(rows: Sequence[Ints]) -> Callable[[Task, list[Path], Tick], dict[str, Any]]:
+    def write(task: Task, outputs: list[Path], tick: Tick) -> dict[str, Any]:
+        part = np.repeat(np.arange(len(rows)), [len(of_part) for of_part in rows])
+        with outputs[0].open("wb") as file:
+            np.savez(file, part=part, row=np.concatenate(rows))
+        return {}
+
+    return write
