@@ -8,9 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnmine.export import FORMATS
-from hnmine.export.card import dataset_card
-from hnmine.export.chosen import Chosen
+from hnmine.exports import FORMATS
+from hnmine.exports.card import dataset_card
+from hnmine.exports.chosen import Chosen
 from hnmine.index.topk import offsets_of
 
 QUERY_SHAPES = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=6)

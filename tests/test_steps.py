@@ -9,8 +9,8 @@ from test_filters import simple
 
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
-from hnmine.export import FORMATS
-from hnmine.export.chosen import Chosen
+from hnmine.exports import FORMATS
+from hnmine.exports.chosen import Chosen
 from hnmine.verdict import Verdicts
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from hnmine import schema
 from hnmine.config import FilterSettings
-from hnmine.export import FORMATS
-from hnmine.export.card import dataset_card
+from hnmine.exports import FORMATS
+from hnmine.exports.card import dataset_card
 from hnmine.expressions import number
 from hnmine.judges import open_judges
 from hnmine.plan import Task

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from hnmine.export.chosen import Chosen
-from hnmine.export.labeled import labeled_list, labeled_pair
-from hnmine.export.tuples import n_tuple, triplet
+from hnmine.exports.chosen import Chosen
+from hnmine.exports.labeled import labeled_list, labeled_pair
+from hnmine.exports.tuples import n_tuple, triplet
 
 Export = Callable[[Chosen, int, bool], pa.Table]
 """Takes what was chosen, the negatives asked for, and whether scores are wanted."""
