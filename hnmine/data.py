@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from hnmine.errors import InputError, UsageError
-from hnmine.files import DataFile, explained, find_files
+from hnmine.files import DataFile, content_hash, explained, find_files
 from hnmine.identity import normalise
 
 CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -144,12 +144,7 @@ class Table:
 
     def fingerprint(self) -> str:
         """Hash the content of all files (xxh3, 128 bits), in the order in which they are read."""
-        digest = xxhash.xxh3_128()
-        for file in self.files:
-            with explained(file.path), file.path.open("rb") as stream:
-                while block := stream.read(1 << 22):
-                    digest.update(block)
-        return digest.hexdigest()
+        return content_hash(self.files)
 
     def count_rows(self) -> int:
         """Count rows, from the footers where the format has them."""

@@ -68,6 +68,12 @@ class Mined:
         """The files of scored/, in order."""
         return sorted((self.path / "scored").glob("*.parquet"))
 
+    @property
+    def rows(self) -> int:
+        """Rows of scored/."""
+        counts: dict[str, int] = self.manifest["counts"]
+        return counts["positives"] + counts["candidates"]
+
     def scored(self) -> Iterator[pa.Table]:
         """Stream scored/ part by part; all rows of a query stand together.
 
