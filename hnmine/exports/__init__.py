@@ -57,13 +57,16 @@ def _of_layout(layout: Layout) -> Format:
     return Format({"train.parquet": rows}, "optional", {"train": "train.parquet"})
 
 
-def _lines(rows: Rows, scores: Literal["none", "always"] = "none") -> Format:
-    return Format({"train.jsonl": rows}, scores, {"train": "train.jsonl"})
+def _lines(
+    rows: Rows, scores: Literal["none", "always"] = "none", file: str = "train.jsonl"
+) -> Format:
+    return Format({file: rows}, scores, {"train": file})
 
 
 FORMATS: dict[str, Format] = {
     **{name: _of_layout(layout) for name, layout in LAYOUTS.items()},
-    "flagembedding": _lines(flagembedding, "always"),
+    # FlagEmbedding reads all JSON files of a folder: no manifest may stand among them.
+    "flagembedding": _lines(flagembedding, "always", "data/train.jsonl"),
     "tevatron": _lines(tevatron.tevatron),
     "tevatron-ids": Format(
         {"train.jsonl": tevatron.tevatron_ids, "corpus.jsonl": tevatron.tevatron_corpus},

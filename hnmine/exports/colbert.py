@@ -12,8 +12,11 @@ from hnmine.exports.material import Material
 
 
 def pylate_train(material: Material) -> Iterator[dict[str, Any]]:
-    """Yield `query_id, document_ids, scores` for each positive, which stands first."""
-    for example in material.examples():
+    """Yield `query_id, document_ids, scores` for each positive, which stands first.
+
+    All lists are of one length, so that a batch is a matrix.
+    """
+    for example in material.full_examples():
         for positive in example.positives:
             passages = [positive, *example.negatives]
             yield {
@@ -38,13 +41,15 @@ def pylate_documents(material: Material) -> Iterator[dict[str, Any]]:
 def colbert_triples(material: Material) -> Iterator[list[Any]]:
     """Yield `[query, positive, negative]`; with scores `[query, [positive, score], …]`.
 
-    Queries and documents go by their line, as ColBERT wants: its collection is a list.
+    Queries and documents go by their line, as ColBERT wants: its collection is a list. Lists with
+    scores are of one length, its `nway`.
     """
-    for example in material.examples():
+    scored = material.scores is not None
+    for example in material.full_examples() if scored else material.examples():
         for positive in example.positives:
             passages = [positive, *example.negatives]
             numbers = np.searchsorted(material.used, [one.row for one in passages]).tolist()
-            if material.scores is not None:
+            if scored:
                 scores = [passage.score for passage in passages]
                 yield [example.number, *map(list, zip(numbers, scores, strict=True))]
             else:

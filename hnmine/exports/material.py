@@ -174,6 +174,15 @@ class Material:
                     yield Example(query_id, query, positives, negatives, number)
                     number += 1
 
+    def full_examples(self) -> Iterator[Example]:
+        """Yield the examples with as many negatives as were asked for: a missing one is not made up.
+
+        For trainers that take lists of one length only.
+        """
+        for example in self.examples():
+            if len(example.negatives) == self.num_negatives:
+                yield example
+
     @cached_property
     def used(self) -> Ints:
         """The rows of the documents that the examples use, ascending."""

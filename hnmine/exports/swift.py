@@ -13,10 +13,9 @@ def embedding(material: Material) -> Iterator[dict[str, Any]]:
 
     A query with fewer negatives than asked has no row: it would be filled up with its positive.
     """
-    for example in material.examples():
-        if len(example.negatives) == material.num_negatives:
-            for positive in example.positives:
-                yield _row(example.query, [positive], example.negatives, "user")
+    for example in material.full_examples():
+        for positive in example.positives:
+            yield _row(example.query, [positive], example.negatives, "user")
 
 
 def reranker(material: Material) -> Iterator[dict[str, Any]]:

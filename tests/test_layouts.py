@@ -2,14 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hnmine.exports import LAYOUTS
-from hnmine.exports.card import dataset_card
 from hnmine.exports.chosen import Chosen
 from hnmine.index.topk import offsets_of
 
@@ -107,29 +104,3 @@ def test_a_layout_keeps_its_columns_when_nothing_was_found(layout):
     full = LAYOUTS[layout](chosen_from([(1, 2)]), 2, False)
     empty = LAYOUTS[layout](chosen_from([(1, 0)]), 2, False)
     assert empty.schema == full.schema
-
-
-def test_the_card_is_valid_front_matter_and_shows_one_row(tmp_path):
-    train = tmp_path / "train.parquet"
-    pq.write_table(LAYOUTS["triplet"](chosen_from([(1, 1)]), 1, False), train)
-    plan = {
-        "settings": {"format": "triplet", "margin": 3.0, "max_score": None},
-        "libraries": {"hnmine": "0"},
-        "candidates": "abc",
-    }
-    counts = {
-        "queries": 1,
-        "candidates": 3,
-        "dropped_margin": 2,
-        "kept": 1,
-        "negatives": 1,
-        "negatives_missing": 0,
-        "train_rows": 1,
-    }
-    card = dataset_card(plan, counts, [train])
-    _, front, body = card.split("---\n", 2)
-    configs = yaml.safe_load(front)["configs"]
-    assert [config["config_name"] for config in configs] == ["train", "scored"]
-    assert "| dropped: margin | -2 |" in body
-    assert "**negative**: q0-0" in body
-    assert "max_score" not in body
