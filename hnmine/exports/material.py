@@ -175,7 +175,7 @@ class Material:
                     number += 1
 
     def full_examples(self) -> Iterator[Example]:
-        """Yield the examples with as many negatives as were asked for: a missing one is not made up.
+        """Yield the examples with as many negatives as were asked for: none is made up.
 
         For trainers that take lists of one length only.
         """
