@@ -115,7 +115,8 @@ def _print(results: list[Any], as_json: bool) -> None:
         typer.echo(f"{result.path}")
         width = max(len(name) for name in result.counts)
         for name, count in result.counts.items():
-            typer.echo(f"  {name.replace('_', ' '):<{width}}  {count:>14,}")
+            shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
+            typer.echo(f"  {shown:<{width}}  {count:>14,}")
 
 
 def _print_report(report: Any, as_json: bool) -> None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from hnmine.errors import InputError, UsageError
-from hnmine.files import DataFile, content_hash, explained, find_files
+from hnmine.files import DataFile, explained, find_files
 from hnmine.identity import normalise
 
 CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -184,6 +184,16 @@ class Table:
         if role not in self.columns:
             return None
         return as_strings(batch[self.columns[role]], self.columns[role], self.path)
+
+
+def content_hash(files: list[DataFile]) -> str:
+    """Hash the content of files (xxh3, 128 bits), one after the other."""
+    digest = xxhash.xxh3_128()
+    for file in files:
+        with explained(file.path), file.path.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _common_type(name: str, files: list[DataFile]) -> pa.DataType:

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.json
 import pyarrow.parquet as pq
-import xxhash
 
 from hnmine.errors import InputError
 from hnmine.schema import STATE
@@ -114,16 +113,6 @@ class DataFile:
         if self.rows is not None:
             return self.rows
         return sum(batch.num_rows for batch in self.batches(list(self.types)[:1]))
-
-
-def content_hash(files: list[DataFile]) -> str:
-    """Hash the content of files (xxh3, 128 bits), one after the other."""
-    digest = xxhash.xxh3_128()
-    for file in files:
-        with explained(file.path), file.path.open("rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _refuse_twins(names: list[str]) -> None:
