@@ -1,4 +1,4 @@
-"""Mine hard negatives for training dense retrievers: `build_index`, `mine`, `filter`, `batch`.
+"""Mine hard negatives for training dense retrievers: `build_index`, `mine`, `filter` and more.
 
 Each takes the settings of the command of that name as keywords and returns a `StageResult`: where
 it wrote, and the counts. Importing this module imports nothing heavy.
@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hnmine.stages.push import Pushed
     from hnmine.stages.result import StageResult
 
 __version__ = "0.1.0"
-__all__ = ["batch", "build_index", "filter", "mine"]
+__all__ = ["batch", "build_index", "export", "filter", "mine", "push"]
 
 
 def build_index(**settings: Any) -> StageResult:
@@ -61,3 +62,27 @@ def batch(**settings: Any) -> StageResult:
     from hnmine.stages.batch import batch as stage
 
     return stage(BatchSettings.parse(settings))
+
+
+def export(**settings: Any) -> StageResult:
+    """Write the files of another trainer; the settings are the flags of `hnmine export`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import ExportSettings
+    from hnmine.stages.export import export as stage
+
+    return stage(ExportSettings.parse(settings))
+
+
+def push(**settings: Any) -> Pushed:
+    """Upload a directory to the Hugging Face hub; the settings are the flags of `hnmine push`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import PushSettings
+    from hnmine.stages.push import push as stage
+
+    return stage(PushSettings.parse(settings))

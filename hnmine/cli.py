@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_origin
 import typer
 
 from hnmine import config, configfile, interrupts
+from hnmine.config.export import FORMATS
 from hnmine.errors import Exit, HnmineError
 
 app = typer.Typer(
@@ -36,6 +37,8 @@ EXAMPLES = {
     "filter": "hnmine filter --candidates runs/candidates "
     "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
     "batch": "hnmine batch --mined runs/mined --by greedy --batch-size 64 --output runs/batches",
+    "export": "hnmine export --mined runs/mined --to flagembedding --output runs/export",
+    "push": "hnmine push --data runs/mined --repo me/hard-negatives",
     "validate": "hnmine validate --config configs/demo.yaml",
     "audit": "hnmine audit --mined runs/mined --sample 300 --sheet sheet.csv",
     "run": "hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
@@ -45,11 +48,16 @@ SUMMARIES = {
     "mine": "Mine candidates for every query from an index.",
     "filter": "Keep false negatives out, choose hard negatives, write training data.",
     "batch": "Put the training rows in batches that are hard, and safe, as in-batch negatives.",
+    "export": "Write mined negatives as the files of another trainer, without scoring anything.",
+    "push": "Upload a directory with a dataset card to the Hugging Face hub.",
     "validate": "Check inputs before hours are spent, and estimate what a run will need.",
     "audit": "Estimate what share of the negatives is false, from all that is known of them.",
     "run": "Build the index, mine and filter from one configuration, into index/, candidates/ and "
     "mined/ in --output; batches/ too where the file has a section `batch`.",
 }
+MORE_HELP = {"export": "\b\nFormats:\n" + "\n".join(f"  {n:<20}{s}" for n, s in FORMATS.items())}
+"""Of commands, below their example; the mark keeps lines as they are."""
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="YAML file with a key for each flag; flags win over it."),
@@ -107,7 +115,8 @@ def _print(results: list[Any], as_json: bool) -> None:
         typer.echo(f"{result.path}")
         width = max(len(name) for name in result.counts)
         for name, count in result.counts.items():
-            typer.echo(f"  {name.replace('_', ' '):<{width}}  {count:>14,}")
+            shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
+            typer.echo(f"  {shown:<{width}}  {count:>14,}")
 
 
 def _print_report(report: Any, as_json: bool) -> None:
@@ -143,7 +152,8 @@ def _register(
             inspect.Parameter("debug", keyword, default=False, annotation=Debug),
         ]
     )
-    app.command(name, help=f"{SUMMARIES[name]}\n\nExample:\n\n  {EXAMPLES[name]}")(command)
+    paragraphs = [SUMMARIES[name], "Example:", f"  {EXAMPLES[name]}", MORE_HELP.get(name, "")]
+    app.command(name, help="\n\n".join(paragraphs).rstrip())(command)
 
 
 def _build_index(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
@@ -172,6 +182,20 @@ def _batch(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
     from hnmine.stages.batch import batch
 
     return [batch(settings)]
+
+
+def _export(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
+    settings = configfile.settings_for("export", file, flags)
+    from hnmine.stages.export import export
+
+    return [export(settings)]
+
+
+def _push(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
+    settings = configfile.settings_for("push", file, flags)
+    from hnmine.stages.push import push
+
+    return [push(settings)]
 
 
 def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
@@ -212,6 +236,8 @@ for _name, _act in (
     ("mine", _mine),
     ("filter", _filter),
     ("batch", _batch),
+    ("export", _export),
+    ("push", _push),
 ):
     _register(_name, config.COMMANDS[_name].model_fields, _act)
 _register("run", _all_fields(), _run)

@@ -144,12 +144,7 @@ class Table:
 
     def fingerprint(self) -> str:
         """Hash the content of all files (xxh3, 128 bits), in the order in which they are read."""
-        digest = xxhash.xxh3_128()
-        for file in self.files:
-            with explained(file.path), file.path.open("rb") as stream:
-                while block := stream.read(1 << 22):
-                    digest.update(block)
-        return digest.hexdigest()
+        return content_hash(self.files)
 
     def count_rows(self) -> int:
         """Count rows, from the footers where the format has them."""
@@ -189,6 +184,16 @@ class Table:
         if role not in self.columns:
             return None
         return as_strings(batch[self.columns[role]], self.columns[role], self.path)
+
+
+def content_hash(files: list[DataFile]) -> str:
+    """Hash the content of files (xxh3, 128 bits), one after the other."""
+    digest = xxhash.xxh3_128()
+    for file in files:
+        with explained(file.path), file.path.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def _common_type(name: str, files: list[DataFile]) -> pa.DataType:

@@ -1,4 +1,4 @@
-"""What another system retrieved: a TREC run, or a table of query id, document id and score."""
+"""What another system found: a TREC run, a table with ids and scores, or negatives by text."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hnmine.data import BadRows, Table, as_strings
 from hnmine.errors import InputError
 from hnmine.files import explained
 from hnmine.index.topk import offsets_of, position_in_list
+from hnmine.negatives import Negatives
 from hnmine.positives import Queries
 from hnmine.texts import Texts
 
@@ -30,8 +31,11 @@ class RunFile:
     """A run on disk.
 
     Args:
-        path: a TREC run (`query Q0 document rank score tag` on each line), or a table with the
-            columns of judgements and a score.
+        path: a TREC run (`query Q0 document rank score tag` on each line), a table with the
+            columns of judgements and a score, or another miner's negatives (see `negatives`).
+
+    Attributes:
+        by_text: its hits are texts, not ids.
 
     Raises:
         InputError: it is not there or has not these columns.
@@ -42,29 +46,34 @@ class RunFile:
         self.column = "run_" + re.sub(r"\W+", "_", Path(path).stem).strip("_").lower()
         inside = Path(path)
         is_table = inside.is_dir() or TABLES & {suffix.lower() for suffix in inside.suffixes}
-        self.table = Table.open("qrels", path) if is_table else None
+        self.negatives = Negatives.open(path) if is_table else None
+        self.by_text = self.negatives is not None
+        self.table = Table.open("qrels", path) if is_table and not self.by_text else None
         if self.table and "score" not in self.table.columns:
             raise InputError(
                 f"{path} holds no run.",
                 why="It has no column named score.",
                 fix="Add the score by which the documents were ranked.",
             )
-        if self.table is None and not inside.is_file():
+        if not is_table and not inside.is_file():
             raise InputError(f"There is no file {path}.", fix="Check --from-run.")
 
     def fingerprint(self) -> str:
         """Hash its content."""
-        if self.table:
-            return self.table.fingerprint()
+        if found := self.negatives or self.table:
+            return found.fingerprint()
         with explained(Path(self.path)):
             return xxhash.xxh3_128_hexdigest(Path(self.path).read_bytes())
 
     def hits(self) -> Iterator[Hits]:
-        """Stream query ids, document ids and scores, shape (hits,) each.
+        """Stream queries, documents and scores, shape (hits,) each.
 
         Raises:
             InputError: a line is none of a run.
         """
+        if self.negatives:
+            yield from self.negatives.hits()
+            return
         if self.table is None:
             yield from _trec(Path(self.path))
             return
@@ -123,13 +132,16 @@ def write_run(
     parts = []
     line = 0
     for query_ids, doc_ids, scores in run.hits():
-        query, document = queries.texts.find_ids(query_ids), documents.find_ids(doc_ids)
+        query, document = (
+            where.find_texts(found) if run.by_text else where.find_ids(found)
+            for where, found in ((queries.texts, query_ids), (documents, doc_ids))
+        )
         for what, wrong in (
             ("whose document is not in the index", (query >= 0) & (document < 0)),
             ("whose score is no number", ~np.isfinite(scores)),
         ):
             for hit in np.flatnonzero(wrong):
-                bad.add(what, f"{run.path}, hit {line + int(hit)}: {doc_ids[hit]}")
+                bad.add(what, f"{run.path}, hit {line + int(hit)}: {doc_ids[hit][:80]}")
         line += len(scores)
         use = (query >= 0) & (document >= 0) & np.isfinite(scores)
         parts.append((queries.texts.identity[query[use]], document[use], scores[use]))

@@ -5,8 +5,9 @@ candidates/  queries/ (id, text, positives)  dense/ (their vectors)  runs/  clus
              candidates/*.parquet   scores/MODEL/*.npy
 mined/       scored/*.parquet   train/*.parquet   shortfall.parquet   README.md
 batches/     train/*.parquet   left_over.parquet
+export/      the files of a trainer's format (hnmine/exports)   README.md
 
-Each of the four holds manifest.json (what it is, the same for the same plan) and run.json (when,
+Each of the five holds manifest.json (what it is, the same for the same plan) and run.json (when,
 where and how fast it was made). Ranks count from 0. Ids are strings in the tables; `query_row` and
 `doc_row` are positions in queries/ and documents/.
 """
@@ -79,6 +80,12 @@ VERDICTS = pa.schema(
         _field("keep", pa.bool_(), "no rule dropped it: it may serve as a negative"),
         _field("reason", pa.string(), "the first rule that dropped it; null if kept", null=True),
         _field("selected", pa.bool_(), "chosen as a hard negative"),
+        _field(
+            "place",
+            pa.int32(),
+            "place among the chosen negatives of its query, the best first; null if not chosen",
+            null=True,
+        ),
         _field("label", pa.int8(), "1 positive, 0 selected negative, else null", null=True),
         _field("weight", pa.float32(), "weight of a selected negative, else null", null=True),
     ]
@@ -95,6 +102,9 @@ def judged(column: str) -> pa.Field:
     }
     return _field(column, pa.float32(), meaning.get(column, "score of a --judge"), null=True)
 
+
+SCORES = {"ce": "ce_score", "dense": "dense_score", "bm25": "bm25_score"}
+"""Short names of the scores of a candidate, by column."""
 
 ESTIMATES = pa.schema(
     [

@@ -16,13 +16,12 @@ from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError
-from hnmine.export.chosen import Chosen
+from hnmine.exports.chosen import Chosen
 from hnmine.expressions import evaluate, logarithm, truth
-from hnmine.index.topk import offsets_of
+from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.rules import KEPT, reasons, rules
 from hnmine.select import choose, keyed_noise, race, spread
 
-SCORE_COLUMNS = {"ce": "ce_score", "dense": "dense_score", "bm25": "bm25_score"}
 ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
 RELABELLED, USED_UP, NO_CANDIDATES = "relabelled", "max-uses", "no-candidates"
 NOT_SCORED = "not-scored"
@@ -58,7 +57,7 @@ class Verdicts:
         self.is_positive: Bools = table["is_positive"].to_numpy()
         self.is_candidate: Bools = ~self.is_positive & ~table["is_query"].to_numpy()
         score = settings.score or "dense"
-        score = SCORE_COLUMNS.get(score, score)
+        score = schema.SCORES.get(score, score)
         for name, text in {
             "score": f"({score})::double",
             "positive_score": f"{ANCHORS[settings.positive_score]}(score)",
@@ -234,6 +233,7 @@ class Verdicts:
             "keep": pa.array(self.keep),
             "reason": pa.array(self.reason, mask=self.keep),
             "selected": pa.array(self.selected),
+            "place": pa.array(self._place, mask=~self.selected),
             "label": pa.array(label, mask=~(self.serves_as_positive | self.selected)),
             "weight": pa.array(self._weight, mask=~self.selected),
         }
@@ -261,14 +261,21 @@ class Verdicts:
             )
         return weight.astype(np.float32)
 
+    @cached_property
+    def _best_first(self) -> NDArray[np.int64]:
+        """The rows of the chosen negatives, grouped by query, the best first."""
+        negatives = np.flatnonzero(self.selected)
+        return negatives[np.lexsort((negatives, self._ranked[negatives], self.query[negatives]))]
+
+    @property
+    def _place(self) -> NDArray[np.int32]:
+        place = np.zeros(len(self.query), dtype=np.int32)
+        place[self._best_first] = position_in_list(offsets_of(self._found))
+        return place
+
     def chosen(self, candidates: Candidates) -> Chosen:
         """Return the texts of the positives and of the chosen negatives."""
-        positives, negatives = (
-            np.flatnonzero(self.serves_as_positive),
-            np.flatnonzero(self.selected),
-        )
-        best_first = (negatives, self._ranked[negatives], self.query[negatives])
-        negatives = negatives[np.lexsort(best_first)]
+        positives, negatives = np.flatnonzero(self.serves_as_positive), self._best_first
         rows = np.concatenate([positives, negatives])
         queries = len(self.first_rows)
         return Chosen(

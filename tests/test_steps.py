@@ -9,8 +9,8 @@ from test_filters import simple
 
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
-from hnmine.export import FORMATS
-from hnmine.export.chosen import Chosen
+from hnmine.exports import LAYOUTS
+from hnmine.exports.chosen import Chosen
 from hnmine.verdict import Verdicts
 
 
@@ -246,7 +246,7 @@ class TestTrainColumns:
             np.array([0, 2]),
             {"weight": verdicts.for_training["weight"].take(pa.array(rows))},
         )
-        table = FORMATS[layout](chosen, 2, False)
+        table = LAYOUTS[layout](chosen, 2, False)
         assert table["weight"].to_pylist() == expected
 
     @pytest.mark.parametrize("name", ["query", "negative_3", "scores"])

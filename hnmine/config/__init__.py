@@ -6,6 +6,7 @@ from hnmine.config.base import Backend, Dtype, ModelSettings, Pooling, Settings
 from hnmine.config.batch import BatchSettings
 from hnmine.config.build_index import BuildIndexSettings
 from hnmine.config.checks import AuditSettings, ValidateSettings
+from hnmine.config.export import ExportSettings, PushSettings
 from hnmine.config.filter import FilterSettings
 from hnmine.config.mine import MineSettings
 
@@ -18,10 +19,12 @@ __all__ = [
     "BatchSettings",
     "BuildIndexSettings",
     "Dtype",
+    "ExportSettings",
     "FilterSettings",
     "MineSettings",
     "ModelSettings",
     "Pooling",
+    "PushSettings",
     "Settings",
     "ValidateSettings",
 ]
@@ -36,6 +39,8 @@ STAGES: dict[str, type[Settings]] = {
 COMMANDS: dict[str, type[Settings]] = {
     **STAGES,
     "batch": BatchSettings,
+    "export": ExportSettings,
+    "push": PushSettings,
     "validate": ValidateSettings,
     "audit": AuditSettings,
 }

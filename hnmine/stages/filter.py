@@ -53,6 +53,7 @@ def filter(settings: FilterSettings) -> StageResult:
             counts |= filtering.deepen()
             counts |= filtering.share_out()
             counts |= filtering.write()
+            filtering.describe(counts)
             run.finish(
                 counts,
                 index=str(candidates.index.path.resolve()),

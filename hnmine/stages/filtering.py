@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from hnmine import schema
 from hnmine.config import FilterSettings
-from hnmine.export import FORMATS
-from hnmine.export.card import dataset_card
+from hnmine.exports import LAYOUTS
+from hnmine.exports.card import Origin, dataset_card
 from hnmine.expressions import number
 from hnmine.judges import open_judges
 from hnmine.judges.lazy import LazyCrossEncoderJudge
@@ -179,11 +179,8 @@ class Filtering:
         return Verdicts(table, self.settings, rank, self.more_rules, barred)
 
     def write(self) -> Counts:
-        """Write the tables, the training data and the card."""
-        run, total = self.run, len(self.parts)
-        train_name = "train/train-{:05d}" + f"-of-{total:05d}.parquet"
-        names = ("scored/{:05d}.parquet", train_name, SHORTFALLS + "/{:05d}.parquet")
-        tasks = _tasks("filter", names, self.parts)
+        """Write the tables and the training data."""
+        run, tasks = self.run, self._final
         counts = run.run("filter", "candidates", tasks, self._write_part)
 
         def merge(task: Task, outputs: list[Path], tick: Tick) -> Counts:
@@ -192,19 +189,33 @@ class Filtering:
                     writer.write_table(pq.read_table(run.path / part.outputs[2]))
             return {}
 
-        def describe(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-            train = [run.path / part.outputs[1] for part in tasks]
-            outputs[0].write_text(dataset_card(run.plan, counts, train), encoding="utf-8")
+        run.run("filter", "parts", [Task("shortfall", ("shortfall.parquet",), len(tasks))], merge)
+        return counts
+
+    def describe(self, counts: Mapping[str, Any]) -> None:
+        """Write the card, once all that stands in the manifest is known."""
+        candidates = self.candidates
+        mined = {**self.run.plan, "counts": dict(counts)}
+        origin = Origin(candidates.index.manifest, candidates.manifest, mined)
+
+        def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            train = [self.run.path / part.outputs[1] for part in self._final]
+            outputs[0].write_text(dataset_card(origin, train), encoding="utf-8")
             return {}
 
-        run.run("filter", "parts", [Task("shortfall", ("shortfall.parquet",), total)], merge)
-        run.run("filter", "files", [Task("card", ("README.md",), 1)], describe)
-        return counts
+        self.run.run("filter", "files", [Task("card", ("README.md",), 1)], work)
+
+    @property
+    def _final(self) -> list[Task]:
+        """The tasks that write a part of scored/, of train/ and of the shortfall."""
+        train = "train/train-{:05d}" + f"-of-{len(self.parts):05d}.parquet"
+        names = ("scored/{:05d}.parquet", train, SHORTFALLS + "/{:05d}.parquet")
+        return _tasks("filter", names, self.parts)
 
     def _write_part(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
         part = self._verdicts(self.parts[task.index])
         pq.write_table(part.scored(), outputs[0], compression="zstd")
-        train = FORMATS[self.settings.format](
+        train = LAYOUTS[self.settings.format](
             part.chosen(self.candidates), self.settings.num_negatives, self.settings.output_scores
         )
         pq.write_table(train, outputs[1], compression="zstd")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from hnmine.export.chosen import Chosen, lists
+from hnmine.exports.chosen import Chosen, lists
 from hnmine.index.topk import ragged
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hnmine.export.chosen import Chosen, Ints, lists
+from hnmine.exports.chosen import Chosen, Ints, lists
 from hnmine.index.topk import offsets_of, ragged
 
 

@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnmine.export import FORMATS
-from hnmine.export.card import dataset_card
-from hnmine.export.chosen import Chosen
+from hnmine.exports import LAYOUTS
+from hnmine.exports.chosen import Chosen
 from hnmine.index.topk import offsets_of
 
 QUERY_SHAPES = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=6)
@@ -41,7 +38,7 @@ def names(q, sign, count):
 
 @given(QUERY_SHAPES)
 def test_triplets_pair_every_positive_with_every_negative(shapes):
-    rows = FORMATS["triplet"](chosen_from(shapes), 3, False).to_pylist()
+    rows = LAYOUTS["triplet"](chosen_from(shapes), 3, False).to_pylist()
     assert [tuple(row.values()) for row in rows] == [
         (f"q{q}", positive, negative)
         for q, (positives, negatives) in enumerate(shapes)
@@ -52,7 +49,7 @@ def test_triplets_pair_every_positive_with_every_negative(shapes):
 
 @given(QUERY_SHAPES)
 def test_n_tuples_have_all_negatives_or_no_row(shapes):
-    table = FORMATS["n-tuple"](chosen_from(shapes), 2, False)
+    table = LAYOUTS["n-tuple"](chosen_from(shapes), 2, False)
     assert table.column_names == ["query", "positive", "negative_1", "negative_2"]
     assert [tuple(row.values()) for row in table.to_pylist()] == [
         (f"q{q}", positive, f"q{q}-0", f"q{q}-1")
@@ -64,7 +61,7 @@ def test_n_tuples_have_all_negatives_or_no_row(shapes):
 
 @given(QUERY_SHAPES)
 def test_labeled_pairs_hold_positives_then_negatives(shapes):
-    rows = FORMATS["labeled-pair"](chosen_from(shapes), 3, False).to_pylist()
+    rows = LAYOUTS["labeled-pair"](chosen_from(shapes), 3, False).to_pylist()
     assert [tuple(row.values()) for row in rows] == [
         (f"q{q}", passage, int("+" in passage))
         for q, (positives, negatives) in enumerate(shapes)
@@ -74,7 +71,7 @@ def test_labeled_pairs_hold_positives_then_negatives(shapes):
 
 @given(QUERY_SHAPES)
 def test_labeled_lists_hold_each_positive_with_the_negatives_of_its_query(shapes):
-    rows = FORMATS["labeled-list"](chosen_from(shapes), 3, False).to_pylist()
+    rows = LAYOUTS["labeled-list"](chosen_from(shapes), 3, False).to_pylist()
     assert rows == [
         {
             "query": f"q{q}",
@@ -87,11 +84,11 @@ def test_labeled_lists_hold_each_positive_with_the_negatives_of_its_query(shapes
     ]
 
 
-@given(QUERY_SHAPES, st.sampled_from(sorted(FORMATS)))
+@given(QUERY_SHAPES, st.sampled_from(sorted(LAYOUTS)))
 def test_scores_stand_under_the_trainers_name_and_belong_to_the_texts(shapes, layout):
     chosen = chosen_from(shapes)
     by_text = scores_of(chosen)
-    table = FORMATS[layout](chosen, 2, True)
+    table = LAYOUTS[layout](chosen, 2, True)
     label = "score" if layout == "labeled-pair" else "scores"
     assert table.column_names[-1] == label
     assert not {"label", "labels"} & set(table.column_names)
@@ -102,34 +99,8 @@ def test_scores_stand_under_the_trainers_name_and_belong_to_the_texts(shapes, la
         assert scores == [by_text[text] for text in texts]
 
 
-@pytest.mark.parametrize("layout", sorted(FORMATS))
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
 def test_a_layout_keeps_its_columns_when_nothing_was_found(layout):
-    full = FORMATS[layout](chosen_from([(1, 2)]), 2, False)
-    empty = FORMATS[layout](chosen_from([(1, 0)]), 2, False)
+    full = LAYOUTS[layout](chosen_from([(1, 2)]), 2, False)
+    empty = LAYOUTS[layout](chosen_from([(1, 0)]), 2, False)
     assert empty.schema == full.schema
-
-
-def test_the_card_is_valid_front_matter_and_shows_one_row(tmp_path):
-    train = tmp_path / "train.parquet"
-    pq.write_table(FORMATS["triplet"](chosen_from([(1, 1)]), 1, False), train)
-    plan = {
-        "settings": {"format": "triplet", "margin": 3.0, "max_score": None},
-        "libraries": {"hnmine": "0"},
-        "candidates": "abc",
-    }
-    counts = {
-        "queries": 1,
-        "candidates": 3,
-        "dropped_margin": 2,
-        "kept": 1,
-        "negatives": 1,
-        "negatives_missing": 0,
-        "train_rows": 1,
-    }
-    card = dataset_card(plan, counts, [train])
-    _, front, body = card.split("---\n", 2)
-    configs = yaml.safe_load(front)["configs"]
-    assert [config["config_name"] for config in configs] == ["train", "scored"]
-    assert "| dropped: margin | -2 |" in body
-    assert "**negative**: q0-0" in body
-    assert "max_score" not in body

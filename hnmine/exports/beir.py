@@ -1,0 +1,47 @@
+"""BEIR and MTEB: the whole corpus, the queries, and judgements: 1 positive, 0 chosen negative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hnmine.exports.material import Example, Material
+
+
+def corpus(material: Material) -> Iterator[dict[str, str]]:
+    """Yield `_id, title, text` of every document of the index."""
+    for document, text in material.all_documents():
+        yield {"_id": document, "title": "", "text": text}
+
+
+def queries(material: Material) -> Iterator[dict[str, str]]:
+    """Yield `_id, text`."""
+    for example in material.examples():
+        yield {"_id": example.id, "text": example.query}
+
+
+def judgements(example: Example) -> Iterator[tuple[str, int]]:
+    """Yield the id and the grade of each document of a query."""
+    yield from ((passage.id, 1) for passage in example.positives)
+    yield from ((passage.id, 0) for passage in example.negatives)
+
+
+def beir_qrels(material: Material) -> Iterator[tuple[str, str, Any]]:
+    """Yield query id, document id and grade, below a header."""
+    yield "query-id", "corpus-id", "score"
+    for example in material.examples():
+        yield from ((example.id, document, grade) for document, grade in judgements(example))
+
+
+def mteb_qrels(material: Material) -> Iterator[dict[str, Any]]:
+    """Yield `query-id, corpus-id, score`."""
+    for example in material.examples():
+        for document, grade in judgements(example):
+            yield {"query-id": example.id, "corpus-id": document, "score": grade}
+
+
+def mteb_top_ranked(material: Material) -> Iterator[dict[str, Any]]:
+    """Yield `query-id, corpus-ids`: what a reranker has to put in order."""
+    for example in material.examples():
+        documents = [document for document, _ in judgements(example)]
+        yield {"query-id": example.id, "corpus-ids": documents}

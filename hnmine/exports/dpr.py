@@ -1,0 +1,34 @@
+"""DPR: a JSON list of questions with contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from hnmine.exports.material import Material, Passage
+
+
+def dpr(material: Material) -> Iterator[dict[str, Any]]:
+    """Yield `dataset, question, answers, positive_ctxs, negative_ctxs, hard_negative_ctxs`."""
+    for example in material.examples():
+        yield {
+            "dataset": "hnmine",
+            "question": example.query,
+            "answers": [],
+            "positive_ctxs": _contexts(example.positives),
+            "negative_ctxs": [],
+            "hard_negative_ctxs": _contexts(example.negatives),
+        }
+
+
+def _contexts(passages: list[Passage]) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": "",
+            "text": passage.text,
+            "score": passage.score,
+            "title_score": 0,
+            "passage_id": passage.id,
+        }
+        for passage in passages
+    ]

@@ -1,0 +1,67 @@
+"""The commands that make a directory again, from what its manifests say."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
+
+PLACES = {"index": "runs/index", "candidates": "runs/candidates", "mined": "runs/mined"}
+"""Where the commands put what they write: where it stood does not belong in a card."""
+
+Manifest = Mapping[str, Any]
+
+
+def commands(index: Manifest, candidates: Manifest, mined: Manifest) -> str:
+    """Return the three command lines; inputs, of which manifests hold the content, are named so.
+
+    Args:
+        index: manifest, or plan, of the index.
+        candidates: of the candidates.
+        mined: of the mined directory.
+    """
+    inputs = {name: name.upper() for name in candidates["inputs"]}
+    runs = [f"{name.removeprefix('run_')}.trec" for name in candidates["runs"]]
+    previous = {"previous": "PREVIOUS"} if candidates["previous"] else {}
+    made = [
+        (
+            BuildIndexSettings,
+            index,
+            {name: name.upper() for name in index["inputs"]} | {"index": PLACES["index"]},
+        ),
+        (
+            MineSettings,
+            candidates,
+            {"index": PLACES["index"], **inputs, "from_run": runs, **previous}
+            | {"output": PLACES["candidates"]},
+        ),
+        (
+            FilterSettings,
+            mined,
+            {"candidates": PLACES["candidates"], "output": PLACES["mined"]},
+        ),
+    ]
+    return "\n".join(_command(kind, plan["settings"], places) for kind, plan, places in made)
+
+
+def _command(kind: Any, settings: Mapping[str, Any], places: Mapping[str, Any]) -> str:
+    parts = [f"hnmine {kind.command}"]
+    for name, field in kind.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        value = places.get(name, settings.get(name, default))
+        if value != default:
+            parts += map(shlex.join, _flags(name.replace("_", "-"), value))
+    return " \\\n    ".join(parts)
+
+
+def _flags(flag: str, value: Any) -> Iterator[list[str]]:
+    if isinstance(value, bool):
+        yield [f"--{flag}" if value else f"--no-{flag}"]
+    elif isinstance(value, Mapping):
+        yield from ([f"--{flag}", f"{name}={inner}"] for name, inner in value.items())
+    elif isinstance(value, list | tuple):
+        yield from ([f"--{flag}", str(inner)] for inner in value)
+    else:
+        yield [f"--{flag}", str(value)]

@@ -1,0 +1,217 @@
+"""The dataset card: its front matter loads, its commands make the directory again; and the hub."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from conftest import ROOT, content, hnmine, rows
+from datasets import load_dataset
+from huggingface_hub import DatasetCard
+
+import hnmine as api
+from hnmine.errors import InputError, UsageError
+from hnmine.exports.reproduce import commands
+from hnmine.mined import Mined
+
+
+@pytest.fixture(scope="module")
+def world(stdlib, tmp_path_factory):
+    root = tmp_path_factory.mktemp("card")
+    inputs = {name: str(stdlib / f"{name}.parquet") for name in ("corpus", "pairs")}
+    api.build_index(**inputs, index=root / "index", dense=False, k1=1.2, stemmer="none")
+    api.mine(
+        index=root / "index",
+        pairs=inputs["pairs"],
+        output=root / "candidates",
+        top_k=20,
+        source=["bm25", "random:5"],
+        attribute={"longer": "length(doc.text) > length(query.text)"},
+    )
+    settings = {
+        "where": ["longer", "rank -- place\n < 30"],
+        "derive": {"gap": "pos(bm25_score) - 1"},
+    }
+    api.filter(candidates=root / "candidates", output=root / "mined", margin=-1.5, **settings)
+    return root, inputs
+
+
+@pytest.fixture(scope="module")
+def card(world):
+    return (world[0] / "mined" / "README.md").read_text("utf-8")
+
+
+def test_it_says_what_is_there(world, card):
+    mined = Mined(world[0] / "mined")
+    counts = mined.manifest["counts"]
+    assert f"{counts['negatives']:,} hard negatives for {counts['queries']:,} queries" in card
+    assert f"| dropped: margin | -{counts['dropped_margin']:,} |" in card
+    assert f"| candidates | {counts['candidates']:,} |" in card
+    assert f"Hash of the manifest: `{mined.hash}`" in card
+    first = rows(mined.path / "train")[0]
+    assert f"- **query**: {' '.join(first['query'].split())}" in card
+    assert "run.json" not in card
+    assert str(world[0]) not in card
+
+
+def test_its_front_matter_is_the_hubs(world, card, tmp_path):
+    mined = world[0] / "mined"
+    data = DatasetCard(card).data
+    assert data.size_categories == ["n<1K"]
+    assert data.task_categories == ["text-retrieval"]
+    for config, folder in (("train", "train"), ("scored", "scored")):
+        found = load_dataset(str(mined), config, split="train", cache_dir=str(tmp_path))
+        assert len(found) == len(rows(mined / folder))
+    by_default = load_dataset(str(mined), split="train", cache_dir=str(tmp_path))
+    assert by_default.column_names == ["query", "positive", "negative"]
+
+
+def test_its_commands_make_it_again(world, card, tmp_path):
+    root, inputs = world
+    lines = re.search(r"```\n(hnmine .*?)\n```", card, re.DOTALL).group(1)
+    for name, path in inputs.items():
+        lines = re.sub(rf"\b{name.upper()}\b", path, lines)
+    script = f'set -e\nhnmine() {{ {shlex.quote(sys.executable)} -m hnmine "$@"; }}\n{lines}'
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("index", "candidates", "mined"):
+        assert content(tmp_path / "runs" / name) == content(root / name)
+
+
+def test_everything_that_is_not_the_default_is_in_the_commands():
+    index = {"inputs": {"pairs": "x"}, "settings": {"bm25": False, "encoder": "a model"}}
+    candidates = {
+        "inputs": {"queries": "x", "qrels": "x"},
+        "runs": {"run_other": "x"},
+        "previous": "x",
+        "settings": {"source": ["run", "dense:5"], "column": {"queries.text": "body"}},
+    }
+    mined = {"settings": {"quota": {"rank < 3": 2}, "default_rule": False, "margin": 0.0}}
+    lines = [
+        shlex.split(line.replace("\\\n", ""))
+        for line in re.split(r"\n(?=hnmine)", commands(index, candidates, mined))
+    ]
+    assert lines[0][2:] == [
+        "--pairs", "PAIRS", "--index", "runs/index", "--no-bm25", "--encoder", "a model"
+    ]  # fmt: skip
+    assert {"--from-run", "other.trec", "--previous", "PREVIOUS", "QRELS"} <= set(lines[1])
+    assert "queries.text=body" in lines[1]
+    assert lines[1].count("--source") == 2
+    assert lines[2][2:] == [
+        "--candidates", "runs/candidates", "--output", "runs/mined", "--margin", "0.0",
+        "--no-default-rule", "--quota", "rank < 3=2",
+    ]  # fmt: skip
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the hub's API as an upload of small files needs."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append((self.path, self.headers.get("Authorization")))
+        if self.server.refuses:
+            self.answer({"error": "no such user"}, 403)
+        elif self.path == "/api/repos/create":
+            self.server.created = json.loads(body)
+            self.answer({"url": f"{self.server.address}/datasets/me/negatives"})
+        elif self.path.endswith("/preupload/main"):
+            files = [
+                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for file in json.loads(body)["files"]
+            ]
+            self.answer({"files": files})
+        elif self.path.endswith("/commit/main"):
+            self.server.commit = [json.loads(line) for line in body.splitlines()]
+            self.answer(
+                {
+                    "commitUrl": f"{self.server.address}/datasets/me/negatives/commit/0",
+                    "commitOid": "0" * 40,
+                }
+            )
+        else:
+            self.answer({}, 200)
+
+    def do_GET(self):
+        self.server.asked.append((self.path, None))
+        self.answer({"id": "me/negatives", "sha": "0" * 40, "siblings": []})
+
+    def answer(self, value, status=200):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    server.address = f"http://127.0.0.1:{server.server_port}"
+    server.asked, server.refuses, server.created, server.commit = [], False, None, []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def push(hub, data, *more):
+    """Push from a process of its own: where the hub is, its client asks the environment once."""
+    environment = {
+        "PATH": "",
+        "PYTHONPATH": str(ROOT),
+        "HF_ENDPOINT": hub.address,
+        "HF_TOKEN": "hf_secret",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HOME": str(data.parent),
+    }
+    return hnmine("push", "--data", data, "--repo", "me/negatives", *more, env=environment)
+
+
+class TestPush:
+    @pytest.mark.parametrize("name", ["mined", "export"])
+    def test_it_uploads_what_is_for_others(self, world, hub, tmp_path, name):
+        data = world[0] / "mined"
+        if name == "export":
+            data = api.export(mined=data, to="beir", output=tmp_path / "e").path
+        done = push(hub, data, "--json")
+        assert done.returncode == 0, done.stderr
+        assert "hf_secret" not in done.stdout + done.stderr
+        sent = {line["value"]["path"] for line in hub.commit if line["key"] == "file"}
+        assert sent == set(content(data))
+        assert "run.json" not in sent
+        assert hub.created["visibility"] == "private"
+        assert hub.created["type"] == "dataset"
+        assert json.loads(done.stdout)["counts"]["files"] == len(sent)
+
+    def test_a_refusal_is_explained(self, world, hub):
+        hub.refuses = True
+        done = push(hub, world[0] / "mined")
+        assert done.returncode == 4
+        assert "Cannot push to me/negatives" in done.stderr
+        assert "hf auth login" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_without_a_network_it_is_explained(self, world):
+        with pytest.raises(Exception, match="HF_HUB_OFFLINE"):
+            api.push(data=world[0] / "mined", repo="me/negatives")
+
+    def test_a_wrong_name_is_a_usage_error(self, world):
+        with pytest.raises(UsageError, match="no name of a repository"):
+            api.push(data=world[0] / "mined", repo="me/nega tives/x")
+
+    def test_other_directories_are_refused(self, world):
+        with pytest.raises(InputError, match="candidates directory, not mined"):
+            api.push(data=world[0] / "candidates", repo="me/negatives")
