@@ -109,6 +109,8 @@ def _places(output: Any) -> dict[str, dict[str, Path]]:
         "mine": {"index": root / "index", "output": root / "candidates"},
         "filter": {"candidates": root / "candidates", "output": root / "mined"},
         "batch": {"mined": root / "mined", "output": root / "batches"},
+        "report": {"mined": root / "mined"},
+        "inspect": {"mined": root / "mined"},
     }
 
 

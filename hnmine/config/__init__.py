@@ -7,6 +7,7 @@ from hnmine.config.batch import BatchSettings
 from hnmine.config.build_index import BuildIndexSettings
 from hnmine.config.checks import AuditSettings, ValidateSettings
 from hnmine.config.filter import FilterSettings
+from hnmine.config.look import DiffSettings, InspectSettings, ReportSettings
 from hnmine.config.mine import MineSettings
 
 __all__ = [
@@ -16,11 +17,14 @@ __all__ = [
     "AuditSettings",
     "BatchSettings",
     "BuildIndexSettings",
+    "DiffSettings",
     "Dtype",
     "FilterSettings",
+    "InspectSettings",
     "MineSettings",
     "ModelSettings",
     "Pooling",
+    "ReportSettings",
     "Settings",
     "ValidateSettings",
 ]
@@ -37,6 +41,9 @@ COMMANDS: dict[str, type[Settings]] = {
     "batch": BatchSettings,
     "validate": ValidateSettings,
     "audit": AuditSettings,
+    "report": ReportSettings,
+    "inspect": InspectSettings,
+    "diff": DiffSettings,
 }
 PLACES = {"index", "candidates", "output"}
 """Directories of a single command; in a file, all are derived from its `output`."""
