@@ -54,7 +54,8 @@ def over_queries(values: Floats, query: Ints) -> Estimate:
     if not len(values):
         return Estimate(np.nan, 0.0, 1.0, len(known), 0)
     _, owner = np.unique(query[known], return_inverse=True)
-    return of_sums(np.bincount(owner, values), np.bincount(owner), len(known))
+    sums = np.bincount(owner, values).astype(np.float64)
+    return of_sums(sums, np.bincount(owner), len(known))
 
 
 def of_sums(sums: Floats, counts: Ints, values: int) -> Estimate:

@@ -142,7 +142,8 @@ def _print_styled(found: Any, as_json: bool) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     with console.capture() as styled:
         console.print(found)
-    typer.echo(styled.get(), nl=False, color=True)  # What the terminal can show, rich knows.
+    lines = (line.rstrip() for line in styled.get().splitlines())
+    typer.echo("\n".join(lines), color=True)  # What the terminal can show, rich knows.
 
 
 def _register(
@@ -213,13 +214,6 @@ def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
     return validate(settings, paths)
 
 
-def _audit(file: dict[str, Any], flags: dict[str, Any]) -> Any:
-    settings = configfile.settings_for("audit", file, flags)
-    from hnmine.stages.audit import audit
-
-    return audit(settings)
-
-
 def _look(command: str) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
     """Return what runs the stage of a command that only looks."""
 
@@ -257,7 +251,7 @@ for _name, _act in (
 ):
     _register(_name, config.COMMANDS[_name].model_fields, _act)
 _register("run", _all_fields(), _run)
-_register("audit", config.AuditSettings.model_fields, _audit, _print_report)
+_register("audit", config.AuditSettings.model_fields, _look("audit"), _print_report)
 _register(
     "validate",
     config.ValidateSettings.model_fields,

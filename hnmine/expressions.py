@@ -78,7 +78,7 @@ def parse(text: str) -> Node:
         name = node.get("function_name", "")
         if node["class"] in ("SUBQUERY", "STAR", "PARAMETER"):
             raise _refused(text, f"it holds a {node['class'].lower()}", _place(node, text))
-        if name and _varies(name, len(node.get("arguments", node.get("children", [])))):
+        if name and _varies(name, len(node["arguments" if "arguments" in node else "children"])):
             raise _refused(text, f"{name}() gives another value each time", _place(node, text))
     return tree
 

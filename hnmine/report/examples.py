@@ -17,14 +17,14 @@ LOOKED_AT = 20
 
 DOUBTFUL_FIRST = f"p_relevant desc nulls last, {MARGIN}, query_id, doc_id"
 NEAREST = {"p-relevant": "p_relevant", "target-fn-rate": "evidence", "near-copy": "near_copy"}
-"""By reason: what was smallest where the rule only just dropped a candidate; else the margin is largest."""
+"""By reason: what is smallest where the rule only just dropped a candidate; else the margin is
+largest there."""
 
 NO_MATTER_OF_DEGREE = ("query", "not-finite", "rank", "max-uses")
 
 
 def examples(scored: Scored) -> list[Example]:
-    """Return the negatives that are most in doubt, and for the rules that drop most, what they
-    dropped most narrowly."""
+    """Return the negatives most in doubt, and what each of the main rules dropped most narrowly."""
     taken = _rows(scored, f"kind = '{NEGATIVE}'", DOUBTFUL_FIRST, NEGATIVES)
     reasons = scored.ask(
         f"select reason from scored where kind = '{DROPPED}' and not list_contains(?, reason) "
@@ -63,9 +63,7 @@ def _positives(scored: Scored, queries: Sequence[str]) -> dict[str, dict[str, An
     return {row["query_id"]: row for row in rows}
 
 
-def _example(
-    scored: Scored, row: Mapping[str, Any], positive: Mapping[str, Any] | None
-) -> Example:
+def _example(scored: Scored, row: Mapping[str, Any], positive: Mapping[str, Any] | None) -> Example:
     return Example(
         verdict=NEGATIVE if row["selected"] else row["reason"],
         query_id=row["query_id"],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hnmine.audit import Estimate
+if TYPE_CHECKING:  # It takes SciPy, which looking at a single query can do without.
+    from hnmine.audit import Estimate
 
 POSITIVE, NEGATIVE, KEPT, DROPPED = "positive", "negative", "kept", "dropped"
 """What became of a candidate: trained as a positive, as a negative, not chosen, not allowed."""

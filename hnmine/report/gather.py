@@ -34,6 +34,7 @@ MORE_USES = "more than 50"
 MOST_USED = 15
 HUB_CHARACTERS = 160
 
+
 def gather(scored: Scored) -> Facts:
     """Ask a mined directory for all that a report says."""
     counts = scored.manifest["counts"]
@@ -57,6 +58,7 @@ def gather(scored: Scored) -> Facts:
     facts.examples = examples(scored)
     return facts
 
+
 def _funnel(settings: Mapping[str, Any], counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return the steps from candidates to negatives; drops in the order that rules are asked."""
     # The default rule's chance is settled after the settings are recorded.
@@ -75,6 +77,7 @@ def _funnel(settings: Mapping[str, Any], counts: Mapping[str, int]) -> list[tupl
         ("chosen", counts["negatives"]),
     ]
 
+
 def _shortfall(scored: Scored) -> dict[str, tuple[int, int]]:
     table = pq.read_table(scored.path / "shortfall.parquet", columns=["reason", "asked", "found"])
     table = table.append_column("queries", table["asked"])
@@ -86,11 +89,13 @@ def _shortfall(scored: Scored) -> dict[str, tuple[int, int]]:
         row["reason"]: (row["queries_count"], row["asked_sum"] - row["found_sum"]) for row in rows
     }
 
+
 def _score_name(scored: Scored, column: str) -> str:
     if column == "score":
         column = f"{scored.settings['score']}_score"
         column = column if column in scored.columns else str(scored.settings["score"])
     return SCORE_NAMES.get(column, column.removesuffix("_score"))
+
 
 def _distributions(scored: Scored, facts: Facts) -> None:
     fates = (NEGATIVE, KEPT, DROPPED)
@@ -108,6 +113,7 @@ def _distributions(scored: Scored, facts: Facts) -> None:
     )
     chance = "p_relevant" if "p_relevant" in scored.columns else "null"
     facts.chances = histogram(scored, "p_relevant", chance, fates)
+
 
 def _mixes(scored: Scored) -> list[Mix]:
     """Count candidates by the sources that found them."""
@@ -130,6 +136,7 @@ def _mixes(scored: Scored) -> list[Mix]:
         Mix(names, count, negatives, np.nan if chance is None else chance)
         for names, count, negatives, chance in found
     ]
+
 
 def _hubness(scored: Scored) -> Hubness | None:
     scored.ask(
@@ -161,6 +168,7 @@ def _hubness(scored: Scored) -> Hubness | None:
         most=_most_used(scored),
     )
 
+
 def _most_used(scored: Scored) -> list[Hub]:
     rows = scored.ask(
         "select doc_id, n from uses where n > 1 order by n desc, doc_id limit ?", MOST_USED
@@ -177,6 +185,7 @@ def _most_used(scored: Scored) -> list[Hub]:
         for doc_id, uses in rows
     ]
 
+
 def _estimate(scored: Scored) -> Estimate | None:
     """Return the mean chance that a chosen negative is relevant; None where nothing was learned."""
     found = scored.arrays(
@@ -188,6 +197,7 @@ def _estimate(scored: Scored) -> Estimate | None:
     negatives = scored.manifest["counts"]["negatives"]
     return of_sums(np.asarray(found["sums"], float), np.asarray(found["counts"]), negatives)
 
+
 def _settings(scored: Scored) -> dict[str, dict[str, Any]]:
     """Return what was set at each stage, as far as it is known here."""
     found = {"filter": scored.settings}
@@ -198,6 +208,7 @@ def _settings(scored: Scored) -> dict[str, dict[str, Any]]:
         stage: {name: value for name, value in values.items() if value not in (None, [], {})}
         for stage, values in found.items()
     }
+
 
 def _origin(scored: Scored) -> dict[str, Any]:
     """Return what else the result depends on, from the manifest."""
@@ -216,5 +227,3 @@ def _origin(scored: Scored) -> dict[str, Any]:
         **judges,
         **libraries,
     }
-
-__all__ = ["NOT_SOURCES", "gather"]

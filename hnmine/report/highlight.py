@@ -33,11 +33,11 @@ class Matcher:
         if scored.texts is None:
             return cls(Tokeniser())
         index = scored.texts.index
-        tokeniser = Tokeniser(
-            index.settings["tokenizer"], index.settings["stemmer"]
-        )
+        tokeniser = Tokeniser(index.settings["tokenizer"], index.settings["stemmer"])
         rows = np.unique(np.linspace(0, len(index.documents) - 1, SAMPLE).astype(np.int64))
-        held = Counter(term for text in index.documents.texts(rows) for term in set(tokeniser(text)))
+        held = Counter(
+            term for text in index.documents.texts(rows) for term in set(tokeniser(text))
+        )
         # A term of one document is not common, however small the corpus.
         most = max(COMMON * len(rows), 1)
         return cls(tokeniser, frozenset(term for term, count in held.items() if count > most))

@@ -38,7 +38,7 @@ def histogram(
     scale = f"ln(greatest({value}, 1))" if log else f"({value})"
     rows = (
         f"(select {group} as kind, {scale}::double as x, ({value})::double as plain from {table}) "
-        "where isfinite(x) and kind is not null"
+        "where isfinite(plain) and isfinite(x) and kind is not null"
     )
     spread = {
         kind: Spread(count, mean, *quantiles)

@@ -49,8 +49,8 @@ def page(facts: Facts, matcher: Matcher) -> str:
 
 def _distributions(facts: Facts) -> list[tuple[str, str, Histogram]]:
     """Return title, figure and numbers of every distribution there is."""
-    titles = [(f"Scores: {one.name}", one) for one in facts.scores]
-    titles += [
+    titles: list[tuple[str, Histogram | None]] = [
+        *((f"Scores: {one.name}", one) for one in facts.scores),
         ("Margins: score of the positive minus score of the candidate", facts.margins),
         ("Ranks among the query's candidates", facts.ranks),
         ("Lengths in characters", facts.lengths),

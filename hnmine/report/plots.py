@@ -10,10 +10,10 @@ from hnmine.report.svg import BLUE, GREEN, GREY, INK, MUTED, ORANGE, drawing
 
 # Line styles beside colours: a figure must be readable without them, on paper too.
 LOOKS = {
-    POSITIVE: {"color": BLUE, "linestyle": "-"},
-    NEGATIVE: {"color": ORANGE, "linestyle": "--"},
-    KEPT: {"color": GREEN, "linestyle": ":"},
-    DROPPED: {"color": GREY, "linestyle": "-."},
+    POSITIVE: (BLUE, "-"),
+    NEGATIVE: (ORANGE, "--"),
+    KEPT: (GREEN, ":"),
+    DROPPED: (GREY, "-."),
 }
 LONGEST_LABEL = 40
 HALF = 5.0
@@ -56,10 +56,11 @@ def distribution(histogram: Histogram, name: str) -> str:
         axes = drawn.axes[0]
         for group, counts in histogram.counts.items():
             share = 100 * np.array(counts) / max(sum(counts), 1)
-            axes.stairs(share, histogram.edges, label=group, linewidth=1.8, **LOOKS[group])
+            colour, line = LOOKS[group]
+            edges = histogram.edges
+            axes.stairs(share, edges, label=group, color=colour, linestyle=line, linewidth=1.8)
             if group in (POSITIVE, NEGATIVE):
-                colour = LOOKS[group]["color"]
-                axes.stairs(share, histogram.edges, fill=True, alpha=0.15, color=colour)
+                axes.stairs(share, edges, fill=True, alpha=0.15, color=colour)
         if histogram.log:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

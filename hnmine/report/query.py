@@ -87,9 +87,7 @@ def by_text(text: str, scored: Scored, limit: int) -> list[str]:
     queries = scored.texts.queries
     found = sorted(_holding(text, queries.texts, queries.mined))
     if not found:
-        raise InputError(
-            f"No query holds {text!r}.", fix="Give fewer words of it, in their order."
-        )
+        raise InputError(f"No query holds {text!r}.", fix="Give fewer words of it, in their order.")
     return [query_id for _, query_id in found[:limit]]
 
 

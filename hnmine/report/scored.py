@@ -71,15 +71,17 @@ class Scored:
 
         Args:
             path: what `hnmine filter` wrote.
-            candidates, index: where they are now; by default where they were.
+            candidates: where they are now; by default where they were.
+            index: where it is now; by default where it was.
             threads: for SQL.
 
         Raises:
             InputError: it is not finished, or the candidates or the index given are others.
         """
         with tempfile.TemporaryDirectory(prefix="hnmine-") as temporary:
-            config = {"threads": threads, "memory_limit": MEMORY, "temp_directory": temporary}
-            connection = duckdb.connect(config=config)
+            connection = duckdb.connect(
+                config={"threads": threads, "memory_limit": MEMORY, "temp_directory": temporary}
+            )
             try:
                 scored = cls(path, connection)
                 scored._open_texts(candidates, index)
@@ -143,6 +145,11 @@ class Scored:
         self._connection.register("added", rows)
         self._connection.execute(f"insert into {table} by name select * from added")
         self._connection.unregister("added")
+
+    def attach(self, other: Scored, name: str) -> None:
+        """Make the table of another mined directory known here, under a name."""
+        self._connection.register(f"raw_{name}", other.dataset)
+        self._connection.execute(f"create view {name} as select *, {KIND} as kind from raw_{name}")
 
     def document(self, doc_id: str, characters: int) -> str | None:
         """Return the beginning of a document; None if it cannot be read."""

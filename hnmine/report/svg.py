@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ VARIABLES = {
     GREEN: "kept",
     GREY: "dropped",
 }
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -73,8 +74,9 @@ def drawing(
     Args:
         name: unique in the page.
         title: what a screen reader says of it; its numbers stand in a table.
-        height, width: in inches.
+        height: in inches.
         panels: side by side.
+        width: in inches.
     """
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         drawn = Drawing(width, height, panels)

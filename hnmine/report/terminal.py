@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hnmine.audit import Estimate
 from hnmine.report.facts import Facts, Histogram
+
+if TYPE_CHECKING:
+    from hnmine.audit import Estimate
 
 BAR = 24
 MOST_HUBS = 3

@@ -38,7 +38,7 @@ class Inspected:
     ) -> Iterator[RenderableType]:
         """Yield what rich prints."""
         for query in self.queries:
-            yield show(query, self.matcher)
+            yield from show(query, self.matcher, marked=not console.is_terminal)
         if self.note:
             yield self.note
 
