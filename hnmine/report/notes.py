@@ -12,7 +12,7 @@ FAR_FROM_EVEN = 0.1
 MANY_FALSE = 0.05
 MEASURES = {"length": "is longer", "BM25": "has a higher BM25 score"}
 REMEDIES = {
-    "length": "`mine --attribute length='length(doc.text)'` makes it a column for --where.",
+    "length": "hnmine mine --attribute length='length(doc.text)' makes it a column for --where.",
     "BM25": "A --quota for each source, or a --where on bm25_score, evens it out.",
 }
 
@@ -28,7 +28,7 @@ def notes(facts: Facts) -> Iterator[str]:
     if facts.estimate is None:
         yield (
             "The share of false negatives is unknown, as no p_relevant was learned. "
-            "`hnmine audit --sample` draws negatives to judge."
+            "hnmine audit --sample draws negatives to judge."
         )
     elif facts.estimate.rate > MANY_FALSE:
         yield (

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ class Scored:
         """The columns of ranks in a source's list."""
         return [c for c in self.columns if c.endswith("_rank") and c not in NOT_SOURCES]
 
-    @property
+    @cached_property
     def scores(self) -> list[str]:
         """The columns of scores that know something; that which the rules compared first."""
         own = f"{self.settings['score']}_score"

@@ -36,7 +36,7 @@ def lines(facts: Facts) -> Iterator[str]:
 def likely_false(facts: Facts) -> str:
     """Say what share of the negatives is likely false."""
     if facts.estimate is None:
-        return "unknown: nothing was learned, see `hnmine audit --sample`"
+        return "unknown: nothing was learned, see hnmine audit --sample"
     return f"{percent(facts.estimate)} of the negatives, by p_relevant"
 
 
