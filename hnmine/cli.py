@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, get_origin
 
@@ -41,6 +42,9 @@ EXAMPLES = {
     "push": "hnmine push --data runs/mined --repo me/hard-negatives",
     "validate": "hnmine validate --config configs/demo.yaml",
     "audit": "hnmine audit --mined runs/mined --sample 300 --sheet sheet.csv",
+    "report": "hnmine report runs/mined",
+    "inspect": "hnmine inspect runs/mined --reason margin",
+    "diff": "hnmine diff runs/mined runs/mined-margin-1",
     "run": "hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
 }
 SUMMARIES = {
@@ -52,6 +56,9 @@ SUMMARIES = {
     "push": "Upload a directory with a dataset card to the Hugging Face hub.",
     "validate": "Check inputs before hours are spent, and estimate what a run will need.",
     "audit": "Estimate what share of the negatives is false, from all that is known of them.",
+    "report": "Write one page, and a summary, about what was mined and what became of the rest.",
+    "inspect": "Show single queries: their positives, all their candidates, scores and verdicts.",
+    "diff": "Say which negatives another setting of `filter` gains and loses, and why.",
     "run": "Build the index, mine and filter from one configuration, into index/, candidates/ and "
     "mined/ in --output; batches/ too where the file has a section `batch`.",
 }
@@ -106,6 +113,13 @@ def _option(name: str, field: Any) -> inspect.Parameter:
     )
 
 
+def _directory(name: str, fields: Mapping[str, Any]) -> inspect.Parameter:
+    """Turn a setting into an argument; as with flags, None means not given."""
+    shown = typer.Argument(metavar=name.upper(), help=fields[name].description)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=None, annotation=Annotated[Path | None, shown])
+
+
 def _print(results: list[Any], as_json: bool) -> None:
     if as_json:
         documents = [{"path": str(r.path), "counts": dict(r.counts)} for r in results]
@@ -119,9 +133,26 @@ def _print(results: list[Any], as_json: bool) -> None:
             typer.echo(f"  {shown:<{width}}  {count:>14,}")
 
 
+def _print_lines(found: Any, as_json: bool) -> None:
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else "\n".join(found.lines()))
+
+
 def _print_report(report: Any, as_json: bool) -> None:
-    typer.echo(json.dumps(report.as_json(), indent=2) if as_json else "\n".join(report.lines()))
+    _print_lines(report, as_json)
     report.check()
+
+
+def _print_styled(found: Any, as_json: bool) -> None:
+    if as_json:
+        _print_lines(found, as_json)
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    with console.capture() as styled:
+        console.print(found)
+    lines = (line.rstrip() for line in styled.get().splitlines())
+    typer.echo("\n".join(lines), color=True)  # What the terminal can show, rich knows.
 
 
 def _register(
@@ -131,7 +162,7 @@ def _register(
     show: Callable[[Any, bool], None] = _print,
     arguments: Sequence[inspect.Parameter] = (),
 ) -> None:
-    """Add a command whose flags are the given settings."""
+    """Add a command whose flags are the given settings, but for those that are arguments."""
 
     def command(config_file: Path | None, as_json: bool, debug: bool, **flags: Any) -> None:
         given = {key: value for key, value in flags.items() if value not in (None, [])}
@@ -140,7 +171,8 @@ def _register(
             show(act(file, given), as_json)
 
     shared = {key: field for key, field in fields.items() if key in config.Settings.model_fields}
-    own = {key: field for key, field in fields.items() if key not in shared}
+    positional = {argument.name for argument in arguments}
+    own = {key: fields[key] for key in fields if key not in shared and key not in positional}
     keyword = inspect.Parameter.KEYWORD_ONLY
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
@@ -206,11 +238,15 @@ def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
     return validate(settings, paths)
 
 
-def _audit(file: dict[str, Any], flags: dict[str, Any]) -> Any:
-    settings = configfile.settings_for("audit", file, flags)
-    from hnmine.stages.audit import audit
+def _look(command: str) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
+    """Return what runs the stage of a command that only looks."""
 
-    return audit(settings)
+    def act(file: dict[str, Any], flags: dict[str, Any]) -> Any:
+        settings = configfile.settings_for(command, file, flags)
+        stage = import_module(f"hnmine.stages.{command}")
+        return getattr(stage, command)(settings)
+
+    return act
 
 
 def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
@@ -241,7 +277,7 @@ for _name, _act in (
 ):
     _register(_name, config.COMMANDS[_name].model_fields, _act)
 _register("run", _all_fields(), _run)
-_register("audit", config.AuditSettings.model_fields, _audit, _print_report)
+_register("audit", config.AuditSettings.model_fields, _look("audit"), _print_report)
 _register(
     "validate",
     config.ValidateSettings.model_fields,
@@ -249,6 +285,14 @@ _register(
     _print_report,
     [inspect.Parameter("paths", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Paths)],
 )
+for _name, _show, _directories in (
+    ("report", _print_lines, ["mined"]),
+    ("inspect", _print_styled, ["mined"]),
+    ("diff", _print_lines, ["before", "after"]),
+):
+    _fields = config.COMMANDS[_name].model_fields
+    _arguments = [_directory(name, _fields) for name in _directories]
+    _register(_name, _fields, _look(_name), _show, _arguments)
 
 
 @contextmanager

@@ -111,6 +111,8 @@ def _places(output: Any) -> dict[str, dict[str, Path]]:
         "batch": {"mined": root / "mined", "output": root / "batches"},
         "export": {"mined": root / "mined", "output": root / "export"},
         "push": {"data": root / "mined"},
+        "report": {"mined": root / "mined"},
+        "inspect": {"mined": root / "mined"},
     }
 
 

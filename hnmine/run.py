@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from hnmine import interrupts
+from hnmine.atomic import flush, write_text
 from hnmine.errors import InputError, PartialRun
 from hnmine.finished import MANIFEST, RUN, damage, files_of, read_json, size_of
 from hnmine.plan import Plan, Task, canonical_json, differences, digest
@@ -119,7 +120,7 @@ class RunDirectory:
                     if entry != self.state:
                         shutil.rmtree(entry) if _is_folder(entry) else entry.unlink()
                 shutil.rmtree(self.state / "done", ignore_errors=True)
-        self._write(saved, canonical_json(self.plan))
+        write_text(saved, canonical_json(self.plan))
 
     def _foreign_markers(self) -> list[str]:
         """Say whether tasks of another plan are done here, where the plan itself cannot be read."""
@@ -212,7 +213,7 @@ class RunDirectory:
                 shutil.rmtree(final)
             path.replace(final)
             sizes[output] = size_of(final)
-        self._write(done, canonical_json({"plan": self.hash, "outputs": sizes, "counts": counts}))
+        write_text(done, canonical_json({"plan": self.hash, "outputs": sizes, "counts": counts}))
         report(task.size)
         return counts
 
@@ -228,17 +229,9 @@ class RunDirectory:
             "command": sys.argv,
             **about_this_run,
         }
-        self._write(self.path / RUN, canonical_json(this_run))
-        self._write(self.path / MANIFEST, canonical_json(manifest))
+        write_text(self.path / RUN, canonical_json(this_run))
+        write_text(self.path / MANIFEST, canonical_json(manifest))
         return manifest
-
-    def _write(self, path: Path, text: str) -> None:
-        temporary = path.with_name(path.name + ".tmp")
-        # A path on the command line need not be UTF-8.
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
 
 
 @contextmanager
@@ -266,8 +259,4 @@ def _is_folder(path: Path) -> bool:
 def _flush(path: Path) -> None:
     """Make sure that a file, or everything in a folder, is on the disk."""
     for file in {*files_of(path), path}:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush(file)

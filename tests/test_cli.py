@@ -12,6 +12,9 @@ from hnmine import __version__
 from hnmine.cli import app
 from hnmine.config import COMMANDS, PLACES, STAGES, Settings
 
+DIRECTORIES = ("mined", "before", "after")
+"""Settings that are arguments where they are what a command is about."""
+
 HEAVY = ("numpy", "pyarrow", "torch", "faiss", "numba", "sentence_transformers")
 
 
@@ -35,9 +38,10 @@ def test_version():
 @pytest.mark.parametrize("command", [*COMMANDS, "run"])
 def test_help_has_an_example_and_every_setting_has_a_flag_with_help(command):
     text = " ".join(hnmine(command, "--help", env={"COLUMNS": "200", "PATH": ""}).stdout.split())
-    assert f"Example: hnmine {command} --" in text
+    assert f"Example: hnmine {command} " in text
     registered = typer.main.get_command(app).commands[command]
     flags = {flag for option in registered.params for flag in option.opts}
+    flags |= {f"--{option.name}" for option in registered.params if option.name in DIRECTORIES}
     models = list(STAGES.values()) if command == "run" else [COMMANDS[command]]
     for model in models:
         for name, field in model.model_fields.items():

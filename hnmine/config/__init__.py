@@ -8,6 +8,7 @@ from hnmine.config.build_index import BuildIndexSettings
 from hnmine.config.checks import AuditSettings, ValidateSettings
 from hnmine.config.export import ExportSettings, PushSettings
 from hnmine.config.filter import FilterSettings
+from hnmine.config.look import DiffSettings, InspectSettings, ReportSettings
 from hnmine.config.mine import MineSettings
 
 __all__ = [
@@ -18,13 +19,16 @@ __all__ = [
     "Backend",
     "BatchSettings",
     "BuildIndexSettings",
+    "DiffSettings",
     "Dtype",
     "ExportSettings",
     "FilterSettings",
+    "InspectSettings",
     "MineSettings",
     "ModelSettings",
     "Pooling",
     "PushSettings",
+    "ReportSettings",
     "Settings",
     "ValidateSettings",
 ]
@@ -43,6 +47,9 @@ COMMANDS: dict[str, type[Settings]] = {
     "push": PushSettings,
     "validate": ValidateSettings,
     "audit": AuditSettings,
+    "report": ReportSettings,
+    "inspect": InspectSettings,
+    "diff": DiffSettings,
 }
 PLACES = {"index", "candidates", "output"}
 """Directories of a single command; in a file, all are derived from its `output`."""

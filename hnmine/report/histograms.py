@@ -1,0 +1,70 @@
+"""How values are spread, counted by SQL: nothing but the counts is held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hnmine.report.facts import Histogram, Spread
+from hnmine.report.scored import Scored
+
+BINS = 40
+
+
+def histogram(
+    scored: Scored,
+    name: str,
+    value: str,
+    groups: Sequence[str],
+    *,
+    table: str = "scored",
+    group: str = "kind",
+    whole: bool = False,
+    log: bool = False,
+) -> Histogram | None:
+    """Count the finite values of an expression; None where there are none.
+
+    Args:
+        scored: what to ask.
+        name: what the values are.
+        value: the expression.
+        groups: to count, in order; those without a value are left out.
+        table: what the expression is about.
+        group: the expression of the group.
+        whole: the values are whole numbers, and bins are as wide as one or more of them.
+        log: bins grow with the values, which are at least 1.
+    """
+    scale = f"ln(greatest({value}, 1))" if log else f"({value})"
+    rows = (
+        f"(select {group} as kind, {scale}::double as x, ({value})::double as plain from {table}) "
+        "where isfinite(plain) and isfinite(x) and kind is not null"
+    )
+    spread = {
+        kind: Spread(count, mean, *quantiles)
+        for kind, count, mean, quantiles in scored.ask(
+            "select kind, count(*), avg(plain), approx_quantile(plain, [0.05, 0.5, 0.95]) "
+            f"from {rows} group by kind"
+        )
+    }
+    found = [kind for kind in groups if kind in spread]
+    if not found:
+        return None
+    low, high = scored.ask(f"select min(x), max(x) from {rows}")[0]
+    width, bins = _bins(low, high, whole=whole)
+    counts = {kind: [0] * bins for kind in found}
+    place = f"least(floor((x - ({low!r}::double)) / {width!r}), {bins - 1})::int"
+    for kind, at, count in scored.ask(f"select kind, {place}, count(*) from {rows} group by all"):
+        if kind in counts:
+            counts[kind][at] = count
+    edges = low + width * np.arange(bins + 1)
+    edges = np.exp(edges) if log else edges
+    return Histogram(name, edges.tolist(), counts, {kind: spread[kind] for kind in found}, log)
+
+
+def _bins(low: float, high: float, *, whole: bool) -> tuple[float, int]:
+    """Return the width of the bins and how many there are."""
+    if whole:
+        width = max(1, int(np.ceil((high - low + 1) / BINS)))
+        return float(width), int(np.ceil((high - low + 1) / width))
+    return ((high - low) / BINS, BINS) if high > low else (1.0, 1)

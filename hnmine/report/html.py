@@ -1,0 +1,67 @@
+"""The facts of a report as one page that needs nothing else: no network, no script."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hnmine.errors import missing_extra
+from hnmine.report.facts import Facts, Histogram
+from hnmine.report.highlight import Matcher
+from hnmine.report.notes import notes
+from hnmine.report.terminal import likely_false, number, percent
+
+try:
+    import jinja2
+
+    from hnmine.report import plots
+except ModuleNotFoundError as error:
+    raise missing_extra(error.name or "matplotlib", "report") from error
+
+
+def page(facts: Facts, matcher: Matcher) -> str:
+    """Return the page.
+
+    Args:
+        facts: what it says.
+        matcher: finds the words of a query in a text.
+
+    Raises:
+        MissingModel: jinja2 or matplotlib is not installed (on import of this module).
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("hnmine", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"number": number, "percent": percent, "setting": _setting}
+    return environment.get_template("page.html.j2").render(
+        facts=facts,
+        notes=list(notes(facts)),
+        likely_false=likely_false(facts),
+        distributions=list(_distributions(facts)),
+        plots=plots,
+        split=matcher.split,
+    )
+
+
+def _distributions(facts: Facts) -> list[tuple[str, str, Histogram]]:
+    """Return title, figure and numbers of every distribution there is."""
+    titles: list[tuple[str, Histogram | None]] = [
+        *((f"Scores: {one.name}", one) for one in facts.scores),
+        ("Margins: score of the positive minus score of the candidate", facts.margins),
+        ("Ranks among the query's candidates", facts.ranks),
+        ("Lengths in characters", facts.lengths),
+        ("Estimated chance of being relevant", facts.chances),
+    ]
+    return [
+        (title, plots.distribution(one, f"distribution-{place}"), one)
+        for place, (title, one) in enumerate(titles)
+        if one is not None
+    ]
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

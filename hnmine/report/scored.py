@@ -1,0 +1,184 @@
+"""A mined directory, opened for questions in SQL, and the texts behind it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from hnmine.candidates import Candidates
+from hnmine.errors import HnmineError, InputError, damage_explained
+from hnmine.finished import RUN, read_json, read_manifest
+from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
+
+MEMORY = "2GB"
+"""What DuckDB may hold; beyond that it writes to a temporary folder."""
+
+KIND = (
+    f"case when label = 1 then '{POSITIVE}' when selected then '{NEGATIVE}' "
+    f"when is_positive or is_query then null when keep then '{KEPT}' else '{DROPPED}' end"
+)
+MARGIN = "positive_score - score"
+NOT_SOURCES = ("rank", "previous_rank")
+NOT_SCORES = ("rrf_score", "owner_score", "positive_score", "previous_score", "verdict_score")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+
+
+class Scored:
+    """The scored candidates as the SQL table `scored`, with the column `kind` added.
+
+    Attributes:
+        path: the mined directory.
+        manifest, run: its manifest and run.json.
+        columns: of the table.
+        texts: its candidates directory, opened; None if it cannot be.
+        no_texts: why it cannot be; else empty.
+    """
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        self.path, self._connection = path, connection
+        self.manifest = read_manifest(path, "mined", "filter")
+        self.run = read_json(path / RUN) or {}
+        files = sorted((path / "scored").glob("*.parquet"))
+        if not files:
+            raise InputError(
+                f"{path} is damaged.",
+                why="It has no file in scored/.",
+                fix="Run the same `hnmine filter` again: it makes anew what is missing.",
+            )
+        with damage_explained(path / "scored"):
+            self.dataset = ds.dataset(files, format="parquet")
+        self.columns: list[str] = self.dataset.schema.names
+        self.texts: Candidates | None = None
+        self.no_texts = ""
+        connection.register("raw", self.dataset)
+        connection.execute(f"create view scored as select *, {KIND} as kind from raw")
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, path: Path, candidates: Path | None, index: Path | None, threads: int
+    ) -> Iterator[Scored]:
+        """Open a mined directory.
+
+        Args:
+            path: what `hnmine filter` wrote.
+            candidates: where they are now; by default where they were.
+            index: where it is now; by default where it was.
+            threads: for SQL.
+
+        Raises:
+            InputError: it is not finished, or the candidates or the index given are others.
+        """
+        with tempfile.TemporaryDirectory(prefix="hnmine-") as temporary:
+            connection = duckdb.connect(
+                config={"threads": threads, "memory_limit": MEMORY, "temp_directory": temporary}
+            )
+            try:
+                scored = cls(path, connection)
+                scored._open_texts(candidates, index)
+                yield scored
+            finally:
+                connection.close()
+
+    def _open_texts(self, candidates: Path | None, index: Path | None) -> None:
+        """Open the candidates; where they are not given and not there, do without texts."""
+        try:
+            where = candidates or Path(str(self.run.get("candidates", "candidates")))
+            opened = Candidates(where, index)
+            if opened.hash != self.manifest["candidates"]:
+                raise InputError(
+                    f"The candidates at {where} are not those that {self.path} was made from.",
+                    why="Their manifest has another hash.",
+                    fix="Give the right ones with --candidates, or filter again.",
+                )
+            self.texts = opened
+        except HnmineError as error:
+            if candidates or index:
+                raise
+            self.no_texts = error.what
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of `filter`."""
+        settings: dict[str, Any] = self.manifest["settings"]
+        return settings
+
+    @property
+    def sources(self) -> list[str]:
+        """The columns of ranks in a source's list."""
+        return [c for c in self.columns if c.endswith("_rank") and c not in NOT_SOURCES]
+
+    @cached_property
+    def scores(self) -> list[str]:
+        """The columns of scores that know something; that which the rules compared first."""
+        own = f"{self.settings['score']}_score"
+        all_scores = [c for c in self.columns if c.endswith("_score") and c not in NOT_SCORES]
+        known = self.ask(f"select {', '.join(f'count({quoted(c)})' for c in all_scores)} from raw")
+        found = [c for c, count in zip(all_scores, known[0], strict=True) if count]
+        return [own, *(c for c in found if c != own)] if own in found else ["score", *found]
+
+    def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows that answer a question."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """Return the rows that answer a question, each by column."""
+        found = self._connection.execute(sql, values)
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def arrays(self, sql: str) -> dict[str, Any]:
+        """Return the columns that answer a question as arrays."""
+        return self._connection.execute(sql).fetchnumpy()
+
+    def add(self, table: str, rows: pa.Table) -> None:
+        """Add rows to a table that was made by `ask`."""
+        self._connection.register("added", rows)
+        self._connection.execute(f"insert into {table} by name select * from added")
+        self._connection.unregister("added")
+
+    def attach(self, other: Scored, name: str) -> None:
+        """Make the table of another mined directory known here, under a name."""
+        self._connection.register(f"raw_{name}", other.dataset)
+        self._connection.execute(f"create view {name} as select *, {KIND} as kind from raw_{name}")
+
+    def document(self, doc_id: str, characters: int) -> str | None:
+        """Return the beginning of a document; None if it cannot be read."""
+        if self.texts is None:
+            return None
+        documents = self.texts.index.documents
+        return shortened(documents.texts(documents.find_ids([doc_id]))[0], characters)
+
+    def query(self, query_id: str) -> str | None:
+        """Return a query's text; None if it cannot be read."""
+        if self.texts is None:
+            return None
+        queries = self.texts.queries.texts
+        return clean(queries.texts(queries.find_ids([query_id]))[0])
+
+
+def quoted(column: str) -> str:
+    """Return a column's name as SQL has it."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def clean(text: str) -> str:
+    """Return a text on one line, without what would steer a terminal or turn a line round."""
+    plain = _CONTROL.sub(" ", " ".join(text.split()))
+    return plain.encode("utf-8", "replace").decode("utf-8")
+
+
+def shortened(text: str, characters: int) -> str:
+    """Return the beginning of a text on one line."""
+    plain = clean(text[: 4 * characters])
+    return plain if len(plain) <= characters else plain[: characters - 2].rstrip() + " …"

@@ -1,0 +1,550 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import groupby, pairwise
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import ENCODER, hnmine, rows, write
+
+import hnmine as api
+from hnmine.atomic import write_text
+from hnmine.audit import MOST_RESAMPLED, of_sums
+from hnmine.config import AuditSettings, DiffSettings, InspectSettings, ReportSettings
+from hnmine.errors import InputError, UsageError
+from hnmine.index.tokenise import Tokeniser
+from hnmine.report.highlight import Matcher
+from hnmine.report.scored import clean, shortened
+from hnmine.stages.audit import audit
+from hnmine.stages.diff import diff
+from hnmine.stages.inspect import inspect
+from hnmine.stages.report import report
+
+HOSTILE = '<script>alert("x")</script> & <b> \x1b[31mred\x1b[0m \u202eevil'
+
+TERMINAL = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "PATH": ""}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, stdlib):
+    """Both sources and what was learned; a margin of its own; as sentence-transformers does."""
+    root = tmp_path_factory.mktemp("report")
+    pairs, corpus = str(stdlib / "pairs.parquet"), str(stdlib / "corpus.parquet")
+    api.build_index(corpus=corpus, pairs=pairs, encoder=ENCODER, max_length=64, index=root / "i")
+    api.mine(index=root / "i", pairs=pairs, output=root / "c", top_k=10)
+    api.filter(candidates=root / "c", output=root / "both", num_negatives=3, depth=5)
+    api.filter(candidates=root / "c", output=root / "margin", num_negatives=3, relative_margin=0.3)
+    api.filter(candidates=root / "c", output=root / "none", where=["rank > 999"])
+    api.mine(index=root / "i", pairs=pairs, output=root / "d", source=["dense"], top_k=40)
+    api.filter(
+        candidates=root / "d",
+        output=root / "dense",
+        num_negatives=2,
+        compat="sentence-transformers",
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """BM25 alone, and texts that mean something to a browser and to a terminal."""
+    root = tmp_path_factory.mktemp("hostile")
+    ids = [f"d{n}" for n in range(12)]
+    texts = [f"{HOSTILE} fox number {n} runs" + " and runs" * n for n in range(12)]
+    texts[1:] = [text + " far away" * n for n, text in enumerate(texts[1:], 4)]
+    corpus = write(root / "c.parquet", _id=ids, text=texts)
+    pairs = write(
+        root / "p.parquet",
+        query_id=["<q>"],
+        query=[f"{HOSTILE} which foxes run"],
+        positive_id=["d0"],
+        positive=[texts[0]],
+    )
+    api.build_index(corpus=str(corpus), dense=False, index=root / "i")
+    api.mine(index=root / "i", pairs=str(pairs), output=root / "c")
+    api.filter(candidates=root / "c", output=root / "mined", near_copy=2)
+    return root
+
+
+def look(mined, **settings):
+    return report(ReportSettings.parse({"mined": mined, "html": False, **settings})).facts
+
+
+def ask(mined, **settings):
+    return inspect(InspectSettings.parse({"mined": mined, **settings}))
+
+
+def compare(before, after):
+    return diff(DiffSettings.parse({"before": before, "after": after}))
+
+
+class TestFacts:
+    """Against a plain reading of the same tables."""
+
+    def test_the_funnel_adds_up(self, runs):
+        facts = look(runs / "both")
+        table = rows(runs / "both" / "scored")
+        candidates = [row for row in table if not row["is_positive"]]
+        dropped = Counter(row["reason"] for row in candidates if not row["keep"])
+        steps = dict(facts.funnel)
+        assert steps.pop("candidates") == len(candidates)
+        assert steps.pop("chosen") == sum(row["selected"] for row in table)
+        assert steps.pop("kept") == sum(row["keep"] for row in table)
+        assert {name: -count for name, count in steps.items()} == dict(dropped)
+
+    def test_the_shortfall_is_that_of_the_table(self, runs):
+        facts = look(runs / "none")
+        table = rows(runs / "none" / "shortfall.parquet")
+        missing = sum(row["asked"] - row["found"] for row in table)
+        assert facts.shortfall == {"rank > 999": (len(table), missing)}
+        assert missing == facts.counts["negatives_missing"] > 0
+
+    def test_every_score_is_in_one_bin(self, runs):
+        facts = look(runs / "both")
+        table = rows(runs / "both" / "scored")
+        assert [one.name for one in facts.scores] == ["cosine", "BM25"]
+        for histogram, column in zip(facts.scores, ("dense_score", "bm25_score"), strict=True):
+            for group, wanted in {
+                "positive": lambda row: row["label"] == 1,
+                "negative": lambda row: row["selected"],
+                "kept": lambda row: row["keep"] and not row["selected"],
+            }.items():
+                values = [row[column] for row in table if wanted(row)]
+                expected, _ = np.histogram(values, histogram.edges)
+                assert histogram.spread[group].count == len(values) == sum(expected)
+                assert histogram.spread[group].mean == pytest.approx(np.mean(values))
+                # A value on an edge may fall on either side of it.
+                assert np.abs(np.cumsum(expected - histogram.counts[group])).max() <= 1
+
+    def test_margins_ranks_and_lengths(self, runs, stdlib):
+        facts = look(runs / "both")
+        chosen = [row for row in rows(runs / "both" / "scored") if row["selected"]]
+        margins = [row["positive_score"] - row["score"] for row in chosen]
+        assert facts.margins.spread["negative"].mean == pytest.approx(np.mean(margins))
+        ranks = Counter(row["rank"] for row in chosen)
+        edges, counts = facts.ranks.edges, facts.ranks.counts["negative"]
+        found = zip(edges, counts, strict=False)
+        assert {int(edge): n for edge, n in found if n} == dict(ranks)
+        texts = {row["id"]: row["text"] for row in rows(stdlib / "corpus.parquet")}
+        lengths = [len(texts[row["doc_id"]]) for row in chosen]
+        assert facts.lengths.spread["negative"].mean == pytest.approx(np.mean(lengths))
+        assert sum(facts.lengths.counts["negative"]) == len(lengths)
+
+    def test_sources_are_counted_by_what_they_found_together(self, runs):
+        table = [
+            r for r in rows(runs / "both" / "scored") if not (r["is_positive"] or r["is_query"])
+        ]
+
+        def sources(row):
+            return tuple(s for s in ("bm25", "dense") if row[f"{s}_rank"] is not None)
+
+        facts = look(runs / "both")
+        found = {tuple(mix.sources): (mix.candidates, mix.negatives) for mix in facts.mixes}
+        chosen = Counter(sources(row) for row in table if row["selected"])
+        assert found == {k: (n, chosen[k]) for k, n in Counter(map(sources, table)).items()}
+        assert {("bm25",), ("dense",), ("bm25", "dense")} == set(found)
+
+    def test_hubs_are_the_documents_of_most_queries(self, runs):
+        hubness = look(runs / "margin").hubness
+        table = rows(runs / "margin" / "scored")
+        uses = Counter(row["doc_id"] for row in table if row["selected"])
+        assert {hub.doc_id: hub.uses for hub in hubness.most} == {
+            doc: uses[doc]
+            for doc in sorted((d for d in uses if uses[d] > 1), key=lambda d: (-uses[d], d))[:15]
+        }
+        considered = {
+            r["doc_id"]
+            for r in table
+            if r["label"] != 1 and not r["is_positive"] and not r["is_query"]
+        }
+        assert (hubness.used, hubness.documents) == (len(uses), len(considered))
+        assert sum(hubness.bands.values()) == len(uses)
+        n = np.array([uses[doc] for doc in considered], dtype=float)
+        centred = n - n.mean()
+        assert hubness.skewness == pytest.approx((centred**3).mean() / (centred**2).mean() ** 1.5)
+        top = sorted(uses.values(), reverse=True)[: -(-len(uses) // 100)]
+        assert hubness.top_share == pytest.approx(sum(top) / sum(uses.values()))
+
+    def test_shortcuts_are_the_share_of_pairs(self, runs, stdlib):
+        facts = look(runs / "margin")
+        texts = {row["id"]: row["text"] for row in rows(stdlib / "corpus.parquet")}
+        table = sorted(rows(runs / "margin" / "scored"), key=lambda row: row["query_id"])
+        features = {
+            "BM25": lambda row: row["bm25_score"],
+            "length": lambda r: len(texts[r["doc_id"]]),
+        }
+        for name, feature in features.items():
+            won = []
+            for _, query in groupby(table, key=lambda row: row["query_id"]):
+                query = list(query)
+                positives = [feature(row) for row in query if row["label"] == 1]
+                negatives = [feature(row) for row in query if row["selected"]]
+                won += [(p > n) + 0.5 * (p == n) for p in positives for n in negatives]
+            assert facts.shortcuts[name].rate == pytest.approx(np.mean(won))
+            assert facts.shortcuts[name].known == len(won)
+            assert facts.shortcuts[name].low < np.mean(won) < facts.shortcuts[name].high
+
+    def test_the_estimate_is_that_of_the_audit(self, runs):
+        estimate = audit(AuditSettings.parse({"mined": runs / "both"})).estimates["p_relevant"]
+        found = look(runs / "both").estimate
+        assert (found.negatives, found.known) == (estimate.negatives, estimate.known)
+        assert (found.rate, found.low, found.high) == pytest.approx(
+            (estimate.rate, estimate.low, estimate.high)
+        )
+
+    def test_many_queries_have_the_interval_that_resampling_tends_to(self):
+        rng = np.random.default_rng(1)
+        counts = rng.integers(1, 6, MOST_RESAMPLED + 1)
+        sums = rng.binomial(counts, 0.1).astype(float)
+        many = of_sums(sums, counts, int(counts.sum()))
+        drawn = rng.multinomial(len(sums), [1 / len(sums)] * len(sums), 2000)
+        low, high = np.percentile((drawn @ sums) / (drawn @ counts), [2.5, 97.5])
+        assert (many.low, many.high) == pytest.approx((low, high), abs=6e-4)
+
+    def test_examples_are_those_at_the_margin(self, runs):
+        facts = look(runs / "margin")
+        table = rows(runs / "margin" / "scored")
+        dropped = [row for row in table if row["reason"] == "relative-margin"]
+        nearest = max(dropped, key=lambda row: row["positive_score"] - row["score"])
+        example = next(one for one in facts.examples if one.verdict == "relative-margin")
+        assert example.candidate.doc_id == nearest["doc_id"]
+        assert example.margin == pytest.approx(nearest["positive_score"] - nearest["score"])
+        assert example.query
+        assert example.positive.text
+        assert example.positive.rank is None
+        for _, group in groupby(facts.examples, key=lambda one: one.verdict):
+            queries = [one.query_id for one in group]
+            assert len(set(queries)) == len(queries)
+
+    @pytest.mark.parametrize("name", ["dense", "none"])
+    def test_what_is_not_known_is_left_out(self, runs, name):
+        facts = look(runs / name)
+        assert (facts.estimate is None) == (name == "dense" or not facts.counts["negatives"])
+        assert (facts.hubness is None) == (not facts.counts["negatives"])
+        json.loads(json.dumps(facts.as_json(), allow_nan=False))
+
+
+VOID = {"meta", "br", "hr", "img", "input", "link", "use", "path", "rect"}
+
+
+class Page(HTMLParser):
+    """A page's elements; it fails where one is not closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.found, self.texts = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes), list(self.open)))
+        if tag not in VOID or self.get_starttag_text().endswith("/>"):
+            self.open.append(tag)
+        if tag in VOID and tag in self.open:
+            self.open.pop()
+
+    def handle_startendtag(self, tag, attributes):
+        self.found.append((tag, dict(attributes), list(self.open)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.texts.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes, _ in self.found if name == tag]
+
+
+class TestPage:
+    @pytest.fixture(scope="class", params=["both", "margin", "none", "dense", "hostile"])
+    def page(self, request, runs, hostile, tmp_path_factory):
+        mined = hostile / "mined" if request.param == "hostile" else runs / request.param
+        path = tmp_path_factory.mktemp("page") / "deeper" / "r.html"
+        found = report(ReportSettings.parse({"mined": mined, "output": path}))
+        assert found.page == path
+        return path.read_text(encoding="utf-8")
+
+    def test_it_needs_nothing_else(self, page):
+        parsed = Page(page)
+        for tag in ("script", "link", "img", "iframe", "object"):
+            assert parsed.all(tag) == []
+        for _, attributes, _ in parsed.found:
+            assert not attributes.keys() & {"src", "srcset", "onload", "onclick"}
+            for name in ("href", "xlink:href"):
+                assert attributes.get(name, "#").startswith("#")
+        assert not re.search(r"url\((?!#)|@import", page)
+        policy = next(a for a in parsed.all("meta") if "http-equiv" in a)["content"]
+        assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+
+    def test_ids_are_unique_and_links_lead_to_them(self, page):
+        parsed = Page(page)
+        ids = [attributes["id"] for _, attributes, _ in parsed.found if "id" in attributes]
+        assert [name for name, count in Counter(ids).items() if count > 1] == []
+        for _, attributes, _ in parsed.found:
+            for name in ("href", "xlink:href"):
+                if name in attributes:
+                    assert attributes[name][1:] in ids
+            assert attributes.get("aria-labelledby", ids[0]) in ids
+        assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
+
+    def test_it_can_be_read_aloud_and_by_keyboard(self, page):
+        parsed = Page(page)
+        assert parsed.all("html") == [{"lang": "en"}]
+        assert all(svg["role"] == "img" and svg["aria-label"] for svg in parsed.all("svg"))
+        levels = [int(tag[1]) for tag, _, _ in parsed.found if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1
+        assert all(after - before <= 1 for before, after in pairwise(levels))
+        regions = [a for a in parsed.all("div") if a.get("class") == "scroll"]
+        assert len(regions) == len(parsed.all("table")) > 0
+        for region in regions:
+            assert (region["tabindex"], region["role"]) == ("0", "region")
+            assert region["aria-label"]
+        assert parsed.all("a")[0]["href"] == "#main"
+        assert all("scope" in attributes for attributes in parsed.all("th"))
+
+    def test_figures_take_the_colours_of_the_theme(self, page):
+        figures = page[page.index("<figure>") :]
+        assert "var(--ink)" in figures
+        assert not re.search(r"#0[1-7]0[1-7]0[1-7]", page)
+        assert "prefers-color-scheme: dark" in page
+        assert "@media print" in page
+
+    def test_a_text_is_nothing_but_a_text(self, hostile, tmp_path):
+        path = tmp_path / "r.html"
+        report(ReportSettings.parse({"mined": hostile / "mined", "output": path}))
+        page = path.read_text()
+        assert "<script" not in page
+        assert "\x1b" not in page
+        assert "\u202e" not in page
+        assert "alert" in "".join(Page(page).texts)
+
+    def test_words_of_the_query_are_marked(self, runs, tmp_path):
+        path = tmp_path / "r.html"
+        report(ReportSettings.parse({"mined": runs / "margin", "output": path}))
+        parsed = Page(path.read_text())
+        assert len(parsed.all("mark")) > 3
+
+    def test_the_same_facts_are_the_same_page(self, runs, tmp_path):
+        pages = [tmp_path / f"{n}.html" for n in range(2)]
+        for path in pages:
+            report(ReportSettings.parse({"mined": runs / "both", "output": path, "threads": 1}))
+        assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_without_the_extra_the_summary_is_left(runs, tmp_path):
+    script = "import sys; sys.modules['matplotlib'] = None; from hnmine.cli import main; main()"
+    command = [sys.executable, "-c", script, "report", runs / "both", "--output", tmp_path / "r"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 5
+    assert "pip install 'hnmine[report]'" in done.stderr
+    assert not (tmp_path / "r").exists()
+    done = subprocess.run([*command, "--no-html"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "share that is likely false" in done.stdout
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "report.html"
+    write_text(target, "one")
+    with pytest.raises(TypeError):
+        write_text(target, None)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError):
+        write_text(tmp_path / "folder", "two")
+    assert target.read_text() == "one"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["folder", "report.html"]
+
+
+def test_on_the_command_line(runs, tmp_path):
+    done = hnmine("report", runs / "both", "--output", tmp_path / "r.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"{tmp_path / 'r.html'}\n")
+    assert "share that is likely false" in done.stdout
+    found = json.loads(hnmine("report", runs / "both", "--no-html", "--json").stdout)
+    assert found["page"] is None
+    assert found["estimate"]["negatives"] == found["counts"]["negatives"]
+    done = hnmine("report")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: mined: must be given.")
+    with pytest.raises(InputError, match="is a candidates directory, not mined"):
+        look(runs / "c")
+
+
+def test_candidates_that_are_gone_cost_the_texts_alone(runs, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(runs / "both", moved)
+    run = json.loads((moved / "run.json").read_text())
+    run["candidates"] = str(tmp_path / "nowhere")
+    (moved / "run.json").write_text(json.dumps(run))
+    facts = look(moved)
+    assert "nowhere" in facts.no_texts
+    assert facts.lengths is None
+    assert list(facts.shortcuts) == ["BM25"]
+    assert facts.examples[0].query is None
+    page = report(ReportSettings.parse({"mined": moved})).page.read_text()
+    assert "Texts are left out." in page
+    assert Page(page).all("svg")
+    assert look(moved, candidates=runs / "c").lengths is not None
+    with pytest.raises(InputError, match="are not those that"):
+        look(moved, candidates=runs / "d")
+    with pytest.raises(InputError, match="texts cannot be read"):
+        ask(moved, text="a")
+    assert ask(moved).queries[0].text is None
+
+
+class TestInspect:
+    def test_a_query_has_all_its_candidates(self, runs):
+        table = rows(runs / "both" / "scored")
+        query_id = table[0]["query_id"]
+        (query,) = ask(runs / "both", query=[query_id]).queries
+        mine = [row for row in table if row["query_id"] == query_id]
+        assert {one.document.doc_id for one in query.documents} == {row["doc_id"] for row in mine}
+        fates = {one.document.doc_id: one.fate for one in query.documents}
+        assert [doc for doc, fate in fates.items() if fate == "negative"] == [
+            row["doc_id"] for row in mine if row["selected"]
+        ]
+        assert query.documents[0].fate == "positive"
+        ranks = [one.document.rank for one in query.documents if one.fate != "positive"]
+        assert ranks == sorted(ranks)
+
+    def test_by_text_the_shortest_that_holds_it(self, runs, stdlib):
+        texts = rows(stdlib / "pairs.parquet")
+        word = "return"
+        holding = sorted(len(row["query"]) for row in texts if word in row["query"].lower())
+        found = ask(runs / "both", text=word.upper(), limit=4).queries
+        assert [len(query.text) for query in found] == holding[:4]
+
+    def test_by_reason_those_that_lost_most(self, runs):
+        lost = Counter(
+            row["query_id"]
+            for row in rows(runs / "margin" / "scored")
+            if row["reason"] == "relative-margin"
+        )
+        found = ask(runs / "margin", reason="relative-margin", limit=2).queries
+        assert [lost[q.query_id] for q in found] == [n for _, n in lost.most_common(2)]
+        for query in found:
+            assert {one.reason for one in query.documents} <= {"relative-margin", "positive"}
+
+    def test_the_worst_are_those_with_most_that_are_likely_false(self, runs):
+        expected = audit(AuditSettings.parse({"mined": runs / "both"})).worst
+        found = [query.query_id for query in ask(runs / "both", worst=3).queries]
+        assert found == list(expected)[:3]
+
+    @pytest.mark.parametrize(
+        ("asked", "error", "says"),
+        [
+            ({"query": ["nobody"]}, InputError, "There is no query 'nobody'"),
+            ({"text": "no such words"}, InputError, "No query holds"),
+            ({"reason": "nope"}, UsageError, "Reasons in .*: .*relative-margin"),
+            ({"text": "a", "worst": 2}, UsageError, "give one of them"),
+        ],
+    )
+    def test_what_is_not_there_is_explained(self, runs, asked, error, says):
+        with pytest.raises(error, match=says):
+            ask(runs / "margin", **asked)
+
+    def test_in_a_terminal_and_in_a_file(self, runs, hostile):
+        plain = hnmine("inspect", runs / "margin").stdout
+        assert "\x1b" not in plain
+        assert re.search(r"\*\w+\*", plain)
+        coloured = hnmine("inspect", runs / "margin", env=TERMINAL).stdout
+        assert "\x1b[1;34mpositive" in coloured
+        assert "\x1b[1;4m" in coloured
+        bare = hnmine("inspect", runs / "margin", env={**TERMINAL, "NO_COLOR": "1"}).stdout
+        assert "\x1b[1mpositive" in bare
+        assert not re.search(r"\x1b\[[0-9;]*3[0-9]", bare)
+        shown = hnmine("inspect", hostile / "mined").stdout
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+        assert "<script>" in shown
+        assert json.loads(json.dumps(ask(hostile / "mined").as_json()))["queries"]
+
+
+def test_words_match_as_bm25_matches_them():
+    matcher = Matcher(Tokeniser(), frozenset({"the"}))
+    text = "The Foxes, running past the foxhole: FOX."
+    found = matcher.split(text, "the fox runs")
+    assert "".join(piece for piece, _ in found) == text
+    assert [piece for piece, hit in found if hit] == ["Foxes", "running", "FOX"]
+    assert matcher.split(None, "fox") == []
+    assert matcher.split("fox", None) == [("fox", False)]
+
+
+def test_what_steers_a_terminal_is_taken_out():
+    assert clean("a\x1b[2Jb\n c\u202ed\u0000") == "a [2Jb c d "
+    assert shortened("word " * 50, 21) == "word word word word …"
+    assert shortened("word " * 4, 20) == "word word word word"
+
+
+class TestDiff:
+    def test_it_is_the_difference_of_two_sets(self, runs):
+        def chosen(name):
+            table = rows(runs / name / "scored")
+            return {(row["query_id"], row["doc_id"]) for row in table if row["selected"]}
+
+        def states(name):
+            return {
+                (row["query_id"], row["doc_id"]): "kept, not chosen"
+                if row["keep"]
+                else row["reason"]
+                for row in rows(runs / name / "scored")
+            }
+
+        one, other = chosen("both"), chosen("margin")
+        found = compare(runs / "both", runs / "margin")
+        assert found.same == len(one & other)
+        assert found.gained == dict(Counter(states("both")[pair] for pair in other - one))
+        assert found.lost == dict(Counter(states("margin")[pair] for pair in one - other))
+        by_query = Counter(query for query, _ in one ^ other)
+        assert found.changed == len(by_query)
+        assert {q: sum(pair) for q, pair in found.most.items()} == {
+            q: n for q, n in sorted(by_query.items(), key=lambda item: (-item[1], item[0]))[:10]
+        }
+        assert found.same_candidates
+        assert any("relative_margin" in difference for difference in found.settings)
+        ranks = [row["rank"] for row in rows(runs / "both" / "scored") if row["selected"]]
+        assert found.means["mean rank"][0] == pytest.approx(np.mean(ranks))
+
+    def test_nothing_changes_from_a_run_to_itself(self, runs):
+        found = compare(runs / "both", runs / "both")
+        assert (found.gained, found.lost, found.changed, found.settings) == ({}, {}, 0, [])
+
+    def test_other_candidates_are_said(self, runs):
+        found = compare(runs / "both", runs / "dense")
+        assert not found.same_candidates
+        assert any("candidates differ" in line for line in found.lines())
+        table = rows(runs / "both" / "scored")
+        there = {(row["query_id"], row["doc_id"]) for row in table}
+        new = [
+            row
+            for row in rows(runs / "dense" / "scored")
+            if row["selected"] and (row["query_id"], row["doc_id"]) not in there
+        ]
+        assert found.gained.get("no candidate", 0) == len(new)
+
+    def test_on_the_command_line(self, runs):
+        done = hnmine("diff", runs / "both", runs / "margin")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.search(r"\+ was kept, not chosen\s+\d", done.stdout)
+        found = compare(runs / "both", runs / "margin").as_json()
+        assert json.loads(json.dumps(found))["same_candidates"] is True
+
+
+def test_an_empty_folder_of_scores_is_damaged(runs, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(runs / "both", broken, ignore=shutil.ignore_patterns(".hnmine"))
+    for file in (broken / "scored").glob("*"):
+        file.unlink()
+    with pytest.raises(InputError, match="has no file in scored/"):
+        look(broken)
+    assert pq.read_table(broken / "shortfall.parquet").num_columns == 5
