@@ -1,4 +1,4 @@
-"""Mine hard negatives for training dense retrievers: `build_index`, `mine`, `filter`, `batch`.
+"""Mine hard negatives for training dense retrievers: `build_index`, `mine`, `filter`, and more.
 
 Each takes the settings of the command of that name as keywords and returns a `StageResult`: where
 it wrote, and the counts. Importing this module imports nothing heavy.
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hnmine.stages.result import StageResult
 
 __version__ = "0.1.0"
-__all__ = ["batch", "build_index", "filter", "mine"]
+__all__ = ["batch", "build_index", "filter", "generate", "mine", "mix"]
 
 
 def build_index(**settings: Any) -> StageResult:
@@ -61,3 +61,27 @@ def batch(**settings: Any) -> StageResult:
     from hnmine.stages.batch import batch as stage
 
     return stage(BatchSettings.parse(settings))
+
+
+def generate(**settings: Any) -> StageResult:
+    """Make texts that may serve as negatives; the settings are the flags of `hnmine generate`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import GenerateSettings
+    from hnmine.stages.generate import generate as stage
+
+    return stage(GenerateSettings.parse(settings))
+
+
+def mix(**settings: Any) -> StageResult:
+    """Mix vectors into synthetic negatives; the settings are the flags of `hnmine mix`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import MixSettings
+    from hnmine.stages.mix import mix as stage
+
+    return stage(MixSettings.parse(settings))

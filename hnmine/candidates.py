@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,33 @@ class Candidates:
                 fix="Give it with --index.",
             )
         return Path(self.run["index"])
+
+
+def behind(
+    mined: Path, manifest: Mapping[str, Any], where: Path | None = None, index: Path | None = None
+) -> Candidates:
+    """Open the candidates that negatives were chosen from.
+
+    Args:
+        mined: what `hnmine filter` wrote.
+        manifest: its manifest.
+        where: where the candidates are now; by default where they were.
+        index: where their index is now; by default where it was.
+
+    Raises:
+        InputError: they are gone, or others.
+    """
+    where = where or (read_json(mined / RUN) or {}).get("candidates")
+    if where is None:
+        raise InputError(
+            f"{mined / RUN} does not say which candidates {mined} is from.",
+            fix="Give them with --candidates.",
+        )
+    candidates = Candidates(Path(where), index)
+    if candidates.hash != manifest.get("candidates"):
+        raise InputError(
+            f"The candidates at {where} are not those that {mined} was filtered from.",
+            why="Their manifest has another hash.",
+            fix="Give the right ones with --candidates, or filter again.",
+        )
+    return candidates

@@ -36,6 +36,9 @@ EXAMPLES = {
     "filter": "hnmine filter --candidates runs/candidates "
     "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
     "batch": "hnmine batch --mined runs/mined --by greedy --batch-size 64 --output runs/batches",
+    "generate": "hnmine generate --corpus corpus.parquet --pairs pairs.parquet "
+    "--output runs/generated",
+    "mix": "hnmine mix --mined runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
     "validate": "hnmine validate --config configs/demo.yaml",
     "audit": "hnmine audit --mined runs/mined --sample 300 --sheet sheet.csv",
     "run": "hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
@@ -45,10 +48,14 @@ SUMMARIES = {
     "mine": "Mine candidates for every query from an index.",
     "filter": "Keep false negatives out, choose hard negatives, write training data.",
     "batch": "Put the training rows in batches that are hard, and safe, as in-batch negatives.",
+    "generate": "Make texts that may serve as negatives: positives edited by rule, or written by a "
+    "language model.",
+    "mix": "Mix the vectors of queries and hard negatives into synthetic negatives.",
     "validate": "Check inputs before hours are spent, and estimate what a run will need.",
     "audit": "Estimate what share of the negatives is false, from all that is known of them.",
     "run": "Build the index, mine and filter from one configuration, into index/, candidates/ and "
-    "mined/ in --output; batches/ too where the file has a section `batch`.",
+    "mined/ in --output; generated/, batches/ and mixed/ too where the file has a section "
+    "`generate`, `batch` or `mix`.",
 }
 ConfigFile = Annotated[
     Path | None,
@@ -174,6 +181,20 @@ def _batch(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
     return [batch(settings)]
 
 
+def _generate(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
+    settings = configfile.settings_for("generate", file, flags)
+    from hnmine.stages.generate import generate
+
+    return [generate(settings)]
+
+
+def _mix(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
+    settings = configfile.settings_for("mix", file, flags)
+    from hnmine.stages.mix import mix
+
+    return [mix(settings)]
+
+
 def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
     paths = flags.pop("paths", [])
     settings = configfile.settings_for("validate", file, flags)
@@ -190,10 +211,11 @@ def _audit(file: dict[str, Any], flags: dict[str, Any]) -> Any:
 
 
 def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings, batching = configfile.pipeline(file, flags), configfile.batching(file, flags)
+    settings = configfile.pipeline(file, flags)
+    more = {name: configfile.optional(name, file, flags) for name in ("generate", "batch", "mix")}
     from hnmine.stages.pipeline import run
 
-    return run(settings, batching)
+    return run(settings, **more)
 
 
 def _all_fields() -> dict[str, Any]:
@@ -212,6 +234,8 @@ for _name, _act in (
     ("mine", _mine),
     ("filter", _filter),
     ("batch", _batch),
+    ("generate", _generate),
+    ("mix", _mix),
 ):
     _register(_name, config.COMMANDS[_name].model_fields, _act)
 _register("run", _all_fields(), _run)

@@ -16,7 +16,7 @@ from conftest import CROSS_ENCODER, ENCODER, write
 import hnmine as api
 from hnmine import schema
 from hnmine.config import BatchSettings, FilterSettings, MineSettings
-from hnmine.configfile import batching, read_yaml
+from hnmine.configfile import optional, read_yaml
 from hnmine.verdict import Verdicts
 
 RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
@@ -197,7 +197,7 @@ class TestWhatEachIsAbout:
         found = {
             path.stem: settings
             for path in RECIPES
-            if (settings := batching({"output": "o", **read_yaml(path)}, {}))
+            if (settings := optional("batch", {"output": "o", **read_yaml(path)}, {}))
         }
         assert {name: settings.by for name, settings in found.items()} == {
             "tas-balanced": "cluster",

@@ -7,6 +7,7 @@ from hnmine.config.batch import BatchSettings
 from hnmine.config.build_index import BuildIndexSettings
 from hnmine.config.checks import AuditSettings, ValidateSettings
 from hnmine.config.filter import FilterSettings
+from hnmine.config.generate import GenerateSettings, MixSettings
 from hnmine.config.mine import MineSettings
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "BuildIndexSettings",
     "Dtype",
     "FilterSettings",
+    "GenerateSettings",
     "MineSettings",
+    "MixSettings",
     "ModelSettings",
     "Pooling",
     "Settings",
@@ -35,6 +38,8 @@ STAGES: dict[str, type[Settings]] = {
 COMMANDS: dict[str, type[Settings]] = {
     **STAGES,
     "batch": BatchSettings,
+    "generate": GenerateSettings,
+    "mix": MixSettings,
     "validate": ValidateSettings,
     "audit": AuditSettings,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +15,14 @@ from hnmine.batches.arrange import Arrangement, Balanced, Clustered, Greedy, Nei
 from hnmine.batches.cluster import QUERIES_PER_CLUSTER, balanced_order
 from hnmine.batches.guard import BY_SIMILARITY, BY_VERDICT, Guard, Vectors
 from hnmine.batches.rows import Ints, Rows, write_rows
-from hnmine.candidates import Candidates
+from hnmine.candidates import behind
 from hnmine.config import BatchSettings
 from hnmine.config.batch import NEIGHBOURS
 from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
-from hnmine.errors import InputError, UsageError
-from hnmine.finished import RUN, read_json, read_manifest
+from hnmine.errors import UsageError
+from hnmine.finished import read_manifest
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.plan import Task, blocks, digest
@@ -62,29 +61,6 @@ def batch(settings: BatchSettings) -> StageResult:
     return StageResult(settings.output, manifest["counts"], manifest)
 
 
-def _opened(settings: BatchSettings, manifest: dict[str, Any]) -> Candidates:
-    """Open what the rows were mined from.
-
-    Raises:
-        InputError: it is gone, or is another.
-    """
-    run = read_json(settings.mined / RUN) or {}
-    where = settings.candidates or run.get("candidates")
-    if where is None:
-        raise InputError(
-            f"{settings.mined / RUN} does not say which candidates {settings.mined} is from.",
-            fix="Give them with --candidates.",
-        )
-    candidates = Candidates(Path(where), settings.index)
-    if candidates.hash != manifest.get("candidates"):
-        raise InputError(
-            f"The candidates at {where} are not those that {settings.mined} was filtered from.",
-            why="Their manifest has another hash.",
-            fix="Give the right ones with --candidates, or filter again.",
-        )
-    return candidates
-
-
 class _Batching:
     """The tasks of a directory of batches and what they share."""
 
@@ -98,7 +74,7 @@ class _Batching:
                 why="Its losses take no negatives from the other rows of a batch.",
                 fix=f"Filter with --format {' or '.join(FORMATS)}.",
             )
-        self.candidates = _opened(settings, manifest)
+        self.candidates = behind(settings.mined, manifest, settings.candidates, settings.index)
         self.index = self.candidates.index
         self.train_rows = int(manifest["counts"]["train_rows"])
         self.spec: ModelSpec | None = None
