@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -152,6 +154,12 @@ class TestValues:
     def test_structs_are_read_by_their_fields(self):
         table = pa.table({"doc": [{"date": "2020"}], "query": [{"date": "2021"}]})
         assert value("doc.date < query.date", table) == [True]
+
+    def test_what_varies_for_other_types_alone_may_be_used(self):
+        # DuckDB 2.0 says of `-`, `year` and others that they vary, for points in time with a zone.
+        table = pa.table({"d": [date(2021, 3, 1)], "e": [date(2020, 3, 1)]})
+        assert value("year(d) - year(e)", table) == [1]
+        assert value("nullif(d - e, 365)", table) == [None]
 
     def test_sums_are_numbers(self):
         table, _ = table_of([(0, False, True, 1.0)])
