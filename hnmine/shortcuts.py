@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -130,7 +131,7 @@ def _words(text: str) -> list[str]:
 def _wording(words: Sequence[Sequence[str]], rows: Labelled) -> Floats:
     """Score every document by a model that has seen neither its query nor itself, shape (rows,)."""
     features = _hashed(words)
-    fold = (hashes([str(query) for query in rows.query], 0) % np.uint64(FOLDS)).astype(np.int64)
+    fold = (hashes(rows.queries, 0) % np.uint64(FOLDS)).astype(np.int64)
     scores = np.full(len(rows.query), np.nan)
     for left_out in range(FOLDS):
         test = fold == left_out
@@ -148,7 +149,7 @@ def _hashed(words: Sequence[Sequence[str]]) -> csr_array:
     for text in words:
         cut = [word.encode() for word in text[:LONGEST]]
         runs = {crc32(word) for word in cut}
-        runs.update(crc32(b" ".join(pair)) for pair in zip(cut, cut[1:], strict=False))
+        runs.update(crc32(b" ".join(pair)) for pair in pairwise(cut))
         columns.append(np.unique(np.array(sorted(runs), dtype=np.int64) % BUCKETS))
     counts = np.array([len(column) for column in columns], dtype=np.int64)
     values = np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts)

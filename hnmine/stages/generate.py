@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -16,10 +15,10 @@ import xxhash
 from hnmine.config import GenerateSettings
 from hnmine.data import BadRows, Table, content_id
 from hnmine.errors import InputError, UsageError
-from hnmine.generate.edits import Entities, draw_edits
-from hnmine.generate.endpoint import PROMPT, Endpoint, filled
-from hnmine.generate.entities import gather_entities
-from hnmine.generate.made import (
+from hnmine.generation.edits import Entities, draw_edits
+from hnmine.generation.endpoint import PROMPT, Endpoint, filled
+from hnmine.generation.entities import gather_entities
+from hnmine.generation.made import (
     WRITTEN,
     Pair,
     Row,
@@ -213,21 +212,20 @@ class _Maker:
 
     def _ask(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
         each = [(pair, n) for pair in self._pairs(task) for n in range(self.settings.per_positive)]
-
-        def ask(job: tuple[Pair, int]) -> str:
-            pair, n = job
-            # Servers take seeds of 31 bits.
-            seed = xxhash.xxh3_64_intdigest(str(n).encode(), self._key(pair)) >> 33
-            return self._endpoint.ask(filled(self.prompt, pair.query, pair.positive), seed)
-
-        made: list[Row] = []
-        pool = ThreadPoolExecutor(self.settings.requests)
-        try:
-            for (pair, _), text in zip(each, pool.map(ask, each), strict=True):
-                made.append((text, pair.query_id, pair.positive_id, WRITTEN, None, None))
-                tick(0)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        # Servers take seeds of 31 bits.
+        prompts = [
+            (
+                filled(self.prompt, pair.query, pair.positive),
+                xxhash.xxh3_64_intdigest(str(n).encode(), self._key(pair)) >> 33,
+            )
+            for pair, n in each
+        ]
+        made: list[Row] = [
+            (text, pair.query_id, pair.positive_id, WRITTEN, None, None)
+            for (pair, _), text in zip(
+                each, self._endpoint.ask_all(prompts, self.settings.requests, tick), strict=True
+            )
+        ]
         return write_made(made, self.documents, outputs[0])
 
     def _read_written(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +94,40 @@ class Endpoint:
             why=f"{why} ({ATTEMPTS} attempts)",
             fix="See that the server runs, then run the same command: what was finished is kept.",
         )
+
+    def ask_all(
+        self, prompts: Iterable[tuple[str, int]], requests: int, tick: Callable[[int], None]
+    ) -> list[str]:
+        """Return the answers to prompts with their seeds, in their order.
+
+        Args:
+            prompts: with seeds.
+            requests: how many are under way at a time.
+            tick: called after each answer, with 0; where it raises, nothing more is asked.
+
+        Raises:
+            HnmineError: see `ask`; once one has failed, no other is begun.
+        """
+        over = threading.Event()
+
+        def ask(asked: tuple[str, int]) -> str:
+            if over.is_set():
+                return ""
+            try:
+                return self.ask(*asked)
+            except BaseException:
+                over.set()
+                raise
+
+        answers = []
+        with ThreadPoolExecutor(requests) as pool:
+            try:
+                for answer in pool.map(ask, prompts):
+                    answers.append(answer)
+                    tick(0)
+            finally:
+                over.set()
+        return answers
 
     def _post(self, body: Mapping[str, Any]) -> bytes:
         headers = {"Content-Type": "application/json", "User-Agent": "hnmine"}

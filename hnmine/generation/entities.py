@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.generate.edits import named
+from hnmine.generation.edits import named
 from hnmine.run import Tick
 from hnmine.select import hashes
 from hnmine.texts import Texts

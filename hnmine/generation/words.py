@@ -63,7 +63,7 @@ OPPOSITES = {
     **{"best": "worst", "worst": "best", "earlier": "later", "later": "earlier"},
     **{"first": "last", "last": "first", "always": "never", "never": "always"},
     **{"heavier": "lighter", "lighter": "heavier", "stronger": "weaker", "weaker": "stronger"},
-    **{"deeper": "shallower", "wider": "narrower", "narrower": "wider"},
+    **{"deeper": "shallower", "shallower": "deeper", "wider": "narrower", "narrower": "wider"},
     **{"warmer": "colder", "colder": "warmer", "hotter": "colder"},
 }
 

@@ -14,7 +14,7 @@ from functools import partial
 
 import xxhash
 
-from hnmine.generate.words import (
+from hnmine.generation.words import (
     AUXILIARIES,
     CONTRACTED,
     CURRENCIES,
@@ -30,6 +30,10 @@ from hnmine.identity import normalise
 
 Entities = Mapping[str, Sequence[str]]
 """Names by type: `acronym`, `name-1` to `name-3`, after the number of their words."""
+
+
+LONGEST_NAME = 3
+"""Words of a name."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ _UNIT = re.compile(
 )
 _CURRENCY = re.compile(rf"[{re.escape(''.join(CURRENCIES))}](?= ?[0-9])")
 _ACRONYM = re.compile(r"\b[A-Z]{2,6}\b")
-_NAME = re.compile(r"(?<=[a-z0-9,;)] )[A-Z][a-z]+(?: [A-Z][a-z]+){0,2}\b(?! [A-Z])")
+_NAME = re.compile(r"(?<=[a-z0-9,;)] )[A-Z][a-z]+(?: [A-Z][a-z]+)*\b(?! [A-Z])")
 _PUT_NOT = re.compile(rf"\b(?:{_either(AUXILIARIES)})\b(?= (?!not\b)[a-z])")
 _TAKE_NOT = re.compile(
     rf"\b(?:{_either(NEGATED)})(?P<word> not)\b|\bcan(?P<cannot>not)\b"
@@ -194,7 +198,10 @@ def named(text: str) -> Iterator[tuple[str, int, int]]:
         yield "acronym", *match.span()
     for match in _NAME.finditer(text):
         words = match[0].split(" ")
-        if not NO_NAMES.intersection(words):
+        before = text.rfind(" ", 0, match.start() - 1) + 1
+        # After a capital, it is the end of a longer name, which may begin the sentence.
+        whole = len(words) <= LONGEST_NAME and not text[before].isupper()
+        if whole and not NO_NAMES.intersection(words):
             yield f"name-{len(words)}", *match.span()
 
 
