@@ -31,11 +31,15 @@ WARN_FROM = 0.8
 
 FOLDS = 5
 BUCKETS = 1 << 15
+"""Numbers that stand for runs of words; some share one."""
+
 LONGEST = 256
 """Words of a document that the classifier reads."""
 
 STRENGTH = 1e-3
 """Of the L2 penalty on its weights, for a mean loss."""
+
+MOST_STEPS = 50
 
 ADVICE = {
     "length": "Their lengths differ: draw negatives as long as the positives, such as with --where "
@@ -137,14 +141,15 @@ def _wording(words: Sequence[Sequence[str]], rows: Labelled) -> Floats:
         test = fold == left_out
         # A document that other queries have too would be known by heart.
         train = ~test & ~np.isin(rows.document, rows.document[test])
-        if test.any() and rows.positive[train].any() and not rows.positive[train].all():
+        both = rows.positive[train].any() and not rows.positive[train].all()
+        if test.any() and both and features.shape[1]:
             weights = _fit(features[train], rows.positive[train])
             scores[test] = features[test] @ weights
     return scores
 
 
 def _hashed(words: Sequence[Sequence[str]]) -> csr_array:
-    """Return which runs of one and two words each text has, rows of length 1."""
+    """Return which runs of one and two words each text has; those that one text alone has, not."""
     columns = []
     for text in words:
         cut = [word.encode() for word in text[:LONGEST]]
@@ -154,7 +159,8 @@ def _hashed(words: Sequence[Sequence[str]]) -> csr_array:
     counts = np.array([len(column) for column in columns], dtype=np.int64)
     values = np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts)
     indices = np.concatenate([np.empty(0, np.int64), *columns])
-    return csr_array((values, indices, offsets_of(counts)), shape=(len(words), BUCKETS))
+    found = csr_array((values, indices, offsets_of(counts)), shape=(len(words), BUCKETS))
+    return found[:, np.bincount(indices, minlength=BUCKETS) > 1]
 
 
 def _fit(features: csr_array, positive: Bools) -> Floats:
@@ -168,6 +174,7 @@ def _fit(features: csr_array, positive: Bools) -> Floats:
         value = share @ np.logaddexp(0, -margin) + STRENGTH * (weights @ weights) / 2
         return float(value), features.T @ slope + STRENGTH * weights
 
-    found = minimize(loss, np.zeros(BUCKETS), jac=True, method="L-BFGS-B", options={"maxiter": 50})
-    weights: Floats = found.x
+    start = np.zeros(features.shape[1])
+    options = {"maxiter": MOST_STEPS}
+    weights: Floats = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
     return weights

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
@@ -60,13 +59,8 @@ class Endpoint:
     max_tokens: int
     timeout: float
 
-    def ask(self, prompt: str, seed: int) -> str:
-        """Return the model's answer, without white space around it; empty if it gave none.
-
-        Raises:
-            UsageError: the server refuses such requests, or does not speak this protocol.
-            PartialRun: it did not answer, whatever was tried.
-        """
+    def _ask(self, prompt: str, seed: int, over: threading.Event) -> str:
+        """Return the model's answer, without white space around it; empty if it gave none."""
         body = {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],
@@ -86,9 +80,9 @@ class Endpoint:
                 wait = max(wait, float(asked)) if asked.isdigit() else wait
             except (OSError, http.client.HTTPException) as error:
                 why = str(error) or type(error).__name__
-            if attempt + 1 < ATTEMPTS:
-                time.sleep(min(wait, LONGEST_WAIT))
-                wait *= 2
+            if attempt + 1 == ATTEMPTS or over.wait(min(wait, LONGEST_WAIT)):
+                break
+            wait *= 2
         raise PartialRun(
             f"{self.url} does not answer.",
             why=f"{why} ({ATTEMPTS} attempts)",
@@ -106,7 +100,11 @@ class Endpoint:
             tick: called after each answer, with 0; where it raises, nothing more is asked.
 
         Raises:
-            HnmineError: see `ask`; once one has failed, no other is begun.
+            UsageError: the server refuses such requests.
+            MissingModel: it wants another key.
+            InputError: it does not speak this protocol.
+            PartialRun: it did not answer, whatever was tried. Once a request has failed, no other
+                is begun.
         """
         over = threading.Event()
 
@@ -114,7 +112,7 @@ class Endpoint:
             if over.is_set():
                 return ""
             try:
-                return self.ask(*asked)
+                return self._ask(*asked, over)
             except BaseException:
                 over.set()
                 raise
