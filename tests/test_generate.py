@@ -379,3 +379,32 @@ def test_run_generates_first_and_caps_the_share(tmp_path):
     assert set(Counter(row["query_id"] for row in generated).values()) == {1}
     assert all(texts[row["doc_id"]]["made_for"] == row["query_id"] for row in generated)
     assert len(chosen) == 12
+
+
+def test_an_edit_of_a_long_positive_is_a_near_copy_and_needs_the_flag_that_says_so(tmp_path):
+    long = " ".join(f"word{n} of the lamp" for n in range(30)) + " that is always on"
+    inputs = data(tmp_path, d0=long)
+    texts = ["is the lamp always on", *list(QUERIES.values())[1:]]
+    write(tmp_path / "queries.parquet", _id=list(QUERIES), text=texts)
+    asked = {"edit": ["comparison"], "output": tmp_path / "g"}
+    api.generate(**inputs, **asked)
+    both = [inputs["corpus"], str(tmp_path / "g" / "generated.parquet")]
+    api.build_index(corpus=both, index=tmp_path / "i", dense=False)
+    queries = {name: inputs[name] for name in ("queries", "qrels")}
+    only_its_own = ["doc.made_for is null or doc.made_for = query.id"]
+    api.mine(
+        **queries,
+        index=tmp_path / "i",
+        output=tmp_path / "c",
+        constraint=only_its_own,
+        attribute={"generated": "doc.made_for is not null"},
+    )
+    reasons = []
+    for name, more in (
+        ("default", {}),
+        ("flags", {"near_copy": 2, "where": ["generated or near_copy < 0.9"]}),
+    ):
+        api.filter(candidates=tmp_path / "c", output=tmp_path / name, max_score=99, **more)
+        scored = rows(tmp_path / name / "scored")
+        reasons.append([r["reason"] for r in scored if r["query_id"] == "q0" and r["generated"]])
+    assert reasons == [["near-copy"], [None]]

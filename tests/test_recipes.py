@@ -406,5 +406,8 @@ def test_it_runs_on_real_data_from_its_file(recipe, data, tmp_path):
         assert mixed.counts["mixtures"] > 0
     if "generate" in given:
         made = {row["doc_id"]: row["query_id"] for row in rows if row["generated"]}
-        edits = {row["id"]: row for row in pq.read_table(tmp_path / "g").to_pylist()}
+        edits = {
+            row["id"]: row
+            for row in pq.read_table(tmp_path / "g" / "generated.parquet").to_pylist()
+        }
         assert made and made == {name: edits[name]["made_for"] for name in made}
