@@ -19,6 +19,7 @@ RESULT_LIBRARIES = (
     "numba",
     "numpy",
     "onnxruntime",
+    "openvino",
     "pyarrow",
     "PyStemmer",
     "sentence-transformers",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.base import logits, unit_vectors
+from hnmine.encode.openvino import run_by_openvino
 from hnmine.encode.pytorch import batches
-from hnmine.encode.spec import ModelSpec
+from hnmine.encode.spec import OPENVINO_TYPES, ModelSpec
 from hnmine.errors import InputError, MissingModel, UsageError
 from hnmine.models import find_model, fingerprint
 
@@ -52,6 +53,82 @@ def test_torch_vectors_are_those_of_sentence_transformers(encoder):
     ours = encoder.encode(TEXTS, "document")
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+SMALL = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+    "vocab_size": 1000,
+    "max_position_embeddings": 600,
+    "num_labels": 1,
+}
+SMALL_TYPES = {
+    "distilbert": {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128, "vocab_size": 1000},
+}
+
+
+@pytest.mark.parametrize("kind", OPENVINO_TYPES)
+@pytest.mark.parametrize("judges", [False, True])
+def test_openvino_computes_what_pytorch_does(kind, judges):
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, **SMALL_TYPES.get(kind, SMALL))
+    config.num_labels = 1
+    model = (AutoModelForSequenceClassification if judges else AutoModel).from_config(config).eval()
+    random = torch.Generator().manual_seed(0)
+    inputs, expected = [], []
+    for rows, length in ((1, 7), (3, 40), (2, 300)):
+        mask = torch.ones((rows, length), dtype=torch.long)
+        mask[1:, length // 2 :] = 0
+        ids = torch.randint(5, 1000, (rows, length), generator=random)
+        inputs.append({"input_ids": ids, "attention_mask": mask})
+        with torch.inference_mode():
+            expected.append(model(**inputs[-1])[0])
+    run_by_openvino(model, "fp32", 2)
+    for features, right in zip(inputs, expected, strict=True):
+        kept = 1 if judges else features["attention_mask"][..., None]
+        np.testing.assert_allclose(model(**features)[0] * kept, right * kept, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_openvino_vectors_do_not_depend_on_the_threads(threads, encoder):
+    assert encoder.spec.backend == "openvino"
+    one = load_encoder(encoder.spec, threads)
+    texts = [text * n for text in TEXTS for n in range(1, 30)]
+    assert np.array_equal(one.encode(texts, "document"), encoder.encode(texts, "document"))
+
+
+def test_openvino_agrees_with_torch(encoder):
+    torch_encoder = load_encoder(ModelSpec.find(ENCODER, backend="torch"), 1)
+    np.testing.assert_allclose(
+        encoder.encode(TEXTS, "query"), torch_encoder.encode(TEXTS, "query"), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        (ENCODER, {"backend": "onnx"}),
+        (ONNX_ENCODER, {"backend": "torch"}),
+        (ENCODER, {"backend": "openvino", "dtype": "fp16"}),
+    ],
+)
+def test_a_back_end_that_cannot_run_a_model_is_refused(model, given):
+    with pytest.raises(UsageError, match=r"--backend \w+ cannot run"):
+        ModelSpec.find(model, **given)
+
+
+def test_without_openvino_pytorch_runs_or_the_extra_is_named(monkeypatch):
+    folder = str(find_model(ENCODER))
+    monkeypatch.setattr("hnmine.encode.spec.importlib.util.find_spec", lambda name: None)
+    assert ModelSpec.find(folder).backend == "torch"
+    with pytest.raises(MissingModel) as error:
+        ModelSpec.find(folder, backend="openvino")
+    assert error.value.fix == "pip install 'hnmine[openvino]'"
 
 
 def test_a_prompt_is_part_of_the_text():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hnmine.config.base import Dtype, ModelSettings, Pooling, Settings
+from hnmine.config.base import Backend, Dtype, ModelSettings, Pooling, Settings
 from hnmine.config.batch import BatchSettings
 from hnmine.config.build_index import BuildIndexSettings
 from hnmine.config.checks import AuditSettings, ValidateSettings
@@ -15,6 +15,7 @@ __all__ = [
     "PLACES",
     "STAGES",
     "AuditSettings",
+    "Backend",
     "BatchSettings",
     "BuildIndexSettings",
     "Dtype",

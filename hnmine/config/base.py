@@ -37,6 +37,7 @@ Several = Annotated[list[str], BeforeValidator(_as_list)]
 """One text, or a list of them."""
 
 Dtype = Literal["fp32", "bf16", "fp16"]
+Backend = Literal["torch", "openvino", "onnx"]
 Pooling = Literal["mean", "cls"]
 
 
@@ -190,6 +191,11 @@ class ModelSettings(Settings):
     """How a model runs."""
 
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    backend: Literal["auto", "torch", "openvino", "onnx"] = Field(
+        "auto",
+        description="What runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU "
+        "where it is installed, else PyTorch.",
+    )
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "fp32",
         description="Number format of the model's weights; auto: bf16 where the machine computes "
@@ -198,7 +204,7 @@ class ModelSettings(Settings):
     batch_tokens: int | None = Field(
         None,
         ge=1,
-        description="Tokens in one forward pass, about. [default: 2048 on a CPU, 32768 on a GPU]",
+        description="Tokens in one forward pass, about. [default: 1024 on a CPU, 32768 on a GPU]",
     )
     max_length: int | None = Field(
         None, ge=1, description="Tokens after which a text is cut. [default: the model's]"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from hnmine.encode.base import CrossEncoder, Encoder
 from hnmine.encode.onnx import OnnxCrossEncoder, OnnxEncoder
 from hnmine.encode.onnx import is_classifier as onnx_is_classifier
+from hnmine.encode.openvino import OpenVinoCrossEncoder, OpenVinoEncoder
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.models import find_model, is_onnx, read_json
 
 BACKENDS: dict[str, tuple[type[Encoder], type[CrossEncoder]]] = {
     "torch": (TorchEncoder, TorchCrossEncoder),
+    "openvino": (OpenVinoEncoder, OpenVinoCrossEncoder),
     "onnx": (OnnxEncoder, OnnxCrossEncoder),
 }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def batches(texts: Sequence[str], limit: int, budget: int) -> list[NDArray[np.in
     return groups
 
 
-def _quiet_torch(threads: int) -> Any:
+def _quiet_torch(spec: ModelSpec) -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
     from transformers.utils import logging as transformers_logging
@@ -51,27 +52,49 @@ def _quiet_torch(threads: int) -> Any:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
-    torch.set_num_threads(threads)
+    if spec.device == "cpu":
+        # Threads that run batches of their own need not wait for each other, and a result does not
+        # depend on their number.
+        torch.set_num_threads(1)
     return torch
 
 
-def _torch_dtype(torch: Any, dtype: Dtype) -> Any:
+def _weights(torch: Any, spec: ModelSpec) -> Any:
+    """Return the type of the weights; OpenVINO takes float32 and converts them itself."""
+    dtype: Dtype = "fp32" if spec.backend == "openvino" else spec.dtype
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
+
+
+class _Workers:
+    """Runs batches: on a CPU one on each thread, on a GPU one after the other."""
+
+    def __init__(self, spec: ModelSpec, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads if spec.device == "cpu" else 1)
+        self._warm = False
+
+    def map(self, run: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
+        """Yield the result of each batch, in order."""
+        rest = iter(batches)
+        if not self._warm and (first := next(rest, None)) is not None:
+            # The first call sets the tokeniser up, which must not happen while others use it.
+            yield run(first)
+            self._warm = True
+        yield from self._pool.map(run, rest)
 
 
 class TorchEncoder:
     """A bi-encoder run by sentence-transformers on PyTorch."""
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
-        torch = _quiet_torch(threads)
+        torch = _quiet_torch(spec)
         from sentence_transformers import SentenceTransformer
 
-        self.spec = spec
+        self.spec, self._workers = spec, _Workers(spec, threads)
         try:
             self.model = SentenceTransformer(
                 str(spec.folder()),
                 device=spec.device,
-                model_kwargs={"dtype": _torch_dtype(torch, spec.dtype)},
+                model_kwargs={"dtype": _weights(torch, spec)},
             )
         except (OSError, ValueError, KeyError) as error:
             raise _cannot_load(spec.model, error) from error
@@ -83,19 +106,21 @@ class TorchEncoder:
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         limit = self.model.max_seq_length or NO_LIMIT
-        vectors: NDArray[Any] | None = None
-        for batch in batches(texts, limit, self.spec.batch_tokens or 1):
-            part = encode(
+
+        def run(batch: NDArray[np.int64]) -> NDArray[Any]:
+            vectors: NDArray[Any] = encode(
                 [texts[row] for row in batch],
                 prompt=prompt,
                 batch_size=len(batch),
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
-            if vectors is None:
-                vectors = np.empty((len(texts), part.shape[1]), dtype=np.float32)
-            vectors[batch] = part
-        assert vectors is not None, "no texts to encode"
+            return vectors
+
+        groups = batches(texts, limit, self.spec.batch_tokens or 1)
+        sorted_vectors = np.concatenate(list(self._workers.map(run, groups)))
+        vectors = np.empty(sorted_vectors.shape, dtype=np.float32)
+        vectors[np.concatenate(groups)] = sorted_vectors
         return unit_vectors(vectors)
 
 
@@ -103,16 +128,17 @@ class TorchCrossEncoder:
     """A cross-encoder run by sentence-transformers on PyTorch."""
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
-        torch = _quiet_torch(threads)
+        torch = _quiet_torch(spec)
         from sentence_transformers import CrossEncoder as Model
 
-        self.spec, self.identity = spec, torch.nn.Identity()
+        self.spec, self._workers = spec, _Workers(spec, threads)
+        self.identity = torch.nn.Identity()
         try:
             self.model = Model(
                 str(spec.folder()),
                 device=spec.device,
                 max_length=spec.max_length,
-                model_kwargs={"dtype": _torch_dtype(torch, spec.dtype)},
+                model_kwargs={"dtype": _weights(torch, spec)},
             )
         except (OSError, ValueError, KeyError) as error:
             raise _cannot_load(spec.model, error) from error
@@ -122,9 +148,9 @@ class TorchCrossEncoder:
     ) -> NDArray[np.float32]:
         """Return one raw logit for each pair, no activation applied, shape (pairs,)."""
         limit = self.model.max_length or NO_LIMIT
-        scores = np.empty(len(queries), dtype=np.float32)
         both = [query + document for query, document in zip(queries, documents, strict=True)]
-        for batch in batches(both, limit, self.spec.batch_tokens or 1):
+
+        def run(batch: NDArray[np.int64]) -> NDArray[np.float32]:
             outputs = self.model.predict(
                 [(queries[pair], documents[pair]) for pair in batch],
                 batch_size=len(batch),
@@ -132,7 +158,12 @@ class TorchCrossEncoder:
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
-            scores[batch] = logits(outputs, self.spec.model)
+            return logits(outputs, self.spec.model)
+
+        scores = np.empty(len(queries), dtype=np.float32)
+        groups = batches(both, limit, self.spec.batch_tokens or 1)
+        for batch, part in zip(groups, self._workers.map(run, groups), strict=True):
+            scores[batch] = part
             tick(len(batch))
         return scores
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from hnmine.config import Dtype, Pooling
-from hnmine.errors import InputError, MissingModel, UsageError
-from hnmine.models import find_model, fingerprint, is_onnx
+from hnmine.config import Backend, Dtype, Pooling
+from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
+from hnmine.models import find_model, fingerprint, is_onnx, read_json
 
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 32768
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
 """A small batch keeps the activations in a CPU's cache; a GPU wants a large one."""
+
+OPENVINO_TYPES = (
+    "bert", "camembert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta",
+    "xlm-roberta",
+)  # fmt: skip
+"""Model types that are converted without being asked for; the tests compare each with PyTorch."""
 
 
 class ModelSpec(BaseModel):
@@ -36,7 +43,7 @@ class ModelSpec(BaseModel):
 
     model: str
     content: str
-    backend: Literal["torch", "onnx"]
+    backend: Backend
     device: str
     dtype: Dtype = "fp32"
     max_length: int | None = None
@@ -51,6 +58,7 @@ class ModelSpec(BaseModel):
         model: str,
         *,
         device: str = "auto",
+        backend: Backend | Literal["auto"] = "auto",
         dtype: Dtype | Literal["auto"] = "fp32",
         batch_tokens: int | None = None,
         **other: Any,
@@ -70,11 +78,12 @@ class ModelSpec(BaseModel):
                 fix="Leave --dtype out.",
             )
         device = "cpu" if onnx else _device(device)
+        backend = _backend(backend, folder, device, dtype)
         automatic = CPU_BATCH_TOKENS if device == "cpu" else GPU_BATCH_TOKENS
         return cls(
             model=model,
             content=fingerprint(folder),
-            backend="onnx" if onnx else "torch",
+            backend=backend,
             device=device,
             dtype="fp32" if onnx else _fast_dtype(device) if dtype == "auto" else dtype,
             batch_tokens=None if onnx else batch_tokens or automatic,
@@ -87,9 +96,11 @@ class ModelSpec(BaseModel):
         Raises:
             MissingModel: the device is not here.
         """
-        return (
-            self if self.backend == "onnx" else self.model_copy(update={"device": _device(device)})
-        )
+        if self.backend == "onnx":
+            return self
+        device = _device(device)
+        backend: Backend = self.backend if device == "cpu" else "torch"
+        return self.model_copy(update={"device": device, "backend": backend})
 
     def folder(self) -> Path:
         """Return the model's folder, checked to be the one that the spec describes.
@@ -105,6 +116,36 @@ class ModelSpec(BaseModel):
                 fix="Bring the old model back, or start again with another directory.",
             )
         return folder
+
+
+def _backend(wanted: str, folder: Path, device: str, dtype: str) -> Backend:
+    """Return what runs a model: the fastest that is installed and can.
+
+    Raises:
+        MissingModel: OpenVINO is asked for and not installed.
+        UsageError: the back end cannot run the model.
+    """
+    if is_onnx(folder) or wanted == "onnx":
+        if not is_onnx(folder) or wanted not in ("auto", "onnx"):
+            raise UsageError(
+                f"--backend {wanted} cannot run {folder}.",
+                why="ONNX graphs run on onnxruntime, and nothing else does.",
+                fix="Leave --backend out, or name the model in its other format.",
+            )
+        return "onnx"
+    installed = importlib.util.find_spec("openvino") is not None
+    if wanted == "openvino" and not installed:
+        raise missing_extra("openvino", "openvino")
+    if wanted == "openvino" and (device != "cpu" or dtype == "fp16"):
+        raise UsageError(
+            f"--backend openvino cannot run on {device} with --dtype {dtype}.",
+            why="Here it runs models on the CPU, in fp32 or bf16.",
+            fix="Pass --backend torch, or --device cpu and another --dtype.",
+        )
+    config = read_json(folder, "config.json")
+    tested = config.get("model_type") in OPENVINO_TYPES and "auto_map" not in config
+    able = installed and tested and device == "cpu" and dtype != "fp16"
+    return "openvino" if wanted == "openvino" or (wanted == "auto" and able) else "torch"
 
 
 def _fast_dtype(device: str) -> Dtype:

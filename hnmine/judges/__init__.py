@@ -54,6 +54,7 @@ def _spec(model: str, settings: FilterSettings) -> ModelSpec:
     return ModelSpec.find(
         model,
         device=settings.device,
+        backend=settings.backend,
         dtype=settings.dtype,
         batch_tokens=settings.batch_tokens,
         max_length=settings.max_length,

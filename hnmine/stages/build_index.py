@@ -69,6 +69,7 @@ class _Builder:
             self.spec = ModelSpec.find(
                 settings.encoder,
                 device=settings.device,
+                backend=settings.backend,
                 dtype=settings.dtype,
                 batch_tokens=settings.batch_tokens,
                 max_length=settings.max_length,

@@ -125,6 +125,7 @@ def encode_rate(settings: ValidateSettings, texts: Sequence[str], threads: int) 
     spec = ModelSpec.find(
         settings.encoder,
         device=settings.device,
+        backend=settings.backend,
         dtype=settings.dtype,
         batch_tokens=settings.batch_tokens,
         max_length=settings.max_length,

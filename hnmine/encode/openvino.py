@@ -1,0 +1,86 @@
+"""Encoders and cross-encoders run by sentence-transformers, their transformer by OpenVINO.
+
+Only the forward pass of the transformer is replaced: tokenising, prompts, pooling and
+normalisation stay those of sentence-transformers. Each thread runs batches of its own, so that a
+vector does not depend on how many threads there are.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import warnings
+from typing import Any
+
+from hnmine.config import Dtype
+from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
+from hnmine.encode.spec import ModelSpec
+from hnmine.errors import missing_extra
+
+PRECISION = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenVinoEncoder(TorchEncoder):
+    """A bi-encoder whose transformer OpenVINO runs."""
+
+    def __init__(self, spec: ModelSpec, threads: int) -> None:
+        super().__init__(spec, threads)
+        run_by_openvino(self.model[0].auto_model, spec.dtype, threads)
+
+
+class OpenVinoCrossEncoder(TorchCrossEncoder):
+    """A cross-encoder whose transformer OpenVINO runs."""
+
+    def __init__(self, spec: ModelSpec, threads: int) -> None:
+        super().__init__(spec, threads)
+        run_by_openvino(self.model.model, spec.dtype, threads)
+
+
+def run_by_openvino(model: Any, dtype: Dtype, threads: int) -> None:
+    """Replace the forward pass of a transformer by one on OpenVINO.
+
+    Args:
+        model: of the package transformers, on the CPU, in float32.
+        dtype: what OpenVINO computes in.
+        threads: each of which may call the model at the same time.
+
+    Raises:
+        MissingModel: OpenVINO is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise missing_extra("openvino", "openvino") from error
+    import torch
+    from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+
+    known = inspect.signature(model.forward).parameters
+    tokens = torch.ones((2, 16), dtype=torch.long)
+    names = [n for n in ("input_ids", "attention_mask", "token_type_ids") if n in known]
+    with warnings.catch_warnings():
+        # PyTorch warns of branches that the trace fixes; the tests compare the outcome.
+        warnings.simplefilter("ignore")
+        graph = openvino.convert_model(model.eval(), example_input=dict.fromkeys(names, tokens))
+    compiled = openvino.Core().compile_model(
+        graph,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": PRECISION[dtype],
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": threads,
+        },
+    )
+    logits = any("logits" in output.get_names() for output in compiled.outputs)
+    of_thread = threading.local()
+
+    def forward(**features: Any) -> Any:
+        if not hasattr(of_thread, "request"):
+            of_thread.request = compiled.create_infer_request()
+        # A tokeniser without segments gives none; every model then takes them as 0.
+        nothing = torch.zeros_like(features["input_ids"])
+        given = {name: features.get(name, nothing).numpy() for name in names}
+        # Copied: the next inference of this thread writes to the same memory.
+        first = torch.from_numpy(of_thread.request.infer(given)[0].copy())
+        return SequenceClassifierOutput(logits=first) if logits else BaseModelOutput(first)
+
+    model.forward = forward
