@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hnmine.stages.result import StageResult
 
 __version__ = "0.1.0"
-__all__ = ["batch", "build_index", "export", "filter", "mine", "push"]
+__all__ = ["batch", "build_index", "export", "filter", "generate", "mine", "mix", "push"]
 
 
 def build_index(**settings: Any) -> StageResult:
@@ -86,3 +86,27 @@ def push(**settings: Any) -> Pushed:
     from hnmine.stages.push import push as stage
 
     return stage(PushSettings.parse(settings))
+
+
+def generate(**settings: Any) -> StageResult:
+    """Make texts that may serve as negatives; the settings are the flags of `hnmine generate`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import GenerateSettings
+    from hnmine.stages.generate import generate as stage
+
+    return stage(GenerateSettings.parse(settings))
+
+
+def mix(**settings: Any) -> StageResult:
+    """Mix vectors into synthetic negatives; the settings are the flags of `hnmine mix`.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+    from hnmine.config import MixSettings
+    from hnmine.stages.mix import mix as stage
+
+    return stage(MixSettings.parse(settings))

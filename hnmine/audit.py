@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
+from hnmine.shortcuts import ADVICE, WARN_FROM
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 RESAMPLES = 1000
@@ -134,12 +136,15 @@ class Audit:
         estimates: by what they rest on: `p_relevant`, `qrels`, `verdicts`.
         groups: by kind of group, then group: the estimate from the best that there is.
         worst: queries with most negatives that are likely false, and how many.
+        shortcuts: how well each tells positives from negatives, as an AUC; what to do about one is
+            said from `WARN_FROM` on.
     """
 
     negatives: int
     estimates: dict[str, Estimate] = field(default_factory=dict)
     groups: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     worst: dict[str, float] = field(default_factory=dict)
+    shortcuts: dict[str, float] = field(default_factory=dict)
 
     def add(self, name: str, values: Floats, query: Ints, groups: Mapping[str, Any]) -> None:
         """Add an estimate, and make it that of the groups and of the worst queries.
@@ -176,6 +181,14 @@ class Audit:
             yield "queries with most"
             for query, count in self.worst.items():
                 yield f"  {query:<24} {count:.2f} of its negatives"
+
+        if self.shortcuts:
+            yield "shortcuts: how well each alone tells positives from negatives (0.5: not at all)"
+            for name, auc in self.shortcuts.items():
+                known = "nothing is known" if np.isnan(auc) else f"AUC {auc:.2f}"
+                yield f"  {name:<12} {known}"
+                if auc >= WARN_FROM:
+                    yield f"    warning: a retriever may learn this instead. {ADVICE[name]}"
 
     def check(self) -> None:
         """Raise nothing: an audit finds no faults, only shares."""

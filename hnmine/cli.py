@@ -40,6 +40,9 @@ EXAMPLES = {
     "batch": "hnmine batch --mined runs/mined --by greedy --batch-size 64 --output runs/batches",
     "export": "hnmine export --mined runs/mined --to flagembedding --output runs/export",
     "push": "hnmine push --data runs/mined --repo me/hard-negatives",
+    "generate": "hnmine generate --corpus corpus.parquet --pairs pairs.parquet "
+    "--output runs/generated",
+    "mix": "hnmine mix --mined runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
     "validate": "hnmine validate --config configs/demo.yaml",
     "audit": "hnmine audit --mined runs/mined --sample 300 --sheet sheet.csv",
     "report": "hnmine report runs/mined",
@@ -54,13 +57,17 @@ SUMMARIES = {
     "batch": "Put the training rows in batches that are hard, and safe, as in-batch negatives.",
     "export": "Write mined negatives as the files of another trainer, without scoring anything.",
     "push": "Upload a directory with a dataset card to the Hugging Face hub.",
+    "generate": "Make texts that may serve as negatives: positives edited by rule, or written by a "
+    "language model.",
+    "mix": "Mix the vectors of queries and hard negatives into synthetic negatives.",
     "validate": "Check inputs before hours are spent, and estimate what a run will need.",
     "audit": "Estimate what share of the negatives is false, from all that is known of them.",
     "report": "Write one page, and a summary, about what was mined and what became of the rest.",
     "inspect": "Show single queries: their positives, all their candidates, scores and verdicts.",
     "diff": "Say which negatives another setting of `filter` gains and loses, and why.",
     "run": "Build the index, mine and filter from one configuration, into index/, candidates/ and "
-    "mined/ in --output; batches/ too where the file has a section `batch`.",
+    "mined/ in --output; generated/, batches/ and mixed/ too where the file has a section "
+    "`generate`, `batch` or `mix`.",
 }
 MORE_HELP = {"export": "\b\nFormats:\n" + "\n".join(f"  {n:<20}{s}" for n, s in FORMATS.items())}
 """Of commands, below their example; the mark keeps lines as they are."""
@@ -120,7 +127,8 @@ def _directory(name: str, fields: Mapping[str, Any]) -> inspect.Parameter:
     return inspect.Parameter(name, kind, default=None, annotation=Annotated[Path | None, shown])
 
 
-def _print(results: list[Any], as_json: bool) -> None:
+def _print(result: Any, as_json: bool) -> None:
+    results = result if isinstance(result, list) else [result]
     if as_json:
         documents = [{"path": str(r.path), "counts": dict(r.counts)} for r in results]
         typer.echo(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
@@ -188,46 +196,15 @@ def _register(
     app.command(name, help="\n\n".join(paragraphs).rstrip())(command)
 
 
-def _build_index(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = configfile.settings_for("build-index", file, flags)
-    from hnmine.stages.build_index import build_index
+def _stage(command: str) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
+    """Return what runs the stage of a command; its heavy packages are imported only then."""
 
-    return [build_index(settings)]
+    def act(file: dict[str, Any], flags: dict[str, Any]) -> Any:
+        settings = configfile.settings_for(command, file, flags)
+        name = command.replace("-", "_")
+        return getattr(import_module(f"hnmine.stages.{name}"), name)(settings)
 
-
-def _mine(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = configfile.settings_for("mine", file, flags)
-    from hnmine.stages.mine import mine
-
-    return [mine(settings)]
-
-
-def _filter(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = configfile.settings_for("filter", file, flags)
-    from hnmine.stages.filter import filter
-
-    return [filter(settings)]
-
-
-def _batch(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = configfile.settings_for("batch", file, flags)
-    from hnmine.stages.batch import batch
-
-    return [batch(settings)]
-
-
-def _export(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = configfile.settings_for("export", file, flags)
-    from hnmine.stages.export import export
-
-    return [export(settings)]
-
-
-def _push(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings = configfile.settings_for("push", file, flags)
-    from hnmine.stages.push import push
-
-    return [push(settings)]
+    return act
 
 
 def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
@@ -238,22 +215,12 @@ def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
     return validate(settings, paths)
 
 
-def _look(command: str) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
-    """Return what runs the stage of a command that only looks."""
-
-    def act(file: dict[str, Any], flags: dict[str, Any]) -> Any:
-        settings = configfile.settings_for(command, file, flags)
-        stage = import_module(f"hnmine.stages.{command}")
-        return getattr(stage, command)(settings)
-
-    return act
-
-
 def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
-    settings, batching = configfile.pipeline(file, flags), configfile.batching(file, flags)
+    settings = configfile.pipeline(file, flags)
+    more = {name: configfile.optional(name, file, flags) for name in ("generate", "batch", "mix")}
     from hnmine.stages.pipeline import run
 
-    return run(settings, batching)
+    return run(settings, **more)
 
 
 def _all_fields() -> dict[str, Any]:
@@ -267,17 +234,10 @@ def _all_fields() -> dict[str, Any]:
     return fields
 
 
-for _name, _act in (
-    ("build-index", _build_index),
-    ("mine", _mine),
-    ("filter", _filter),
-    ("batch", _batch),
-    ("export", _export),
-    ("push", _push),
-):
-    _register(_name, config.COMMANDS[_name].model_fields, _act)
+for _name in ("build-index", "mine", "filter", "batch", "export", "push", "generate", "mix"):
+    _register(_name, config.COMMANDS[_name].model_fields, _stage(_name))
 _register("run", _all_fields(), _run)
-_register("audit", config.AuditSettings.model_fields, _look("audit"), _print_report)
+_register("audit", config.AuditSettings.model_fields, _stage("audit"), _print_report)
 _register(
     "validate",
     config.ValidateSettings.model_fields,
@@ -292,7 +252,7 @@ for _name, _show, _directories in (
 ):
     _fields = config.COMMANDS[_name].model_fields
     _arguments = [_directory(name, _fields) for name in _directories]
-    _register(_name, _fields, _look(_name), _show, _arguments)
+    _register(_name, _fields, _stage(_name), _show, _arguments)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from hnmine.config import (
     COMMANDS,
     PLACES,
     STAGES,
-    BatchSettings,
     BuildIndexSettings,
     FilterSettings,
     MineSettings,
@@ -82,17 +81,16 @@ def pipeline(
     return index, mine, filter_
 
 
-def batching(file: Mapping[str, Any], flags: Mapping[str, Any]) -> BatchSettings | None:
-    """Return the settings of the batches that follow; None where the file has no such section.
+def optional(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Any:
+    """Return the settings of a further command; None where the file has no section for it.
 
     Raises:
         UsageError: naming every setting that is unknown, missing or wrong.
     """
-    if "batch" not in file:
+    if command not in file:
         return None
     file = {**file, "output": flags.get("output", file.get("output"))}
-    settings: BatchSettings = settings_for("batch", file, _flags_for("batch", flags))
-    return settings
+    return settings_for(command, file, _flags_for(command, flags))
 
 
 def _flags_for(command: str, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,6 +111,8 @@ def _places(output: Any) -> dict[str, dict[str, Path]]:
         "push": {"data": root / "mined"},
         "report": {"mined": root / "mined"},
         "inspect": {"mined": root / "mined"},
+        "generate": {"output": root / "generated"},
+        "mix": {"mined": root / "mined", "output": root / "mixed"},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,6 +38,11 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "corpus_id": ("corpus-id", "corpus_id", "doc_id", "docid"),
         "score": ("score", "relevance", "grade", "verdict"),
     },
+    "written": {
+        "query_id": ("query_id", "query-id", "qid"),
+        "query": ("query", "anchor", "question"),
+        "text": ("text", "negative", "passage", "document"),
+    },
 }
 """Column names found without a flag, first match wins (BEIR, MTEB, sentence-transformers)."""
 
@@ -49,6 +54,7 @@ OPTIONAL = {
     "pairs": {"query_id", "positive_id"},
     "queries": set[str](),
     "qrels": {"score"},
+    "written": {"query_id", "query"},
 }
 
 
@@ -86,7 +92,7 @@ class Table:
 
     Attributes:
         kind: `corpus`, `pairs`, `queries` or `qrels`.
-        path: the file, directory or glob as the user gave it.
+        path: the file, directory or glob as the user gave it; several with commas.
         files: in the order in which they are read.
         columns: role to column name; absent optional roles are left out.
         metadata: the type of each further column that is kept: all that a corpus has, and of
@@ -103,7 +109,7 @@ class Table:
     def open(
         cls,
         kind: str,
-        path: str,
+        path: str | Sequence[str],
         given: Mapping[str, str] | None = None,
         also: Collection[str] = (),
     ) -> Table:
@@ -111,7 +117,7 @@ class Table:
 
         Args:
             kind: `corpus`, `pairs`, `queries` or `qrels`.
-            path: a file, a directory or a glob.
+            path: a file, a directory or a glob, or several.
             given: column names by role that the user set, such as `{"text": "body"}`.
             also: columns without a role to keep where they are there, if it is no corpus.
 
@@ -119,7 +125,9 @@ class Table:
             InputError: nothing is there, it cannot be read, a column is missing, or files
                 contradict each other.
         """
-        files = [DataFile.open(file) for file in find_files(path)]
+        places = [path] if isinstance(path, str) else list(dict.fromkeys(path))
+        path = ", ".join(places)
+        files = [DataFile.open(file) for place in places for file in find_files(place)]
         names = list(dict.fromkeys(name for file in files for name in file.types))
         columns = find_columns(kind, path, names, given or {})
         for file in files:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from hnmine.data import Table, content_id
+from hnmine.data import BadRows, Table, content_id
 from hnmine.errors import InputError
-from hnmine.records import PairBatch, TextBatch
+from hnmine.records import (
+    PairBatch,
+    TextBatch,
+    corpus_records,
+    pair_records,
+    qrel_records,
+    query_records,
+)
 
 
 def positives_of(batch: PairBatch) -> TextBatch:
@@ -22,6 +29,30 @@ def queries_of(table: Table, batch: PairBatch) -> TextBatch:
     return TextBatch(
         batch.query_ids, batch.queries or [], "query_id" in table.columns, batch.metadata
     )
+
+
+def read_documents(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
+    """Stream the documents: the corpus, then the positives of pairs."""
+    if "corpus" in inputs:
+        yield from corpus_records(inputs["corpus"], bad)
+    if "pairs" in inputs:
+        yield from map(positives_of, pair_records(inputs["pairs"], bad))
+
+
+def read_queries(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
+    """Stream the queries: those of their own table, or of the pairs."""
+    if "queries" in inputs:
+        yield from query_records(inputs["queries"], bad)
+    else:
+        pairs = inputs["pairs"]
+        yield from (queries_of(pairs, batch) for batch in pair_records(pairs, bad))
+
+
+def read_pairs(inputs: Mapping[str, Table], min_grade: float, bad: BadRows) -> Iterator[PairBatch]:
+    """Stream which document is a positive of which query: pairs, or judgements from a grade on."""
+    if "pairs" in inputs:
+        return pair_records(inputs["pairs"], bad)
+    return qrel_records(inputs["qrels"], min_grade, bad)
 
 
 def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:

@@ -6,8 +6,10 @@ candidates/  queries/ (id, text, positives)  dense/ (their vectors)  runs/  clus
 mined/       scored/*.parquet   train/*.parquet   shortfall.parquet   README.md
 batches/     train/*.parquet   left_over.parquet
 export/      the files of a trainer's format (hnmine/exports)   README.md
+generated/   generated.parquet
+mixed/       mixtures/*.parquet   vectors/*.npy
 
-Each of the five holds manifest.json (what it is, the same for the same plan) and run.json (when,
+Each holds manifest.json (what it is, the same for the same plan) and run.json (when,
 where and how fast it was made). Ranks count from 0. Ids are strings in the tables; `query_row` and
 `doc_row` are positions in queries/ and documents/.
 """
@@ -139,6 +141,33 @@ BATCHES = pa.schema(
     ]
 )
 """What `batch` adds to the columns of train/."""
+
+
+MADE = pa.schema(
+    [
+        _field("text", pa.large_string(), "a text that was made to be a negative"),
+        _field("made_for", pa.string(), "the query that it was made for"),
+        _field("made_from", pa.string(), "the positive that it was made from", null=True),
+        _field("edit", pa.string(), "the kind of rule edit, or written"),
+        _field("was", pa.string(), "what the edit took out; empty if nothing", null=True),
+        _field("became", pa.string(), "what it put in; empty if nothing", null=True),
+    ]
+)
+"""What `generate` makes, beside an id; id and text are named as in the corpus."""
+
+MADE_FILE = "generated.parquet"
+
+MIXED = pa.schema(
+    [
+        _field("query_id", pa.string(), "the query that the mixture is a negative of"),
+        _field("by", pa.string(), "how it is mixed"),
+        _field("first_id", pa.string(), "a parent document; null for the query itself", null=True),
+        _field("second_id", pa.string(), "the other parent, a document"),
+        _field("first_weight", pa.float64(), "weight of the first parent's unit vector"),
+        _field("second_weight", pa.float64(), "weight of the second parent's unit vector"),
+    ]
+)
+"""A mixture is the weighted sum of its parents' unit vectors, brought to length 1."""
 
 
 class IndexPaths:

@@ -142,6 +142,13 @@ def test_a_sheet_goes_out_empty_and_comes_back_with_verdicts(mined, tmp_path):
     assert not again & {(row["query_id"], row["doc_id"]) for row in rows if row["verdict"] == "1"}
 
 
+def test_shortcuts_are_looked_for_unless_they_are_not_wanted(mined):
+    found = audit(given(mined)).shortcuts
+    assert set(found) == {"length", "bm25", "overlap", "wording"}
+    assert all(0.5 <= found[name] <= 1 for name in ("length", "bm25", "overlap"))
+    assert audit(given(mined, shortcuts=False)).shortcuts == {}
+
+
 def test_it_is_a_table_and_json(mined):
     found = audit(given(mined, qrels=str(mined / "qrels.parquet")))
     assert any(line.startswith("by margin") for line in found.lines())

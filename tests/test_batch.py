@@ -23,7 +23,7 @@ from hnmine.batches.guard import BY_SIMILARITY, BY_VERDICT, Guard, Vectors
 from hnmine.batches.pack import evenly, pack
 from hnmine.batches.rows import Rows
 from hnmine.config import BatchSettings
-from hnmine.configfile import batching, settings_for
+from hnmine.configfile import optional, settings_for
 from hnmine.errors import InputError, UsageError
 from hnmine.identity import normalise
 from hnmine.index.clusters import k_means
@@ -526,10 +526,10 @@ class TestErrors:
 
 def test_a_section_of_the_file_is_a_fourth_step():
     file = {"output": "r", "filter": {"seed": 3}, "batch": {"by": "cluster", "batch-size": 32}}
-    found = batching(file, {"output": "s", "num_negatives": 3})
+    found = optional("batch", file, {"output": "s", "num_negatives": 3})
     assert found.mined == Path("s/mined") and found.output == Path("s/batches")
     assert (found.by, found.batch_size, found.seed) == ("cluster", 32, 0)
-    assert batching({"output": "r"}, {}) is None
+    assert optional("batch", {"output": "r"}, {}) is None
     assert settings_for("batch", file, {"by": "random"}).by == "random"
 
 

@@ -15,8 +15,14 @@ from conftest import CROSS_ENCODER, ENCODER, write
 
 import hnmine as api
 from hnmine import schema
-from hnmine.config import BatchSettings, FilterSettings, MineSettings
-from hnmine.configfile import batching, read_yaml
+from hnmine.config import (
+    BatchSettings,
+    FilterSettings,
+    GenerateSettings,
+    MineSettings,
+    MixSettings,
+)
+from hnmine.configfile import optional, read_yaml
 from hnmine.verdict import Verdicts
 
 RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
@@ -66,6 +72,7 @@ def table_of(queries=12, candidates=260, seed=0):
         "previous_score": pa.array(np.array(table["dense_score"]) + rng.normal(0, 0.1, len(rows))),
         "previous_selected": pa.array(candidate & (rng.random(len(rows)) < 0.005)),
         "same_type": pa.array(rng.random(len(rows)) < 0.5),
+        "generated": pa.array(candidate & (rng.random(len(rows)) < 0.1)),
         "has_answer": pa.array(~candidate | (rng.random(len(rows)) < 0.2)),
     }
     for name, values in more.items():
@@ -97,9 +104,13 @@ class TestEach:
         for heading in HEADINGS:
             assert any(line.startswith(heading) for line in comment), heading
         sections = yaml.safe_load(recipe.read_text())
-        assert set(sections) <= {"mine", "filter", "batch"}
+        assert set(sections) <= {"generate", "mine", "filter", "batch", "mix"}
         MineSettings.parse({**INPUT, "index": "i", "output": "o", **sections.get("mine", {})})
         settings_of(recipe)
+        if "generate" in sections:
+            GenerateSettings.parse({"pairs": "p", "output": "o", **sections["generate"]})
+        if "mix" in sections:
+            MixSettings.parse({"mined": "m", "output": "o", **sections["mix"]})
         if "batch" in sections:
             BatchSettings.parse({"mined": "m", "output": "o", **sections["batch"]})
 
@@ -130,7 +141,7 @@ def recipe(name):
 
 
 def test_there_are_as_many_as_the_readme_says():
-    assert len(RECIPES) == 43
+    assert len(RECIPES) == 45
 
 
 class TestWhatEachIsAbout:
@@ -197,7 +208,7 @@ class TestWhatEachIsAbout:
         found = {
             path.stem: settings
             for path in RECIPES
-            if (settings := batching({"output": "o", **read_yaml(path)}, {}))
+            if (settings := optional("batch", {"output": "o", **read_yaml(path)}, {}))
         }
         assert {name: settings.by for name, settings in found.items()} == {
             "tas-balanced": "cluster",
@@ -242,6 +253,17 @@ class TestWhatEachIsAbout:
             else:
                 assert row["score"] > row["positive_score"]
         assert found[True] == 12 and found[False] > 0
+
+    def test_of_four_negatives_at_most_one_is_generated_and_it_is_an_imposter(self):
+        rows = self.chosen("generate")
+        generated = Counter(row["query_id"] for row in rows if row["generated"])
+        assert generated and max(generated.values()) == 1
+        assert set(Counter(row["query_id"] for row in rows).values()) == {4}
+        anchor = {f"q{query}": 0.5 + 0.04 * query for query in range(12)}
+        for row in rows:
+            assert row["ce_score"] <= row["positive_score"] - 3
+            if row["generated"]:
+                assert row["dense_score"] >= 0.8 * anchor[row["query_id"]] - 1e-6
 
     def test_no_answer_gets_through(self):
         for name in ("arhn", "has-answer"):
@@ -338,11 +360,24 @@ def data(stdlib, tmp_path_factory):
     return mine, folder / "previous"
 
 
+def with_generated(given, inputs, folder):
+    """Generate texts, and index them with the corpus, as `hnmine run` does."""
+    given = {key.replace("-", "_"): value for key, value in given.items()}
+    corpus = str(Path(inputs["index"]).parent / "corpus.parquet")
+    asked = {name: inputs[name] for name in ("queries", "qrels", "min_grade")}
+    api.generate(corpus=corpus, output=folder / "g", **asked, **given)
+    both = [corpus, str(folder / "g" / "generated.parquet")]
+    api.build_index(corpus=both, index=folder / "i", encoder=ENCODER, max_length=64)
+    return {**inputs, "index": folder / "i"}
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_it_runs_on_real_data_from_its_file(recipe, data, tmp_path):
     """Its depths are cut, for the sake of time; all else is as the file has it."""
     inputs, previous = data
     given = yaml.safe_load(recipe.read_text())
+    if "generate" in given:
+        inputs = with_generated(given["generate"], inputs, tmp_path)
     mine = {key.replace("-", "_"): value for key, value in given.get("mine", {}).items()}
     mine["source"] = [name.partition(":")[0] for name in mine.get("source", ["dense"])]
     mine = {**inputs, **mine, "top_k": min(60, mine.get("top_k", 60))}
@@ -366,3 +401,13 @@ def test_it_runs_on_real_data_from_its_file(recipe, data, tmp_path):
     chosen = {(row["query_id"], row["doc_id"]) for row in rows if row["selected"]}
     assert not chosen & known
     assert len(chosen) == result.counts["negatives"]
+    if "mix" in given:
+        mixed = api.mix(mined=tmp_path / "m", output=tmp_path / "x", **given["mix"])
+        assert mixed.counts["mixtures"] > 0
+    if "generate" in given:
+        made = {row["doc_id"]: row["query_id"] for row in rows if row["generated"]}
+        edits = {
+            row["id"]: row
+            for row in pq.read_table(tmp_path / "g" / "generated.parquet").to_pylist()
+        }
+        assert made and made == {name: edits[name]["made_for"] for name in made}

@@ -8,6 +8,7 @@ from hnmine.config.build_index import BuildIndexSettings
 from hnmine.config.checks import AuditSettings, ValidateSettings
 from hnmine.config.export import ExportSettings, PushSettings
 from hnmine.config.filter import FilterSettings
+from hnmine.config.generate import GenerateSettings, MixSettings
 from hnmine.config.look import DiffSettings, InspectSettings, ReportSettings
 from hnmine.config.mine import MineSettings
 
@@ -23,8 +24,10 @@ __all__ = [
     "Dtype",
     "ExportSettings",
     "FilterSettings",
+    "GenerateSettings",
     "InspectSettings",
     "MineSettings",
+    "MixSettings",
     "ModelSettings",
     "Pooling",
     "PushSettings",
@@ -45,6 +48,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "batch": BatchSettings,
     "export": ExportSettings,
     "push": PushSettings,
+    "generate": GenerateSettings,
+    "mix": MixSettings,
     "validate": ValidateSettings,
     "audit": AuditSettings,
     "report": ReportSettings,

@@ -6,17 +6,35 @@ import difflib
 import os
 import reprlib
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from hnmine.errors import UsageError
 
 MANY = 2**31 - 1
 """The largest number of documents that anything is counted in."""
 
+TABLES = ("corpus", "pairs", "queries", "qrels", "written")
+"""What `--column` names the columns of."""
+
 NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
 """Marks settings on which the result does not depend, or that the plan holds by content."""
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | os.PathLike) else value
+
+
+Several = Annotated[list[str], BeforeValidator(_as_list)]
+"""One text, or a list of them."""
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 Backend = Literal["torch", "openvino", "onnx"]
@@ -131,7 +149,7 @@ class InputSettings(Settings):
     column: dict[str, str] = Field(
         default_factory=dict,
         description="Name a column that is not found by convention, as TABLE.ROLE=NAME, such as "
-        "corpus.text=body. Tables: corpus, pairs, queries, qrels. May be repeated.",
+        "corpus.text=body. Tables: corpus, pairs, queries, qrels, written. May be repeated.",
     )
     on_bad_row: Literal["error", "skip"] = Field(
         "error", description="What to do with rows that are null, blank or contradict others."
@@ -156,8 +174,8 @@ class InputSettings(Settings):
     @classmethod
     def _check_tables(cls, value: dict[str, str]) -> dict[str, str]:
         for role in value:
-            if role.partition(".")[0] not in ("corpus", "pairs", "queries", "qrels"):
-                raise ValueError(f"{role!r} names no table: use corpus, pairs, queries or qrels")
+            if role.partition(".")[0] not in TABLES:
+                raise ValueError(f"{role!r} names no table: use one of {', '.join(TABLES)}")
         return value
 
     def columns(self, table: str) -> dict[str, str]:

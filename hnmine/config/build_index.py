@@ -7,7 +7,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hnmine.config.base import MANY, InputSettings, ModelSettings, OutputSettings, Pooling, path
+from hnmine.config.base import (
+    MANY,
+    InputSettings,
+    ModelSettings,
+    OutputSettings,
+    Pooling,
+    Several,
+    path,
+)
 
 
 class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
@@ -15,7 +23,9 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
 
     command = "build-index"
 
-    corpus: str | None = path("Corpus: a Parquet, JSONL or CSV file, a directory or a glob.", None)
+    corpus: Several = path(
+        "Corpus: a Parquet, JSONL or CSV file, a directory or a glob. May be repeated.", []
+    )
     pairs: str | None = path(
         "Pairs whose positives are added to the corpus; without --corpus they are the corpus.", None
     )
@@ -53,7 +63,7 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
 
     @model_validator(mode="after")
     def _check(self) -> BuildIndexSettings:
-        if self.corpus is None and self.pairs is None:
+        if not self.corpus and self.pairs is None:
             raise ValueError("corpus: give --corpus, or --pairs whose positives are the corpus")
         if not (self.bm25 or self.dense):
             raise ValueError("dense: --no-bm25 and --no-dense leave nothing to build")

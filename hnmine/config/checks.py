@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from hnmine.config.base import JudgedSettings, ModelSettings, Settings, path
+from hnmine.config.base import JudgedSettings, ModelSettings, Settings, Several, path
 
 
 class ValidateSettings(JudgedSettings, ModelSettings):
@@ -14,7 +14,7 @@ class ValidateSettings(JudgedSettings, ModelSettings):
 
     command = "validate"
 
-    corpus: str | None = path("Corpus: a file, a directory or a glob.", None)
+    corpus: Several = path("Corpus: a file, a directory or a glob. May be repeated.", [])
     pairs: str | None = path("(query, positive) pairs as text.", None)
     queries: str | None = path("Queries with ids.", None)
     encoder: str | None = Field(
@@ -42,4 +42,9 @@ class AuditSettings(Settings):
         None, ge=1, description="Draw this many negatives for a person, or a model, to judge."
     )
     sheet: Path | None = path("File to write the sample to: .csv or .parquet.", None)
+    shortcuts: bool = Field(
+        True,
+        description="Say how well length, BM25, shared words or wording alone tell the positives "
+        "from the negatives.",
+    )
     seed: int = Field(0, description="Seed of the sample.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,18 @@ from hnmine.audit import WORST_QUERIES, Audit, even_sample, of_sample
 from hnmine.candidates import Candidates
 from hnmine.config import AuditSettings
 from hnmine.data import Table
-from hnmine.errors import InputError, UsageError, damage_explained
-from hnmine.finished import RUN, read_manifest
+from hnmine.errors import UsageError, damage_explained
+from hnmine.finished import read_manifest
 from hnmine.judges.verdicts import read_verdicts
+from hnmine.mined import Mined
+from hnmine.select import hashes
+from hnmine.shortcuts import Labelled, shortcuts
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)
 MARGIN_BANDS = 4
+
+SHORTCUT_QUERIES = 4000
+"""Queries whose positives and negatives are searched for shortcuts, drawn by their ids."""
 
 
 def audit(settings: AuditSettings) -> Audit:
@@ -31,7 +36,7 @@ def audit(settings: AuditSettings) -> Audit:
     Raises:
         HnmineError: the directory, the judgements or the verdicts cannot be used.
     """
-    read_manifest(settings.mined, "mined", "filter")
+    manifest = read_manifest(settings.mined, "mined", "filter")
     table = _selected(settings.mined)
     found = Audit(table.num_rows)
     if not table.num_rows:
@@ -55,8 +60,12 @@ def audit(settings: AuditSettings) -> Audit:
     for row in np.argsort(-expected, kind="stable")[:WORST_QUERIES]:
         if expected[row] > 0:
             found.worst[query_ids[first[row]]] = float(expected[row])
-    if settings.sample:
-        _write_sheet(settings, table, chance)
+    if settings.shortcuts or settings.sample:
+        candidates = Mined(settings.mined).candidates
+        if settings.sample:
+            _write_sheet(settings, table, chance, candidates)
+        if settings.shortcuts:
+            found.shortcuts = shortcuts(_labelled(settings, candidates))
     return found
 
 
@@ -106,17 +115,41 @@ def _judged(
     )
 
 
-def _write_sheet(settings: AuditSettings, table: pa.Table, chance: NDArray[np.float64]) -> None:
+def _labelled(settings: AuditSettings, candidates: Candidates) -> Labelled:
+    """Read the positives and the chosen negatives of a sample of the queries."""
+    parts = []
+    for file in sorted((settings.mined / "scored").glob("*.parquet")):
+        with damage_explained(file):
+            table = pq.read_table(file, columns=["query_id", "doc_id", "label", "bm25_score"])
+        parts.append(table.filter(pc.is_valid(table["label"])))
+    table = pa.concat_tables(parts)
+    ids = table["query_id"].combine_chunks().dictionary_encode()
+    query = ids.indices.to_numpy()
+    noise = hashes(ids.dictionary.to_pylist(), settings.seed)
+    drawn = np.argsort(noise, kind="stable")[:SHORTCUT_QUERIES]
+    table = table.filter(pa.array(np.isin(query, drawn)))
+    documents, queries = candidates.index.documents, candidates.queries.texts
+    doc_rows = documents.find_ids(table["doc_id"].to_pylist())
+    query_rows = queries.find_ids(table["query_id"].to_pylist())
+    return Labelled(
+        query_rows,
+        documents.slots(doc_rows),
+        table["label"].to_numpy() == 1,
+        queries.texts(query_rows),
+        documents.texts(doc_rows),
+        _numbers(table, "bm25_score"),
+    )
+
+
+def _write_sheet(
+    settings: AuditSettings,
+    table: pa.Table,
+    chance: NDArray[np.float64],
+    candidates: Candidates,
+) -> None:
     """Write a sample with the texts and an empty column for verdicts."""
     if settings.sheet is None:
         raise UsageError("sheet: must be given with --sample.", fix="Pass --sheet FILE.csv.")
-    run = json.loads((settings.mined / RUN).read_text(encoding="utf-8"))
-    if "candidates" not in run:
-        raise InputError(
-            f"{settings.mined} does not say which candidates it was made from.",
-            fix="Run `hnmine filter` again.",
-        )
-    candidates = Candidates(Path(run["candidates"]))
     chosen = table.take(pa.array(even_sample(chance, settings.sample or 0, settings.seed)))
     texts = {
         "query": (candidates.queries.texts, chosen["query_id"]),

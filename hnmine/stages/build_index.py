@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from hnmine.config import BuildIndexSettings
@@ -14,9 +14,8 @@ from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.dense import EXACT, FAISS_FILE, build_faiss, check_factory, write_vectors
-from hnmine.inputs import positives_of
+from hnmine.inputs import read_documents
 from hnmine.plan import Task, blocks
-from hnmine.records import TextBatch, corpus_records, pair_records
 from hnmine.run import RunDirectory, Tick
 from hnmine.schema import STATE, IndexPaths
 from hnmine.sources.bm25 import bm25_settings
@@ -62,7 +61,7 @@ class _Builder:
         self.inputs = {
             kind: Table.open(kind, path, settings.columns(kind))
             for kind, path in (("corpus", settings.corpus), ("pairs", settings.pairs))
-            if path is not None
+            if path
         }
         self.bm25_settings = bm25_settings(settings.plan())
         self.spec = None
@@ -89,7 +88,8 @@ class _Builder:
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             bad = BadRows(self.settings.on_bad_row)
-            counts = write_texts(self._read, outputs[0], self.settings.shard_size, bad, tick)
+            read = partial(read_documents, self.inputs)
+            counts = write_texts(read, outputs[0], self.settings.shard_size, bad, tick)
             skipped = {f"skipped {reason}": count for reason, count in bad.counts.items()}
             return {f"documents_{name}": count for name, count in counts.items()} | skipped
 
@@ -97,12 +97,6 @@ class _Builder:
         return dict(
             run.run("documents", "rows", [Task("documents", ("documents",), 2 * rows)], work)
         )
-
-    def _read(self, bad: BadRows) -> Iterator[TextBatch]:
-        if "corpus" in self.inputs:
-            yield from corpus_records(self.inputs["corpus"], bad)
-        if "pairs" in self.inputs:
-            yield from map(positives_of, pair_records(self.inputs["pairs"], bad))
 
     def _shards(self, stage: str, output: str) -> list[Task]:
         slots = len(Texts(self.paths.documents).canonical)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,13 +21,13 @@ from hnmine.fuse import mine_block
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.opened import Index
-from hnmine.inputs import queries_of
+from hnmine.inputs import read_pairs, read_queries
 from hnmine.plan import Task, blocks
 from hnmine.positives import Queries, write_grades, write_positives
 from hnmine.previous import Previous
 from hnmine.queryvectors import encoded_rows
 from hnmine.recipe import open_recipe
-from hnmine.records import PairBatch, TextBatch, pair_records, qrel_records, query_records
+from hnmine.records import qrel_records
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.runfile import RunFile, write_run
 from hnmine.schema import CandidatePaths
@@ -151,10 +150,11 @@ class _Miner:
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             bad = BadRows(self.settings.on_bad_row)
-            written = write_texts(self._read_queries, outputs[0], QUERY_SHARD_ROWS, bad, tick)
+            read = partial(read_queries, self.inputs)
+            written = write_texts(read, outputs[0], QUERY_SHARD_ROWS, bad, tick)
             again = BadRows("skip") if "pairs" in self.inputs else bad
             pairs = write_positives(
-                self._read_pairs(again),
+                read_pairs(self.inputs, self.settings.min_grade, again),
                 Texts(outputs[0]),
                 self.index.documents,
                 self.settings.pairs or self.settings.qrels or "",
@@ -180,18 +180,6 @@ class _Miner:
             }
 
         return run.run("queries", "rows", [Task("queries", ("queries",), 2 * rows)], work)
-
-    def _read_queries(self, bad: BadRows) -> Iterator[TextBatch]:
-        if "queries" in self.inputs:
-            yield from query_records(self.inputs["queries"], bad)
-        else:
-            pairs = self.inputs["pairs"]
-            yield from map(partial(queries_of, pairs), pair_records(pairs, bad))
-
-    def _read_pairs(self, bad: BadRows) -> Iterator[PairBatch]:
-        if "pairs" in self.inputs:
-            return pair_records(self.inputs["pairs"], bad)
-        return qrel_records(self.inputs["qrels"], self.settings.min_grade, bad)
 
     def encode(self, run: RunDirectory) -> Counts:
         """Encode the queries, each distinct text once."""

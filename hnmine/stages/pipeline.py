@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from hnmine.config import BatchSettings, BuildIndexSettings, FilterSettings, MineSettings
-from hnmine.stages.batch import batch
+from hnmine.config import (
+    BatchSettings,
+    BuildIndexSettings,
+    FilterSettings,
+    GenerateSettings,
+    MineSettings,
+    MixSettings,
+)
+from hnmine.schema import MADE_FILE
+from hnmine.stages.batch import batch as make_batches
 from hnmine.stages.build_index import build_index
 from hnmine.stages.filter import filter
+from hnmine.stages.generate import generate as make_texts
 from hnmine.stages.mine import mine
+from hnmine.stages.mix import mix as make_mixtures
 from hnmine.stages.result import StageResult
 
 
 def run(
     settings: tuple[BuildIndexSettings, MineSettings, FilterSettings],
-    batching: BatchSettings | None = None,
+    *,
+    generate: GenerateSettings | None = None,
+    batch: BatchSettings | None = None,
+    mix: MixSettings | None = None,
 ) -> list[StageResult]:
-    """Build the index, mine, filter, and batch where asked; what is done is not done again.
+    """Build the index, mine and filter, and what else is asked; what is done is not done again.
+
+    What is generated joins the corpus.
 
     Raises:
         HnmineError: see the commands.
     """
     index, mining, filtering = settings
-    results = [build_index(index), mine(mining), filter(filtering)]
-    return [*results, batch(batching)] if batching else results
+    results = []
+    if generate:
+        results.append(make_texts(generate))
+        corpus = [*index.corpus, str(generate.output / MADE_FILE)]
+        index = index.model_copy(update={"corpus": corpus})
+    results += [build_index(index), mine(mining), filter(filtering)]
+    if batch:
+        results.append(make_batches(batch))
+    if mix:
+        results.append(make_mixtures(mix))
+    return results

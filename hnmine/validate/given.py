@@ -24,6 +24,10 @@ from hnmine.validate.report import Report
 Batch = TypeVar("Batch")
 
 
+def _joined(path: str | list[str]) -> str:
+    return path if isinstance(path, str) else ", ".join(path)
+
+
 class Given:
     """The inputs, opened; what is wrong with one is a fault in the report and hides no other.
 
@@ -43,8 +47,9 @@ class Given:
         for kind, path in self._kinds(paths).items():
             self._open(kind, path)
 
-    def _kinds(self, paths: Sequence[str]) -> dict[str, str]:
-        given = {kind: path for kind in CONVENTIONS if (path := getattr(self.settings, kind))}
+    def _kinds(self, paths: Sequence[str]) -> dict[str, str | list[str]]:
+        named = ((kind, getattr(self.settings, kind, None)) for kind in CONVENTIONS)
+        given = {kind: path for kind, path in named if path}
         if not given and not paths:
             raise UsageError(
                 "Nothing to validate.", fix="Give paths, or --corpus, --pairs, --queries, --qrels."
@@ -57,13 +62,13 @@ class Given:
                 continue
             if kind in given:
                 raise UsageError(
-                    f"Two inputs are {kind}: {given[kind]} and, by its columns, {path}.",
+                    f"Two inputs are {kind}: {_joined(given[kind])} and, by its columns, {path}.",
                     fix="Say what they are with --corpus, --pairs, --queries and --qrels.",
                 )
             given[kind] = path
         return given
 
-    def _open(self, kind: str, path: str) -> None:
+    def _open(self, kind: str, path: str | list[str]) -> None:
         try:
             table = Table.open(kind, path, self.settings.columns(kind))
             rows = table.count_rows()
@@ -71,10 +76,16 @@ class Given:
             self._unreadable(kind, error)
         except (pa.ArrowException, OSError, ValueError) as error:
             why = (str(error).strip() or repr(error)).splitlines()[0]
-            self._unreadable(kind, InputError(f"Cannot read {path}.", why=why, fix="Is it whole?"))
+            self._unreadable(
+                kind, InputError(f"Cannot read {_joined(path)}.", why=why, fix="Is it whole?")
+            )
         else:
             self.tables[kind] = table
-            self.report.inputs[kind] = {"path": path, "columns": dict(table.columns), "rows": rows}
+            self.report.inputs[kind] = {
+                "path": table.path,
+                "columns": dict(table.columns),
+                "rows": rows,
+            }
 
     def _unreadable(self, kind: str, error: InputError) -> None:
         if kind not in self.unread:
