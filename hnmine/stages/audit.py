@@ -17,7 +17,6 @@ from hnmine.candidates import Candidates
 from hnmine.config import AuditSettings
 from hnmine.data import Table
 from hnmine.errors import UsageError, damage_explained
-from hnmine.finished import read_manifest
 from hnmine.judges.verdicts import read_verdicts
 from hnmine.mined import Mined
 from hnmine.select import hashes
@@ -36,7 +35,7 @@ def audit(settings: AuditSettings) -> Audit:
     Raises:
         HnmineError: the directory, the judgements or the verdicts cannot be used.
     """
-    manifest = read_manifest(settings.mined, "mined", "filter")
+    mined = Mined(settings.mined)
     table = _selected(settings.mined)
     found = Audit(table.num_rows)
     if not table.num_rows:
@@ -61,7 +60,7 @@ def audit(settings: AuditSettings) -> Audit:
         if expected[row] > 0:
             found.worst[query_ids[first[row]]] = float(expected[row])
     if settings.shortcuts or settings.sample:
-        candidates = Mined(settings.mined).candidates
+        candidates = mined.candidates
         if settings.sample:
             _write_sheet(settings, table, chance, candidates)
         if settings.shortcuts:
