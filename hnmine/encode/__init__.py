@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 from hnmine.encode.base import CrossEncoder, Encoder
 from hnmine.encode.onnx import OnnxCrossEncoder, OnnxEncoder
 from hnmine.encode.onnx import is_classifier as onnx_is_classifier
@@ -31,10 +34,17 @@ def is_cross_encoder(model: str) -> bool:
 
 
 def load_encoder(spec: ModelSpec, threads: int) -> Encoder:
-    """Load a bi-encoder."""
-    return BACKENDS[spec.backend][0](spec, threads)
+    """Load a bi-encoder, or return the one that was loaded last, if it is the same."""
+    encoder: Encoder = _load(0, spec, threads)
+    return encoder
 
 
 def load_cross_encoder(spec: ModelSpec, threads: int) -> CrossEncoder:
-    """Load a cross-encoder."""
-    return BACKENDS[spec.backend][1](spec, threads)
+    """Load a cross-encoder, or return the one that was loaded last, if it is the same."""
+    cross_encoder: CrossEncoder = _load(1, spec, threads)
+    return cross_encoder
+
+
+@lru_cache(maxsize=1)  # The stages of one process take turns; two large models may not fit.
+def _load(kind: int, spec: ModelSpec, threads: int) -> Any:
+    return BACKENDS[spec.backend][kind](spec, threads)
