@@ -22,6 +22,9 @@ SCORE_BLOCK = 1 << 15
 TRAINING_VECTORS = 1 << 18
 OPEN_SHARDS = 64
 WIDEST = 4096
+REFINED = 4
+"""Documents that compressed codes propose for each that is wanted; all are scored exactly, as in
+FAISS's refine indexes, but from the vectors on disk."""
 FLOAT32_STEP = float(np.finfo(np.float32).eps)
 """The largest gap between neighbouring float32 numbers up to 2."""
 
@@ -148,7 +151,8 @@ class DenseIndex:
         """
         wanted = np.minimum(k, self.count)
         todo = np.flatnonzero(wanted > 0)
-        depth = np.minimum(2 ** np.ceil(np.log2(wanted + 16)).astype(np.int64), self.count)
+        deep = wanted * REFINED if self._compressed else wanted
+        depth = np.minimum(2 ** np.ceil(np.log2(deep + 16)).astype(np.int64), self.count)
         parts = [(todo[:0], todo[:0], np.empty(0))]
         while len(todo):
             again = []
@@ -275,6 +279,18 @@ class DenseIndex:
                     fix="Give NAME=NUMBER, such as nprobe=32 or efSearch=64.",
                 ) from error
         return index
+
+    @cached_property
+    def _compressed(self) -> bool:
+        """Whether FAISS orders documents by less than their vectors."""
+        if self.exact:
+            return False
+        # A graph keeps what it compares in an index of its own.
+        kept = getattr(self._faiss, "storage", self._faiss)
+        try:
+            return bool(kept.sa_code_size() < 4 * self.dimension)
+        except RuntimeError:  # Not every index can say it; none of those compresses.
+            return False
 
     def _approximate(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
         scores, slots = self._faiss.search(queries, m)
