@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hnmine import schema
 from hnmine.index.topk import Ranking, offsets_of, position_in_list
-from hnmine.shingles import containment, shingles
+from hnmine.shingles import Remembered, containment
 from hnmine.sources.base import Asked, Score, Source
 from hnmine.texts import Texts
 
@@ -36,6 +36,7 @@ class Recipe:
         scores: what scores all candidates, by what its column begins with.
         eligible: given query rows and document rows, tells which pairs may be candidates.
         derived: given the same, returns further columns.
+        remembered: shingles of documents, from block to block.
     """
 
     sources: Mapping[str, Source]
@@ -43,6 +44,7 @@ class Recipe:
     scores: Mapping[str, Callable[[Asked], Score]] = field(default_factory=dict)
     eligible: Callable[[Ints, Ints], Bools] | None = None
     derived: Callable[[Ints, Ints], Mapping[str, pa.ChunkedArray]] | None = None
+    remembered: Remembered = field(default_factory=Remembered)
 
 
 def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
@@ -98,7 +100,7 @@ def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
     doc_rows[np.searchsorted(keys, positive_keys)] = positive_rows
     is_positive = np.isin(keys, positive_keys)
     is_query = np.isin(keys, query_keys)
-    copies = near_copies(documents, doc_rows, query, is_positive)
+    copies = near_copies(documents, doc_rows, query, is_positive, recipe.remembered)
     order = np.lexsort((slots, -fused, query))
     table |= {
         "rank": _rank(query, order, is_positive | is_query),
@@ -151,7 +153,7 @@ def _down_to(ranking: Ranking, candidate: Bools, depth: int) -> Bools:
 
 
 def near_copies(
-    documents: Texts, rows: Ints, query: Ints, is_positive: Bools
+    documents: Texts, rows: Ints, query: Ints, is_positive: Bools, remembered: Remembered
 ) -> NDArray[np.float32]:
     """Return how much each candidate is a near copy of a positive of its query, shape (rows,).
 
@@ -160,9 +162,10 @@ def near_copies(
         rows: the document of each candidate; candidates are grouped by query.
         query: its query.
         is_positive: whether it is a positive.
+        remembered: shingles that are known already.
     """
     distinct, place = np.unique(rows, return_inverse=True)
-    hashed = shingles(documents.texts(distinct))
+    hashed = remembered.of(distinct, documents.texts)
     positives = np.flatnonzero(is_positive)
     ranges = np.searchsorted(query[positives], query), np.searchsorted(query[positives], query + 1)
     return containment(hashed, place, place[positives], ranges)

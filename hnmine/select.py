@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xxhash
+from numba import njit
 from numpy.typing import NDArray
 
 from hnmine.index.topk import offsets_of, position_in_list
@@ -24,10 +25,24 @@ def choose(query: Ints, keep: NDArray[np.bool_], order: NDArray[Any], n: Ints) -
         n: how many to mark for each query, shape (queries,).
     """
     rows = np.flatnonzero(keep)
-    rows = rows[np.lexsort((rows, order[rows], query[rows]))]
+    rows = rows[np.argsort(query[rows], kind="stable")]
+    offsets = offsets_of(np.bincount(query[rows], minlength=len(n)))
     selected = np.zeros(len(keep), dtype=bool)
-    selected[rows[_place(query[rows], len(n)) < n[query[rows]]]] = True
+    selected[rows[_first(offsets, order[rows], n)]] = True
     return selected
+
+
+@njit(nogil=True, cache=True)
+def _first(offsets: Ints, order: NDArray[Any], n: Ints) -> NDArray[np.bool_]:
+    """Mark the n smallest of each list; ties go to the earlier."""
+    first = np.zeros(len(order), dtype=np.bool_)
+    for group in range(len(offsets) - 1):
+        start, stop = offsets[group], offsets[group + 1]
+        if stop - start <= n[group]:
+            first[start:stop] = True
+        elif n[group] > 0:
+            first[start + np.argsort(order[start:stop], kind="mergesort")[: n[group]]] = True
+    return first
 
 
 def spread(

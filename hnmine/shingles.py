@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from hnmine.identity import normalise
-from hnmine.index.topk import offsets_of
+from hnmine.index.topk import offsets_of, ragged
 
 WORDS = 5
 """Words in a shingle. A text of fewer words is one shingle."""
@@ -29,6 +29,33 @@ def shingles(texts: Sequence[str], words: int = WORDS) -> Shingles:
     bounds = offsets_of(np.array([len(text) for text in encoded], dtype=np.int64))
     counts, hashes = _hash_shingles(letters, bounds, words)
     return offsets_of(counts), hashes
+
+
+class Remembered:
+    """The shingles of documents, those of the last call kept: blocks of queries share documents."""
+
+    def __init__(self) -> None:
+        self._rows: Ints = np.empty(0, dtype=np.int64)
+        self._shingles: Shingles = offsets_of(self._rows), np.empty(0, dtype=np.uint64)
+
+    def of(self, rows: Ints, texts: Callable[[Ints], Sequence[str]]) -> Shingles:
+        """Return the shingles of documents.
+
+        Args:
+            rows: the documents, ascending, each once.
+            texts: reads documents.
+        """
+        new = rows[~np.isin(rows, self._rows)]
+        offsets, hashes = shingles(texts(new))
+        known, at = self._shingles
+        counts = np.concatenate([np.diff(known), np.diff(offsets)])
+        starts = np.concatenate([known[:-1], offsets[:-1] + len(at)])
+        together = np.concatenate([self._rows, new])
+        order = np.argsort(together)
+        place = order[np.searchsorted(together, rows, sorter=order)]
+        both = np.concatenate([at, hashes])[ragged(starts[place], counts[place])]
+        self._rows, self._shingles = rows, (offsets_of(counts[place]), both)
+        return self._shingles
 
 
 def containment(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnmine.identity import normalise
-from hnmine.shingles import containment, shingles
+from hnmine.shingles import Remembered, containment, shingles
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "Café", "d_1"]), max_size=12)
 TEXTS = st.lists(WORDS.map(" ".join), min_size=2, max_size=5)
@@ -75,3 +75,15 @@ def test_word_order_counts():
 def test_nothing_to_compare_with_is_no_copy():
     assert compare(PASSAGE) == 0
     assert compare("...", "...") == 0
+
+
+@given(st.lists(st.lists(st.integers(0, 8), unique=True), max_size=5))
+def test_remembered_shingles_are_those_of_the_texts(blocks):
+    documents = [f"{'word ' * n} number {n} of nine texts that differ" for n in range(9)]
+    remembered = Remembered()
+    for block in blocks:
+        rows = np.array(sorted(block), dtype=np.int64)
+        found = remembered.of(rows, lambda wanted: [documents[row] for row in wanted])
+        expected = shingles([documents[row] for row in rows])
+        assert np.array_equal(found[0], expected[0])
+        assert np.array_equal(found[1], expected[1])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from hnmine.errors import UsageError
 from hnmine.expressions import number
@@ -85,5 +85,5 @@ def conformal_cut(positives: Floats, rate: float) -> Cut:
             fix="Take a higher rate, more queries, or mine deeper.",
         )
     tail = (1 - CONFIDENCE) / 2
-    low, high = beta.ppf([tail, 1 - tail], below, n + 1 - below)
+    low, high = betaincinv(below, n + 1 - below, [tail, 1 - tail])
     return Cut(float(np.sort(positives)[below - 1]), rate, float(low), float(high), n)
