@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "runs" / "bench"
+MEGABYTE = 1 << 20
 
 
 def stdlib() -> Path:
@@ -81,6 +83,24 @@ def in_turn(
             if number:
                 seconds[name].append(clock() - start)
     return seconds, results
+
+
+def measured(command: list[str], threads: int) -> dict[str, float]:
+    """Run a command, and return its wall and CPU seconds and its peak memory in MB."""
+    settings = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | settings
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"It failed: {' '.join(command)}")
+    return {
+        "wall": time.perf_counter() - start,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "memory": usage.ru_maxrss * 1024 / MEGABYTE,
+    }
 
 
 def ratio(peer: Sequence[float], ours: Sequence[float]) -> str:

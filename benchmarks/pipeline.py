@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,12 +17,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.common import RESULTS, ratio, report, spread, stdlib
+from benchmarks.common import RESULTS, measured, ratio, report, spread, stdlib
 from benchmarks.models import ENCODER
 from benchmarks.reranker import write_reranker
 
 DEPTH, ASKED, MARGIN = 40, 5, 3.0
-MEGABYTE = 1 << 20
+OUTPUT = RESULTS / "pipeline" / "run"
 
 
 def peer(folder: Path, model: str, judge: str) -> None:
@@ -89,35 +86,22 @@ def commands(folder: Path, judge: str, threads: int) -> dict[str, list[str]]:
     run = [*python, "hnmine", "run", "--corpus", str(folder / "corpus.parquet"), "--no-bm25"]
     run += ["--pairs", str(folder / "pairs.parquet"), "--encoder", ENCODER, "--no-progress"]
     run += ["--top-k", str(DEPTH), "--num-negatives", str(ASKED), "--margin", str(MARGIN)]
-    run += ["--cross-encoder", judge, "--threads", str(threads), "--near-copy", "2"]
+    run += [
+        "--output",
+        str(OUTPUT),
+        "--cross-encoder",
+        judge,
+        "--threads",
+        str(threads),
+        "--near-copy",
+        "2",
+    ]
     given = ["--peer", str(folder), "--judge", judge]
     return {
         "mine_hard_negatives": [*python, "benchmarks.pipeline", *given],
         "hnmine, fp32": run,
         "hnmine, --dtype auto": [*run, "--dtype", "auto"],
         "hnmine, --lazy --dtype auto": [*run, "--dtype", "auto", "--lazy"],
-    }
-
-
-def measured(command: list[str], threads: int) -> dict[str, float]:
-    """Run a command and return its wall time, CPU time and peak memory."""
-    output = RESULTS / "pipeline" / "run"
-    shutil.rmtree(output, ignore_errors=True)
-    if "run" in command:
-        command = [*command, "--output", str(output)]
-    settings = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | settings
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"It failed: {' '.join(command)}")
-    return {
-        "wall": time.perf_counter() - start,
-        "cpu": usage.ru_utime + usage.ru_stime,
-        "memory": usage.ru_maxrss * 1024 / MEGABYTE,
     }
 
 
@@ -161,6 +145,7 @@ def main() -> None:
     found: dict[str, list[Any]] = {name: [] for name in arms}
     for _ in range(arguments.rounds):
         for name, command in arms.items():
+            shutil.rmtree(OUTPUT, ignore_errors=True)
             found[name].append(measured(command, arguments.threads))
             print(name, json.dumps(found[name][-1]), file=sys.stderr, flush=True)
     scale = f"{arguments.queries}, {arguments.documents}"
