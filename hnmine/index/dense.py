@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 
 from hnmine.encode.base import Encoder, Kind
 from hnmine.errors import PartialRun, UsageError, damage_explained
+from hnmine.index.dots import dots
 from hnmine.index.topk import Ranking, top_k
 
 EXACT = "Flat"
 FAISS_FILE = "index.faiss"
 ENCODE_BLOCK = 1024
-SCORE_BLOCK = 1 << 15
+SCORE_BLOCK = 1 << 14
 TRAINING_VECTORS = 1 << 18
 OPEN_SHARDS = 64
 WIDEST = 4096
@@ -120,6 +122,7 @@ class DenseIndex:
         faiss.omp_set_num_threads(threads)
         self.directory, self.search_parameters = directory, search_parameters
         self.paths = sorted((directory / "vectors").glob("*.npy"))
+        self._pool = ThreadPoolExecutor(threads)
         self._shard = lru_cache(maxsize=OPEN_SHARDS)(self._open_shard)
         with damage_explained(directory):
             if [path.stem for path in self.paths] != [f"{n:05d}" for n in range(len(self.paths))]:
@@ -178,23 +181,33 @@ class DenseIndex:
     ) -> NDArray[np.float64]:
         """Score given documents: query `i` against `slots[offsets[i]:offsets[i + 1]]`."""
         query = np.repeat(np.arange(len(queries)), np.diff(offsets))
-        scores = np.empty(len(slots), dtype=np.float64)
-        for start in range(0, len(slots), SCORE_BLOCK):
-            block = slice(start, start + SCORE_BLOCK)
-            products = np.einsum(
-                "ij,ij->i", queries[query[block]], self.read(slots[block]), dtype=np.float64
-            )
-            scores[block] = products.astype(np.float32)
-        return scores
+        return self._dots(np.ascontiguousarray(queries), query, slots).astype(np.float64)
 
     def similarity(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> Vectors:
         """Return the cosines of pairs of documents, given by slot, shape (pairs,)."""
         cosines = np.empty(len(one), dtype=np.float32)
         for start in range(0, len(one), SCORE_BLOCK):
             block = slice(start, start + SCORE_BLOCK)
-            vectors = self.read(one[block]), self.read(other[block])
-            cosines[block] = np.einsum("ij,ij->i", *vectors, dtype=np.float64)
+            distinct, place = np.unique(one[block], return_inverse=True)
+            cosines[block] = self._dots(self.read(distinct), place, other[block])
         return cosines
+
+    def _dots(
+        self, queries: Vectors, query: NDArray[np.int64], slots: NDArray[np.int64]
+    ) -> Vectors:
+        """Multiply queries with documents, a part of the pairs on each thread, shape (pairs,)."""
+        scores = np.empty(len(slots), dtype=np.float32)
+        shards = slots // self.shard_rows
+
+        def work(part: NDArray[np.int64]) -> None:
+            for shard in np.unique(shards[part]):
+                at = part[shards[part] == shard]
+                rows = slots[at] - shard * self.shard_rows
+                dots(queries, query[at], np.asarray(self._shard(int(shard))), rows, at, scores)
+
+        parts = np.array_split(np.arange(len(slots)), max(1, -(-len(slots) // SCORE_BLOCK)))
+        list(self._pool.map(work, parts))
+        return scores
 
     def _exact(
         self, queries: Vectors, chosen: NDArray[np.int64], slots: NDArray[np.int64]
