@@ -186,13 +186,13 @@ def test_an_approximate_index_gives_exact_scores_and_all_that_was_asked(tmp_path
 
 
 @pytest.mark.parametrize("factory", ["PQ8x4", "PQ8x4fs", "SQ4", "PCA4,Flat", "HNSW16,SQ4"])
-def test_compressed_codes_propose_four_times_as_many_as_are_wanted(tmp_path, factory):
+def test_compressed_codes_propose_eight_times_as_many_as_are_wanted(tmp_path, factory):
     import faiss
 
     vectors, queries = random_vectors(2, 3000, 16), random_vectors(3, 20, 16)
     directory = store(tmp_path, vectors, 1000, factory)
     found = lists(DenseIndex(directory, 1).search(queries, np.full(20, 12)))
-    proposed = faiss.read_index(str(directory / FAISS_FILE)).search(queries, 64)[1]
+    proposed = faiss.read_index(str(directory / FAISS_FILE)).search(queries, 128)[1]
     for query, slots, (best, _) in zip(queries, proposed, found, strict=True):
         scores = exact_scores(query, vectors)
         assert best == sorted(slots.tolist(), key=lambda slot: (-scores[slot], slot))[:12]
