@@ -55,7 +55,10 @@ def page() -> str:
     parts = [HEAD, "## Functions", *map(_function, hnmine.__all__)]
     parts += ["## What they return", *map(_class, (StageResult, Pushed))]
     parts += ["## Errors", _errors()]
-    parts += ["## Settings of all commands", _settings(Settings.model_fields, Settings.model_fields)]
+    parts += [
+        "## Settings of all commands",
+        _settings(Settings.model_fields, Settings.model_fields),
+    ]
     others = [name for name in COMMANDS if name.replace("-", "_") not in hnmine.__all__]
     parts += ["## Settings of commands without a function"]
     parts += [f"### hnmine {name}\n\n{_settings_of(name)}" for name in others]
@@ -125,7 +128,9 @@ def _settings(names: Iterable[str], fields: Any) -> str:
         default = field.get_default(call_default_factory=True)
         shown = "must be given" if field.is_required() else _default(default, field.description)
         kind = _type(field.annotation)
-        rows.append(f"| `{name}` | {kind} | {shown} | {_cell(_without_default(field.description))} |")
+        rows.append(
+            f"| `{name}` | {kind} | {shown} | {_cell(_without_default(field.description))} |"
+        )
     return "\n".join(["| setting | type | default | meaning |", "|---|---|---|---|", *rows])
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
+import runpy
 import shlex
-import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import typer
 from conftest import CROSS_ENCODER, ENCODER, ROOT
 
@@ -39,7 +42,11 @@ class Block:
 
 def pages() -> list[Path]:
     """Every Markdown page of the project."""
-    return [path for path in sorted(ROOT.rglob("*.md")) if not NOT_PAGES & set(path.relative_to(ROOT).parts)]
+    return [
+        path
+        for path in sorted(ROOT.rglob("*.md"))
+        if not NOT_PAGES & set(path.relative_to(ROOT).parts)
+    ]
 
 
 def blocks(page: Path) -> list[Block]:
@@ -64,19 +71,27 @@ def parsed(arguments: list[str]) -> tuple[str, dict[str, object]]:
     return name, {key: value for key, value in given.items() if value not in (None, [])}
 
 
+def small(text: str) -> str:
+    """Put small models in the place of those that a page names."""
+    for name, stands_in in SMALL.items():
+        text = text.replace(name, stands_in)
+    return text
+
+
 def run(arguments: list[str]) -> str:
     """Run `hnmine …` of a page in this process, or a script of it; models are small ones.
 
     Returns:
         What a script prints.
     """
-    program, *rest = [SMALL.get(argument, argument) for argument in arguments]
+    program, *rest = map(small, arguments)
     if program == "hnmine":
         ended = app(rest, standalone_mode=False)
         assert ended in (None, 0), f"{shlex.join(arguments)} ended with {ended}"
         return ""
     assert program == "python" and rest[0].startswith("examples/"), arguments
-    command = [sys.executable, ROOT / rest[0], *rest[1:]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(sys, "argv", rest)
+        runpy.run_path(str(ROOT / rest[0]), run_name="__main__")
+    return printed.getvalue()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 import yaml
-from blocks import SMALL, Block, blocks, commands, pages, parsed, run
+from blocks import Block, blocks, commands, pages, parsed, run, small
 from conftest import ROOT, write
 
 import hnmine as api
@@ -51,7 +51,9 @@ def prose(page: Path) -> str:
 
 def spans(page: Path) -> list[str]:
     """What stands in a page as code within a sentence."""
-    return [" ".join(span.replace("\\|", "|").split()) for span in re.findall(r"`([^`]+)`", prose(page))]
+    return [
+        " ".join(span.replace("\\|", "|").split()) for span in re.findall(r"`([^`]+)`", prose(page))
+    ]
 
 
 def flags_of(command: str) -> set[str]:
@@ -109,7 +111,9 @@ class TestPage:
             assert target.exists(), link
             if anchor:
                 heads = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
-                assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads}
+                assert anchor in {
+                    re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads
+                }
 
     def test_tables_have_rows_of_one_length(self, page):
         for table in re.findall(r"(?:^\|.*\|$\n?)+", prose(page), re.MULTILINE):
@@ -173,7 +177,13 @@ PROJECT = (ROOT / "pyproject.toml").read_text("utf-8")
 
 class TestTables:
     def test_every_rule_stands_in_the_table_of_rules(self):
-        given = {"candidates": "c", "output": "o", "range_min": 1, "margin": 1, "relative_margin": 1}
+        given = {
+            "candidates": "c",
+            "output": "o",
+            "range_min": 1,
+            "margin": 1,
+            "relative_margin": 1,
+        }
         given |= {"max_score": 1, "min_score": 0, "max_p_relevant": 1}
         reasons = {*rules(FilterSettings.parse(given)), "target-fn-rate", "verdict", "max-uses"}
         table = (ROOT / "docs" / "filtering.md").read_text("utf-8").split("\n\n")[3]
@@ -222,11 +232,11 @@ def test_the_reference_is_what_the_docstrings_say():
 def world(stdlib, tmp_path_factory) -> Path:
     """What the README's commands are about, but small."""
     folder = tmp_path_factory.mktemp("readme")
-    pairs = pq.read_table(stdlib / "pairs.parquet").slice(0, 24)
+    pairs = pq.read_table(stdlib / "pairs.parquet").slice(0, 10)
     corpus = pq.read_table(stdlib / "corpus.parquet")
     known = set(pairs["positive_id"].to_pylist())
     rows = corpus.to_pylist()
-    chosen = [row for row in rows if row["id"] in known or len(row["text"]) < 160][:60]
+    chosen = [row for row in rows if row["id"] in known or len(row["text"]) < 160][:30]
     write(folder / "corpus.parquet", **{name: [row[name] for row in chosen] for name in chosen[0]})
     pq.write_table(pairs, folder / "pairs.parquet")
     known = {row["id"] for row in chosen}
@@ -250,16 +260,13 @@ def test_the_readme_runs_as_it_stands(world, monkeypatch, capsys):
     monkeypatch.setenv("HF_HOME", str(world / "hf"))
     for block in blocks(README):
         if block.language == "python":
-            text = block.text
-            for name, small in SMALL.items():
-                text = text.replace(name, small)
-            exec(compile(text, str(block), "exec"), {})
+            exec(compile(small(block.text), str(block), "exec"), {})
         for line in commands(block):
             if line[0] == "hnmine":
                 run(line)
     counts = capsys.readouterr().out
     assert "negatives" in counts
     train = pq.read_table(world / "runs" / "mined" / "train")
-    assert train.column_names == ["query", "positive", "negative"] and train.num_rows > 24
+    assert train.column_names == ["query", "positive", "negative"] and train.num_rows > 20
     assert (world / "runs" / "export" / "data" / "train.jsonl").stat().st_size
     assert (world / "runs" / "mined" / "report.html").exists()
