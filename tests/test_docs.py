@@ -235,8 +235,9 @@ def world(stdlib, tmp_path_factory) -> Path:
     pairs = pq.read_table(stdlib / "pairs.parquet").slice(0, 10)
     corpus = pq.read_table(stdlib / "corpus.parquet")
     known = set(pairs["positive_id"].to_pylist())
-    rows = corpus.to_pylist()
-    chosen = [row for row in rows if row["id"] in known or len(row["text"]) < 160][:30]
+    found = [row for row in corpus.to_pylist() if row["id"] in known]
+    short = [row for row in corpus.to_pylist() if len(row["text"]) < 160]
+    chosen = (found + [row for row in short if row not in found])[:30]
     write(folder / "corpus.parquet", **{name: [row[name] for row in chosen] for name in chosen[0]})
     pq.write_table(pairs, folder / "pairs.parquet")
     known = {row["id"] for row in chosen}
