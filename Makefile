@@ -16,7 +16,7 @@ COLLECTIONS ?=
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench bench-quality index mine filter clean
+.PHONY: help setup demo test lint format docs bench bench-quality index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -61,6 +61,10 @@ bench-quality: setup  ## Measure false negatives on judged collections: DATA=FOL
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup  ## Write docs/api.md and docs/traps.md again, from the code
+	$(BIN)/python docs/make_api.py
+	$(BIN)/python tests/test_traps.py > docs/traps.md
 
 index: setup  ## Build an index: CORPUS=… [PAIRS=…] ENCODER=… RUN=…
 	$(BIN)/hnmine build-index --index $(RUN)/index $(if $(CORPUS),--corpus $(CORPUS)) \

@@ -159,7 +159,7 @@ class Audit:
         self.groups = {
             kind: {
                 str(group): over_queries(values[members == group], query[members == group])
-                for group in np.unique(members)
+                for group in sorted(np.unique(members), key=_in_order)
             }
             for kind, members in groups.items()
         }
@@ -192,6 +192,14 @@ class Audit:
 
     def check(self) -> None:
         """Raise nothing: an audit finds no faults, only shares."""
+
+
+def _in_order(group: str) -> tuple[float, str]:
+    """Bands such as `from 10` come by their number, other groups by their name."""
+    try:
+        return float(group.removeprefix("from ")), ""
+    except ValueError:
+        return 0.0, group
 
 
 def _shown(estimate: Estimate) -> str:

@@ -167,13 +167,15 @@ class Table:
         Raises:
             InputError: a file turned out to be damaged or of another type half-way.
         """
+        # One column may have two roles: a query's text is its id too.
+        names = list(dict.fromkeys([*self.columns.values(), *self.metadata]))
         start = 0
         for file in self.files:
-            for batch in file.batches([*self.columns.values(), *self.metadata]):
+            for batch in file.batches(names):
                 there = batch.schema.names
                 columns = {
                     name: batch[name] if name in there else pa.nulls(batch.num_rows)
-                    for name in (*self.columns.values(), *self.metadata)
+                    for name in names
                 }
                 with explained(file.path):
                     for name, kind in self.metadata.items():

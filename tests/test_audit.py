@@ -10,12 +10,21 @@ from conftest import write
 from scipy.stats import binomtest
 
 import hnmine as api
-from hnmine.audit import clopper_pearson, even_sample, of_sample, over_queries
+from hnmine.audit import Audit, clopper_pearson, even_sample, of_sample, over_queries
 from hnmine.config import AuditSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.stages.audit import audit
 
 NAN = float("nan")
+
+
+def test_bands_come_by_their_number():
+    bands = {"rank": np.array(["from 5", "from 20", "from 0", "from 10"])}
+    bands["source"] = np.array(["dense", "bm25", "bm25+dense", "bm25"])
+    found = Audit(4)
+    found.add("p_relevant", np.zeros(4), np.arange(4), bands)
+    assert list(found.groups["rank"]) == ["from 0", "from 5", "from 10", "from 20"]
+    assert list(found.groups["source"]) == ["bm25", "bm25+dense", "dense"]
 
 
 class TestEstimates:

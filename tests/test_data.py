@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hnmine.data import BadRows, Table, as_string_lists, content_id, find_columns, find_files
 from hnmine.errors import InputError, UsageError
+from hnmine.records import query_records
 
 PROPERTY = settings(max_examples=50, deadline=None)
 FORMATS = ["parquet", "jsonl", "json", "ndjson", "csv", "tsv"]
@@ -505,3 +506,12 @@ def test_bad_rows_are_an_error_that_names_them_or_a_count():
                 bad.settle, "25 bad rows", "12 with null text", "13 with null id", "row 0", "skip"
             )
     assert BadRows("error").settle() == {}
+
+
+def test_a_column_may_have_two_roles(tmp_path):
+    file = tmp_path / "q.parquet"
+    pq.write_table(pa.table({"ask": ["why?", "how?"], "topic": ["a", "b"]}), file)
+    table = Table.open("queries", str(file), {"id": "ask", "text": "ask"}, ["topic"])
+    [found] = query_records(table, BadRows("error"))
+    assert found.ids == found.texts == ["why?", "how?"]
+    assert found.metadata.to_pylist() == [{"topic": "a"}, {"topic": "b"}]

@@ -2,13 +2,170 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
-from conftest import ENCODER, ROOT
+import pytest
+from blocks import Block, blocks, commands, run, small
+from conftest import CROSS_ENCODER, ENCODER, ROOT, rows, write
 
+import hnmine as api
 from hnmine.finished import read_manifest
+
+EXAMPLES = ROOT / "examples"
+
+
+def read(example: str) -> list[Block]:
+    """The code blocks of an example."""
+    return blocks(EXAMPLES / example / "README.md")
+
+
+def play(example: str) -> None:
+    """Run every command of an example, in the working directory."""
+    for block in read(example):
+        if block.language == "yaml":
+            Path(f"{example}.yaml").write_text(small(block.text), encoding="utf-8")
+    for block in read(example):
+        for line in commands(block):
+            if line[0] == "hnmine":
+                run(line)
+
+
+@pytest.fixture(scope="module")
+def texts(stdlib) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """A few short documents and the pairs that are about them."""
+    pairs = [pair for pair in rows(stdlib / "pairs.parquet") if len(pair["positive"]) < 400][:8]
+    known = {pair["positive_id"] for pair in pairs}
+    corpus = [
+        row
+        for row in rows(stdlib / "corpus.parquet")
+        if row["id"] in known or len(row["text"]) < 160
+    ]
+    return corpus[:30] + [row for row in corpus[30:] if row["id"] in known], pairs
+
+
+@pytest.fixture
+def here(texts, tmp_path, monkeypatch) -> Path:
+    """A working directory with a corpus and pairs."""
+    corpus, pairs = texts
+    pq.write_table(pa.Table.from_pylist(corpus), tmp_path / "corpus.parquet")
+    pq.write_table(pa.Table.from_pylist(pairs), tmp_path / "pairs.parquet")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    return tmp_path
+
+
+def section(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_own_data(here, texts):
+    corpus, pairs = texts
+    write(
+        here / "articles.parquet",
+        article=[row["id"] for row in corpus],
+        headline=[row["id"].rpartition(".")[2] for row in corpus],
+        body=[row["text"] for row in corpus],
+        section=[section(row["id"]) for row in corpus],
+    )
+    write(
+        here / "questions.parquet",
+        ask=[pair["query"] for pair in pairs],
+        section=[section(pair["positive_id"]) for pair in pairs],
+        found_in=[pair["positive_id"] for pair in pairs],
+    )
+    play("own_data")
+    asked = {pair["query"]: section(pair["positive_id"]) for pair in pairs}
+    train = rows(here / "runs" / "own" / "mined" / "train")
+    assert train and list(train[0]) == ["query", "positive", "negative", "negative_id"]
+    assert all(section(row["negative_id"]) == asked[row["query"]] for row in train)
+
+
+def test_a_beir_folder(here, texts):
+    corpus, pairs = texts
+    folder = here / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    for name, table in (
+        ("corpus", [{"_id": r["id"], "title": "", "text": r["text"]} for r in corpus]),
+        ("queries", [{"_id": f"q{n}", "text": p["query"]} for n, p in enumerate(pairs)]),
+    ):
+        lines = "".join(json.dumps(row) + "\n" for row in table)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    judged = [(f"q{n}", pair["positive_id"], 2) for n, pair in enumerate(pairs[:-1])]
+    partly = next(row["id"] for row in corpus if row["id"] != pairs[0]["positive_id"])
+    judged.append(("q0", partly, 1))
+    lines = ["query-id\tcorpus-id\tscore", *("\t".join(map(str, row)) for row in judged)]
+    (folder / "qrels" / "train.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    play("beir_folder")
+    scored = rows(here / "runs" / "beir" / "mined" / "scored")
+    found = [row for row in scored if (row["query_id"], row["doc_id"]) == ("q0", partly)]
+    assert [(row["judged_rank"], row["grade"], row["is_positive"]) for row in found] == [
+        (1, 1.0, False)
+    ]
+    again = (here / "runs" / "beir" / "export" / "qrels" / "train.tsv").read_text().splitlines()
+    assert again[0] == lines[0] and any(line.endswith("\t0") for line in again)
+
+
+def test_no_corpus(here, texts):
+    with (here / "faq.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["question", "answer"])
+        table.writerows([pair["query"], pair["positive"]] for pair in texts[1])
+    play("no_corpus")
+    answers = {pair["positive"] for pair in texts[1]}
+    train = rows(here / "runs" / "faq" / "mined" / "train")
+    assert train and {row["negative"] for row in train} <= answers
+
+
+def test_multilingual(here):
+    play("multilingual")
+    encoder = read_manifest(Path("runs/many/index"), "index", "build-index")["encoder"]
+    assert (encoder["query_prompt"], encoder["document_prompt"]) == ("query: ", "passage: ")
+    rows_ = (here / "runs/many/export/data/train.jsonl").read_text("utf-8").splitlines()
+    assert rows_ and all(json.loads(row)["prompt"] == "query: " for row in rows_)
+
+
+def test_air_gapped(here, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # Nobody answers there.
+    play("air_gapped")
+    assert rows(here / "runs" / "mined" / "train")
+    assert (here / "runs" / "mined" / "report.html").exists()
+
+
+def test_another_systems_run(here, texts):
+    corpus, pairs = texts
+    run_file = [
+        f"{pair['query_id']} Q0 {row['id']} {rank} {100 - rank} engine"
+        for pair in pairs
+        for rank, row in enumerate(corpus[:12], 1)
+    ]
+    (here / "run.trec").write_text("\n".join(run_file) + "\n", encoding="utf-8")
+    play("other_system")
+    candidates = [row for row in rows(here / "runs/other/mined/scored") if row["rank"] is not None]
+    assert {row["doc_id"] for row in candidates} <= {row["id"] for row in corpus[:12]}
+    chosen = [row for row in candidates if row["selected"]]
+    assert chosen and all(row["ce_score"] <= row["positive_score"] - 3 for row in chosen)
+    assert (here / "runs" / "other" / "export" / "run.txt").stat().st_size
+
+
+def test_training(here, monkeypatch):
+    api.build_index(corpus="corpus.parquet", pairs="pairs.parquet", dense=False, index="i")
+    api.mine(index="i", pairs="pairs.parquet", top_k=8, output="c")
+    api.filter(candidates="c", cross_encoder=CROSS_ENCODER, num_negatives=2, output="runs/mined")
+    losses = []
+    for block in read("training"):
+        for line in commands(block):
+            done = run(line if line[0] == "hnmine" else [*line, "--steps", "1"])
+            losses += re.findall(r"^(\w+Loss) on", done, re.MULTILINE)
+    assert losses == ["MultipleNegativesRankingLoss", "MarginMSELoss"]
+    assert (here / "runs" / "student" / "model.safetensors").stat().st_size
 
 
 def test_two_rounds_end_in_negatives_that_know_of_the_first(stdlib, tmp_path):

@@ -123,8 +123,8 @@ class FilterSettings(ModelSettings, OutputSettings):
     default_rule: bool = Field(
         True,
         description="Where no rule and no order is given, choose what is least likely relevant for "
-        "its depth; where there are too few positives to learn that from, --margin 3 on "
-        "cross-encoder logits, --relative-margin 0.05 on other scores.",
+        "its depth; where there are too few positives to learn that from, all judges count the "
+        "same.",
     )
     num_negatives: int = Field(5, ge=1, le=MANY, description="Hard negatives for each query.")
     budget: str | None = Field(

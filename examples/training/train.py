@@ -1,0 +1,56 @@
+"""Fine-tune a sentence-transformers model on what hnmine wrote.
+
+python examples/training/train.py runs/mined --model MODEL --output runs/model
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from datasets import load_dataset
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.losses import MarginMSELoss, MultipleNegativesRankingLoss
+from sentence_transformers.training_args import BatchSamplers
+
+from hnmine.models import find_model
+
+
+def main(given: list[str] | None = None) -> None:
+    """Train and save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="a mined directory, or an exported one")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=-1, help="default: one epoch")
+    arguments = parser.parse_args(given)
+    model = SentenceTransformer(str(find_model(arguments.model)))
+    rows = load_dataset(str(arguments.data), split="train")
+    # A column `scores` holds the teacher's: those of the positive, then of the negatives.
+    loss = MarginMSELoss if "scores" in rows.column_names else MultipleNegativesRankingLoss
+    trainer = SentenceTransformerTrainer(
+        model=model,
+        train_dataset=rows,
+        loss=loss(model),
+        args=SentenceTransformerTrainingArguments(
+            output_dir=str(arguments.output / "checkpoints"),
+            num_train_epochs=1,
+            max_steps=arguments.steps,
+            per_device_train_batch_size=16,
+            learning_rate=2e-5,
+            batch_sampler=BatchSamplers.NO_DUPLICATES,
+            save_strategy="no",
+            report_to="none",
+        ),
+    )
+    trainer.train()
+    model.save_pretrained(str(arguments.output))
+    print(f"{loss.__name__} on {len(rows):,} rows, saved to {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""What the pages say is in step with the code: flags, keys, commands, links, tables."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import runpy
+from itertools import chain
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+import yaml
+from blocks import Block, blocks, commands, pages, parsed, run, small
+from conftest import ROOT, write
+
+import hnmine as api
+from hnmine.cli import EXAMPLES, app
+from hnmine.config import COMMANDS
+from hnmine.config.batch import BatchSettings
+from hnmine.config.export import FORMATS
+from hnmine.config.filter import FilterSettings
+from hnmine.config.generate import EDITS, MIXTURES
+from hnmine.config.mine import SOURCES
+from hnmine.configfile import optional, pipeline, settings_for
+from hnmine.rules import rules
+
+PAGES = pages()
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+LINES = [(block, line) for block in BLOCKS for line in commands(block)]
+OURS = [(block, line[1:]) for block, line in LINES if line[0] == "hnmine"]
+README = ROOT / "README.md"
+FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+FOREIGN = {
+    *("--data", "--collections", "--queries", "--model", "--steps"),  # scripts of the project
+    *("--dest", "--no-deps", "--no-index", "--find-links", "--local-dir"),  # pip, hf
+    "--devices",  # FlagEmbedding
+}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def prose(page: Path) -> str:
+    """A page without its code blocks."""
+    return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def spans(page: Path) -> list[str]:
+    """What stands in a page as code within a sentence."""
+    return [
+        " ".join(span.replace("\\|", "|").split()) for span in re.findall(r"`([^`]+)`", prose(page))
+    ]
+
+
+def flags_of(command: str) -> set[str]:
+    options = typer.main.get_command(app).commands[command].params
+    return {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
+
+
+ALL_FLAGS = {"--help", "--version"}.union(*map(flags_of, [*COMMANDS, "run"]))
+
+
+def check_settings(command: str, given: dict[str, object]) -> None:
+    """Check values as the command does.
+
+    Raises:
+        UsageError: naming what is wrong with them.
+    """
+    given = {key: value for key, value in given.items() if key not in ("as_json", "debug", "paths")}
+    file = given.pop("config_file", None)
+    if file is not None and not (ROOT / str(file)).exists():
+        return  # A file that the page shows; its keys are checked where it stands.
+    values = yaml.safe_load((ROOT / str(file)).read_text("utf-8")) if file else {}
+    if command == "run":
+        pipeline(values, given)
+        return
+    settings_for(command, values, given)
+
+
+def test_there_are_pages_and_commands():
+    assert {"README.md", "docs/faq.md", "docs/api.md"} <= set(map(name_of, PAGES))
+    assert len(OURS) > 50
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+class TestPage:
+    def test_every_flag_exists(self, page):
+        if "benchmarks" in page.parts:
+            return  # Its scripts have flags of their own.
+        found = set(FLAG.findall(page.read_text("utf-8")))
+        # Ours have no underscore; those of FlagEmbedding have.
+        ours = {flag.rstrip("-") for flag in found if "_" not in flag} - FOREIGN
+        assert not ours - ALL_FLAGS
+
+    def test_flags_within_sentences_belong_to_the_command_before_them(self, page):
+        for span in spans(page):
+            words = span.removeprefix("hnmine ").split()
+            if words[0] in COMMANDS and "--" in span:
+                assert set(FLAG.findall(span)) <= flags_of(words[0]), span
+
+    def test_files_that_it_links_to_are_there(self, page):
+        for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+            file, _, anchor = link.partition("#")
+            if link.startswith(("http://", "https://")):
+                continue
+            target = (page.parent / file) if file else page
+            assert target.exists(), link
+            if anchor:
+                heads = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
+                assert anchor in {
+                    re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads
+                }
+
+    def test_tables_have_rows_of_one_length(self, page):
+        for table in re.findall(r"(?:^\|.*\|$\n?)+", prose(page), re.MULTILINE):
+            rows = [re.sub(r"`[^`]*`|\\\|", "", row) for row in table.splitlines()]
+            assert len({row.count("|") for row in rows}) == 1, rows[0]
+
+
+@pytest.mark.parametrize(("block", "line"), OURS, ids=lambda value: str(value)[:60])
+def test_every_command_parses(block: Block, line: list[str]):
+    check_settings(*parsed(line))
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_the_examples_of_help_texts_parse(command):
+    program, *line = EXAMPLES[command].split()
+    assert program == "hnmine" and line[0] == command
+    check_settings(*parsed(line))
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.language == "yaml"], ids=lambda block: str(block)
+)
+def test_every_key_of_a_configuration_is_a_setting(block):
+    values = {"output": "runs/x", **yaml.safe_load(block.text)}
+    pipeline(values, {})
+    for command in values.keys() & {"generate", "batch", "mix"}:
+        assert optional(command, values, {})
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.language == "python"], ids=lambda block: str(block)
+)
+def test_python_blocks_call_what_is_there(block):
+    for call in ast.walk(ast.parse(block.text)):
+        name = getattr(getattr(call, "func", None), "id", "")
+        if isinstance(call, ast.Call) and name in api.__all__:
+            known = COMMANDS[name.replace("_", "-")].model_fields
+            assert {keyword.arg for keyword in call.keywords} <= set(known)
+
+
+@pytest.mark.parametrize(
+    ("block", "line"),
+    [(block, line) for block, line in LINES if line[0] != "hnmine"],
+    ids=lambda value: str(value)[:60],
+)
+def test_other_commands_name_what_is_there(block, line):
+    program, *rest = line
+    if program == "make":
+        recipes = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert rest[0] in recipes
+    if program == "pip":
+        extras = re.search(r"\[project.optional-dependencies\]\n(.*?)\n\[", PROJECT, re.DOTALL)[1]
+        named = set(re.findall(r"[a-z]+", " ".join(re.findall(r"\[(.*?)\]", " ".join(rest)))))
+        assert named <= set(re.findall(r"^(\w+) = ", extras, re.MULTILINE))
+    if program == "python" and rest[0].startswith(("examples/", "docs/", "tests/")):
+        assert (ROOT / rest[0]).exists()
+
+
+PROJECT = (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+class TestTables:
+    def test_every_rule_stands_in_the_table_of_rules(self):
+        given = {
+            "candidates": "c",
+            "output": "o",
+            "range_min": 1,
+            "margin": 1,
+            "relative_margin": 1,
+        }
+        given |= {"max_score": 1, "min_score": 0, "max_p_relevant": 1}
+        reasons = {*rules(FilterSettings.parse(given)), "target-fn-rate", "verdict", "max-uses"}
+        table = (ROOT / "docs" / "filtering.md").read_text("utf-8").split("\n\n")[3]
+        assert reasons == set(re.findall(r"`([a-z-]+)`", " ".join(
+            row.split(" | ")[-1] for row in table.splitlines()[2:]
+        )))  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("page", "names"),
+        [
+            ("exports.md", FORMATS),
+            ("sources.md", SOURCES),
+            ("synthetic.md", [*EDITS, *(f"{name}:N" for name in MIXTURES)]),
+            ("batches.md", BatchSettings.model_fields["by"].annotation.__args__),
+        ],
+    )
+    def test_every_choice_is_explained(self, page, names):
+        assert set(names) <= set(", ".join(spans(ROOT / "docs" / page)).split(", "))
+
+    def test_every_command_is_explained(self):
+        everything = "\n".join(page.read_text("utf-8") for page in PAGES)
+        for command in COMMANDS:
+            assert f"hnmine {command} " in everything
+
+    def test_every_argument_of_the_function_that_is_left_behind(self):
+        from sentence_transformers.util import mine_hard_negatives
+
+        text = (ROOT / "docs" / "migration.md").read_text("utf-8")
+        table = text.split("| argument | hnmine | remarks |\n|---|---|---|\n")[1].split("\n\n")[0]
+        found = [row.split("`")[1] for row in table.splitlines()]
+        assert found == list(inspect.signature(mine_hard_negatives).parameters)
+
+    def test_there_is_no_setting_without_a_default_that_the_reference_leaves_out(self):
+        page = (ROOT / "docs" / "api.md").read_text("utf-8")
+        for name in chain.from_iterable(model.model_fields for model in COMMANDS.values()):
+            assert f"| `{name}` |" in page
+
+
+def test_the_reference_is_what_the_docstrings_say():
+    made = runpy.run_path(str(ROOT / "docs" / "make_api.py"))
+    written = (ROOT / "docs" / "api.md").read_text("utf-8")
+    assert made["page"]() == written, "run: python docs/make_api.py"
+
+
+@pytest.fixture(scope="module")
+def world(stdlib, tmp_path_factory) -> Path:
+    """What the README's commands are about, but small."""
+    folder = tmp_path_factory.mktemp("readme")
+    pairs = pq.read_table(stdlib / "pairs.parquet").slice(0, 10)
+    corpus = pq.read_table(stdlib / "corpus.parquet")
+    known = set(pairs["positive_id"].to_pylist())
+    found = [row for row in corpus.to_pylist() if row["id"] in known]
+    short = [row for row in corpus.to_pylist() if len(row["text"]) < 160]
+    chosen = (found + [row for row in short if row not in found])[:30]
+    write(folder / "corpus.parquet", **{name: [row[name] for row in chosen] for name in chosen[0]})
+    pq.write_table(pairs, folder / "pairs.parquet")
+    known = {row["id"] for row in chosen}
+    judged = [row for row in pairs.to_pylist() if row["positive_id"] in known]
+    write(
+        folder / "queries.parquet",
+        _id=[row["query_id"] for row in judged],
+        text=[row["query"] for row in judged],
+    )
+    write(
+        folder / "qrels.parquet",
+        **{"query-id": [row["query_id"] for row in judged]},
+        **{"corpus-id": [row["positive_id"] for row in judged]},
+        score=[1] * len(judged),
+    )
+    return folder
+
+
+def test_the_readme_runs_as_it_stands(world, monkeypatch, capsys):
+    monkeypatch.chdir(world)
+    monkeypatch.setenv("HF_HOME", str(world / "hf"))
+    for block in blocks(README):
+        if block.language == "python":
+            exec(compile(small(block.text), str(block), "exec"), {})
+        for line in commands(block):
+            if line[0] == "hnmine":
+                run(line)
+    counts = capsys.readouterr().out
+    assert "negatives" in counts
+    train = pq.read_table(world / "runs" / "mined" / "train")
+    assert train.column_names == ["query", "positive", "negative"] and train.num_rows > 20
+    assert (world / "runs" / "export" / "data" / "train.jsonl").stat().st_size
+    assert (world / "runs" / "mined" / "report.html").exists()
