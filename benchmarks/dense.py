@@ -44,7 +44,10 @@ def grown(vectors: Vectors, documents: int) -> Vectors:
 def measure(
     vectors: Vectors, queries: Vectors, factories: list[str], threads: int, rounds: int
 ) -> list[dict[str, object]]:
-    """Search for queries that are not among the vectors."""
+    """Search for queries that are not among the vectors.
+
+    Recall is that of the exact top 100; FAISS Flat misses some of it, as float32 rounds near ties.
+    """
     import faiss
 
     from hnmine.index.dense import EXACT, DenseIndex, build_faiss
@@ -69,7 +72,7 @@ def measure(
                 queries, asked
             ).slots.reshape(-1, K)
         seconds, found = in_turn(arms, rounds, cpu=threads == 1)
-    peer = next(iter(arms))
+    peer, exact = list(arms)[:2]
     return [
         {
             "what": name,
@@ -77,7 +80,7 @@ def measure(
             "vectors": len(vectors),
             "queries/s": spread([len(queries) / s for s in seconds[name]]),
             "times the peer": ratio(seconds[peer], seconds[name]),
-            "recall of its top 100": f"{_recall(found[peer], found[name]):.4f}",
+            "recall": f"{_recall(found[exact], found[name]):.4f}",
         }
         for name in arms
     ]
@@ -97,7 +100,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=500)
-    parser.add_argument("--faiss", nargs="*", default=["Flat", "PQ192x4fs"])
+    parser.add_argument("--faiss", nargs="*", default=["PQ192x4fs", "PQ128x4fs"])
     arguments = parser.parse_args()
     many = arguments.documents + arguments.queries
     if arguments.vectors:
@@ -106,7 +109,9 @@ def main() -> None:
         vectors = encoded(arguments.data, many)
     # Real ones, from the front, as queries.
     queries, vectors = vectors[: arguments.queries], vectors[arguments.queries :]
-    rows = measure(vectors, queries, arguments.faiss, arguments.threads, arguments.rounds)
+    rows = measure(
+        vectors, queries, ["Flat", *arguments.faiss], arguments.threads, arguments.rounds
+    )
     report(f"dense_{len(vectors)}_{arguments.threads}", rows, ["faiss-cpu"])
 
 
