@@ -90,15 +90,15 @@ def score_pairs(
 def best(scores: NDArray[np.float64], k: int) -> NDArray[np.int64]:
     """Positions of the k highest scores, best first, equal ones by position."""
     n = len(scores)
-    chosen = np.arange(n)
-    if n > k:
-        kth = np.partition(scores, n - k)[n - k]
-        ties = k - np.sum(scores > kth)
-        kept = 0
-        for i in range(n):
-            if scores[i] > kth or (scores[i] == kth and ties > 0):
-                ties -= scores[i] == kth
-                chosen[kept] = i
-                kept += 1
-        chosen = chosen[:k]
+    if n <= 2 * k:
+        return np.argsort(-scores, kind="mergesort")[:k]
+    chosen = np.empty(k, np.int64)
+    kth = np.partition(scores, n - k)[n - k]
+    ties = k - np.sum(scores > kth)
+    kept = 0
+    for i in range(n):
+        if scores[i] > kth or (scores[i] == kth and ties > 0):
+            ties -= scores[i] == kth
+            chosen[kept] = i
+            kept += 1
     return chosen[np.argsort(-scores[chosen], kind="mergesort")]

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from hnmine.index.bm25.common import Index, add_common, columns_of
 from hnmine.index.bm25.floors import BINS, BLOCK, cut_of, floor_of, maxima_of_blocks
 
-
+# The place of the only bit that is set in a number: its product with a de Bruijn sequence has a
+# different first six bits for each (Leiserson, Prokop and Randall 1998, "Using de Bruijn Sequences
+# to Index a 1 in a Computer Word").
+_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+_PLACES = np.empty(64, np.int32)
+_PLACES[[((int(_DE_BRUIJN) << i) & (1 << 64) - 1) >> 58 for i in range(64)]] = np.arange(64)
 # Documents whose sums are in the second-level cache together.
 TILE = 1 << 17
 # One array for the sums of a tile, one for the maxima of their blocks, one for histograms, and the
@@ -31,9 +36,9 @@ Tile = tuple[int, int, int]
 _UNIT32 = 2.0**-24
 # Common terms are left out that add at most this share of the highest score thinkable, divided by
 # the square root of the number of terms: a third of what the k-th score is likely to be.
-_SHARE_LEFT_OUT = 0.4
+_SHARE_LEFT_OUT = 0.35
 # What share of the bound on what was left out the best documents' totals are not above their sums.
-_USUAL_SHARE = 0.5
+_USUAL_SHARE = 0.35
 # Looking into a block of sums takes as long as accumulating so many postings.
 _POSTINGS_FOR_BLOCK = 128
 
@@ -104,17 +109,24 @@ def _gather_blocks(
     values: NDArray[np.float32],
 ) -> int:
     """Append the sums from `cut` up, by way of the maxima of blocks."""
-    start = n
+    # Unsigned subscripts spare tests for negative ones here, too.
+    end, one = np.uint64(n), np.uint64(1)
     for block in range(len(maxima)):
         if maxima[block] >= cut:
             row = sums[block * BLOCK : (block + 1) * BLOCK]
-            base = first + block * BLOCK
-            for i in range(len(row)):
-                found[n] = base + i
-                n += row[i] >= cut
-    for i in range(start, n):
-        values[i] = sums[found[i] - first]
-    return n
+            # One bit for each sum from `cut` up: made by vector instructions, and few are set.
+            bits = np.uint64(0)
+            for i in range(BLOCK):
+                bits |= np.uint64(row[i] >= cut) << np.uint64(i)
+            while bits:
+                lowest = bits & (np.uint64(0) - bits)
+                place = _PLACES[(lowest * _DE_BRUIJN) >> np.uint64(58)]
+                found[end] = first + block * BLOCK + place
+                end += one
+                bits ^= lowest
+    for i in range(n, end):
+        values[i] = sums[np.uint32(found[i] - first)]
+    return int(np.int64(end))
 
 
 @njit(nogil=True, cache=True)
@@ -299,7 +311,7 @@ def select(
     query = (terms, weights, columns_of(terms, common), most)
     starts, limits = indptr[terms], indptr[terms + 1]
     out = _leave_out(k, len(maxima), most, limits - starts, query[2])
-    put, n, floor, first = ~out, 0, 0.0, 0
+    put, n, floor, first, ascending = ~out, 0, 0.0, 0, True
     while first < total:
         last = min(first + TILE, total)
         ends = _ends(last, starts, limits, documents)
@@ -318,6 +330,8 @@ def select(
             continue
         if touched < 0:
             sums[:] = 0.0
+        else:
+            ascending = False
         floor = max(floor, result)
         n = _keep(cut_of(floor, slack), start, end, n, found, values)
         if 4 * n > 5 * k:
@@ -325,4 +339,4 @@ def select(
                 floor = floor_of(values[:n], k, floor, bins)
             n = _keep(cut_of(floor, slack), 0, n, 0, found, values)
         starts, first, put = ends, last, ~out
-    return np.sort(found[:n])
+    return found[:n] if ascending else np.sort(found[:n])
