@@ -7,6 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 _FNV_START, _FNV_FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+_UPPER = np.uint64(0xFFFFFFFF00000000)
 _LINE_BREAK = ord("\n")
 
 
@@ -21,11 +22,12 @@ class Words:
                 line break has to, shape (256,).
         """
         self._letter_of = letter_of
-        # The number of the word at each slot, -1 where there is none.
-        self._slots = np.full(1 << 12, -1, np.int32)
-        # The hash of each word, where its bytes end, and all bytes, a line break after each word.
+        # One more than the number of the word at each slot, below half of the word's hash, so that
+        # other words are told apart without another look into memory; 0 where there is none.
+        self._slots = np.zeros(1 << 12, np.uint64)
+        # The hash of each word, where its bytes start, and all bytes, a line break after each word.
         self._hashes = np.empty(1 << 11, np.uint64)
-        self._ends = np.zeros(1 << 11, np.int64)
+        self._starts = np.zeros((1 << 11) + 1, np.int64)
         self._letters = np.empty(1 << 14, np.uint8)
         self._count = 0
 
@@ -47,7 +49,7 @@ class Words:
         text = n = 0
         while True:
             text, n, self._count = _number(
-                data, ends, self._letter_of, self._slots, self._hashes, self._ends, self._letters,
+                data, ends, self._letter_of, self._slots, self._hashes, self._starts, self._letters,
                 text, n, self._count, tokens, lengths,
             )  # fmt: skip
             if text == len(ends):
@@ -56,17 +58,16 @@ class Words:
 
     def list(self) -> list[str]:
         """Return the words in the order of their numbers."""
-        used = int(self._ends[self._count - 1]) if self._count else 0
-        return self._letters[:used].tobytes().decode().split("\n")[:-1]
+        return self._letters[: self._starts[self._count]].tobytes().decode().split("\n")[:-1]
 
     def _enlarge(self, size: int) -> None:
         """Make room for the words of a text of so many bytes."""
         words = 2 * (self._count + size)
         self._hashes = np.resize(self._hashes, words)
-        self._ends = np.resize(self._ends, words)
+        self._starts = np.resize(self._starts, words + 1)
         self._letters = np.resize(self._letters, 2 * (len(self._letters) + size))
         # A power of two, and at most half full.
-        self._slots = np.full(1 << (2 * words).bit_length(), -1, np.int32)
+        self._slots = np.zeros(1 << (2 * words).bit_length(), np.uint64)
         _fill(self._hashes, self._count, self._slots)
 
 
@@ -77,13 +78,13 @@ def _slot_of(value: int, slots: int) -> np.uint64:
 
 
 @njit(nogil=True, cache=True)
-def _fill(hashes: NDArray[np.uint64], count: int, slots: NDArray[np.int32]) -> None:
+def _fill(hashes: NDArray[np.uint64], count: int, slots: NDArray[np.uint64]) -> None:
     mask = np.uint64(len(slots) - 1)
     for word in range(count):
         slot = _slot_of(hashes[word], len(slots))
-        while slots[slot] >= 0:
+        while slots[slot] > 0:
             slot = (slot + np.uint64(1)) & mask
-        slots[slot] = word
+        slots[slot] = (hashes[word] & _UPPER) | np.uint64(word + 1)
 
 
 @njit(nogil=True, cache=True)
@@ -91,19 +92,17 @@ def _find(
     value: np.uint64,
     start: np.uint64,
     last: np.uint64,
-    slots: NDArray[np.int32],
-    hashes: NDArray[np.uint64],
-    ends: NDArray[np.int64],
+    slots: NDArray[np.uint64],
+    starts: NDArray[np.int64],
     letters: NDArray[np.uint8],
 ) -> np.uint64:
     """Find the slot of the word at `letters[start:last]`, or the free one where it belongs."""
     one, mask = np.uint64(1), np.uint64(len(slots) - 1)
     slot = _slot_of(value, len(slots))
-    while slots[slot] >= 0:
-        word = slots[slot]
-        if hashes[word] == value:
+    while slots[slot] > 0:
+        if (slots[slot] ^ value) & _UPPER == 0:
             # The bytes of both, with the line break after them.
-            own, i = np.uint64(ends[word - 1] if word else 0), start
+            own, i = np.uint64(starts[(slots[slot] & ~_UPPER) - one]), start
             while i < last and letters[own] == letters[i]:
                 own += one
                 i += one
@@ -118,9 +117,9 @@ def _number(
     data: NDArray[np.uint8],
     ends: NDArray[np.int64],
     letter_of: NDArray[np.int16],
-    slots: NDArray[np.int32],
+    slots: NDArray[np.uint64],
     hashes: NDArray[np.uint64],
-    word_ends: NDArray[np.int64],
+    starts: NDArray[np.int64],
     letters: NDArray[np.uint8],
     text: int,
     n: int,
@@ -138,7 +137,7 @@ def _number(
     # Unsigned subscripts spare tests for negative ones.
     one = np.uint64(1)
     i = np.uint64(ends[text - 1] if text else 0)
-    free = np.uint64(word_ends[count - 1] if count else 0)
+    free = np.uint64(starts[count])
     while text < len(ends):
         end, before = np.uint64(ends[text]), n
         room = np.int64(end - i) + 1
@@ -158,14 +157,12 @@ def _number(
                 continue
             letters[last] = _LINE_BREAK
             last += one
-            slot = _find(value, free, last, slots, hashes, word_ends, letters)
-            word = slots[slot]
-            if word < 0:
-                word = slots[slot] = count
-                hashes[count], word_ends[count] = value, last
-                free = last
+            slot = _find(value, free, last, slots, starts, letters)
+            if slots[slot] == 0:
+                hashes[count], starts[count + 1], free = value, last, last
                 count += 1
-            tokens[n] = word
+                slots[slot] = (value & _UPPER) | np.uint64(count)
+            tokens[n] = np.int64(slots[slot] & ~_UPPER) - 1
             n += 1
         lengths[text] = n - before
         text += 1
