@@ -50,6 +50,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 bench: setup  ## Measure speed and quality; DATA=FOLDER adds judged collections
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/bm25.py $(if $(DATA),--data $(DATA))
 	$(if $(wildcard $(DEMO)/candidates/manifest.json),$(BIN)/python benchmarks/second_filter.py)
 	$(if $(DATA),$(BIN)/python benchmarks/near_copies.py --data $(DATA))

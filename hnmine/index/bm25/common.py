@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from hnmine.index.bm25.formula import Postings, Statistics, gain
 
 # Numbers of the common terms, ascending; rows of one byte for each of them, how often it occurs in
-# a document (255: that or more), and two for the length of the document (65,535: the gains
-# have no row for it, or no column for some of the frequencies); gains by length and frequency.
+# a document (255: that or more), and two for the length of the document (65,535: the gains have no
+# row for it, or no column for one of the frequencies); gains by length and frequency.
 Common = tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]
 # What search reads: postings, statistics, impacts of the postings, the largest impact of each term,
 # and the table of common terms.
@@ -34,8 +34,8 @@ def common_terms(postings: Postings, statistics: Statistics) -> Common:
     total = len(lengths)
     lists = np.diff(postings[0])
     most = max(0, min(_LINE, _MOST_BYTES // max(total, 1)) - _LENGTH_BYTES)
-    longest = np.argsort(-lists, kind="stable")[:most]
-    terms = np.sort(longest[lists[longest] > _LEAST_SHARE * total])
+    long = np.flatnonzero(lists > _LEAST_SHARE * total)
+    terms = np.sort(long[np.argsort(-lists[long], kind="stable")][:most])
     width = len(terms) + _LENGTH_BYTES if len(terms) else 0
     room = np.zeros(total * width + _LINE, np.uint8)
     # A row that begins within a line would need two.
