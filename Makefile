@@ -16,7 +16,7 @@ COLLECTIONS ?=
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format docs bench bench-quality index mine filter clean
+.PHONY: help setup demo test lint format docs bench bench-quick bench-quality index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -50,10 +50,15 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## Measure speed and quality; DATA=FOLDER adds judged collections
-	$(BIN)/python benchmarks/bm25_search.py $(if $(DATA),--data $(DATA))
-	$(if $(wildcard $(DEMO)/candidates/manifest.json),$(BIN)/python benchmarks/second_filter.py)
-	$(if $(DATA),$(BIN)/python benchmarks/near_copies.py --data $(DATA))
+bench: setup  ## Measure speed and memory against the peers; DATA=FOLDER takes its collections
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA)) $(ARGS)
+	$(if $(wildcard $(DEMO)/candidates/manifest.json),$(BIN)/python -m benchmarks.second_filter)
+	$(if $(DATA),$(BIN)/python -m benchmarks.near_copies --data $(DATA))
+
+bench-quick: setup  ## The same with little work, in some minutes
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks --quick $(if $(DATA),--data $(DATA)) $(ARGS)
 
 bench-quality: setup  ## Measure false negatives on judged collections: DATA=FOLDER [COLLECTIONS=…]
 	$(BIN)/python -m benchmarks.quality --data $(DATA) $(if $(COLLECTIONS),--collections $(COLLECTIONS)) $(ARGS)

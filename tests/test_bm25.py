@@ -21,6 +21,7 @@ from hnmine.index.bm25 import formula
 from hnmine.index.bm25.build import _create, count_documents, merge_counts
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
+from hnmine.index.bm25.selection import TILE
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.bm25.vocabulary import find_terms
 from hnmine.index.tokenise import Tokeniser
@@ -324,6 +325,39 @@ def test_a_query_does_not_see_the_one_before_it(large):
         alone = index.search([asked[query]], np.array([7]))
         mine = slice(together.offsets[query], together.offsets[query + 1])
         assert alone.slots.tolist() == together.slots[mine].tolist()
+
+
+def test_long_documents_whose_gains_are_not_tabulated():
+    rng = np.random.default_rng(4)
+    documents, asked = zipf(8000, 60, seed=6, vocabulary=400)
+    for place in rng.choice(len(documents), 300, replace=False):
+        documents[place] += " w0" * int(rng.integers(10, 400)) + " w1" * int(rng.integers(250, 260))
+    for place in rng.choice(len(documents), 5, replace=False):
+        documents[place] += " w2" * 5000
+    brute = Brute(documents)
+    found = index_of(documents, BM25Settings(tokeniser=SPLIT)).search(asked, np.full(60, 20))
+    for query, text in enumerate(asked):
+        scores = brute(text)
+        mine = slice(found.offsets[query], found.offsets[query + 1])
+        best = -np.sort(-scores)[: mine.stop - mine.start]
+        np.testing.assert_allclose(found.scores[mine], best, rtol=1e-12)
+        np.testing.assert_allclose(found.scores[mine], scores[found.slots[mine]], rtol=1e-12)
+
+
+def test_more_documents_than_a_tile_holds():
+    documents, asked = zipf(TILE // 10 + 1000, 40, seed=8)
+    one, k = len(documents), 30
+    # Every score occurs in ten places, in all tiles.
+    index = index_of(documents * 10, BM25Settings(tokeniser=SPLIT))
+    found = index.search(asked, np.full(len(asked), k))
+    offsets, first = np.arange(len(asked) + 1) * one, np.tile(np.arange(one), len(asked))
+    every = index.score(asked, offsets, first).reshape(len(asked), one)
+    for query in range(len(asked)):
+        scores = np.tile(every[query], 10)
+        order = np.lexsort((np.arange(len(scores)), -scores))[:k]
+        mine = slice(found.offsets[query], found.offsets[query + 1])
+        assert found.slots[mine].tolist() == order[scores[order] > 0].tolist()
+        assert found.scores[mine].tolist() == scores[order[scores[order] > 0]].tolist()
 
 
 def test_ties_at_k_go_to_the_lowest_slots():

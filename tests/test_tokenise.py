@@ -87,3 +87,30 @@ def test_vocabulary_is_sorted_by_code_point():
         "\uffee",
         "\U0001d518",
     ]
+
+
+# Separators of `\w+` and of `str.split`, letters that casefold to others or to several, digits and
+# marks of other scripts, what is no text in UTF-8.
+ODD = "aZ_0 .-\t\n\x0b\x1c\x1f\x00\x7f\x85\xa0\u2003"
+ODD += "\u00df\u0130\u01c5\u0660\u0301\u4e2d\u212a\U0001d7d8\ud800"
+
+
+@given(
+    st.lists(st.text(ODD) | st.text("abC' _1\n"), max_size=8),
+    st.sampled_from([Tokeniser(stemmer="none"), Tokeniser("whitespace", "none")]),
+)
+def test_number_splits_as_each_text_alone_is_split(texts, tokeniser):
+    vocabulary, tokens, lengths = tokeniser.number(iter(texts))
+    expected = [tokeniser(text) for text in texts]
+    assert [vocabulary[token] for token in tokens] == [word for text in expected for word in text]
+    assert lengths.tolist() == [len(text) for text in expected]
+    assert vocabulary == sorted(set(vocabulary))
+
+
+def test_number_of_more_words_than_one_table_holds():
+    long = "x" * 100_000
+    texts = [" ".join(f"w{n}" for n in range(first, first + 7)) for first in range(30_000)]
+    texts[20_000] = f"{long} {long}y {long}"
+    vocabulary, tokens, _ = Tokeniser("whitespace", "none").number(texts)
+    assert [vocabulary[token] for token in tokens] == [w for text in texts for w in text.split()]
+    assert len(vocabulary) == 30_006 + 2

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import re
-from array import array
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
 from hnmine.errors import UsageError
+from hnmine.index.counting import count_owners, turn
+from hnmine.index.words import Words
 
 KINDS = ("word", "whitespace")
 _find_words = re.compile(r"\w+").findall
+_TEXTS_A_BATCH = 1024
+
+
+def _letters(kind: str) -> NDArray[np.int16]:
+    """What each byte of a text becomes in a word, -1 if it separates words; kinds of `Tokeniser`.
+
+    Bytes from 128 up are parts of other letters, which `Tokeniser._batches` has already split.
+    """
+    letters = np.arange(256, dtype=np.int16)
+    for code in range(128):
+        letter = chr(code)
+        if kind == "word":
+            letters[code] = ord(letter.lower()) if _find_words(letter) else -1
+        elif not letter.split():
+            letters[code] = -1
+    return letters
+
+
+_LETTERS = {kind: _letters(kind) for kind in KINDS}
 
 
 @dataclass(frozen=True)
@@ -73,21 +93,46 @@ class Tokeniser:
         """Split one text into terms, in the order of the text."""
         return self._stem(self._split(text))
 
-    def count(self, texts: Iterable[str]) -> TermCounts:
-        """Count the terms of every text; each distinct word of the batch is stemmed once."""
-        numbers: defaultdict[str, int] = defaultdict()
-        numbers.default_factory = numbers.__len__
-        # A flat array of word numbers costs 4 bytes a token; a Counter per text costs hundreds.
-        flat, ends = array("i"), array("q", [0])
-        for text in texts:
-            flat.extend(map(numbers.__getitem__, self._split(text)))
-            ends.append(len(flat))
-        stems = self._stem(list(numbers))
+    def number(
+        self, texts: Iterable[str]
+    ) -> tuple[list[str], NDArray[np.int32], NDArray[np.int32]]:
+        """Split all texts into terms; each distinct word is stemmed once.
+
+        Returns:
+            The distinct terms, sorted by code point; for every token, text after text, its
+            position among them, shape (tokens,); how many tokens each text has, shape (texts,).
+        """
+        words = Words(_LETTERS[self.kind])
+        split = [words.add(data, ends) for data, ends in self._batches(texts)]
+        stems = self._stem(words.list())
         vocabulary = sorted(set(stems))
         place = {term: number for number, term in enumerate(vocabulary)}
-        term_of_word = np.array([place[stem] for stem in stems], dtype=np.int64)
-        lengths: NDArray[np.int64] = np.diff(np.asarray(ends))
-        return _count(vocabulary, term_of_word[np.asarray(flat)], lengths)
+        term_of_word = np.array([place[stem] for stem in stems], dtype=np.int32)
+        none = np.zeros(0, np.int32)
+        tokens = np.concatenate([none, *(tokens for tokens, _ in split)])
+        return vocabulary, term_of_word[tokens], np.concatenate([none, *(n for _, n in split)])
+
+    def count(self, texts: Iterable[str]) -> TermCounts:
+        """Count the terms of every text."""
+        vocabulary, terms, lengths = self.number(texts)
+        # Turned round twice, so that the terms of each document ascend.
+        owners = count_owners(lengths, terms, len(vocabulary))
+        offsets, numbers, frequencies = turn(*owners, len(lengths))
+        return TermCounts(vocabulary, offsets, numbers, frequencies, lengths)
+
+    def _batches(
+        self, texts: Iterable[str]
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Join texts to blocks of bytes that the compiled splitter splits as `_split` would."""
+        rest = iter(texts)
+        while batch := list(islice(rest, _TEXTS_A_BATCH)):
+            # Compiled code knows the classes of ASCII letters alone. In other texts, Python finds
+            # the words, and only the spaces between them are left to be found.
+            parts = [
+                (text if text.isascii() else " ".join(self._split(text))).encode() for text in batch
+            ]
+            ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
+            yield np.frombuffer(b"".join(parts), np.uint8), ends
 
     def _split(self, text: str) -> list[str]:
         if self.kind == "word":
@@ -98,22 +143,6 @@ class Tokeniser:
     def _stem(self, words: list[str]) -> list[str]:
         if self.stemmer == "none":
             return words
-        # Made anew each time: under a microsecond, and a stemmer must not be shared by threads.
-        return list(Stemmer.Stemmer(self.stemmer).stemWords(words))
-
-
-def _count(
-    vocabulary: list[str], terms: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> TermCounts:
-    """Count by sorting the keys (document, term); `terms` lists the tokens of all documents."""
-    width = max(len(vocabulary), 1)
-    keys, frequencies = np.unique(
-        np.repeat(np.arange(len(lengths)), lengths) * width + terms, return_counts=True
-    )
-    return TermCounts(
-        vocabulary,
-        np.searchsorted(keys, np.arange(len(lengths) + 1) * width).astype(np.int64),
-        (keys % width).astype(np.int32),
-        frequencies.astype(np.int32),
-        lengths.astype(np.int32),
-    )
+        # Made anew each time: under a microsecond, and a stemmer must not be shared by threads. Its
+        # cache would only cost time, for words that are distinct.
+        return list(Stemmer.Stemmer(self.stemmer, 0).stemWords(words))

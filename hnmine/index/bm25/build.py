@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from hnmine.index.bm25.files import Files
 from hnmine.index.bm25.formula import fill_impacts, idf_of
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.bm25.vocabulary import letters
-from hnmine.index.tokenise import TermCounts, Tokeniser
-from hnmine.index.topk import offsets_of, position_in_list
+from hnmine.index.counting import Lists, count_owners
+from hnmine.index.tokenise import Tokeniser
+from hnmine.index.topk import offsets_of
 
 
 def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> dict[str, int]:
@@ -31,18 +33,20 @@ def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> d
         tokeniser: splits them.
         path: the file to write.
     """
-    counts = tokeniser.count(texts)
+    vocabulary, tokens, lengths = tokeniser.number(texts)
+    offsets, documents, frequencies = count_owners(lengths, tokens, len(vocabulary))
     with path.open("wb") as file:
         np.savez(
             file,
             # No term holds a line break: every tokeniser splits there.
-            vocabulary=letters([term + "\n" for term in counts.vocabulary]),
-            offsets=counts.offsets,
-            terms=counts.terms,
-            frequencies=counts.frequencies,
-            lengths=counts.lengths,
+            vocabulary=letters([term + "\n" for term in vocabulary]),
+            largest=frequencies.max(initial=0),
+            lengths=lengths,
+            offsets=offsets,
+            documents=documents,
+            frequencies=frequencies,
         )
-    return {"documents": len(counts.lengths), "tokens": int(counts.lengths.sum(dtype=np.int64))}
+    return {"documents": len(lengths), "tokens": len(tokens)}
 
 
 def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path) -> dict[str, int]:
@@ -64,12 +68,12 @@ def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path)
     frequency: Counter[str] = Counter()
     documents = tokens = largest = 0
     for path in paths:
-        shard = _read_counts(path)
-        counts = np.bincount(shard.terms, minlength=len(shard.vocabulary))
-        frequency.update(dict(zip(shard.vocabulary, counts.tolist(), strict=True)))
-        documents += len(shard.lengths)
-        tokens += int(shard.lengths.sum(dtype=np.int64))
-        largest = max(largest, int(shard.frequencies.max(initial=0)))
+        with np.load(path) as shard:
+            counts, lengths = np.diff(shard["offsets"]), shard["lengths"]
+            frequency.update(dict(zip(_terms(shard), counts.tolist(), strict=True)))
+            largest = max(largest, int(shard["largest"]))
+        documents += len(lengths)
+        tokens += int(lengths.sum(dtype=np.int64))
     vocabulary = sorted(frequency)
     frequencies = np.array([frequency[term] for term in vocabulary], dtype=np.int64)
     indptr = offsets_of(frequencies)
@@ -95,13 +99,8 @@ def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path)
     return numbers
 
 
-def _read_counts(path: Path) -> TermCounts:
-    with np.load(path) as arrays:
-        vocabulary = arrays["vocabulary"].tobytes().decode().split("\n")[:-1]
-        return TermCounts(
-            vocabulary,
-            *(arrays[name] for name in ("offsets", "terms", "frequencies", "lengths")),
-        )
+def _terms(shard: Mapping[str, NDArray[Any]]) -> list[str]:
+    return shard["vocabulary"].tobytes().decode().split("\n")[:-1]
 
 
 def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArray[Any]:
@@ -130,18 +129,31 @@ def _write_postings(
     ends = indptr[:-1].copy()
     first = 0
     for path in paths:
-        shard = _read_counts(path)
-        terms = np.array([place[term] for term in shard.vocabulary], dtype=np.int64)
-        counts = np.bincount(shard.terms, minlength=len(terms))
-        # Stable, so that the documents of a term stay in their order.
-        order = np.argsort(shard.terms, kind="stable")
-        target = np.repeat(ends[terms], counts) + position_in_list(offsets_of(counts))
-        owner = np.repeat(np.arange(len(shard.lengths)), np.diff(shard.offsets))
-        documents[target] = first + owner[order]
-        frequencies[target] = shard.frequencies[order]
-        lengths[first : first + len(shard.lengths)] = shard.lengths
-        ends[terms] += counts
-        first += len(shard.lengths)
+        with np.load(path) as shard:
+            terms = np.array([place[term] for term in _terms(shard)], dtype=np.int64)
+            rows = slice(first, first + len(shard["lengths"]))
+            lengths[rows] = shard["lengths"]
+            lists = tuple(shard[name] for name in ("offsets", "documents", "frequencies"))
+        _append(terms, first, lists, ends, np.asarray(documents), np.asarray(frequencies))
+        first = rows.stop
+
+
+@njit(nogil=True, cache=True)
+def _append(
+    terms: NDArray[np.int64],
+    first: int,
+    lists: Lists,
+    ends: NDArray[np.int64],
+    documents: NDArray[np.int32],
+    frequencies: NDArray[np.unsignedinteger],
+) -> None:
+    """Append the posting lists of a shard, whose first document is `first`, and move the ends."""
+    offsets, owners, counts = lists
+    for j in range(len(terms)):
+        place = ends[terms[j]] - offsets[j]
+        for i in range(offsets[j], offsets[j + 1]):
+            documents[place + i], frequencies[place + i] = first + owners[i], counts[i]
+        ends[terms[j]] = place + offsets[j + 1]
 
 
 def _write_impacts(directory: Path) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.index.bm25 import kernels
+from hnmine.index.bm25.common import Index, common_terms
 from hnmine.index.bm25.files import Files
+from hnmine.index.bm25.kernels import search_queries
+from hnmine.index.bm25.scoring import Queries, score_pairs
 from hnmine.index.bm25.vocabulary import find_terms, letters
 from hnmine.index.topk import Ranking, offsets_of, position_in_list
 
@@ -30,6 +32,14 @@ class BM25Index:
         self._impacts: NDArray[np.float32] = self._files.load("impacts")
         self._peaks: NDArray[np.float32] = self._files.load("peaks")
         self._threads = threads
+        postings, statistics = self._files.postings, self._files.statistics
+        self._index: Index = (
+            postings,
+            statistics,
+            self._impacts,
+            self._peaks,
+            common_terms(postings, statistics),
+        )
         self.settings = self._files.settings
 
     def search(self, queries: Sequence[str], k: NDArray[np.int64]) -> Ranking:
@@ -49,11 +59,10 @@ class BM25Index:
         slots, scores = np.empty(starts[-1], np.int64), np.empty(starts[-1], np.float64)
         counts = np.zeros(len(queries), np.int64)
 
+        index = self._index
+
         def search_part(part: tuple[int, int]) -> None:
-            kernels.search_queries(
-                *part, parsed, k, absent, files.postings, files.statistics, self._impacts,
-                self._peaks, starts, (slots, scores, counts),
-            )  # fmt: skip
+            search_queries(*part, parsed, k, absent, index, starts, (slots, scores, counts))
 
         if self._threads == 1:
             search_part((0, len(queries)))
@@ -80,17 +89,18 @@ class BM25Index:
         """
         parsed, absent = self._parse(queries)
         scores = np.empty(len(slots), np.float64)
-        kernels.score_pairs(
+        score_pairs(
             parsed,
             np.asarray(offsets, dtype=np.int64),
             np.asarray(slots, dtype=np.int32),
             self._files.postings,
             self._files.statistics,
+            self._index[-1],
             scores,
         )
         return scores + np.repeat(absent, np.diff(offsets))
 
-    def _parse(self, queries: Sequence[str]) -> tuple[kernels.Queries, NDArray[np.float64]]:
+    def _parse(self, queries: Sequence[str]) -> tuple[Queries, NDArray[np.float64]]:
         """Turn queries into known terms, and sum the absent constants of each query."""
         counts = self.settings.tokeniser.count(queries)
         sizes = np.array([len(term.encode()) for term in counts.vocabulary], dtype=np.int64)

@@ -1,0 +1,162 @@
+"""A table of the most common terms, document by document: no search in long posting lists."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hnmine.index.bm25.formula import Postings, Statistics, gain
+
+# Numbers of the common terms, ascending; rows of one byte for each of them, how often it occurs in
+# a document (255: that or more), and two for the length of the document (65,535: the gains have no
+# row for it, or no column for one of the frequencies); gains by length and frequency.
+Common = tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]
+# What search reads: postings, statistics, impacts of the postings, the largest impact of each term,
+# and the table of common terms.
+Index = tuple[Postings, Statistics, NDArray[np.float32], NDArray[np.float32], Common]
+# A row is at most one cache line.
+_LINE = 64
+_LENGTH_BYTES = 2
+_MOST_BYTES = 1 << 27
+# A shorter list is searched, or walked, as fast as it is looked up.
+_LEAST_SHARE = 1 / 64
+_MANY = 255
+_IRREGULAR = (1 << 16) - 1
+# Lengths and frequencies below these have their gain tabulated.
+_LENGTHS = 4096
+_FREQUENCIES = 16
+
+
+def common_terms(postings: Postings, statistics: Statistics) -> Common:
+    """Tabulate the terms that occur in most documents; 128 MiB at most."""
+    _, lengths, _, formula = statistics
+    total = len(lengths)
+    lists = np.diff(postings[0])
+    most = max(0, min(_LINE, _MOST_BYTES // max(total, 1)) - _LENGTH_BYTES)
+    long = np.flatnonzero(lists > _LEAST_SHARE * total)
+    terms = np.sort(long[np.argsort(-lists[long], kind="stable")][:most])
+    width = len(terms) + _LENGTH_BYTES if len(terms) else 0
+    room = np.zeros(total * width + _LINE, np.uint8)
+    # A row that begins within a line would need two.
+    rows = room[-room.ctypes.data % _LINE :][: total * width]
+    gains = np.zeros((min(_LENGTHS, int(lengths.max(initial=0)) + 1), _FREQUENCIES))
+    _fill_gains(formula, gains)
+    _fill_rows(terms, postings, statistics, len(gains), rows)
+    return terms, rows, gains.ravel()
+
+
+@njit(nogil=True, cache=True)
+def _fill_gains(
+    formula: tuple[int, float, float, float, float], gains: NDArray[np.float64]
+) -> None:
+    variant, k1, b, delta, avgdl = formula
+    for dl in range(1, len(gains)):
+        for tf in range(1, gains.shape[1]):
+            gains[dl, tf] = gain(variant, tf, dl, k1, b, delta, avgdl)
+
+
+@njit(nogil=True, cache=True)
+def _fill_rows(
+    terms: NDArray[np.int64],
+    postings: Postings,
+    statistics: Statistics,
+    regular: int,
+    rows: NDArray[np.uint8],
+) -> None:
+    """Write the rows; documents of fewer than `regular` tokens have tabulated gains."""
+    if len(terms) == 0:
+        return
+    (indptr, documents), (frequencies, lengths, _, _) = postings, statistics
+    width = len(terms) + _LENGTH_BYTES
+    codes = np.where(lengths < regular, lengths, _IRREGULAR).astype(np.uint16)
+    for column in range(len(terms)):
+        for i in range(indptr[terms[column]], indptr[terms[column] + 1]):
+            rows[documents[i] * width + column] = min(_MANY, frequencies[i])
+            if frequencies[i] >= _FREQUENCIES:
+                codes[documents[i]] = _IRREGULAR
+    for document in range(len(lengths)):
+        rows[document * width + len(terms)] = codes[document] & 255
+        rows[document * width + len(terms) + 1] = codes[document] >> 8
+
+
+@njit(nogil=True, cache=True)
+def columns_of(terms: NDArray[np.int64], common: Common) -> NDArray[np.int64]:
+    """Return the column of each term in the table, -1 where it has none."""
+    columns = np.searchsorted(common[0], terms)
+    for j in range(len(terms)):
+        if columns[j] == len(common[0]) or common[0][columns[j]] != terms[j]:
+            columns[j] = -1
+    return columns
+
+
+@njit(nogil=True, cache=True)
+def _sum_irregular(
+    terms: NDArray[np.int64],
+    factors: NDArray[np.float64],
+    counted: NDArray[np.uint8],
+    document: int,
+    total: float,
+    postings: Postings,
+    statistics: Statistics,
+) -> float:
+    """Add to `total` what the terms add to one document, where gains are not tabulated."""
+    indptr, documents = postings
+    frequencies, lengths, _, (variant, k1, b, delta, avgdl) = statistics
+    for j in range(len(terms)):
+        tf = np.int64(counted[j])
+        if tf == _MANY:
+            owners = documents[indptr[terms[j]] : indptr[terms[j] + 1]]
+            place = indptr[terms[j]] + np.searchsorted(owners, document)
+            tf = np.int64(frequencies[place])
+        if tf > 0:
+            total += factors[j] * gain(variant, tf, lengths[document], k1, b, delta, avgdl)
+    return total
+
+
+@njit(nogil=True, cache=True)
+def add_common(
+    terms: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    factors: NDArray[np.float64],
+    candidates: NDArray[np.int32],
+    postings: Postings,
+    statistics: Statistics,
+    common: Common,
+    scores: NDArray[np.floating],
+) -> None:
+    """Add `factor * gain` of some common terms to the scores of some documents.
+
+    Args:
+        terms: numbers of the terms, shape (m,).
+        columns: of the terms in the table.
+        factors: shape (m,).
+        candidates: documents, shape (n,).
+        postings: of the index.
+        statistics: of the index.
+        common: the table.
+        scores: what is added to, shape (n,), float32 or float64; the sums are float64.
+    """
+    numbers, rows, gains = common
+    width, one = np.uint64(len(numbers) + _LENGTH_BYTES), np.uint64(1)
+    # Unsigned subscripts spare the test for a negative one.
+    places, owners = columns.view(np.uint64), candidates.view(np.uint32)
+    # All rows are fetched from memory before the first is needed: the loop is short enough for the
+    # processor to wait for many of them at the same time.
+    lengths = np.empty(len(owners), np.uint16)
+    for c in range(len(owners)):
+        end = (np.uint64(owners[c]) + one) * width
+        lengths[c] = np.uint16(rows[end - one - one]) | np.uint16(rows[end - one]) << np.uint16(8)
+    for c in range(len(owners)):
+        row = np.uint64(owners[c]) * width
+        total = np.float64(scores[c])
+        if lengths[c] == _IRREGULAR:
+            counted = rows[row : row + width][columns]
+            total = _sum_irregular(
+                terms, factors, counted, candidates[c], total, postings, statistics
+            )
+        else:
+            line = np.uint64(lengths[c]) * np.uint64(_FREQUENCIES)
+            for j in range(len(places)):
+                total += factors[j] * gains[line + np.uint64(rows[row + places[j]])]
+        scores[c] = total

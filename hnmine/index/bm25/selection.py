@@ -1,0 +1,342 @@
+"""Which documents may be among the best k: float32 sums, tile after tile of documents."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hnmine.index.bm25.common import Index, add_common, columns_of
+from hnmine.index.bm25.floors import BINS, BLOCK, cut_of, floor_of, maxima_of_blocks
+
+# The place of the only bit that is set in a number: its product with a de Bruijn sequence has a
+# different first six bits for each (Leiserson, Prokop and Randall 1998, "Using de Bruijn Sequences
+# to Index a 1 in a Computer Word").
+_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+_PLACES = np.empty(64, np.int32)
+_PLACES[[((int(_DE_BRUIJN) << i) & (1 << 64) - 1) >> 58 for i in range(64)]] = np.arange(64)
+# Documents whose sums are in the second-level cache together.
+TILE = 1 << 17
+# One array for the sums of a tile, one for the maxima of their blocks, one for histograms, and the
+# documents found so far with their sums.
+Scratch = tuple[
+    NDArray[np.float32],
+    NDArray[np.float32],
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.float32],
+]
+# Distinct terms of a query, how often each occurs in it, their columns in the table of common
+# terms, and the most that each adds to a score.
+Query = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+# The first document of a tile, how many documents were found before, and, if the posting lists were
+# walked again, up to where all documents of the tile are, else -1.
+Tile = tuple[int, int, int]
+# Half a unit in the last place of 1: the largest relative error of one rounding to float32.
+_UNIT32 = 2.0**-24
+# Common terms are left out that add at most this share of the highest score thinkable, divided by
+# the square root of the number of terms: a third of what the k-th score is likely to be.
+_SHARE_LEFT_OUT = 0.35
+# What share of the bound on what was left out the best documents' totals are not above their sums.
+_USUAL_SHARE = 0.35
+# Looking into a block of sums takes as long as accumulating so many postings.
+_POSTINGS_FOR_BLOCK = 128
+
+
+@njit(nogil=True, cache=True)
+def scratch_of(documents: int) -> Scratch:
+    """Allocate what `select` works in."""
+    blocks = (min(documents, TILE) + BLOCK - 1) // BLOCK
+    return (
+        np.zeros(blocks * BLOCK, np.float32),
+        np.empty(blocks, np.float32),
+        np.empty(BINS, np.int32),
+        # One more than there are documents: appending writes first and decides afterwards.
+        np.empty(documents + 1, np.int32),
+        np.empty(documents + 1, np.float32),
+    )
+
+
+@njit(nogil=True, cache=True)
+def _accumulate(
+    first: int,
+    weights: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    documents: NDArray[np.int32],
+    impacts: NDArray[np.float32],
+    sums: NDArray[np.float32],
+) -> None:
+    # Unsigned subscripts spare the test for a negative one, a quarter of this loop's time.
+    subscripts, base = documents.view(np.uint32), np.uint32(first)
+    for j in range(len(starts)):
+        where, what = subscripts[starts[j] : ends[j]], impacts[starts[j] : ends[j]]
+        weight = np.float32(weights[j])
+        for i in range(len(where)):
+            sums[where[i] - base] += weight * what[i]
+
+
+@njit(nogil=True, cache=True)
+def _gather_touched(
+    first: int,
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    documents: NDArray[np.int32],
+    sums: NDArray[np.float32],
+    n: int,
+    found: NDArray[np.int32],
+    values: NDArray[np.float32],
+) -> int:
+    """Append every sum above 0 by walking the posting lists again, and clear it; short lists."""
+    for j in range(len(starts)):
+        for i in range(starts[j], ends[j]):
+            document = documents[i]
+            value = sums[document - first]
+            sums[document - first] = 0.0
+            found[n], values[n] = document, value
+            n += value > 0
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _gather_blocks(
+    first: int,
+    cut: np.float32,
+    sums: NDArray[np.float32],
+    maxima: NDArray[np.float32],
+    n: int,
+    found: NDArray[np.int32],
+    values: NDArray[np.float32],
+) -> int:
+    """Append the sums from `cut` up, by way of the maxima of blocks."""
+    # Unsigned subscripts spare tests for negative ones here, too.
+    end, one = np.uint64(n), np.uint64(1)
+    for block in range(len(maxima)):
+        if maxima[block] >= cut:
+            row = sums[block * BLOCK : (block + 1) * BLOCK]
+            # One bit for each sum from `cut` up: made by vector instructions, and few are set.
+            bits = np.uint64(0)
+            for i in range(BLOCK):
+                bits |= np.uint64(row[i] >= cut) << np.uint64(i)
+            while bits:
+                lowest = bits & (np.uint64(0) - bits)
+                place = _PLACES[(lowest * _DE_BRUIJN) >> np.uint64(58)]
+                found[end] = first + block * BLOCK + place
+                end += one
+                bits ^= lowest
+    for i in range(n, end):
+        values[i] = sums[np.uint32(found[i] - first)]
+    return int(np.int64(end))
+
+
+@njit(nogil=True, cache=True)
+def _keep(
+    cut: np.float32,
+    start: int,
+    end: int,
+    n: int,
+    found: NDArray[np.int32],
+    values: NDArray[np.float32],
+) -> int:
+    """Move what is from `cut` up from the positions from `start` to before `end` to `n`."""
+    for i in range(start, end):
+        found[n], values[n] = found[i], values[i]
+        n += values[i] >= cut
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _leave_out(
+    k: int,
+    blocks: int,
+    most: NDArray[np.float64],
+    lengths: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Choose common terms that hardly count.
+
+    The idea of MaxScore (Turtle and Flood 1995, "Query evaluation: strategies and optimizations"),
+    once for a whole query.
+    """
+    left_out, bound = np.zeros(len(most), np.bool_), 0.0
+    if 4 * k > blocks:
+        return left_out
+    budget = _SHARE_LEFT_OUT / np.sqrt(len(most)) * np.sum(most)
+    # Most postings for the least bound first.
+    for j in np.argsort(most / lengths):
+        if columns[j] >= 0 and bound + most[j] <= budget:
+            left_out[j] = True
+            bound += most[j]
+    return left_out
+
+
+@njit(nogil=True, cache=True)
+def _put_in(most: NDArray[np.float64], out: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Take that half of what was left out back in that has the highest bounds; return it."""
+    put, rest = np.zeros(len(out), np.bool_), np.sum(out) // 2
+    for j in np.argsort(most):
+        if out[j]:
+            rest -= 1
+            put[j] = rest < 0
+            out[j] = rest >= 0
+    return put
+
+
+@njit(nogil=True, cache=True)
+def _ends(
+    last: int, starts: NDArray[np.int64], limits: NDArray[np.int64], documents: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Find where the documents before `last` end in each posting list."""
+    ends = limits.copy()
+    for j in range(len(starts)):
+        if starts[j] < limits[j] and documents[limits[j] - 1] >= last:
+            ends[j] = starts[j] + np.searchsorted(documents[starts[j] : limits[j]], last)
+    return ends
+
+
+@njit(nogil=True, cache=True)
+def _gather(
+    cut: np.float32,
+    tile: Tile,
+    query: Query,
+    out: NDArray[np.bool_],
+    index: Index,
+    scratch: Scratch,
+) -> tuple[int, int]:
+    """Append what has a sum from `cut` up in a tile, and make the sums complete.
+
+    Returns from where to where it is in the list of documents found.
+    """
+    first, n, touched = tile
+    sums, maxima, _, found, values = scratch
+    if touched >= 0:
+        start = end = touched
+        for i in range(n, touched):
+            found[end], values[end] = found[i], values[i]
+            end += values[i] >= cut
+    else:
+        start, end = n, _gather_blocks(first, cut, sums, maxima, n, found, values)
+    if np.any(out):
+        terms, weights, columns, _ = query
+        postings, statistics, _, _, common = index
+        factors = weights[out] * statistics[2][terms[out]]
+        add_common(
+            terms[out], columns[out], factors, found[start:end], postings, statistics, common,
+            values[start:end],
+        )  # fmt: skip
+    return start, end
+
+
+@njit(nogil=True, cache=True)
+def _attempt(
+    k: int,
+    floor: float,
+    slack: tuple[float, float],
+    dear: int,
+    tile: Tile,
+    query: Query,
+    out: NDArray[np.bool_],
+    index: Index,
+    scratch: Scratch,
+) -> tuple[float, int, int]:
+    """Gather what a tile may add to the best k, or return -1 if too much was left out for that.
+
+    Args:
+        k: how many documents the query wants.
+        floor: what the k-th total is at least, 0 if nothing is known.
+        slack: of sums that are complete.
+        dear: how many postings in this tile were left out.
+        tile: the tile.
+        query: the query.
+        out: which of its terms were left out.
+        index: to search.
+        scratch: with the sums of the tile.
+
+    Returns:
+        The new floor, and from where to where the documents found are.
+    """
+    _, n, touched = tile
+    _, maxima, bins, _, values = scratch
+    known = floor > 0.0
+    if not known:
+        floor = floor_of(values[n:touched] if touched >= 0 else maxima, k, 0.0, bins)
+    bound = np.sum(query[3][out])
+    if bound == 0.0:
+        start, end = _gather(cut_of(floor, slack), tile, query, out, index, scratch)
+        return floor, start, end
+    wide = (slack[0], slack[1] + bound * (1.0 + slack[0]))
+    cut = np.float32(floor - _USUAL_SHARE * bound)
+    if known:
+        cut = np.float32(floor * (1.0 - wide[0]) - wide[1])
+    while cut > 0.0:
+        if touched < 0 and np.sum(maxima >= cut) * _POSTINGS_FOR_BLOCK > dear:
+            break
+        start, end = _gather(cut, tile, query, out, index, scratch)
+        if known:
+            return floor, start, end
+        # The floor was one of incomplete sums.
+        known, completed = True, values[start:end]
+        floor = floor_of(completed, k, floor_of(completed, k, 0.0, bins), bins)
+        # Documents that hold only what was left out must be out of the question.
+        needed = np.float32(floor * (1.0 - wide[0]) - wide[1])
+        if needed >= cut:
+            return floor, start, end
+        cut = needed
+    return -1.0, n, n
+
+
+@njit(nogil=True, cache=True)
+def select(
+    k: int,
+    terms: NDArray[np.int64],
+    weights: NDArray[np.int64],
+    absent: float,
+    index: Index,
+    scratch: Scratch,
+) -> NDArray[np.int32]:
+    """Return, ascending, documents among which are the exact best k; all idf are from 0 up.
+
+    A float32 sum of m terms has m - 1 roundings, and the weight and the impact of each one more,
+    so its relative error is below (m + 1) u / (1 - (m + 1) u), u = 2 ** -24 (Higham 2002,
+    "Accuracy and Stability of Numerical Algorithms", section 3.1). The sums in `scratch` are
+    cleared on return.
+    """
+    (indptr, documents), statistics, impacts, peaks, common = index
+    total, (sums, maxima, bins, found, values) = len(statistics[1]), scratch
+    # Four roundings more than that: for completing, for cutting in float32, and far less for
+    # float64 itself.
+    error = (len(terms) + 5) * _UNIT32
+    slack = (2.0 * error / (1.0 - error), absent * 2.0**-50)
+    most = weights * peaks[terms].astype(np.float64)
+    query = (terms, weights, columns_of(terms, common), most)
+    starts, limits = indptr[terms], indptr[terms + 1]
+    out = _leave_out(k, len(maxima), most, limits - starts, query[2])
+    put, n, floor, first, ascending = ~out, 0, 0.0, 0, True
+    while first < total:
+        last = min(first + TILE, total)
+        ends = _ends(last, starts, limits, documents)
+        _accumulate(first, weights[put], starts[put], ends[put], documents, impacts, sums)
+        touched, counts = -1, ends - starts
+        if np.sum(counts[~out]) * 8 < last - first:
+            touched = _gather_touched(
+                first, starts[~out], ends[~out], documents, sums, n, found, values
+            )
+        else:
+            maxima_of_blocks(sums, maxima)
+        tile, dear = (first, n, touched), np.sum(counts[out])
+        result, start, end = _attempt(k, floor, slack, dear, tile, query, out, index, scratch)
+        if result < 0.0:
+            put = _put_in(most, out) if touched < 0 else _put_in(most, out) | ~out
+            continue
+        if touched < 0:
+            sums[:] = 0.0
+        else:
+            ascending = False
+        floor = max(floor, result)
+        n = _keep(cut_of(floor, slack), start, end, n, found, values)
+        if 4 * n > 5 * k:
+            for _ in range(2):
+                floor = floor_of(values[:n], k, floor, bins)
+            n = _keep(cut_of(floor, slack), 0, n, 0, found, values)
+        starts, first, put = ends, last, ~out
+    return found[:n] if ascending else np.sort(found[:n])

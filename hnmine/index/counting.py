@@ -1,0 +1,65 @@
+"""Lists of numbers turned round: documents of each term, and terms of each document. Compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+# Boundaries of lists, what is in each list, ascending, and how often.
+Lists = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
+
+
+@njit(nogil=True, cache=True)
+def count_owners(lengths: NDArray[np.int32], terms: NDArray[np.int32], width: int) -> Lists:
+    """List for each term which documents hold it, and how often.
+
+    Args:
+        lengths: how many tokens each document has, shape (documents,).
+        terms: the term of every token, document after document, below `width`, shape (tokens,).
+        width: how many terms there are.
+    """
+    latest, counts = np.full(width, -1, np.int32), np.zeros(width + 1, np.int64)
+    i = 0
+    for document in range(len(lengths)):
+        for _ in range(lengths[document]):
+            term = terms[i]
+            counts[term + 1] += latest[term] != document
+            latest[term] = document
+            i += 1
+    offsets = np.cumsum(counts)
+    ends, latest[:] = offsets[:-1].copy(), -1
+    owners, frequencies = np.empty(offsets[-1], np.int32), np.zeros(offsets[-1], np.int32)
+    i = 0
+    for document in range(len(lengths)):
+        for _ in range(lengths[document]):
+            term = terms[i]
+            if latest[term] != document:
+                latest[term] = document
+                owners[ends[term]] = document
+                ends[term] += 1
+            frequencies[ends[term] - 1] += 1
+            i += 1
+    return offsets, owners, frequencies
+
+
+@njit(nogil=True, cache=True)
+def turn(
+    offsets: NDArray[np.int64],
+    numbers: NDArray[np.int32],
+    frequencies: NDArray[np.int32],
+    width: int,
+) -> Lists:
+    """List for each number below `width` in which of the given lists it is, and how often."""
+    counts = np.zeros(width + 1, np.int64)
+    for i in range(len(numbers)):
+        counts[numbers[i] + 1] += 1
+    turned = np.cumsum(counts)
+    ends = turned[:-1].copy()
+    owners, turned_frequencies = np.empty_like(numbers), np.empty_like(frequencies)
+    for owner in range(len(offsets) - 1):
+        for i in range(offsets[owner], offsets[owner + 1]):
+            place = ends[numbers[i]]
+            owners[place], turned_frequencies[place] = owner, frequencies[i]
+            ends[numbers[i]] = place + 1
+    return turned, owners, turned_frequencies
