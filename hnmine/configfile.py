@@ -111,6 +111,7 @@ def _places(output: Any) -> dict[str, dict[str, Path]]:
         "push": {"data": root / "mined"},
         "report": {"mined": root / "mined"},
         "inspect": {"mined": root / "mined"},
+        "review": {"mined": root / "mined"},
         "generate": {"output": root / "generated"},
         "mix": {"mined": root / "mined", "output": root / "mixed"},
     }

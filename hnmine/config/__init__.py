@@ -11,6 +11,7 @@ from hnmine.config.filter import FilterSettings
 from hnmine.config.generate import GenerateSettings, MixSettings
 from hnmine.config.look import DiffSettings, InspectSettings, ReportSettings
 from hnmine.config.mine import MineSettings
+from hnmine.config.review import ReviewSettings
 
 __all__ = [
     "COMMANDS",
@@ -32,6 +33,7 @@ __all__ = [
     "Pooling",
     "PushSettings",
     "ReportSettings",
+    "ReviewSettings",
     "Settings",
     "ValidateSettings",
 ]
@@ -55,6 +57,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "report": ReportSettings,
     "inspect": InspectSettings,
     "diff": DiffSettings,
+    "review": ReviewSettings,
 }
 PLACES = {"index", "candidates", "output"}
 """Directories of a single command; in a file, all are derived from its `output`."""
