@@ -95,21 +95,25 @@ class Sheet:
         self.table = pa.concat_tables([self.table, new], promote_options="permissive")
 
     def judge(self, row: int, verdict: float | None) -> None:
-        """Set a verdict, or take it back, and save the sheet."""
+        """Set a verdict, or take it back, once the sheet is saved so."""
         verdicts = self.verdicts
         verdicts[row] = verdict
         place = self.table.column_names.index("verdict")
         column = pa.array(verdicts, pa.float64())
-        self.table = self.table.set_column(place, "verdict", column)
-        self.save()
+        table = self.table.set_column(place, "verdict", column)
+        self._write(table)
+        self.table = table
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
+        self._write(self.table)
+
+    def _write(self, table: pa.Table) -> None:
         with replacing(self.path) as temporary:
             if self.path.suffix.lower() == ".parquet":
-                pq.write_table(self.table, temporary)
+                pq.write_table(table, temporary)
             else:
-                pa.csv.write_csv(self.table, temporary)
+                pa.csv.write_csv(table, temporary)
 
 
 def with_texts(candidates: Candidates, columns: Mapping[str, pa.Array]) -> pa.Table:

@@ -70,7 +70,8 @@ def _fate() -> str:
 
 
 def _not_judged(scored: Scored) -> str:
-    return "verdict is null" if "verdict" in scored.columns else "true"
+    # NaN where nobody has judged.
+    return "coalesce(isnan(verdict), true)" if "verdict" in scored.columns else "true"
 
 
 def _doubtful(scored: Scored, count: int) -> list[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hnmine.audit import Audit
 from hnmine.config import AuditSettings, FilterSettings, ReviewSettings
+from hnmine.errors import UsageError
 from hnmine.exports.reproduce import command_line
 from hnmine.mined import Mined
 from hnmine.report.scored import Scored
@@ -89,8 +90,15 @@ def _sheet(settings: ReviewSettings, mined: Mined) -> Sheet:
         chosen = choose(scored, settings.doubtful, settings.even, settings.seed)
     rows = with_texts(mined.candidates, chosen)
     if sheet is None:
-        return Sheet(path, rows)
-    sheet.add(rows)
+        sheet = Sheet(path, rows)
+    else:
+        sheet.add(rows)
+    if not sheet.table.num_rows:
+        raise UsageError(
+            f"There is nothing to judge in {settings.mined}.",
+            why=f"--doubtful {settings.doubtful} and --even {settings.even} choose none.",
+            fix="Ask for more of either. What was judged before is not asked again.",
+        )
     return sheet
 
 
@@ -110,7 +118,7 @@ def _commands(mined: Mined, sheet: Path, moved: Mapping[str, Path]) -> list[str]
     settings = dict(mined.manifest["settings"])
     judges = settings["judge"]
     settings["judge"] = judges if str(sheet) in judges else [*judges, str(sheet)]
-    relevant = f"coalesce(verdict >= {RELEVANT}, false)"
+    relevant = f"verdict >= {RELEVANT}"
     given = settings["relabel"]
     if not settings["lazy"] and relevant not in (given or ""):
         settings["relabel"] = f"({given}) or {relevant}" if given else relevant
