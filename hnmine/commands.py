@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from hnmine.config.export import FORMATS
 
+FIRST_STEPS = """Mine hard negatives for training dense retrievers, offline.
+
+Example:
+
+\b
+  hnmine init corpus.parquet pairs.parquet    what is there, as a configuration
+  hnmine run --config hnmine.yaml             index, mine, filter
+  hnmine report runs/first/mined              what came out"""
 EXAMPLES = {
     "build-index": "hnmine build-index --corpus corpus.parquet --pairs pairs.parquet "
     "--encoder sentence-transformers/all-MiniLM-L6-v2 --index runs/index",
@@ -22,6 +30,8 @@ EXAMPLES = {
     "inspect": "hnmine inspect runs/mined --reason margin",
     "diff": "hnmine diff runs/mined runs/mined-margin-1",
     "review": "hnmine review runs/mined --doubtful 100",
+    "models": "hnmine models --folder models",
+    "init": "hnmine init corpus.parquet pairs.parquet --file hnmine.yaml",
     "run": "hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
 }
 SUMMARIES = {
@@ -41,6 +51,8 @@ SUMMARIES = {
     "diff": "Say which negatives another setting of `filter` gains and loses, and why.",
     "review": "Judge the doubtful candidates by hand, on a local page or in a sheet, for `filter` "
     "and `audit` to use.",
+    "models": "List the models that can be used here, and what the machine runs them on.",
+    "init": "Write a commented configuration for given inputs; what each is, its columns say.",
     "run": "Build the index, mine and filter from one configuration, into index/, candidates/ and "
     "mined/ in --output; generated/, batches/ and mixed/ too where the file has a section "
     "`generate`, `batch` or `mix`.",

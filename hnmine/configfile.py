@@ -157,7 +157,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path} holds no settings.",
             fix="Write one `key: value` for each flag, such as `top-k: 50`.",
         )
-    return values
+    # A section whose lines are all commented out is empty, and YAML reads it as null.
+    return {
+        key: {} if value is None and key in COMMANDS else value for key, value in values.items()
+    }
 
 
 def _loader() -> Any:

@@ -12,6 +12,7 @@ from hnmine.config.generate import GenerateSettings, MixSettings
 from hnmine.config.look import DiffSettings, InspectSettings, ReportSettings
 from hnmine.config.mine import MineSettings
 from hnmine.config.review import ReviewSettings
+from hnmine.config.start import InitSettings, ModelsSettings
 
 __all__ = [
     "COMMANDS",
@@ -26,10 +27,12 @@ __all__ = [
     "ExportSettings",
     "FilterSettings",
     "GenerateSettings",
+    "InitSettings",
     "InspectSettings",
     "MineSettings",
     "MixSettings",
     "ModelSettings",
+    "ModelsSettings",
     "Pooling",
     "PushSettings",
     "ReportSettings",
@@ -58,6 +61,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "inspect": InspectSettings,
     "diff": DiffSettings,
     "review": ReviewSettings,
+    "models": ModelsSettings,
+    "init": InitSettings,
 }
 PLACES = {"index", "candidates", "output"}
 """Directories of a single command; in a file, all are derived from its `output`."""
