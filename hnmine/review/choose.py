@@ -25,6 +25,8 @@ NO_DOUBT = (*NO_MATTER_OF_DEGREE, "near-copy", "same-score", "min-score", "relab
 
 UNCERTAIN_FIRST = f"abs(p_relevant - 0.5) nulls last, {MARGIN} desc nulls last, query_id, doc_id"
 
+LIKELIEST_FIRST = "p_relevant desc nulls last, disagreement desc, query_id, doc_id"
+
 
 def choose(scored: Scored, doubtful: int, even: int, seed: int) -> dict[str, Any]:
     """Choose candidates that nobody has judged.
@@ -106,10 +108,12 @@ def _first(
 
 
 def _disagreement(scored: Scored, condition: str, count: int) -> Iterator[tuple[str, str]]:
-    """Yield where one judge is as far above the query's positives as another is below them.
+    """Yield what one judge puts above the query's positives and another below them.
 
-    A judge's distance from the lowest of the query's positives is taken in standard deviations of
-    its scores; the disagreement is the smaller of the largest distance above and below.
+    The likeliest relevant come first: of 100 of worldtree, BM25 and one bi-encoder as judges, 36
+    were relevant; 2 were where those disagreed most. Where the chance is not known, the larger
+    disagreement comes first: the smaller of the largest distances from the lowest positive above
+    and below, in standard deviations of the judge's scores.
     """
     judges = [name for name in scored.scores if name != "score"]
     judges += [name for name in scored.columns if name.startswith("judge_")]
@@ -123,7 +127,7 @@ def _disagreement(scored: Scored, condition: str, count: int) -> Iterator[tuple[
     listed = ", ".join(distances)
     table = f"(select *, least(greatest({listed}), -least({listed})) as disagreement from scored)"
     condition += " and disagreement > 0"
-    yield from _first(scored, condition, "disagreement desc, query_id, doc_id", count, table)
+    yield from _first(scored, condition, LIKELIEST_FIRST, count, table)
 
 
 def _evenly(scored: Scored, count: int, seed: int) -> list[tuple[str, str, str]]:
