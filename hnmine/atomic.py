@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text under a temporary name, flush it, and rename it."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; what is written there is flushed and takes the place of a file."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        # A path on the command line need not be UTF-8.
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+        yield temporary
         flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     flush(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text under a temporary name, flush it, and rename it."""
+    with replacing(path) as temporary:
+        # A path on the command line need not be UTF-8.
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def flush(path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
+from hnmine.schema import RELEVANT
 from hnmine.shortcuts import ADVICE, WARN_FROM
 
 Floats = NDArray[np.float64]
@@ -85,18 +86,29 @@ def of_sums(sums: Floats, counts: Ints, values: int) -> Estimate:
     return Estimate(rate, float(low), float(high), values, known)
 
 
-def of_sample(values: Floats, negatives: int) -> Estimate:
-    """Estimate the share from the verdicts on an even sample, by Clopper and Pearson.
+def of_sheet(verdicts: Floats, even: Floats, waiting: int = 0) -> Estimate:
+    """Estimate the share from verdicts: what was judged is known, the rest is like an even sample.
+
+    The interval takes the rate of the rest from Clopper and Pearson, and of what was doubtful and
+    is not judged all for relevant at its upper end, none at its lower; the estimate takes half.
 
     Args:
-        values: verdicts from 0 to 1; from 0.5 on relevant, NaN not judged.
-        negatives: that the sample was drawn from.
+        verdicts: of each negative, from 0 to 1; from 0.5 on relevant, NaN not judged.
+        even: verdicts on an even sample of the negatives that were not doubtful. Those that were
+            judged relevant need not be negatives any more.
+        waiting: negatives that are not judged, and were not drawn evenly: they were doubtful.
     """
-    known = values[np.isfinite(values)]
-    relevant = int((known >= 0.5).sum())
-    low, high = clopper_pearson(relevant, len(known))
-    rate = relevant / len(known) if len(known) else np.nan
-    return Estimate(rate, low, high, negatives, len(known))
+    known, sampled = (values[np.isfinite(values)] for values in (verdicts, even))
+    relevant, in_sample = (int((values >= RELEVANT).sum()) for values in (known, sampled))
+    low, high = clopper_pearson(in_sample, len(sampled))
+    rate = in_sample / len(sampled) if len(sampled) else np.nan
+    rest = len(verdicts) - len(known) - waiting
+    likely = relevant + (rate * rest if rest else 0) + waiting / 2
+    least = relevant + np.floor(low * rest)
+    most = relevant + waiting + np.ceil(high * rest)
+    total = max(len(verdicts), 1)
+    shares = [float(count / total) for count in (likely, least, most)]
+    return Estimate(shares[0], shares[1], shares[2], len(verdicts), len(known))
 
 
 def clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
@@ -168,11 +180,15 @@ class Audit:
         """Return everything as JSON values; what is unknown is null."""
         return _without_nan(asdict(self))
 
-    def lines(self) -> Iterator[str]:
-        """Write the audit for a terminal."""
+    def estimate_lines(self) -> Iterator[str]:
+        """Write the estimates for a terminal."""
         yield f"{self.negatives:,} negatives; share that is likely false, with its 95 % interval"
         for name, estimate in self.estimates.items():
             yield f"  {name:<12} {_shown(estimate)}"
+
+    def lines(self) -> Iterator[str]:
+        """Write the audit for a terminal."""
+        yield from self.estimate_lines()
         for kind, groups in self.groups.items():
             yield f"by {kind}"
             for group, estimate in groups.items():
@@ -208,7 +224,10 @@ def _shown(estimate: Estimate) -> str:
     rate, low, high = (
         f"{100 * share:.2f} %" for share in (estimate.rate, estimate.low, estimate.high)
     )
-    return f"{rate} ({low} to {high}), {estimate.known:,} of {estimate.negatives:,} judged"
+    interval = f"{rate} ({low} to {high})"
+    if np.isnan(estimate.rate):  # Nobody has judged any of an even sample.
+        interval = f"between {low} and {high}"
+    return f"{interval}, {estimate.known:,} of {estimate.negatives:,} judged"
 
 
 def _without_nan(value: Any) -> Any:

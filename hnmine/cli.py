@@ -6,8 +6,10 @@ import errno
 import inspect
 import json
 import os
+import resource
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,12 +20,12 @@ from typing import Annotated, Any, get_origin
 import typer
 
 from hnmine import config, configfile, interrupts
-from hnmine.config.export import FORMATS
+from hnmine.commands import EXAMPLES, FIRST_STEPS, MORE_HELP, SUMMARIES
 from hnmine.errors import Exit, HnmineError
 
 app = typer.Typer(
     name="hnmine",
-    help="Mine hard negatives for training dense retrievers, offline.",
+    help=FIRST_STEPS,
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
@@ -31,57 +33,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-EXAMPLES = {
-    "build-index": "hnmine build-index --corpus corpus.parquet --pairs pairs.parquet "
-    "--encoder sentence-transformers/all-MiniLM-L6-v2 --index runs/index",
-    "mine": "hnmine mine --index runs/index --pairs pairs.parquet --output runs/candidates",
-    "filter": "hnmine filter --candidates runs/candidates "
-    "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
-    "batch": "hnmine batch --mined runs/mined --by greedy --batch-size 64 --output runs/batches",
-    "export": "hnmine export --mined runs/mined --to flagembedding --output runs/export",
-    "push": "hnmine push --data runs/mined --repo me/hard-negatives",
-    "generate": "hnmine generate --corpus corpus.parquet --pairs pairs.parquet "
-    "--output runs/generated",
-    "mix": "hnmine mix --mined runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
-    "validate": "hnmine validate --config configs/demo.yaml",
-    "audit": "hnmine audit --mined runs/mined --sample 300 --sheet sheet.csv",
-    "report": "hnmine report runs/mined",
-    "inspect": "hnmine inspect runs/mined --reason margin",
-    "diff": "hnmine diff runs/mined runs/mined-margin-1",
-    "run": "hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
-}
-SUMMARIES = {
-    "build-index": "Build the BM25 and dense index of a corpus.",
-    "mine": "Mine candidates for every query from an index.",
-    "filter": "Keep false negatives out, choose hard negatives, write training data.",
-    "batch": "Put the training rows in batches that are hard, and safe, as in-batch negatives.",
-    "export": "Write mined negatives as the files of another trainer, without scoring anything.",
-    "push": "Upload a directory with a dataset card to the Hugging Face hub.",
-    "generate": "Make texts that may serve as negatives: positives edited by rule, or written by a "
-    "language model.",
-    "mix": "Mix the vectors of queries and hard negatives into synthetic negatives.",
-    "validate": "Check inputs before hours are spent, and estimate what a run will need.",
-    "audit": "Estimate what share of the negatives is false, from all that is known of them.",
-    "report": "Write one page, and a summary, about what was mined and what became of the rest.",
-    "inspect": "Show single queries: their positives, all their candidates, scores and verdicts.",
-    "diff": "Say which negatives another setting of `filter` gains and loses, and why.",
-    "run": "Build the index, mine and filter from one configuration, into index/, candidates/ and "
-    "mined/ in --output; generated/, batches/ and mixed/ too where the file has a section "
-    "`generate`, `batch` or `mix`.",
-}
-MORE_HELP = {"export": "\b\nFormats:\n" + "\n".join(f"  {n:<20}{s}" for n, s in FORMATS.items())}
-"""Of commands, below their example; the mark keeps lines as they are."""
-
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", help="YAML file with a key for each flag; flags win over it."),
+    typer.Option(
+        "--config", help="YAML file with a key for each flag; flags win over it. [default: none]"
+    ),
 ]
 Paths = Annotated[
     list[str] | None,
     typer.Argument(metavar="PATH", help="Inputs; what each is, its columns say."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON. [default: no]")]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an error. [default: no]")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -104,25 +69,33 @@ def _root(
 def _option(name: str, field: Any) -> inspect.Parameter:
     """Turn a setting into a flag; None means not given, so that the file or the default counts."""
     kind = field.annotation
-    default = field.get_default(call_default_factory=True)
     if get_origin(kind) in (dict, list):
         kind = list[str]  # Typer takes no lists of choices; the settings check the values.
     flag = name.replace("_", "-")
     declared = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
-    text = field.description
-    if default not in (None, ..., [], {}) and not field.is_required():
-        text += f" [default: {('yes' if default else 'no') if kind is bool else default}]"
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[kind | None, typer.Option(declared, help=text)],
+        annotation=Annotated[kind | None, typer.Option(declared, help=_help(field))],
     )
+
+
+def _help(field: Any) -> str:
+    """Say what a setting does, and what holds where it is not given."""
+    text: str = field.description
+    if field.is_required():
+        return f"{text} [required]"
+    default = field.get_default(call_default_factory=True)
+    if default in (None, [], {}):
+        return text if "[default: " in text else f"{text} [default: none]"
+    shown = ("yes" if default else "no") if field.annotation is bool else default
+    return f"{text} [default: {shown}]"
 
 
 def _directory(name: str, fields: Mapping[str, Any]) -> inspect.Parameter:
     """Turn a setting into an argument; as with flags, None means not given."""
-    shown = typer.Argument(metavar=name.upper(), help=fields[name].description)
+    shown = typer.Argument(metavar=name.upper(), help=_help(fields[name]))
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=None, annotation=Annotated[Path | None, shown])
 
@@ -139,6 +112,20 @@ def _print(result: Any, as_json: bool) -> None:
         for name, count in result.counts.items():
             shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
             typer.echo(f"  {shown:<{width}}  {count:>14,}")
+
+
+def _say_cost(seconds: float) -> None:
+    """Say on a terminal what a run took; the same stands in its run.json, for each directory."""
+    if not sys.stderr.isatty():
+        return
+    own, children = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    peak = max(own, children) * (1 if sys.platform == "darwin" else 1024)
+    minutes, rest = divmod(seconds, 60)
+    took = f"{minutes:.0f} min {rest:.0f} s" if minutes else f"{rest:.1f} s"
+    typer.echo(f"{took}, at most {peak / 1e9:.2f} GB of memory", err=True)
 
 
 def _print_lines(found: Any, as_json: bool) -> None:
@@ -176,7 +163,11 @@ def _register(
         given = {key: value for key, value in flags.items() if value not in (None, [])}
         with _errors_explained(debug):
             file = configfile.read_yaml(config_file) if config_file else {}
-            show(act(file, given), as_json)
+            started = time.monotonic()
+            result = act(file, given)
+            if show is _print and given.get("progress", file.get("progress", True)):
+                _say_cost(time.monotonic() - started)
+            show(result, as_json)
 
     shared = {key: field for key, field in fields.items() if key in config.Settings.model_fields}
     positional = {argument.name for argument in arguments}
@@ -193,26 +184,22 @@ def _register(
         ]
     )
     paragraphs = [SUMMARIES[name], "Example:", f"  {EXAMPLES[name]}", MORE_HELP.get(name, "")]
-    app.command(name, help="\n\n".join(paragraphs).rstrip())(command)
+    text = "\n\n".join(paragraphs).rstrip()
+    app.command(name, help=text, short_help=SUMMARIES[name])(command)
 
 
-def _stage(command: str) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
+def _stage(
+    command: str, *, takes_paths: bool = False
+) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
     """Return what runs the stage of a command; its heavy packages are imported only then."""
 
     def act(file: dict[str, Any], flags: dict[str, Any]) -> Any:
+        paths = [flags.pop("paths", [])] if takes_paths else []
         settings = configfile.settings_for(command, file, flags)
         name = command.replace("-", "_")
-        return getattr(import_module(f"hnmine.stages.{name}"), name)(settings)
+        return getattr(import_module(f"hnmine.stages.{name}"), name)(settings, *paths)
 
     return act
-
-
-def _validate(file: dict[str, Any], flags: dict[str, Any]) -> Any:
-    paths = flags.pop("paths", [])
-    settings = configfile.settings_for("validate", file, flags)
-    from hnmine.stages.validate import validate
-
-    return validate(settings, paths)
 
 
 def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
@@ -234,21 +221,20 @@ def _all_fields() -> dict[str, Any]:
     return fields
 
 
+_paths = inspect.Parameter("paths", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Paths)
+for _name, _show in (("init", _print_lines), ("validate", _print_report)):
+    _fields = config.COMMANDS[_name].model_fields
+    _register(_name, _fields, _stage(_name, takes_paths=True), _show, [_paths])
+_register("models", config.ModelsSettings.model_fields, _stage("models"), _print_lines)
+_register("run", _all_fields(), _run)
 for _name in ("build-index", "mine", "filter", "batch", "export", "push", "generate", "mix"):
     _register(_name, config.COMMANDS[_name].model_fields, _stage(_name))
-_register("run", _all_fields(), _run)
-_register("audit", config.AuditSettings.model_fields, _stage("audit"), _print_report)
-_register(
-    "validate",
-    config.ValidateSettings.model_fields,
-    _validate,
-    _print_report,
-    [inspect.Parameter("paths", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Paths)],
-)
 for _name, _show, _directories in (
+    ("audit", _print_report, []),
     ("report", _print_lines, ["mined"]),
     ("inspect", _print_styled, ["mined"]),
     ("diff", _print_lines, ["before", "after"]),
+    ("review", _print_lines, ["mined"]),
 ):
     _fields = config.COMMANDS[_name].model_fields
     _arguments = [_directory(name, _fields) for name in _directories]

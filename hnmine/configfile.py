@@ -111,6 +111,7 @@ def _places(output: Any) -> dict[str, dict[str, Path]]:
         "push": {"data": root / "mined"},
         "report": {"mined": root / "mined"},
         "inspect": {"mined": root / "mined"},
+        "review": {"mined": root / "mined"},
         "generate": {"output": root / "generated"},
         "mix": {"mined": root / "mined", "output": root / "mixed"},
     }
@@ -156,7 +157,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path} holds no settings.",
             fix="Write one `key: value` for each flag, such as `top-k: 50`.",
         )
-    return values
+    # A section whose lines are all commented out is empty, and YAML reads it as null.
+    return {
+        key: {} if value is None and key in COMMANDS else value for key, value in values.items()
+    }
 
 
 def _loader() -> Any:

@@ -283,7 +283,7 @@ def find_columns(
         if name is not None:
             found[role] = name
         elif role in given or role not in OPTIONAL[kind]:
-            close = difflib.get_close_matches(wanted[0], names, n=1)
+            close = [near for name in wanted for near in difflib.get_close_matches(name, names, 1)]
             raise InputError(
                 f"{path} has no column {' or '.join(map(repr, wanted))} for the {role} of {kind}.",
                 why=f"Its columns are: {_listed(names)}." if names else "It has no columns.",

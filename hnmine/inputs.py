@@ -70,7 +70,9 @@ def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:
         with suppress(InputError):
             tables[kind] = Table.open(kind, path, columns[kind])
     if not tables:
-        Table.open("corpus", path)  # Raises: nothing is there, or it says what columns there are.
+        # Raises: nothing is there, or it says what columns there are.
+        kind = next((kind for kind in columns if columns[kind]), "corpus")
+        Table.open(kind, path, columns[kind])
     if tables.keys() == {"corpus", "queries"}:
         named = "quer" in Path(path).name.lower()
         return "queries" if named and "title" not in tables["corpus"].columns else "corpus"

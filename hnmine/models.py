@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from hnmine.errors import MissingModel
 
 PACKAGE_PREFIX = "pkg:"
 NOT_CONTENT = {"README.md", ".gitattributes"}
+WEIGHTS = ("model.onnx", "*.safetensors", "pytorch_model*.bin")
+_WEIGHTS = re.compile(r"^(.+)/(?:model\.onnx|[^/,]+\.safetensors|pytorch_model[^/,]*\.bin),", re.M)
 OTHER_FORMATS = ["*.h5", "*.msgpack", "*.ot", "*.tflite", "onnx/*", "openvino/*", "coreml/*"]
 
 
@@ -79,6 +83,54 @@ def _not_found(name: str, error: Exception) -> MissingModel:
         why=lines[0] if lines else repr(error),
         fix="Copy the model to a folder and give its path, or name one inside an installed package "
         "as pkg:package/folder.",
+    )
+
+
+def folders_in(root: Path) -> list[Path]:
+    """List the model folders in a folder, itself among them; a part of a model is none."""
+    found = []
+    for folder, inside, _ in os.walk(root, followlinks=True):
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        if is_model(Path(folder)):
+            found.append(Path(folder))
+            inside.clear()
+    return found
+
+
+def packaged() -> dict[str, Path]:
+    """Return the models that installed packages carry, by the name that hnmine knows them by."""
+    found = {}
+    for package in distributions():
+        files = package.read_text("RECORD") or ""
+        for folder in sorted(set(_WEIGHTS.findall(files))):
+            place = Path(str(package.locate_file(folder)))
+            if is_model(place) and not is_model(place.parent):
+                found[PACKAGE_PREFIX + folder] = place
+    return found
+
+
+def cached() -> dict[str, Path]:
+    """Return the models in the hub's cache on this machine, by name."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return {}
+    found = {}
+    for repository in repositories:
+        newest = sorted(repository.revisions, key=lambda r: ("main" in r.refs, r.last_modified))
+        if repository.repo_type == "model" and newest and is_model(newest[-1].snapshot_path):
+            found[repository.repo_id] = newest[-1].snapshot_path
+    return found
+
+
+def is_model(folder: Path) -> bool:
+    """Tell whether a folder holds what an encoder or a cross-encoder is loaded from."""
+    needed = "tokenizer.json" if is_onnx(folder) else "config.json"
+    return (folder / needed).is_file() and any(
+        file for pattern in WEIGHTS for file in folder.glob(pattern)
     )
 
 

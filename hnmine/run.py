@@ -179,7 +179,7 @@ class RunDirectory:
         with tqdm(
             total=total,
             initial=total - sum(task.size for task in todo),
-            desc=stage,
+            desc=f"{self.plan['stage']}: {stage}" if "stage" in self.plan else stage,
             unit=f" {unit}",
             unit_scale=True,
             smoothing=0.1,

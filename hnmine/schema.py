@@ -105,6 +105,9 @@ def judged(column: str) -> pa.Field:
     return _field(column, pa.float32(), meaning.get(column, "score of a --judge"), null=True)
 
 
+RELEVANT = 0.5
+"""A verdict from here on says that a document is relevant."""
+
 SCORES = {"ce": "ce_score", "dense": "dense_score", "bm25": "bm25_score"}
 """Short names of the scores of a candidate, by column."""
 

@@ -70,7 +70,7 @@ class Verdicts:
         self.table = table
         self._rules = rules(settings, rank) | dict(more_rules or {})
         if "verdict" in table.column_names:
-            self._rules["verdict"] = "coalesce(verdict < 0.5, true)"
+            self._rules["verdict"] = f"coalesce(verdict < {schema.RELEVANT}, true)"
 
     @property
     def anchor(self) -> NDArray[np.float64]:

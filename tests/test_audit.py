@@ -10,7 +10,7 @@ from conftest import write
 from scipy.stats import binomtest
 
 import hnmine as api
-from hnmine.audit import Audit, clopper_pearson, even_sample, of_sample, over_queries
+from hnmine.audit import Audit, clopper_pearson, even_sample, of_sheet, over_queries
 from hnmine.config import AuditSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.stages.audit import audit
@@ -70,10 +70,12 @@ class TestEstimates:
         rng = np.random.default_rng(4)
         suspicion = rng.random(2000)
         relevant = rng.random(2000) < suspicion**3
-        rates = [
-            of_sample(relevant[even_sample(suspicion, 100, seed)].astype(float), 2000).rate
-            for seed in range(300)
-        ]
+        rates = []
+        for seed in range(300):
+            drawn = even_sample(suspicion, 100, seed)
+            verdicts = np.full(2000, NAN)
+            verdicts[drawn] = relevant[drawn]
+            rates.append(of_sheet(verdicts, verdicts[drawn]).rate)
         assert np.mean(rates) == pytest.approx(relevant.mean(), abs=0.006)
 
 

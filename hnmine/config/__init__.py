@@ -11,6 +11,8 @@ from hnmine.config.filter import FilterSettings
 from hnmine.config.generate import GenerateSettings, MixSettings
 from hnmine.config.look import DiffSettings, InspectSettings, ReportSettings
 from hnmine.config.mine import MineSettings
+from hnmine.config.review import ReviewSettings
+from hnmine.config.start import InitSettings, ModelsSettings
 
 __all__ = [
     "COMMANDS",
@@ -25,13 +27,16 @@ __all__ = [
     "ExportSettings",
     "FilterSettings",
     "GenerateSettings",
+    "InitSettings",
     "InspectSettings",
     "MineSettings",
     "MixSettings",
     "ModelSettings",
+    "ModelsSettings",
     "Pooling",
     "PushSettings",
     "ReportSettings",
+    "ReviewSettings",
     "Settings",
     "ValidateSettings",
 ]
@@ -55,6 +60,9 @@ COMMANDS: dict[str, type[Settings]] = {
     "report": ReportSettings,
     "inspect": InspectSettings,
     "diff": DiffSettings,
+    "review": ReviewSettings,
+    "models": ModelsSettings,
+    "init": InitSettings,
 }
 PLACES = {"index", "candidates", "output"}
 """Directories of a single command; in a file, all are derived from its `output`."""

@@ -77,15 +77,15 @@ class ModelSpec(BaseModel):
                 why="An ONNX graph has its number formats built in.",
                 fix="Leave --dtype out.",
             )
-        device = "cpu" if onnx else _device(device)
-        backend = _backend(backend, folder, device, dtype)
+        device = "cpu" if onnx else device_for(device)
+        backend = backend_for(backend, folder, device, dtype)
         automatic = CPU_BATCH_TOKENS if device == "cpu" else GPU_BATCH_TOKENS
         return cls(
             model=model,
             content=fingerprint(folder),
             backend=backend,
             device=device,
-            dtype="fp32" if onnx else _fast_dtype(device) if dtype == "auto" else dtype,
+            dtype="fp32" if onnx else fast_dtype(device) if dtype == "auto" else dtype,
             batch_tokens=None if onnx else batch_tokens or automatic,
             **other,
         )
@@ -98,7 +98,7 @@ class ModelSpec(BaseModel):
         """
         if self.backend == "onnx":
             return self
-        device = _device(device)
+        device = device_for(device)
         backend: Backend = self.backend if device == "cpu" else "torch"
         return self.model_copy(update={"device": device, "backend": backend})
 
@@ -118,7 +118,7 @@ class ModelSpec(BaseModel):
         return folder
 
 
-def _backend(wanted: str, folder: Path, device: str, dtype: str) -> Backend:
+def backend_for(wanted: str, folder: Path, device: str, dtype: str) -> Backend:
     """Return what runs a model: the fastest that is installed and can.
 
     Raises:
@@ -148,7 +148,7 @@ def _backend(wanted: str, folder: Path, device: str, dtype: str) -> Backend:
     return "openvino" if wanted == "openvino" or (wanted == "auto" and able) else "torch"
 
 
-def _fast_dtype(device: str) -> Dtype:
+def fast_dtype(device: str) -> Dtype:
     """Return bf16 where it is computed in, fp32 where it would be emulated, many times slower."""
     import torch
 
@@ -159,7 +159,12 @@ def _fast_dtype(device: str) -> Dtype:
     return "bf16" if native else "fp32"
 
 
-def _device(wanted: str) -> str:
+def device_for(wanted: str) -> str:
+    """Return the device that a setting means.
+
+    Raises:
+        MissingModel: it is not here.
+    """
     import torch
 
     if wanted == "auto":

@@ -43,10 +43,17 @@ def commands(index: Manifest, candidates: Manifest, mined: Manifest) -> str:
             {"candidates": PLACES["candidates"], "output": PLACES["mined"]},
         ),
     ]
-    return "\n".join(_command(kind, plan["settings"], places) for kind, plan, places in made)
+    return "\n".join(command_line(kind, plan["settings"], places) for kind, plan, places in made)
 
 
-def _command(kind: Any, settings: Mapping[str, Any], places: Mapping[str, Any]) -> str:
+def command_line(kind: Any, settings: Mapping[str, Any], places: Mapping[str, Any]) -> str:
+    """Return a command with what differs from the defaults.
+
+    Args:
+        kind: the settings' model.
+        settings: of a manifest.
+        places: what a manifest does not hold: where things are.
+    """
     parts = [f"hnmine {kind.command}"]
     for name, field in kind.model_fields.items():
         default = field.get_default(call_default_factory=True)

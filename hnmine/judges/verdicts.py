@@ -15,6 +15,9 @@ from hnmine.data import Table, as_strings
 from hnmine.errors import InputError
 from hnmine.run import Counts
 
+DRAWN = "drawn"
+"""The column of a sheet that says how each of its rows was drawn."""
+
 
 class VerdictFile:
     """The chance that a pair is relevant, from 0 to 1, for the pairs that were judged."""
@@ -42,6 +45,22 @@ class VerdictFile:
     @cached_property
     def _found(self) -> dict[tuple[str, str], float]:
         return read_verdicts(self.table)
+
+
+def read_drawn(table: Table) -> dict[tuple[str, str], str]:
+    """Return how each pair of a sheet was drawn, by (query id, document id); nothing if unknown.
+
+    Args:
+        table: of the kind `qrels`, opened with the column `drawn` too.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for _, batch in table.batches() if DRAWN in table.metadata else ():
+        queries, documents, drawn = (
+            as_strings(batch[name], name, table.path).to_pylist()
+            for name in (table.columns["query_id"], table.columns["corpus_id"], DRAWN)
+        )
+        found |= zip(zip(queries, documents, strict=True), drawn, strict=True)
+    return found
 
 
 def read_verdicts(table: Table, limit: float = 1.0) -> dict[tuple[str, str], float]:

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hnmine.audit import WORST_QUERIES, Audit, even_sample, of_sample
+from hnmine.audit import WORST_QUERIES, Audit, Estimate, even_sample, of_sheet
 from hnmine.candidates import Candidates
 from hnmine.config import AuditSettings
 from hnmine.data import Table
 from hnmine.errors import UsageError, damage_explained
-from hnmine.judges.verdicts import read_verdicts
+from hnmine.judges.verdicts import DRAWN, read_drawn, read_verdicts
 from hnmine.mined import Mined
 from hnmine.select import hashes
+from hnmine.sheet import EVEN, Sheet, with_texts
 from hnmine.shortcuts import Labelled, shortcuts
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)
@@ -50,10 +50,8 @@ def audit(settings: AuditSettings) -> Audit:
         values = _judged(settings, query_ids, doc_ids)
         found.add("qrels", values, query, groups)
     if settings.verdicts:
-        given = read_verdicts(Table.open("qrels", settings.verdicts))
-        pairs = zip(query_ids, doc_ids, strict=True)
-        verdicts = np.array([given.get(pair, np.nan) for pair in pairs])
-        found.estimates["verdicts"] = of_sample(verdicts, len(verdicts))
+        pairs = list(zip(query_ids, doc_ids, strict=True))
+        found.estimates["verdicts"] = _by_verdicts(settings.verdicts, pairs)
     expected = np.bincount(query, np.nan_to_num(values))
     first = np.unique(query, return_index=True)[1]
     for row in np.argsort(-expected, kind="stable")[:WORST_QUERIES]:
@@ -114,6 +112,22 @@ def _judged(
     )
 
 
+def _by_verdicts(path: str, negatives: list[tuple[str, str]]) -> Estimate:
+    """Estimate from a sheet; one that does not say how it was drawn, was drawn evenly from these.
+
+    A sheet goes on to be true of a directory that was filtered with it: its negatives that were
+    drawn evenly and are judged relevant are none any more, but tell of those that nobody judged.
+    """
+    table = Table.open("qrels", path, also=[DRAWN])
+    given, drawn = read_verdicts(table), read_drawn(table)
+    verdicts = np.array([given.get(pair, np.nan) for pair in negatives], dtype=np.float64)
+    if not drawn:
+        return of_sheet(verdicts, verdicts)
+    even = [given.get(pair, np.nan) for pair, how in drawn.items() if how == EVEN]
+    waiting = sum(pair not in given and drawn.get(pair, EVEN) != EVEN for pair in negatives)
+    return of_sheet(verdicts, np.array(even, dtype=np.float64), waiting)
+
+
 def _labelled(settings: AuditSettings, candidates: Candidates) -> Labelled:
     """Read the positives and the chosen negatives of a sample of the queries."""
     parts = []
@@ -150,23 +164,6 @@ def _write_sheet(
     if settings.sheet is None:
         raise UsageError("sheet: must be given with --sample.", fix="Pass --sheet FILE.csv.")
     chosen = table.take(pa.array(even_sample(chance, settings.sample or 0, settings.seed)))
-    texts = {
-        "query": (candidates.queries.texts, chosen["query_id"]),
-        "document": (candidates.index.documents, chosen["doc_id"]),
-    }
-    sheet = pa.table(
-        {
-            "query_id": chosen["query_id"],
-            "doc_id": chosen["doc_id"],
-            **{
-                name: where.text_array(where.find_ids(ids.to_pylist()))
-                for name, (where, ids) in texts.items()
-            },
-            "p_relevant": chosen["p_relevant"],
-            "verdict": pa.nulls(chosen.num_rows, pa.float64()),
-        }
-    )
-    if settings.sheet.suffix == ".parquet":
-        pq.write_table(sheet, settings.sheet)
-    else:
-        pa.csv.write_csv(sheet, settings.sheet)
+    known = {name: chosen[name] for name in ("query_id", "doc_id", "p_relevant")}
+    drawn = pa.repeat(EVEN, chosen.num_rows)
+    Sheet(settings.sheet, with_texts(candidates, {**known, DRAWN: drawn})).save()

@@ -1,0 +1,154 @@
+"""What this machine can run: its models, devices, back ends and number formats."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hnmine.encode import is_cross_encoder
+from hnmine.encode.onnx import own_max_length
+from hnmine.encode.spec import backend_for, device_for, fast_dtype
+from hnmine.errors import HnmineError
+from hnmine.finished import size_of
+from hnmine.models import cached, folders_in, is_onnx, packaged, read_json
+
+BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
+PACKAGES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
+"""What each back end needs; the extras of hnmine have the names of the back ends."""
+
+MOST_OUTPUTS = 2
+"""Of a classifier that judges relevance: one logit, or irrelevant and relevant."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model on this machine.
+
+    Attributes:
+        name: as `--encoder` and `--cross-encoder` take it.
+        kind: what it serves as.
+        backend: what runs it here; empty if nothing does.
+        max_length: tokens after which it cuts a text.
+        size: bytes on the disk.
+        note: why it cannot be used; empty if it can.
+    """
+
+    name: str
+    kind: str
+    backend: str
+    max_length: int
+    size: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What runs models here.
+
+    Attributes:
+        devices: by name: the number formats that it computes in, the one of `--dtype auto` first.
+        backends: by name: the version installed, or how to install it.
+    """
+
+    devices: dict[str, list[str]]
+    backends: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What this machine can run."""
+
+    models: list[Model]
+    machine: Machine
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """Write it for a terminal."""
+        for kind in (BI_ENCODER, CROSS_ENCODER, OTHER):
+            found = [model for model in self.models if model.kind == kind]
+            if found or kind != OTHER:
+                yield {OTHER: "not for retrieval"}.get(kind, f"{kind}s")
+            width = max((len(model.name) for model in found), default=0)
+            for model in found:
+                facts = f"{model.backend:<9} {model.max_length:>6,} tokens {_size(model.size):>9}"
+                yield f"  {model.name:<{width}}  {model.note or facts}"
+            if not found and kind != OTHER:
+                yield "  none here; --folder DIR looks elsewhere"
+        yield "devices, and their number formats (the first is --dtype auto)"
+        yield from (f"  {name:<10} {', '.join(how)}" for name, how in self.machine.devices.items())
+        yield "back ends"
+        yield from (f"  {name:<10} {which}" for name, which in self.machine.backends.items())
+
+
+def installed(folders: Iterable[Path]) -> Installed:
+    """Look for models in the hub's cache, in installed packages and in folders.
+
+    Args:
+        folders: to look for models in, however deep.
+    """
+    device = device_for("auto")
+    places = {str(found): found for folder in folders for found in folders_in(folder)}
+    named = {**places, **cached(), **packaged()}
+    return Installed([_model(name, folder, device) for name, folder in named.items()], machine())
+
+
+def _model(name: str, folder: Path, device: str) -> Model:
+    limit, size, kind = 0, size_of(folder) or 0, OTHER
+    try:
+        limit = own_max_length(folder)
+        kind, note = _kind(folder)
+        backend = backend_for("auto", folder, device, "fp32")
+    except HnmineError as error:
+        return Model(name, kind, "", limit, size, f"cannot be used: {error.what} {error.fix}")
+    return Model(name, kind, backend, limit, size, note)
+
+
+def _kind(folder: Path) -> tuple[str, str]:
+    """Return what a model serves as, and why it cannot be used; empty if it can."""
+    config = read_json(folder, "config.json")
+    outputs = config.get("num_labels") or len(config.get("id2label") or ())
+    if is_cross_encoder(str(folder.resolve())):
+        many = f"cannot be used: it has {outputs} outputs, and judges no relevance"
+        return (OTHER, many) if outputs > MOST_OUTPUTS else (CROSS_ENCODER, "")
+    names = config.get("architectures") or []
+    retrieves = is_onnx(folder) or (folder / "modules.json").is_file()
+    if retrieves or any(name.endswith(("Model", "ForMaskedLM")) for name in names):
+        return BI_ENCODER, ""
+    return OTHER, f"no encoder: {', '.join(names) or 'of unknown architecture'}"
+
+
+def machine() -> Machine:
+    """Return the devices with their number formats, and the back ends."""
+    import torch
+
+    devices = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
+    devices += ["mps"] * torch.backends.mps.is_available()
+    return Machine(
+        {device: _formats(device) for device in devices},
+        {name: _version(name, package) for name, package in PACKAGES.items()},
+    )
+
+
+def _formats(device: str) -> list[str]:
+    automatic = fast_dtype(device)
+    others = ["fp32", "bf16"] if device == "cpu" else ["fp32", "bf16", "fp16"]
+    emulated = automatic == "fp32" and device != "mps"
+    shown = {"bf16": "bf16 (emulated, slow)"} if emulated else {}
+    return [automatic, *(shown.get(name, name) for name in others if name != automatic)]
+
+
+def _version(backend: str, package: str) -> str:
+    if importlib.util.find_spec(package) is None:
+        return f"not installed: pip install 'hnmine[{backend}]'"
+    return version(package)
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"

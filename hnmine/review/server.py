@@ -1,0 +1,181 @@
+"""The page to go through a sheet with the keyboard, served on this machine to whoever has its URL.
+
+It listens on the loopback address alone, and its path begins with a random token, so that neither
+another machine, nor another user, nor a page of another site can read the texts or judge them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from math import isfinite
+from threading import Lock, Thread
+from typing import Any
+
+from hnmine.errors import HnmineError, InputError
+from hnmine.sheet import Sheet
+
+LOOPBACK = "127.0.0.1"
+HOSTS = {LOOPBACK, "localhost"}
+"""Names that a browser may have asked for; another one was made to point here (DNS rebinding)."""
+
+LONGEST_BODY = 1 << 10
+SLOWEST_SECONDS = 30
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+SHOWN = ("query_id", "doc_id", "drawn", "fate", "p_relevant", "margin")
+"""What the page tells about a candidate to whoever asks: it may sway a verdict."""
+
+
+class ReviewServer(ThreadingHTTPServer):
+    """Serves the page of a sheet; every verdict is on the disk before it is answered."""
+
+    def __init__(self, sheet: Sheet, port: int) -> None:
+        """Listen.
+
+        Args:
+            sheet: on the disk already.
+            port: to listen on; 0 for any that is free.
+
+        Raises:
+            InputError: the port cannot be had.
+        """
+        self.sheet, self.lock = sheet, Lock()
+        self.token = secrets.token_urlsafe(16)
+        try:
+            super().__init__((LOOPBACK, port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise InputError(
+                f"Cannot listen on port {port}.",
+                why=str(error),
+                fix="Leave --port out, or choose one from 1024 to 65535 that is free.",
+            ) from error
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{LOOPBACK}:{self.server_address[1]}/{self.token}/"
+
+    def until_done(self) -> None:
+        """Serve until the page says that it is done, or Ctrl-C; no verdict is half written then."""
+        try:
+            self.serve_forever(poll_interval=0.1)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self.lock.acquire()
+            self.server_close()
+
+    def items(self) -> list[dict[str, Any]]:
+        """Return what the page shows of each row."""
+        with self.lock:
+            rows = self.sheet.table.to_pylist()
+        return [
+            {name: row.get(name) for name in ("query", "positive", "document", "verdict")}
+            | {"facts": {name: row[name] for name in SHOWN if _known(row.get(name))}}
+            for row in rows
+        ]
+
+    def judge(self, asked: Any) -> None:
+        """Save a verdict.
+
+        Raises:
+            ValueError: it is none.
+        """
+        row, verdict = asked["row"], asked["verdict"]
+        if type(row) is not int or not 0 <= row < self.sheet.table.num_rows:
+            raise ValueError(f"There is no row {row!r}.")
+        if verdict not in (None, 0, 1) or isinstance(verdict, bool):
+            raise ValueError(f"{verdict!r} is no verdict: 0, 1 or null.")
+        with self.lock:
+            self.sheet.judge(row, verdict)
+
+
+def _known(value: Any) -> bool:
+    """Tell whether there is something to show; JSON has no word for NaN."""
+    return value is not None and not (isinstance(value, float) and not isfinite(value))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one request."""
+
+    server: ReviewServer
+    server_version, sys_version = "hnmine", ""
+    timeout = SLOWEST_SECONDS
+
+    def do_GET(self) -> None:
+        """Send the page, or its rows."""
+        place = self._place()
+        if place == "":
+            page = files("hnmine.review").joinpath("page.html").read_bytes()
+            self._answer(HTTPStatus.OK, page, "text/html; charset=utf-8")
+        elif place == "items.json":
+            self._say(HTTPStatus.OK, self.server.items())
+        elif place is not None:
+            self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here.")
+
+    def do_POST(self) -> None:
+        """Take a verdict, or the end."""
+        place = self._place()
+        if place is None:
+            return
+        if self.headers.get("Content-Type") != "application/json":
+            self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON.")
+        elif place == "verdict":
+            self._verdict()
+        elif place == "done":
+            self._say(HTTPStatus.OK, {})
+            Thread(target=self.server.shutdown, daemon=True).start()
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here.")
+
+    def _verdict(self) -> None:
+        try:
+            length = int(self.headers.get("Content-Length", ""))
+            if not 0 <= length <= LONGEST_BODY:
+                raise ValueError(f"A body of {length} bytes is no verdict.")
+            self.server.judge(json.loads(self.rfile.read(length)))
+        except (ValueError, KeyError, TypeError) as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"Not a verdict: {error}")
+        except (OSError, HnmineError) as error:
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"Not saved: {error}")
+        else:
+            self._say(HTTPStatus.OK, {})
+
+    def _place(self) -> str | None:
+        """Return what is asked for; None where that was refused."""
+        host = (self.headers.get("Host") or "").rpartition(":")[0]
+        token, _, place = self.path.removeprefix("/").partition("/")
+        known = hmac.compare_digest(token.encode(), self.server.token.encode())
+        if host in HOSTS and known:
+            return place
+        self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here.")
+        return None
+
+    def _say(self, status: HTTPStatus, value: Any) -> None:
+        self._answer(status, json.dumps(value).encode(), "application/json")
+
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        self._say(status, {"error": why})
+
+    def _answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the terminal is for the result."""

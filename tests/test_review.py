@@ -1,0 +1,415 @@
+from __future__ import annotations
+
+import csv
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import hnmine, rows, write
+
+import hnmine as api
+from hnmine.audit import of_sheet
+from hnmine.config import AuditSettings, ReviewSettings
+from hnmine.errors import InputError, UsageError
+from hnmine.review.choose import DISAGREEMENT, NARROWLY, NEGATIVES, PER_QUERY
+from hnmine.sheet import EVEN, Sheet, count
+from hnmine.stages.audit import audit
+from hnmine.stages.review import review
+
+NAN = float("nan")
+WORDS = ["oak", "fox", "tin", "rye", "sea", "jam", "cup", "elk", "fig", "gem"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Topics of six documents, of which one is a known positive; a second score to disagree."""
+    root = tmp_path_factory.mktemp("review")
+    topics = [f"{a} {b}" for a in WORDS[:6] for b in WORDS[5:]]
+    corpus = {
+        f"d{t}-{n}": f'{topic} story {n}, about the {WORDS[(t + n) % 10]}\nand "{n * 7 + t}"'
+        for t, topic in enumerate(topics)
+        for n in range(6)
+    }
+    ids = [f"q{t}" for t in range(len(topics))]
+    corpus_file = write(root / "c.parquet", _id=list(corpus), text=list(corpus.values()))
+    queries = write(root / "q.parquet", _id=ids, text=[f"the story of {topic}" for topic in topics])
+    qrels = {"query-id": ids, "corpus-id": [f"d{t}-0" for t in range(len(topics))]}
+    judged = write(root / "qrels.parquet", **qrels, score=[1] * len(ids))
+    api.build_index(corpus=str(corpus_file), index=root / "i", dense=False)
+    api.mine(index=root / "i", queries=str(queries), qrels=str(judged), output=root / "c", top_k=20)
+    return root
+
+
+@pytest.fixture(scope="module")
+def mined(root):
+    api.filter(candidates=root / "c", output=root / "m", num_negatives=3, depth=0)
+    return root / "m"
+
+
+def given(mined, tmp_path, **settings):
+    known = {"mined": mined, "sheet": tmp_path / "s.csv", "page": False}
+    return ReviewSettings.parse(known | settings)
+
+
+def sheet_rows(path):
+    return list(csv.DictReader(path.open(encoding="utf-8", newline="")))
+
+
+def fill(path, judge):
+    """Write the verdicts of someone who knows."""
+    sheet = Sheet.open(path)
+    for n, pair in enumerate(sheet.pairs):
+        sheet.judge(n, judge(*pair))
+
+
+def same_topic(query_id, doc_id):
+    return float(doc_id.startswith(f"d{query_id[1:]}-"))
+
+
+class TestChoice:
+    def test_the_doubtful_of_each_kind_then_an_even_draw_of_negatives(self, mined, tmp_path):
+        review(given(mined, tmp_path, doubtful=30, even=20))
+        found = sheet_rows(tmp_path / "s.csv")
+        drawn = [row["drawn"] for row in found]
+        assert drawn.count(EVEN) == 20
+        assert drawn.count(NEGATIVES) >= drawn.count(NARROWLY) > 0
+        assert {row["fate"] for row in found if row["drawn"] in (EVEN, NEGATIVES)} == {"negative"}
+        assert len({(row["query_id"], row["doc_id"]) for row in found}) == len(found) == 50
+        scored = {(row["query_id"], row["doc_id"]): row for row in rows(mined / "scored")}
+        chances = [row["p_relevant"] for row in scored.values() if row["selected"]]
+        doubtful = [float(row["p_relevant"]) for row in found if row["drawn"] == NEGATIVES]
+        assert max(doubtful) == max(chances)
+        for row in found:
+            known = scored[row["query_id"], row["doc_id"]]
+            assert known["selected"] == (row["fate"] == "negative")
+            assert not known["is_positive"]
+            assert row["positive"] and row["query"] and row["verdict"] == ""
+
+    def test_rows_of_a_query_stand_together_and_one_query_does_not_fill_the_sheet(
+        self, mined, tmp_path
+    ):
+        review(given(mined, tmp_path, doubtful=90, even=0))
+        found = sheet_rows(tmp_path / "s.csv")
+        queries = [row["query_id"] for row in found]
+        changes = sum(a != b for a, b in pairwise(queries))
+        assert changes == len(set(queries)) - 1
+        kinds = [(row["query_id"], row["drawn"]) for row in found]
+        assert max(kinds.count(kind) for kind in kinds) <= PER_QUERY
+
+    def test_judges_disagree_where_one_is_above_the_positives_and_another_below(
+        self, root, tmp_path
+    ):
+        # The second judge puts every candidate below the positives.
+        other = "case when is_positive then 50.0 else least(bm25_score, 49) end"
+        api.filter(
+            candidates=root / "c",
+            output=tmp_path / "m",
+            derive={"other_score": other},
+            num_negatives=3,
+        )
+        review(given(tmp_path / "m", tmp_path, doubtful=24, even=0))
+        scored = rows(tmp_path / "m" / "scored")
+        lowest = {row["query_id"]: row["bm25_score"] for row in scored if row["is_positive"]}
+        disagreed = {
+            (row["query_id"], row["doc_id"]): row["p_relevant"]
+            for row in scored
+            if not row["is_positive"] and row["bm25_score"] > lowest[row["query_id"]]
+        }
+        found = sheet_rows(tmp_path / "s.csv")
+        asked = {(row["query_id"], row["doc_id"]): row["drawn"] for row in found}
+        doubted = {pair for pair, drawn in asked.items() if drawn == DISAGREEMENT}
+        assert doubted
+        assert doubted <= disagreed.keys()
+        # The likeliest first, unless it was asked for another reason.
+        assert max(disagreed, key=disagreed.get) in asked
+
+    def test_the_same_again_and_parquet_too(self, mined, tmp_path):
+        review(given(mined, tmp_path))
+        first = (tmp_path / "s.csv").read_bytes()
+        review(given(mined, tmp_path))
+        assert (tmp_path / "s.csv").read_bytes() == first
+        review(given(mined, tmp_path, sheet=tmp_path / "s.parquet"))
+        table = pq.read_table(tmp_path / "s.parquet")
+        texts = [{k: row[k] for k in ("query_id", "document")} for row in table.to_pylist()]
+        assert texts == [
+            {k: row[k] for k in ("query_id", "document")} for row in sheet_rows(tmp_path / "s.csv")
+        ]
+
+
+class TestSheet:
+    def test_what_a_person_added_stays_and_no_verdict_is_lost_when_rows_join(self, mined, tmp_path):
+        review(given(mined, tmp_path, doubtful=5, even=0))
+        path = tmp_path / "s.csv"
+        found = sheet_rows(path)
+        for row in found:
+            row |= {"verdict": "0.25", "remark": 'quoted "so", and\nmore'}
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, found[0])
+            writer.writeheader()
+            writer.writerows(found)
+        reviewed = review(given(mined, tmp_path, doubtful=5, even=7))
+        assert reviewed.counts == {"rows": 12, "judged": 5, "relevant": 0}
+        assert sheet_rows(path)[:5] == found
+
+    def test_it_is_whole_or_not_there(self, mined, tmp_path, monkeypatch):
+        review(given(mined, tmp_path))
+        before = (tmp_path / "s.csv").read_bytes()
+        sheet = Sheet.open(tmp_path / "s.csv")
+
+        def full(table, path):
+            path.write_text("half")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("pyarrow.csv.write_csv", full)
+        with pytest.raises(OSError, match="No space"):
+            sheet.judge(0, 1)
+        assert (tmp_path / "s.csv").read_bytes() == before
+        assert [file.name for file in tmp_path.iterdir()] == ["s.csv"]
+
+    def test_another_file_is_refused_and_kept(self, mined, tmp_path):
+        other = tmp_path / "s.csv"
+        other.write_text("query_id,doc_id,verdict\nq0,d1,1\n")
+        with pytest.raises(InputError, match="no sheet") as error:
+            review(given(mined, tmp_path))
+        assert "document or query" in error.value.why
+        assert other.read_text().endswith("q0,d1,1\n")
+        with pytest.raises(UsageError, match=r"does not end in \.csv or \.parquet"):
+            review(given(mined, tmp_path, sheet=tmp_path / "s.xlsx"))
+
+
+class TestEstimate:
+    def test_what_is_judged_is_known_and_the_rest_is_like_the_even_sample(self):
+        # 100 negatives: 10 doubtful, 4 of them relevant; 20 drawn evenly, 2 of them relevant.
+        verdicts = np.full(100, NAN)
+        verdicts[:10] = [1] * 4 + [0] * 6
+        verdicts[10:30] = [1] * 2 + [0] * 18
+        found = of_sheet(verdicts, verdicts[10:30])
+        assert found.rate == pytest.approx((4 + 2 + 70 * 0.1) / 100)
+        assert found.low < found.rate < found.high
+        assert (found.negatives, found.known) == (100, 30)
+        # All judged: nothing is left to estimate.
+        verdicts[30:] = 0
+        known = of_sheet(verdicts, verdicts[10:])
+        assert known.rate == known.low == known.high == 0.06
+
+    def test_doubtful_ones_that_are_not_judged_widen_the_interval(self):
+        verdicts = np.full(50, NAN)
+        verdicts[10:] = 0
+        found = of_sheet(verdicts, verdicts[10:], waiting=10)
+        assert (found.low, found.rate, found.high) == (0, 0.1, 0.2)
+
+    def test_without_an_even_sample_there_are_only_bounds(self):
+        verdicts = np.array([1, 0] + [NAN] * 8)
+        found = of_sheet(verdicts, np.array([]))
+        assert (found.low, found.high) == (0.1, 0.9)
+        assert np.isnan(found.rate)
+
+    def test_the_interval_holds(self):
+        rng = np.random.default_rng(7)
+        inside = 0
+        for _ in range(400):
+            relevant = rng.random(300) < np.where(np.arange(300) < 40, 0.5, 0.06)
+            verdicts = np.full(300, NAN)
+            even = 40 + rng.choice(260, 50, replace=False)
+            verdicts[:40], verdicts[even] = relevant[:40], relevant[even]
+            found = of_sheet(verdicts, verdicts[even])
+            inside += found.low <= relevant.mean() <= found.high
+        assert inside >= 380
+
+    def test_the_loop_drops_relabels_and_the_estimate_stays_true(self, root, mined, tmp_path):
+        sheet = tmp_path / "s.csv"
+        reviewed = review(given(mined, tmp_path, doubtful=40, even=30))
+        assert np.isnan(reviewed.audit.estimates["verdicts"].rate)
+        fill(sheet, same_topic)
+        reviewed = review(given(mined, tmp_path, doubtful=40, even=30))
+        chosen = [row for row in rows(mined / "scored") if row["selected"]]
+        true = np.mean([same_topic(row["query_id"], row["doc_id"]) for row in chosen])
+        by_verdicts = reviewed.audit.estimates["verdicts"]
+        assert by_verdicts.low <= true <= by_verdicts.high
+        assert true > 0.1
+
+        command, check = reviewed.commands
+        again = hnmine(*_arguments(command, tmp_path / "again"))
+        assert again.returncode == 0, again.stderr
+        relevant = {pair for pair, v in _verdicts(sheet).items() if v == 1}
+        after = {(r["query_id"], r["doc_id"]): r for r in rows(tmp_path / "again" / "scored")}
+        assert relevant
+        assert all(after[pair]["label"] == 1 for pair in relevant)
+        # Those judged in the even draw are dropped; it still tells of those that nobody judged.
+        settings = AuditSettings.parse(
+            {"mined": tmp_path / "again", "verdicts": str(sheet), "shortcuts": False}
+        )
+        found = audit(settings).estimates["verdicts"]
+        chosen = [row for row in after.values() if row["selected"]]
+        left = np.mean([same_topic(row["query_id"], row["doc_id"]) for row in chosen])
+        assert found.low <= left <= found.high
+        assert 0 < found.rate < by_verdicts.rate
+        assert check == f"hnmine audit --mined {mined}-reviewed --verdicts {sheet}"
+
+        # Another round goes on in the same sheet, with what nobody has judged.
+        more = review(ReviewSettings.parse({"mined": tmp_path / "again", "page": False, "even": 5}))
+        assert more.sheet == sheet
+        assert more.counts["judged"] == 70 < more.counts["rows"]
+        assert more.commands[0].count("--judge") == more.commands[0].count("--relabel") == 1
+
+
+def _arguments(command, output):
+    import shlex
+
+    words = shlex.split(command.replace("\\\n", " "))[1:]
+    words[words.index("--output") + 1] = str(output)
+    return words
+
+
+def _verdicts(path):
+    sheet = Sheet.open(path)
+    return dict(zip(sheet.pairs, sheet.verdicts, strict=True))
+
+
+class Page:
+    """What a browser does."""
+
+    def __init__(self, url):
+        self.url = urlsplit(url)
+
+    def ask(self, where="", body=None, host=None, path=None, kind="application/json"):
+        connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=20)
+        headers = {"Host": host or self.url.netloc}
+        if body is not None:
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers["Content-Type"] = kind
+        path = path or self.url.path + where
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.headers
+
+
+@contextmanager
+def serving(mined, sheet, *more):
+    command = [sys.executable, "-m", "hnmine", "review", str(mined), "--sheet", str(sheet), *more]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        said = process.stderr.readline()
+        assert said.startswith("Judge at http://127.0.0.1:"), said + process.stderr.read()
+        yield process, Page(re.search(r"http\S+", said)[0])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_page_is_served_and_every_verdict_is_on_the_disk_before_it_is_answered(
+    mined, tmp_path, ending
+):
+    sheet = tmp_path / f"s.{ending}"
+    with serving(mined, sheet, "--json") as (process, page):
+        status, html, headers = page.ask()
+        assert status == 200
+        assert b"<title>hnmine review</title>" in html
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+        items = json.loads(page.ask("items.json")[1])
+        assert len(items) == 100
+        assert all(item["verdict"] is None and item["document"] for item in items)
+        for row, verdict in ((0, 1), (3, 0), (5, 1), (5, None)):
+            assert page.ask("verdict", {"row": row, "verdict": verdict})[0] == 200
+            assert Sheet.open(sheet).verdicts[row] == verdict
+        assert page.ask("done", {})[0] == 200
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    result = json.loads(out)
+    assert result["counts"] == {"rows": 100, "judged": 2, "relevant": 1}
+    assert result["sheet"] == str(sheet)
+    assert result["estimates"]["verdicts"]["known"] == 2 or result["estimates"]["p_relevant"]
+
+
+def test_ctrl_c_ends_it_and_nothing_is_lost(mined, tmp_path):
+    with serving(mined, tmp_path / "s.csv") as (process, page):
+        for row in range(10):
+            assert page.ask("verdict", {"row": row, "verdict": row % 2})[0] == 200
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "hnmine filter" in out
+    assert count(Sheet.open(tmp_path / "s.csv")) == {"rows": 100, "judged": 10, "relevant": 5}
+
+
+def test_only_whoever_has_the_url_and_came_for_it_is_answered(mined, tmp_path):
+    with serving(mined, tmp_path / "s.csv") as (_, page):
+        for refused in (
+            {"path": "/"},
+            {"path": "/items.json"},
+            {"path": "/" + "x" * 22 + "/items.json"},
+            {"host": f"evil.example:{page.url.port}", "where": "items.json"},
+            {"host": "evil.example", "where": "verdict", "body": {"row": 0, "verdict": 1}},
+            {"where": "../verdict", "body": {"row": 0, "verdict": 1}},
+            {"where": "passwd"},
+        ):
+            status, body, _ = page.ask(**refused)
+            assert status == 404, refused
+            assert b"document" not in body
+        tokenless = {"path": "/verdict", "body": {"row": 0, "verdict": 1}}
+        assert page.ask(**tokenless)[0] == 404
+        form = {"where": "verdict", "body": b"row=0&verdict=1", "kind": "text/plain"}
+        assert page.ask(**form)[0] == 415
+        for body in (
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            {"row": 0},
+            {"row": 100, "verdict": 1},
+            {"row": -1, "verdict": 1},
+            {"row": True, "verdict": 1},
+            {"row": 0, "verdict": 2},
+            {"row": 0, "verdict": True},
+            {"row": 0, "verdict": "1"},
+            b" " * 5000,
+        ):
+            status, said, _ = page.ask("verdict", body)
+            assert status == 400, body
+            assert json.loads(said)["error"].startswith("Not a verdict")
+        assert page.ask("items.json", host=f"localhost:{page.url.port}")[0] == 200
+    assert count(Sheet.open(tmp_path / "s.csv"))["judged"] == 0
+
+
+def test_a_disk_that_is_full_is_told_to_the_page_and_the_next_verdict_is_taken(mined, tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with serving(mined, folder / "s.csv") as (_, page):
+        folder.rename(tmp_path / "there")
+        status, said, _ = page.ask("verdict", {"row": 0, "verdict": 1})
+        assert status == 500
+        assert "No such file" in json.loads(said)["error"]
+        (tmp_path / "there").rename(folder)
+        assert json.loads(page.ask("items.json")[1])[0]["verdict"] is None
+        assert page.ask("verdict", {"row": 1, "verdict": 1})[0] == 200
+    assert Sheet.open(folder / "s.csv").verdicts[:2] == [None, 1]
+
+
+def test_a_port_that_is_taken_is_explained(mined, tmp_path):
+    with serving(mined, tmp_path / "s.csv") as (_, page):
+        arguments = ["--sheet", tmp_path / "t.csv", "--port", page.url.port]
+        done = hnmine("review", mined, *arguments)
+    assert done.returncode == 3
+    assert f"Cannot listen on port {page.url.port}." in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_texts_that_are_gone_are_an_error_that_says_where_to_look(mined, tmp_path):
+    with pytest.raises(InputError, match="candidates"):
+        review(given(mined, tmp_path, candidates=tmp_path / "gone"))
+
+
+def test_nothing_to_judge_is_said_and_no_sheet_is_written(mined, tmp_path):
+    with pytest.raises(UsageError, match="nothing to judge"):
+        review(given(mined, tmp_path, doubtful=0, even=0))
+    assert not (tmp_path / "s.csv").exists()
