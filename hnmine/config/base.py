@@ -6,7 +6,7 @@ import difflib
 import os
 import reprlib
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import (
     BaseModel,
@@ -15,9 +15,11 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from hnmine.errors import UsageError
+from hnmine.share import ALONE, Share
 
 MANY = 2**31 - 1
 """The largest number of documents that anything is counted in."""
@@ -133,6 +135,14 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
     return parsed
 
 
+class Manner(TypedDict):
+    """How a run writes a directory, whatever it writes."""
+
+    overwrite: bool
+    progress: bool
+    share: Share
+
+
 class OutputSettings(Settings):
     """How a directory is written."""
 
@@ -141,6 +151,47 @@ class OutputSettings(Settings):
         description="Replace what a run with other settings wrote to the output directory.",
         json_schema_extra=NOT_IN_PLAN,
     )
+    task: str | None = Field(
+        None,
+        description="Share the tasks with other processes that run this command, here or on other "
+        "machines, as process I of N, from 0: I/N.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+    finish: bool = Field(
+        False,
+        description="End a run whose tasks other processes have done with --task; fail if one is "
+        "missing that they could have shared.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+
+    @field_validator("task")
+    @classmethod
+    def _check_task(cls, value: str | None) -> str | None:
+        if value is not None:
+            index, slash, of = value.partition("/")
+            numbers = slash and all(part.isascii() and part.isdigit() for part in (index, of))
+            if not (numbers and int(index) < int(of) <= MANY):
+                raise ValueError(f"{value!r} is not of the form I/N, with I from 0 to N - 1")
+        return value
+
+    @model_validator(mode="after")
+    def _check_share(self) -> OutputSettings:
+        if self.task and self.finish:
+            raise ValueError("finish: cannot be combined with --task")
+        return self
+
+    @property
+    def share(self) -> Share:
+        """The part of this process in the run."""
+        if self.task is None:
+            return Share(finish=True) if self.finish else ALONE
+        index, of = map(int, self.task.split("/"))
+        return Share(index, of)
+
+    @property
+    def manner(self) -> Manner:
+        """How the directory is written."""
+        return {"overwrite": self.overwrite, "progress": self.progress, "share": self.share}
 
 
 class InputSettings(Settings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import cached_property
 from pathlib import Path
 
@@ -50,12 +49,9 @@ def batch(settings: BatchSettings) -> StageResult:
         "mined": batching.hash,
         "encoder": batching.spec and batching.spec.model_dump(),
     }
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, passing=(WORK,), **settings.manner) as run:
         if not run.complete:
             run.finish(batching.run(run), mined=str(settings.mined.resolve()))
-        shutil.rmtree(run.path / WORK, ignore_errors=True)
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 

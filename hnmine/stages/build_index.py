@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -36,9 +35,7 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
         "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},
         "encoder": builder.spec.model_dump() if builder.spec else None,
     }
-    with RunDirectory.open(
-        settings.index, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.index, plan, passing=(COUNTS,), **settings.manner) as run:
         if not run.complete:
             counts = builder.documents(run)
             if settings.bm25:
@@ -46,7 +43,6 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
             if settings.dense:
                 counts |= builder.dense(run)
             run.finish(counts)
-        shutil.rmtree(run.path / COUNTS, ignore_errors=True)
         manifest = run.manifest
     return StageResult(settings.index, manifest["counts"], manifest)
 

@@ -28,9 +28,7 @@ def export(settings: ExportSettings) -> StageResult:
     form = FORMATS[settings.to]
     settings = settings.model_copy(update={"scores": _scores(settings, form, mined)})
     plan = base_plan("export", settings) | {"mined": mined.hash}
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
             counts = _write(run, form, Material(mined, settings.scores, settings.prompt))
             run.finish(counts, mined=str(mined.path.resolve()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -53,12 +52,9 @@ def generate(settings: GenerateSettings) -> StageResult:
         "edits": list(settings.edits),
         "prompt": maker.prompt if settings.endpoint else None,
     }
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, passing=(WORK,), **settings.manner) as run:
         if not run.complete:
             run.finish(maker.run(run))
-        shutil.rmtree(run.path / WORK, ignore_errors=True)
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 

@@ -54,9 +54,7 @@ def mine(settings: MineSettings) -> StageResult:
         "runs": {run.column: run.fingerprint() for run in miner.runs},
         "previous": miner.previous.hash if miner.previous else None,
     }
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
             steps = (miner.queries, miner.encode, miner.read_runs, miner.cluster, miner.search)
             counts: dict[str, int] = {}

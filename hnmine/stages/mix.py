@@ -34,9 +34,7 @@ def mix(settings: MixSettings) -> StageResult:
     mined = Mined(settings.mined, settings.candidates, settings.index)
     mixing = _Mixing(settings, mined.candidates)
     plan = base_plan("mixed", settings) | {"mined": mined.hash}
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
             run.finish(run.run("mix", "rows", mixing.tasks(), mixing.work))
         manifest = run.manifest
