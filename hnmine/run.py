@@ -94,6 +94,7 @@ class RunDirectory:
             run._prepare(overwrite)
         try:
             yield run
+            run._keep_incidents()
             with one_at_a_time(run.state):
                 if passing and (run.path / MANIFEST).exists() and lock.is_last():
                     for folder in passing:
@@ -255,6 +256,13 @@ class RunDirectory:
             write_text(self.path / RUN, canonical_json(this_run))
             write_text(self.path / MANIFEST, canonical_json(manifest))
             return manifest
+
+    def _keep_incidents(self) -> None:
+        """Add what happened where no task followed, as to workers that had done all."""
+        if happened := incidents.drain():
+            about = read_json(self.path / RUN) or {}
+            about["incidents"] = [*about.get("incidents", []), *happened]
+            write_text(self.path / RUN, canonical_json(about))
 
     def _incidents(self) -> list[str]:
         """Return what was mended while the tasks were done."""

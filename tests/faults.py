@@ -31,7 +31,7 @@ STAGES = ("build_index", "mine", "filter", "batch", "export", "mix", "generate")
 PRELOAD = [*(f"hnmine.stages.{stage}" for stage in STAGES), "faiss", "onnxruntime", "duckdb"]
 PRELOAD += ["sentence_transformers"]
 AUDITED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
-TOPICS = "pear plum fig lime kiwi date grape melon peach mango".split()
+TOPICS = ["pear", "plum", "fig", "lime", "kiwi", "date", "grape", "melon", "peach", "mango"]
 
 Directory = str
 Step = tuple[str, Directory, Callable[[Path, Path], dict[str, Any]]]
@@ -260,7 +260,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         inputs, whole, counts = prepare(Path(folder))
-        print(f"operations: {counts}")
+        sys.stdout.write(f"operations: {counts}\n")
         draw = random.Random(0)
         for step in options.steps:
             start = time.perf_counter()
@@ -272,7 +272,9 @@ def main() -> None:
             root = Path(folder) / "root"
             killed = sum(kill_and_go_on(step, inputs, whole, root, **kill) for kill in kills)
             took = time.perf_counter() - start
-            print(f"{step}: killed {killed} times, the same each time; {took:.0f} s", flush=True)
+            said = f"{step}: killed {killed} times, the same each time; {took:.0f} s\n"
+            sys.stdout.write(said)
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

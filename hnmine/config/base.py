@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
@@ -26,6 +27,9 @@ MANY = 2**31 - 1
 
 TABLES = ("corpus", "pairs", "queries", "qrels", "written")
 """What `--column` names the columns of."""
+
+MEMORY = r"(\d+(?:\.\d+)?) ?([MmGgTt][Bb])"
+UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
 """Marks settings on which the result does not depend, or that the plan holds by content."""
@@ -151,6 +155,20 @@ class OutputSettings(Settings):
         description="Replace what a run with other settings wrote to the output directory.",
         json_schema_extra=NOT_IN_PLAN,
     )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Processes on this machine that share the tasks and --threads; each loads the "
+        "models.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+    max_memory: str | None = Field(
+        None,
+        description="Memory that --workers may take together, such as 12GB: fewer are started, "
+        "and one is stopped where they take more.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
     task: str | None = Field(
         None,
         description="Share the tasks with other processes that run this command, here or on other "
@@ -174,11 +192,24 @@ class OutputSettings(Settings):
                 raise ValueError(f"{value!r} is not of the form I/N, with I from 0 to N - 1")
         return value
 
+    @field_validator("max_memory")
+    @classmethod
+    def _check_memory(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(MEMORY, value):
+            raise ValueError(f"{value!r} is no amount of memory, such as 12GB or 800MB")
+        return value
+
     @model_validator(mode="after")
     def _check_share(self) -> OutputSettings:
-        if self.task and self.finish:
-            raise ValueError("finish: cannot be combined with --task")
+        if self.finish and (self.task or self.workers > 1):
+            raise ValueError("finish: cannot be combined with --task or --workers")
         return self
+
+    @property
+    def memory_limit(self) -> int | None:
+        """The bytes that the workers may take together."""
+        found = self.max_memory and re.fullmatch(MEMORY, self.max_memory)
+        return int(float(found[1]) * UNITS[found[2].upper()]) if found else None
 
     @property
     def share(self) -> Share:

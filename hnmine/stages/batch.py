@@ -27,6 +27,7 @@ from hnmine.plan import Task, blocks
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import STATE
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 
 WORK = f"{STATE}/work"
 """What is computed once and serves all epochs; gone when the run is done."""
@@ -44,6 +45,7 @@ def batch(settings: BatchSettings) -> StageResult:
     Raises:
         HnmineError: the rows, what they were made from, a model or a setting cannot be used.
     """
+    work_together(settings)
     batching = _Batching(settings)
     plan = base_plan("batches", batching.settings) | {
         "mined": batching.hash,

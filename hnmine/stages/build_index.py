@@ -19,6 +19,7 @@ from hnmine.run import RunDirectory, Tick
 from hnmine.schema import STATE, IndexPaths
 from hnmine.sources.bm25 import bm25_settings
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 from hnmine.texts import Texts, write_texts
 
 COUNTS = f"{STATE}/bm25-counts"
@@ -30,6 +31,7 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
     Raises:
         HnmineError: an input, a model or a setting cannot be used.
     """
+    work_together(settings)
     builder = _Builder(settings)
     plan = base_plan("index", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},

@@ -14,6 +14,7 @@ from hnmine.mined import Mined
 from hnmine.plan import Task
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 
 CARD = "README.md"
 
@@ -24,6 +25,7 @@ def export(settings: ExportSettings) -> StageResult:
     Raises:
         HnmineError: the directory, what it was made from, or a setting cannot be used.
     """
+    work_together(settings)
     mined = Mined(settings.mined, settings.candidates, settings.index)
     form = FORMATS[settings.to]
     settings = settings.model_copy(update={"scores": _scores(settings, form, mined)})

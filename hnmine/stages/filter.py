@@ -17,6 +17,7 @@ from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.filtering import PASSING, Filtering
 from hnmine.stages.learn import Evidence
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 from hnmine.verdict import Verdicts
 
 RELEVANCE = "relevance.json"
@@ -29,6 +30,7 @@ def filter(settings: FilterSettings) -> StageResult:
     Raises:
         HnmineError: the candidates, a model or a setting cannot be used.
     """
+    work_together(settings)
     candidates = Candidates(settings.candidates, settings.index)
     settings = _resolve(settings, candidates)
     judges = open_judges(candidates, settings)

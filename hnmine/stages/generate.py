@@ -32,6 +32,7 @@ from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import MADE_FILE, STATE
 from hnmine.select import keyed_noise
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 from hnmine.texts import Texts, write_texts
 
 WORK = f"{STATE}/work"
@@ -46,6 +47,7 @@ def generate(settings: GenerateSettings) -> StageResult:
     Raises:
         HnmineError: an input or a setting cannot be used, or a language model does not answer.
     """
+    work_together(settings)
     maker = _Maker(settings)
     plan = base_plan("generated", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in maker.inputs.items()},

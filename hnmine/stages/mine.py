@@ -33,6 +33,7 @@ from hnmine.runfile import RunFile, write_run
 from hnmine.schema import CandidatePaths
 from hnmine.sources.base import Asked, Mining
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 from hnmine.texts import Texts, write_texts
 
 QUERY_SHARD_ROWS = 16384
@@ -44,6 +45,7 @@ def mine(settings: MineSettings) -> StageResult:
     Raises:
         HnmineError: an input, the index, a model or a setting cannot be used.
     """
+    work_together(settings)
     miner = _Miner(settings)
     plan = base_plan("candidates", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},

@@ -21,6 +21,7 @@ from hnmine.plan import Task
 from hnmine.queryvectors import QueryVectors
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 
 SCORED = ["query_id", "doc_id", "rank", "label"]
 
@@ -31,6 +32,7 @@ def mix(settings: MixSettings) -> StageResult:
     Raises:
         HnmineError: the negatives, or what they were made from, cannot be used.
     """
+    work_together(settings)
     mined = Mined(settings.mined, settings.candidates, settings.index)
     mixing = _Mixing(settings, mined.candidates)
     plan = base_plan("mixed", settings) | {"mined": mined.hash}
