@@ -165,7 +165,7 @@ class OutputSettings(Settings):
     )
     max_memory: str | None = Field(
         None,
-        description="Memory that --workers may take together, such as 12GB: fewer are started, "
+        description="Memory that all --workers together may take, such as 12GB: fewer are started, "
         "and one is stopped where they take more.",
         json_schema_extra=NOT_IN_PLAN,
     )

@@ -42,15 +42,14 @@ def work_together(settings: OutputSettings) -> None:
         UsageError: not even one worker fits in --max-memory.
         PartialRun: the workers died, all of them.
     """
-    count = _affordable(settings)
-    if count > 1:
-        _Crew(settings, count).run()
+    if settings.workers > 1 or settings.memory_limit is not None:
+        _Crew(settings, _affordable(settings)).run()
 
 
 def _affordable(settings: OutputSettings) -> int:
     """Return how many workers fit in the memory that they may take."""
     limit = settings.memory_limit
-    if settings.workers == 1 or limit is None:
+    if limit is None:
         return settings.workers
     need = _need(settings)
     if need > limit:
