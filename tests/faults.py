@@ -152,6 +152,21 @@ def _attempt(
     pipe.close()
 
 
+def start(
+    step: str, inputs: Path, root: Path, kill_at: int | None = None, **more: Any
+) -> tuple[Any, Any]:
+    """Start a step in a process of its own; return it and where it says what it did."""
+    function, _, settings = STEPS[step]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    receiver, sender = context.Pipe(duplex=False)
+    arguments = (function, {**settings(inputs, root), **more}, root, kill_at, sender)
+    process = context.Process(target=_attempt, args=arguments)
+    process.start()
+    sender.close()
+    return process, receiver
+
+
 def attempt(
     step: str,
     inputs: Path,
@@ -172,14 +187,7 @@ def attempt(
     Returns:
         The operations that it did; None if it was killed.
     """
-    function, _, settings = STEPS[step]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    receiver, sender = context.Pipe(duplex=False)
-    arguments = (function, settings(inputs, root), root, kill_at, sender)
-    process = context.Process(target=_attempt, args=arguments)
-    process.start()
-    sender.close()
+    process, receiver = start(step, inputs, root, kill_at)
     process.join(after)
     if after is not None and process.exitcode is None:
         process.kill()

@@ -36,6 +36,7 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
     plan = base_plan("index", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},
         "encoder": builder.spec.model_dump() if builder.spec else None,
+        "exactness": builder.spec.exactness if builder.spec else None,
     }
     with RunDirectory.open(settings.index, plan, passing=(COUNTS,), **settings.manner) as run:
         if not run.complete:

@@ -53,6 +53,7 @@ def mine(settings: MineSettings) -> StageResult:
         "sources": miner.depths,
         "scores": miner.scores,
         "encoder": miner.spec.model_dump() if miner.spec else None,
+        "exactness": miner.spec.exactness if miner.spec else None,
         "runs": {run.column: run.fingerprint() for run in miner.runs},
         "previous": miner.previous.hash if miner.previous else None,
     }
