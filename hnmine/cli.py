@@ -21,7 +21,7 @@ import typer
 
 from hnmine import config, configfile, interrupts
 from hnmine.commands import EXAMPLES, FIRST_STEPS, MORE_HELP, SUMMARIES
-from hnmine.errors import Exit, HnmineError
+from hnmine.errors import Exit, HnmineError, is_out_of_memory
 
 app = typer.Typer(
     name="hnmine",
@@ -262,7 +262,7 @@ def _errors_explained(debug: bool) -> Iterator[None]:
     except OSError as error:
         _fail(_explain_os_error(error), Exit.PARTIAL, debug)
     except Exception as error:
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        if is_out_of_memory(error):
             _fail(_explain_memory_error(error), Exit.PARTIAL, debug)
         bug = HnmineError(
             f"Unexpected {type(error).__name__}: {_one_line(error)}",

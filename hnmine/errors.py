@@ -55,6 +55,16 @@ class MissingModel(HnmineError):
     exit_code = Exit.MISSING
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory was short, on the machine or on a GPU, whoever says so."""
+    said = str(error).lower()
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return known or (
+        isinstance(error, RuntimeError)
+        and any(words in said for words in ("can't allocate memory", "bad_alloc", "out of memory"))
+    )
+
+
 def missing_extra(package: str, extra: str) -> MissingModel:
     """Name the install line for an optional package that an operation needs."""
     return MissingModel(

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from hnmine.errors import InputError
 from hnmine.schema import STATE, VERSION
 
 MANIFEST, RUN = "manifest.json", "run.json"
+HASH_BLOCK = 1 << 22
 
 
 def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
@@ -66,24 +69,72 @@ def _version(manifest: Mapping[str, Any]) -> float:
 
 
 def damage(path: Path) -> str:
-    """Say which output of a finished directory is gone or has another size; empty if none.
+    """Say which output of a finished directory is not what was written; empty if none.
 
-    A copy without the hidden folder is taken as it is.
+    Content is looked at where a file was touched since. A copy without the hidden folder is taken
+    as it is.
     """
     for done in sorted((path / STATE / "done").glob("*.json")):
         marker = read_json(done)
         if marker is None:
             return f"{done} holds no JSON object."
-        for output, size in marker.get("outputs", {}).items():
+        for output, recorded in marker.get("outputs", {}).items():
             temporary = Path(output).parts[0] == STATE
-            if not temporary and size_of(path / output) != size:
-                there = size_of(path / output)
-                return (
-                    f"{output} is not there."
-                    if there is None
-                    else f"{output} has {there:,} bytes, and had {size:,}."
-                )
+            if not temporary and (found := changes(path / output, recorded)):
+                return f"{output} {found}"
     return ""
+
+
+def record(path: Path) -> dict[str, Any]:
+    """Describe an output: its bytes, when it was last modified, and a hash of its content.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    return {**_stamp(path), "xxh3": checksum(path)}
+
+
+def changes(path: Path, recorded: Any, *, untouched_too: bool = False) -> str:
+    """Say how an output differs from what was recorded of it; empty if it does not.
+
+    Args:
+        path: a file or a folder.
+        recorded: by `record`.
+        untouched_too: compare the content even where it was not modified since, as a disk may
+            change it by itself.
+    """
+    size = size_of(path)
+    if size is None:
+        return "is not there."
+    if not isinstance(recorded, dict) or recorded.keys() != {"bytes", "modified", "xxh3"}:
+        return "was recorded by another version."
+    if size != recorded["bytes"]:
+        return f"has {size:,} bytes, and had {recorded['bytes']:,}."
+    touched = _stamp(path)["modified"] != recorded["modified"]
+    if (touched or untouched_too) and checksum(path) != recorded["xxh3"]:
+        return "has another content than was written: its checksum differs."
+    return ""
+
+
+def checksum(path: Path) -> str:
+    """Hash a file, or the names and contents of a folder (xxh3, 128 bits)."""
+    total = xxhash.xxh3_128()
+    for file in files_of(path):
+        if not file.is_file():
+            continue
+        total.update(file.relative_to(path).as_posix().encode("utf-8", "surrogateescape"))
+        with file.open("rb", buffering=0) as stream:
+            while block := stream.read(HASH_BLOCK):
+                total.update(block)
+    return total.hexdigest()
+
+
+def _stamp(path: Path) -> dict[str, int]:
+    found = [file.stat() for file in files_of(path) if file.is_file()]
+    return {
+        "bytes": sum(stat.st_size for stat in found),
+        "modified": max((stat.st_mtime_ns for stat in found), default=0),
+    }
 
 
 def files_of(path: Path) -> list[Path]:

@@ -6,8 +6,11 @@ callback it is printed and forgotten. So the signal is remembered too, and asked
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
+
+from hnmine.errors import Exit
 
 _seen = False
 
@@ -19,6 +22,10 @@ def listen() -> None:
 
 def _remember(number: int, frame: FrameType | None) -> None:
     global _seen
+    if _seen:
+        # Whoever asks twice does not want to wait for threads that finish what they are at.
+        os.write(2, b"error: Interrupted again, and stopped at once. What was finished is kept.\n")
+        os._exit(Exit.INTERRUPTED)
     _seen = True
     raise KeyboardInterrupt
 

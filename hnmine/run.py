@@ -1,9 +1,7 @@
-"""Run a plan's tasks in a directory: atomic outputs, markers, resume, one writer at a time."""
+"""Run a plan's tasks in a directory: atomic outputs, markers, resume, one writer or a few."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 import resource
 import shutil
 import socket
@@ -11,21 +9,30 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from hnmine import interrupts
+from hnmine import incidents, interrupts
 from hnmine.atomic import flush, write_text
-from hnmine.errors import InputError, PartialRun
-from hnmine.finished import MANIFEST, RUN, damage, files_of, read_json, size_of
+from hnmine.errors import PartialRun
+from hnmine.finished import MANIFEST, RUN, damage, files_of, read_json, record, size_of
+from hnmine.locks import DirectoryLock, one_at_a_time
 from hnmine.plan import Plan, Task, canonical_json, differences, digest
+from hnmine.prepare import (
+    check_outputs,
+    check_place,
+    check_plan,
+    is_folder,
+    other_plan,
+    progress_bar,
+    remove,
+)
 from hnmine.schema import STATE
+from hnmine.share import ALONE, Share
 
-MOST_DIFFERENCES = 8
-"""Differences between two plans that an error shows: it must fit on a screen."""
+LOOK_AGAIN = 0.2
+"""Seconds between two looks at tasks that other processes are at."""
 
 Counts = Mapping[str, int]
 Tick = Callable[[int], None]
@@ -37,11 +44,16 @@ class RunDirectory:
     """A directory that one plan fills, task by task, and that a killed run can go on with.
 
     Every output is written under a temporary name, flushed, renamed, and only then marked as done,
-    with its size and the hash of the plan. A run does the tasks that have no valid marker.
+    with its size, its checksum and the hash of the plan. A run does the tasks that have no valid
+    marker.
     """
 
-    def __init__(self, path: Path, plan: Plan, *, progress: bool = True) -> None:
-        self.path, self.plan, self.progress = path, plan, progress
+    _lock: DirectoryLock
+
+    def __init__(
+        self, path: Path, plan: Plan, *, progress: bool = True, share: Share = ALONE
+    ) -> None:
+        self.path, self.plan, self.progress, self.share = path, plan, progress, share
         self.state = path / STATE
         self.hash = digest(plan)
         self.started = time.time()
@@ -49,7 +61,14 @@ class RunDirectory:
     @classmethod
     @contextmanager
     def open(
-        cls, path: Path, plan: Plan, *, overwrite: bool = False, progress: bool = True
+        cls,
+        path: Path,
+        plan: Plan,
+        *,
+        overwrite: bool = False,
+        progress: bool = True,
+        share: Share = ALONE,
+        passing: Sequence[str] = (),
     ) -> Iterator[RunDirectory]:
         """Take hold of a directory for one plan.
 
@@ -58,75 +77,44 @@ class RunDirectory:
             plan: what the directory will hold.
             overwrite: throw away what another plan wrote here.
             progress: show a bar for each stage, where stderr is a terminal.
+            share: the part of this process in the run.
+            passing: folders in it that nobody needs once the run is done.
 
         Raises:
             InputError: the path is a file, or the directory holds something else, another stage's
                 output, or another plan's.
             PartialRun: another process writes here.
         """
-        run = cls(path, plan, progress=progress)
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"The path {str(path)!r} is not UTF-8.",
-                why="Arrow cannot open such files.",
-                fix="Choose another path, or change to that directory and give a relative one.",
-            ) from error
-        if path.exists() and not path.is_dir():
-            raise InputError(
-                f"{path} is a file, not a directory.",
-                why="hnmine writes a directory of files.",
-                fix="Choose another path.",
-            )
-        if path.exists() and not run.state.exists() and any(path.iterdir()):
-            raise InputError(
-                f"{path} is not empty and was not written by hnmine.",
-                why="hnmine writes only into a directory that is new, empty or its own.",
-                fix="Choose another directory.",
-            )
+        run = cls(path, plan, progress=progress, share=share)
+        check_place(path)
         run.state.mkdir(parents=True, exist_ok=True)
-        with _lock(run.state / "lock", path):
-            run._check_plan(overwrite)
-            shutil.rmtree(run.state / "tmp", ignore_errors=True)
-            for folder in ("tmp", "done"):
-                (run.state / folder).mkdir(exist_ok=True)
+        door = one_at_a_time(run.state) if share.together else nullcontext()
+        with door:
+            run._lock = lock = DirectoryLock(run.state, path, together=share.together)
+            run._prepare(overwrite)
+        try:
             yield run
+            run._keep_incidents()
+            with one_at_a_time(run.state):
+                if passing and (run.path / MANIFEST).exists() and lock.is_last():
+                    for folder in passing:
+                        shutil.rmtree(run.path / folder, ignore_errors=True)
+        finally:
+            lock.close()
 
-    def _check_plan(self, overwrite: bool) -> None:
-        saved = self.state / "plan.json"
-        if saved.exists():
-            old = read_json(saved)
-            changed = differences(old, self.plan) if old else self._foreign_markers()
-            if old and not changed:
-                return
-            if old and old.get("stage") != self.plan.get("stage"):
-                raise InputError(
-                    f"{self.path} is a directory of the stage {old.get('stage')}, and is kept.",
-                    why=f"Here the stage {self.plan.get('stage')} would write.",
-                    fix="Choose another directory.",
-                )
-            begun = (self.path / MANIFEST).exists() or any((self.state / "done").glob("*.json"))
-            if changed and begun and not overwrite:
-                more = len(changed) - MOST_DIFFERENCES
-                shown = changed[:MOST_DIFFERENCES] + [f"and {more} more"] * (more > 0)
-                raise InputError(
-                    f"{self.path} was written by a run with another plan.",
-                    why="What differs (there -> now):\n  " + "\n  ".join(shown),
-                    fix="Choose another directory, or pass --overwrite to replace what is there.",
-                )
-            if changed:
-                for entry in self.path.iterdir():
-                    if entry != self.state:
-                        shutil.rmtree(entry) if _is_folder(entry) else entry.unlink()
-                shutil.rmtree(self.state / "done", ignore_errors=True)
-        write_text(saved, canonical_json(self.plan))
-
-    def _foreign_markers(self) -> list[str]:
-        """Say whether tasks of another plan are done here, where the plan itself cannot be read."""
-        done = [read_json(file) or {} for file in (self.state / "done").glob("*.json")]
-        foreign = sum(marker.get("plan", self.hash) != self.hash for marker in done)
-        return [f"plan.json: damaged, and {foreign} tasks of another plan"] * (foreign > 0)
+    def _prepare(self, overwrite: bool) -> None:
+        """Check and clear the directory, unless others are at work in it."""
+        if not self._lock.alone:
+            if changed := differences(read_json(self.state / "plan.json") or {}, self.plan):
+                raise other_plan(self.path, changed, "Choose another directory, or wait.")
+            return
+        check_plan(self.path, self.plan, overwrite)
+        check_outputs(self.path, progress=self.progress)
+        shutil.rmtree(self.state / "tmp", ignore_errors=True)
+        for folder in ("tmp", "done"):
+            (self.state / folder).mkdir(exist_ok=True)
+        if self.share.together:
+            self._lock.let_others_in()
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -148,7 +136,8 @@ class RunDirectory:
             marker.get("plan") == self.hash
             and "counts" in marker
             and all(
-                output in outputs and size_of(self.path / output) == outputs[output]
+                isinstance(outputs.get(output), dict)
+                and size_of(self.path / output) == outputs[output].get("bytes")
                 for output in task.outputs
             )
         )
@@ -158,42 +147,70 @@ class RunDirectory:
         """Tell whether a task must be done (again)."""
         return self.marker(task) is None
 
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Let one process at a time do something; the others wait."""
+        with self._lock.task(name, wait=True):
+            yield
+
     def run(self, stage: str, unit: str, tasks: Sequence[Task], work: Work) -> Counter[str]:
-        """Do the tasks that are not done, in order, and return the counts of all of them.
+        """Do the tasks that are not done, and return the counts of all of them.
+
+        A process that shares the run does those that no other process is at, and returns when all
+        are done, by whomever.
 
         Args:
             stage: what the progress bar says.
             unit: what a task's size counts.
             tasks: with names that are unique in this directory.
             work: called for each task that has no valid marker.
+
+        Raises:
+            PartialRun: tasks are missing that others should have done.
         """
-        counts: Counter[str] = Counter()
-        todo = []
-        for task in tasks:
-            marker = self.marker(task)
-            if marker is None:
-                todo.append(task)
-            else:
-                counts.update(marker["counts"])
+        done = {task.name: marker["counts"] for task in tasks if (marker := self.marker(task))}
+        todo = self.share.order([task for task in tasks if task.name not in done])
+        if self.share.finish and todo and len(tasks) > 1:
+            raise PartialRun(
+                f"{self.path}: {len(todo):,} of {len(tasks):,} tasks of {stage!r} are not done.",
+                why="With --finish, what can be shared is left to the processes that share it.",
+                fix="Run those again with --task, or this one without --finish.",
+            )
         total = sum(task.size for task in tasks)
-        with tqdm(
-            total=total,
-            initial=total - sum(task.size for task in todo),
-            desc=f"{self.plan['stage']}: {stage}" if "stage" in self.plan else stage,
-            unit=f" {unit}",
-            unit_scale=True,
-            smoothing=0.1,
-            file=sys.stderr,
-            disable=not (self.progress and todo and sys.stderr.isatty()),
-        ) as bar:
-            for task in todo:
-                counts.update(self._do(task, work, bar.update))
+        initial = total - sum(task.size for task in todo)
+        label = f"{self.plan['stage']}: {stage}" if "stage" in self.plan else stage
+        with progress_bar(label, unit, total, initial, self.progress) as bar:
+            while todo:
+                before = len(done)
+                for task in todo:
+                    self._take(task, work, bar.update, done)
+                todo = [task for task in todo if task.name not in done]
+                if todo and len(done) == before:
+                    interrupts.check()
+                    time.sleep(LOOK_AGAIN)
+        counts: Counter[str] = Counter()
+        for task in tasks:
+            counts.update(done[task.name])
         return counts
+
+    def _take(
+        self, task: Task, work: Work, tick: Callable[[int], object], done: dict[str, Counts]
+    ) -> None:
+        """Do a task, or note that another process did, unless one is at it now."""
+        with self._lock.task(task.name) as free:
+            if not free:
+                return
+            if self.share.together and (marker := self.marker(task)):
+                done[task.name] = marker["counts"]
+                tick(task.size)
+            else:
+                done[task.name] = self._do(task, work, tick)
 
     def _do(self, task: Task, work: Work, tick: Callable[[int], object]) -> Counts:
         temporary = [self.state / "tmp" / f"{task.name}.{n}" for n in range(len(task.outputs))]
-        done = self.state / "done" / f"{task.name}.json"
-        done.unlink(missing_ok=True)
+        marker = self.state / "done" / f"{task.name}.json"
+        for leftover in (marker, *temporary):
+            remove(leftover)
         reported = 0
 
         def report(amount: int) -> None:
@@ -204,56 +221,55 @@ class RunDirectory:
             tick(step)
 
         counts = dict(work(task, temporary, report))
-        sizes = {}
+        written = {}
         for path, output in zip(temporary, task.outputs, strict=True):
             final = self.path / output
             final.parent.mkdir(parents=True, exist_ok=True)
             _flush(path)
-            if _is_folder(final):
+            if is_folder(final):
                 shutil.rmtree(final)
             path.replace(final)
-            sizes[output] = size_of(final)
-        write_text(done, canonical_json({"plan": self.hash, "outputs": sizes, "counts": counts}))
+            flush(final.parent)
+            written[output] = record(final)
+        noted = {"plan": self.hash, "outputs": written, "counts": counts}
+        if happened := incidents.drain():
+            noted["incidents"] = happened
+        write_text(marker, canonical_json(noted))
         report(task.size)
         return counts
 
     def finish(self, counts: Mapping[str, Any], **about_this_run: object) -> dict[str, Any]:
         """Write the manifest, the same for the same plan, and what is true of this run only."""
-        manifest = {**self.plan, "counts": dict(counts)}
-        usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        this_run = {
-            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
-            "seconds": round(time.time() - self.started, 3),
-            "peak_memory_bytes": usage * (1 if sys.platform == "darwin" else 1024),
-            "host": socket.gethostname(),
-            "command": sys.argv,
-            **about_this_run,
-        }
-        write_text(self.path / RUN, canonical_json(this_run))
-        write_text(self.path / MANIFEST, canonical_json(manifest))
-        return manifest
+        with self.hold(MANIFEST):
+            if self.share.together and self.complete:
+                return self.manifest
+            manifest = {**self.plan, "counts": dict(counts)}
+            usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            this_run = {
+                "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
+                "seconds": round(time.time() - self.started, 3),
+                "peak_memory_bytes": usage * (1 if sys.platform == "darwin" else 1024),
+                "host": socket.gethostname(),
+                "command": sys.argv,
+                "incidents": self._incidents(),
+                **about_this_run,
+            }
+            write_text(self.path / RUN, canonical_json(this_run))
+            write_text(self.path / MANIFEST, canonical_json(manifest))
+            return manifest
 
+    def _keep_incidents(self) -> None:
+        """Add what happened where no task followed, as to workers that had done all."""
+        if happened := incidents.drain():
+            about = read_json(self.path / RUN) or {}
+            about["incidents"] = [*about.get("incidents", []), *happened]
+            write_text(self.path / RUN, canonical_json(about))
 
-@contextmanager
-def _lock(path: Path, directory: Path) -> Iterator[None]:
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise PartialRun(
-                f"Another run writes to {directory}.",
-                why=f"It is {file.read().strip() or 'a process that has just started'}.",
-                fix="Wait for it, stop it, or choose another directory.",
-            ) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+    def _incidents(self) -> list[str]:
+        """Return what was mended while the tasks were done."""
+        markers = sorted((self.state / "done").glob("*.json"))
+        noted = [(read_json(file) or {}).get("incidents", []) for file in markers]
+        return [*(one for some in noted for one in some), *incidents.drain()]
 
 
 def _flush(path: Path) -> None:

@@ -320,11 +320,22 @@ def test_a_damaged_index_is_refused_and_mended_by_the_same_command(
         succeeds(mine)
 
 
-@pytest.mark.parametrize("file", ["documents/identity.npy", "documents/00001.arrow"])
-def test_damage_that_leaves_the_size_is_an_error_too(run, inputs, tmp_path, file):
+@pytest.mark.parametrize(
+    "file", ["documents/identity.npy", "documents/00001.arrow", "bm25/impacts.npy", "bm25/idf.npy"]
+)
+def test_damage_that_leaves_the_size_is_found_and_mended(run, inputs, whole, tmp_path, file):
     path = run / "index" / file
-    path.write_bytes(b"?" * path.stat().st_size)
-    complains([*commands(inputs, run)["candidates"], "--output", tmp_path / "o"], 3, "damaged")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    mine = [*commands(inputs, run)["candidates"], "--output", tmp_path / "o"]
+    part = file.partition("/")[0]
+    complains(mine, 3, f"{part} has another content", "hnmine build-index", debug=False)
+    done = hnmine(*commands(inputs, run)["index"])
+    assert done.returncode == 0
+    assert f"{part} has another content than was written" in done.stderr
+    assert content(run / "index") == content(whole / "index")
+    succeeds(mine)
 
 
 @pytest.mark.parametrize("what", ["plan", "marker", "manifest", "all", "other"])
@@ -419,6 +430,19 @@ def test_a_model_folder_that_is_gone_when_it_is_needed(inputs, tmp_path):
     shutil.rmtree(model)
     shutil.move(tmp_path / "away", model)
     succeeds(mine)
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_a_model_whose_weights_are_cut_short(inputs, tmp_path, backend):
+    from hnmine.models import find_model
+
+    model = tmp_path / "model"
+    shutil.copytree(find_model(ENCODER), model)
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    build = dense_index(inputs, tmp_path)
+    build[build.index(ENCODER)] = model
+    complains([*build, "--backend", backend], 5, "cannot be loaded", "whole", debug=False)
 
 
 def test_a_cross_encoder_that_is_gone_when_it_is_needed(run, inputs, tmp_path):

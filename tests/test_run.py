@@ -3,12 +3,16 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import os
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from hnmine import interrupts
+from hnmine import incidents, interrupts
 from hnmine.errors import InputError, PartialRun
 from hnmine.finished import read_manifest
 from hnmine.plan import Task, blocks, differences
@@ -82,6 +86,58 @@ def test_a_damaged_output_is_made_again(tmp_path, damage):
     finish(tmp_path / "run", work=note)
     assert calls == ["part-1"]
     assert output.read_text() == "part-1"
+
+
+@pytest.mark.parametrize("finished", [True, False], ids=["finished", "half-way"])
+@pytest.mark.parametrize("touched", [True, False], ids=["touched", "by the disk"])
+def test_a_flipped_byte_is_found_said_and_made_again(tmp_path, caplog, finished, touched):
+    calls = []
+
+    def in_folders(task, outputs, tick):
+        calls.append(task.name)
+        outputs[0].mkdir()
+        (outputs[0] / "data").write_text(task.name)
+        return {"parts": 1}
+
+    with RunDirectory.open(tmp_path / "run", {"a": 1}) as run:
+        counts = run.run("stage", "parts", TASKS, in_folders)
+        if finished:
+            run.finish(counts)
+    output = tmp_path / "run" / "part-1.txt" / "data"
+    stamp = output.stat()
+    output.write_text("pbrt-1")
+    if not touched:
+        os.utime(output, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    if finished:
+        (tmp_path / "run" / "manifest.json").write_text('{"a": 1, "stage": "s", "counts": {}}')
+        refused = pytest.raises(InputError, match=r"part-1\.txt has another content")
+        with refused if touched else contextlib.nullcontext():
+            read_manifest(tmp_path / "run", "s", "s")
+    calls.clear()
+    with RunDirectory.open(tmp_path / "run", {"a": 1}) as run:
+        assert not run.complete
+        run.finish(run.run("stage", "parts", TASKS, in_folders))
+    assert calls == ["part-1"]
+    assert output.read_text() == "part-1"
+    said = f"{output.parent} has another content than was written: its checksum differs."
+    assert said in caplog.text
+    noted = json.loads((tmp_path / "run" / "run.json").read_text())["incidents"]
+    assert noted == [f"{said} It is made again."]
+
+
+def test_a_copy_of_a_directory_is_whole(tmp_path):
+    finish(tmp_path / "run", {"a": 1, "stage": "s"})
+    shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)
+    assert read_manifest(tmp_path / "copy", "s", "s")["counts"] == {"parts": 3}
+
+
+def test_what_happened_before_a_finished_run_was_found_finished_is_noted_too(tmp_path):
+    finish(tmp_path / "run")
+    incidents.note("A worker died.")
+    with RunDirectory.open(tmp_path / "run", {"a": 1}):
+        pass
+    noted = json.loads((tmp_path / "run" / "run.json").read_text())["incidents"]
+    assert noted == ["A worker died."]
 
 
 def test_another_plan_is_refused_and_the_difference_shown(tmp_path):
@@ -188,3 +244,23 @@ def test_an_interrupt_that_a_library_swallowed_stops_before_the_next_result(tmp_
     finally:
         signal.signal(signal.SIGINT, before)
     assert [file.name for file in sorted((tmp_path / "run").glob("*.txt"))] == ["part-0.txt"]
+
+
+def test_a_second_interrupt_stops_at_once():
+    lines = (
+        "import signal, time",
+        "from hnmine import interrupts",
+        "interrupts.listen()",
+        "try:",
+        "    signal.raise_signal(signal.SIGINT)",
+        "except KeyboardInterrupt:",
+        "    signal.raise_signal(signal.SIGINT)",
+        "    time.sleep(60)",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 130
+    assert done.stderr == (
+        "error: Interrupted again, and stopped at once. What was finished is kept.\n"
+    )

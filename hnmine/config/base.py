@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import reprlib
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import (
     BaseModel,
@@ -15,15 +16,20 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from hnmine.errors import UsageError
+from hnmine.share import ALONE, Share
 
 MANY = 2**31 - 1
 """The largest number of documents that anything is counted in."""
 
 TABLES = ("corpus", "pairs", "queries", "qrels", "written")
 """What `--column` names the columns of."""
+
+MEMORY = r"(\d+(?:\.\d+)?) ?([MmGgTt][Bb])"
+UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
 """Marks settings on which the result does not depend, or that the plan holds by content."""
@@ -134,6 +140,14 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
     return parsed
 
 
+class Manner(TypedDict):
+    """How a run writes a directory, whatever it writes."""
+
+    overwrite: bool
+    progress: bool
+    share: Share
+
+
 class OutputSettings(Settings):
     """How a directory is written."""
 
@@ -142,6 +156,74 @@ class OutputSettings(Settings):
         description="Replace what a run with other settings wrote to the output directory.",
         json_schema_extra=NOT_IN_PLAN,
     )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Processes on this machine that share the tasks and --threads; each loads the "
+        "models.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+    max_memory: str | None = Field(
+        None,
+        description="Memory that all --workers together may take, such as 12GB: fewer are started, "
+        "and one is stopped where they take more.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+    task: str | None = Field(
+        None,
+        description="Share the tasks with other processes that run this command, here or on other "
+        "machines, as process I of N, from 0: I/N.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+    finish: bool = Field(
+        False,
+        description="End a run whose tasks other processes have done with --task; fail if one is "
+        "missing that they could have shared.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+
+    @field_validator("task")
+    @classmethod
+    def _check_task(cls, value: str | None) -> str | None:
+        if value is not None:
+            index, slash, of = value.partition("/")
+            numbers = slash and all(part.isascii() and part.isdigit() for part in (index, of))
+            if not (numbers and int(index) < int(of) <= MANY):
+                raise ValueError(f"{value!r} is not of the form I/N, with I from 0 to N - 1")
+        return value
+
+    @field_validator("max_memory")
+    @classmethod
+    def _check_memory(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(MEMORY, value):
+            raise ValueError(f"{value!r} is no amount of memory, such as 12GB or 800MB")
+        return value
+
+    @model_validator(mode="after")
+    def _check_share(self) -> OutputSettings:
+        if self.finish and (self.task or self.workers > 1):
+            raise ValueError("finish: cannot be combined with --task or --workers")
+        return self
+
+    @property
+    def memory_limit(self) -> int | None:
+        """The bytes that the workers may take together."""
+        found = self.max_memory and re.fullmatch(MEMORY, self.max_memory)
+        return int(float(found[1]) * UNITS[found[2].upper()]) if found else None
+
+    @property
+    def share(self) -> Share:
+        """The part of this process in the run."""
+        if self.task is None:
+            return Share(finish=True) if self.finish else ALONE
+        index, of = map(int, self.task.split("/"))
+        return Share(index, of)
+
+    @property
+    def manner(self) -> Manner:
+        """How the directory is written."""
+        return {"overwrite": self.overwrite, "progress": self.progress, "share": self.share}
 
 
 class InputSettings(Settings):

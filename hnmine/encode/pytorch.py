@@ -6,18 +6,23 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine import incidents
 from hnmine.config import Dtype
 from hnmine.encode.base import Kind, Tick, logits, unit_vectors
 from hnmine.encode.spec import ModelSpec
-from hnmine.errors import MissingModel
+from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
 
 NO_LIMIT = 1 << 20
 """Stands for the length limit of a model without one."""
+
+Run = Callable[[NDArray[np.int64]], NDArray[Any]]
+"""Computes the vectors or logits of texts, given by their places."""
 
 
 def batches(texts: Sequence[str], limit: int, budget: int) -> list[NDArray[np.int64]]:
@@ -72,14 +77,33 @@ class _Workers:
         self._pool = ThreadPoolExecutor(threads if spec.device == "cpu" else 1)
         self._warm = False
 
-    def map(self, run: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
+    def map(self, run: Run, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[Any]]:
         """Yield the result of each batch, in order."""
+        run = partial(halved_where_memory_is_short, run)
         rest = iter(batches)
         if not self._warm and (first := next(rest, None)) is not None:
             # The first call sets the tokeniser up, which must not happen while others use it.
             yield run(first)
             self._warm = True
         yield from self._pool.map(run, rest)
+
+
+def halved_where_memory_is_short(run: Run, batch: NDArray[np.int64]) -> NDArray[Any]:
+    """Run a batch; if memory does not suffice, run its halves one after the other.
+
+    Raises:
+        Exception: what `run` raises for a single text.
+    """
+    try:
+        return run(batch)
+    except Exception as error:
+        if len(batch) == 1 or not is_out_of_memory(error):
+            raise
+    # Only here is the failed pass forgotten, with all that it held.
+    incidents.note(f"A batch of {len(batch)} texts took too much memory, and was halved.")
+    middle = len(batch) // 2
+    parts = [halved_where_memory_is_short(run, half) for half in (batch[:middle], batch[middle:])]
+    return np.concatenate(parts)
 
 
 class TorchEncoder:
@@ -96,7 +120,9 @@ class TorchEncoder:
                 device=spec.device,
                 model_kwargs={"dtype": _weights(torch, spec)},
             )
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:
+            if isinstance(error, HnmineError) or is_out_of_memory(error):
+                raise
             raise _cannot_load(spec.model, error) from error
         if spec.max_length:
             self.model.max_seq_length = spec.max_length
@@ -140,7 +166,9 @@ class TorchCrossEncoder:
                 max_length=spec.max_length,
                 model_kwargs={"dtype": _weights(torch, spec)},
             )
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:
+            if isinstance(error, HnmineError) or is_out_of_memory(error):
+                raise
             raise _cannot_load(spec.model, error) from error
 
     def score(
@@ -173,5 +201,6 @@ def _cannot_load(model: str, error: Exception) -> MissingModel:
     return MissingModel(
         f"The model {model} cannot be loaded.",
         why=lines[0] if lines else repr(error),
-        fix="Check that it is a sentence-transformers or transformers model of the right kind.",
+        fix="Check that its files are whole, and that it is a sentence-transformers or "
+        "transformers model of the right kind.",
     )

@@ -14,6 +14,7 @@ from hnmine.encode.spec import ModelSpec
 from hnmine.plan import digest, library_versions
 from hnmine.run import Counts
 from hnmine.schema import VERSION
+from hnmine.share import Share
 
 
 class Judge(Protocol):
@@ -26,7 +27,7 @@ class Judge(Protocol):
         """Return what the scores depend on."""
         ...
 
-    def compute(self, *, progress: bool) -> Counts:
+    def compute(self, *, progress: bool, share: Share) -> Counts:
         """Compute what is not there yet, and keep it."""
         ...
 

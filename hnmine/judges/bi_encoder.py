@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from hnmine.judges.base import place_of, scores_plan
 from hnmine.plan import Task, blocks
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import STATE
+from hnmine.share import Share
 
 DOCUMENTS_PER_TASK = 4096
 DOCUMENTS = f"{STATE}/documents"
@@ -37,13 +37,14 @@ class BiEncoderJudge:
         """Return what the cosines depend on."""
         return self.spec.model_dump()
 
-    def compute(self, *, progress: bool) -> Counts:
+    def compute(self, *, progress: bool, share: Share) -> Counts:
         """Encode the documents among the candidates, then the queries, and keep the cosines."""
         plan = scores_plan(self.candidates, self.spec, documents_per_task=DOCUMENTS_PER_TASK)
-        with RunDirectory.open(self.path, plan, progress=progress) as run:
+        with RunDirectory.open(
+            self.path, plan, progress=progress, share=share, passing=(DOCUMENTS,)
+        ) as run:
             if not run.complete:
                 run.finish(self._run(run))
-            shutil.rmtree(run.path / DOCUMENTS, ignore_errors=True)
         return {}
 
     def read(self, part: int) -> NDArray[np.float32]:

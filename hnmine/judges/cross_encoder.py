@@ -17,6 +17,7 @@ from hnmine.encode.spec import ModelSpec
 from hnmine.judges.base import place_of, scores_plan
 from hnmine.plan import Task, blocks
 from hnmine.run import Counts, RunDirectory, Tick
+from hnmine.share import Share
 
 PAIRS_PER_TASK = 4096
 """What a kill can lose: a minute on a CPU, seconds on a GPU."""
@@ -39,12 +40,12 @@ class CrossEncoderJudge:
     def _model(self) -> CrossEncoder:
         return load_cross_encoder(self.spec, self.threads)
 
-    def compute(self, *, progress: bool) -> Counts:
+    def compute(self, *, progress: bool, share: Share) -> Counts:
         """Score what has no score yet; without anything to do, the model is not even loaded."""
         plan = scores_plan(
             self.candidates, self.spec, activation="none", pairs_per_task=PAIRS_PER_TASK
         )
-        with RunDirectory.open(self.path, plan, progress=progress) as run:
+        with RunDirectory.open(self.path, plan, progress=progress, share=share) as run:
             if not run.complete:
                 run.finish(run.run("cross-encoder", "pairs", self._tasks(), self._score))
         return {"pairs_scored": sum(self.candidates.part_rows)}

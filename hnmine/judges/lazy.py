@@ -16,6 +16,7 @@ from hnmine.judges.base import scores_plan
 from hnmine.judges.cross_encoder import PAIRS_PER_TASK, CrossEncoderJudge
 from hnmine.plan import Task, blocks
 from hnmine.run import Counts, RunDirectory, Tick
+from hnmine.share import Share
 
 Ints = NDArray[np.int64]
 Wanted = Callable[[], Sequence[Ints]]
@@ -33,23 +34,25 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
         super().__init__(full.candidates, full.spec, full.threads, full.column)
         self.path = full.path.with_name(f"{full.path.name}-waves")
 
-    def compute(self, *, progress: bool) -> Counts:
+    def compute(self, *, progress: bool, share: Share) -> Counts:
         """Do nothing: what is scored depends on the choice; see `score_what`."""
         return {}
 
-    def score_what(self, wanted: Wanted, *, progress: bool) -> Counts:
+    def score_what(self, wanted: Wanted, *, progress: bool, share: Share) -> Counts:
         """Score wave after wave until nothing more is wanted."""
         plan = scores_plan(
             self.candidates, self.spec, activation="none", pairs_per_wave_task=PAIRS_PER_TASK
         )
-        with RunDirectory.open(self.path, plan, progress=progress) as run:
+        with RunDirectory.open(self.path, plan, progress=progress, share=share) as run:
             for number in count():
                 wave = Task(f"wave-{number:04d}", (f"waves/{number:04d}.npz",), 1)
-                if run.missing(wave):
-                    rows = wanted()
-                    if not any(map(len, rows)):
-                        break
-                    run.run("plan a wave", "waves", [wave], _writer(rows))
+                # What is wanted depends on the scores that are there: others must not add some.
+                with run.hold("plan a wave"):
+                    if run.missing(wave):
+                        rows = wanted()
+                        if not any(map(len, rows)):
+                            break
+                        run.run("plan a wave", "waves", [wave], _writer(rows))
                 pairs = len(self._pairs(number)[0])
                 tasks = [
                     Task(

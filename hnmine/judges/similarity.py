@@ -11,6 +11,7 @@ from hnmine.candidates import Candidates
 from hnmine.index.dense import DenseIndex
 from hnmine.index.topk import offsets_of, ragged
 from hnmine.run import Counts
+from hnmine.share import Share
 
 PAIRS_AT_ONCE = 1 << 20
 
@@ -27,7 +28,7 @@ class PositiveSimilarity:
         """Return what the similarities depend on: the index, which the candidates' plan holds."""
         return {}
 
-    def compute(self, *, progress: bool) -> Counts:
+    def compute(self, *, progress: bool, share: Share) -> Counts:
         """Do nothing: reading the vectors again costs less than keeping the similarities."""
         return {}
 

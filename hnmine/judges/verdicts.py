@@ -14,6 +14,7 @@ from hnmine.candidates import Candidates
 from hnmine.data import Table, as_strings
 from hnmine.errors import InputError
 from hnmine.run import Counts
+from hnmine.share import Share
 
 DRAWN = "drawn"
 """The column of a sheet that says how each of its rows was drawn."""
@@ -32,7 +33,7 @@ class VerdictFile:
         """Return what the verdicts depend on."""
         return {"verdicts": self.table.fingerprint()}
 
-    def compute(self, *, progress: bool) -> Counts:
+    def compute(self, *, progress: bool, share: Share) -> Counts:
         """Read the verdicts."""
         return {"verdicts": len(self._found)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from hnmine.plan import Task, blocks
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import STATE
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 
 WORK = f"{STATE}/work"
 """What is computed once and serves all epochs; gone when the run is done."""
@@ -45,17 +45,15 @@ def batch(settings: BatchSettings) -> StageResult:
     Raises:
         HnmineError: the rows, what they were made from, a model or a setting cannot be used.
     """
+    work_together(settings)
     batching = _Batching(settings)
     plan = base_plan("batches", batching.settings) | {
         "mined": batching.hash,
         "encoder": batching.spec and batching.spec.model_dump(),
     }
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, passing=(WORK,), **settings.manner) as run:
         if not run.complete:
             run.finish(batching.run(run), mined=str(settings.mined.resolve()))
-        shutil.rmtree(run.path / WORK, ignore_errors=True)
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from hnmine.run import RunDirectory, Tick
 from hnmine.schema import STATE, IndexPaths
 from hnmine.sources.bm25 import bm25_settings
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 from hnmine.texts import Texts, write_texts
 
 COUNTS = f"{STATE}/bm25-counts"
@@ -31,14 +31,14 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
     Raises:
         HnmineError: an input, a model or a setting cannot be used.
     """
+    work_together(settings)
     builder = _Builder(settings)
     plan = base_plan("index", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},
         "encoder": builder.spec.model_dump() if builder.spec else None,
+        "exactness": builder.spec.exactness if builder.spec else None,
     }
-    with RunDirectory.open(
-        settings.index, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.index, plan, passing=(COUNTS,), **settings.manner) as run:
         if not run.complete:
             counts = builder.documents(run)
             if settings.bm25:
@@ -46,7 +46,6 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
             if settings.dense:
                 counts |= builder.dense(run)
             run.finish(counts)
-        shutil.rmtree(run.path / COUNTS, ignore_errors=True)
         manifest = run.manifest
     return StageResult(settings.index, manifest["counts"], manifest)
 

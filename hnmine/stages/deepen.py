@@ -19,13 +19,16 @@ from hnmine.previous import Previous
 from hnmine.recipe import open_recipe
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import VERSION, CandidatePaths
+from hnmine.share import Share
 from hnmine.sources.base import Asked, Mining
 
 Ints = NDArray[np.int64]
 DEEPER = "deeper"
 
 
-def deepen(base: Candidates, rows: Ints, factor: int, threads: int, *, progress: bool) -> Deeper:
+def deepen(
+    base: Candidates, rows: Ints, factor: int, threads: int, *, progress: bool, share: Share
+) -> Deeper:
     """Mine some queries again, `factor` times as deep, or go on with a run that was begun.
 
     The result stands beside the candidates that it goes beyond, for every later `filter`.
@@ -36,6 +39,7 @@ def deepen(base: Candidates, rows: Ints, factor: int, threads: int, *, progress:
         factor: of the depth of each source.
         threads: CPU threads.
         progress: show a bar.
+        share: the part of this process in the run.
     """
     name = f"x{factor}-{xxhash.xxh3_64_hexdigest(rows.tobytes())[:12]}"
     path = base.path / DEEPER / name
@@ -57,7 +61,7 @@ def deepen(base: Candidates, rows: Ints, factor: int, threads: int, *, progress:
         pq.write_table(table, outputs[0], compression="zstd")
         return {"rows": table.num_rows}
 
-    with RunDirectory.open(path, plan, progress=progress) as run:
+    with RunDirectory.open(path, plan, progress=progress, share=share) as run:
         if not run.complete:
             mine_settings = MineSettings.model_construct(**settings | {"threads": threads})
             mining = Mining(base.index, base.queries, base.paths, mine_settings)

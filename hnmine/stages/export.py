@@ -14,6 +14,7 @@ from hnmine.mined import Mined
 from hnmine.plan import Task
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 
 CARD = "README.md"
 
@@ -24,13 +25,12 @@ def export(settings: ExportSettings) -> StageResult:
     Raises:
         HnmineError: the directory, what it was made from, or a setting cannot be used.
     """
+    work_together(settings)
     mined = Mined(settings.mined, settings.candidates, settings.index)
     form = FORMATS[settings.to]
     settings = settings.model_copy(update={"scores": _scores(settings, form, mined)})
     plan = base_plan("export", settings) | {"mined": mined.hash}
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
             counts = _write(run, form, Material(mined, settings.scores, settings.prompt))
             run.finish(counts, mined=str(mined.path.resolve()))

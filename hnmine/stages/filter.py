@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.filtering import PASSING, Filtering
 from hnmine.stages.learn import Evidence
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 from hnmine.verdict import Verdicts
 
 RELEVANCE = "relevance.json"
@@ -30,6 +30,7 @@ def filter(settings: FilterSettings) -> StageResult:
     Raises:
         HnmineError: the candidates, a model or a setting cannot be used.
     """
+    work_together(settings)
     candidates = Candidates(settings.candidates, settings.index)
     settings = _resolve(settings, candidates)
     judges = open_judges(candidates, settings)
@@ -39,13 +40,11 @@ def filter(settings: FilterSettings) -> StageResult:
         "candidates": candidates.hash,
         "judges": {judge.column: judge.plan() for judge in judges},
     }
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, passing=PASSING, **settings.manner) as run:
         if not run.complete:
             counts: dict[str, int] = {}
             for judge in judges:
-                counts |= judge.compute(progress=settings.progress)
+                counts |= judge.compute(progress=settings.progress, share=settings.share)
             learned, learning = _learn(run, settings, evidence)
             counts |= learning
             filtering = Filtering(settings, evidence, learned, run)
@@ -59,8 +58,6 @@ def filter(settings: FilterSettings) -> StageResult:
                 index=str(candidates.index.path.resolve()),
                 candidates=str(candidates.path.resolve()),
             )
-        for folder in PASSING:
-            shutil.rmtree(run.path / folder, ignore_errors=True)
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 

@@ -103,11 +103,16 @@ class Filtering:
                 break
             settings = self.settings
             deeper = deepen(
-                self.candidates, short, factor, settings.cpu_threads, progress=settings.progress
+                self.candidates,
+                short,
+                factor,
+                settings.cpu_threads,
+                progress=settings.progress,
+                share=settings.share,
             )
             judges = open_judges(deeper, settings)
             for judge in judges:
-                scored = judge.compute(progress=settings.progress)
+                scored = judge.compute(progress=settings.progress, share=settings.share)
                 counts["pairs_scored_deeper"] += scored.get("pairs_scored", 0)
             counts["queries_deepened"] = max(counts["queries_deepened"], len(short))
             settled += [replace(part, left_to_deeper=short) for part in newest]
@@ -137,6 +142,7 @@ class Filtering:
             counts = judge.score_what(
                 lambda: [self._verdicts(part).to_score for part in self.parts],
                 progress=self.settings.progress,
+                share=self.settings.share,
             )
         return counts
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -33,6 +32,7 @@ from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import MADE_FILE, STATE
 from hnmine.select import keyed_noise
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 from hnmine.texts import Texts, write_texts
 
 WORK = f"{STATE}/work"
@@ -47,18 +47,16 @@ def generate(settings: GenerateSettings) -> StageResult:
     Raises:
         HnmineError: an input or a setting cannot be used, or a language model does not answer.
     """
+    work_together(settings)
     maker = _Maker(settings)
     plan = base_plan("generated", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in maker.inputs.items()},
         "edits": list(settings.edits),
         "prompt": maker.prompt if settings.endpoint else None,
     }
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, passing=(WORK,), **settings.manner) as run:
         if not run.complete:
             run.finish(maker.run(run))
-        shutil.rmtree(run.path / WORK, ignore_errors=True)
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 

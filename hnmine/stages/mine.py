@@ -33,6 +33,7 @@ from hnmine.runfile import RunFile, write_run
 from hnmine.schema import CandidatePaths
 from hnmine.sources.base import Asked, Mining
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 from hnmine.texts import Texts, write_texts
 
 QUERY_SHARD_ROWS = 16384
@@ -44,6 +45,7 @@ def mine(settings: MineSettings) -> StageResult:
     Raises:
         HnmineError: an input, the index, a model or a setting cannot be used.
     """
+    work_together(settings)
     miner = _Miner(settings)
     plan = base_plan("candidates", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},
@@ -51,12 +53,11 @@ def mine(settings: MineSettings) -> StageResult:
         "sources": miner.depths,
         "scores": miner.scores,
         "encoder": miner.spec.model_dump() if miner.spec else None,
+        "exactness": miner.spec.exactness if miner.spec else None,
         "runs": {run.column: run.fingerprint() for run in miner.runs},
         "previous": miner.previous.hash if miner.previous else None,
     }
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
             steps = (miner.queries, miner.encode, miner.read_runs, miner.cluster, miner.search)
             counts: dict[str, int] = {}

@@ -21,6 +21,7 @@ from hnmine.plan import Task
 from hnmine.queryvectors import QueryVectors
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.result import StageResult, base_plan
+from hnmine.stages.workers import work_together
 
 SCORED = ["query_id", "doc_id", "rank", "label"]
 
@@ -31,12 +32,11 @@ def mix(settings: MixSettings) -> StageResult:
     Raises:
         HnmineError: the negatives, or what they were made from, cannot be used.
     """
+    work_together(settings)
     mined = Mined(settings.mined, settings.candidates, settings.index)
     mixing = _Mixing(settings, mined.candidates)
     plan = base_plan("mixed", settings) | {"mined": mined.hash}
-    with RunDirectory.open(
-        settings.output, plan, overwrite=settings.overwrite, progress=settings.progress
-    ) as run:
+    with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
             run.finish(run.run("mix", "rows", mixing.tasks(), mixing.work))
         manifest = run.manifest

@@ -44,9 +44,13 @@ def encoder_facts(settings: ValidateSettings) -> tuple[Path, int, int | None, in
     folder = find_model(settings.encoder)
     pooled = read_json(folder / "1_Pooling", "config.json").get("word_embedding_dimension")
     dimension = pooled or read_json(folder, "config.json").get("hidden_size")
+    return folder, settings.max_length or own_max_length(folder), dimension, weights_of(folder)
+
+
+def weights_of(folder: Path) -> int:
+    """Return the bytes of a model's weights."""
     files = [*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.onnx")]
-    weights = sum(file.stat().st_size for file in files)
-    return folder, settings.max_length or own_max_length(folder), dimension, weights
+    return sum(file.stat().st_size for file in files)
 
 
 def token_counts(texts: Sequence[str], folder: Path | None) -> tuple[NDArray[np.int64], bool]:

@@ -1,0 +1,21 @@
+"""What went wrong and was mended while a run went on: noted with the task that follows."""
+
+from __future__ import annotations
+
+import logging
+
+log = logging.getLogger("hnmine")
+_noted: list[str] = []
+
+
+def note(what: str) -> None:
+    """Keep an incident for `run.json`, and say it on stderr."""
+    log.warning(what)
+    _noted.append(what)
+
+
+def drain() -> list[str]:
+    """Return what was noted since the last call."""
+    noted = list(_noted)
+    _noted.clear()
+    return noted

@@ -1,0 +1,117 @@
+"""Locks on a run's directory: one writer, or several that share its tasks.
+
+The kernel drops a lock when its process ends, however it ends. Several machines can share a run
+where their file system knows locks, as NFS 4 and Lustre (mounted with flock) do.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import xxhash
+
+from hnmine.errors import PartialRun
+
+OFFSETS = 1 << 62
+MOST_SHOWN = 8
+
+
+class DirectoryLock:
+    """A held lock on a directory.
+
+    Attributes:
+        alone: no other process had a lock when this one got it.
+    """
+
+    def __init__(self, state: Path, directory: Path, *, together: bool) -> None:
+        """Take hold.
+
+        Args:
+            state: the folder of the lock files.
+            directory: for the error.
+            together: let others that say so too hold it at the same time.
+
+        Raises:
+            PartialRun: another process holds it, and does not share.
+        """
+        self._state, self._together = state, together
+        self._file = (state / "lock").open("a+")
+        self._tasks = (state / "tasks").open("a+")
+        self.alone = self._get(fcntl.LOCK_EX)
+        if not self.alone and not (together and self._get(fcntl.LOCK_SH)):
+            holders = self._holders()
+            self.close()
+            raise PartialRun(
+                f"Another run writes to {directory}.",
+                why=f"It is {holders or 'a process that has just started'}.",
+                fix="Wait for it, stop it, or choose another directory.",
+            )
+        if self.alone:
+            self._file.truncate(0)
+        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._file.flush()
+
+    def let_others_in(self) -> None:
+        """Share the lock from now on."""
+        fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    def is_last(self) -> bool:
+        """Tell whether no other process holds the lock any more; the next must then wait."""
+        return self._get(fcntl.LOCK_EX)
+
+    @contextmanager
+    def task(self, name: str, *, wait: bool = False) -> Iterator[bool]:
+        """Hold a task, and tell whether no other process does: only then is it held.
+
+        Args:
+            name: of the task.
+            wait: until the other process has ended it.
+        """
+        if not self._together:
+            yield True
+            return
+        place = xxhash.xxh3_64_intdigest(name.encode()) % OFFSETS
+        try:
+            fcntl.lockf(self._tasks, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
+        except (BlockingIOError, PermissionError):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.lockf(self._tasks, fcntl.LOCK_UN, 1, place)
+
+    def close(self) -> None:
+        """Let go."""
+        self._file.close()
+        self._tasks.close()
+
+    def _get(self, kind: int) -> bool:
+        return _try(self._file, kind)
+
+    def _holders(self) -> str:
+        self._file.seek(0)
+        lines = [line for line in self._file.read().splitlines() if line.strip()]
+        return ", ".join(lines[-MOST_SHOWN:])
+
+
+def _try(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def one_at_a_time(state: Path) -> Iterator[None]:
+    """Let processes that share a directory enter and leave one after the other."""
+    with (state / "door").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,139 @@
+"""What is checked before a run writes: the place, the plan of what is there, its content."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from hnmine import incidents, interrupts
+from hnmine.atomic import write_text
+from hnmine.errors import InputError
+from hnmine.finished import MANIFEST, changes, read_json
+from hnmine.plan import Plan, canonical_json, differences, digest
+from hnmine.schema import STATE
+
+MOST_DIFFERENCES = 8
+"""Differences between two plans that an error shows: it must fit on a screen."""
+
+
+def check_place(path: Path) -> None:
+    """Refuse a path that no directory of hnmine's can have.
+
+    Raises:
+        InputError: it is no UTF-8, a file, or somebody else's directory.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The path {str(path)!r} is not UTF-8.",
+            why="Arrow cannot open such files.",
+            fix="Choose another path, or change to that directory and give a relative one.",
+        ) from error
+    if path.exists() and not path.is_dir():
+        raise InputError(
+            f"{path} is a file, not a directory.",
+            why="hnmine writes a directory of files.",
+            fix="Choose another path.",
+        )
+    if path.exists() and not (path / STATE).exists() and any(path.iterdir()):
+        raise InputError(
+            f"{path} is not empty and was not written by hnmine.",
+            why="hnmine writes only into a directory that is new, empty or its own.",
+            fix="Choose another directory.",
+        )
+
+
+def check_plan(path: Path, plan: Plan, overwrite: bool) -> None:
+    """Refuse a directory that another plan filled, or clear it; then write the plan down.
+
+    Raises:
+        InputError: another stage wrote here, or another plan and `overwrite` is not given.
+    """
+    saved = path / STATE / "plan.json"
+    if saved.exists():
+        old = read_json(saved)
+        changed = differences(old, plan) if old else _foreign_markers(path, plan)
+        if old and not changed:
+            return
+        if old and old.get("stage") != plan.get("stage"):
+            raise InputError(
+                f"{path} is a directory of the stage {old.get('stage')}, and is kept.",
+                why=f"Here the stage {plan.get('stage')} would write.",
+                fix="Choose another directory.",
+            )
+        begun = (path / MANIFEST).exists() or any((path / STATE / "done").glob("*.json"))
+        if changed and begun and not overwrite:
+            fix = "Choose another directory, or pass --overwrite to replace what is there."
+            raise other_plan(path, changed, fix)
+        if changed:
+            for entry in path.iterdir():
+                if entry != path / STATE:
+                    remove(entry)
+            shutil.rmtree(path / STATE / "done", ignore_errors=True)
+    write_text(saved, canonical_json(plan))
+
+
+def other_plan(path: Path, changed: list[str], fix: str) -> InputError:
+    """Say how the plan that filled a directory differs from the one that would."""
+    more = len(changed) - MOST_DIFFERENCES
+    shown = changed[:MOST_DIFFERENCES] + [f"and {more} more"] * (more > 0)
+    return InputError(
+        f"{path} was written by a run with another plan.",
+        why="What differs (there -> now):\n  " + "\n  ".join(shown),
+        fix=fix,
+    )
+
+
+def _foreign_markers(path: Path, plan: Plan) -> list[str]:
+    """Say whether tasks of another plan are done here, where the plan itself cannot be read."""
+    done = [read_json(file) or {} for file in (path / STATE / "done").glob("*.json")]
+    foreign = sum(marker.get("plan", digest(plan)) != digest(plan) for marker in done)
+    return [f"plan.json: damaged, and {foreign} tasks of another plan"] * (foreign > 0)
+
+
+def check_outputs(path: Path, *, progress: bool) -> None:
+    """Compare all that earlier runs wrote with its checksums; throw away what differs."""
+    markers = sorted((path / STATE / "done").glob("*.json"))
+    with progress_bar("check what is there", "tasks", len(markers), 0, progress) as bar:
+        for file in markers:
+            for output, recorded in (read_json(file) or {}).get("outputs", {}).items():
+                there = path / output
+                found = there.exists() and changes(there, recorded, untouched_too=True)
+                if found:
+                    incidents.note(f"{there} {found} It is made again.")
+                    remove(there)
+            bar.update(1)
+            interrupts.check()
+
+
+def progress_bar(stage: str, unit: str, total: int, initial: int, wanted: bool) -> tqdm[Any]:
+    """Return a progress bar, shown where there is something to do and somebody to look."""
+    shown = wanted and initial < total and sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=stage,
+        unit=f" {unit}",
+        unit_scale=True,
+        smoothing=0.1,
+        file=sys.stderr,
+        disable=not shown,
+    )
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder of its own, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if is_folder(path):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

