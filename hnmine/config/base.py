@@ -36,6 +36,8 @@ NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
 
 
 def _as_list(value: Any) -> Any:
+    if value is None:
+        return []
     return [value] if isinstance(value, str | os.PathLike) else value
 
 

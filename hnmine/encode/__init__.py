@@ -45,6 +45,11 @@ def load_cross_encoder(spec: ModelSpec, threads: int) -> CrossEncoder:
     return cross_encoder
 
 
-@lru_cache(maxsize=1)  # The stages of one process take turns; two large models may not fit.
 def _load(kind: int, spec: ModelSpec, threads: int) -> Any:
+    spec.folder()  # Gone or changed since, it is an error however it was loaded before.
+    return _loaded(kind, spec, threads)
+
+
+@lru_cache(maxsize=1)  # The stages of one process take turns; two large models may not fit.
+def _loaded(kind: int, spec: ModelSpec, threads: int) -> Any:
     return BACKENDS[spec.backend][kind](spec, threads)
