@@ -45,7 +45,8 @@ def batch(settings: BatchSettings) -> StageResult:
     Raises:
         HnmineError: the rows, what they were made from, a model or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     batching = _Batching(settings)
     plan = base_plan("batches", batching.settings) | {
         "mined": batching.hash,

@@ -31,7 +31,8 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
     Raises:
         HnmineError: an input, a model or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     builder = _Builder(settings)
     plan = base_plan("index", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},

@@ -25,7 +25,8 @@ def export(settings: ExportSettings) -> StageResult:
     Raises:
         HnmineError: the directory, what it was made from, or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     mined = Mined(settings.mined, settings.candidates, settings.index)
     form = FORMATS[settings.to]
     settings = settings.model_copy(update={"scores": _scores(settings, form, mined)})

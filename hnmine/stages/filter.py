@@ -30,7 +30,8 @@ def filter(settings: FilterSettings) -> StageResult:
     Raises:
         HnmineError: the candidates, a model or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     candidates = Candidates(settings.candidates, settings.index)
     settings = _resolve(settings, candidates)
     judges = open_judges(candidates, settings)

@@ -45,7 +45,8 @@ def mine(settings: MineSettings) -> StageResult:
     Raises:
         HnmineError: an input, the index, a model or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     miner = _Miner(settings)
     plan = base_plan("candidates", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},
