@@ -8,6 +8,7 @@ share, whose markers and locks say what is done and who is at what.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,9 @@ LOOK_AGAIN = 0.5
 TIME_TO_END = 30.0
 """Seconds that actors get to see that nothing is left to do, once the first has."""
 
+TIME_TO_ANSWER = 10.0
+"""Seconds that a cluster gets to take a connection."""
+
 MOST_DEATHS = 10
 """Times that an actor is replaced; what dies more often does not die by accident."""
 
@@ -67,7 +71,7 @@ def work_on_ray(settings: OutputSettings) -> StageResult:
             if not connected:
                 _connect(settings)
             return _Troupe(settings, job, _Layout.for_cluster(settings)).run()
-    except (ConnectionError, RayError) as error:
+    except (ConnectionError, TimeoutError, socket.gaierror, RayError) as error:
         if isinstance(error, RayTaskError):
             raise
         raise PartialRun(
@@ -86,11 +90,18 @@ def _connect(settings: OutputSettings) -> None:
     address = settings.ray_address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
+        host, _, port = address.rpartition(":")
+        if port.isdigit():
+            # Ray itself would try for minutes.
+            socket.create_connection((host, int(port)), TIME_TO_ANSWER).close()
         ray.init(address=address, **quiet)
         return
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        # Else Ray leaves one in the home directory.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(
         address="local",
-        num_cpus=settings.cpu_threads,
+        num_cpus=max(settings.cpu_threads, settings.workers or 1),
         object_store_memory=OBJECT_STORE,
         include_dashboard=False,
         _node_ip_address="127.0.0.1",
@@ -129,7 +140,9 @@ class _Layout:
         Raises:
             PartialRun: there is no machine with a CPU for actors.
         """
-        device = str(getattr(settings, "device", "cpu"))
+        # What `mine` encodes with stands in the index.
+        encodes = settings.command == "mine" or models_of(settings)
+        device = str(getattr(settings, "device", "cpu")) if encodes else "cpu"
         with_gpu = [node for node in nodes if node.get("GPU", 0) >= 1]
         gpus = bool(with_gpu) and (device == "auto" or device.startswith("cuda"))
         nodes = with_gpu if gpus else nodes
