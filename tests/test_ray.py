@@ -297,7 +297,7 @@ def test_an_address_needs_the_engine(tmp_path):
 
 def test_machines_that_do_not_share_the_directory_are_told_apart(tmp_path):
     folder = tmp_path / "index" / ".hnmine" / "driver"
-    ask = [sys.executable, "-c", f"from pathlib import Path; from hnmine.locks import check_witness"]
+    ask = [sys.executable, "-c", "from pathlib import Path; from hnmine.locks import check_witness"]
     ask[2] += f"; check_witness(Path({str(folder)!r}))"
     with witnessed(folder):
         assert subprocess.run(ask, check=False).returncode == 0

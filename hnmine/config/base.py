@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from hnmine.errors import UsageError
+from hnmine.places import mirror, split_url
 from hnmine.share import ALONE, Share
 
 MANY = 2**31 - 1
@@ -75,6 +76,19 @@ class Settings(BaseModel):
         json_schema_extra=NOT_IN_PLAN,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _mirror_urls(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Let the directories that are at URLs be their mirrors."""
+        urls = {
+            name: mirror(value)
+            for name in cls.places()
+            if cls.model_fields[name].annotation in (Path, Path | None)
+            and isinstance(value := values.get(name), str | Path)
+            and split_url(value)
+        }
+        return values | urls
+
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Any:
         """Check settings, all errors at once.
@@ -110,7 +124,9 @@ class Settings(BaseModel):
     @classmethod
     def places(cls) -> list[str]:
         """Return the names of the settings that say where something is."""
-        return [name for name, field in cls.model_fields.items() if field.json_schema_extra == PLACE]
+        return [
+            name for name, field in cls.model_fields.items() if field.json_schema_extra == PLACE
+        ]
 
 
 def _short(value: Any) -> str:

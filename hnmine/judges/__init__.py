@@ -10,13 +10,13 @@ from hnmine.config import FilterSettings
 from hnmine.encode import is_cross_encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
-from hnmine.finished import MANIFEST
 from hnmine.judges.base import Judge, name_of
 from hnmine.judges.bi_encoder import BiEncoderJudge
 from hnmine.judges.cross_encoder import CrossEncoderJudge
 from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.judges.similarity import PositiveSimilarity
 from hnmine.judges.verdicts import VerdictFile
+from hnmine.written import MANIFEST
 
 
 def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]:

@@ -1,4 +1,4 @@
-"""What a process does that takes part in a stage, whoever started it, and what it needs for that."""
+"""What a process does that takes part in a stage, whoever started it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from hnmine.config import COMMANDS
 from hnmine.config.base import OutputSettings
+from hnmine.places import name_of, split_url
 from hnmine.stages.result import StageResult
 
 MODELS = ("encoder", "query_encoder", "cross_encoder")
@@ -32,7 +33,7 @@ def _absolute(value: Any, *, there: bool = False) -> Any:
     """Make a path, or several, absolute; only what is `there`, where it may be another name."""
     if isinstance(value, list):
         return [_absolute(one, there=there) for one in value]
-    if value is None or (there and not Path(value).exists()):
+    if value is None or split_url(value) or (there and not Path(value).exists()):
         return value
     return type(value)(Path(value).absolute())
 
@@ -49,15 +50,25 @@ def values_for_member(
         threads: CPU threads of the process.
     """
     share = settings.share
-    return settings.model_dump(mode="json") | {
-        "engine": "local",
-        "workers": 1,
-        "max_memory": None,
-        "ray_address": None,
-        "threads": threads,
-        "progress": settings.progress and number == 0,
-        "task": f"{share.index * count + number}/{share.of * count}",
+    # Where a mirror is, the process knows itself, on its own machine.
+    directories = {
+        name: name_of(value)
+        for name in settings.places()
+        if isinstance(value := getattr(settings, name), Path)
     }
+    return (
+        settings.model_dump(mode="json")
+        | directories
+        | {
+            "engine": "local",
+            "workers": 1,
+            "max_memory": None,
+            "ray_address": None,
+            "threads": threads,
+            "progress": settings.progress and number == 0,
+            "task": f"{share.index * count + number}/{share.of * count}",
+        }
+    )
 
 
 def take_part(command: str, values: Mapping[str, Any]) -> StageResult:

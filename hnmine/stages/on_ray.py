@@ -1,8 +1,8 @@
 """Actors on a Ray cluster that share a stage: placed, watched, replaced.
 
-Each runs the same command with a share of the tasks and loads its models once, as the workers of one
-machine do. Ray moves settings and results; texts and vectors stay in the directory that the machines
-share, whose markers and locks say what is done and who is at what.
+Each runs the same command with a share of the tasks and loads its models once, as the workers of
+one machine do. Ray moves settings and results; texts and vectors stay in the directory that the
+machines share, whose markers and locks say what is done and who is at what.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hnmine.config.base import OutputSettings
 from hnmine.errors import HnmineError, InputError, PartialRun, is_out_of_memory, missing_extra
 from hnmine.locks import check_witness, witnessed
 from hnmine.models import find_model, fingerprint
+from hnmine.places import mirrored
 from hnmine.prepare import check_place
 from hnmine.schema import STATE
 from hnmine.stages.member import models_of, take_part, values_for_member, with_absolute_paths
@@ -60,9 +61,10 @@ def work_on_ray(settings: OutputSettings) -> StageResult:
     """
     settings = with_absolute_paths(settings)
     check_place(settings.directory)
+    on_storage = mirrored(settings.directory) is not None
     job = _Job(
         settings.command,
-        str(settings.directory / WITNESS),
+        None if on_storage else str(settings.directory / WITNESS),
         {name: fingerprint(find_model(name)) for name in models_of(settings)},
     )
     connected = ray.is_initialized()
@@ -164,12 +166,12 @@ class _Job:
 
     Attributes:
         command: the stage.
-        witness: the folder where the driver holds locks.
+        witness: the folder where the driver holds locks; None where there are no locks.
         models: the content hash of each, by name, where the run was started.
     """
 
     command: str
-    witness: str
+    witness: str | None
     models: Mapping[str, str]
 
     def check(self) -> None:
@@ -178,7 +180,8 @@ class _Job:
         Raises:
             HnmineError: it has not.
         """
-        check_witness(Path(self.witness))
+        if self.witness:
+            check_witness(Path(self.witness))
         for name, expected in self.models.items():
             found = fingerprint(find_model(name))
             if found != expected:
