@@ -41,8 +41,8 @@ demo: setup  ## Mine hard negatives from the docstrings of Python's standard lib
 	$(BIN)/python examples/python_stdlib/show.py $(DEMO)
 	$(BIN)/hnmine report $(DEMO)/mined
 
-test: setup lint  ## Check style, types and imports, then run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup lint  ## Check style, types and imports, then run all tests but those of test-ray
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
 
 test-ray: setup  ## Run the tests that start Ray clusters on this machine, alone
 	$(BIN)/python -m pytest -m ray

@@ -23,6 +23,7 @@ import faults
 import pyarrow.parquet as pq
 import pytest
 from conftest import CROSS_ENCODER, ENCODER, content
+from test_examples import play
 
 import hnmine as api
 from hnmine import incidents
@@ -237,6 +238,16 @@ def test_a_fault_that_an_actor_meets_is_raised_here(here, tmp_path):
     with pytest.raises(InputError, match="Cannot read") as refused:
         api.build_index(**given, dense=False, engine="ray", progress=False)
     assert refused.value.fix.startswith("Check that the file is whole")
+
+
+def test_the_example(inputs, here, tmp_path, monkeypatch):
+    for name, rows in (("corpus", 60), ("pairs", 8)):
+        table = pq.read_table(inputs / f"{name}.parquet").slice(0, rows)
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    monkeypatch.chdir(tmp_path)
+    play("ray")
+    train = pq.read_table(tmp_path / "runs" / "ray" / "mined" / "train")
+    assert train.column_names == ["query", "positive", "negative"] and train.num_rows > 8
 
 
 # Without a cluster
