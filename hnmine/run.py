@@ -110,6 +110,7 @@ class RunDirectory:
     def _prepare(self, overwrite: bool) -> None:
         """Check and clear the directory, unless others are at work in it."""
         if self.store:
+            self.store.check_place()
             self.store.fetch_state(alone=self._lock.alone)
         if not self._lock.alone:
             if changed := differences(read_json(self.state / "plan.json") or {}, self.plan):
@@ -295,9 +296,9 @@ class RunDirectory:
 
     def _write(self, name: str, text: str) -> None:
         """Write what says how far the run is, here and on the storage that this mirrors."""
-        write_text(self.path / name, text)
         if self.store:
-            self.store.put(name)
+            self.store.write(name, text)
+        write_text(self.path / name, text)
 
     def _keep_incidents(self) -> None:
         """Add what happened where no task followed, as to workers that had done all."""

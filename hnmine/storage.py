@@ -136,25 +136,36 @@ class Store:
             for one in found:
                 self._fs.delete_file(self._at(one))
 
+    def write(self, name: str, text: str) -> None:
+        """Put a text there, whole or not at all."""
+        with explained(self.url):
+            self._fs.create_dir(self._at(name).rpartition("/")[0], recursive=True)
+            with self._fs.open_output_stream(self._at(name)) as stream:
+                stream.write(text.encode("utf-8", "surrogateescape"))
+
     # A run
+
+    def check_place(self) -> None:
+        """Refuse to write where others have written.
+
+        Raises:
+            InputError: the place holds something that hnmine did not write.
+        """
+        if not self.exists(PLAN) and self.list():
+            raise InputError(
+                f"{self.url} is not empty and was not written by hnmine.",
+                why="hnmine writes only into a place that is new, empty or its own.",
+                fix="Choose another place.",
+            )
 
     def fetch_state(self, *, alone: bool) -> None:
         """Make the mirror's plan, manifest and markers those of the storage.
 
         Args:
             alone: no other process on this machine is at work in the mirror.
-
-        Raises:
-            InputError: the place holds something that hnmine did not write.
         """
         at_top = self.list(recursive=False)
         state = self.list(STATE, recursive=False) | self.list(DONE)
-        if at_top and PLAN not in state and MANIFEST not in at_top:
-            raise InputError(
-                f"{self.url} is not empty and was not written by hnmine.",
-                why="hnmine writes only into a place that is new, empty or its own.",
-                fix="Choose another place.",
-            )
         wanted = state | {name: at_top[name] for name in (MANIFEST, RUN) if name in at_top}
         for name, info in wanted.items():
             self.fetch(name, info)
@@ -230,15 +241,22 @@ def fetch_input(place: str) -> Path:
     if store.exists():
         store.fetch()
         return here
-    # Of a glob, what is too much here is left out where it is read.
+    found_there = store.list()
+    runs = tuple(
+        f"{name.partition(f'/{STATE}/')[0]}/" for name in found_there if f"/{STATE}/" in name
+    )
     wanted = {
-        name: info for name, info in store.list().items() if not pattern or fnmatch(name, pattern)
+        name: info
+        for name, info in found_there.items()
+        # Of a glob, what is too much here is left out where it is read.
+        if not name.startswith(runs) and (not pattern or fnmatch(name, pattern))
     }
     for name, info in wanted.items():
         store.fetch(name, info)
     for file in files_of(store.root) if store.root.is_dir() else []:
-        gone = file.relative_to(store.root).as_posix() not in wanted
-        if gone and file.is_file():
+        name = file.relative_to(store.root).as_posix()
+        asked = not pattern or fnmatch(name, pattern)
+        if asked and name not in wanted and file.is_file() and file.suffix != ".tmp":
             file.unlink()
     return here
 

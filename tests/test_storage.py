@@ -217,6 +217,40 @@ def test_at_the_same_time_too(words, bucket, tmp_path):
     assert content(download(f"{bucket}/run/index", tmp_path / "found")) == content(whole / "index")
 
 
+@pytest.mark.parametrize("more", [{}, {"lazy": True, "deepen": 1, "max_uses": None}])
+def test_scores_that_another_machine_computed_serve_another_choice(
+    words, bucket, tmp_path, monkeypatch, more
+):
+    inputs, _ = words
+    upload(inputs, f"{bucket}/inputs")
+    found = {}
+    for place in (bucket, str(tmp_path)):
+        chosen = [{"margin": 0.0}, {"margin": 2.0, "output": f"{place}/run/other"}]
+        for step, choice in (("build-index", {}), ("mine", {}), *(("filter", c) for c in chosen)):
+            given = at(bucket, step, inputs, **WORDS[step], **(more if step == "filter" else {}))
+            if place != bucket:
+                given = json.loads(json.dumps(given).replace(bucket, place))
+                (tmp_path / "inputs").exists() or (tmp_path / "inputs").symlink_to(inputs)
+            monkeypatch.setenv("HNMINE_CACHE", str(tmp_path / f"cache-{len(found)}"))
+            result = getattr(api, faults.STEPS[step][0])(**{**given, **choice})
+            found[place, step, str(choice)] = result.counts
+    here = [counts for (place, *_), counts in found.items() if place == bucket]
+    assert here == [counts for (place, *_), counts in found.items() if place != bucket]
+    assert content(download(f"{bucket}/run/other", tmp_path / "found")) == content(
+        tmp_path / "run" / "other"
+    )
+
+
+@pytest.mark.ray
+def test_actors_share_a_run_on_storage(words, bucket, tmp_path):
+    inputs, whole = words
+    upload(inputs, f"{bucket}/inputs")
+    settings = at(bucket, "build-index", inputs, **WORDS["build-index"])
+    actors = {"engine": "ray", "workers": 2, "threads": 2}
+    assert step_in(tmp_path / "driver", "build-index", settings | actors) == 0
+    assert content(download(f"{bucket}/run/index", tmp_path / "found")) == content(whole / "index")
+
+
 # A run of two tasks
 
 
@@ -310,9 +344,15 @@ def test_inputs_follow_what_is_there(bucket, tmp_path):
     put("a.parquet", ["one"])
     put("more/c.parquet", ["three"])
     put(".hidden.parquet", ["no"])
+    put("run/.hnmine/plan.json", ["no"])
+    put("run/train/x.parquet", ["no"])
+    put("pairs.csv", ["no"])
+    assert len(find_files(f"{bucket}/in/*.csv")) == 1
+    assert read(f"{bucket}/in/*.parquet") == [["one"], ["two"]]
+    assert mirror(f"{bucket}/in/pairs.csv", "inputs").exists()
+    s3().delete_file(f"{bucket}/in/pairs.csv".removeprefix("s3://"))
     assert read(f"{bucket}/in") == [["one"], ["two"], ["three"]]
     assert read(f"{bucket}/in/") == [["one"], ["two"], ["three"]]
-    assert read(f"{bucket}/in/*.parquet") == [["one"], ["two"]]
     assert read(f"{bucket}/in/**/*.parquet") == [["one"], ["two"], ["three"]]
     assert read(f"{bucket}/in/a.parquet") == [["one"]]
     put("a.parquet", ["another"])

@@ -18,7 +18,8 @@ MODELS = ("encoder", "query_encoder", "cross_encoder")
 def models_of(settings: OutputSettings) -> list[str]:
     """Return the names of the models that a stage loads."""
     models = [name for field in MODELS if (name := getattr(settings, field, None))]
-    return models + [name for name in getattr(settings, "judge", []) if not Path(name).is_file()]
+    judges = getattr(settings, "judge", [])
+    return models + [name for name in judges if not (split_url(name) or Path(name).is_file())]
 
 
 def with_absolute_paths(settings: OutputSettings) -> OutputSettings:
