@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
