@@ -29,10 +29,13 @@ def explained(url: str) -> Iterator[None]:
 
     Raises:
         PartialRun: instead of Arrow's and fsspec's exceptions, with what they say.
+        OSError: as it is, if it is about a file on this machine.
     """
     try:
         yield
     except OSError as error:
+        if error.errno is not None and not isinstance(error, ConnectionError | TimeoutError):
+            raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise PartialRun(
             f"Cannot reach {url}, or may not.",
@@ -242,9 +245,8 @@ def fetch_input(place: str) -> Path:
         store.fetch()
         return here
     found_there = store.list()
-    runs = tuple(
-        f"{name.partition(f'/{STATE}/')[0]}/" for name in found_there if f"/{STATE}/" in name
-    )
+    inside = f"/{STATE}/"
+    runs = tuple(f"{name.partition(inside)[0]}/" for name in found_there if inside in name)
     wanted = {
         name: info
         for name, info in found_there.items()

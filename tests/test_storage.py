@@ -166,14 +166,14 @@ def test_the_pipeline_from_storage_to_storage_writes_what_it_writes_locally(
 
 DIE = """
 from hnmine.storage import Store
-put, left = Store.put, [{after}]
-def dies(self, name):
+write, left = Store.write, [{after}]
+def dies(self, name, text):
     if "/done/" in name:
         left[0] -= 1
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
-    put(self, name)
-Store.put = dies
+    write(self, name, text)
+Store.write = dies
 """
 
 
@@ -276,6 +276,54 @@ def fill(url: str, plan: dict[str, object] | None = None, **more) -> int:
         if not run.complete:
             run.finish(run.run("parts", "parts", TASKS, work))
     return len(did)
+
+
+OPERATIONS = ("put", "write", "delete", "fetch", "list", "exists")
+
+
+class Stopped(BaseException):
+    pass
+
+
+def stop_at(patch: pytest.MonkeyPatch, at: int | None) -> list[str]:
+    """Stop at an operation on storage, from 0; return the list that they are noted in."""
+    noted: list[str] = []
+
+    def stopping(operation, name):
+        def act(self, *args, **more):
+            if len(noted) == at:
+                raise Stopped
+            noted.append(name)
+            return operation(self, *args, **more)
+
+        return act
+
+    for name in OPERATIONS:
+        patch.setattr(Store, name, stopping(getattr(Store, name), name))
+    return noted
+
+
+def everything(url: str, folder: Path) -> dict[str, bytes]:
+    found = content(download(url, folder))
+    assert not [name for name in names(url) if name.endswith(".tmp")]
+    return found
+
+
+def test_stopped_at_every_operation_on_storage_it_goes_on(bucket, tmp_path, monkeypatch):
+    with pytest.MonkeyPatch.context() as patch:
+        operations = stop_at(patch, None)
+        fill(f"{bucket}/whole")
+    whole = everything(f"{bucket}/whole", tmp_path / "whole")
+    assert len(operations) > 15 and {"put", "write"} < set(operations)
+    for number in range(len(operations)):
+        url = f"{bucket}/{number}"
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+            stop_at(patch, number)
+            fill(url)
+        if number % 2:
+            monkeypatch.setenv("HNMINE_CACHE", str(tmp_path / f"cache-{number}"))
+        fill(url)
+        assert everything(url, tmp_path / str(number)) == whole, (number, operations[number])
 
 
 def test_another_plan_is_refused_or_replaces_what_is_there(bucket, tmp_path, monkeypatch):
