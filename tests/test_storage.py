@@ -314,7 +314,7 @@ def test_stopped_at_every_operation_on_storage_it_goes_on(bucket, tmp_path, monk
         operations = stop_at(patch, None)
         fill(f"{bucket}/whole")
     whole = everything(f"{bucket}/whole", tmp_path / "whole")
-    assert len(operations) > 15 and {"put", "write"} < set(operations)
+    assert len(operations) > 10 and {"put", "write"} < set(operations)
     for number in range(len(operations)):
         url = f"{bucket}/{number}"
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
