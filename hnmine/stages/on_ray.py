@@ -73,30 +73,41 @@ def work_on_ray(settings: OutputSettings) -> StageResult:
             if not connected:
                 _connect(settings)
             return _Troupe(settings, job, _Layout.for_cluster(settings)).run()
-    except (ConnectionError, TimeoutError, socket.gaierror, RayError) as error:
-        if isinstance(error, RayTaskError):
-            raise
-        raise PartialRun(
-            f"Ray: {str(error).strip().splitlines()[0]}",
-            why=f"The cluster is {settings.ray_address or 'on this machine'}.",
-            fix="Check that it runs, and the address; then run the same command: what was finished "
-            "is kept.",
-        ) from error
+    except RayTaskError:
+        raise
+    except RayError as error:
+        raise _lost(settings, error) from error
     finally:
         if not connected:
             ray.shutdown()
 
 
+def _lost(settings: OutputSettings, error: Exception) -> PartialRun:
+    return PartialRun(
+        f"Ray: {_cause(error)}.",
+        why=f"The cluster is {settings.ray_address or os.environ.get('RAY_ADDRESS') or 'here'}.",
+        fix="Check that it runs, the address, and the versions of Ray and Python; then run the "
+        "same command: what was finished is kept.",
+    )
+
+
 def _connect(settings: OutputSettings) -> None:
-    """Join the cluster that was asked for, or start one on this machine."""
+    """Join the cluster that was asked for, or start one on this machine.
+
+    Raises:
+        PartialRun: it does not answer, or not as one of this version does.
+    """
     address = settings.ray_address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
         host, _, port = address.rpartition(":")
-        if port.isdigit():
-            # Ray itself would try for minutes.
-            socket.create_connection((host, int(port)), TIME_TO_ANSWER).close()
-        ray.init(address=address, **quiet)
+        try:
+            if port.isdigit():
+                # Ray itself would try for minutes.
+                socket.create_connection((host, int(port)), TIME_TO_ANSWER).close()
+            ray.init(address=address, **quiet)
+        except (OSError, RuntimeError, ValueError, RayError) as error:
+            raise _lost(settings, error) from error
         return
     if "RAY_AUTH_TOKEN_PATH" not in os.environ:
         # Else Ray leaves one in the home directory.
