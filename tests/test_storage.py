@@ -241,6 +241,20 @@ def test_scores_that_another_machine_computed_serve_another_choice(
     )
 
 
+def test_what_else_is_written_can_be_at_urls_too(words, bucket, tmp_path, monkeypatch):
+    inputs, whole = words
+    upload(inputs, f"{bucket}/inputs")
+    for step in STEPS:
+        getattr(api, faults.STEPS[step][0])(**at(bucket, step, inputs, **WORDS[step]))
+    monkeypatch.setenv("HNMINE_CACHE", str(tmp_path / "another"))
+    for step in ("export", "generate"):
+        function, name, settings = faults.STEPS[step]
+        getattr(api, function)(**{**settings(inputs, whole), "output": tmp_path / step})
+        getattr(api, function)(**at(bucket, step, inputs))
+        found = content(download(f"{bucket}/run/{name}", tmp_path / f"found-{step}"))
+        assert found == content(tmp_path / step)
+
+
 @pytest.mark.ray
 def test_actors_share_a_run_on_storage(words, bucket, tmp_path):
     inputs, whole = words
