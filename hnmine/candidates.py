@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hnmine.errors import InputError, damage_explained
-from hnmine.finished import RUN, read_json, read_manifest
+from hnmine.finished import read_manifest
 from hnmine.index.opened import Index
+from hnmine.places import mirror
 from hnmine.plan import digest
 from hnmine.positives import Queries
 from hnmine.schema import CandidatePaths
+from hnmine.written import RUN, read_json
 
 
 class Candidates:
@@ -94,4 +96,4 @@ class Candidates:
                 why="It is missing or damaged.",
                 fix="Give it with --index.",
             )
-        return Path(self.run["index"])
+        return mirror(self.run["index"])

@@ -22,6 +22,7 @@ import typer
 from hnmine import config, configfile, interrupts
 from hnmine.commands import EXAMPLES, FIRST_STEPS, MORE_HELP, SUMMARIES
 from hnmine.errors import Exit, HnmineError, is_out_of_memory
+from hnmine.places import mirrored
 
 app = typer.Typer(
     name="hnmine",
@@ -100,14 +101,18 @@ def _directory(name: str, fields: Mapping[str, Any]) -> inspect.Parameter:
     return inspect.Parameter(name, kind, default=None, annotation=Annotated[Path | None, shown])
 
 
+def _place(result: Any) -> str:
+    return mirrored(result.path) or str(result.path)
+
+
 def _print(result: Any, as_json: bool) -> None:
     results = result if isinstance(result, list) else [result]
     if as_json:
-        documents = [{"path": str(r.path), "counts": dict(r.counts)} for r in results]
+        documents = [{"path": _place(r), "counts": dict(r.counts)} for r in results]
         typer.echo(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
         return
     for result in results:
-        typer.echo(f"{result.path}")
+        typer.echo(_place(result))
         width = max(len(name) for name in result.counts)
         for name, count in result.counts.items():
             shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from hnmine.errors import InputError
 from hnmine.schema import STATE
+from hnmine.storage import fetch_input
 
 BATCH_ROWS = 8192
 CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -141,14 +142,14 @@ def explained(path: Path | str) -> Iterator[None]:
 
 
 def find_files(path: str) -> list[Path]:
-    """List the data files of a file, directory or glob, sorted.
+    """List the data files of a file, directory or glob, sorted; of a URL, their mirrors.
 
     Hidden files, and what hnmine itself wrote below the directory, are no input.
 
     Raises:
         InputError: nothing is there, or the files are of several or unknown formats.
     """
-    place = Path(path)
+    place = fetch_input(path)
     with explained(path or "''"):
         if not path.strip():
             raise ValueError("The path is empty.")

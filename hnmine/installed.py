@@ -13,8 +13,8 @@ from hnmine.encode import is_cross_encoder
 from hnmine.encode.onnx import own_max_length
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError
-from hnmine.finished import size_of
 from hnmine.models import cached, folders_in, is_onnx, packaged, read_json
+from hnmine.written import size_of
 
 BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
 PACKAGES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}

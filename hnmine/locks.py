@@ -10,13 +10,13 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 import xxhash
 
-from hnmine.errors import PartialRun
+from hnmine.errors import InputError, PartialRun
 
 OFFSETS = 1 << 62
 MOST_SHOWN = 8
@@ -115,3 +115,55 @@ def one_at_a_time(state: Path) -> Iterator[None]:
     with (state / "door").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+KINDS = {"flock": fcntl.flock, "lockf": fcntl.lockf}
+"""The kinds of locks that runs need."""
+
+
+@contextmanager
+def witnessed(folder: Path) -> Iterator[None]:
+    """Hold a lock of each kind, by which processes on other machines can tell what they see.
+
+    Raises:
+        PartialRun: another process does, for the same folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        for kind, lock in KINDS.items():
+            file = stack.enter_context((folder / kind).open("a+"))
+            try:
+                lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:
+                raise PartialRun(
+                    f"Another driver has its actors write to {folder.parent.parent}.",
+                    why="It holds a lock there.",
+                    fix="Wait for it, or stop it.",
+                ) from error
+        yield
+
+
+def check_witness(folder: Path) -> None:
+    """Check that this process sees the locks that another one holds by `witnessed`.
+
+    Raises:
+        InputError: it does not see the folder, or not the locks.
+    """
+    where = f"{folder.parent.parent} on {socket.gethostname()}"
+    for kind, lock in KINDS.items():
+        try:
+            with (folder / kind).open("a+" if folder.is_dir() else "r") as file:
+                lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            continue
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{where} is not the directory that the run was started for.",
+                why="A file that was just written there is not seen here.",
+                fix="Give a directory on a file system that all machines share, at the same path.",
+            ) from error
+        raise InputError(
+            f"{where}: a lock that is held on another machine is not seen here ({kind}).",
+            why="Two machines would do the same task, and write the same file.",
+            fix="Mount the file system with locks (NFS 4, or Lustre with flock).",
+        )

@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 
 from hnmine.candidates import Candidates
 from hnmine.errors import InputError, damage_explained
-from hnmine.finished import RUN, read_json, read_manifest
+from hnmine.finished import read_manifest
+from hnmine.places import mirror
 from hnmine.plan import digest
+from hnmine.written import RUN, read_json
 
 
 class Mined:
@@ -54,7 +56,7 @@ class Mined:
                 f"{self.path / RUN} does not say which candidates {self.path} is from.",
                 fix="Give them with --candidates.",
             )
-        candidates = Candidates(Path(where), self._index)
+        candidates = Candidates(mirror(where), self._index)
         if candidates.hash != self.manifest.get("candidates"):
             raise InputError(
                 f"The candidates at {where} are not those that {self.path} was filtered from.",

@@ -12,9 +12,9 @@ from tqdm import tqdm
 from hnmine import incidents, interrupts
 from hnmine.atomic import write_text
 from hnmine.errors import InputError
-from hnmine.finished import MANIFEST, changes, read_json
 from hnmine.plan import Plan, canonical_json, differences, digest
 from hnmine.schema import STATE
+from hnmine.written import MANIFEST, changes, read_json
 
 MOST_DIFFERENCES = 8
 """Differences between two plans that an error shows: it must fit on a screen."""

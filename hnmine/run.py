@@ -16,7 +16,7 @@ from typing import Any
 from hnmine import incidents, interrupts
 from hnmine.atomic import flush, write_text
 from hnmine.errors import PartialRun
-from hnmine.finished import MANIFEST, RUN, damage, files_of, read_json, record, size_of
+from hnmine.finished import damage
 from hnmine.locks import DirectoryLock, one_at_a_time
 from hnmine.plan import Plan, Task, canonical_json, differences, digest
 from hnmine.prepare import (
@@ -30,6 +30,8 @@ from hnmine.prepare import (
 )
 from hnmine.schema import STATE
 from hnmine.share import ALONE, Share
+from hnmine.storage import DONE, PLAN, Store
+from hnmine.written import MANIFEST, RUN, files_of, read_json, record, size_of
 
 LOOK_AGAIN = 0.2
 """Seconds between two looks at tasks that other processes are at."""
@@ -55,6 +57,7 @@ class RunDirectory:
     ) -> None:
         self.path, self.plan, self.progress, self.share = path, plan, progress, share
         self.state = path / STATE
+        self.store = Store.behind(path)
         self.hash = digest(plan)
         self.started = time.time()
 
@@ -99,16 +102,24 @@ class RunDirectory:
                 if passing and (run.path / MANIFEST).exists() and lock.is_last():
                     for folder in passing:
                         shutil.rmtree(run.path / folder, ignore_errors=True)
+                        if run.store:
+                            run.store.delete(folder)
         finally:
             lock.close()
 
     def _prepare(self, overwrite: bool) -> None:
         """Check and clear the directory, unless others are at work in it."""
+        if self.store:
+            self.store.check_place()
+            self.store.fetch_state(alone=self._lock.alone)
         if not self._lock.alone:
             if changed := differences(read_json(self.state / "plan.json") or {}, self.plan):
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
+        before = read_json(self.path / PLAN)
         check_plan(self.path, self.plan, overwrite)
+        if self.store and before != read_json(self.path / PLAN):
+            self.store.replace_plan()
         check_outputs(self.path, progress=self.progress)
         shutil.rmtree(self.state / "tmp", ignore_errors=True)
         for folder in ("tmp", "done"):
@@ -126,7 +137,9 @@ class RunDirectory:
         """Tell whether the whole plan is done, and all of it is still there."""
         manifest = self.manifest
         counts = manifest.pop("counts", None)
-        return counts is not None and not differences(manifest, self.plan) and not damage(self.path)
+        as_planned = counts is not None and not differences(manifest, self.plan)
+        # What is not in the mirror need not be: whoever reads it fetches and checks it.
+        return as_planned and (self.store is not None or not damage(self.path))
 
     def marker(self, task: Task) -> dict[str, Any] | None:
         """Return what a finished task recorded; None if it must be done (again)."""
@@ -137,7 +150,7 @@ class RunDirectory:
             and "counts" in marker
             and all(
                 isinstance(outputs.get(output), dict)
-                and size_of(self.path / output) == outputs[output].get("bytes")
+                and (self.store or size_of(self.path / output) == outputs[output].get("bytes"))
                 for output in task.outputs
             )
         )
@@ -153,7 +166,9 @@ class RunDirectory:
         with self._lock.task(name, wait=True):
             yield
 
-    def run(self, stage: str, unit: str, tasks: Sequence[Task], work: Work) -> Counter[str]:
+    def run(
+        self, stage: str, unit: str, tasks: Sequence[Task], work: Work, *, passed_on: bool = True
+    ) -> Counter[str]:
         """Do the tasks that are not done, and return the counts of all of them.
 
         A process that shares the run does those that no other process is at, and returns when all
@@ -164,6 +179,7 @@ class RunDirectory:
             unit: what a task's size counts.
             tasks: with names that are unique in this directory.
             work: called for each task that has no valid marker.
+            passed_on: what comes after in this run reads the outputs.
 
         Raises:
             PartialRun: tasks are missing that others should have done.
@@ -188,10 +204,26 @@ class RunDirectory:
                 if todo and len(done) == before:
                     interrupts.check()
                     time.sleep(LOOK_AGAIN)
+        if self.store and passed_on and self._fetch(tasks):
+            return self.run(stage, unit, tasks, work)
         counts: Counter[str] = Counter()
         for task in tasks:
             counts.update(done[task.name])
         return counts
+
+    def _fetch(self, tasks: Sequence[Task]) -> bool:
+        """Bring to the mirror what others wrote; tell whether some of it is damaged, and undone."""
+        assert self.store
+        undone = False
+        for task in tasks:
+            outputs = (self.marker(task) or {}).get("outputs", {})
+            for output, recorded in outputs.items():
+                if found := self.store.fetch_output(output, recorded):
+                    incidents.note(f"{self.store.url}: {output} {found} It is made again.")
+                    remove(self.state / "done" / f"{task.name}.json")
+                    self.store.delete(f"{DONE}/{task.name}.json")
+                    undone = True
+        return undone
 
     def _take(
         self, task: Task, work: Work, tick: Callable[[int], object], done: dict[str, Counts]
@@ -200,6 +232,8 @@ class RunDirectory:
         with self._lock.task(task.name) as free:
             if not free:
                 return
+            if self.store and self.share.together:
+                self.store.fetch_marker(task.name)
             if self.share.together and (marker := self.marker(task)):
                 done[task.name] = marker["counts"]
                 tick(task.size)
@@ -231,10 +265,12 @@ class RunDirectory:
             path.replace(final)
             flush(final.parent)
             written[output] = record(final)
+            if self.store:
+                self.store.put(output)
         noted = {"plan": self.hash, "outputs": written, "counts": counts}
         if happened := incidents.drain():
             noted["incidents"] = happened
-        write_text(marker, canonical_json(noted))
+        self._write(f"{DONE}/{task.name}.json", canonical_json(noted))
         report(task.size)
         return counts
 
@@ -254,16 +290,22 @@ class RunDirectory:
                 "incidents": self._incidents(),
                 **about_this_run,
             }
-            write_text(self.path / RUN, canonical_json(this_run))
-            write_text(self.path / MANIFEST, canonical_json(manifest))
+            self._write(RUN, canonical_json(this_run))
+            self._write(MANIFEST, canonical_json(manifest))
             return manifest
+
+    def _write(self, name: str, text: str) -> None:
+        """Write what says how far the run is, here and on the storage that this mirrors."""
+        if self.store:
+            self.store.write(name, text)
+        write_text(self.path / name, text)
 
     def _keep_incidents(self) -> None:
         """Add what happened where no task followed, as to workers that had done all."""
         if happened := incidents.drain():
             about = read_json(self.path / RUN) or {}
             about["incidents"] = [*about.get("incidents", []), *happened]
-            write_text(self.path / RUN, canonical_json(about))
+            self._write(RUN, canonical_json(about))
 
     def _incidents(self) -> list[str]:
         """Return what was mended while the tasks were done."""

@@ -18,6 +18,7 @@ from hnmine.files import explained
 from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.negatives import Negatives
 from hnmine.positives import Queries
+from hnmine.storage import fetch_input
 from hnmine.texts import Texts
 
 TREC_FIELDS = 6
@@ -44,7 +45,7 @@ class RunFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.column = "run_" + re.sub(r"\W+", "_", Path(path).stem).strip("_").lower()
-        inside = Path(path)
+        inside = self.file = fetch_input(path)
         is_table = inside.is_dir() or TABLES & {suffix.lower() for suffix in inside.suffixes}
         self.negatives = Negatives.open(path) if is_table else None
         self.by_text = self.negatives is not None
@@ -62,8 +63,8 @@ class RunFile:
         """Hash its content."""
         if found := self.negatives or self.table:
             return found.fingerprint()
-        with explained(Path(self.path)):
-            return xxhash.xxh3_128_hexdigest(Path(self.path).read_bytes())
+        with explained(self.path):
+            return xxhash.xxh3_128_hexdigest(self.file.read_bytes())
 
     def hits(self) -> Iterator[Hits]:
         """Stream queries, documents and scores, shape (hits,) each.
@@ -75,7 +76,7 @@ class RunFile:
             yield from self.negatives.hits()
             return
         if self.table is None:
-            yield from _trec(Path(self.path))
+            yield from _trec(self.file)
             return
         for _, batch in self.table.batches():
             names = self.table.columns

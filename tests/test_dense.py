@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.errors import UsageError
+from hnmine.index import dense
 from hnmine.index.dense import FAISS_FILE, DenseIndex, build_faiss
 
 PROPERTY = settings(max_examples=50, deadline=None)
@@ -82,6 +83,22 @@ def test_search_is_what_all_products_give(tmp_path_factory, seed, shape, shard_r
     )
     index = DenseIndex(store(tmp_path_factory.mktemp("dense"), vectors, shard_rows), threads)
     assert lists(index.search(queries, np.array(k))) == brute_force(queries, vectors, k)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    factory=st.sampled_from(["IVF4,Flat", "IVF3,SQ8", "PCA4,IVF2,Flat"]),
+    shard_rows=st.integers(1, 300),
+    training=st.sampled_from([60, 100, 10**6]),
+)
+def test_shards_share_one_trained_quantiser(tmp_path_factory, seed, factory, shard_rows, training):
+    vectors = random_vectors(seed, 300, 8)
+    folder = tmp_path_factory.mktemp("dense")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dense, "TRAINING_VECTORS", training)
+        whole, cut = (store(folder, vectors, rows, factory) for rows in (300, shard_rows))
+    assert (whole / FAISS_FILE).read_bytes() == (cut / FAISS_FILE).read_bytes()
 
 
 @pytest.mark.parametrize("shard_rows", [1000, 170])

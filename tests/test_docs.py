@@ -37,6 +37,7 @@ FOREIGN = {
     *("--data", "--collections", "--queries", "--model", "--steps"),  # scripts of the project
     *("--dest", "--no-deps", "--no-index", "--find-links", "--local-dir"),  # pip, hf
     "--devices",  # FlagEmbedding
+    *("--head", "--port", "--address"),  # ray
 }
 
 

@@ -22,8 +22,8 @@ from conftest import CROSS_ENCODER, ENCODER, content, hnmine, rows, write
 from typer.testing import CliRunner
 
 from hnmine.cli import app
-from hnmine.finished import MANIFEST
 from hnmine.schema import STATE
+from hnmine.written import MANIFEST
 
 pytestmark = pytest.mark.xdist_group("errors")
 

@@ -7,6 +7,7 @@ import os
 import re
 import reprlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import (
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from hnmine.errors import UsageError
+from hnmine.places import mirror, split_url
 from hnmine.share import ALONE, Share
 
 MANY = 2**31 - 1
@@ -33,6 +35,9 @@ UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
 """Marks settings on which the result does not depend, or that the plan holds by content."""
+
+PLACE: dict[str, Any] = {"in_plan": False, "place": True}
+"""Marks settings that say where something is."""
 
 
 def _as_list(value: Any) -> Any:
@@ -51,7 +56,7 @@ Pooling = Literal["mean", "cls"]
 
 def path(help: str, default: Any = ...) -> Any:
     """Declare a setting that says where something is: the plan holds it by content."""
-    return Field(default, description=help, json_schema_extra=NOT_IN_PLAN)
+    return Field(default, description=help, json_schema_extra=PLACE)
 
 
 class Settings(BaseModel):
@@ -70,6 +75,19 @@ class Settings(BaseModel):
         description="Show progress bars on stderr, where that is a terminal.",
         json_schema_extra=NOT_IN_PLAN,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mirror_urls(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Let the directories that are at URLs be their mirrors."""
+        urls = {
+            name: mirror(value)
+            for name in cls.places()
+            if cls.model_fields[name].annotation in (Path, Path | None)
+            and isinstance(value := values.get(name), str | Path)
+            and split_url(value)
+        }
+        return values | urls
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Any:
@@ -99,9 +117,16 @@ class Settings(BaseModel):
         hidden = {
             name
             for name, field in type(self).model_fields.items()
-            if field.json_schema_extra == NOT_IN_PLAN
+            if field.json_schema_extra in (NOT_IN_PLAN, PLACE)
         }
         return self.model_dump(mode="json", exclude=hidden)
+
+    @classmethod
+    def places(cls) -> list[str]:
+        """Return the names of the settings that say where something is."""
+        return [
+            name for name, field in cls.model_fields.items() if field.json_schema_extra == PLACE
+        ]
 
 
 def _short(value: Any) -> str:
@@ -158,12 +183,25 @@ class OutputSettings(Settings):
         description="Replace what a run with other settings wrote to the output directory.",
         json_schema_extra=NOT_IN_PLAN,
     )
-    workers: int = Field(
-        1,
+    workers: int | None = Field(
+        None,
         ge=1,
         le=1024,
-        description="Processes on this machine that share the tasks and --threads; each loads the "
-        "models.",
+        description="Processes that share the tasks, and the --threads of their machine; each "
+        "loads the models. [default: 1; with --engine ray one for each GPU of the cluster, or for "
+        "each machine where there are none]",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        description="Who starts the workers: local, this machine; ray, a Ray cluster, whose "
+        "machines share the directories.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+    ray_address: str | None = Field(
+        None,
+        description="The cluster of --engine ray: auto for the one that this machine belongs to, "
+        "or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]",
         json_schema_extra=NOT_IN_PLAN,
     )
     max_memory: str | None = Field(
@@ -204,9 +242,19 @@ class OutputSettings(Settings):
 
     @model_validator(mode="after")
     def _check_share(self) -> OutputSettings:
-        if self.finish and (self.task or self.workers > 1):
+        if self.finish and (self.task or (self.workers or 1) > 1):
             raise ValueError("finish: cannot be combined with --task or --workers")
+        if self.engine == "ray" and (self.finish or self.task or self.max_memory):
+            raise ValueError("engine: ray cannot be combined with --finish, --task or --max-memory")
+        if self.engine != "ray" and self.ray_address:
+            raise ValueError("ray-address: needs --engine ray")
         return self
+
+    @property
+    def directory(self) -> Path:
+        """The directory that is written."""
+        directory: Path = getattr(self, "index" if self.command == "build-index" else "output")
+        return directory
 
     @property
     def memory_limit(self) -> int | None:

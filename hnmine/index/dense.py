@@ -87,7 +87,10 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
     step = max(1, total // TRAINING_VECTORS)
     try:
         if not index.is_trained:
-            index.train(np.concatenate([shard[::step] for shard in vectors]))
+            # Every step-th vector of all, however they are cut into shards.
+            firsts = np.cumsum([0, *map(len, vectors)])
+            sample = [s[-first % step :: step] for s, first in zip(vectors, firsts, strict=False)]
+            index.train(np.concatenate(sample))
         for shard in vectors:
             index.add(np.ascontiguousarray(shard))
     except RuntimeError as error:

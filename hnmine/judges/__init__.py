@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
 from hnmine.encode import is_cross_encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
-from hnmine.finished import MANIFEST
 from hnmine.judges.base import Judge, name_of
 from hnmine.judges.bi_encoder import BiEncoderJudge
 from hnmine.judges.cross_encoder import CrossEncoderJudge
 from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.judges.similarity import PositiveSimilarity
 from hnmine.judges.verdicts import VerdictFile
+from hnmine.storage import fetch_input
+from hnmine.written import MANIFEST
 
 
 def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]:
@@ -35,7 +35,7 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
         judges.append(LazyCrossEncoderJudge(judge) if lazy else judge)
     for name in settings.judge:
         column = "judge_" + re.sub(r"\W+", "_", name_of(name)).strip("_").lower()
-        if Path(name).is_file():
+        if fetch_input(name).is_file():
             judges.append(VerdictFile(candidates, name))
         elif is_cross_encoder(name):
             judges.append(CrossEncoderJudge(candidates, _spec(name, settings), threads, column))

@@ -20,6 +20,7 @@ from hnmine.plan import Task, blocks
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import STATE
 from hnmine.share import Share
+from hnmine.storage import fetch_run
 
 DOCUMENTS_PER_TASK = 4096
 DOCUMENTS = f"{STATE}/documents"
@@ -45,6 +46,7 @@ class BiEncoderJudge:
         ) as run:
             if not run.complete:
                 run.finish(self._run(run))
+        fetch_run(self.path)
         return {}
 
     def read(self, part: int) -> NDArray[np.float32]:

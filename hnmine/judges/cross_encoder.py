@@ -18,6 +18,7 @@ from hnmine.judges.base import place_of, scores_plan
 from hnmine.plan import Task, blocks
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.share import Share
+from hnmine.storage import fetch_run
 
 PAIRS_PER_TASK = 4096
 """What a kill can lose: a minute on a CPU, seconds on a GPU."""
@@ -48,6 +49,7 @@ class CrossEncoderJudge:
         with RunDirectory.open(self.path, plan, progress=progress, share=share) as run:
             if not run.complete:
                 run.finish(run.run("cross-encoder", "pairs", self._tasks(), self._score))
+        fetch_run(self.path)
         return {"pairs_scored": sum(self.candidates.part_rows)}
 
     def read(self, part: int) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from hnmine.judges.cross_encoder import PAIRS_PER_TASK, CrossEncoderJudge
 from hnmine.plan import Task, blocks
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.share import Share
+from hnmine.storage import fetch_run
 
 Ints = NDArray[np.int64]
 Wanted = Callable[[], Sequence[Ints]]
@@ -43,6 +44,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
         plan = scores_plan(
             self.candidates, self.spec, activation="none", pairs_per_wave_task=PAIRS_PER_TASK
         )
+        fetch_run(self.path)
         with RunDirectory.open(self.path, plan, progress=progress, share=share) as run:
             for number in count():
                 wave = Task(f"wave-{number:04d}", (f"waves/{number:04d}.npz",), 1)

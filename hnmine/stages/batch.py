@@ -23,6 +23,7 @@ from hnmine.errors import UsageError
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.mined import Mined
+from hnmine.places import name_of
 from hnmine.plan import Task, blocks
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import STATE
@@ -45,7 +46,8 @@ def batch(settings: BatchSettings) -> StageResult:
     Raises:
         HnmineError: the rows, what they were made from, a model or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     batching = _Batching(settings)
     plan = base_plan("batches", batching.settings) | {
         "mined": batching.hash,
@@ -53,7 +55,7 @@ def batch(settings: BatchSettings) -> StageResult:
     }
     with RunDirectory.open(settings.output, plan, passing=(WORK,), **settings.manner) as run:
         if not run.complete:
-            run.finish(batching.run(run), mined=str(settings.mined.resolve()))
+            run.finish(batching.run(run), mined=name_of(settings.mined))
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 

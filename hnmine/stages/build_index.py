@@ -31,7 +31,8 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
     Raises:
         HnmineError: an input, a model or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     builder = _Builder(settings)
     plan = base_plan("index", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},
@@ -137,7 +138,8 @@ class _Builder:
         def encode(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             return write_vectors(self._texts(task), self.encoder, outputs[0], tick)
 
-        counts = dict(run.run("dense: encode", "docs", shards, encode))
+        encoded = run.run("dense: encode", "docs", shards, encode, passed_on=factory != EXACT)
+        counts = dict(encoded)
         if factory == EXACT:
             return counts
         vectors = [run.path / shard.outputs[0] for shard in shards]

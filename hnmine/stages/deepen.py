@@ -14,6 +14,7 @@ from hnmine.candidates import Candidates
 from hnmine.config import MineSettings
 from hnmine.finished import read_manifest
 from hnmine.fuse import mine_block
+from hnmine.places import mirror
 from hnmine.plan import Task, blocks
 from hnmine.previous import Previous
 from hnmine.recipe import open_recipe
@@ -66,7 +67,7 @@ def deepen(
             mine_settings = MineSettings.model_construct(**settings | {"threads": threads})
             mining = Mining(base.index, base.queries, base.paths, mine_settings)
             earlier = base.run.get("previous")
-            previous = Previous(Path(earlier)) if earlier else None
+            previous = Previous(mirror(earlier)) if earlier else None
             recipe = open_recipe(mining, depths, base.manifest["scores"], previous)
             tasks = [
                 Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n * size)

@@ -11,6 +11,7 @@ from hnmine.exports.card import export_card
 from hnmine.exports.files import write_rows
 from hnmine.exports.material import Material
 from hnmine.mined import Mined
+from hnmine.places import name_of
 from hnmine.plan import Task
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.result import StageResult, base_plan
@@ -25,7 +26,8 @@ def export(settings: ExportSettings) -> StageResult:
     Raises:
         HnmineError: the directory, what it was made from, or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     mined = Mined(settings.mined, settings.candidates, settings.index)
     form = FORMATS[settings.to]
     settings = settings.model_copy(update={"scores": _scores(settings, form, mined)})
@@ -33,7 +35,7 @@ def export(settings: ExportSettings) -> StageResult:
     with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
             counts = _write(run, form, Material(mined, settings.scores, settings.prompt))
-            run.finish(counts, mined=str(mined.path.resolve()))
+            run.finish(counts, mined=name_of(mined.path))
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 

@@ -12,6 +12,7 @@ from hnmine.config import FilterSettings
 from hnmine.errors import UsageError
 from hnmine.expressions import compares_candidates
 from hnmine.judges import open_judges
+from hnmine.places import name_of
 from hnmine.plan import Task, canonical_json
 from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.filtering import PASSING, Filtering
@@ -30,7 +31,8 @@ def filter(settings: FilterSettings) -> StageResult:
     Raises:
         HnmineError: the candidates, a model or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     candidates = Candidates(settings.candidates, settings.index)
     settings = _resolve(settings, candidates)
     judges = open_judges(candidates, settings)
@@ -55,8 +57,8 @@ def filter(settings: FilterSettings) -> StageResult:
             filtering.describe(counts)
             run.finish(
                 counts,
-                index=str(candidates.index.path.resolve()),
-                candidates=str(candidates.path.resolve()),
+                index=name_of(candidates.index.path),
+                candidates=name_of(candidates.path),
             )
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)

@@ -47,7 +47,8 @@ def generate(settings: GenerateSettings) -> StageResult:
     Raises:
         HnmineError: an input or a setting cannot be used, or a language model does not answer.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     maker = _Maker(settings)
     plan = base_plan("generated", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in maker.inputs.items()},

@@ -22,6 +22,7 @@ from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.opened import Index
 from hnmine.inputs import read_pairs, read_queries
+from hnmine.places import name_of
 from hnmine.plan import Task, blocks
 from hnmine.positives import Queries, write_grades, write_positives
 from hnmine.previous import Previous
@@ -45,7 +46,8 @@ def mine(settings: MineSettings) -> StageResult:
     Raises:
         HnmineError: an input, the index, a model or a setting cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     miner = _Miner(settings)
     plan = base_plan("candidates", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},
@@ -63,8 +65,8 @@ def mine(settings: MineSettings) -> StageResult:
             counts: dict[str, int] = {}
             for step in steps:
                 counts |= step(run)
-            previous = settings.previous and str(settings.previous.resolve())
-            run.finish(counts, index=str(settings.index.resolve()), previous=previous)
+            previous = settings.previous and name_of(settings.previous)
+            run.finish(counts, index=name_of(settings.index), previous=previous)
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
 
@@ -270,7 +272,7 @@ class _Miner:
             pq.write_table(table, outputs[0], compression="zstd")
             return _count(table, list(recipe.sources))
 
-        return run.run("mine", "queries", tasks, work)
+        return run.run("mine", "queries", tasks, work, passed_on=False)
 
 
 def _count(table: pa.Table, sources: list[str]) -> dict[str, int]:

@@ -32,7 +32,8 @@ def mix(settings: MixSettings) -> StageResult:
     Raises:
         HnmineError: the negatives, or what they were made from, cannot be used.
     """
-    work_together(settings)
+    if done := work_together(settings):
+        return done
     mined = Mined(settings.mined, settings.candidates, settings.index)
     mixing = _Mixing(settings, mined.candidates)
     plan = base_plan("mixed", settings) | {"mined": mined.hash}

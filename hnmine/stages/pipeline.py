@@ -10,6 +10,7 @@ from hnmine.config import (
     MineSettings,
     MixSettings,
 )
+from hnmine.places import name_of
 from hnmine.schema import MADE_FILE
 from hnmine.stages.batch import batch as make_batches
 from hnmine.stages.build_index import build_index
@@ -38,7 +39,7 @@ def run(
     results = []
     if generate:
         results.append(make_texts(generate))
-        corpus = [*index.corpus, str(generate.output / MADE_FILE)]
+        corpus = [*index.corpus, name_of(generate.output / MADE_FILE)]
         index = index.model_copy(update={"corpus": corpus})
     results += [build_index(index), mine(mining), filter(filtering)]
     if batch:

@@ -13,15 +13,15 @@ import subprocess
 import sys
 import threading
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hnmine import incidents, interrupts
-from hnmine.config import COMMANDS
 from hnmine.config.base import OutputSettings
 from hnmine.errors import PartialRun, UsageError, is_out_of_memory
 from hnmine.models import find_model
+from hnmine.stages.member import models_of, take_part, values_for_member
+from hnmine.stages.result import StageResult
 from hnmine.validate.estimates import BASE_RAM, TORCH_RAM, weights_of
 
 LOOK_AGAIN = 0.1
@@ -30,27 +30,33 @@ LOOK_AGAIN = 0.1
 OUT_OF_MEMORY = 137
 """Exit code of a worker that ran out of memory: what a shell says of a killed process."""
 
-MODELS = ("encoder", "query_encoder", "cross_encoder")
 
+def work_together(settings: OutputSettings) -> StageResult | None:
+    """Let others do the tasks of a stage; return when they have left nothing to do.
 
-def work_together(settings: OutputSettings) -> None:
-    """Let workers do the tasks of a stage, and return when they have left nothing to do.
-
-    A fault that a worker meets is met again, and explained, by the caller.
+    Returns:
+        What came out, where it need not be found here; else the caller ends the run. A fault that a
+        worker on this machine meets is met again, and explained, by the caller.
 
     Raises:
+        HnmineError: a worker on another machine met it.
         UsageError: not even one worker fits in --max-memory.
         PartialRun: the workers died, all of them.
     """
-    if settings.workers > 1 or settings.memory_limit is not None:
+    if settings.engine == "ray":
+        from hnmine.stages.on_ray import work_on_ray
+
+        return work_on_ray(settings)
+    if (settings.workers or 1) > 1 or settings.memory_limit is not None:
         _Crew(settings, _affordable(settings)).run()
+    return None
 
 
 def _affordable(settings: OutputSettings) -> int:
     """Return how many workers fit in the memory that they may take."""
-    limit = settings.memory_limit
+    limit, wanted = settings.memory_limit, settings.workers or 1
     if limit is None:
-        return settings.workers
+        return wanted
     need = _need(settings)
     if need > limit:
         raise UsageError(
@@ -58,13 +64,12 @@ def _affordable(settings: OutputSettings) -> int:
             why="That is what Python, its libraries and the models take.",
             fix=f"Allow more than {limit / 1e9:.1f} GB.",
         )
-    return min(settings.workers, limit // need)
+    return min(wanted, limit // need)
 
 
 def _need(settings: OutputSettings) -> int:
     """Estimate what a worker takes before it has read anything, in bytes."""
-    models = [name for field in MODELS if (name := getattr(settings, field, None))]
-    models += [name for name in getattr(settings, "judge", []) if not Path(name).is_file()]
+    models = models_of(settings)
     weights = sum(weights_of(find_model(name)) for name in models)
     return BASE_RAM + (TORCH_RAM + weights if models else 0)
 
@@ -74,14 +79,7 @@ class _Worker:
 
     def __init__(self, settings: OutputSettings, number: int, count: int, threads: int) -> None:
         self.number, self.threads = number, threads
-        share = settings.share
-        values = settings.model_dump(mode="json") | {
-            "workers": 1,
-            "max_memory": None,
-            "threads": threads,
-            "progress": settings.progress and number == 0,
-            "task": f"{share.index * count + number}/{share.of * count}",
-        }
+        values = values_for_member(settings, number, count, threads)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hnmine.stages.workers"], stdin=subprocess.PIPE, text=True
         )
@@ -188,10 +186,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent is told too, and ends this process.
     job: dict[str, Any] = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    name = job["command"].replace("-", "_")
     try:
-        settings = COMMANDS[job["command"]].parse(job["settings"])
-        getattr(import_module(f"hnmine.stages.{name}"), name)(settings)
+        take_part(job["command"], job["settings"])
     except Exception as error:
         # The parent meets the error too, and explains it.
         sys.exit(OUT_OF_MEMORY if is_out_of_memory(error) else 1)

@@ -1,0 +1,84 @@
+"""What a process does that takes part in a stage, whoever started it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from hnmine.config import COMMANDS
+from hnmine.config.base import OutputSettings
+from hnmine.places import name_of, split_url
+from hnmine.stages.result import StageResult
+
+MODELS = ("encoder", "query_encoder", "cross_encoder")
+
+
+def models_of(settings: OutputSettings) -> list[str]:
+    """Return the names of the models that a stage loads."""
+    models = [name for field in MODELS if (name := getattr(settings, field, None))]
+    judges = getattr(settings, "judge", [])
+    return models + [name for name in judges if not (split_url(name) or Path(name).is_file())]
+
+
+def with_absolute_paths(settings: OutputSettings) -> OutputSettings:
+    """Return settings that mean the same from every working directory."""
+    paths = {name: _absolute(getattr(settings, name)) for name in settings.places()}
+    given = {name: getattr(settings, name, None) for name in (*MODELS, "judge")}
+    models = {name: _absolute(value, there=True) for name, value in given.items() if value}
+    return settings.model_copy(update=paths | models)
+
+
+def _absolute(value: Any, *, there: bool = False) -> Any:
+    """Make a path, or several, absolute; only what is `there`, where it may be another name."""
+    if isinstance(value, list):
+        return [_absolute(one, there=there) for one in value]
+    if value is None or split_url(value) or (there and not Path(value).exists()):
+        return value
+    return type(value)(Path(value).absolute())
+
+
+def values_for_member(
+    settings: OutputSettings, number: int, count: int, threads: int
+) -> dict[str, Any]:
+    """Return the settings of one of `count` processes, as JSON values: its share of the tasks.
+
+    Args:
+        settings: of the whole; it may itself be a share.
+        number: of the process, from 0.
+        count: processes.
+        threads: CPU threads of the process.
+    """
+    share = settings.share
+    # Where a mirror is, the process knows itself, on its own machine.
+    directories = {
+        name: name_of(value)
+        for name in settings.places()
+        if isinstance(value := getattr(settings, name), Path)
+    }
+    return (
+        settings.model_dump(mode="json")
+        | directories
+        | {
+            "engine": "local",
+            "workers": 1,
+            "max_memory": None,
+            "ray_address": None,
+            "threads": threads,
+            "progress": settings.progress and number == 0,
+            "task": f"{share.index * count + number}/{share.of * count}",
+        }
+    )
+
+
+def take_part(command: str, values: Mapping[str, Any]) -> StageResult:
+    """Do a share of a stage; when it returns, all of the stage is done.
+
+    Raises:
+        HnmineError: see the command.
+    """
+    settings = COMMANDS[command].parse(values)
+    name = command.replace("-", "_")
+    result: StageResult = getattr(import_module(f"hnmine.stages.{name}"), name)(settings)
+    return result
