@@ -45,6 +45,14 @@ Paths = Annotated[
     typer.Argument(metavar="PATH", help="Inputs; what each is, its columns say."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON. [default: no]")]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Only say what would be done: tasks, memory, disk, and time by a short trial. "
+        "[default: no]",
+    ),
+]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error. [default: no]")
 ]
@@ -161,13 +169,19 @@ def _register(
     act: Callable[[dict[str, Any], dict[str, Any]], Any],
     show: Callable[[Any, bool], None] = _print,
     arguments: Sequence[inspect.Parameter] = (),
+    forecast: Callable[[dict[str, Any], dict[str, Any]], Any] | None = None,
 ) -> None:
     """Add a command whose flags are the given settings, but for those that are arguments."""
 
-    def command(config_file: Path | None, as_json: bool, debug: bool, **flags: Any) -> None:
+    def command(
+        config_file: Path | None, as_json: bool, debug: bool, dry_run: bool = False, **flags: Any
+    ) -> None:
         given = {key: value for key, value in flags.items() if value not in (None, [])}
         with _errors_explained(debug):
             file = configfile.read_yaml(config_file) if config_file else {}
+            if dry_run and forecast:
+                _print_lines(forecast(file, given), as_json)
+                return
             started = time.monotonic()
             result = act(file, given)
             if show is _print and given.get("progress", file.get("progress", True)):
@@ -178,6 +192,8 @@ def _register(
     positional = {argument.name for argument in arguments}
     own = {key: fields[key] for key in fields if key not in shared and key not in positional}
     keyword = inspect.Parameter.KEYWORD_ONLY
+    flag = inspect.Parameter("dry_run", keyword, default=False, annotation=DryRun)
+    dry = [flag] if forecast else []
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             *arguments,
@@ -185,6 +201,7 @@ def _register(
             *(_option(key, field) for key, field in shared.items()),
             inspect.Parameter("config_file", keyword, default=None, annotation=ConfigFile),
             inspect.Parameter("as_json", keyword, default=False, annotation=Json),
+            *dry,
             inspect.Parameter("debug", keyword, default=False, annotation=Debug),
         ]
     )
@@ -215,6 +232,22 @@ def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
     return run(settings, **more)
 
 
+def _forecast(command: str) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
+    """Return what says what a command would do."""
+
+    def act(file: dict[str, Any], flags: dict[str, Any]) -> Any:
+        stages = (
+            configfile.pipeline(file, flags)
+            if command == "run"
+            else [configfile.settings_for(command, file, flags)]
+        )
+        from hnmine.stages.dry_run import dry_run
+
+        return dry_run(stages)
+
+    return act
+
+
 def _all_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {"output": config.MineSettings.model_fields["output"]}
     for settings in config.STAGES.values():
@@ -231,8 +264,10 @@ for _name, _show in (("init", _print_lines), ("validate", _print_report)):
     _fields = config.COMMANDS[_name].model_fields
     _register(_name, _fields, _stage(_name, takes_paths=True), _show, [_paths])
 _register("models", config.ModelsSettings.model_fields, _stage("models"), _print_lines)
-_register("run", _all_fields(), _run)
-for _name in ("build-index", "mine", "filter", "batch", "export", "push", "generate", "mix"):
+_register("run", _all_fields(), _run, forecast=_forecast("run"))
+for _name in config.STAGES:
+    _register(_name, config.COMMANDS[_name].model_fields, _stage(_name), forecast=_forecast(_name))
+for _name in ("batch", "export", "push", "generate", "mix"):
     _register(_name, config.COMMANDS[_name].model_fields, _stage(_name))
 for _name, _show, _directories in (
     ("audit", _print_report, []),

@@ -266,7 +266,7 @@ def test_less_memory_than_a_worker_needs(inputs, tmp_path, monkeypatch):
 def test_as_many_workers_as_memory_allows(tmp_path):
     def count(limit: str, **more) -> int:
         values = {"corpus": "c", "index": tmp_path, "dense": False, "workers": 8, **more}
-        return workers._affordable(BuildIndexSettings.parse({**values, "max_memory": limit}))
+        return workers.affordable(BuildIndexSettings.parse({**values, "max_memory": limit}))
 
     assert count("1GB") == 3
     assert count("100 GB") == 8

@@ -81,18 +81,22 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
     import faiss
 
     faiss.omp_set_num_threads(threads)
-    vectors = [np.load(shard, mmap_mode="r") for shard in shards]
-    total = sum(map(len, vectors))
-    index = check_factory(factory, vectors[0].shape[1])
+    # Each shard is opened when it is needed: thousands would be more files than may be open.
+    rows, dimension = zip(*(np.load(shard, mmap_mode="r").shape for shard in shards), strict=True)
+    total = sum(rows)
+    index = check_factory(factory, dimension[0])
     step = max(1, total // TRAINING_VECTORS)
     try:
         if not index.is_trained:
             # Every step-th vector of all, however they are cut into shards.
-            firsts = np.cumsum([0, *map(len, vectors)])
-            sample = [s[-first % step :: step] for s, first in zip(vectors, firsts, strict=False)]
+            firsts = np.cumsum([0, *rows])
+            sample = [
+                np.array(np.load(shard, mmap_mode="r")[-first % step :: step])
+                for shard, first in zip(shards, firsts, strict=False)
+            ]
             index.train(np.concatenate(sample))
-        for shard in vectors:
-            index.add(np.ascontiguousarray(shard))
+        for shard in shards:
+            index.add(np.load(shard))
     except RuntimeError as error:
         raise _no_such_index(factory, error) from error
     try:

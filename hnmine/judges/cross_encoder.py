@@ -54,8 +54,10 @@ class CrossEncoderJudge:
 
     def read(self, part: int) -> NDArray[np.float32]:
         """Return the logits of one part of the candidates, row by row."""
-        files = sorted(self.path.glob(f"{part:05d}-*.npy"))
-        return np.concatenate([np.load(file) for file in files])
+        # The folder is not listed: with many queries it holds hundreds of thousands of files.
+        count = -(-self.candidates.part_rows[part] // PAIRS_PER_TASK)
+        files = [self.path / f"{part:05d}-{n:05d}.npy" for n in range(count)]
+        return np.concatenate([np.empty(0, np.float32), *(np.load(file) for file in files)])
 
     def _tasks(self) -> list[Task]:
         return [

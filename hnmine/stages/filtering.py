@@ -164,9 +164,8 @@ class Filtering:
             folder = f"{USES}/{turn}"
             tasks = _tasks(folder.replace("/", "-"), folder + "/{:05d}.npz", self.parts)
             self.run.run(f"share out {turn + 1}", "candidates", tasks, work)
-            found = [np.load(self.run.path / task.outputs[0]) for task in tasks]
-            uses = (np.concatenate([one[name] for one in found]) for name in Uses.FIELDS)
-            self.shares, settled = self.shares.after(Uses(*uses), most)
+            uses = Uses.read([self.run.path / task.outputs[0] for task in tasks])
+            self.shares, settled = self.shares.after(uses, most)
             if settled:
                 return {"turns_to_share_out": turn + 1}
         self.shares = self.shares.closed()

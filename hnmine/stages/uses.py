@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,16 @@ class Uses:
     query: Ints
     slot: Ints
     noise: NDArray[np.uint64]
+
+    @classmethod
+    def read(cls, paths: Sequence[Path]) -> Uses:
+        """Read them from files, one open at a time."""
+        parts: dict[str, list[Any]] = {name: [] for name in cls.FIELDS}
+        for path in paths:
+            with np.load(path) as arrays:
+                for name in cls.FIELDS:
+                    parts[name].append(arrays[name])
+        return cls(*(np.concatenate(parts[name]) for name in cls.FIELDS))
 
 
 @dataclass(frozen=True)

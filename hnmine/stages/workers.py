@@ -48,12 +48,16 @@ def work_together(settings: OutputSettings) -> StageResult | None:
 
         return work_on_ray(settings)
     if (settings.workers or 1) > 1 or settings.memory_limit is not None:
-        _Crew(settings, _affordable(settings)).run()
+        _Crew(settings, affordable(settings)).run()
     return None
 
 
-def _affordable(settings: OutputSettings) -> int:
-    """Return how many workers fit in the memory that they may take."""
+def affordable(settings: OutputSettings) -> int:
+    """Return how many workers fit in the memory that they may take.
+
+    Raises:
+        UsageError: not even one does.
+    """
     limit, wanted = settings.memory_limit, settings.workers or 1
     if limit is None:
         return wanted

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.config import ValidateSettings
 from hnmine.encode import load_cross_encoder, load_encoder
+from hnmine.encode.base import Kind
 from hnmine.encode.onnx import own_max_length
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.tokenise import Tokeniser
@@ -34,17 +34,16 @@ BASE_RAM, TORCH_RAM, DOCUMENT_RAM = 300 << 20, 600 << 20, 300
 """Python with its libraries, PyTorch, and what one document takes while ids are checked."""
 
 
-def encoder_facts(settings: ValidateSettings) -> tuple[Path, int, int | None, int]:
+def encoder_facts(encoder: str, max_length: int | None) -> tuple[Path, int, int | None, int]:
     """Return an encoder's folder, the tokens it takes, its dimension if known, its bytes.
 
     Raises:
         MissingModel: it is not on this machine.
     """
-    assert settings.encoder
-    folder = find_model(settings.encoder)
+    folder = find_model(encoder)
     pooled = read_json(folder / "1_Pooling", "config.json").get("word_embedding_dimension")
     dimension = pooled or read_json(folder, "config.json").get("hidden_size")
-    return folder, settings.max_length or own_max_length(folder), dimension, weights_of(folder)
+    return folder, max_length or own_max_length(folder), dimension, weights_of(folder)
 
 
 def weights_of(folder: Path) -> int:
@@ -119,40 +118,28 @@ def memory(rows: int, dimension: int | None, weights: int, threads: int) -> int:
     return libraries + rows * (DOCUMENT_RAM + 4 * threads)
 
 
-def encode_rate(settings: ValidateSettings, texts: Sequence[str], threads: int) -> float:
-    """Encode a few documents with the real encoder and return how many it does in a second.
+def encode_rate(spec: ModelSpec, texts: Sequence[str], threads: int, kind: Kind) -> float:
+    """Encode a few texts with the real encoder and return how many it does in a second.
 
     Raises:
         HnmineError: the encoder cannot be loaded or run.
     """
-    assert settings.encoder
-    spec = ModelSpec.find(
-        settings.encoder,
-        device=settings.device,
-        backend=settings.backend,
-        dtype=settings.dtype,
-        batch_tokens=settings.batch_tokens,
-        max_length=settings.max_length,
-    )
     encoder = load_encoder(spec, threads)
-    encoder.encode(texts[:4], "document")  # The first call pays for warming up.
+    encoder.encode(texts[:4], kind)  # The first call pays for warming up.
     start = time.perf_counter()
-    encoder.encode(texts[:TRIAL], "document")
+    encoder.encode(texts[:TRIAL], kind)
     return len(texts[:TRIAL]) / (time.perf_counter() - start)
 
 
 def score_rate(
-    settings: ValidateSettings, queries: Sequence[str], documents: Sequence[str], threads: int
+    spec: ModelSpec, queries: Sequence[str], documents: Sequence[str], threads: int
 ) -> float:
     """Score a few pairs with the real cross-encoder and return how many it does in a second.
 
     Raises:
         HnmineError: the cross-encoder cannot be loaded or run.
     """
-    assert settings.cross_encoder
-    model = load_cross_encoder(
-        ModelSpec.find(settings.cross_encoder, device=settings.device), threads
-    )
+    model = load_cross_encoder(spec, threads)
     asked = [queries[n % len(queries)] for n in range(len(documents[:TRIAL]))]
     model.score(asked[:4], documents[:4], lambda done: None)
     start = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hnmine.config import ValidateSettings
+from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError
 from hnmine.validate.checks import Gathered
 from hnmine.validate.estimates import encode_rate, encoder_facts, lengths, memory, score_rate, sizes
@@ -31,7 +32,8 @@ def estimate(
     weights = 0
     if settings.encoder:
         try:
-            folder, limit, dimension, weights = encoder_facts(settings)
+            facts = encoder_facts(settings.encoder, settings.max_length)
+            folder, limit, dimension, weights = facts
         except HnmineError as error:
             report.fault(error)
     samples = {what: list(rows.sample.values()) for what, rows in found.items() if rows}
@@ -56,12 +58,15 @@ def _time(
     report: Report, settings: ValidateSettings, samples: Samples, documents: int, pairs: int
 ) -> None:
     threads = settings.cpu_threads
+    running = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
     try:
         if settings.encoder:
-            rate = encode_rate(settings, samples["documents"], threads)
+            spec = ModelSpec.find(settings.encoder, **running, max_length=settings.max_length)
+            rate = encode_rate(spec, samples["documents"], threads, "document")
             report.estimates["encode_seconds"] = documents / rate
         if settings.cross_encoder and "queries" in samples and pairs:
-            rate = score_rate(settings, samples["queries"], samples["documents"], threads)
+            spec = ModelSpec.find(settings.cross_encoder, device=settings.device)
+            rate = score_rate(spec, samples["queries"], samples["documents"], threads)
             report.estimates["cross_encoder_seconds"] = pairs / rate
     except HnmineError as error:
         report.fault(error)

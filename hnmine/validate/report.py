@@ -74,12 +74,7 @@ class Report:
             **self.measured,
             "a run needs about": self.estimates,
         }
-        tables = {title: list(_rows(facts)) for title, facts in sections.items() if facts}
-        width = max((len(label) for rows in tables.values() for label, _ in rows), default=0)
-        for title, rows in tables.items():
-            yield title
-            yield from (f"  {label:<{width}}  {text}" for label, text in rows)
-            yield ""
+        yield from layout(sections)
         for kind, findings in (("warning", self.warnings), ("fault", self.faults)):
             for finding in findings:
                 yield f"{kind}: {finding['what']}"
@@ -87,6 +82,16 @@ class Report:
                     yield from (f"  {line.strip()}" for line in part.splitlines())
         if not self.faults:
             yield "No faults."
+
+
+def layout(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of sections of facts, whose names say the unit."""
+    tables = {title: list(_rows(facts)) for title, facts in sections.items() if facts}
+    width = max((len(label) for rows in tables.values() for label, _ in rows), default=0)
+    for title, rows in tables.items():
+        yield title
+        yield from (f"  {label:<{width}}  {text}" for label, text in rows)
+        yield ""
 
 
 def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -113,6 +118,9 @@ def _text(name: str, value: Any) -> str:
             f"{value['percentile_99']:,}, longest {value['longest']:,}{cut} "
             f"({value['texts']:,} texts, {value['counted_by']})"
         )
+    if isinstance(value, Mapping):
+        shared = f"{value['tasks']:,} {'task' if value['tasks'] == 1 else 'tasks'}"
+        return f"{shared}, {_text('cpu_seconds', value['cpu_seconds'])} of one CPU"
     if name.endswith("_bytes"):
         return _scaled(value, (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)), "bytes")
     if name.endswith("_seconds"):
