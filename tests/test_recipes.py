@@ -31,6 +31,16 @@ HEADINGS = ("# What: ", "# Constants: ", "# Not reproduced: ")
 
 INPUT = {"queries": "q", "qrels": "r"}
 
+LOOSER = {
+    "margin": -1.0,
+    "relative_margin": -0.2,
+    "max_score": 0.2,
+    "min_score": -0.2,
+    "range_min": -200,
+    "range_max": 200,
+}
+"""Rules, and in which direction each lets more through."""
+
 
 def table_of(queries=12, candidates=260, seed=0):
     """Candidates with the three scores, correlated with each other, as `filter` judges them."""
@@ -134,6 +144,30 @@ class TestEach:
         assert set().union(*(negatives(Verdicts(part, settings)) for part in parts)) == found
         swapped = pa.concat_tables(parts[::-1])
         assert negatives(Verdicts(swapped, settings)) == found
+
+    def test_a_seed_changes_what_is_drawn_and_nothing_else(self, recipe):
+        table, settings = table_of(), settings_of(recipe)
+        found = negatives(Verdicts(table, settings))
+        assert negatives(Verdicts(table, settings)) == found
+        others = [
+            negatives(Verdicts(table, settings.model_copy(update={"seed": seed})))
+            for seed in (1, 2)
+        ]
+        count = Counter(query for query, _ in found)
+        assert all(Counter(query for query, _ in other) == count for other in others)
+        assert (others[0] == others[1] == found) == (settings.sampling == "top")
+
+    def test_what_a_looser_rule_keeps_holds_what_a_stricter_keeps(self, recipe):
+        table, settings = table_of(), settings_of(recipe)
+        kept = Verdicts(table, settings).keep
+        for rule, change in LOOSER.items():
+            value = getattr(settings, rule)
+            if value is not None:
+                looser = Verdicts(table, settings.model_copy(update={rule: value + change}))
+                assert (looser.keep >= kept).all(), rule
+                stricter = Verdicts(table, settings.model_copy(update={rule: value - change}))
+                assert (stricter.keep <= kept).all(), rule
+                assert stricter.keep.sum() < looser.keep.sum(), rule
 
 
 def recipe(name):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,31 @@ import yaml
 
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
 from benchmarks.quality.protocol import GRADES, Judged, read_judged, split
-from benchmarks.quality.runs import hnmine
 from benchmarks.quality.table import slots_of
+from hnmine.cli import app
 from hnmine.index.opened import Index
 
 RECIPES = Path(__file__).resolve().parents[2] / "configs" / "recipes"
+
+VERBS = {
+    "derive": ("derive", "calibrate-by"),
+    "filter": (
+        "where",
+        "margin",
+        "relative-margin",
+        "max-score",
+        "min-score",
+        "range-min",
+        "range-max",
+        "max-p-relevant",
+        "target-fn-rate",
+        "query-where",
+    ),
+    "relabel": ("relabel",),
+    "pick": ("sampling", "order", "within", "strata", "quota", "budget", "max-uses", "deepen"),
+    "weigh": ("weight",),
+}
+"""The settings of `filter` that are steps, by what they do to a candidate."""
 
 
 def main(given: list[str] | None = None) -> None:
@@ -32,6 +54,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--collections", nargs="+", required=True, help="NAME or NAME:QUERIES")
     parser.add_argument("--queries", type=int, default=50, help="at most so many of each")
     parser.add_argument("--depth", type=int, default=60, help="no source gives more candidates")
+    parser.add_argument("--max-length", type=int, default=256, help="of the cross-encoder's input")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/recipes"))
     arguments = parser.parse_args(given)
     found: dict[str, dict[str, Any]] = {}
@@ -42,6 +65,7 @@ def main(given: list[str] | None = None) -> None:
             arguments.out / name,
             int(queries or arguments.queries),
             arguments.depth,
+            arguments.max_length,
         ):
             found.setdefault(recipe, {})[name] = result
             print(name, recipe, result, file=sys.stderr)
@@ -52,7 +76,7 @@ def main(given: list[str] | None = None) -> None:
 
 
 def measure_all(
-    collection: Path, home: Path, queries: int, depth: int
+    collection: Path, home: Path, queries: int, depth: int, max_length: int
 ) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """Yield what each recipe gives on a collection; None where that lacks what it needs."""
     grade = GRADES.get(collection.name, 1.0)
@@ -63,19 +87,32 @@ def measure_all(
     corpus = collection / "corpus.parquet"
     hnmine("build-index", "--corpus", corpus, "--encoder", ENCODER, "--index", index, *skip)
     for recipe in sorted(RECIPES.glob("*.yaml")):
-        yield recipe.stem, measured(recipe, home, judged, depth)
+        yield recipe.stem, measured(recipe, home, judged, depth, max_length)
 
 
-def measured(recipe: Path, home: Path, judged: Judged, depth: int) -> dict[str, Any] | None:
+def hnmine(*arguments: object) -> None:
+    """Run a command in this process, which loads each model once for all recipes."""
+    said = io.StringIO()
+    with redirect_stdout(io.StringIO()), redirect_stderr(said):
+        failed = app([*map(str, arguments), "--no-progress"], standalone_mode=False)
+    if failed:
+        raise RuntimeError(said.getvalue())
+
+
+def measured(
+    recipe: Path, home: Path, judged: Judged, depth: int, max_length: int
+) -> dict[str, Any] | None:
     """Return what a recipe gives; None, and why on stderr, where the commands refuse it."""
     try:
-        return measure(recipe, home, judged, depth)
+        return measure(recipe, home, judged, depth, max_length)
     except RuntimeError as error:
-        print(f"{recipe.stem}: {str(error).splitlines()[1]}", file=sys.stderr)
+        print(f"{recipe.stem}: {str(error).splitlines()[0]}", file=sys.stderr)
         return None
 
 
-def measure(recipe: Path, home: Path, judged: Judged, depth: int) -> dict[str, Any]:
+def measure(
+    recipe: Path, home: Path, judged: Judged, depth: int, max_length: int
+) -> dict[str, Any]:
     """Mine and filter as a recipe says, and count what it let through."""
     sections = yaml.safe_load(recipe.read_text())
     mine = _shallow(sections.get("mine", {}), depth)
@@ -88,8 +125,9 @@ def measure(recipe: Path, home: Path, judged: Judged, depth: int) -> dict[str, A
     given = ("--queries", home / "queries.parquet", "--qrels", home / "qrels.parquet")
     hnmine("mine", "--config", config, "--index", home / "index", *given, "--output", candidates)
     filter_ = sections["filter"]
-    by_logit = filter_.get("score", "ce") == "ce" or "ce_score" in json.dumps(filter_)
-    model = ("--cross-encoder", CROSS_ENCODER) if by_logit else ()
+    model: tuple[object, ...] = ()
+    if by_logit(filter_):
+        model = ("--cross-encoder", CROSS_ENCODER, "--max-length", max_length)
     places = ("--candidates", candidates, "--output", mined, "--overwrite")
     hnmine("filter", "--config", config, *places, *model)
     counts = json.loads((mined / "manifest.json").read_text())["counts"]
@@ -103,6 +141,7 @@ def measure(recipe: Path, home: Path, judged: Judged, depth: int) -> dict[str, A
     }
     slots = slots_of(opened, [row["doc_id"] for row in chosen]).tolist()
     cosines = [row["dense_score"] for row in chosen if row["dense_score"] is not None]
+    ranks = [row["rank"] for row in chosen if row["rank"] is not None]
     counted = [
         (row["query_id"], slot) in hidden
         for row, slot in zip(chosen, slots, strict=True)
@@ -112,8 +151,30 @@ def measure(recipe: Path, home: Path, judged: Judged, depth: int) -> dict[str, A
         "rate": float(np.mean(counted)) if counted else None,
         "yield": counts["negatives"] / counts["negatives_asked"],
         "similarity": float(np.mean(cosines)) if cosines else None,
+        "rank": float(np.mean(ranks)) if ranks else None,
         "cross_encoder_calls": counts.get("pairs_scored", 0) / len(judged.texts),
     }
+
+
+def by_logit(filter_: dict[str, Any]) -> bool:
+    """Tell whether a recipe asks the cross-encoder."""
+    return filter_.get("score", "ce") == "ce" or "ce_score" in json.dumps(filter_)
+
+
+def steps(recipe: Path) -> str:
+    """Name the steps of a recipe, in the order in which they are taken."""
+    sections = yaml.safe_load(recipe.read_text())
+    mine, filter_ = sections.get("mine", {}), sections["filter"]
+    sources = mine.get("source", ["bm25", "dense"])
+    found = ["generate"] if "generate" in sections else []
+    found.append("source " + " + ".join(source.partition(":")[0] for source in sources))
+    found += [name for name in ("matching", "constraint", "attribute") if name in mine]
+    found += ["score ce"] if by_logit(filter_) else []
+    for verb, names in VERBS.items():
+        given = [name for name in names if name in filter_]
+        found += [f"{verb} {', '.join(given)}"] if given else []
+    found += [name for name in ("batch", "mix") if name in sections]
+    return "; ".join(found)
 
 
 def _shallow(mine: dict[str, Any], depth: int) -> dict[str, Any]:
@@ -127,17 +188,18 @@ def _shallow(mine: dict[str, Any], depth: int) -> dict[str, Any]:
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
-    """Lay out a row for each recipe: rate, yield and similarity by collection, then the cost."""
+    """Lay out a row for each recipe: its steps, what it gives by collection, then the cost."""
     collections = list(dict.fromkeys(name for results in found.values() for name in results))
     lines = [
-        "False-negative rate, yield, mean similarity of what is chosen; logits for each query.\n",
-        "| recipe | " + " | ".join(collections) + " | logits |",
-        "|---|" + "---|" * len(collections) + "---:|",
+        "False-negative rate, yield, mean similarity and mean rank of what is chosen; logits for "
+        "each query.\n",
+        "| recipe | steps | " + " | ".join(collections) + " | logits |",
+        "|---|---|" + "---|" * len(collections) + "---:|",
     ]
     for recipe, results in found.items():
         some = [result for result in results.values() if result]
         calls = f"{np.mean([one['cross_encoder_calls'] for one in some]):.0f}" if some else "-"
-        cells = [_cell(results.get(name)) for name in collections]
+        cells = [steps(RECIPES / f"{recipe}.yaml"), *map(_cell, map(results.get, collections))]
         lines.append(f"| {recipe} | " + " | ".join(cells) + f" | {calls} |")
     return "\n".join(lines) + "\n"
 
@@ -145,11 +207,11 @@ def table(found: dict[str, dict[str, Any]]) -> str:
 def _cell(result: dict[str, Any] | None) -> str:
     if not result:
         return "-"
-    rate, similarity = (
+    rate, similarity, rank = (
         "-" if result[name] is None else f"{result[name]:.{digits}f}"
-        for name, digits in (("rate", 3), ("similarity", 2))
+        for name, digits in (("rate", 3), ("similarity", 2), ("rank", 0))
     )
-    return f"**{rate}**, {result['yield']:.2f}, {similarity}"
+    return f"**{rate}**, {result['yield']:.2f}, {similarity}, {rank}"
 
 
 if __name__ == "__main__":
