@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.errors import UsageError
-from hnmine.index.dense import FAISS_FILE, DenseIndex, build_faiss
+from hnmine.index.dense import FAISS_FILE, DenseIndex
+from hnmine.index.factory import build_faiss
 
 PROPERTY = settings(max_examples=50, deadline=None)
 
