@@ -50,7 +50,8 @@ def measure(
     """
     import faiss
 
-    from hnmine.index.dense import EXACT, DenseIndex, build_faiss
+    from hnmine.index.dense import EXACT, DenseIndex
+    from hnmine.index.factory import build_faiss
 
     faiss.omp_set_num_threads(threads)
     flat = faiss.IndexFlatIP(vectors.shape[1])

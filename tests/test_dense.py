@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.errors import UsageError
-from hnmine.index import dense
-from hnmine.index.dense import FAISS_FILE, DenseIndex, build_faiss
+from hnmine.index.dense import FAISS_FILE, DenseIndex
+from hnmine.index.factory import build_faiss
 
 PROPERTY = settings(max_examples=50, deadline=None)
 
@@ -96,7 +96,7 @@ def test_shards_share_one_trained_quantiser(tmp_path_factory, seed, factory, sha
     vectors = random_vectors(seed, 300, 8)
     folder = tmp_path_factory.mktemp("dense")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dense, "TRAINING_VECTORS", training)
+        patch.setattr("hnmine.index.factory.TRAINING_VECTORS", training)
         whole, cut = (store(folder, vectors, rows, factory) for rows in (300, shard_rows))
     assert (whole / FAISS_FILE).read_bytes() == (cut / FAISS_FILE).read_bytes()
 

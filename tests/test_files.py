@@ -13,7 +13,7 @@ import pytest
 from hnmine.data import BadRows, Table
 from hnmine.errors import InputError
 from hnmine.files import DEEPEST, find_files
-from hnmine.index.dense import build_faiss
+from hnmine.index.factory import build_faiss
 from hnmine.models import find_model, read_json
 from hnmine.records import corpus_records, pair_records
 

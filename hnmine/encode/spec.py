@@ -172,13 +172,17 @@ def backend_for(wanted: str, folder: Path, device: str, dtype: str) -> Backend:
 
 def fast_dtype(device: str) -> Dtype:
     """Return bf16 where it is computed in, fp32 where it would be emulated, many times slower."""
+    return "bf16" if computes_in_bf16(device) else "fp32"
+
+
+def computes_in_bf16(device: str) -> bool:
+    """Tell whether a device multiplies numbers in bfloat16 faster than in float32."""
     import torch
 
     if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    native = device == "cpu" and (known.get("amx_bf16") or known.get("avx512_bf16"))
-    return "bf16" if native else "fp32"
+    return device == "cpu" and bool(known.get("amx_bf16") or known.get("avx512_bf16"))
 
 
 def device_for(wanted: str) -> str:

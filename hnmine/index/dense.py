@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.encode.base import Encoder, Kind
-from hnmine.errors import PartialRun, UsageError, damage_explained
+from hnmine.encode.spec import computes_in_bf16
+from hnmine.errors import UsageError, damage_explained
+from hnmine.index.coarse import best_by_bfloat16, error_of_products
 from hnmine.index.dots import dots
 from hnmine.index.topk import Ranking, top_k
 
@@ -21,9 +23,10 @@ EXACT = "Flat"
 FAISS_FILE = "index.faiss"
 ENCODE_BLOCK = 1024
 SCORE_BLOCK = 1 << 14
-TRAINING_VECTORS = 1 << 18
 OPEN_SHARDS = 64
 WIDEST = 4096
+COARSE_FROM = 64
+"""Queries from which products in bfloat16 are faster: each vector has to be rounded first."""
 BLAS_FROM = 8
 """Queries from which FAISS multiplies matrices; its own threshold leaves blocks of some hundreds
 without, six times as slow (measured with FAISS 1.15)."""
@@ -34,6 +37,9 @@ FLOAT32_STEP = float(np.finfo(np.float32).eps)
 """The largest gap between neighbouring float32 numbers up to 2."""
 
 Vectors = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Hits = tuple[Ints, Ints, NDArray[np.float64]]
+"""Query, slot and score of each."""
 
 
 def write_vectors(
@@ -51,72 +57,6 @@ def write_vectors(
     with path.open("wb") as file:
         np.save(file, np.concatenate(parts))
     return {"vectors": sum(map(len, parts))}
-
-
-def check_factory(factory: str, dimension: int) -> Any:
-    """Make an empty FAISS index for inner products.
-
-    Args:
-        factory: a string of the FAISS index factory, such as `IVF4096,SQ8`.
-        dimension: of the vectors.
-
-    Raises:
-        UsageError: FAISS does not know the string, or it does not fit the dimension.
-    """
-    import faiss
-
-    try:
-        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
-        raise _no_such_index(factory, error) from error
-
-
-def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) -> dict[str, int]:
-    """Train and fill an approximate index from vector shards and write it to one file.
-
-    Raises:
-        UsageError: FAISS cannot train it on so few vectors.
-        PartialRun: FAISS cannot write the file.
-    """
-    import faiss
-
-    faiss.omp_set_num_threads(threads)
-    # Each shard is opened when it is needed: thousands would be more files than may be open.
-    rows, dimension = zip(*(np.load(shard, mmap_mode="r").shape for shard in shards), strict=True)
-    total = sum(rows)
-    index = check_factory(factory, dimension[0])
-    step = max(1, total // TRAINING_VECTORS)
-    try:
-        if not index.is_trained:
-            # Every step-th vector of all, however they are cut into shards.
-            firsts = np.cumsum([0, *rows])
-            sample = [
-                np.array(np.load(shard, mmap_mode="r")[-first % step :: step])
-                for shard, first in zip(shards, firsts, strict=False)
-            ]
-            index.train(np.concatenate(sample))
-        for shard in shards:
-            index.add(np.load(shard))
-    except RuntimeError as error:
-        raise _no_such_index(factory, error) from error
-    try:
-        faiss.write_index(index, str(path))
-    except RuntimeError as error:
-        raise PartialRun(
-            f"FAISS cannot write {path}.",
-            why=str(error).strip().splitlines()[-1],
-            fix="Make room, then run the same command: what was finished is kept.",
-        ) from error
-    return {"indexed": total}
-
-
-def _no_such_index(factory: str, error: RuntimeError) -> UsageError:
-    return UsageError(
-        f"FAISS cannot build --faiss {factory!r} for these vectors.",
-        why=str(error).strip().splitlines()[-1],
-        fix="Use Flat (exact), or see FAISS's guide to the index factory; an inverted file needs "
-        "at least as many vectors as lists, and PQ a divisor of the dimension.",
-    )
 
 
 class DenseIndex:
@@ -164,20 +104,19 @@ class DenseIndex:
         """
         wanted = np.minimum(k, self.count)
         todo = np.flatnonzero(wanted > 0)
+        parts = [(todo[:0], todo[:0], np.empty(0))]
+        if self.exact and len(todo) >= COARSE_FROM and computes_in_bf16("cpu"):
+            todo = self._search_coarsely(queries, wanted, todo, parts)
         deep = wanted * REFINED if self._compressed else wanted
         depth = np.minimum(2 ** np.ceil(np.log2(deep + 16)).astype(np.int64), self.count)
-        parts = [(todo[:0], todo[:0], np.empty(0))]
         while len(todo):
             again = []
             for m in np.unique(depth[todo]):
                 chosen = todo[depth[todo] == m]
                 slots, bound = self._propose(queries[chosen], int(m))
-                query, hits, scores = self._exact(queries, chosen, slots)
-                only_chosen = np.where(np.isin(np.arange(len(k)), chosen), wanted, 0)
-                found = top_k(query, hits, scores, only_chosen)
-                short = chosen[self._too_shallow(found, chosen, bound, int(m))]
-                whole = ~np.isin(found.query_of_hit, short)
-                parts.append((found.query_of_hit[whole], found.slots[whole], found.scores[whole]))
+                if not self.exact or m >= self.count:
+                    bound[:] = -np.inf
+                short = self._keep(queries, wanted, chosen, slots, bound, parts)
                 deepest = short[depth[short] >= WIDEST]
                 parts += [self._best_of_all(queries, row, int(wanted[row])) for row in deepest]
                 again.append(short[depth[short] < WIDEST])
@@ -228,15 +167,51 @@ class DenseIndex:
         query = np.repeat(chosen, slots.shape[1])
         return query, hits, self.score(queries, np.cumsum(counts), hits)
 
-    def _too_shallow(
-        self, found: Ranking, chosen: NDArray[np.int64], bound: NDArray[np.float32], depth: int
-    ) -> NDArray[np.bool_]:
-        """Tell for which queries a document that was not proposed may still be in the top k."""
-        if not self.exact or depth >= self.count:
-            return np.zeros(len(chosen), dtype=bool)
-        last = found.scores[found.offsets[chosen + 1] - 1]
-        rounding = self.dimension * float(np.finfo(np.float32).eps)
-        short: NDArray[np.bool_] = last <= bound + rounding
+    def _search_coarsely(
+        self, queries: Vectors, wanted: Ints, todo: Ints, parts: list[Hits]
+    ) -> Ints:
+        """Search by products in bfloat16; return the queries for which they are too coarse."""
+        again = []
+        depth = 2 ** np.ceil(np.log2(2 * wanted + 32)).astype(np.int64)
+        for m in np.unique(depth[todo]):
+            chosen = todo[depth[todo] == m]
+            if m >= min(WIDEST, self.count):
+                again.append(chosen)
+                continue
+            shards = ((n * self.shard_rows, self._shard(n)) for n in range(len(self.paths)))
+            slots, bound = best_by_bfloat16(queries[chosen], shards, int(m), self._pool)
+            error = error_of_products(self.dimension)
+            again.append(self._keep(queries, wanted, chosen, slots, bound + error, parts))
+        return np.concatenate(again)
+
+    def _keep(
+        self,
+        queries: Vectors,
+        wanted: Ints,
+        chosen: Ints,
+        slots: Ints,
+        bound: NDArray[np.floating],
+        parts: list[Hits],
+    ) -> Ints:
+        """Score what was proposed, and keep the best of the queries that have surely got them.
+
+        Args:
+            queries: unit vectors of all queries.
+            wanted: how many documents each query wants.
+            chosen: the queries that something was proposed for.
+            slots: what was proposed, shape (chosen, m).
+            bound: what no score of another document exceeds, shape (chosen,).
+            parts: gets the hits.
+
+        Returns:
+            The other queries among the chosen.
+        """
+        query, hits, scores = self._exact(queries, chosen, slots)
+        only_chosen = np.where(np.isin(np.arange(len(wanted)), chosen), wanted, 0)
+        found = top_k(query, hits, scores, only_chosen)
+        short: Ints = chosen[found.scores[found.offsets[chosen + 1] - 1] <= bound]
+        whole = ~np.isin(found.query_of_hit, short)
+        parts.append((found.query_of_hit[whole], found.slots[whole], found.scores[whole]))
         return short
 
     def _best_of_all(
@@ -269,9 +244,9 @@ class DenseIndex:
         return gathered
 
     def _propose(self, queries: Vectors, m: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ask FAISS for m documents a query; return them and the last one's score."""
+        """Ask FAISS for m documents a query; return them and what no other's score exceeds."""
         scores, slots = self._scan(queries, m) if self.exact else self._approximate(queries, m)
-        return slots, scores[:, -1]
+        return slots, scores[:, -1] + self.dimension * float(np.finfo(np.float32).eps)
 
     def _scan(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
         import faiss

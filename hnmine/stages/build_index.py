@@ -12,7 +12,8 @@ from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.bm25.build import count_documents, merge_counts
-from hnmine.index.dense import EXACT, FAISS_FILE, build_faiss, check_factory, write_vectors
+from hnmine.index.dense import EXACT, FAISS_FILE, write_vectors
+from hnmine.index.factory import build_faiss, check_factory
 from hnmine.inputs import read_documents
 from hnmine.plan import Task, blocks
 from hnmine.run import RunDirectory, Tick

@@ -1,0 +1,79 @@
+"""Approximate indexes, by the strings of the FAISS index factory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hnmine.errors import PartialRun, UsageError
+
+TRAINING_VECTORS = 1 << 18
+
+
+def check_factory(factory: str, dimension: int) -> Any:
+    """Make an empty FAISS index for inner products.
+
+    Args:
+        factory: a string of the FAISS index factory, such as `IVF4096,SQ8`.
+        dimension: of the vectors.
+
+    Raises:
+        UsageError: FAISS does not know the string, or it does not fit the dimension.
+    """
+    import faiss
+
+    try:
+        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise _no_such_index(factory, error) from error
+
+
+def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) -> dict[str, int]:
+    """Train and fill an approximate index from vector shards and write it to one file.
+
+    Raises:
+        UsageError: FAISS cannot train it on so few vectors.
+        PartialRun: FAISS cannot write the file.
+    """
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+    # Each shard is opened when it is needed: thousands would be more files than may be open.
+    rows, dimension = zip(*(np.load(shard, mmap_mode="r").shape for shard in shards), strict=True)
+    total = sum(rows)
+    index = check_factory(factory, dimension[0])
+    step = max(1, total // TRAINING_VECTORS)
+    try:
+        if not index.is_trained:
+            # Every step-th vector of all, however they are cut into shards.
+            firsts = np.cumsum([0, *rows])
+            sample = [
+                np.array(np.load(shard, mmap_mode="r")[-first % step :: step])
+                for shard, first in zip(shards, firsts, strict=False)
+            ]
+            index.train(np.concatenate(sample))
+        for shard in shards:
+            index.add(np.load(shard))
+    except RuntimeError as error:
+        raise _no_such_index(factory, error) from error
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        raise PartialRun(
+            f"FAISS cannot write {path}.",
+            why=str(error).strip().splitlines()[-1],
+            fix="Make room, then run the same command: what was finished is kept.",
+        ) from error
+    return {"indexed": total}
+
+
+def _no_such_index(factory: str, error: RuntimeError) -> UsageError:
+    return UsageError(
+        f"FAISS cannot build --faiss {factory!r} for these vectors.",
+        why=str(error).strip().splitlines()[-1],
+        fix="Use Flat (exact), or see FAISS's guide to the index factory; an inverted file needs "
+        "at least as many vectors as lists, and PQ a divisor of the dimension.",
+    )
