@@ -1,7 +1,6 @@
 """BM25 against its peers on one thread: search, build, tokenise; same tokens, results compared.
 
-CPU seconds of this process, the engines in turn, `ROUNDS` rounds. Corpora that are larger than what
-there is are filled up with documents that a Markov chain over the real ones makes.
+CPU seconds of this process, the engines in turn, `ROUNDS` rounds.
 """
 
 from __future__ import annotations
@@ -21,10 +20,9 @@ os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
 import bm25s
 import numpy as np
 import Stemmer
-from numba import njit
 from numpy.typing import NDArray
 
-from benchmarks.common import report, spread, stdlib, texts
+from benchmarks.common import passages, report, spread
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
@@ -34,6 +32,8 @@ from hnmine.index.topk import Ranking
 
 K = 100
 ROUNDS = 5
+TOKENISED = 75_000
+"""Of the longest passages, and where there are a million of the shortest."""
 SPLIT = Tokeniser("whitespace", "none")
 WORDS_OF_QUERIES = (7, 57)
 # As many queries as each engine answers in a few seconds a round.
@@ -67,34 +67,9 @@ def seconds(act: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, result
 
 
-@njit
-def wander(
-    tokens: NDArray[np.int32],
-    order: NDArray[np.int64],
-    places: NDArray[np.int64],
-    made: NDArray[np.int32],
-) -> None:
-    """Copy tokens, and go on after every second one where the same token occurs elsewhere."""
-    np.random.seed(0)  # noqa: NPY002
-    at = 0
-    for i in range(len(made)):
-        made[i] = tokens[at]
-        if np.random.random() < 0.5:  # noqa: NPY002
-            term = tokens[at]
-            at = order[np.random.randint(places[term], places[term + 1])]  # noqa: NPY002
-        at = (at + 1) % len(tokens)
-
-
 def corpus_of(documents: list[str], size: int) -> Corpus:
-    """Tokenise documents, and cut or fill up the corpus to a size."""
+    """Tokenise the first documents."""
     terms, tokens, lengths = Tokeniser().number(documents[:size])
-    missing = size - len(lengths)
-    if missing > 0:
-        sizes = np.random.default_rng(0).choice(lengths, missing)
-        made = np.empty(sizes.sum(dtype=np.int64), np.int32)
-        places = np.concatenate([[0], np.cumsum(np.bincount(tokens, minlength=len(terms)))])
-        wander(tokens, np.argsort(tokens, kind="stable"), places, made)
-        tokens, lengths = np.concatenate([tokens, made]), np.concatenate([lengths, sizes])
     return Corpus(tokens, np.cumsum(lengths, dtype=np.int64), terms)
 
 
@@ -235,21 +210,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder of collections")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
     arguments = parser.parse_args()
-    folder = arguments.data / "tech_docs_passages" if arguments.data else stdlib()
-    passages = texts(folder / "corpus.parquet")
-    Tokeniser().number(passages[:10])
-    rows = compare_tokenise(passages)
-    if arguments.data:
-        rows += compare_tokenise(
-            texts(arguments.data / "pkg_summaries" / "corpus.parquet")[:200_000]
-        )
+    texts = passages(arguments.data)
+    Tokeniser().number(texts[:10])
+    rows = compare_tokenise(texts[:TOKENISED])
+    if len(texts) > 3 * TOKENISED:
+        rows += compare_tokenise(texts[-TOKENISED:])
     for size in arguments.sizes:
-        corpus = corpus_of(passages, size)
+        corpus = corpus_of(texts, size)
         documents = corpus.documents()
         with tempfile.TemporaryDirectory() as folder:
             rows += compare_search(corpus, documents, Path(folder))
             rows += compare_build(corpus, documents, Path(folder))
-    report("bm25", rows, ["numba", "rank-bm25", "bm25s", "PyStemmer"])
+    report(f"bm25_{max(arguments.sizes)}", rows, ["numba", "rank-bm25", "bm25s", "PyStemmer"])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
+import resource
 import subprocess
 import sys
 import time
@@ -19,6 +21,8 @@ import pyarrow.parquet as pq
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "runs" / "bench"
 MEGABYTE = 1 << 20
+SPEED = ("tech_docs_passages", "pkg_summaries")
+"""Collections without judgements, together a million passages."""
 
 
 def stdlib() -> Path:
@@ -55,6 +59,13 @@ def passages_and_queries(data: Path | None) -> Iterator[tuple[str, list[str], li
             folder = data / name
             documents = [text for text in texts(folder / "corpus.parquet") if text]
             yield name, documents, texts(folder / "queries.parquet")
+
+
+def passages(data: Path | None) -> list[str]:
+    """Return passages to measure speed on: those of a folder, or the docstrings."""
+    if data is None:
+        return texts(stdlib() / "corpus.parquet")
+    return [text for name in SPEED for text in texts(data / name / "corpus.parquet") if text]
 
 
 def queries_of(pairs: Path) -> list[str]:
@@ -113,19 +124,39 @@ def spread(values: Sequence[float]) -> str:
     return f"{median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
+def machine() -> dict[str, object]:
+    """Describe the hardware: a ratio can depend on what the CPU multiplies fast."""
+    file = Path("/proc/cpuinfo")
+    about = file.read_text() if file.exists() else ""
+    named = re.search(r"^model name\s*:\s*(.+)$", about, re.M)
+    flags = set(about.split())
+    fast = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+    return {
+        "cpu": named[1] if named else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)),
+        "instructions": [name for name in fast if name in flags],
+        "system": platform.platform(),
+    }
+
+
 def report(name: str, rows: Sequence[Mapping[str, object]], libraries: Sequence[str]) -> None:
-    """Print rows as a Markdown table and write them as JSON with versions and hardware."""
-    columns = list(rows[0])
-    print(f"\n### {name}\n")
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * len(columns))
-    for row in rows:
-        print("| " + " | ".join(str(row[column]) for column in columns) + " |")
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    """Print rows as a Markdown table; write it, and the same as JSON, with versions and hardware."""
     about = {
-        "machine": platform.processor() or platform.machine(),
+        "machine": machine(),
         "python": platform.python_version(),
         "versions": {library: version(library) for library in ("hnmine", *libraries)},
+        "command": " ".join(sys.orig_argv),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // MEGABYTE,
         "rows": list(rows),
     }
-    (RESULTS / f"{name}.json").write_text(json.dumps(about, indent=2) + "\n")
+    columns = list(rows[0])
+    lines = [f"### {name}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows]
+    hardware, versions = about["machine"], about["versions"]
+    lines += ["", f"{hardware}; {versions}; peak of the process {about['peak_mb']} MB"]
+    page = "\n".join(lines) + "\n"
+    print("\n" + page)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
+    (RESULTS / f"{name}.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
