@@ -16,7 +16,7 @@ COLLECTIONS ?=
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ray lint format docs bench bench-quick bench-quality index mine filter clean
+.PHONY: help setup demo test test-ray test-browser lint format docs bench bench-quick bench-quality index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -41,11 +41,16 @@ demo: setup  ## Mine hard negatives from the docstrings of Python's standard lib
 	$(BIN)/python examples/python_stdlib/show.py $(DEMO)
 	$(BIN)/hnmine report $(DEMO)/mined
 
-test: setup lint  ## Check style, types and imports, then run all tests but those of test-ray
+test: setup lint  ## Check style, types and imports, then run all tests but those of test-ray and test-browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
 
 test-ray: setup  ## Run the tests that start Ray clusters on this machine, alone
 	$(BIN)/python -m pytest -m ray
+
+test-browser: setup  ## Test the report and review pages in headless Chromium (apt-get installs it where absent)
+	tests/browser/install.sh
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest tests/browser
 
 lint: setup
 	$(BIN)/ruff check .

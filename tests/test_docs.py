@@ -71,7 +71,8 @@ def check_settings(command: str, given: dict[str, object]) -> None:
     Raises:
         UsageError: naming what is wrong with them.
     """
-    given = {key: value for key, value in given.items() if key not in ("as_json", "debug", "paths")}
+    no_settings = {"as_json", "debug", "dry_run", "paths"}
+    given = {key: value for key, value in given.items() if key not in no_settings}
     file = given.pop("config_file", None)
     if file is not None and not (ROOT / str(file)).exists():
         return  # A file that the page shows; its keys are checked where it stands.

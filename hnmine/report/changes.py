@@ -100,23 +100,35 @@ class Changes:
             )
         yield from (f"  {difference}" for difference in self.settings)
         yield ""
-        yield f"negatives{'':<17}{self.same:>12,} the same"
-        for sign, kinds in (("+", self.gained), ("-", self.lost)):
-            now = "was" if sign == "+" else "is now"
-            yield from (
-                f"  {sign} {now + ' ' + kind:<22}{count:>12,}" for kind, count in kinds.items()
-            )
-        yield f"queries{'':<19}{self.changed:>12,} of {self.queries:,} changed"
+        yield from self._negatives()
         yield ""
-        yield f"{'':<26}{'before':>12}{'after':>12}"
-        for name, pair in (self.counts | self.means).items():
+        pairs = {_named(name): pair for name, pair in (self.counts | self.means).items()}
+        width = max(map(len, pairs), default=0)
+        yield f"  {'':<{width}}{'before':>12}{'after':>12}"
+        for name, pair in pairs.items():
             cells = (f"{x:,}" if isinstance(x, int) else number(x) for x in pair)
-            yield f"  {name.replace('_', ' '):<24}" + "".join(f"{cell:>12}" for cell in cells)
+            yield f"  {name:<{width}}" + "".join(f"{cell:>12}" for cell in cells)
         if self.most:
             yield ""
             yield "queries that changed most"
             for query, (gained, lost) in self.most.items():
                 yield f"  {query:<24} +{gained} -{lost}"
+
+    def _negatives(self) -> Iterator[str]:
+        """Write what was gained and lost, and for what reasons."""
+        rows = [("negatives", self.same, " the same")]
+        rows += [(f"  + was {kind}", count, "") for kind, count in self.gained.items()]
+        rows += [(f"  - is now {kind}", count, "") for kind, count in self.lost.items()]
+        rows.append(("queries", self.changed, f" of {self.queries:,} changed"))
+        width = max(len(name) for name, _, _ in rows)
+        yield from (f"{name:<{width}}{count:>12,}{more}" for name, count, more in rows)
+
+
+def _named(count: str) -> str:
+    """Write the name of a count; a reason may be an expression, and stays as it is."""
+    if count.startswith("dropped_"):
+        return "dropped: " + count.removeprefix("dropped_")
+    return count.replace("_", " ")
 
 
 def changes(before: Path, after: Path, most: int, threads: int) -> Changes:

@@ -30,7 +30,7 @@ from hnmine.written import read_json
 
 SCORE_NAMES = {"ce_score": "cross-encoder logit", "dense_score": "cosine", "bm25_score": "BM25"}
 USES = {"1": 1, "2": 2, "3 to 5": 5, "6 to 10": 10, "11 to 20": 20, "21 to 50": 50}
-MORE_USES = "more than 50"
+MORE_USES = "over 50"
 MOST_USED = 15
 HUB_CHARACTERS = 160
 

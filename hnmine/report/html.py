@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import PurePath
 from typing import Any
 
 from hnmine.errors import missing_extra
@@ -13,6 +15,7 @@ from hnmine.report.terminal import likely_false, number, percent
 
 try:
     import jinja2
+    from markupsafe import Markup, escape
 
     from hnmine.report import plots
 except ModuleNotFoundError as error:
@@ -36,9 +39,15 @@ def page(facts: Facts, matcher: Matcher) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "percent": percent, "setting": _setting}
+    environment.filters |= {
+        "number": number,
+        "percent": percent,
+        "setting": _setting,
+        "flags": _flags,
+    }
     return environment.get_template("page.html.j2").render(
         facts=facts,
+        name=PurePath(facts.path).name or facts.path,
         notes=list(notes(facts)),
         likely_false=likely_false(facts),
         distributions=list(_distributions(facts)),
@@ -65,3 +74,8 @@ def _distributions(facts: Facts) -> list[tuple[str, str, Histogram]]:
 
 def _setting(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _flags(text: str) -> Markup:
+    """Mark the flags in a text as code that is not broken behind its dashes."""
+    return Markup(re.sub(r"(--[a-z-]+)", r'<code class="flag">\1</code>', str(escape(text))))

@@ -87,7 +87,7 @@ def mixes(facts: Facts) -> str:
         axes.set_yticks(rows, _short(names))
         axes.invert_yaxis()
         axes.set_xlabel("% of all")
-        axes.legend(fontsize=9)
+        axes.legend(fontsize=9, loc="lower right")
     return drawn.svg
 
 

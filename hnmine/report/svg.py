@@ -47,7 +47,7 @@ STYLE: Any = {
     "legend.labelcolor": INK,
     "text.parse_math": False,
 }
-WIDTH = 7.2
+WIDTH = 5.6
 """Inches of a figure; the page scales it."""
 
 

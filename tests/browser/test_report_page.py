@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from hnmine.config import ReportSettings
+from hnmine.stages.report import report
+
+SECTIONS = {
+    "funnel", "false", "distributions", "sources", "hubness", "shortcuts", "examples", "settings"
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(mined):
+    return report(ReportSettings.parse({"mined": mined})).page.as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1200])
+def test_it_is_accessible_in_both_schemes_and_at_both_widths(browser, page, scheme, width):
+    browser.open(page, width, scheme=scheme)
+    background = browser.run("return getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+    browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert browser.faults() == []
+
+
+@pytest.mark.parametrize("width", [320, 700, 1200])
+def test_it_is_never_wider_than_the_window(browser, page, width):
+    browser.open(page, width)
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+
+
+def test_it_asks_nothing_of_any_network_and_the_console_is_silent(browser, page):
+    browser.open(page)
+    asked = browser.requests()
+    assert len(asked) == 1 and page in asked[0]
+    assert browser.complaints() == []
+
+
+def test_the_keyboard_reaches_everything(browser, page):
+    browser.open(page)
+    browser.press("TAB")
+    assert browser.run("return document.activeElement.textContent") == "Skip to the content"
+    left = browser.run("return document.activeElement.getBoundingClientRect().left")
+    assert left >= 0, "it is shown where it has the focus"
+    seen = set()
+    for _ in range(200):
+        browser.press("TAB")
+        one, focus = browser.run(
+            "const one = document.activeElement;"
+            "return [one.getAttribute('href') ?? one.getAttribute('aria-label')"
+            " ?? one.textContent, getComputedStyle(one).outlineStyle]"
+        )
+        if one in seen or browser.run("return document.activeElement === document.body"):
+            break
+        assert focus == "solid", f"{one} has the focus and does not show it"
+        seen.add(one)
+    assert {f"#{name}" for name in SECTIONS} <= seen
+    assert {"Funnel in numbers", "Sources in numbers", "Settings of filter"} <= seen
+
+    browser.open(page)
+    link = browser.driver.find_element(By.CSS_SELECTOR, 'nav a[href="#examples"]')
+    link.send_keys("\n")
+    top = browser.run("return document.getElementById('examples').getBoundingClientRect().top")
+    assert -5 <= top <= 200
+    summary = browser.driver.find_element(By.CSS_SELECTOR, "#settings ~ details > summary")
+    summary.send_keys("\n")
+    assert browser.run("return document.querySelector('#settings ~ details').open")
+
+
+def test_a_screen_reader_gets_headings_in_order_and_figures_with_names(browser, page):
+    browser.open(page)
+    nodes = browser.tell("Accessibility.getFullAXTree")["nodes"]
+    said = [
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node["ignored"] and "role" in node
+    ]
+    levels = browser.run(
+        "return [...document.querySelectorAll('h1,h2,h3,h4')].map((one) => +one.tagName[1])"
+    )
+    assert levels.count(1) == 1
+    assert all(late - early <= 1 for early, late in pairwise(levels))
+    # Chromium's name of the role `img` has changed.
+    figures = [name for role, name in said if role in ("image", "img")]
+    assert len(figures) == browser.run("return document.querySelectorAll('svg').length") >= 9
+    assert all(figures)
+    assert len(set(figures)) == len(figures)
+    assert {"Sections"} == {name for role, name in said if role == "navigation"}
+    assert "main" in {role for role, _ in said}
+
+
+def test_it_prints(browser, page):
+    browser.open(page, scheme="dark")
+    pages = browser.pdf().count(b"/Type /Page\n")
+    assert 3 <= pages <= 20
+    browser.tell("Emulation.setEmulatedMedia", media="print")
+    style = "return getComputedStyle(document.body)"
+    assert browser.run(f"{style}.color") == "rgb(0, 0, 0)", "black, whatever the screen's scheme"
+    assert browser.run(f"{style}.backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
