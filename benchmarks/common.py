@@ -141,7 +141,7 @@ def machine() -> dict[str, object]:
 
 
 def report(name: str, rows: Sequence[Mapping[str, object]], libraries: Sequence[str]) -> None:
-    """Print rows as a Markdown table; write it, and the same as JSON, with versions and hardware."""
+    """Print rows as a Markdown table; write it and JSON, with versions and hardware."""
     about = {
         "machine": machine(),
         "python": platform.python_version(),

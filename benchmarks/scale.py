@@ -1,7 +1,7 @@
 """How long a run takes at any size: from what units cost here, checked against real runs.
 
-Without --documents, three small runs are made and compared with what is foretold; with it, a size is
-foretold for workers of so many threads, and with GPUs where their rates are given.
+Without --documents, three small runs are made and compared with what is foretold; with it, a size
+is foretold for workers of so many threads, and with GPUs where their rates are given.
 """
 
 from __future__ import annotations

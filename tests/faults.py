@@ -10,6 +10,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -111,6 +112,9 @@ STEPS: dict[str, Step] = {
 }
 """By command: the function, the directory that it writes, its settings."""
 
+NO_ROOM = 75
+"""Exit code of an attempt that the full disk stopped."""
+
 KEPT_BESIDE = ("scores", "deeper")
 """What `filter` writes into the candidates."""
 
@@ -142,25 +146,44 @@ class _Counter:
 
 
 def _attempt(
-    name: str, settings: dict[str, Any], root: Path, kill_at: int | None, pipe: Any
+    name: str,
+    settings: dict[str, Any],
+    root: Path,
+    kill_at: int | None,
+    room: int | None,
+    pipe: Any,
 ) -> None:
     import hnmine
+    from hnmine.errors import PartialRun
 
     counter = _Counter(root, kill_at)
-    getattr(hnmine, name)(**settings)
+    if room is not None:
+        # The system call fails as it does on a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    try:
+        getattr(hnmine, name)(**settings)
+    except (OSError, PartialRun):
+        if room is None:
+            raise
+        os._exit(NO_ROOM)
     pipe.send(counter.count)
     pipe.close()
 
 
 def start(
-    step: str, inputs: Path, root: Path, kill_at: int | None = None, **more: Any
+    step: str,
+    inputs: Path,
+    root: Path,
+    kill_at: int | None = None,
+    room: int | None = None,
+    **more: Any,
 ) -> tuple[Any, Any]:
     """Start a step in a process of its own; return it and where it says what it did."""
     function, _, settings = STEPS[step]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (function, {**settings(inputs, root), **more}, root, kill_at, sender)
+    arguments = (function, {**settings(inputs, root), **more}, root, kill_at, room, sender)
     process = context.Process(target=_attempt, args=arguments)
     process.start()
     sender.close()
@@ -174,6 +197,7 @@ def attempt(
     *,
     kill_at: int | None = None,
     after: float | None = None,
+    room: int | None = None,
 ) -> int | None:
     """Run a step in a process of its own.
 
@@ -183,16 +207,18 @@ def attempt(
         root: where the directories of all steps are.
         kill_at: kill it before so many operations on files, from 1.
         after: kill it after so many seconds.
+        room: bytes that a file may have, as on a disk that is full.
 
     Returns:
-        The operations that it did; None if it was killed.
+        The operations that it did; None if it was killed, or had no room.
     """
-    process, receiver = start(step, inputs, root, kill_at)
+    process, receiver = start(step, inputs, root, kill_at, room)
     process.join(after)
     if after is not None and process.exitcode is None:
         process.kill()
     process.join()
-    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+    expected = (0, -signal.SIGKILL) if room is None else (0, NO_ROOM)
+    assert process.exitcode in expected, process.exitcode
     try:
         return int(receiver.recv())
     except EOFError:

@@ -270,6 +270,24 @@ def test_a_directory_that_another_plan_wrote(run, inputs):
     complains(mine, 3, "more", "--overwrite")
 
 
+def test_an_input_that_changed_half_way_is_refused_and_named(inputs, tmp_path):
+    corpus = tmp_path / "corpus.parquet"
+    shutil.copy(inputs / "corpus.parquet", corpus)
+    build = commands(tmp_path, tmp_path)["index"]
+    stops = script(
+        "import os, hnmine.stages.build_index as stage",
+        "stage.merge_counts = lambda *arguments: os._exit(9)",
+    )
+    assert stops(*build).returncode == 9
+    before = content(tmp_path / "index")
+    table = pq.read_table(corpus)
+    pq.write_table(table.slice(1), corpus)
+    complains(build, 3, "inputs.corpus: ", " -> ", "--overwrite")
+    assert content(tmp_path / "index") == before
+    pq.write_table(table, corpus)
+    succeeds(build)
+
+
 # Files of its own that are damaged
 
 DAMAGES = {

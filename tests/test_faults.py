@@ -40,6 +40,20 @@ def test_killed_at_operations_on_files_every_stage_goes_on_to_the_same_files(
     assert not [*tmp_path.rglob(".hnmine/tmp/*"), *tmp_path.rglob("*.tmp")]
 
 
+@pytest.mark.parametrize("step", faults.STEPS)
+def test_a_disk_that_is_full_stops_every_stage_and_leaves_it_whole(undisturbed, tmp_path, step):
+    inputs, whole, _ = undisturbed
+    root = tmp_path / "run"
+    faults.before(step, whole, root)
+    stopped = 0
+    for room in (0, 1000, 4000):
+        stopped += faults.attempt(step, inputs, root, room=room) is None
+    assert stopped
+    faults.attempt(step, inputs, root)
+    assert faults.written(step, root) == faults.written(step, whole)
+    assert not [*root.rglob(".hnmine/tmp/*"), *root.rglob("*.tmp")]
+
+
 def test_killed_at_a_random_moment(undisturbed, tmp_path):
     inputs, whole, _ = undisturbed
     killed = [

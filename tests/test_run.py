@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -185,7 +186,7 @@ def test_two_runs_never_share_a_directory(tmp_path):
     other.start()
     try:
         assert ready.wait(30)
-        with pytest.raises(PartialRun, match=f"process {other.pid}"):
+        with pytest.raises(PartialRun, match=f"process {other.pid} on {socket.gethostname()}"):
             finish(tmp_path / "run")
     finally:
         leave.set()
