@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import hnmine
 from benchmarks.common import RESULTS, collections, report
 from hnmine.candidates import Candidates
-from hnmine.shingles import containment, shingles
+from hnmine.sources.shingles import containment, shingles
 
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9)
 TOP_K = 60

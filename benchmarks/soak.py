@@ -58,7 +58,7 @@ def write_encoder(folder: Path) -> None:
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
-    from hnmine.models import find_model
+    from hnmine.encode.models import find_model
 
     source = find_model(ENCODER)
     with safe_open(source / "model.safetensors", "np") as weights:

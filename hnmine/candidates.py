@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hnmine.errors import InputError, damage_explained
-from hnmine.finished import read_manifest
 from hnmine.index.opened import Index
-from hnmine.places import mirror
-from hnmine.plan import digest
-from hnmine.positives import Queries
 from hnmine.schema import CandidatePaths
-from hnmine.written import RUN, read_json
+from hnmine.sources.positives import Queries
+from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.places import mirror
+from hnmine.tasks.plan import digest
+from hnmine.tasks.written import RUN, read_json
 
 
 class Candidates:

@@ -19,10 +19,12 @@ from typing import Annotated, Any, get_origin
 
 import typer
 
-from hnmine import config, configfile, interrupts
-from hnmine.commands import EXAMPLES, FIRST_STEPS, MORE_HELP, SUMMARIES
+from hnmine import config
+from hnmine.config import file as configfile
+from hnmine.config.commands import EXAMPLES, FIRST_STEPS, MORE_HELP, SUMMARIES
 from hnmine.errors import Exit, HnmineError, is_out_of_memory
-from hnmine.places import mirrored
+from hnmine.tasks import interrupts
+from hnmine.tasks.places import mirrored
 
 app = typer.Typer(
     name="hnmine",

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from hnmine.candidates import Candidates
 from hnmine.errors import InputError, damage_explained
-from hnmine.finished import read_manifest
-from hnmine.places import mirror
-from hnmine.plan import digest
-from hnmine.written import RUN, read_json
+from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.places import mirror
+from hnmine.tasks.plan import digest
+from hnmine.tasks.written import RUN, read_json
 
 
 class Mined:

@@ -10,7 +10,7 @@ from conftest import write
 from scipy.stats import binomtest
 
 import hnmine as api
-from hnmine.audit import Audit, clopper_pearson, even_sample, of_sheet, over_queries
+from hnmine.audit.estimate import Audit, clopper_pearson, even_sample, of_sheet, over_queries
 from hnmine.config import AuditSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.stages.audit import audit

@@ -23,9 +23,9 @@ from hnmine.batches.guard import BY_SIMILARITY, BY_VERDICT, Guard, Vectors
 from hnmine.batches.pack import evenly, pack
 from hnmine.batches.rows import Rows
 from hnmine.config import BatchSettings
-from hnmine.configfile import optional, settings_for
+from hnmine.config.file import optional, settings_for
+from hnmine.data.identity import normalise
 from hnmine.errors import InputError, UsageError
-from hnmine.identity import normalise
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex
 from hnmine.stages.batch import WORK, _Batching
@@ -377,7 +377,7 @@ def test_every_training_row_once_an_epoch_in_safe_batches(run, stdlib, by):
 def test_batches_are_harder_than_random_ones(run):
     from sentence_transformers import SentenceTransformer
 
-    from hnmine.models import find_model
+    from hnmine.encode.models import find_model
 
     model = SentenceTransformer(str(find_model(ENCODER)), device="cpu")
     mean = {}
@@ -538,7 +538,7 @@ def test_a_trainer_follows_the_batches(run, tmp_path, monkeypatch):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.losses import MultipleNegativesRankingLoss
 
-    from hnmine.models import find_model
+    from hnmine.encode.models import find_model
 
     monkeypatch.syspath_prepend(ROOT / "examples")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))

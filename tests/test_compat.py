@@ -15,9 +15,9 @@ from conftest import CROSS_ENCODER, ENCODER, ROOT, rows
 
 import hnmine as api
 from hnmine.encode import load_cross_encoder
+from hnmine.encode.models import find_model
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
-from hnmine.models import find_model
 
 LENGTH = 48
 LAYOUTS = ("triplet", "n-tuple", "labeled-pair", "labeled-list")

@@ -9,7 +9,7 @@ from hnmine.config import (
     FilterSettings,
     MineSettings,
 )
-from hnmine.configfile import pipeline, read_yaml, settings_for
+from hnmine.config.file import pipeline, read_yaml, settings_for
 from hnmine.errors import UsageError
 from hnmine.stages.filter import resolve
 from hnmine.stages.filtering import settle

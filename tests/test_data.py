@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.data import BadRows, Table, as_string_lists, content_id, find_columns, find_files
+from hnmine.data.records import query_records
+from hnmine.data.tables import BadRows, Table, as_string_lists, content_id, find_columns, find_files
 from hnmine.errors import InputError, UsageError
-from hnmine.records import query_records
 
 PROPERTY = settings(max_examples=50, deadline=None)
 FORMATS = ["parquet", "jsonl", "json", "ndjson", "csv", "tsv"]

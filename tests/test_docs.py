@@ -21,11 +21,11 @@ from hnmine.cli import EXAMPLES, app
 from hnmine.config import COMMANDS
 from hnmine.config.batch import BatchSettings
 from hnmine.config.export import FORMATS
+from hnmine.config.file import optional, pipeline, settings_for
 from hnmine.config.filter import FilterSettings
 from hnmine.config.generate import EDITS, MIXTURES
 from hnmine.config.mine import SOURCES
-from hnmine.configfile import optional, pipeline, settings_for
-from hnmine.rules import rules
+from hnmine.filters.rules import rules
 
 PAGES = pages()
 BLOCKS = [block for page in PAGES for block in blocks(page)]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.base import logits, unit_vectors
+from hnmine.encode.models import find_model, fingerprint
 from hnmine.encode.openvino import run_by_openvino
 from hnmine.encode.pytorch import batches
 from hnmine.encode.spec import OPENVINO_TYPES, ModelSpec
 from hnmine.errors import InputError, MissingModel, UsageError
-from hnmine.models import find_model, fingerprint
 
 TEXTS = [
     "Return True if the path is a directory.",

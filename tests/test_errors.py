@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from hnmine.cli import app
 from hnmine.schema import STATE
-from hnmine.written import MANIFEST
+from hnmine.tasks.written import MANIFEST
 
 pytestmark = pytest.mark.xdist_group("errors")
 
@@ -432,7 +432,7 @@ def test_an_extra_that_is_not_installed(run, inputs):
 
 
 def test_a_model_folder_that_is_gone_when_it_is_needed(inputs, tmp_path):
-    from hnmine.models import find_model
+    from hnmine.encode.models import find_model
 
     root, model = tmp_path / "run", tmp_path / "model"
     shutil.copytree(find_model(ENCODER), model)
@@ -452,7 +452,7 @@ def test_a_model_folder_that_is_gone_when_it_is_needed(inputs, tmp_path):
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 def test_a_model_whose_weights_are_cut_short(inputs, tmp_path, backend):
-    from hnmine.models import find_model
+    from hnmine.encode.models import find_model
 
     model = tmp_path / "model"
     shutil.copytree(find_model(ENCODER), model)

@@ -16,7 +16,7 @@ from blocks import Block, blocks, commands, run, small
 from conftest import CROSS_ENCODER, ENCODER, ROOT, rows, write
 
 import hnmine as api
-from hnmine.finished import read_manifest
+from hnmine.tasks.finished import read_manifest
 
 EXAMPLES = ROOT / "examples"
 

@@ -17,12 +17,12 @@ from datasets import load_dataset
 import hnmine as api
 from hnmine.config.export import FORMATS as SUMMARIES
 from hnmine.config.export import WITH_PROMPT
+from hnmine.encode.models import find_model
 from hnmine.errors import InputError, UsageError
 from hnmine.exports import FORMATS, LAYOUTS
 from hnmine.exports.files import write_rows
 from hnmine.mined import Mined
-from hnmine.models import find_model
-from hnmine.plan import digest
+from hnmine.tasks.plan import digest
 
 ASKED = 3
 FILTER = {

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from hnmine import schema
 from hnmine.config import FilterSettings
-from hnmine.rules import KEPT
-from hnmine.rules import reasons as reasons_by
-from hnmine.rules import rules as rules_of
-from hnmine.verdict import Verdicts
+from hnmine.filters.rules import KEPT
+from hnmine.filters.rules import reasons as reasons_by
+from hnmine.filters.rules import rules as rules_of
+from hnmine.filters.verdict import Verdicts
 
 PROPERTY = settings(max_examples=100, deadline=None)
 NAN, INF = math.nan, math.inf

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine import schema
-from hnmine.data import BadRows
-from hnmine.fuse import Recipe, mine_block
-from hnmine.identity import normalise
+from hnmine.data.identity import normalise
+from hnmine.data.records import PairBatch, TextBatch
+from hnmine.data.tables import BadRows
+from hnmine.data.texts import Texts, write_texts
 from hnmine.index.topk import top_k
-from hnmine.positives import Queries, write_positives
-from hnmine.records import PairBatch, TextBatch
 from hnmine.sources.base import Asked, Source
-from hnmine.texts import Texts, write_texts
+from hnmine.sources.fuse import Recipe, mine_block
+from hnmine.sources.positives import Queries, write_positives
 
 PROPERTY = settings(max_examples=80, deadline=None)
 

@@ -26,8 +26,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import hnmine
-from hnmine import configfile
-from hnmine.data import Table
+from hnmine.config import file as configfile
+from hnmine.data.tables import Table
 from hnmine.errors import Exit, HnmineError, UsageError
 
 CASES = 1500

@@ -16,9 +16,9 @@ import typer
 import yaml
 from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, ROOT, hnmine, write
 
-from hnmine import configfile
 from hnmine.cli import app
 from hnmine.config import COMMANDS
+from hnmine.config import file as configfile
 
 NAMES = [*COMMANDS, "run"]
 

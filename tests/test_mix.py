@@ -16,7 +16,7 @@ import hnmine as api
 from hnmine import schema
 from hnmine.config.generate import MIXTURES
 from hnmine.errors import UsageError
-from hnmine.mixtures import Parents, arc_weights, materialise, mixtures
+from hnmine.generation.mixtures import Parents, arc_weights, materialise, mixtures
 
 
 def unit(*shape, seed=0):

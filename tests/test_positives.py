@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.data import BadRows, Table
+from hnmine.data.identity import normalise
+from hnmine.data.records import PairBatch, TextBatch, pair_records, qrel_records
+from hnmine.data.tables import BadRows, Table
+from hnmine.data.texts import Texts, write_texts
 from hnmine.errors import InputError
-from hnmine.identity import normalise
-from hnmine.positives import Queries, write_positives
-from hnmine.records import PairBatch, TextBatch, pair_records, qrel_records
-from hnmine.texts import Texts, write_texts
+from hnmine.sources.positives import Queries, write_positives
 
 PROPERTY = settings(max_examples=60, deadline=None)
 

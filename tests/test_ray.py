@@ -26,13 +26,13 @@ from conftest import CROSS_ENCODER, ENCODER, content
 from test_examples import play
 
 import hnmine as api
-from hnmine import incidents
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
+from hnmine.encode.models import find_model
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
-from hnmine.locks import check_witness, witnessed
-from hnmine.models import find_model
 from hnmine.stages import on_ray
 from hnmine.stages.member import with_absolute_paths
+from hnmine.tasks import incidents
+from hnmine.tasks.locks import check_witness, witnessed
 
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Else Ray writes one to the home directory.
 
@@ -308,7 +308,11 @@ def test_an_address_needs_the_engine(tmp_path):
 
 def test_machines_that_do_not_share_the_directory_are_told_apart(tmp_path):
     folder = tmp_path / "index" / ".hnmine" / "driver"
-    ask = [sys.executable, "-c", "from pathlib import Path; from hnmine.locks import check_witness"]
+    ask = [
+        sys.executable,
+        "-c",
+        "from pathlib import Path; from hnmine.tasks.locks import check_witness",
+    ]
     ask[2] += f"; check_witness(Path({str(folder)!r}))"
     with witnessed(folder):
         assert subprocess.run(ask, check=False).returncode == 0

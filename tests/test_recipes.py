@@ -22,8 +22,8 @@ from hnmine.config import (
     MineSettings,
     MixSettings,
 )
-from hnmine.configfile import optional, read_yaml
-from hnmine.verdict import Verdicts
+from hnmine.config.file import optional, read_yaml
+from hnmine.filters.verdict import Verdicts
 
 RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
 HEADINGS = ("# What: ", "# Constants: ", "# Not reproduced: ")

@@ -15,8 +15,7 @@ import pytest
 from conftest import ENCODER, hnmine, rows, write
 
 import hnmine as api
-from hnmine.atomic import write_text
-from hnmine.audit import MOST_RESAMPLED, of_sums
+from hnmine.audit.estimate import MOST_RESAMPLED, of_sums
 from hnmine.config import AuditSettings, DiffSettings, InspectSettings, ReportSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.index.tokenise import Tokeniser
@@ -26,6 +25,7 @@ from hnmine.stages.audit import audit
 from hnmine.stages.diff import diff
 from hnmine.stages.inspect import inspect
 from hnmine.stages.report import report
+from hnmine.tasks.atomic import write_text
 
 HOSTILE = '<script>alert("x")</script> & <b> \x1b[31mred\x1b[0m \u202eevil'
 

@@ -17,11 +17,11 @@ import pytest
 from conftest import hnmine, rows, write
 
 import hnmine as api
-from hnmine.audit import of_sheet
+from hnmine.audit.estimate import of_sheet
+from hnmine.audit.sheet import EVEN, Sheet, count
 from hnmine.config import AuditSettings, ReviewSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.review.choose import DISAGREEMENT, NARROWLY, NEGATIVES, PER_QUERY
-from hnmine.sheet import EVEN, Sheet, count
 from hnmine.stages.audit import audit
 from hnmine.stages.review import review
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from hnmine import incidents, interrupts
 from hnmine.errors import InputError, PartialRun
-from hnmine.finished import read_manifest
-from hnmine.plan import Task, blocks, differences
-from hnmine.run import RunDirectory
+from hnmine.tasks import incidents, interrupts
+from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.plan import Task, blocks, differences
+from hnmine.tasks.run import RunDirectory
 
 TASKS = [Task(f"part-{n}", (f"part-{n}.txt",), 10, n) for n in range(3)]
 

@@ -18,13 +18,13 @@ from conftest import content
 from faults import CPU, write_inputs
 
 import hnmine as api
-from hnmine import incidents
 from hnmine.config import BuildIndexSettings
 from hnmine.errors import InputError, PartialRun, UsageError
-from hnmine.plan import Task
-from hnmine.run import RunDirectory
-from hnmine.share import Share
 from hnmine.stages import workers
+from hnmine.tasks import incidents
+from hnmine.tasks.plan import Task
+from hnmine.tasks.run import RunDirectory
+from hnmine.tasks.share import Share
 
 TASKS = [Task(f"part-{n}", (f"parts/{n}",), 1, n) for n in range(6)]
 LAST = Task("last", ("last",), 1)

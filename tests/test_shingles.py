@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnmine.identity import normalise
-from hnmine.shingles import Remembered, containment, shingles
+from hnmine.data.identity import normalise
+from hnmine.sources.shingles import Remembered, containment, shingles
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "Café", "d_1"]), max_size=12)
 TEXTS = st.lists(WORDS.map(" ".join), min_size=2, max_size=5)

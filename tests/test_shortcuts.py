@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnmine.audit import Audit
-from hnmine.shortcuts import ADVICE, WARN_FROM, Labelled, auc_within, shortcuts
+from hnmine.audit.estimate import Audit
+from hnmine.audit.shortcuts import ADVICE, WARN_FROM, Labelled, auc_within, shortcuts
 
 WORDS = [f"word{n}" for n in range(300)]
 QUERIES = 120

@@ -11,7 +11,7 @@ from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.exports import LAYOUTS
 from hnmine.exports.chosen import Chosen
-from hnmine.verdict import Verdicts
+from hnmine.filters.verdict import Verdicts
 
 
 def judged(*queries, **given):

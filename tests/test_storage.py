@@ -24,15 +24,15 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
 import hnmine as api
-from hnmine import incidents
 from hnmine.config import BuildIndexSettings
+from hnmine.data.files import find_files
 from hnmine.errors import InputError, PartialRun
-from hnmine.files import find_files
 from hnmine.index.opened import Index
-from hnmine.places import cache, mirror, mirrored, name_of, split_url
-from hnmine.plan import Task
-from hnmine.run import RunDirectory
-from hnmine.storage import Store
+from hnmine.tasks import incidents
+from hnmine.tasks.places import cache, mirror, mirrored, name_of, split_url
+from hnmine.tasks.plan import Task
+from hnmine.tasks.run import RunDirectory
+from hnmine.tasks.storage import Store
 
 pytestmark = pytest.mark.xdist_group("storage")
 
@@ -165,7 +165,7 @@ def test_the_pipeline_from_storage_to_storage_writes_what_it_writes_locally(
 
 
 DIE = """
-from hnmine.storage import Store
+from hnmine.tasks.storage import Store
 write, left = Store.write, [{after}]
 def dies(self, name, text):
     if "/done/" in name:

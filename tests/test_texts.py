@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.data import BadRows, content_id
+from hnmine.data.identity import normalise
+from hnmine.data.records import TextBatch
+from hnmine.data.tables import BadRows, content_id
+from hnmine.data.texts import Texts, write_texts
 from hnmine.errors import InputError
-from hnmine.identity import normalise
-from hnmine.records import TextBatch
-from hnmine.texts import Texts, write_texts
 
 PROPERTY = settings(max_examples=60, deadline=None)
 

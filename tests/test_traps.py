@@ -156,7 +156,7 @@ def judged(queries: list[list[tuple[float, bool]]], **settings):
     """Verdicts over hand-made candidates: for each query, logits and whether it is a positive."""
     from hnmine import schema
     from hnmine.config import FilterSettings
-    from hnmine.verdict import Verdicts
+    from hnmine.filters.verdict import Verdicts
 
     rows, logits = [], []
     for q, candidates in enumerate(queries):
@@ -217,7 +217,7 @@ def test_nan_never_passes():
 
 @trap("A misspelt column name silently takes another column", ST)
 def test_a_misspelt_column_is_an_error(tmp_path):
-    from hnmine.data import Table
+    from hnmine.data.tables import Table
     from hnmine.errors import InputError
 
     pq.write_table(

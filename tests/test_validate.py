@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from hnmine import build_index, mine
 from hnmine.cli import app
 from hnmine.config import ValidateSettings
-from hnmine.configfile import read_yaml, settings_for
-from hnmine.data import BadRows
+from hnmine.config.file import read_yaml, settings_for
+from hnmine.data.records import TextBatch
+from hnmine.data.tables import BadRows
 from hnmine.errors import UsageError
-from hnmine.records import TextBatch
-from hnmine.shingles import containment, shingles
+from hnmine.sources.shingles import containment, shingles
 from hnmine.stages.validate import validate
 from hnmine.validate import checks
 from hnmine.validate.copies import NEAR, NearCopies

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from benchmarks.quality.protocol import Judged
 from benchmarks.quality.table import Table, slots_of
 from hnmine.encode import load_cross_encoder
+from hnmine.encode.models import find_model
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.opened import Index
-from hnmine.models import find_model
 
 DOCUMENTED = {"relative_margin": 0.05, "sampling_strategy": "top"}
 """The setting that its documentation recommends, after the paper NV-Retriever."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hnmine.identity import identity_keys
+from hnmine.data.identity import identity_keys
 from hnmine.select import keyed_noise
 
 GRADES = {"liveqa_med": 2.0}

@@ -14,7 +14,7 @@ from hnmine.batches.rows import Ints
 from hnmine.errors import damage_explained
 from hnmine.index.dense import DenseIndex
 from hnmine.index.topk import top_k
-from hnmine.run import Tick
+from hnmine.tasks.run import Tick
 
 SEARCH_BLOCK = 512
 

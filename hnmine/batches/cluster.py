@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hnmine.batches.rows import Ints
 from hnmine.index.dense import DenseIndex
-from hnmine.run import Tick
+from hnmine.tasks.run import Tick
 
 QUERIES_PER_CLUSTER = 200
 """As in TAS-Balanced (Hofstaetter et al., SIGIR 2021): 2,000 clusters of 400,000 queries."""

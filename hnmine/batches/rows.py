@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
+from hnmine.data.identity import exact_keys, first_rows, identity_keys, sort_keys
 from hnmine.errors import InputError, damage_explained
-from hnmine.identity import exact_keys, first_rows, identity_keys, sort_keys
 from hnmine.index.topk import offsets_of, ragged
-from hnmine.run import Tick
+from hnmine.tasks.run import Tick
 
 Ints = NDArray[np.int64]
 

@@ -21,8 +21,8 @@ from pydantic import (
 )
 
 from hnmine.errors import UsageError
-from hnmine.places import mirror, split_url
-from hnmine.share import ALONE, Share
+from hnmine.tasks.places import mirror, split_url
+from hnmine.tasks.share import ALONE, Share
 
 MANY = 2**31 - 1
 """The largest number of documents that anything is counted in."""

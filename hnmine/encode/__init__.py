@@ -6,12 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 from hnmine.encode.base import CrossEncoder, Encoder
+from hnmine.encode.models import find_model, is_onnx, read_json
 from hnmine.encode.onnx import OnnxCrossEncoder, OnnxEncoder
 from hnmine.encode.onnx import is_classifier as onnx_is_classifier
 from hnmine.encode.openvino import OpenVinoCrossEncoder, OpenVinoEncoder
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
 from hnmine.encode.spec import ModelSpec
-from hnmine.models import find_model, is_onnx, read_json
 
 BACKENDS: dict[str, tuple[type[Encoder], type[CrossEncoder]]] = {
     "torch": (TorchEncoder, TorchCrossEncoder),

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from hnmine.config import Pooling
 from hnmine.encode.base import Kind, Tick, logits, unit_vectors
+from hnmine.encode.models import read_json
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import MissingModel, missing_extra
-from hnmine.models import read_json
 
 TICK_ITEMS = 256
 """Texts between two steps of the progress bar."""

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine import incidents
 from hnmine.config import Dtype
 from hnmine.encode.base import Kind, Tick, logits, unit_vectors
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
+from hnmine.tasks import incidents
 
 NO_LIMIT = 1 << 20
 """Stands for the length limit of a model without one."""

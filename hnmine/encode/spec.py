@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from hnmine.config import Backend, Dtype, Pooling
+from hnmine.encode.models import find_model, fingerprint, is_onnx, read_json
 from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
-from hnmine.models import find_model, fingerprint, is_onnx, read_json
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
 """A small batch keeps the activations in a CPU's cache; a GPU wants a large one."""

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from hnmine.exports.reproduce import Manifest, commands
-from hnmine.plan import digest
+from hnmine.tasks.plan import digest
 
 EXAMPLE_CHARACTERS = 300
 SIZES = (

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from hnmine.data.texts import Texts
 from hnmine.errors import InputError
 from hnmine.exports.chosen import Chosen
 from hnmine.expressions import evaluate
 from hnmine.index.topk import offsets_of
 from hnmine.mined import Mined
 from hnmine.schema import SCORES
-from hnmine.texts import Texts
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

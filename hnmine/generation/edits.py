@@ -14,6 +14,7 @@ from functools import partial
 
 import xxhash
 
+from hnmine.data.identity import normalise
 from hnmine.generation.words import (
     AUXILIARIES,
     CONTRACTED,
@@ -26,7 +27,6 @@ from hnmine.generation.words import (
     UNITS,
     WEEKDAYS,
 )
-from hnmine.identity import normalise
 
 Entities = Mapping[str, Sequence[str]]
 """Names by type: `acronym`, `name-1` to `name-3`, after the number of their words."""

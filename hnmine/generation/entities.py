@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.data.texts import Texts
 from hnmine.generation.edits import named
-from hnmine.run import Tick
 from hnmine.select import hashes
-from hnmine.texts import Texts
+from hnmine.tasks.run import Tick
 
 DOCUMENTS = 20_000
 """Documents that are read for names, drawn by their ids."""

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hnmine import schema
-from hnmine.data import BadRows, Table, as_string_lists, content_id, is_blank
-from hnmine.identity import exact_keys, first_rows, identity_keys
-from hnmine.run import Counts, Tick
-from hnmine.texts import Texts
+from hnmine.data.identity import exact_keys, first_rows, identity_keys
+from hnmine.data.tables import BadRows, Table, as_string_lists, content_id, is_blank
+from hnmine.data.texts import Texts
+from hnmine.tasks.run import Counts, Tick
 
 Row = tuple[str, str, "str | None", str, "str | None", "str | None"]
 """The fields of `schema.MADE`."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.index.dense import DenseIndex
-from hnmine.run import Tick
+from hnmine.tasks.run import Tick
 
 SAMPLE_PER_CLUSTER = 256
 BLOCK = 1 << 14

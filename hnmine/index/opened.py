@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hnmine.finished import read_manifest
-from hnmine.plan import digest
+from hnmine.data.texts import Texts
 from hnmine.schema import IndexPaths
-from hnmine.texts import Texts
+from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.plan import digest
 
 
 class Index:

@@ -15,8 +15,8 @@ from hnmine.judges.cross_encoder import CrossEncoderJudge
 from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.judges.similarity import PositiveSimilarity
 from hnmine.judges.verdicts import VerdictFile
-from hnmine.storage import fetch_input
-from hnmine.written import MANIFEST
+from hnmine.tasks.storage import fetch_input
+from hnmine.tasks.written import MANIFEST
 
 
 def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
 from hnmine.encode.spec import ModelSpec
-from hnmine.plan import digest, library_versions
-from hnmine.run import Counts
 from hnmine.schema import VERSION
-from hnmine.share import Share
+from hnmine.tasks.plan import digest, library_versions
+from hnmine.tasks.run import Counts
+from hnmine.tasks.share import Share
 
 
 class Judge(Protocol):

@@ -16,11 +16,11 @@ from hnmine.encode.spec import ModelSpec
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.topk import offsets_of
 from hnmine.judges.base import place_of, scores_plan
-from hnmine.plan import Task, blocks
-from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import STATE
-from hnmine.share import Share
-from hnmine.storage import fetch_run
+from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.run import Counts, RunDirectory, Tick
+from hnmine.tasks.share import Share
+from hnmine.tasks.storage import fetch_run
 
 DOCUMENTS_PER_TASK = 4096
 DOCUMENTS = f"{STATE}/documents"

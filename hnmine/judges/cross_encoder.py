@@ -15,10 +15,10 @@ from hnmine.encode import load_cross_encoder
 from hnmine.encode.base import CrossEncoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.judges.base import place_of, scores_plan
-from hnmine.plan import Task, blocks
-from hnmine.run import Counts, RunDirectory, Tick
-from hnmine.share import Share
-from hnmine.storage import fetch_run
+from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.run import Counts, RunDirectory, Tick
+from hnmine.tasks.share import Share
+from hnmine.tasks.storage import fetch_run
 
 PAIRS_PER_TASK = 4096
 """What a kill can lose: a minute on a CPU, seconds on a GPU."""

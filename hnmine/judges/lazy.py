@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from hnmine.judges.base import scores_plan
 from hnmine.judges.cross_encoder import PAIRS_PER_TASK, CrossEncoderJudge
-from hnmine.plan import Task, blocks
-from hnmine.run import Counts, RunDirectory, Tick
-from hnmine.share import Share
-from hnmine.storage import fetch_run
+from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.run import Counts, RunDirectory, Tick
+from hnmine.tasks.share import Share
+from hnmine.tasks.storage import fetch_run
 
 Ints = NDArray[np.int64]
 Wanted = Callable[[], Sequence[Ints]]

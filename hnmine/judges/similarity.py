@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from hnmine.candidates import Candidates
 from hnmine.index.dense import DenseIndex
 from hnmine.index.topk import offsets_of, ragged
-from hnmine.run import Counts
-from hnmine.share import Share
+from hnmine.tasks.run import Counts
+from hnmine.tasks.share import Share
 
 PAIRS_AT_ONCE = 1 << 20
 

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
-from hnmine.data import Table, as_strings
+from hnmine.data.tables import Table, as_strings
 from hnmine.errors import InputError
-from hnmine.run import Counts
-from hnmine.share import Share
+from hnmine.tasks.run import Counts
+from hnmine.tasks.share import Share
 
 DRAWN = "drawn"
 """The column of a sheet that says how each of its rows was drawn."""

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine.plan import differences
 from hnmine.report.facts import NEGATIVE, without_nan
 from hnmine.report.scored import Scored
 from hnmine.report.terminal import number
+from hnmine.tasks.plan import differences
 
 FREE, NO_CANDIDATE = "kept, not chosen", "no candidate"
 MEANS = {

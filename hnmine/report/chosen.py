@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from hnmine.data.texts import Texts
 from hnmine.report.scored import Scored
-from hnmine.texts import Texts
 
 COLUMNS = ("query_id", "doc_id", "label", "bm25_score", "p_relevant")
 TEXTS_AT_ONCE = 8192

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:  # It takes SciPy, which looking at a single query can do without.
-    from hnmine.audit import Estimate
+    from hnmine.audit.estimate import Estimate
 
 POSITIVE, NEGATIVE, KEPT, DROPPED = "positive", "negative", "kept", "dropped"
 """What became of a candidate: trained as a positive, as a negative, not chosen, not allowed."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from hnmine.audit import Estimate, of_sums
+from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.config import FilterSettings
+from hnmine.filters.rules import rules
 from hnmine.report.chosen import make_chosen
 from hnmine.report.examples import examples
 from hnmine.report.facts import (
@@ -25,8 +26,7 @@ from hnmine.report.facts import (
 from hnmine.report.histograms import histogram
 from hnmine.report.scored import MARGIN, Scored, quoted
 from hnmine.report.shortcuts import shortcuts
-from hnmine.rules import rules
-from hnmine.written import read_json
+from hnmine.tasks.written import read_json
 
 SCORE_NAMES = {"ce_score": "cross-encoder logit", "dense_score": "cosine", "bm25_score": "BM25"}
 USES = {"1": 1, "2": 2, "3 to 5": 5, "6 to 10": 10, "11 to 20": 20, "21 to 50": 50}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from hnmine.data.texts import Texts
 from hnmine.errors import InputError, UsageError
 from hnmine.report.examples import document
 from hnmine.report.facts import DROPPED, NEGATIVE, POSITIVE, Document, without_nan
 from hnmine.report.scored import MARGIN, Scored, quoted
-from hnmine.texts import Texts
 
 TEXTS_AT_ONCE = 8192
 

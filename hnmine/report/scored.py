@@ -16,9 +16,9 @@ import pyarrow.dataset as ds
 
 from hnmine.candidates import Candidates
 from hnmine.errors import HnmineError, InputError, damage_explained
-from hnmine.finished import read_manifest
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
-from hnmine.written import RUN, read_json
+from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.written import RUN, read_json
 
 MEMORY = "2GB"
 """What DuckDB may hold; beyond that it writes to a temporary folder."""

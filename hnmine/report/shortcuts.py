@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hnmine.audit import Estimate, of_sums
+from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.report.scored import Scored
 
 FEATURES = {"length": "length", "BM25": "bm25_score"}

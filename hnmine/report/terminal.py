@@ -10,7 +10,7 @@ import numpy as np
 from hnmine.report.facts import Facts, Histogram
 
 if TYPE_CHECKING:
-    from hnmine.audit import Estimate
+    from hnmine.audit.estimate import Estimate
 
 BAR = 24
 MOST_HUBS = 3

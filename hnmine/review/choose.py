@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hnmine.audit import even_sample
+from hnmine.audit.estimate import even_sample
+from hnmine.audit.sheet import EVEN
 from hnmine.report.examples import DOUBTFUL_FIRST, NO_MATTER_OF_DEGREE
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE
 from hnmine.report.scored import MARGIN, Scored, quoted
 from hnmine.select import hashes
-from hnmine.sheet import EVEN
 
 NEGATIVES, NARROWLY, DISAGREEMENT = "doubtful negative", "narrowly dropped", "judges disagree"
 PER_QUERY = 3

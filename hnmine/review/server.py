@@ -16,8 +16,8 @@ from math import isfinite
 from threading import Lock, Thread
 from typing import Any
 
+from hnmine.audit.sheet import Sheet
 from hnmine.errors import HnmineError, InputError
-from hnmine.sheet import Sheet
 
 LOOPBACK = "127.0.0.1"
 HOSTS = {LOOPBACK, "localhost"}

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.config import MineSettings
-from hnmine.facts import Facts
 from hnmine.index.opened import Index
 from hnmine.index.topk import Ranking
-from hnmine.positives import Queries
 from hnmine.schema import CandidatePaths
+from hnmine.sources.facts import Facts
+from hnmine.sources.positives import Queries
 
 Ints = NDArray[np.int64]
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from hnmine.index.dense import DenseIndex
 from hnmine.index.topk import Ranking
-from hnmine.queryvectors import QueryVectors
 from hnmine.sources.base import Asked, Ints, Mining, Score, Search, Source
 from hnmine.sources.merge import best_of_each, best_of_positives
+from hnmine.sources.queryvectors import QueryVectors
 
 
 def _vectors(mining: Mining) -> DenseIndex:

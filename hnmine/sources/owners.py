@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.index.topk import offsets_of, ragged
-from hnmine.queryvectors import QueryVectors
 from hnmine.sources.base import Asked, Ints, Mining, Score
+from hnmine.sources.queryvectors import QueryVectors
 
 
 class Owners:

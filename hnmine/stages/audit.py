@@ -11,16 +11,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hnmine.audit import WORST_QUERIES, Audit, Estimate, even_sample, of_sheet
+from hnmine.audit.estimate import WORST_QUERIES, Audit, Estimate, even_sample, of_sheet
+from hnmine.audit.sheet import EVEN, Sheet, with_texts
+from hnmine.audit.shortcuts import Labelled, shortcuts
 from hnmine.candidates import Candidates
 from hnmine.config import AuditSettings
-from hnmine.data import Table
+from hnmine.data.tables import Table
 from hnmine.errors import UsageError, damage_explained
 from hnmine.judges.verdicts import DRAWN, read_drawn, read_verdicts
 from hnmine.mined import Mined
 from hnmine.select import hashes
-from hnmine.sheet import EVEN, Sheet, with_texts
-from hnmine.shortcuts import Labelled, shortcuts
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)
 MARGIN_BANDS = 4

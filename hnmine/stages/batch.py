@@ -23,12 +23,12 @@ from hnmine.errors import UsageError
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.mined import Mined
-from hnmine.places import name_of
-from hnmine.plan import Task, blocks
-from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import STATE
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
+from hnmine.tasks.places import name_of
+from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.run import Counts, RunDirectory, Tick
 
 WORK = f"{STATE}/work"
 """What is computed once and serves all epochs; gone when the run is done."""

@@ -7,21 +7,21 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from hnmine.config import BuildIndexSettings
-from hnmine.data import BadRows, Table
+from hnmine.data.inputs import read_documents
+from hnmine.data.tables import BadRows, Table
+from hnmine.data.texts import Texts, write_texts
 from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.dense import EXACT, FAISS_FILE, write_vectors
 from hnmine.index.factory import build_faiss, check_factory
-from hnmine.inputs import read_documents
-from hnmine.plan import Task, blocks
-from hnmine.run import RunDirectory, Tick
 from hnmine.schema import STATE, IndexPaths
 from hnmine.sources.bm25 import bm25_settings
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
-from hnmine.texts import Texts, write_texts
+from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.run import RunDirectory, Tick
 
 COUNTS = f"{STATE}/bm25-counts"
 

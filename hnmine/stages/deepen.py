@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
 from hnmine.config import MineSettings
-from hnmine.finished import read_manifest
-from hnmine.fuse import mine_block
-from hnmine.places import mirror
-from hnmine.plan import Task, blocks
-from hnmine.previous import Previous
-from hnmine.recipe import open_recipe
-from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import VERSION, CandidatePaths
-from hnmine.share import Share
 from hnmine.sources.base import Asked, Mining
+from hnmine.sources.fuse import mine_block
+from hnmine.sources.previous import Previous
+from hnmine.sources.recipe import open_recipe
+from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.places import mirror
+from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.run import Counts, RunDirectory, Tick
+from hnmine.tasks.share import Share
 
 Ints = NDArray[np.int64]
 DEEPER = "deeper"

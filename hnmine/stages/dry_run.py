@@ -11,15 +11,15 @@ import numpy as np
 from hnmine.candidates import Candidates
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings, ValidateSettings
 from hnmine.config.base import OutputSettings, Settings
-from hnmine.data import BadRows
+from hnmine.data.tables import BadRows
+from hnmine.data.texts import Texts
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
 from hnmine.index.dense import EXACT
 from hnmine.index.opened import Index
-from hnmine.positives import Queries
+from hnmine.sources.positives import Queries
 from hnmine.stages.trial import unit_costs
 from hnmine.stages.workers import affordable
-from hnmine.texts import Texts
 from hnmine.validate.checks import SAMPLE, Gathered, gather
 from hnmine.validate.estimates import encode_rate, encoder_facts, memory, score_rate, sizes
 from hnmine.validate.forecast import Costs, Load, Step, steps

@@ -11,11 +11,11 @@ from hnmine.exports.card import export_card
 from hnmine.exports.files import write_rows
 from hnmine.exports.material import Material
 from hnmine.mined import Mined
-from hnmine.places import name_of
-from hnmine.plan import Task
-from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
+from hnmine.tasks.places import name_of
+from hnmine.tasks.plan import Task
+from hnmine.tasks.run import Counts, RunDirectory, Tick
 
 CARD = "README.md"
 

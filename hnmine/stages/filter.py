@@ -6,20 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hnmine import compat
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
 from hnmine.errors import UsageError
 from hnmine.expressions import compares_candidates
+from hnmine.filters import compat
+from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
-from hnmine.places import name_of
-from hnmine.plan import Task, canonical_json
-from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.stages.filtering import PASSING, Filtering
 from hnmine.stages.learn import Evidence
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
-from hnmine.verdict import Verdicts
+from hnmine.tasks.places import name_of
+from hnmine.tasks.plan import Task, canonical_json
+from hnmine.tasks.run import Counts, RunDirectory, Tick
 
 RELEVANCE = "relevance.json"
 """What was learned about the candidates: the weight of each judge, the price of depth."""

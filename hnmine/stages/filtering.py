@@ -18,16 +18,16 @@ from hnmine.config import FilterSettings
 from hnmine.exports import LAYOUTS
 from hnmine.exports.card import Origin, dataset_card
 from hnmine.expressions import number
+from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
 from hnmine.judges.lazy import LazyCrossEncoderJudge
-from hnmine.plan import Task
 from hnmine.relevance.model import Relevance
-from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import STATE
 from hnmine.stages.deepen import deepen
 from hnmine.stages.learn import Evidence
 from hnmine.stages.uses import Shares, Uses
-from hnmine.verdict import Verdicts
+from hnmine.tasks.plan import Task
+from hnmine.tasks.run import Counts, RunDirectory, Tick
 
 MAX_P_RELEVANT = 0.5
 """A candidate that is more likely relevant than not is no negative, however few there are."""

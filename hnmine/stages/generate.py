@@ -12,7 +12,9 @@ import pyarrow as pa
 import xxhash
 
 from hnmine.config import GenerateSettings
-from hnmine.data import BadRows, Table, content_id
+from hnmine.data.inputs import read_documents, read_pairs, read_queries
+from hnmine.data.tables import BadRows, Table, content_id
+from hnmine.data.texts import Texts, write_texts
 from hnmine.errors import InputError, UsageError
 from hnmine.generation.edits import Entities, draw_edits
 from hnmine.generation.endpoint import PROMPT, Endpoint, filled
@@ -25,15 +27,13 @@ from hnmine.generation.made import (
     read_written,
     write_made,
 )
-from hnmine.inputs import read_documents, read_pairs, read_queries
-from hnmine.plan import Task, blocks, canonical_json
-from hnmine.positives import Queries, write_positives
-from hnmine.run import Counts, RunDirectory, Tick
 from hnmine.schema import MADE_FILE, STATE
 from hnmine.select import keyed_noise
+from hnmine.sources.positives import Queries, write_positives
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
-from hnmine.texts import Texts, write_texts
+from hnmine.tasks.plan import Task, blocks, canonical_json
+from hnmine.tasks.run import Counts, RunDirectory, Tick
 
 WORK = f"{STATE}/work"
 """The documents and queries, where they can be found by their text; gone when the run is done."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine.atomic import write_text
 from hnmine.config import STAGES, InitSettings, ValidateSettings
 from hnmine.errors import InputError, UsageError
+from hnmine.tasks.atomic import write_text
 from hnmine.validate.given import Given
 from hnmine.validate.report import Report
 

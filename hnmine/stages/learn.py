@@ -19,7 +19,7 @@ from hnmine.relevance.calibrate import cut_expression, cuts_by_group
 from hnmine.relevance.curve import curve
 from hnmine.relevance.depth import price_of_depth
 from hnmine.relevance.model import SIMILARITY, Relevance, Sample
-from hnmine.run import Tick
+from hnmine.tasks.run import Tick
 
 SAMPLE_QUERIES = 5000
 """Enough for a few weights; more would only take time."""

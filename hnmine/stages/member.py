@@ -9,8 +9,8 @@ from typing import Any
 
 from hnmine.config import COMMANDS
 from hnmine.config.base import OutputSettings
-from hnmine.places import name_of, split_url
 from hnmine.stages.result import StageResult
+from hnmine.tasks.places import name_of, split_url
 
 MODELS = ("encoder", "query_encoder", "cross_encoder")
 

@@ -12,30 +12,30 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hnmine.config import MineSettings
-from hnmine.data import BadRows, Table
+from hnmine.data.inputs import read_pairs, read_queries
+from hnmine.data.records import qrel_records
+from hnmine.data.tables import BadRows, Table
+from hnmine.data.texts import Texts, write_texts
 from hnmine.encode import load_encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 from hnmine.expressions import references
-from hnmine.fuse import mine_block
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.opened import Index
-from hnmine.inputs import read_pairs, read_queries
-from hnmine.places import name_of
-from hnmine.plan import Task, blocks
-from hnmine.positives import Queries, write_grades, write_positives
-from hnmine.previous import Previous
-from hnmine.queryvectors import encoded_rows
-from hnmine.recipe import open_recipe
-from hnmine.records import qrel_records
-from hnmine.run import Counts, RunDirectory, Tick
-from hnmine.runfile import RunFile, write_run
 from hnmine.schema import CandidatePaths
 from hnmine.sources.base import Asked, Mining
+from hnmine.sources.fuse import mine_block
+from hnmine.sources.positives import Queries, write_grades, write_positives
+from hnmine.sources.previous import Previous
+from hnmine.sources.queryvectors import encoded_rows
+from hnmine.sources.recipe import open_recipe
+from hnmine.sources.runfile import RunFile, write_run
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
-from hnmine.texts import Texts, write_texts
+from hnmine.tasks.places import name_of
+from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.run import Counts, RunDirectory, Tick
 
 QUERY_SHARD_ROWS = 16384
 

@@ -14,14 +14,14 @@ from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import MixSettings
 from hnmine.errors import UsageError, damage_explained
+from hnmine.generation.mixtures import Floats, Mixture, Parents, materialise, mixtures
 from hnmine.index.dense import DenseIndex
 from hnmine.mined import Mined
-from hnmine.mixtures import Floats, Mixture, Parents, materialise, mixtures
-from hnmine.plan import Task
-from hnmine.queryvectors import QueryVectors
-from hnmine.run import Counts, RunDirectory, Tick
+from hnmine.sources.queryvectors import QueryVectors
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
+from hnmine.tasks.plan import Task
+from hnmine.tasks.run import Counts, RunDirectory, Tick
 
 SCORED = ["query_id", "doc_id", "rank", "label"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hnmine.config import ModelsSettings
+from hnmine.encode.installed import Installed, installed
 from hnmine.errors import InputError
-from hnmine.installed import Installed, installed
 
 
 def models(settings: ModelsSettings) -> Installed:

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine import incidents, interrupts
 from hnmine.config.base import OutputSettings
+from hnmine.encode.models import find_model, fingerprint
 from hnmine.errors import HnmineError, InputError, PartialRun, is_out_of_memory, missing_extra
-from hnmine.locks import check_witness, witnessed
-from hnmine.models import find_model, fingerprint
-from hnmine.places import mirrored
-from hnmine.prepare import check_place
 from hnmine.schema import STATE
 from hnmine.stages.member import models_of, take_part, values_for_member, with_absolute_paths
 from hnmine.stages.result import StageResult
+from hnmine.tasks import incidents, interrupts
+from hnmine.tasks.locks import check_witness, witnessed
+from hnmine.tasks.places import mirrored
+from hnmine.tasks.prepare import check_place
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Read when Ray is imported.
 try:

@@ -10,7 +10,6 @@ from hnmine.config import (
     MineSettings,
     MixSettings,
 )
-from hnmine.places import name_of
 from hnmine.schema import MADE_FILE
 from hnmine.stages.batch import batch as make_batches
 from hnmine.stages.build_index import build_index
@@ -19,6 +18,7 @@ from hnmine.stages.generate import generate as make_texts
 from hnmine.stages.mine import mine
 from hnmine.stages.mix import mix as make_mixtures
 from hnmine.stages.result import StageResult
+from hnmine.tasks.places import name_of
 
 
 def run(

@@ -9,8 +9,8 @@ from pathlib import Path
 from hnmine.config import PushSettings
 from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.exports import FORMATS
-from hnmine.finished import read_manifest
-from hnmine.written import MANIFEST, files_of, read_json
+from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.written import MANIFEST, files_of, read_json
 
 CARD = "README.md"
 MINED = (CARD, MANIFEST, "relevance.json", "shortfall.parquet", "scored", "train")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine.atomic import write_text
 from hnmine.config import ReportSettings
 from hnmine.report.facts import Facts
 from hnmine.report.gather import gather
 from hnmine.report.highlight import Matcher
 from hnmine.report.scored import Scored
 from hnmine.report.terminal import lines
+from hnmine.tasks.atomic import write_text
 
 PAGE = "report.html"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hnmine.config import Settings
-from hnmine.plan import library_versions
 from hnmine.schema import VERSION
+from hnmine.tasks.plan import library_versions
 
 
 @dataclass(frozen=True)

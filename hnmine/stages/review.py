@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine.audit import Audit
+from hnmine.audit.estimate import Audit
+from hnmine.audit.sheet import Sheet, count, with_texts
 from hnmine.config import AuditSettings, FilterSettings, ReviewSettings
 from hnmine.errors import UsageError
 from hnmine.exports.reproduce import command_line
@@ -17,7 +18,6 @@ from hnmine.report.scored import Scored
 from hnmine.review.choose import choose
 from hnmine.review.server import ReviewServer
 from hnmine.schema import RELEVANT
-from hnmine.sheet import Sheet, count, with_texts
 from hnmine.stages.audit import audit
 
 

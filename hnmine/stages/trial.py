@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
-from hnmine.data import BadRows
+from hnmine.data.records import TextBatch
+from hnmine.data.tables import BadRows
+from hnmine.data.texts import write_texts
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.dense import DenseIndex
-from hnmine.records import TextBatch
 from hnmine.stages.build_index import build_index
 from hnmine.stages.filter import filter
 from hnmine.stages.mine import mine
-from hnmine.texts import write_texts
 from hnmine.validate.forecast import Costs
 
 DOCUMENTS, QUERIES = 16384, 1024

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hnmine.config import ValidateSettings
-from hnmine.data import BadRows
+from hnmine.data.identity import Lookup, exact_keys
+from hnmine.data.records import TextBatch
+from hnmine.data.tables import BadRows
 from hnmine.errors import InputError
-from hnmine.identity import Lookup, exact_keys
-from hnmine.records import TextBatch
 from hnmine.validate.advice import advise
 from hnmine.validate.checks import Gathered, Side, gather, ids_without_text, join, pick
 from hnmine.validate.copies import NearCopies

@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hnmine import incidents, interrupts
 from hnmine.config.base import OutputSettings
+from hnmine.encode.models import find_model
 from hnmine.errors import PartialRun, UsageError, is_out_of_memory
-from hnmine.models import find_model
 from hnmine.stages.member import models_of, take_part, values_for_member
 from hnmine.stages.result import StageResult
+from hnmine.tasks import incidents, interrupts
 from hnmine.validate.estimates import BASE_RAM, TORCH_RAM, weights_of
 
 LOOK_AGAIN = 0.1

@@ -13,11 +13,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from hnmine.data import BadRows, Table
-from hnmine.identity import Keys, Lookup, exact_keys, first_rows, identity_keys
-from hnmine.positives import find_documents
-from hnmine.records import PairBatch, TextBatch
-from hnmine.texts import _rows_to_keep
+from hnmine.data.identity import Keys, Lookup, exact_keys, first_rows, identity_keys
+from hnmine.data.records import PairBatch, TextBatch
+from hnmine.data.tables import BadRows, Table
+from hnmine.data.texts import _rows_to_keep
+from hnmine.sources.positives import find_documents
 
 Rows = NDArray[np.int64]
 Tick = Callable[[int], None]

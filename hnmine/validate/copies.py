@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hnmine.index.topk import offsets_of
-from hnmine.shingles import shingles
+from hnmine.sources.shingles import shingles
 
 NEAR = 0.9
 """Share of the shorter text that stands word for word in the other, as in `--near-copy`."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.base import Kind
+from hnmine.encode.models import find_model, read_json
 from hnmine.encode.onnx import own_max_length
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.tokenise import Tokeniser
-from hnmine.models import find_model, read_json
 
 LENGTHS_FROM, TRIAL = 2000, 64
 """Texts that are split into tokens, and texts that are encoded."""

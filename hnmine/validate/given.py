@@ -8,10 +8,8 @@ from typing import TypeVar
 import pyarrow as pa
 
 from hnmine.config import ValidateSettings
-from hnmine.data import CONVENTIONS, BadRows, Table
-from hnmine.errors import InputError, UsageError
-from hnmine.inputs import guess_kind, positives_of, queries_of
-from hnmine.records import (
+from hnmine.data.inputs import guess_kind, positives_of, queries_of
+from hnmine.data.records import (
     PairBatch,
     TextBatch,
     corpus_records,
@@ -19,6 +17,8 @@ from hnmine.records import (
     qrel_records,
     query_records,
 )
+from hnmine.data.tables import CONVENTIONS, BadRows, Table
+from hnmine.errors import InputError, UsageError
 from hnmine.validate.report import Report
 
 Batch = TypeVar("Batch")

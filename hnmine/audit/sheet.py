@@ -12,11 +12,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hnmine.atomic import replacing
 from hnmine.candidates import Candidates
+from hnmine.data.files import DataFile, explained
 from hnmine.errors import InputError, UsageError
-from hnmine.files import DataFile, explained
 from hnmine.schema import RELEVANT
+from hnmine.tasks.atomic import replacing
 
 EVEN = "even"
 """Drawn so that each negative was as likely as any other; what else is drawn was doubtful."""

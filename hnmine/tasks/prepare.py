@@ -9,12 +9,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hnmine import incidents, interrupts
-from hnmine.atomic import write_text
 from hnmine.errors import InputError
-from hnmine.plan import Plan, canonical_json, differences, digest
 from hnmine.schema import STATE
-from hnmine.written import MANIFEST, changes, read_json
+from hnmine.tasks import incidents, interrupts
+from hnmine.tasks.atomic import write_text
+from hnmine.tasks.plan import Plan, canonical_json, differences, digest
+from hnmine.tasks.written import MANIFEST, changes, read_json
 
 MOST_DIFFERENCES = 8
 """Differences between two plans that an error shows: it must fit on a screen."""

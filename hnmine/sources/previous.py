@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hnmine.data.identity import Keys, Lookup, exact_keys
 from hnmine.errors import damage_explained
-from hnmine.finished import read_manifest
-from hnmine.identity import Keys, Lookup, exact_keys
-from hnmine.plan import digest
+from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.plan import digest
 
 COLUMNS = ("rank", "dense_score", "selected")
 NAMES = ("previous_rank", "previous_score", "previous_selected")

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hnmine.errors import InputError, PartialRun
-from hnmine.places import mirror, mirrored, split_url
 from hnmine.schema import STATE
-from hnmine.written import MANIFEST, RUN, changes, files_of, read_json
+from hnmine.tasks.places import mirror, mirrored, split_url
+from hnmine.tasks.written import MANIFEST, RUN, changes, files_of, read_json
 
 PLAN = f"{STATE}/plan.json"
 DONE = f"{STATE}/done"

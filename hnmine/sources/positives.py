@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data import BadRows
+from hnmine.data.identity import normalise
+from hnmine.data.records import PairBatch
+from hnmine.data.tables import BadRows
+from hnmine.data.texts import Texts
 from hnmine.errors import damage_explained
-from hnmine.identity import normalise
 from hnmine.index.topk import offsets_of, ragged
-from hnmine.records import PairBatch
-from hnmine.texts import Texts
 
 Rows = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hnmine.data import BadRows, Table, as_string_lists, content_id, is_blank
+from hnmine.data.tables import BadRows, Table, as_string_lists, content_id, is_blank
 from hnmine.errors import InputError
 
 

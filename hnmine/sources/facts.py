@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from hnmine.data.texts import Texts
 from hnmine.errors import UsageError
 from hnmine.expressions import evaluate, join, references, truth
-from hnmine.positives import Queries
-from hnmine.texts import Texts
+from hnmine.sources.positives import Queries
 
 Ints = NDArray[np.int64]
 SIDES = ("query", "doc", "positive")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data import CONVENTIONS, content_hash
+from hnmine.data.files import DataFile, find_files
+from hnmine.data.tables import CONVENTIONS, content_hash
 from hnmine.errors import InputError
-from hnmine.files import DataFile, find_files
 
 NEGATIVES = re.compile(r"neg|negatives?|negative_(\d+)")
 OWN_SCORES, ALL_SCORES = "neg_scores", "scores"

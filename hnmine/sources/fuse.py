@@ -10,10 +10,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine import schema
+from hnmine.data.texts import Texts
 from hnmine.index.topk import Ranking, offsets_of, position_in_list
-from hnmine.shingles import Remembered, containment
 from hnmine.sources.base import Asked, Score, Source
-from hnmine.texts import Texts
+from hnmine.sources.shingles import Remembered, containment
 
 RRF_CONSTANT = 60
 """Of reciprocal rank fusion, with ranks from 1 (Cormack, Clarke and Buettcher, SIGIR 2009)."""

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hnmine.data import BadRows
+from hnmine.data.identity import Lookup, exact_keys, first_rows, identity_keys
+from hnmine.data.records import TextBatch
+from hnmine.data.tables import BadRows
 from hnmine.errors import InputError, damage_explained
-from hnmine.identity import Lookup, exact_keys, first_rows, identity_keys
-from hnmine.records import TextBatch
 
 OPEN_SHARDS = 64
 """Shards held open at once: memory-mapped, so this bounds descriptors, not memory."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hnmine.encode import is_cross_encoder
+from hnmine.encode.models import cached, folders_in, is_onnx, packaged, read_json
 from hnmine.encode.onnx import own_max_length
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError
-from hnmine.models import cached, folders_in, is_onnx, packaged, read_json
-from hnmine.written import size_of
+from hnmine.tasks.written import size_of
 
 BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
 PACKAGES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from hnmine.errors import InputError
 from hnmine.schema import STATE
-from hnmine.storage import fetch_input
+from hnmine.tasks.storage import fetch_input
 
 BATCH_ROWS = 8192
 CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}

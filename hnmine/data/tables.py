@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from hnmine.data.files import DataFile, explained, find_files
+from hnmine.data.identity import normalise
 from hnmine.errors import InputError, UsageError
-from hnmine.files import DataFile, explained, find_files
-from hnmine.identity import normalise
 
 CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "corpus": {

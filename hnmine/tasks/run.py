@@ -13,13 +13,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from hnmine import incidents, interrupts
-from hnmine.atomic import flush, write_text
 from hnmine.errors import PartialRun
-from hnmine.finished import damage
-from hnmine.locks import DirectoryLock, one_at_a_time
-from hnmine.plan import Plan, Task, canonical_json, differences, digest
-from hnmine.prepare import (
+from hnmine.schema import STATE
+from hnmine.tasks import incidents, interrupts
+from hnmine.tasks.atomic import flush, write_text
+from hnmine.tasks.finished import damage
+from hnmine.tasks.locks import DirectoryLock, one_at_a_time
+from hnmine.tasks.plan import Plan, Task, canonical_json, differences, digest
+from hnmine.tasks.prepare import (
     check_outputs,
     check_place,
     check_plan,
@@ -28,10 +29,9 @@ from hnmine.prepare import (
     progress_bar,
     remove,
 )
-from hnmine.schema import STATE
-from hnmine.share import ALONE, Share
-from hnmine.storage import DONE, PLAN, Store
-from hnmine.written import MANIFEST, RUN, files_of, read_json, record, size_of
+from hnmine.tasks.share import ALONE, Share
+from hnmine.tasks.storage import DONE, PLAN, Store
+from hnmine.tasks.written import MANIFEST, RUN, files_of, read_json, record, size_of
 
 LOOK_AGAIN = 0.2
 """Seconds between two looks at tasks that other processes are at."""

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hnmine.fuse import Recipe
-from hnmine.previous import Previous
 from hnmine.sources import column_of, open_source
 from hnmine.sources.base import Ints, Mining
+from hnmine.sources.fuse import Recipe
 from hnmine.sources.owners import Owners
+from hnmine.sources.previous import Previous
 
 
 def open_recipe(

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from hnmine.data import BadRows, Table, content_id
-from hnmine.errors import InputError
-from hnmine.records import (
+from hnmine.data.records import (
     PairBatch,
     TextBatch,
     corpus_records,
@@ -16,6 +14,8 @@ from hnmine.records import (
     qrel_records,
     query_records,
 )
+from hnmine.data.tables import BadRows, Table, content_id
+from hnmine.errors import InputError
 
 
 def positives_of(batch: PairBatch) -> TextBatch:

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
-from hnmine.data import BadRows, Table, as_strings
+from hnmine.data.files import explained
+from hnmine.data.negatives import Negatives
+from hnmine.data.tables import BadRows, Table, as_strings
+from hnmine.data.texts import Texts
 from hnmine.errors import InputError
-from hnmine.files import explained
 from hnmine.index.topk import offsets_of, position_in_list
-from hnmine.negatives import Negatives
-from hnmine.positives import Queries
-from hnmine.storage import fetch_input
-from hnmine.texts import Texts
+from hnmine.sources.positives import Queries
+from hnmine.tasks.storage import fetch_input
 
 TREC_FIELDS = 6
 LINES_AT_ONCE = 1 << 17

@@ -8,8 +8,8 @@ from typing import Any
 
 from hnmine.errors import InputError
 from hnmine.schema import STATE, VERSION
-from hnmine.storage import fetch_run
-from hnmine.written import MANIFEST, changes, read_json
+from hnmine.tasks.storage import fetch_run
+from hnmine.tasks.written import MANIFEST, changes, read_json
 
 
 def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from hnmine.config import FilterSettings
 from hnmine.errors import InputError
 from hnmine.exports.chosen import Chosen
 from hnmine.expressions import evaluate, logarithm, truth
+from hnmine.filters.rules import KEPT, reasons, rules
 from hnmine.index.topk import offsets_of, position_in_list
-from hnmine.rules import KEPT, reasons, rules
 from hnmine.select import choose, keyed_noise, race, spread
 
 ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hnmine.identity import normalise
+from hnmine.data.identity import normalise
 from hnmine.index.topk import offsets_of, ragged
 
 WORDS = 5

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.special import expit
 
-from hnmine.identity import normalise
+from hnmine.data.identity import normalise
 from hnmine.index.topk import offsets_of
 from hnmine.select import hashes
 

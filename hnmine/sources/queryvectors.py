@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.index.dense import DenseIndex
-from hnmine.positives import Queries
 from hnmine.schema import CandidatePaths
+from hnmine.sources.positives import Queries
 
 Ints = NDArray[np.int64]
 

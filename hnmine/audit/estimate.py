@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
+from hnmine.audit.shortcuts import ADVICE, WARN_FROM
 from hnmine.schema import RELEVANT
-from hnmine.shortcuts import ADVICE, WARN_FROM
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""What share of the negatives is likely false, and what gives them away."""

@@ -1,0 +1,1 @@
+"""What drops a candidate, and why; the verdict on each."""

@@ -1,0 +1,1 @@
+"""How stages run: plans of tasks, atomic outputs, markers, locks, resume."""
