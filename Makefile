@@ -16,7 +16,7 @@ COLLECTIONS ?=
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ray test-browser lint format docs bench bench-quick bench-quality index mine filter clean
+.PHONY: help setup demo test test-ray test-browser lint format docs bench bench-quick bench-quality bench-downstream index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -70,6 +70,9 @@ bench-quick: setup  ## The same with little work, in some minutes
 
 bench-quality: setup  ## Measure false negatives on judged collections: DATA=FOLDER [COLLECTIONS=…]
 	$(BIN)/python -m benchmarks.quality --data $(DATA) $(if $(COLLECTIONS),--collections $(COLLECTIONS)) $(ARGS)
+
+bench-downstream: setup  ## Train students on mined negatives and measure them: DATA=FOLDER [COLLECTIONS=…]
+	$(BIN)/python -m benchmarks.downstream --data $(DATA) $(if $(COLLECTIONS),--collections $(COLLECTIONS)) $(ARGS)
 
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .

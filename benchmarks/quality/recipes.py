@@ -121,7 +121,9 @@ def measure(
     candidates, mined = home / "candidates" / name, home / "mined" / recipe.stem
     config = home / "config" / f"{recipe.stem}.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(yaml.safe_dump({"mine": mine, "filter": sections["filter"]}))
+    # A derived column may need the one before it.
+    sections = {"mine": mine, "filter": sections["filter"]}
+    config.write_text(yaml.safe_dump(sections, sort_keys=False))
     given = ("--queries", home / "queries.parquet", "--qrels", home / "qrels.parquet")
     hnmine("mine", "--config", config, "--index", home / "index", *given, "--output", candidates)
     filter_ = sections["filter"]
@@ -172,7 +174,7 @@ def steps(recipe: Path) -> str:
     found += ["score ce"] if by_logit(filter_) else []
     for verb, names in VERBS.items():
         given = [name for name in names if name in filter_]
-        found += [f"{verb} {', '.join(given)}"] if given else []
+        found += [" ".join(dict.fromkeys([verb, ", ".join(given)]))] if given else []
     found += [name for name in ("batch", "mix") if name in sections]
     return "; ".join(found)
 

@@ -1,0 +1,1 @@
+"""What students learn from mined negatives: train on them, and measure on other queries."""

@@ -1,0 +1,88 @@
+"""`python -m benchmarks.downstream --data FOLDER`: train on mined negatives, and measure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.downstream.arms import ARMS
+from benchmarks.downstream.report import markdown, summary
+from benchmarks.downstream.runs import UNTRAINED, Plan, prepare, run
+from benchmarks.downstream.student import Training
+from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
+
+MINE = "--source dense:50 --source bm25:10 --source random:5"
+
+
+def main(given: list[str] | None = None) -> None:
+    """Train all students that are not there yet; write results.json and table.md."""
+    arguments = parse(given)
+    plan = Plan(
+        output=arguments.out.resolve(),
+        encoder=arguments.encoder,
+        cross_encoder=arguments.cross_encoder,
+        mine=arguments.mine,
+        training=Training(
+            arguments.student or arguments.encoder,
+            arguments.steps,
+            learning_rate=arguments.learning_rate or (4e-4 if arguments.adapter else 2e-5),
+            adapter=arguments.adapter,
+        ),
+        negatives=arguments.negatives,
+        train=arguments.train,
+        evaluate=arguments.evaluate,
+        documents=arguments.documents,
+        words=arguments.words,
+    )
+    results: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for seed in range(arguments.seeds):
+        for collection in arguments.collections:
+            home = prepare(plan, arguments.data / collection)
+            found = results.setdefault(collection, {})
+            if not seed:
+                found[UNTRAINED] = [run(plan, home, UNTRAINED, None, seed)]
+            for name in arguments.arms:
+                one = run(plan, home, name, ARMS[name], seed)
+                found.setdefault(name, []).append(one)
+                values = one["measures"]["nDCG@10"]
+                mean = sum(values) / len(values)
+                print(f"{collection}, {name}, seed {seed}: {mean:.4f}", flush=True)
+    total = summary(results)
+    plan.output.mkdir(parents=True, exist_ok=True)
+    (plan.output / "results.json").write_text(json.dumps(total, indent=2) + "\n")
+    (plan.output / "table.md").write_text(markdown(total))
+    print(markdown(total))
+
+
+def parse(given: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.downstream", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="a folder of collections")
+    parser.add_argument("--collections", nargs="+", help="names; without it, all judged ones")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--seeds", type=int, default=3, help="students of each arm")
+    parser.add_argument("--steps", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, help="2e-5; with --adapter 4e-4")
+    parser.add_argument("--adapter", action="store_true", help="train a matrix on frozen vectors")
+    parser.add_argument("--negatives", type=int, default=3, help="for each query")
+    parser.add_argument("--train", type=int, default=512, help="at most so many queries to mine")
+    parser.add_argument("--evaluate", type=int, default=400, help="at most so many to measure on")
+    parser.add_argument("--documents", type=int, default=10_000, help="to search, at least")
+    parser.add_argument("--words", type=int, default=64, help="of each document")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench/downstream"))
+    parser.add_argument("--encoder", default=ENCODER)
+    parser.add_argument("--student", help="the encoder, without it")
+    parser.add_argument("--cross-encoder", default=CROSS_ENCODER)
+    parser.add_argument("--mine", default=MINE, help="flags of hnmine mine")
+    arguments = parser.parse_args(given)
+    judged = sorted(path.parent.name for path in arguments.data.glob("*/qrels.parquet"))
+    arguments.collections = arguments.collections or judged
+    if not set(arguments.collections) <= set(judged):
+        parser.error(f"{arguments.data} has judgements for: {', '.join(judged) or 'nothing'}")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

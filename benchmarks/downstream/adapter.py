@@ -1,0 +1,89 @@
+"""A student that trains in seconds: the encoder frozen, a square matrix on top of it trained.
+
+At the first step its loss, and the gradient on every vector, are those of the whole encoder with
+the same weights; what it can make of them is a linear map that begins as the identity.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense, InputModule, Normalize
+
+from hnmine.encode.models import find_model
+from hnmine.index.opened import Index
+
+
+class Remembered(InputModule):  # type: ignore[misc]
+    """The frozen encoder as a table from text to vector.
+
+    Args:
+        rows: the row of each text.
+        vectors: shape (texts, dimension).
+    """
+
+    def __init__(self, rows: dict[str, int], vectors: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.rows, self.vectors = rows, torch.from_numpy(vectors)
+        self.tokenizer = None
+
+    def preprocess(self, inputs: Any, prompt: str | None = None, **more: Any) -> dict[str, Any]:
+        """Look texts up; the trainer finds the columns of a batch by this name."""
+        return {"sentence_embedding": self.vectors[[self.rows[text] for text in inputs]]}
+
+    def forward(self, features: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Pass the vectors on."""
+        return features
+
+    def save(self, output_path: str, *more: Any, **options: Any) -> None:
+        """Refuse: a table is no model."""
+        raise NotImplementedError("The adapter is for measuring alone.")
+
+
+def adapter(rows: dict[str, int], vectors: NDArray[np.float32]) -> SentenceTransformer:
+    """Return a student that begins as the encoder that made the vectors.
+
+    Args:
+        rows: the row of each text.
+        vectors: of unit length, shape (texts, dimension).
+    """
+    size = vectors.shape[1]
+    dense = Dense(size, size, bias=False, activation_function=torch.nn.Identity())
+    with torch.no_grad():
+        dense.linear.weight.copy_(torch.eye(size))
+    return SentenceTransformer(
+        modules=[Remembered(rows, vectors), dense, Normalize()], device="cpu"
+    )
+
+
+def remember(home: Path, encoder: str) -> tuple[dict[str, int], NDArray[np.float32]]:
+    """Return the row of each text of a prepared collection, and its vector.
+
+    Args:
+        home: of `runs.prepare`; documents' vectors are those of its index.
+        encoder: that made them, and makes those of the queries, once.
+    """
+    documents = Index(home / "index").documents
+    shards = sorted((home / "index" / "dense" / "vectors").glob("*.npy"))
+    vectors = np.concatenate([np.load(path) for path in shards])
+    rows = np.arange(len(documents))
+    slots = documents.slots(rows)
+    known = dict(zip(documents.texts(rows), slots.tolist(), strict=True))
+    queries = [
+        text
+        for folder in (home, home / "held-out")
+        for text in pq.read_table(folder / "queries.parquet")["text"].to_pylist()
+    ]
+    new = [text for text in dict.fromkeys(queries) if text not in known]
+    path = home / "query-vectors.npy"
+    if not path.exists():
+        model = SentenceTransformer(str(find_model(encoder)))
+        np.save(path, model.encode(new, normalize_embeddings=True, show_progress_bar=False))
+    known |= {text: len(vectors) + place for place, text in enumerate(new)}
+    return known, np.concatenate([vectors, np.load(path)])

@@ -1,0 +1,89 @@
+"""What the students reached: means over seeds, and paired differences over queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from benchmarks.downstream.arms import IN_BATCH, PEER, RANDOM_ARM
+
+Runs = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
+"""By collection, by arm, one for each seed."""
+
+MEASURE = "nDCG@10"
+COMPARED = (IN_BATCH, RANDOM_ARM, PEER)
+
+
+def summary(results: Runs) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return each measure's mean, and the difference from the arms to beat, of each arm."""
+    return {
+        collection: {
+            name: {
+                "seeds": len(runs),
+                "chosen": runs[0].get("chosen", {}),
+                **{measure: float(np.mean(values)) for measure, values in _measures(runs).items()},
+                "over": {
+                    other: difference(_of_queries(runs), _of_queries(arms[other]))
+                    for other in COMPARED
+                    if other in arms and other != name
+                },
+            }
+            for name, runs in arms.items()
+        }
+        for collection, arms in results.items()
+    }
+
+
+def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> dict[str, float]:
+    """Compare two arms query by query: mean, 95 % interval and p of the paired t test.
+
+    Args:
+        ours: a measure of each query, the mean over seeds.
+        theirs: of the same queries.
+    """
+    apart = ours - theirs
+    if not apart.any():
+        return {"mean": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+    tested = stats.ttest_rel(ours, theirs)
+    interval = tested.confidence_interval(0.95)
+    return {
+        "mean": float(apart.mean()),
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "p": float(tested.pvalue),
+    }
+
+
+def markdown(total: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Lay out a row for each arm: nDCG@10 by collection, and what it is over random negatives."""
+    arms = list(dict.fromkeys(name for found in total.values() for name in found))
+    lines = [
+        f"{MEASURE}; behind it the difference from random negatives, with its 95 % interval over "
+        "queries; rows to train on.\n",
+        "| negatives | " + " | ".join(total) + " |",
+        "|---|" + "---|" * len(total),
+    ]
+    for name in arms:
+        cells = [_cell(found[name]) if name in found else "-" for found in total.values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(arm: Mapping[str, Any]) -> str:
+    text = f"**{arm[MEASURE]:.4f}**"
+    if over := arm["over"].get(RANDOM_ARM):
+        text += f" {over['mean']:+.4f} ({over['low']:+.4f} to {over['high']:+.4f})"
+    rows = arm["chosen"].get("rows")
+    return f"{text}, {rows} rows" if rows else text
+
+
+def _measures(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
+    return {name: [run["measures"][name] for run in runs] for name in runs[0]["measures"]}
+
+
+def _of_queries(runs: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    return np.mean([run["measures"][MEASURE] for run in runs], axis=0)
