@@ -112,7 +112,8 @@ def _directory(name: str, fields: Mapping[str, Any]) -> inspect.Parameter:
 
 
 def _place(result: Any) -> str:
-    return mirrored(result.path) or str(result.path)
+    here = result.path
+    return (mirrored(here) if isinstance(here, Path) else None) or str(here)
 
 
 def _print(result: Any, as_json: bool) -> None:

@@ -250,7 +250,7 @@ def test_an_interrupt_that_a_library_swallowed_stops_before_the_next_result(tmp_
 def test_a_second_interrupt_stops_at_once():
     lines = (
         "import signal, time",
-        "from hnmine import interrupts",
+        "from hnmine.tasks import interrupts",
         "interrupts.listen()",
         "try:",
         "    signal.raise_signal(signal.SIGINT)",
