@@ -9,7 +9,7 @@ from typing import Any
 from hnmine.errors import InputError
 from hnmine.schema import STATE, VERSION
 from hnmine.tasks.storage import fetch_run
-from hnmine.tasks.written import MANIFEST, changes, read_json
+from hnmine.tasks.written import MANIFEST, changes, lasting_outputs, markers_of, read_json
 
 
 def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
@@ -71,12 +71,11 @@ def damage(path: Path) -> str:
     Content is looked at where a file was touched since. A copy without the hidden folder is taken
     as it is.
     """
-    for done in sorted((path / STATE / "done").glob("*.json")):
+    for done in markers_of(path):
         marker = read_json(done)
         if marker is None:
             return f"{done} holds no JSON object."
-        for output, recorded in marker.get("outputs", {}).items():
-            temporary = Path(output).parts[0] == STATE
-            if not temporary and (found := changes(path / output, recorded)):
+        for output, recorded in lasting_outputs(marker):
+            if found := changes(path / output, recorded):
                 return f"{output} {found}"
     return ""

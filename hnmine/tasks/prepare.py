@@ -14,7 +14,7 @@ from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
 from hnmine.tasks.atomic import write_text
 from hnmine.tasks.plan import Plan, canonical_json, differences, digest
-from hnmine.tasks.written import MANIFEST, changes, read_json
+from hnmine.tasks.written import DONE, MANIFEST, PLAN, changes, markers_of, read_json
 
 MOST_DIFFERENCES = 8
 """Differences between two plans that an error shows: it must fit on a screen."""
@@ -54,7 +54,7 @@ def check_plan(path: Path, plan: Plan, overwrite: bool) -> None:
     Raises:
         InputError: another stage wrote here, or another plan and `overwrite` is not given.
     """
-    saved = path / STATE / "plan.json"
+    saved = path / PLAN
     if saved.exists():
         old = read_json(saved)
         changed = differences(old, plan) if old else _foreign_markers(path, plan)
@@ -66,7 +66,7 @@ def check_plan(path: Path, plan: Plan, overwrite: bool) -> None:
                 why=f"Here the stage {plan.get('stage')} would write.",
                 fix="Choose another directory.",
             )
-        begun = (path / MANIFEST).exists() or any((path / STATE / "done").glob("*.json"))
+        begun = (path / MANIFEST).exists() or markers_of(path)
         if changed and begun and not overwrite:
             fix = "Choose another directory, or pass --overwrite to replace what is there."
             raise other_plan(path, changed, fix)
@@ -74,7 +74,7 @@ def check_plan(path: Path, plan: Plan, overwrite: bool) -> None:
             for entry in path.iterdir():
                 if entry != path / STATE:
                     remove(entry)
-            shutil.rmtree(path / STATE / "done", ignore_errors=True)
+            shutil.rmtree(path / DONE, ignore_errors=True)
     write_text(saved, canonical_json(plan))
 
 
@@ -91,14 +91,14 @@ def other_plan(path: Path, changed: list[str], fix: str) -> InputError:
 
 def _foreign_markers(path: Path, plan: Plan) -> list[str]:
     """Say whether tasks of another plan are done here, where the plan itself cannot be read."""
-    done = [read_json(file) or {} for file in (path / STATE / "done").glob("*.json")]
+    done = [read_json(file) or {} for file in markers_of(path)]
     foreign = sum(marker.get("plan", digest(plan)) != digest(plan) for marker in done)
     return [f"plan.json: damaged, and {foreign} tasks of another plan"] * (foreign > 0)
 
 
 def check_outputs(path: Path, *, progress: bool) -> None:
     """Compare all that earlier runs wrote with its checksums; throw away what differs."""
-    markers = sorted((path / STATE / "done").glob("*.json"))
+    markers = markers_of(path)
     with progress_bar("check what is there", "tasks", len(markers), 0, progress) as bar:
         for file in markers:
             for output, recorded in (read_json(file) or {}).get("outputs", {}).items():

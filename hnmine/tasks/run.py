@@ -30,8 +30,18 @@ from hnmine.tasks.prepare import (
     remove,
 )
 from hnmine.tasks.share import ALONE, Share
-from hnmine.tasks.storage import DONE, PLAN, Store
-from hnmine.tasks.written import MANIFEST, RUN, files_of, read_json, record, size_of
+from hnmine.tasks.storage import Store
+from hnmine.tasks.written import (
+    DONE,
+    MANIFEST,
+    PLAN,
+    RUN,
+    files_of,
+    markers_of,
+    read_json,
+    record,
+    size_of,
+)
 
 LOOK_AGAIN = 0.2
 """Seconds between two looks at tasks that other processes are at."""
@@ -113,7 +123,7 @@ class RunDirectory:
             self.store.check_place()
             self.store.fetch_state(alone=self._lock.alone)
         if not self._lock.alone:
-            if changed := differences(read_json(self.state / "plan.json") or {}, self.plan):
+            if changed := differences(read_json(self.path / PLAN) or {}, self.plan):
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
         before = read_json(self.path / PLAN)
@@ -122,8 +132,8 @@ class RunDirectory:
             self.store.replace_plan()
         check_outputs(self.path, progress=self.progress)
         shutil.rmtree(self.state / "tmp", ignore_errors=True)
-        for folder in ("tmp", "done"):
-            (self.state / folder).mkdir(exist_ok=True)
+        (self.state / "tmp").mkdir(exist_ok=True)
+        (self.path / DONE).mkdir(exist_ok=True)
         if self.share.together:
             self._lock.let_others_in()
 
@@ -143,7 +153,7 @@ class RunDirectory:
 
     def marker(self, task: Task) -> dict[str, Any] | None:
         """Return what a finished task recorded; None if it must be done (again)."""
-        marker = read_json(self.state / "done" / f"{task.name}.json") or {}
+        marker = read_json(self.path / DONE / f"{task.name}.json") or {}
         outputs = marker.get("outputs", {})
         whole = (
             marker.get("plan") == self.hash
@@ -220,7 +230,7 @@ class RunDirectory:
             for output, recorded in outputs.items():
                 if found := self.store.fetch_output(output, recorded):
                     incidents.note(f"{self.store.url}: {output} {found} It is made again.")
-                    remove(self.state / "done" / f"{task.name}.json")
+                    remove(self.path / DONE / f"{task.name}.json")
                     self.store.delete(f"{DONE}/{task.name}.json")
                     undone = True
         return undone
@@ -242,7 +252,7 @@ class RunDirectory:
 
     def _do(self, task: Task, work: Work, tick: Callable[[int], object]) -> Counts:
         temporary = [self.state / "tmp" / f"{task.name}.{n}" for n in range(len(task.outputs))]
-        marker = self.state / "done" / f"{task.name}.json"
+        marker = self.path / DONE / f"{task.name}.json"
         for leftover in (marker, *temporary):
             remove(leftover)
         reported = 0
@@ -309,8 +319,7 @@ class RunDirectory:
 
     def _incidents(self) -> list[str]:
         """Return what was mended while the tasks were done."""
-        markers = sorted((self.state / "done").glob("*.json"))
-        noted = [(read_json(file) or {}).get("incidents", []) for file in markers]
+        noted = [(read_json(file) or {}).get("incidents", []) for file in markers_of(self.path)]
         return [*(one for some in noted for one in some), *incidents.drain()]
 
 

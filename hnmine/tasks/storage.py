@@ -17,10 +17,17 @@ from typing import Any
 from hnmine.errors import InputError, PartialRun
 from hnmine.schema import STATE
 from hnmine.tasks.places import mirror, mirrored, split_url
-from hnmine.tasks.written import MANIFEST, RUN, changes, files_of, read_json
-
-PLAN = f"{STATE}/plan.json"
-DONE = f"{STATE}/done"
+from hnmine.tasks.written import (
+    DONE,
+    MANIFEST,
+    PLAN,
+    RUN,
+    changes,
+    files_of,
+    lasting_outputs,
+    markers_of,
+    read_json,
+)
 
 
 @contextmanager
@@ -172,7 +179,7 @@ class Store:
         wanted = state | {name: at_top[name] for name in (MANIFEST, RUN) if name in at_top}
         for name, info in wanted.items():
             self.fetch(name, info)
-        markers = [f"{DONE}/{file.name}" for file in (self.root / DONE).glob("*.json")]
+        markers = [f"{DONE}/{file.name}" for file in markers_of(self.root)]
         for name in (MANIFEST, RUN, *((PLAN, *markers) if alone else ())):
             if name not in wanted:
                 (self.root / name).unlink(missing_ok=True)
@@ -212,10 +219,10 @@ def fetch_run(path: Path) -> None:
     if store is None:
         return
     store.fetch_state(alone=False)
-    markers = sorted((path / DONE).glob("*.json"))
+    markers = markers_of(path)
     for file in markers:
-        for output, recorded in (read_json(file) or {}).get("outputs", {}).items():
-            if Path(output).parts[0] != STATE and (found := store.fetch_output(output, recorded)):
+        for output, recorded in lasting_outputs(read_json(file) or {}):
+            if found := store.fetch_output(output, recorded):
                 raise InputError(
                     f"{store.url} is damaged.",
                     why=f"{output} {found}",

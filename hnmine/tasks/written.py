@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from hnmine.schema import STATE
+
 MANIFEST, RUN = "manifest.json", "run.json"
+PLAN, DONE = f"{STATE}/plan.json", f"{STATE}/done"
 HASH_BLOCK = 1 << 22
 
 
@@ -62,6 +66,18 @@ def _stamp(path: Path) -> dict[str, int]:
         "bytes": sum(stat.st_size for stat in found),
         "modified": max((stat.st_mtime_ns for stat in found), default=0),
     }
+
+
+def markers_of(path: Path) -> list[Path]:
+    """List the markers of the tasks that are done in a directory."""
+    return sorted((path / DONE).glob("*.json"))
+
+
+def lasting_outputs(marker: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a marker recorded, but for what nobody needs once the run is done."""
+    for output, recorded in marker.get("outputs", {}).items():
+        if Path(output).parts[0] != STATE:
+            yield output, recorded
 
 
 def files_of(path: Path) -> list[Path]:
