@@ -23,7 +23,7 @@ from benchmarks.soak import DIMENSION, write_encoder
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.stages.trial import unit_costs
-from hnmine.validate.estimates import BASE_RAM, DOCUMENT_RAM, TORCH_RAM, TRIAL, sizes
+from hnmine.validate.estimates import TRIAL, memory, sizes
 from hnmine.validate.forecast import Costs, Load, steps
 
 SIZES = ((20_000, 500), (40_000, 1_000), (80_000, 2_000))
@@ -183,8 +183,7 @@ def foretell(arguments: argparse.Namespace) -> None:
     print(json.dumps(asdict(costs)))
     print({name: f"{size / 1e9:,.0f} GB" for name, size in disk.items()})
     print(f"vectors read in mining: {searched / 1e12:,.0f} TB")
-    keys = documents * DOCUMENT_RAM
-    print(f"RAM, one worker: {(BASE_RAM + TORCH_RAM + keys) / 1e9:,.0f} GB at most")
+    print(f"RAM, one worker: {memory(documents, 0, 0) / 1e9:,.0f} GB at most")
     print(f"hours in all: {hours:,.0f}")
     report(f"scale_{arguments.workers}_{arguments.gpus}", rows, ["faiss-cpu"])
 

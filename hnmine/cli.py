@@ -112,8 +112,7 @@ def _directory(name: str, fields: Mapping[str, Any]) -> inspect.Parameter:
 
 
 def _place(result: Any) -> str:
-    here = result.path
-    return (mirrored(here) if isinstance(here, Path) else None) or str(here)
+    return mirrored(Path(result.path)) or str(result.path)
 
 
 def _print(result: Any, as_json: bool) -> None:

@@ -15,13 +15,10 @@ from hnmine.encode import load_cross_encoder
 from hnmine.encode.base import CrossEncoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.judges.base import place_of, scores_plan
-from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.plan import PAIRS_PER_TASK, Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 from hnmine.tasks.share import Share
 from hnmine.tasks.storage import fetch_run
-
-PAIRS_PER_TASK = 4096
-"""What a kill can lose: a minute on a CPU, seconds on a GPU."""
 
 
 class CrossEncoderJudge:

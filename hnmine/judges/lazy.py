@@ -13,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.judges.base import scores_plan
-from hnmine.judges.cross_encoder import PAIRS_PER_TASK, CrossEncoderJudge
-from hnmine.tasks.plan import Task, blocks
+from hnmine.judges.cross_encoder import CrossEncoderJudge
+from hnmine.tasks.plan import PAIRS_PER_TASK, Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 from hnmine.tasks.share import Share
 from hnmine.tasks.storage import fetch_run

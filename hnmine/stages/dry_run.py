@@ -99,14 +99,14 @@ def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
     subject = _subject(index, mine, filter_)
     threads = stages[0].cpu_threads
     found = list(steps(subject.load, _costs(subject, filter_, threads)))
-    dimension, weights = None, 0
+    dimension = weights = None
     if subject.encoder:
         facts = encoder_facts(subject.encoder.model, subject.encoder.max_length)
         dimension, weights = facts[2], facts[3]
     load, documents = subject.load, subject.documents
     disk = sizes(documents.sample, load.documents, load.distinct, load.pairs, dimension)
     disk["bm25_bytes"] *= load.bm25
-    ram = memory(load.documents, dimension, weights, threads)
+    ram = memory(load.documents, weights, threads)
     return Forecast(
         {
             name: _stage(settings, [step for step in found if step.stage == name], disk, ram)

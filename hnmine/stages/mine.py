@@ -34,10 +34,8 @@ from hnmine.sources.runfile import RunFile, write_run
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
 from hnmine.tasks.places import name_of
-from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.plan import QUERIES_PER_TASK, Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
-
-QUERY_SHARD_ROWS = 16384
 
 
 def mine(settings: MineSettings) -> StageResult:
@@ -154,7 +152,7 @@ class _Miner:
         def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             bad = BadRows(self.settings.on_bad_row)
             read = partial(read_queries, self.inputs)
-            written = write_texts(read, outputs[0], QUERY_SHARD_ROWS, bad, tick)
+            written = write_texts(read, outputs[0], QUERIES_PER_TASK, bad, tick)
             again = BadRows("skip") if "pairs" in self.inputs else bad
             pairs = write_positives(
                 read_pairs(self.inputs, self.settings.min_grade, again),
@@ -192,7 +190,7 @@ class _Miner:
         rows = encoded_rows(queries)
         tasks = [
             Task(f"vectors-{n:05d}", (f"dense/vectors/{n:05d}.npy",), len(block), block.start)
-            for n, block in enumerate(blocks(len(rows), QUERY_SHARD_ROWS))
+            for n, block in enumerate(blocks(len(rows), QUERIES_PER_TASK))
         ]
         encoder = load_encoder(spec, self.threads) if any(map(run.missing, tasks)) else None
 

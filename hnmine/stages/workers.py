@@ -22,7 +22,7 @@ from hnmine.errors import PartialRun, UsageError, is_out_of_memory
 from hnmine.stages.member import models_of, take_part, values_for_member
 from hnmine.stages.result import StageResult
 from hnmine.tasks import incidents, interrupts
-from hnmine.validate.estimates import BASE_RAM, TORCH_RAM, weights_of
+from hnmine.validate.estimates import memory, weights_of
 
 LOOK_AGAIN = 0.1
 """Seconds between two looks at the workers."""
@@ -74,8 +74,8 @@ def affordable(settings: OutputSettings) -> int:
 def _need(settings: OutputSettings) -> int:
     """Estimate what a worker takes before it has read anything, in bytes."""
     models = models_of(settings)
-    weights = sum(weights_of(find_model(name)) for name in models)
-    return BASE_RAM + (TORCH_RAM + weights if models else 0)
+    weights = sum(weights_of(find_model(name)) for name in models) if models else None
+    return memory(0, weights, 0)
 
 
 class _Worker:

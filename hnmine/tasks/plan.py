@@ -30,6 +30,11 @@ RESULT_LIBRARIES = (
 """Libraries whose version can change what is written."""
 
 
+QUERIES_PER_TASK, PAIRS_PER_TASK = 16384, 4096
+"""Queries that are encoded, and pairs that a cross-encoder judges, in one task: that is what a kill
+can lose, a minute on a CPU, seconds on a GPU."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One unit of work: it reads named inputs and writes its outputs, all or nothing.

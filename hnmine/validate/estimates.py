@@ -112,9 +112,15 @@ def sizes(
     return {**disk, "disk_bytes": sum(disk.values())}
 
 
-def memory(rows: int, dimension: int | None, weights: int, threads: int) -> int:
-    """Estimate the most memory that a stage takes, in bytes; an approximate FAISS index is more."""
-    libraries = BASE_RAM + (TORCH_RAM + weights if dimension else 0)
+def memory(rows: int, weights: int | None, threads: int) -> int:
+    """Estimate the most memory that a stage takes, in bytes; an approximate FAISS index is more.
+
+    Args:
+        rows: documents; 0 for what a process takes before it has read any.
+        weights: bytes of its models; None where it runs none.
+        threads: that search at once.
+    """
+    libraries = BASE_RAM + (0 if weights is None else TORCH_RAM + weights)
     return libraries + rows * (DOCUMENT_RAM + 4 * threads)
 
 

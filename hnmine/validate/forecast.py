@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-QUERY_SHARD, PAIRS_PER_TASK = 16384, 4096
-"""Queries that are encoded, and pairs that are judged, in one task."""
+from hnmine.tasks.plan import PAIRS_PER_TASK, QUERIES_PER_TASK
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def steps(load: Load, costs: Costs) -> Iterator[Step]:
     blocks = -(-load.queries // load.block_size)
     yield Step("mine", "queries", 1, load.queries * costs.document)
     if load.dense:
-        encoded = -(-load.queries // QUERY_SHARD)
+        encoded = -(-load.queries // QUERIES_PER_TASK)
         yield Step("mine", "encode queries", encoded, load.queries * costs.encode_query, True)
     search = load.bm25 * costs.bm25 + load.dense * costs.dense
     each = costs.query + load.distinct * search

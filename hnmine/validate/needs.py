@@ -29,7 +29,7 @@ def estimate(
         mined: queries that have a positive.
     """
     folder = limit = dimension = None
-    weights = 0
+    weights = None
     if settings.encoder:
         try:
             facts = encoder_facts(settings.encoder, settings.max_length)
@@ -47,7 +47,7 @@ def estimate(
     pairs = mined * sources * min(settings.top_k, distinct) + positives
     report.estimates |= sizes(samples["documents"], len(documents), distinct, pairs, dimension)
     threads = settings.cpu_threads
-    report.estimates["peak_ram_bytes"] = memory(len(documents), dimension, weights, threads)
+    report.estimates["peak_ram_bytes"] = memory(len(documents), weights, threads)
     if mined:
         report.estimates["cross_encoder_pairs"] = pairs
     if settings.calibrate:
