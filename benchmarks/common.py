@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -37,6 +38,22 @@ def stdlib() -> Path:
 def collections(data: Path | None) -> list[Path]:
     """Return the folders of judged collections in a folder."""
     return sorted(folder.parent for folder in data.glob("*/qrels.parquet")) if data else []
+
+
+def add_collections(parser: argparse.ArgumentParser) -> None:
+    """Let a command take a folder of collections, and names of some of them."""
+    parser.add_argument("--data", type=Path, required=True, help="a folder of collections")
+    parser.add_argument("--collections", nargs="+", help="names; without it, all judged ones")
+
+
+def parsed(parser: argparse.ArgumentParser, given: list[str] | None) -> argparse.Namespace:
+    """Parse the command line, and check that the named collections are judged."""
+    arguments = parser.parse_args(given)
+    judged = [folder.name for folder in collections(arguments.data)]
+    arguments.collections = arguments.collections or judged
+    if not set(arguments.collections) <= set(judged):
+        parser.error(f"{arguments.data} has judgements for: {', '.join(judged) or 'nothing'}")
+    return arguments
 
 
 def texts(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import add_collections, parsed
 from benchmarks.downstream.arms import ARMS
 from benchmarks.downstream.report import markdown, summary
 from benchmarks.downstream.runs import UNTRAINED, Plan, prepare, run
@@ -59,8 +60,7 @@ def main(given: list[str] | None = None) -> None:
 def parse(given: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.downstream", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="a folder of collections")
-    parser.add_argument("--collections", nargs="+", help="names; without it, all judged ones")
+    add_collections(parser)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--seeds", type=int, default=3, help="students of each arm")
     parser.add_argument("--steps", type=int, default=64)
@@ -76,12 +76,7 @@ def parse(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--student", help="the encoder, without it")
     parser.add_argument("--cross-encoder", default=CROSS_ENCODER)
     parser.add_argument("--mine", default=MINE, help="flags of hnmine mine")
-    arguments = parser.parse_args(given)
-    judged = sorted(path.parent.name for path in arguments.data.glob("*/qrels.parquet"))
-    arguments.collections = arguments.collections or judged
-    if not set(arguments.collections) <= set(judged):
-        parser.error(f"{arguments.data} has judgements for: {', '.join(judged) or 'nothing'}")
-    return arguments
+    return parsed(parser, given)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import add_collections, parsed
 from benchmarks.quality.compare import Ratios, study, summary
 from benchmarks.quality.peer import chosen_by_peer
 from benchmarks.quality.protocol import GRADES
@@ -63,8 +64,7 @@ def main(given: list[str] | None = None) -> None:
 def parse(given: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="a folder of collections")
-    parser.add_argument("--collections", nargs="+", help="names; without it, all judged ones")
+    add_collections(parser)
     parser.add_argument("--queries", type=int, default=300, help="at most so many of each")
     parser.add_argument("--seeds", type=int, default=1, help="draws of the known positives")
     parser.add_argument("--asked", type=int, default=5, help="negatives asked for each query")
@@ -89,12 +89,7 @@ def parse(given: list[str] | None) -> argparse.Namespace:
         help="from which grade on a judgement of a collection means relevant; may be repeated",
     )
     parser.add_argument("--no-peer", action="store_true", help="without sentence-transformers")
-    arguments = parser.parse_args(given)
-    judged = sorted(path.parent.name for path in arguments.data.glob("*/qrels.parquet"))
-    arguments.collections = arguments.collections or judged
-    if not set(arguments.collections) <= set(judged):
-        parser.error(f"{arguments.data} has judgements for: {', '.join(judged) or 'nothing'}")
-    return arguments
+    return parsed(parser, given)
 
 
 def named(text: str) -> tuple[str, str]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ import yaml
 
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
 from benchmarks.quality.protocol import GRADES, Judged, read_judged, split
+from benchmarks.quality.runs import hnmine
 from benchmarks.quality.table import slots_of
-from hnmine.cli import app
 from hnmine.index.opened import Index
 
 RECIPES = Path(__file__).resolve().parents[2] / "configs" / "recipes"
@@ -90,15 +88,6 @@ def measure_all(
         yield recipe.stem, measured(recipe, home, judged, depth, max_length)
 
 
-def hnmine(*arguments: object) -> None:
-    """Run a command in this process, which loads each model once for all recipes."""
-    said = io.StringIO()
-    with redirect_stdout(io.StringIO()), redirect_stderr(said):
-        failed = app([*map(str, arguments), "--no-progress"], standalone_mode=False)
-    if failed:
-        raise RuntimeError(said.getvalue())
-
-
 def measured(
     recipe: Path, home: Path, judged: Judged, depth: int, max_length: int
 ) -> dict[str, Any] | None:
@@ -106,7 +95,7 @@ def measured(
     try:
         return measure(recipe, home, judged, depth, max_length)
     except RuntimeError as error:
-        print(f"{recipe.stem}: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(f"{recipe.stem}: {str(error).splitlines()[1]}", file=sys.stderr)
         return None
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import io
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.quality.protocol import Judged, read_judged, split
 from benchmarks.quality.table import Table, load
+from hnmine.cli import app
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,14 @@ def run(plan: Plan, collection: Path, seed: int) -> Case | None:
 
 
 def hnmine(*arguments: object) -> None:
-    """Run the command line in a process of its own."""
-    command = [sys.executable, "-m", "hnmine", *map(str, arguments), "--no-progress"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+    """Run a command in this process, which loads each model once for all of them.
+
+    Raises:
+        RuntimeError: it failed; the message is the command, then its own.
+    """
+    command = [*map(str, arguments), "--no-progress"]
+    said = io.StringIO()
+    with redirect_stdout(io.StringIO()), redirect_stderr(said):
+        failed = app(command, standalone_mode=False)
+    if failed:
+        raise RuntimeError(f"hnmine {' '.join(command)}\n{said.getvalue()}")
