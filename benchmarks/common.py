@@ -71,11 +71,18 @@ def passages_and_queries(data: Path | None) -> Iterator[tuple[str, list[str], li
         folder = stdlib()
         yield "stdlib", texts(folder / "corpus.parquet"), queries_of(folder / "pairs.parquet")
         return
-    for name in ("medquad", "nfcorpus"):
+    for name in ("tech_docs_passages", "medquad", "nfcorpus"):
         if (data / name / "corpus.parquet").exists():
             folder = data / name
             documents = [text for text in texts(folder / "corpus.parquet") if text]
-            yield name, documents, texts(folder / "queries.parquet")
+            yield name, documents, texts(folder / "queries.parquet") or cut_queries(documents)
+
+
+def cut_queries(documents: Sequence[str], words: int = 8) -> list[str]:
+    """Cut so many words out of the middle of every hundredth document, as its query."""
+    split = [text.split() for text in documents[50::100]]
+    starts = [max(0, len(found) - words) // 2 for found in split]
+    return [" ".join(w[s : s + words]) for w, s in zip(split, starts, strict=True)]
 
 
 def passages(data: Path | None) -> list[str]:
