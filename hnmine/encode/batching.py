@@ -20,13 +20,12 @@ class TokenCounter:
     """Counts the tokens of texts, special tokens left out.
 
     It has a copy of the model's tokeniser, which is set to cut and pad and must not be set
-    otherwise while threads use it. A tokeniser that cannot be copied out of its library has none:
-    four bytes then count as a token.
+    otherwise while threads use it. Slow tokenisers, and those of static models, which do little
+    else than tokenise, are spared: four bytes then count as a token.
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
-        self._tokenizer = copy.deepcopy(backend) if hasattr(backend, "encode_batch_fast") else None
+        self._tokenizer = copy.deepcopy(getattr(tokenizer, "backend_tokenizer", None))
         if self._tokenizer:
             self._tokenizer.no_padding()
             self._tokenizer.no_truncation()
