@@ -118,7 +118,9 @@ def _place(result: Any) -> str:
 def _print(result: Any, as_json: bool) -> None:
     results = result if isinstance(result, list) else [result]
     if as_json:
-        documents = [{"path": _place(r), "counts": dict(r.counts)} for r in results]
+        documents = [
+            {"path": _place(r), "counts": dict(r.counts), "notes": list(r.notes)} for r in results
+        ]
         typer.echo(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
         return
     for result in results:
@@ -127,6 +129,8 @@ def _print(result: Any, as_json: bool) -> None:
         for name, count in result.counts.items():
             shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
             typer.echo(f"  {shown:<{width}}  {count:>14,}")
+        for note in result.notes:
+            typer.echo(note)
 
 
 def _say_cost(seconds: float) -> None:
