@@ -24,6 +24,9 @@ RESULTS = ROOT / "runs" / "bench"
 MEGABYTE = 1 << 20
 SPEED = ("tech_docs_passages", "pkg_summaries")
 """Collections without judgements, together a million passages."""
+LOOK_AGAIN = 0.5
+Look = dict[str, float]
+"""Seconds since the start; MB that the process holds for itself, and of files; descriptors."""
 
 
 def stdlib() -> Path:
@@ -71,11 +74,18 @@ def passages_and_queries(data: Path | None) -> Iterator[tuple[str, list[str], li
         folder = stdlib()
         yield "stdlib", texts(folder / "corpus.parquet"), queries_of(folder / "pairs.parquet")
         return
-    for name in ("medquad", "nfcorpus"):
+    for name in ("tech_docs_passages", "medquad", "nfcorpus"):
         if (data / name / "corpus.parquet").exists():
             folder = data / name
             documents = [text for text in texts(folder / "corpus.parquet") if text]
-            yield name, documents, texts(folder / "queries.parquet")
+            yield name, documents, texts(folder / "queries.parquet") or cut_queries(documents)
+
+
+def cut_queries(documents: Sequence[str], words: int = 8) -> list[str]:
+    """Cut so many words out of the middle of every hundredth document, as its query."""
+    split = [text.split() for text in documents[50::100]]
+    starts = [max(0, len(found) - words) // 2 for found in split]
+    return [" ".join(w[s : s + words]) for w, s in zip(split, starts, strict=True)]
 
 
 def passages(data: Path | None) -> list[str]:
@@ -129,6 +139,38 @@ def measured(command: list[str], threads: int) -> dict[str, float]:
         "cpu": usage.ru_utime + usage.ru_stime,
         "memory": usage.ru_maxrss * 1024 / MEGABYTE,
     }
+
+
+def watched(command: list[str], errors: Path) -> tuple[float, list[Look]]:
+    """Run a command; return its CPU seconds and what was seen of it."""
+    looks: list[Look] = []
+    start = time.monotonic()
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
+    while True:
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if ended:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            break
+        if look := _look(process.pid):
+            looks.append({"seconds": time.monotonic() - start, **look})
+        time.sleep(LOOK_AGAIN)
+    if process.returncode:
+        raise SystemExit(f"It failed: {' '.join(command)}\n{errors.read_text()}")
+    return usage.ru_utime + usage.ru_stime, looks
+
+
+def _look(pid: int) -> Look:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+        descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    except OSError:
+        return {}
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    if "RssAnon" not in fields:
+        return {}
+    held, of_files = (int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile"))
+    return {"held_mb": held, "files_mb": of_files, "descriptors": descriptors}
 
 
 def ratio(peer: Sequence[float], ours: Sequence[float]) -> str:

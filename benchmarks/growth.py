@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.common import RESULTS, measured, passages_and_queries, report
+from benchmarks.common import RESULTS, passages_and_queries, report, watched
+from benchmarks.soak import write_encoder
 
-STEPS = (1, 2, 4, 8)
+GROWS = ("corpus", "queries")
+DIMENSION = 384
 Strings = Any
 
 
@@ -43,57 +48,65 @@ def write_inputs(folder: Path, made: Strings, documents: int, queries: int) -> N
 
 
 def main() -> None:
-    """Measure BM25 alone: what grows otherwise is the model's work, linear in texts and pairs."""
+    """Measure with BM25 and a static encoder: a model's own work is linear in texts and pairs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder of collections")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the passages and queries")
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=2_000)
+    parser.add_argument("--grows", nargs="+", choices=GROWS, default=GROWS)
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 8])
     arguments = parser.parse_args()
     documents, queries = arguments.documents, arguments.queries
     if arguments.quick:
         documents, queries = documents // 10, queries // 10
     _, texts, _ = next(passages_and_queries(arguments.data))
-    made = passages(texts, documents * STEPS[-1])
-    rows = [
-        row
-        for grows in ("corpus", "queries")
-        for step in STEPS
-        for row in _measure(made, documents, queries, grows, step, arguments.threads)
-    ]
-    report(f"growth_{documents}_{arguments.threads}", rows, ["numba", "pyarrow", "duckdb"])
+    made = passages(texts, documents * max(arguments.steps))
+    write_encoder(RESULTS / "growth" / "encoder", DIMENSION)
+    rows = []
+    for grows in arguments.grows:
+        for step in arguments.steps:
+            more, asked = (step, 1) if grows == "corpus" else (1, step)
+            rows.append(
+                {"grows": f"{grows} x{step}"}
+                | _measure(made, documents * more, queries * asked, arguments.threads)
+            )
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    report(
+        f"growth_{documents}_{queries}_{arguments.threads}", rows, ["numba", "pyarrow", "duckdb"]
+    )
 
 
-def _measure(
-    made: Strings, documents: int, queries: int, grows: str, step: int, threads: int
-) -> list[dict[str, object]]:
-    documents *= step if grows == "corpus" else 1
-    queries *= step if grows == "queries" else 1
+def _measure(made: Strings, documents: int, queries: int, threads: int) -> dict[str, object]:
     folder = RESULTS / "growth"
     write_inputs(folder, made, documents, queries)
-    given = ["--threads", str(threads), "--no-progress", "--overwrite"]
+    given = ["--threads", str(threads), "--no-progress"]
     index, candidates, mined = (str(folder / name) for name in ("index", "candidates", "mined"))
     pairs = ["--pairs", str(folder / "pairs.parquet")]
+    corpus = ["--corpus", str(folder / "corpus.parquet"), "--encoder", str(folder / "encoder")]
     stages = {
-        "build-index": ["--corpus", str(folder / "corpus.parquet"), "--no-dense", "--index", index],
+        "build-index": [*corpus, "--backend", "torch", "--index", index],
         "mine": ["--index", index, *pairs, "--output", candidates],
         "filter": ["--candidates", candidates, "--output", mined],
     }
     row: dict[str, object] = {
-        "grows": f"{grows} x{step}",
         "threads": threads,
         "passages": f"{documents:,}",
         "queries": f"{queries:,}",
     }
+    for directory in (index, candidates, mined):
+        shutil.rmtree(directory, ignore_errors=True)
     for stage, flags in stages.items():
-        found = measured(["hnmine", stage, *flags, *given], threads)
-        clock = "cpu" if threads == 1 else "wall"
+        command = [sys.executable, "-m", "hnmine", stage, *flags, *given]
+        cpu, looks = watched(command, folder / f"{stage}.err")
+        held = max(look["held_mb"] for look in looks)
+        both = max(look["held_mb"] + look["files_mb"] for look in looks)
         row |= {
-            f"{stage}, {clock} s": f"{found[clock]:.1f}",
-            f"{stage}, MB": f"{found['memory']:.0f}",
+            f"{stage}, CPU s": f"{cpu:.1f}",
+            f"{stage}, MB held (with mapped files)": f"{held:.0f} ({both:.0f})",
         }
-    return [row]
+    return row
 
 
 if __name__ == "__main__":

@@ -174,8 +174,8 @@ def _mined(documents: list[str], queries: list[str]) -> list[list[str]]:
     settings = BM25Settings()
     with tempfile.TemporaryDirectory() as folder:
         (index := Path(folder) / "index").mkdir()
-        count_documents(documents, settings.tokeniser, Path(folder) / "counts.npz")
-        merge_counts([Path(folder) / "counts.npz"], settings, index)
+        count_documents(documents, settings.tokeniser, Path(folder) / "counts")
+        merge_counts([Path(folder) / "counts"], settings, index)
         found = BM25Index(index).search(queries, np.full(len(queries), CANDIDATES))
     return [
         [documents[slot] for slot in found.slots[start:end]]

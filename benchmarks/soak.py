@@ -2,17 +2,14 @@
 
 The corpus is one of short texts with titles, such as the summaries of packages. A query is a title,
 its positive the text; the encoder is static: the mean of a model's word embeddings, projected on
-their main axes. Each stage is a process of its own and is looked at once a second.
+their main axes. Each stage is a process of its own and is looked at twice a second.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.common import MEGABYTE, RESULTS, report
+from benchmarks.common import MEGABYTE, RESULTS, Look, report, watched
 from benchmarks.models import ENCODER
 
 DIMENSION = 128
 QUARTERS = 4
-LOOK_AGAIN = 1.0
-
-Look = dict[str, float]
-"""Seconds since the start; MB that the process holds for itself, and of files; descriptors."""
 
 
 def write_inputs(data: Path, folder: Path, queries: int) -> None:
@@ -51,7 +44,7 @@ def write_inputs(data: Path, folder: Path, queries: int) -> None:
     pq.write_table(pa.table(columns), folder / "pairs.parquet")
 
 
-def write_encoder(folder: Path) -> None:
+def write_encoder(folder: Path, dimension: int) -> None:
     """Write a static encoder in the layout of sentence-transformers."""
     from safetensors import safe_open
     from sentence_transformers import SentenceTransformer
@@ -66,7 +59,7 @@ def write_encoder(folder: Path) -> None:
         words = weights.get_tensor(name).astype(np.float64)
     words -= words.mean(axis=0)
     _, axes = np.linalg.eigh(words.T @ words)
-    projected = (words @ axes[:, : -DIMENSION - 1 : -1]).astype(np.float32)
+    projected = (words @ axes[:, : -dimension - 1 : -1]).astype(np.float32)
     tokeniser = Tokenizer.from_file(str(source / "tokenizer.json"))
     tokeniser.no_truncation()
     module = StaticEmbedding(tokeniser, embedding_weights=projected)
@@ -95,38 +88,6 @@ def stages(folder: Path, root: Path) -> dict[str, list[str]]:
         "report": ["report", at["mined"]],
         "batch": ["batch", *mined, "--output", str(root / "batches")],
     }
-
-
-def watched(command: list[str], errors: Path) -> tuple[float, list[Look]]:
-    """Run a command; return its CPU seconds and what was seen of it."""
-    looks: list[Look] = []
-    start = time.monotonic()
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
-    while True:
-        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if ended:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            break
-        if look := _look(process.pid):
-            looks.append({"seconds": time.monotonic() - start, **look})
-        time.sleep(LOOK_AGAIN)
-    if process.returncode:
-        raise SystemExit(f"It failed: {' '.join(command)}\n{errors.read_text()}")
-    return usage.ru_utime + usage.ru_stime, looks
-
-
-def _look(pid: int) -> Look:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-        descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    except OSError:
-        return {}
-    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-    if "RssAnon" not in fields:
-        return {}
-    held, of_files = (int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile"))
-    return {"held_mb": held, "files_mb": of_files, "descriptors": descriptors}
 
 
 def left_over(root: Path) -> list[str]:
@@ -165,7 +126,7 @@ def main() -> None:
     if not (folder / "pairs.parquet").exists():
         write_inputs(arguments.data, folder, arguments.queries)
     if not (folder / "encoder" / "modules.json").exists():
-        write_encoder(folder / "encoder")
+        write_encoder(folder / "encoder", DIMENSION)
     rows = []
     for stage, given in stages(folder, root).items():
         kept = root / f"{stage}.json"

@@ -3,9 +3,12 @@ cross-encoder, both from Python packages. Nothing is downloaded."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -36,6 +39,18 @@ def hnmine(*arguments: object, **popen: object) -> subprocess.CompletedProcess[s
         check=False,
         **popen,
     )
+
+
+def soon_free(directory: Path, seconds: float) -> bool:
+    """Wait until nobody holds a run directory; tell whether that was within so many seconds."""
+    deadline = time.monotonic() + seconds
+    with (directory / ".hnmine" / "lock").open() as lock:
+        while time.monotonic() < deadline:
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            time.sleep(0.01)
+    return False
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.selection import TILE
 from hnmine.index.bm25.settings import BM25Settings
-from hnmine.index.bm25.vocabulary import find_terms
+from hnmine.index.bm25.vocabulary import find_terms, union_of, vocabulary_of
 from hnmine.index.tokenise import Tokeniser
 
 SPLIT = Tokeniser("whitespace", "none")
@@ -43,7 +43,7 @@ def build(documents, setting, directory, cuts=()):
     bounds = [0, *sorted(cuts), len(documents)]
     paths = []
     for number, (first, last) in enumerate(pairwise(bounds)):
-        paths.append(directory / f"{number}.npz")
+        paths.append(directory / f"{number}.counts")
         count_documents(iter(documents[first:last]), setting.tokeniser, paths[-1])
     (directory / "index").mkdir()
     return merge_counts(paths, setting, directory / "index")
@@ -574,3 +574,12 @@ def test_k1_of_zero_counts_presence_only():
     found = index.search(["a b"], np.array([9]))
     assert found.slots.tolist() == [1, 0, 2]
     assert found.scores[1] == found.scores[2] == math.log1p(2.5 / 2.5)
+
+
+@given(st.lists(st.lists(st.text("abé\U0001f600", min_size=1, max_size=3)), max_size=6))
+def test_a_union_of_vocabularies_holds_every_term_once_in_order(lists):
+    vocabularies = [vocabulary_of(sorted(set(terms))) for terms in lists]
+    offsets, letters = union_of(vocabularies)
+    terms = sorted({term for terms in lists for term in terms})
+    assert offsets.tolist() == list(accumulate((len(t.encode()) for t in terms), initial=0))
+    assert letters.tobytes() == "".join(terms).encode()

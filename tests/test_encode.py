@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.base import logits, unit_vectors
+from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.models import find_model, fingerprint
 from hnmine.encode.openvino import run_by_openvino
-from hnmine.encode.pytorch import batches
 from hnmine.encode.spec import OPENVINO_TYPES, ModelSpec
 from hnmine.errors import InputError, MissingModel, UsageError
 
@@ -65,7 +65,14 @@ SMALL = {
     "num_labels": 1,
 }
 SMALL_TYPES = {
-    "distilbert": {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128, "vocab_size": 1000},
+    "distilbert": {
+        "dim": 64,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 128,
+        "vocab_size": 1000,
+        "max_position_embeddings": 600,
+    },
 }
 
 
@@ -81,7 +88,8 @@ def test_openvino_computes_what_pytorch_does(kind, judges):
     model = (AutoModelForSequenceClassification if judges else AutoModel).from_config(config).eval()
     random = torch.Generator().manual_seed(0)
     inputs, expected = [], []
-    for rows, length in ((1, 7), (3, 40), (2, 300)):
+    # 597 cannot be padded: there are 600 positions.
+    for rows, length in ((1, 7), (3, 40), (2, 300), (1, 597)):
         mask = torch.ones((rows, length), dtype=torch.long)
         mask[1:, length // 2 :] = 0
         ids = torch.randint(5, 1000, (rows, length), generator=random)
@@ -209,17 +217,36 @@ def test_vectors_without_a_direction_are_refused(bad):
         unit_vectors(np.array([[1.0, 2.0], [bad, bad]]))
 
 
-@given(
-    st.lists(st.text(max_size=60), min_size=1, max_size=40),
-    st.integers(4, 64),
-    st.integers(1, 200),
-)
-def test_batches_hold_every_text_once_and_keep_to_the_budget(texts, limit, budget):
-    groups = batches(texts, limit, budget)
-    assert sorted(np.concatenate(groups).tolist()) == list(range(len(texts)))
-    for group in groups:
-        longest = max(min(len(texts[row].encode()) // 4 + 3, limit) for row in group)
-        assert len(group) == 1 or len(group) * longest <= budget
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=40), st.integers(1, 2000))
+def test_batches_hold_every_text_once_and_keep_to_the_budget(tokens, budget):
+    groups = batches(np.array(tokens), budget)
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(tokens)))
+    longest = [max(tokens[row] for row in group) for group in groups]
+    assert longest == sorted(longest, reverse=True)
+    for group, most in zip(groups, longest, strict=True):
+        assert len(group) == 1 or len(group) * most <= budget
+
+
+@given(texts=st.lists(st.text(max_size=200), min_size=1, max_size=8), limit=st.integers(1, 64))
+def test_tokens_are_counted_as_the_model_takes_them(encoder, texts, limit):
+    tokenizer = encoder.model.tokenizer
+    clean = [text.encode("utf-8", "replace").decode() for text in texts]
+    expected = [len(ids) for ids in tokenizer(clean, add_special_tokens=False)["input_ids"]]
+    found = TokenCounter(tokenizer).count(texts, limit).tolist()
+    for text, tokens, counted in zip(texts, expected, found, strict=True):
+        # A text too long for the limit by its letters alone is not split.
+        assert counted == (min(tokens, limit) if len(text) <= 8 * limit else limit)
+
+
+def test_where_tokens_cannot_be_counted_bytes_are():
+    counter = TokenCounter(tokenizer=object())
+    assert counter.count(["", "four", "eight by", "Grüße \ud800"], 100).tolist() == [0, 1, 2, 2]
+
+
+def test_counting_leaves_the_tokeniser_of_the_model_as_it_is(encoder):
+    before = encoder.model.tokenizer.backend_tokenizer.to_str()
+    encoder._counter.count(TEXTS, 16)
+    assert encoder.model.tokenizer.backend_tokenizer.to_str() == before
 
 
 def test_two_checkpoints_with_one_name_have_two_fingerprints(tmp_path):

@@ -5,7 +5,6 @@ The clusters are real, and so are the models; `make test-ray` runs these tests a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from pathlib import Path
 import faults
 import pyarrow.parquet as pq
 import pytest
-from conftest import CROSS_ENCODER, ENCODER, content
+from conftest import CROSS_ENCODER, ENCODER, content, soon_free
 from test_examples import play
 
 import hnmine as api
@@ -191,15 +190,7 @@ def test_a_driver_that_is_killed_and_started_again(inputs, alone, tmp_path):
     assert killed.wait() == -signal.SIGKILL
     thread.join()
     assert 5 <= done(index) < 30
-    deadline = time.monotonic() + 60
-    with (index / ".hnmine" / "lock").open() as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                assert time.monotonic() < deadline, "Its actors live on."
-                time.sleep(0.05)
+    assert soon_free(index, seconds=60), "Its actors live on."
     kept = {file.name: file.stat().st_mtime_ns for file in index.glob(".hnmine/done/*")}
     again = subprocess.run(driver, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr

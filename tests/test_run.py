@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,20 @@ def test_a_flipped_byte_is_found_said_and_made_again(tmp_path, caplog, finished,
     assert said in caplog.text
     noted = json.loads((tmp_path / "run" / "run.json").read_text())["incidents"]
     assert noted == [f"{said} It is made again."]
+
+
+def test_a_run_notes_how_long_each_step_took(tmp_path):
+    def slow(task, outputs, tick):
+        time.sleep(0.02)
+        return write_name(task, outputs, tick)
+
+    with RunDirectory.open(tmp_path / "run", {"a": 1}) as run:
+        counts = run.run("slow", "parts", TASKS, slow)
+        run.finish(counts + run.run("none", "parts", [], slow))
+    noted = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert list(noted["seconds_of_steps"]) == ["none", "slow"]
+    assert len(TASKS) * 0.02 <= noted["seconds_of_steps"]["slow"] <= noted["seconds"]
+    assert noted["seconds_of_steps"]["none"] < noted["seconds_of_steps"]["slow"]
 
 
 def test_a_copy_of_a_directory_is_whole(tmp_path):

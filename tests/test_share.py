@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -14,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import content
+from conftest import content, soon_free
 from faults import CPU, write_inputs
 
 import hnmine as api
@@ -231,15 +230,7 @@ def test_workers_end_with_the_process_that_started_them(inputs, alone, tmp_path)
     begun(index, process, 3)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 20
-    with (index / ".hnmine" / "lock").open() as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+    assert soon_free(index, seconds=20)
     api.build_index(**settings(inputs, index))
     assert content(index) == alone
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import MANY, OutputSettings, path
+from hnmine.config.base import MANY, path
+from hnmine.config.output import OutputSettings
 
 NEIGHBOURS = 64
 

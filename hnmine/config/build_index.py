@@ -7,15 +7,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hnmine.config.base import (
-    MANY,
-    InputSettings,
-    ModelSettings,
-    OutputSettings,
-    Pooling,
-    Several,
-    path,
-)
+from hnmine.config.base import MANY, InputSettings, ModelSettings, Pooling, Several, path
+from hnmine.config.output import OutputSettings
 
 
 class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):

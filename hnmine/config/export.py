@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import OutputSettings, Settings, path
+from hnmine.config.base import Settings, path
+from hnmine.config.output import OutputSettings
 
 FORMATS = {
     "triplet": "sentence-transformers, PyLate: query, positive, negative",

@@ -8,14 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from hnmine.config.base import (
-    MANY,
-    ModelSettings,
-    OutputSettings,
-    Pooling,
-    assignments,
-    path,
-)
+from hnmine.config.base import MANY, ModelSettings, Pooling, assignments, path
+from hnmine.config.output import OutputSettings
 
 TRAIN_NAMES = r"query|positive|negative(_\d+)?|passages?|labels?|scores?"
 """Columns that the layouts of train/ have."""

@@ -8,14 +8,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import (
-    MANY,
-    NOT_IN_PLAN,
-    InputSettings,
-    OutputSettings,
-    Several,
-    path,
-)
+from hnmine.config.base import MANY, NOT_IN_PLAN, InputSettings, Several, path
+from hnmine.config.output import OutputSettings
 
 Edit = Literal["number", "unit", "entity", "negation", "comparison", "date"]
 EDITS: tuple[Edit, ...] = get_args(Edit)

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import MANY, JudgedSettings, OutputSettings, assignments, path
+from hnmine.config.base import MANY, JudgedSettings, assignments, path
+from hnmine.config.output import OutputSettings
 
 SOURCES = (
     "bm25",

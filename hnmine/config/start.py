@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from hnmine.config.base import InputSettings, OutputSettings, Settings, path
+from hnmine.config.base import InputSettings, Settings, path
+from hnmine.config.output import OutputSettings
 
 
 class ModelsSettings(Settings):

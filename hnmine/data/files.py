@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import difflib
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
@@ -19,22 +17,15 @@ import pyarrow.dataset as ds
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from hnmine.data.json_lines import BATCH_ROWS, LONGEST_VALUE, json_batches
 from hnmine.errors import InputError
 from hnmine.schema import STATE
 from hnmine.tasks.storage import fetch_input
 
-BATCH_ROWS = 8192
 CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 SUFFIXES = (".parquet", *JSON_SUFFIXES, *CSV_DELIMITERS)
 PACKED = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip"}
-
-JSON_BLOCK = 1 << 24
-LONGEST_VALUE = 1 << 28
-"""Characters of a CSV value, bytes of a JSON line: beyond that, a quote was left open."""
-
-DEEPEST = 100
-"""Nested objects and lists in a JSON line; at some thousands Arrow's parser overflows the stack."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class DataFile:
             if _is_json(path):
                 rows = 0
                 fields: dict[pa.Field, None] = {}
-                for batch in _json(path):
+                for batch in json_batches(path):
                     rows += batch.num_rows
                     fields |= dict.fromkeys(batch.schema)
             elif _is_csv(path):
@@ -100,7 +91,7 @@ class DataFile:
         if not (_is_json(self.path) or _is_csv(self.path)):
             yield from _parquet(self.path).to_batches(columns=names, batch_size=BATCH_ROWS)
             return
-        for batch in _json(self.path) if _is_json(self.path) else _csv(self.path):
+        for batch in json_batches(self.path) if _is_json(self.path) else _csv(self.path):
             there = batch.schema.names
             columns = [batch[name] if name in there else pa.nulls(batch.num_rows) for name in names]
             yield pa.RecordBatch.from_arrays(columns, names=names)
@@ -279,75 +270,3 @@ def _csv(path: Path) -> Iterator[pa.RecordBatch]:
             for column in zip(*block, strict=True)
         ]
         yield pa.RecordBatch.from_arrays(columns, names=header)
-
-
-def _json(path: Path) -> Iterator[pa.RecordBatch]:
-    """Parse a file of one JSON object a line; each block finds the types of its own columns."""
-    for block in _json_blocks(path):
-        parse = partial(
-            pa.json.read_json,
-            read_options=pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
-        )
-        table = parse(pa.BufferReader(block))
-        plain = pa.schema([field.with_type(_as_written(field.type)) for field in table.schema])
-        if plain != table.schema:
-            as_written = pa.json.ParseOptions(explicit_schema=plain)
-            table = parse(pa.BufferReader(block), parse_options=as_written)
-        yield from table.to_batches(max_chunksize=BATCH_ROWS)
-
-
-def _as_written(kind: pa.DataType) -> pa.DataType:
-    """Return the type that keeps JSON as it is: Arrow takes some strings for points in time."""
-    if pa.types.is_timestamp(kind) or pa.types.is_null(kind):
-        return pa.string()
-    if pa.types.is_list(kind):
-        return pa.list_(_as_written(kind.value_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_as_written(field.type)) for field in kind])
-    return kind
-
-
-def _json_blocks(path: Path) -> Iterator[bytes]:
-    """Yield whole lines, about `JSON_BLOCK` bytes at once, checked to be one object each."""
-    number = 1
-    rest = bytearray()
-    with path.open("rb") as stream:
-        if stream.read(3) != b"\xef\xbb\xbf":
-            stream.seek(0)
-        while read := stream.read(JSON_BLOCK):
-            rest += read
-            end = rest.rfind(b"\n") + 1
-            if len(rest) - end > LONGEST_VALUE:
-                raise ValueError(f"Line {number}: it is longer than {LONGEST_VALUE:,} bytes.")
-            block = bytes(rest[:end])
-            del rest[:end]
-            yield from _checked(block, number)
-            number += block.count(b"\n")
-    yield from _checked(bytes(rest), number)
-
-
-def _checked(block: bytes, first: int) -> Iterator[bytes]:
-    for number, line in enumerate(block.split(b"\n"), first):
-        line = line.strip()
-        if line and not (line.startswith(b"{") and line.endswith(b"}")):
-            raise ValueError(f"Line {number}: it is not one whole JSON object.")
-        if line.count(b"{") + line.count(b"[") > DEEPEST and _depth(line) > DEEPEST:
-            raise ValueError(f"Line {number}: more than {DEEPEST} objects and lists are nested.")
-    if block and not block.isspace():
-        yield block
-
-
-def _depth(line: bytes) -> int:
-    """Return how deeply objects and lists are nested in a line of JSON."""
-    deepest = depth = 0
-    quoted = False
-    for found in re.finditer(rb"\\.|[\"{}\[\]]", line, re.DOTALL):
-        sign = found.group()
-        if sign == b'"':
-            quoted = not quoted
-        elif not quoted and sign in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif not quoted and sign in b"}]":
-            depth -= 1
-    return deepest

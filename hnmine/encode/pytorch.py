@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hnmine.config import Dtype
 from hnmine.encode.base import Kind, Tick, logits, unit_vectors
+from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
 from hnmine.tasks import incidents
@@ -21,32 +22,11 @@ from hnmine.tasks import incidents
 NO_LIMIT = 1 << 20
 """Stands for the length limit of a model without one."""
 
+SPECIAL_TOKENS = 3
+"""Most models have two of them around a text, and three around a pair; some have none."""
+
 Run = Callable[[NDArray[np.int64]], NDArray[Any]]
 """Computes the vectors or logits of texts, given by their places."""
-
-
-def batches(texts: Sequence[str], limit: int, budget: int) -> list[NDArray[np.int64]]:
-    """Group texts of like length into batches of about as many tokens.
-
-    Sorting spares the padding, and a budget of tokens keeps long batches from overflowing a cache
-    or a GPU. Tokens are estimated as four bytes each.
-
-    Args:
-        texts: to group.
-        limit: tokens after which the model cuts a text.
-        budget: tokens in a batch, padding counted.
-
-    Returns:
-        Positions in `texts`, batch by batch, from long to short.
-    """
-    tokens = np.minimum([len(text.encode("utf-8", "replace")) // 4 + 3 for text in texts], limit)
-    order = np.argsort(-tokens, kind="stable")
-    groups, start = [], 0
-    while start < len(order):
-        size = max(1, budget // int(tokens[order[start]]))
-        groups.append(order[start : start + size])
-        start += size
-    return groups
 
 
 def _quiet_torch(spec: ModelSpec) -> Any:
@@ -126,6 +106,7 @@ class TorchEncoder:
             raise _cannot_load(spec.model, error) from error
         if spec.max_length:
             self.model.max_seq_length = spec.max_length
+        self._counter = TokenCounter(self.model.tokenizer)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
         """Return unit vectors, shape (texts, dimension)."""
@@ -143,7 +124,8 @@ class TorchEncoder:
             )
             return vectors
 
-        groups = batches(texts, limit, self.spec.batch_tokens or 1)
+        tokens = np.minimum(self._counter.count(texts, limit) + SPECIAL_TOKENS, limit)
+        groups = batches(tokens, self.spec.batch_tokens or 1)
         sorted_vectors = np.concatenate(list(self._workers.map(run, groups)))
         vectors = np.empty(sorted_vectors.shape, dtype=np.float32)
         vectors[np.concatenate(groups)] = sorted_vectors
@@ -170,13 +152,18 @@ class TorchCrossEncoder:
             if isinstance(error, HnmineError) or is_out_of_memory(error):
                 raise
             raise _cannot_load(spec.model, error) from error
+        self._counter = TokenCounter(self.model.tokenizer)
 
     def score(
         self, queries: Sequence[str], documents: Sequence[str], tick: Tick
     ) -> NDArray[np.float32]:
         """Return one raw logit for each pair, no activation applied, shape (pairs,)."""
         limit = self.model.max_length or NO_LIMIT
-        both = [query + document for query, document in zip(queries, documents, strict=True)]
+        different = list(dict.fromkeys([*queries, *documents]))
+        counts = self._counter.count(different, limit).tolist()
+        of_text = dict(zip(different, counts, strict=True))
+        pairs = zip(queries, documents, strict=True)
+        both = np.array([of_text[query] + of_text[text] for query, text in pairs], dtype=np.int64)
 
         def run(batch: NDArray[np.int64]) -> NDArray[np.float32]:
             outputs = self.model.predict(
@@ -189,7 +176,8 @@ class TorchCrossEncoder:
             return logits(outputs, self.spec.model)
 
         scores = np.empty(len(queries), dtype=np.float32)
-        groups = batches(both, limit, self.spec.batch_tokens or 1)
+        tokens = np.minimum(both + SPECIAL_TOKENS, limit)
+        groups = batches(tokens, self.spec.batch_tokens or 1)
         for batch, part in zip(groups, self._workers.map(run, groups), strict=True):
             scores[batch] = part
             tick(len(batch))

@@ -115,7 +115,7 @@ class _Builder:
             tokeniser = self.bm25_settings.tokeniser
             return {"tokens": count_documents(self._texts(task), tokeniser, outputs[0])["tokens"]}
 
-        shards = self._shards("bm25-count", COUNTS + "/{:05d}.npz")
+        shards = self._shards("bm25-count", COUNTS + "/{:05d}.counts")
         counted = [run.path / shard.outputs[0] for shard in shards]
 
         def merge(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from hnmine.candidates import Candidates
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings, ValidateSettings
-from hnmine.config.base import OutputSettings, Settings
+from hnmine.config.base import Settings
+from hnmine.config.output import OutputSettings
 from hnmine.data.tables import BadRows
 from hnmine.data.texts import Texts
 from hnmine.encode.spec import ModelSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hnmine.config import COMMANDS
-from hnmine.config.base import OutputSettings
+from hnmine.config.output import OutputSettings
 from hnmine.stages.result import StageResult
 from hnmine.tasks.places import name_of, split_url
 

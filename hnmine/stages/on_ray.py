@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine.config.base import OutputSettings
+from hnmine.config.output import OutputSettings
 from hnmine.encode.models import find_model, fingerprint
 from hnmine.errors import HnmineError, InputError, PartialRun, is_out_of_memory, missing_extra
 from hnmine.schema import STATE

@@ -128,7 +128,7 @@ def _of_building(texts: list[str], folder: Path) -> Costs:
     settings = BM25Settings()
 
     def steps(count: int) -> tuple[float, float, float]:
-        shard, merged = folder / f"{count}.npz", folder / f"merged-{count}"
+        shard, merged = folder / f"{count}.counts", folder / f"merged-{count}"
         merged.mkdir()
         batch = TextBatch(ids[:count], texts[:count], has_own_id=True)
         return (

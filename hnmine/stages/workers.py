@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hnmine.config.base import OutputSettings
+from hnmine.config.output import OutputSettings
 from hnmine.encode.models import find_model
 from hnmine.errors import PartialRun, UsageError, is_out_of_memory
 from hnmine.stages.member import models_of, take_part, values_for_member

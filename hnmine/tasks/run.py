@@ -70,6 +70,7 @@ class RunDirectory:
         self.store = Store.behind(path)
         self.hash = digest(plan)
         self.started = time.time()
+        self.seconds: dict[str, float] = {}
 
     @classmethod
     @contextmanager
@@ -202,6 +203,7 @@ class RunDirectory:
                 why="With --finish, what can be shared is left to the processes that share it.",
                 fix="Run those again with --task, or this one without --finish.",
             )
+        begun = time.time()
         total = sum(task.size for task in tasks)
         initial = total - sum(task.size for task in todo)
         label = f"{self.plan['stage']}: {stage}" if "stage" in self.plan else stage
@@ -214,6 +216,7 @@ class RunDirectory:
                 if todo and len(done) == before:
                     interrupts.check()
                     time.sleep(LOOK_AGAIN)
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.time() - begun
         if self.store and passed_on and self._fetch(tasks):
             return self.run(stage, unit, tasks, work)
         counts: Counter[str] = Counter()
@@ -294,6 +297,7 @@ class RunDirectory:
             this_run = {
                 "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
                 "seconds": round(time.time() - self.started, 3),
+                "seconds_of_steps": {step: round(took, 3) for step, took in self.seconds.items()},
                 "peak_memory_bytes": usage * (1 if sys.platform == "darwin" else 1024),
                 "host": socket.gethostname(),
                 "command": sys.argv,

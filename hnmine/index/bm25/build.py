@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,16 @@ from numpy.typing import DTypeLike, NDArray
 from hnmine.index.bm25.files import Files
 from hnmine.index.bm25.formula import fill_impacts, idf_of
 from hnmine.index.bm25.settings import BM25Settings
-from hnmine.index.bm25.vocabulary import letters
+from hnmine.index.bm25.vocabulary import Vocabulary, find_terms, union_of, vocabulary_of
 from hnmine.index.counting import Lists, count_owners
 from hnmine.index.tokenise import Tokeniser
 from hnmine.index.topk import offsets_of
 
 
 def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> dict[str, int]:
-    """Count the terms of one shard of documents into one `.npz` file; a task for a worker.
+    """Count the terms of one shard of documents into one file; a task for a worker.
 
-    The bytes depend on the texts and the tokeniser alone: NumPy dates the members 1980-01-01.
+    The bytes depend on the texts and the tokeniser alone.
 
     Args:
         texts: the documents, in the order of the corpus.
@@ -35,17 +34,11 @@ def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> d
     """
     vocabulary, tokens, lengths = tokeniser.number(texts)
     offsets, documents, frequencies = count_owners(lengths, tokens, len(vocabulary))
+    head = (*vocabulary_of(vocabulary), frequencies.max(initial=0), lengths, offsets)
     with path.open("wb") as file:
-        np.savez(
-            file,
-            # No term holds a line break: every tokeniser splits there.
-            vocabulary=letters([term + "\n" for term in vocabulary]),
-            largest=frequencies.max(initial=0),
-            lengths=lengths,
-            offsets=offsets,
-            documents=documents,
-            frequencies=frequencies,
-        )
+        # Not a `.npz`, which would compute a checksum of its own when it is written and when read.
+        for values in (*head, documents, frequencies):
+            np.save(file, values)
     return {"documents": len(lengths), "tokens": len(tokens)}
 
 
@@ -65,22 +58,19 @@ def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path)
             unsigned type that holds them), impacts (float32), peaks (float32, the largest impact of
             each term), lengths (int32), idf (float64).
     """
-    frequency: Counter[str] = Counter()
+    vocabulary = union_of(_read(path, 2) for path in paths)
+    frequencies = np.zeros(len(vocabulary[0]) - 1, np.int64)
     documents = tokens = largest = 0
     for path in paths:
-        with np.load(path) as shard:
-            counts, lengths = np.diff(shard["offsets"]), shard["lengths"]
-            frequency.update(dict(zip(_terms(shard), counts.tolist(), strict=True)))
-            largest = max(largest, int(shard["largest"]))
+        bounds, letters, most, lengths, offsets = _read(path, 5)
+        frequencies[find_terms(*vocabulary, bounds, letters)] += np.diff(offsets)
+        largest = max(largest, int(most))
         documents += len(lengths)
         tokens += int(lengths.sum(dtype=np.int64))
-    vocabulary = sorted(frequency)
-    frequencies = np.array([frequency[term] for term in vocabulary], dtype=np.int64)
     indptr = offsets_of(frequencies)
-    words = [term.encode() for term in vocabulary]
     small: dict[str, NDArray[Any]] = {
-        "vocabulary": letters(vocabulary),
-        "vocabulary_offsets": offsets_of(np.array([len(word) for word in words], dtype=np.int64)),
+        "vocabulary": vocabulary[1],
+        "vocabulary_offsets": vocabulary[0],
         "indptr": indptr,
         "idf": idf_of(settings.variant, documents, frequencies),
     }
@@ -90,7 +80,7 @@ def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path)
     numbers = {
         "documents": documents,
         "tokens": tokens,
-        "terms": len(vocabulary),
+        "terms": len(frequencies),
         "postings": int(indptr[-1]),
     }
     text = json.dumps({"settings": asdict(settings), **numbers}, indent=2, ensure_ascii=False)
@@ -99,8 +89,10 @@ def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path)
     return numbers
 
 
-def _terms(shard: Mapping[str, NDArray[Any]]) -> list[str]:
-    return shard["vocabulary"].tobytes().decode().split("\n")[:-1]
+def _read(path: Path, count: int) -> list[NDArray[Any]]:
+    """Read the first so many arrays of a file of `count_documents`."""
+    with path.open("rb") as file:
+        return [np.load(file) for _ in range(count)]
 
 
 def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArray[Any]:
@@ -115,7 +107,7 @@ def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArra
 
 def _write_postings(
     paths: Sequence[Path],
-    vocabulary: list[str],
+    vocabulary: Vocabulary,
     indptr: NDArray[np.int64],
     total: int,
     frequency_type: DTypeLike,
@@ -125,17 +117,15 @@ def _write_postings(
     documents = _create(directory, "documents", np.int32, int(indptr[-1]))
     frequencies = _create(directory, "frequencies", frequency_type, int(indptr[-1]))
     lengths = _create(directory, "lengths", np.int32, total)
-    place = {term: number for number, term in enumerate(vocabulary)}
     ends = indptr[:-1].copy()
     first = 0
     for path in paths:
-        with np.load(path) as shard:
-            terms = np.array([place[term] for term in _terms(shard)], dtype=np.int64)
-            rows = slice(first, first + len(shard["lengths"]))
-            lengths[rows] = shard["lengths"]
-            lists = tuple(shard[name] for name in ("offsets", "documents", "frequencies"))
-        _append(terms, first, lists, ends, np.asarray(documents), np.asarray(frequencies))
-        first = rows.stop
+        bounds, letters, _, own, *lists = _read(path, 7)
+        terms = find_terms(*vocabulary, bounds, letters)
+        last = first + len(own)
+        lengths[first:last] = own
+        _append(terms, first, tuple(lists), ends, np.asarray(documents), np.asarray(frequencies))
+        first = last
 
 
 @njit(nogil=True, cache=True)

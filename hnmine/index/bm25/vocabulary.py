@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numba import njit
 from numpy.typing import NDArray
+
+Vocabulary = tuple[NDArray[np.int64], NDArray[np.uint8]]
+"""Boundaries of the terms, one more than there are, and their bytes, sorted by them."""
+
+
+def vocabulary_of(terms: Any) -> Vocabulary:
+    """Return sorted terms, given as a list or as a LargeStringArray from its first place on."""
+    array = pa.array(terms, pa.large_string())
+    if not len(array):
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    _, offsets, letters = array.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[: len(array) + 1]
+    return bounds, np.frombuffer(letters, np.uint8)[: bounds[-1]]
+
+
+def union_of(vocabularies: Iterable[Sequence[NDArray[Any]]]) -> Vocabulary:
+    """Return the terms of several vocabularies, each once."""
+    union, waiting = pa.array([], pa.large_string()), []
+    for offsets, letters in vocabularies:
+        buffers = pa.py_buffer(offsets), pa.py_buffer(letters)
+        waiting.append(pa.LargeStringArray.from_buffers(len(offsets) - 1, *buffers))
+        # As much at once as there is already: every term is gone through a few times in all.
+        if sum(map(len, waiting)) > len(union):
+            union, waiting = pc.unique(pa.chunked_array([union, *waiting])), []
+    union = pc.unique(pa.chunked_array([union, *waiting]))
+    return vocabulary_of(union.take(pc.sort_indices(union)))
 
 
 def letters(terms: list[str]) -> NDArray[np.uint8]:

@@ -1,0 +1,92 @@
+"""Exceptions as what, why and how to fix it, and as exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from hnmine.errors import Exit, HnmineError, is_out_of_memory
+
+
+@contextmanager
+def errors_explained(debug: bool) -> Iterator[None]:
+    """Turn exceptions into what, why and how to fix it on stderr, and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["hnmine", *sys.argv[1:]])
+        interrupted = HnmineError(
+            "Interrupted. What was finished is kept.",
+            fix=f"Go on with the same command:\n  {again}",
+        )
+        _fail(interrupted, Exit.INTERRUPTED, debug)
+    except HnmineError as error:
+        _fail(error, error.exit_code, debug)
+    except BrokenPipeError:
+        # Whoever reads the results has read enough, as `head` does; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.OK) from None
+    except OSError as error:
+        _fail(_explain_os_error(error), Exit.PARTIAL, debug)
+    except Exception as error:
+        if is_out_of_memory(error):
+            _fail(_explain_memory_error(error), Exit.PARTIAL, debug)
+        bug = HnmineError(
+            f"Unexpected {type(error).__name__}: {_one_line(error)}",
+            why="This is a fault in hnmine. What was finished is kept.",
+            fix="Run the same command with --debug and report what it prints.",
+        )
+        _fail(bug, Exit.BUG, debug)
+
+
+def _explain_os_error(error: OSError) -> HnmineError:
+    what = {
+        errno.ENOSPC: "The disk is full.",
+        errno.EDQUOT: "The disk quota is used up.",
+        errno.EFBIG: "A file would become larger than is allowed here (see ulimit -f).",
+        errno.EACCES: "No permission.",
+        errno.EPERM: "No permission.",
+        errno.EROFS: "The file system is read-only.",
+        errno.EMFILE: "Too many files are open (see ulimit -n).",
+        errno.ENAMETOOLONG: "A path is too long.",
+        errno.ENOENT: "A file is not there, or not any more.",
+        errno.ENOTDIR: "Part of a path is a file, not a directory.",
+    }.get(error.errno or 0, "The operating system refused.")
+    if error.errno is None and str(error).endswith(" written"):
+        what = "The disk is full, or a file would become larger than is allowed here."  # NumPy's.
+    return HnmineError(
+        what,
+        why=_one_line(error),
+        fix="Mend that, then run the same command: what was finished is kept.",
+    )
+
+
+def _explain_memory_error(error: Exception) -> HnmineError:
+    return HnmineError(
+        "Out of memory.",
+        why=_one_line(error),
+        fix="Run the same command where more memory is free: what was finished is kept. A smaller "
+        "--batch-tokens, --block-size or --shard-size needs less.",
+    )
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip()[:500] if lines else repr(error)
+
+
+def _fail(error: HnmineError, code: Exit, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"error: {error.what}", err=True)
+    for line in (error.why, error.fix):
+        if line:
+            typer.echo(line, err=True)
+    raise typer.Exit(code)

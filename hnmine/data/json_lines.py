@@ -1,0 +1,91 @@
+"""JSON files of one object a line, as record batches: each line checked before Arrow parses it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.json
+
+BATCH_ROWS = 8192
+JSON_BLOCK = 1 << 24
+LONGEST_VALUE = 1 << 28
+"""Characters of a CSV value, bytes of a JSON line: beyond that, a quote was left open."""
+
+DEEPEST = 100
+"""Nested objects and lists in a JSON line; at some thousands Arrow's parser overflows the stack."""
+
+
+def json_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Parse a file of one JSON object a line; each block finds the types of its own columns."""
+    for block in _json_blocks(path):
+        parse = partial(
+            pa.json.read_json,
+            read_options=pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+        )
+        table = parse(pa.BufferReader(block))
+        plain = pa.schema([field.with_type(_as_written(field.type)) for field in table.schema])
+        if plain != table.schema:
+            as_written = pa.json.ParseOptions(explicit_schema=plain)
+            table = parse(pa.BufferReader(block), parse_options=as_written)
+        yield from table.to_batches(max_chunksize=BATCH_ROWS)
+
+
+def _as_written(kind: pa.DataType) -> pa.DataType:
+    """Return the type that keeps JSON as it is: Arrow takes some strings for points in time."""
+    if pa.types.is_timestamp(kind) or pa.types.is_null(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_as_written(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_as_written(field.type)) for field in kind])
+    return kind
+
+
+def _json_blocks(path: Path) -> Iterator[bytes]:
+    """Yield whole lines, about `JSON_BLOCK` bytes at once, checked to be one object each."""
+    number = 1
+    rest = bytearray()
+    with path.open("rb") as stream:
+        if stream.read(3) != b"\xef\xbb\xbf":
+            stream.seek(0)
+        while read := stream.read(JSON_BLOCK):
+            rest += read
+            end = rest.rfind(b"\n") + 1
+            if len(rest) - end > LONGEST_VALUE:
+                raise ValueError(f"Line {number}: it is longer than {LONGEST_VALUE:,} bytes.")
+            block = bytes(rest[:end])
+            del rest[:end]
+            yield from _checked(block, number)
+            number += block.count(b"\n")
+    yield from _checked(bytes(rest), number)
+
+
+def _checked(block: bytes, first: int) -> Iterator[bytes]:
+    for number, line in enumerate(block.split(b"\n"), first):
+        line = line.strip()
+        if line and not (line.startswith(b"{") and line.endswith(b"}")):
+            raise ValueError(f"Line {number}: it is not one whole JSON object.")
+        if line.count(b"{") + line.count(b"[") > DEEPEST and _depth(line) > DEEPEST:
+            raise ValueError(f"Line {number}: more than {DEEPEST} objects and lists are nested.")
+    if block and not block.isspace():
+        yield block
+
+
+def _depth(line: bytes) -> int:
+    """Return how deeply objects and lists are nested in a line of JSON."""
+    deepest = depth = 0
+    quoted = False
+    for found in re.finditer(rb"\\.|[\"{}\[\]]", line, re.DOTALL):
+        sign = found.group()
+        if sign == b'"':
+            quoted = not quoted
+        elif not quoted and sign in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif not quoted and sign in b"}]":
+            depth -= 1
+    return deepest

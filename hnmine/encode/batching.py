@@ -1,0 +1,72 @@
+"""Group texts of like length into batches, by the number of their tokens."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TEXTS_AT_ONCE = 1024
+"""A tokeniser's answers take many times the memory of the texts."""
+
+CHARACTERS = 8
+"""A text with more for each token of the limit counts as one that reaches it."""
+
+
+class TokenCounter:
+    """Counts the tokens of texts, special tokens left out.
+
+    It has a copy of the model's tokeniser, which is set to cut and pad and must not be set
+    otherwise while threads use it. Slow tokenisers, and those of static models, which do little
+    else than tokenise, are spared: four bytes then count as a token.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = copy.deepcopy(getattr(tokenizer, "backend_tokenizer", None))
+        if self._tokenizer:
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+
+    def count(self, texts: Sequence[str], limit: int) -> NDArray[np.int64]:
+        """Return the number of tokens of each text, shape (texts,), at most `limit`."""
+        counts = np.full(len(texts), limit, dtype=np.int64)
+        rows = [row for row, text in enumerate(texts) if len(text) <= CHARACTERS * limit]
+        for start in range(0, len(rows), TEXTS_AT_ONCE):
+            part = rows[start : start + TEXTS_AT_ONCE]
+            counts[part] = self._exactly([texts[row] for row in part])
+        return np.minimum(counts, limit)
+
+    def _exactly(self, texts: list[str]) -> list[int]:
+        # A lone surrogate (JSON can hold one) has no UTF-8 form.
+        clean = [text.encode("utf-8", "replace") for text in texts]
+        if self._tokenizer is None:
+            return [len(text) // 4 for text in clean]
+        found = self._tokenizer.encode_batch_fast(
+            [text.decode() for text in clean], add_special_tokens=False
+        )
+        return [len(one) for one in found]
+
+
+def batches(tokens: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+    """Group texts of like length into batches of at most so many tokens, padding counted.
+
+    Sorting spares the padding, and a budget of tokens keeps long batches from overflowing a cache
+    or a GPU.
+
+    Args:
+        tokens: in each text, at least 1, shape (texts,).
+        budget: tokens in a batch; a text with more is a batch of its own.
+
+    Returns:
+        Places of texts, batch by batch, from long to short.
+    """
+    order = np.argsort(-tokens, kind="stable")
+    groups, start = [], 0
+    while start < len(order):
+        size = max(1, budget // int(tokens[order[start]]))
+        groups.append(order[start : start + size])
+        start += size
+    return groups
