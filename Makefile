@@ -16,7 +16,7 @@ COLLECTIONS ?=
 DEMO := runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ray test-browser lint format docs bench bench-quick bench-quality bench-downstream index mine filter clean
+.PHONY: help setup demo test test-ray test-browser lint format docs bench bench-quick bench-quality bench-downstream bench-downstream-quick index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -73,6 +73,9 @@ bench-quality: setup  ## Measure false negatives on judged collections: DATA=FOL
 
 bench-downstream: setup  ## Train students on mined negatives and measure them: DATA=FOLDER [COLLECTIONS=…]
 	$(BIN)/python -m benchmarks.downstream --data $(DATA) $(if $(COLLECTIONS),--collections $(COLLECTIONS)) $(ARGS)
+
+bench-downstream-quick: setup  ## The same with five arms, one seed and a small student, in some minutes
+	$(BIN)/python -m benchmarks.downstream --quick --data $(DATA) --collections $(or $(COLLECTIONS),worldtree wikiqa medquad nfcorpus) $(ARGS)
 
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .

@@ -118,11 +118,17 @@ def test_verdicts_follow_from_the_recorded_numbers(run):
             expected = "p-relevant" if row["p_relevant"] > 0.5 else None
         assert row["reason"] == expected
         assert row["keep"] == (expected is None)
+    assert learned["place"] == "rank(dense_score)"
     for query in anchors:
-        survivors = [row for row in table if row["query_id"] == query and row["keep"]]
+        of_query = [row for row in table if row["query_id"] == query]
+        cosines = sorted(
+            (row["dense_score"] for row in of_query if row["rank"] is not None), reverse=True
+        )
+        survivors = [row for row in of_query if row["keep"]]
         survivors.sort(
             key=lambda row: (
-                math.log1p(math.exp(row["relevance"])) + learned["price_of_depth"] * row["rank"]
+                math.log1p(math.exp(row["relevance"]))
+                + learned["price_of_depth"] * cosines.index(row["dense_score"])
             )
         )
         chosen = {row["doc_id"] for row in table if row["query_id"] == query and row["selected"]}

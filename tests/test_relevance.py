@@ -212,7 +212,7 @@ class TestCalibration:
     def test_the_curve_says_what_each_rate_costs(self):
         sample, truth = world(queries=200)
         model = Relevance.learn(sample)
-        points = list(curve(model, sample, sample.candidate, 0.01, 5))
+        points = list(curve(model, sample, sample.candidate, 0.01, sample.rank, 5))
         assert [point["rate"] for point in points] == [rate for rate in RATES if rate * 201 >= 1]
         for point in points:
             left = model.evidence(sample) < point["value"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import add_collections, parsed
-from benchmarks.downstream.arms import ARMS
+from benchmarks.downstream.arms import ARMS, QUICK
 from benchmarks.downstream.report import markdown, summary
 from benchmarks.downstream.runs import UNTRAINED, Plan, prepare, run
 from benchmarks.downstream.student import Training
@@ -30,6 +30,7 @@ def main(given: list[str] | None = None) -> None:
             arguments.steps,
             learning_rate=arguments.learning_rate or (4e-4 if arguments.adapter else 2e-5),
             adapter=arguments.adapter,
+            bf16=not arguments.adapter,  # A small matrix is faster without.
         ),
         negatives=arguments.negatives,
         train=arguments.train,
@@ -61,8 +62,12 @@ def parse(given: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.downstream", description=__doc__)
     add_collections(parser)
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
-    parser.add_argument("--seeds", type=int, default=3, help="students of each arm")
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), help="all, without it")
+    parser.add_argument("--quick", action="store_true", help="a few arms, one seed, the adapter")
+    parser.add_argument(
+        "--no-cross-encoder", action="store_true", help="leave out the arms that need one"
+    )
+    parser.add_argument("--seeds", type=int, help="students of each arm; 3, with --quick 1")
     parser.add_argument("--steps", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, help="2e-5; with --adapter 4e-4")
     parser.add_argument("--adapter", action="store_true", help="train a matrix on frozen vectors")
@@ -76,7 +81,13 @@ def parse(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--student", help="the encoder, without it")
     parser.add_argument("--cross-encoder", default=CROSS_ENCODER)
     parser.add_argument("--mine", default=MINE, help="flags of hnmine mine")
-    return parsed(parser, given)
+    arguments = parsed(parser, given)
+    arguments.arms = arguments.arms or list(QUICK if arguments.quick else ARMS)
+    if arguments.no_cross_encoder:
+        arguments.arms = [name for name in arguments.arms if not ARMS[name].judged]
+    arguments.seeds = arguments.seeds or (1 if arguments.quick else 3)
+    arguments.adapter |= arguments.quick
+    return arguments
 
 
 if __name__ == "__main__":

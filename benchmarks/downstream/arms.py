@@ -1,4 +1,7 @@
-"""The arms: each a choice by `hnmine filter`, and the columns of its `train/` to train on."""
+"""The arms: each a choice by `hnmine filter`, and the columns of its `train/` to train on.
+
+Published ways are the recipes of configs/recipes, with as many negatives as all arms have.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,34 @@ class Arm:
         flags: of `hnmine filter`.
         judged: whether the cross-encoder scores the candidates.
         columns: to train on; all without it.
+        hardness: by which the loss weighs harder negatives more, as EmbeddingGemma's does.
     """
 
     flags: str
     judged: bool = False
     columns: tuple[str, ...] = ()
+    hardness: float = 0.0
 
 
 RANDOM = "random_rank is not null"
+DENSE = "dense_rank is not null"
+ORDER = "--order dense_rank"
 
 
 def _top(order: str, where: str = "") -> str:
     """Return flags without any rule but --where: the first by --order."""
     return f"--order {order}" + (f' --where "{where}"' if where else "")
+
+
+def _drawn(where: str, weight: str = "random") -> str:
+    """Return flags for a draw among what --where leaves."""
+    return f'--sampling "{weight}" --where "{where}"'
+
+
+def _star(hard: int, by_chance: int) -> str:
+    """Return flags for a mixture of dense candidates and random ones."""
+    strangers = f"{RANDOM} and dense_rank is null"
+    return f'--sampling random --quota "{DENSE}={hard}" --quota "{strangers}={by_chance}"'
 
 
 def _compat(relative_margin: str) -> str:
@@ -34,22 +52,52 @@ def _compat(relative_margin: str) -> str:
 
 
 IN_BATCH, RANDOM_ARM, PEER = "in-batch only", "random", "sentence-transformers, documented"
+BI_ENCODER, CROSS_ENCODER = "hnmine, bi-encoder", "hnmine, cross-encoder"
 
-ARMS: dict[str, Arm] = {
+SIMPLE: dict[str, Arm] = {
     IN_BATCH: Arm(_top("random_rank", RANDOM), columns=("query", "positive")),
     RANDOM_ARM: Arm(_top("random_rank", RANDOM)),
     "BM25 top": Arm(_top("bm25_rank", "bm25_rank is not null")),
-    "dense top": Arm(_top("dense_rank", "dense_rank is not null")),
-    "dense ranks 10-50": Arm('--sampling random --where "dense_rank between 10 and 49"'),
-    "dense ranks 20-40": Arm('--sampling random --where "dense_rank between 20 and 39"'),
-    PEER: Arm(_compat("0.05")),
-    "cross-encoder, margin 3": Arm("--margin 3", judged=True),
+    "dense top": Arm(_top("dense_rank", DENSE)),
+    "dense ranks 20-40": Arm(_drawn("dense_rank between 20 and 39")),
     "far below the positive": Arm(_top("dense_rank", "dense_score <= pos(dense_score) - 0.1")),
-    "hnmine, bi-encoder": Arm(""),
-    "hnmine, bi-encoder, depth 10": Arm("--depth 10"),
-    "hnmine, bi-encoder, nothing random": Arm('--where "dense_rank is not null"'),
-    "hnmine, cross-encoder": Arm("", judged=True),
-    "distillation from the cross-encoder": Arm(
-        '--sampling random --where "dense_rank is not null" --output-scores', judged=True
-    ),
 }
+
+PUBLISHED: dict[str, Arm] = {
+    PEER: Arm(_compat("0.05")),
+    "FlagEmbedding, ranks from 10": Arm(_drawn("dense_rank >= 10")),
+    "NV-Retriever, 95 %": Arm(
+        f'--score dense --relative-margin 0.05 --within "rank(score) < 10" '
+        f"{_drawn(DENSE, 'exp(score)')}"
+    ),
+    "NV-Retriever, below 0.7": Arm(f'--score dense --max-score 0.7 {ORDER} --where "{DENSE}"'),
+    "NV-Retriever, without the first 10": Arm(_top("dense_rank", "dense_rank >= 10")),
+    "RocketQA": Arm(_top("dense_rank", f"1 / (1 + exp(-ce_score)) < 0.1 and {DENSE}"), judged=True),
+    "SimANS": Arm(_drawn(DENSE, "exp(-0.5 * (20 * (dense_score - pos(dense_score)) + 1)**2)")),
+    "semi-hard": Arm(
+        _drawn("dense_score < pos(dense_score) and dense_score > pos(dense_score) - 0.2")
+    ),
+    "STAR, 1 hard, 2 random": Arm(_star(1, 2)),
+    "STAR, 2 hard, 1 random": Arm(_star(2, 1)),
+    "cross-encoder, margin 3": Arm("--margin 3", judged=True),
+    "distillation (MarginMSE)": Arm(f"{_drawn(DENSE)} --output-scores", judged=True),
+}
+
+OURS: dict[str, Arm] = {
+    BI_ENCODER: Arm(""),
+    f"{BI_ENCODER}, depth 20": Arm("--depth 20"),
+    f"{BI_ENCODER}, weighted loss": Arm("", hardness=5.0),
+    f"{BI_ENCODER}, 1 negative": Arm("--num-negatives 1"),
+    f"{BI_ENCODER}, 7 negatives": Arm("--num-negatives 7"),
+    CROSS_ENCODER: Arm("", judged=True),
+    f"{CROSS_ENCODER}, depth 20": Arm("--depth 20", judged=True),
+    f"{CROSS_ENCODER}, relabelled": Arm('--relabel "p_relevant > 0.5"', judged=True),
+    "p_relevant up to 0.2": Arm(f"--max-p-relevant 0.2 {ORDER}", judged=True),
+    "p_relevant up to 0.02": Arm(f"--max-p-relevant 0.02 {ORDER}", judged=True),
+    "target-fn-rate 0.2": Arm(f"--target-fn-rate 0.2 {ORDER}", judged=True),
+}
+
+ARMS = SIMPLE | PUBLISHED | OURS
+
+QUICK = (IN_BATCH, RANDOM_ARM, PEER, "dense top", BI_ENCODER)
+"""The arms to compare in little time."""

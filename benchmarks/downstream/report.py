@@ -58,17 +58,34 @@ def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> dict[s
     }
 
 
+def over_the_best(total: Mapping[str, Mapping[str, Mapping[str, Any]]], name: str) -> float | None:
+    """Return an arm's margin over the best of those to beat, as a geometric mean of collections.
+
+    None where a collection lacks the arm, or all of those to beat.
+    """
+    ratios = []
+    for found in total.values():
+        beaten = [found[other][MEASURE] for other in COMPARED if other in found]
+        if name not in found or not beaten:
+            return None
+        ratios.append(found[name][MEASURE] / max(beaten))
+    return float(stats.gmean(ratios)) - 1
+
+
 def markdown(total: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     """Lay out a row for each arm: nDCG@10 by collection, and what it is over random negatives."""
     arms = list(dict.fromkeys(name for found in total.values() for name in found))
     lines = [
         f"{MEASURE}; behind it the difference from random negatives, with its 95 % interval over "
-        "queries; rows to train on.\n",
-        "| negatives | " + " | ".join(total) + " |",
-        "|---|" + "---|" * len(total),
+        "queries; rows to train on. Last, the margin over the best of "
+        f"{', '.join(COMPARED)} on each collection, as a geometric mean.\n",
+        "| negatives | " + " | ".join(total) + " | over the best of the three |",
+        "|---|" + "---|" * (len(total) + 1),
     ]
     for name in arms:
         cells = [_cell(found[name]) if name in found else "-" for found in total.values()]
+        margin = over_the_best(total, name)
+        cells.append("-" if margin is None else f"{margin:+.2%}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -82,10 +82,11 @@ def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> dict[s
     result: dict[str, Any] = {"setting": setting}
     model = student(plan.training, home)
     if arm is not None:
-        mined = folder / f"mined-{seed}"
-        _filter(plan, home / "candidates", mined, arm, seed)
+        drawn = seed if "--sampling" in arm.flags else 0  # Without a draw it is the same choice.
+        mined = folder / f"mined-{drawn}"
+        _filter(plan, home / "candidates", mined, arm, drawn)
         result["chosen"] = _chosen(mined)
-        train(model, mined, list(arm.columns), plan.training, seed)
+        train(model, mined, list(arm.columns), plan.training, seed, arm.hardness)
     result["measures"] = measure(model, home / "held-out")
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result))

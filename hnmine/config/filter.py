@@ -18,6 +18,9 @@ TRAIN_NAMES = r"query|positive|negative(_\d+)?|passages?|labels?|scores?"
 DEFAULT_MARGIN = 3.0
 """Logits below the positive that --lazy asks for where no rule is given."""
 
+MAX_P_RELEVANT = 0.5
+"""A candidate that is more likely relevant than not is no negative, however few there are."""
+
 NOT_LAZY = (
     "sampling", "order", "within", "strata", "quota", "budget", "relabel", "query_where",
     "max_p_relevant", "target_fn_rate", "deepen", "max_uses", "compat",
@@ -108,11 +111,12 @@ class FilterSettings(ModelSettings, OutputSettings):
         description="Expression whose values get a cut of their own from --target-fn-rate, where "
         "they have positives enough.",
     )
-    depth: float = Field(
-        20.0,
+    depth: float | None = Field(
+        None,
         ge=0,
-        description="Mean rank of the negatives that the default choice aims at: the deeper, the "
-        "surer and the easier they are.",
+        description="Mean rank by the bi-encoder of the negatives that the default choice aims at: "
+        "the deeper, the surer and the easier they are. [default: 20, or 0, 5, 10 or 40 where a "
+        "trial on the known positives says so]",
     )
     default_rule: bool = Field(
         True,
@@ -225,6 +229,17 @@ class FilterSettings(ModelSettings, OutputSettings):
                 f"leave {window} candidates"
             )
         return self
+
+    @property
+    def chooses_otherwise(self) -> bool:
+        """Whether something else than the default choice is asked for."""
+        chosen = self.order != "rank" or self.sampling != "top"
+        return chosen or self.rules_given or not self.default_rule
+
+    @property
+    def highest_p_relevant(self) -> float:
+        """The chance of being relevant up to which the default choice takes a candidate."""
+        return MAX_P_RELEVANT if self.max_p_relevant is None else self.max_p_relevant
 
     @property
     def rules_given(self) -> bool:

@@ -17,7 +17,12 @@ RATES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
 
 
 def curve(
-    model: Relevance, sample: Sample, free: NDArray[np.bool_], price: float, asked: int
+    model: Relevance,
+    sample: Sample,
+    free: NDArray[np.bool_],
+    price: float,
+    place: Floats,
+    asked: int,
 ) -> Iterator[dict[str, float]]:
     """Give for each rate that there are positives enough for: its cut, and what is chosen below it.
 
@@ -26,11 +31,12 @@ def curve(
         sample: that it was learned from.
         free: the candidates that no other rule drops.
         price: of depth, as in `price_of_depth`.
+        place: how deep each row stands.
         asked: negatives for each query.
     """
     evidence, relevance = model.evidence(sample), model.relevance(sample)
     positives = evidence[sample.is_positive & sample.found]
-    order: Floats = cost(relevance) + price * np.nan_to_num(sample.rank)
+    order: Floats = cost(relevance) + price * np.nan_to_num(place)
     n = np.full(int(sample.query.max(initial=-1)) + 1, asked)
     chance = model.p_relevant(sample)
     for rate in RATES:
@@ -44,6 +50,6 @@ def curve(
                 **vars(cut),
                 "candidates_left": float(below.sum() / max(1, sample.candidate.sum())),
                 "yield": float(chosen.sum() / n.sum()),
-                "mean_rank": float(sample.rank[chosen].mean()),
+                "mean_rank": float(place[chosen].mean()),
                 "highest_p_relevant": float(chance[chosen].max()),
             }

@@ -13,6 +13,7 @@ from hnmine.expressions import compares_candidates
 from hnmine.filters import compat
 from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
+from hnmine.relevance.trial import explained
 from hnmine.stages.filtering import PASSING, Filtering
 from hnmine.stages.learn import Evidence
 from hnmine.stages.result import StageResult, base_plan
@@ -61,7 +62,8 @@ def filter(settings: FilterSettings) -> StageResult:
                 candidates=name_of(candidates.path),
             )
         manifest = run.manifest
-    return StageResult(settings.output, manifest["counts"], manifest)
+        learned = json.loads((run.path / RELEVANCE).read_text(encoding="utf-8"))
+    return StageResult(settings.output, manifest["counts"], manifest, explained(learned))
 
 
 def _learn(

@@ -30,9 +30,6 @@ from hnmine.stages.uses import Shares, Uses
 from hnmine.tasks.plan import Task, canonical_json
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 
-MAX_P_RELEVANT = 0.5
-"""A candidate that is more likely relevant than not is no negative, however few there are."""
-
 SHORTFALLS, SHORT, USES = PASSING = tuple(
     f"{STATE}/{name}" for name in ("shortfall", "short", "uses")
 )
@@ -57,15 +54,13 @@ def settle(settings: FilterSettings, learned: Mapping[str, Any]) -> FilterSettin
         settings: with the score resolved.
         learned: what was learned about the candidates; with `--compat` nothing.
     """
-    chosen = settings.order != "rank" or settings.sampling != "top"
-    if not (learned and settings.default_rule) or chosen or settings.rules_given:
+    if not learned or settings.chooses_otherwise:
         return settings
     price = number(learned["price_of_depth"])
-    highest = MAX_P_RELEVANT if settings.max_p_relevant is None else settings.max_p_relevant
     return settings.model_copy(
         update={
-            "order": f"ln(1 + exp(relevance)) + {price} * rank",
-            "max_p_relevant": highest,
+            "order": f"ln(1 + exp(relevance)) + {price} * {learned['place']}",
+            "max_p_relevant": settings.highest_p_relevant,
         }
     )
 

@@ -18,7 +18,9 @@ from hnmine.judges.base import Judge
 from hnmine.relevance.calibrate import cut_expression, cuts_by_group
 from hnmine.relevance.curve import curve
 from hnmine.relevance.depth import price_of_depth
-from hnmine.relevance.model import SIMILARITY, Relevance, Sample
+from hnmine.relevance.model import SIMILARITY, Relevance, Sample, numbers
+from hnmine.relevance.trial import USUAL
+from hnmine.stages.depth import try_depths
 from hnmine.tasks.run import Tick
 
 SAMPLE_QUERIES = 5000
@@ -28,13 +30,20 @@ NOT_EVIDENCE = (SIMILARITY, "verdict")
 
 
 class Evidence:
-    """The candidates with the scores of all judges, and what was learned from them."""
+    """The candidates with the scores of all judges, and what was learned from them.
+
+    Attributes:
+        columns: that hold evidence.
+        place: an expression for how deep a candidate stands: for the bi-encoder, as that is what
+            learns from it.
+    """
 
     def __init__(self, candidates: Candidates, judges: list[Judge]) -> None:
         self.candidates, self.judges = candidates, judges
         scored = candidates.manifest["scores"]
         self.columns = [judge.column for judge in judges if judge.column not in NOT_EVIDENCE]
         self.columns += [f"{name}_score" for name in ("dense", "bm25") if name in scored]
+        self.place = "rank(dense_score)" if "dense" in scored else "rank"
 
     def read(self, part: int) -> pa.Table:
         """Read one part of the candidates with the judges' scores."""
@@ -92,11 +101,21 @@ class Evidence:
             found["cut_rule"] = cut_expression(cuts, by)
             below = evaluate(estimated, {"below": found["cut_rule"]}, sample.candidate)["below"]
             free &= truth(below, found["cut_rule"])
-        choice = (sample.query, free, relevance, sample.rank, settings.num_negatives)
-        price = price_of_depth(*choice, settings.depth)
+        found["place"] = self.place
+        place = numbers(evaluate(table, {"place": self.place}, sample.candidate), "place")
+        asked = settings.num_negatives
+        if settings.depth is not None:
+            found["depth"] = settings.depth
+        elif model.share is None or settings.chooses_otherwise:
+            found["depth"] = USUAL
+        else:
+            tried = free & (model.p_relevant(sample) <= settings.highest_p_relevant)
+            given = (tried, relevance, place, asked, settings.cpu_threads)
+            found |= try_depths(self.candidates, table, *given)
+        price = price_of_depth(sample.query, free, relevance, place, asked, found["depth"])
         found["price_of_depth"] = price
         if model.share is not None:
-            found["curve"] = list(curve(model, sample, free, price, settings.num_negatives))
+            found["curve"] = list(curve(model, sample, free, price, place, asked))
         return found
 
     def _sample(self, tick: Tick) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ class StageResult:
         path: the directory.
         counts: what went in, what came out, what was dropped and why.
         manifest: all that is recorded about it.
+        notes: what was decided, and why, a sentence each.
     """
 
     path: Path
     counts: Mapping[str, Any]
     manifest: Mapping[str, Any]
+    notes: Sequence[str] = ()
 
 
 def base_plan(stage: str, settings: Settings) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""A student that trains in a second: the encoder frozen, a square matrix on top of it trained.
+
+At its first step the loss, and the gradient on every vector, are those of the whole encoder with
+the same weights; what it can make of them is a linear map that begins as the identity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.relevance.evidence import Floats
+from hnmine.select import keyed_noise
+
+SCALE = 20.0
+BATCH = 32
+EPOCHS = 4
+RATE = 0.15
+"""Of learning, over the dimension: so much a step can move a unit vector at most, whatever its
+dimension."""
+
+SEED = 7
+MOMENTUM, SQUARES, TINY = 0.9, 0.999, 1e-8
+"""Of Adam."""
+
+Ints = NDArray[np.int64]
+
+
+def train(ids: list[str], queries: Floats, vectors: Floats, documents: Ints) -> Floats:
+    """Train on rows of a query, its positive and its negatives: the contrastive loss, with Adam.
+
+    Args:
+        ids: of the queries; the batches depend on them.
+        queries: unit vectors, shape (rows, dimension).
+        vectors: of all documents, unit length, shape (documents, dimension).
+        documents: of each row, its positive and then its negatives, shape (rows, 1 + negatives).
+
+    Returns:
+        The matrix, shape (dimension, dimension).
+    """
+    matrix = np.eye(queries.shape[1])
+    mean, square = np.zeros_like(matrix), np.zeros_like(matrix)
+    batches = max(1, len(ids) // BATCH)
+    step = 0
+    for epoch in range(EPOCHS):
+        noise = keyed_noise(SEED, ids, [f"epoch {epoch}"] * len(ids))
+        for rows in np.array_split(np.argsort(noise, kind="stable"), batches):
+            gradient = gradient_of(matrix, queries[rows], vectors, documents[rows])
+            step += 1
+            mean = MOMENTUM * mean + (1 - MOMENTUM) * gradient
+            square = SQUARES * square + (1 - SQUARES) * gradient**2
+            size = np.sqrt(square / (1 - SQUARES**step)) + TINY
+            rate = RATE / len(matrix) * (1 - (step - 1) / (EPOCHS * batches))
+            matrix -= rate * mean / (1 - MOMENTUM**step) / size
+    return matrix
+
+
+def loss_of(matrix: Floats, queries: Floats, vectors: Floats, documents: Ints) -> float:
+    """Return the loss that `train` makes small."""
+    chance, _, _ = _chances(matrix, queries, vectors, documents)
+    return float(-np.log(chance[np.arange(len(queries)), np.arange(len(queries))]).mean())
+
+
+def gradient_of(matrix: Floats, queries: Floats, vectors: Floats, documents: Ints) -> Floats:
+    """Return the gradient of `loss_of`, shape (dimension, dimension)."""
+    chance, (u, u_size), (v, v_size) = _chances(matrix, queries, vectors, documents)
+    n = np.arange(len(queries))
+    chance[n, n] -= 1
+    chance *= SCALE / len(queries)
+    du, dv = chance @ v, chance.T @ u
+    du = (du - (du * u).sum(axis=1, keepdims=True) * u) / u_size
+    dv = (dv - (dv * v).sum(axis=1, keepdims=True) * v) / v_size
+    gradient: Floats = du.T @ queries + dv.T @ vectors[documents.T.ravel()]
+    return gradient
+
+
+def _chances(
+    matrix: Floats, queries: Floats, vectors: Floats, documents: Ints
+) -> tuple[Floats, tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """Return the softmax of each query over the batch's documents, and what it was made of.
+
+    The batch's documents are its positives, in order, and then its negatives. A query's own
+    positive does not count against it where it stands there again.
+    """
+    listed = documents.T.ravel()
+    u, v = _project(matrix, queries), _project(matrix, vectors[listed])
+    logits = SCALE * u[0] @ v[0].T
+    again = listed == documents[:, :1]
+    np.fill_diagonal(again, False)
+    logits[again] = -np.inf
+    logits -= logits.max(axis=1, keepdims=True)
+    chance = np.exp(logits)
+    chance /= chance.sum(axis=1, keepdims=True)
+    return chance, u, v
+
+
+def _project(matrix: Floats, vectors: Floats) -> tuple[Floats, Floats]:
+    """Return mapped vectors at unit length, and the length that they had."""
+    mapped = vectors @ matrix.T
+    size = np.linalg.norm(mapped, axis=1, keepdims=True)
+    return mapped / size, size
+
+
+def ranks(
+    matrix: Floats, queries: Floats, vectors: Floats, own: Ints, others: NDArray[np.bool_]
+) -> Ints:
+    """Return how many documents the student puts before each query's own.
+
+    Args:
+        matrix: of `train`.
+        queries: unit vectors, shape (queries, dimension).
+        vectors: of all documents, shape (documents, dimension).
+        own: the document of each query.
+        others: whether a document counts for a query, shape (queries, documents).
+    """
+    scores = _project(matrix, queries)[0] @ _project(matrix, vectors)[0].T
+    before = (scores > scores[np.arange(len(own)), own][:, None]) & others
+    found: Ints = before.sum(axis=1)
+    return found

@@ -1,0 +1,90 @@
+"""The depth that the default choice aims at, on real text with real vectors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import ENCODER, ROOT, hnmine
+
+import hnmine as api
+from hnmine.relevance.trial import FEWEST, OTHERS, USUAL, explained
+
+PAIRS = 130
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """An index of the positives of some docstrings, and candidates cut into parts of two sizes."""
+    root = tmp_path_factory.mktemp("depth")
+    script = ROOT / "examples" / "python_stdlib" / "make_dataset.py"
+    made = [sys.executable, script, "--output", root, "--pairs", str(PAIRS)]
+    subprocess.run(made, check=True, capture_output=True)
+    pairs, index = str(root / "pairs.parquet"), root / "index"
+    api.build_index(pairs=pairs, encoder=ENCODER, max_length=32, index=index)
+    for size in (20, 1000):
+        output = root / f"candidates-{size}"
+        api.mine(index=index, pairs=pairs, top_k=30, block_size=size, output=output)
+    return root
+
+
+def filtered(candidates, output, **given):
+    """Filter, and return what was learned and what was said."""
+    result = api.filter(candidates=candidates, output=output, num_negatives=3, **given)
+    return json.loads((output / "relevance.json").read_text()), result.notes
+
+
+def test_depths_are_tried_and_the_reason_is_said(world):
+    found, notes = filtered(world / "candidates-20", world / "tried")
+    trial = found["trial"]
+    assert trial["queries"] == PAIRS >= FEWEST
+    gains = {float(depth): at["gain"] for depth, at in trial["over_usual"].items()}
+    assert set(gains) == set(OTHERS)
+    assert any(gains.values())
+    better = {
+        float(depth): at["gain"]
+        for depth, at in trial["over_usual"].items()
+        if at["gain"] > 2 * at["error"]
+    }
+    assert found["depth"] == max(better, key=better.get, default=USUAL)
+    assert notes == explained(found) != []
+    command = ("filter", "--candidates", world / "candidates-20", "--output", world / "tried")
+    said = hnmine(*command, "--num-negatives", "3").stdout
+    assert said.splitlines()[-len(notes) :] == notes
+    said = hnmine(*command, "--num-negatives", "3", "--json").stdout
+    assert json.loads(said)["notes"] == notes
+
+
+def test_the_trial_does_not_depend_on_how_the_candidates_are_cut(world):
+    one, _ = filtered(world / "candidates-20", world / "of-20")
+    other, _ = filtered(world / "candidates-1000", world / "of-1000")
+    assert one == other
+
+
+@pytest.mark.parametrize("given", [{"depth": 7}, {"margin": 0.1}, {"order": "dense_rank"}])
+def test_nothing_is_tried_where_the_choice_is_another(world, given):
+    found, notes = filtered(world / "candidates-20", world / f"mined-{given}", **given)
+    assert found["depth"] == given.get("depth", USUAL)
+    assert "trial" not in found
+    assert notes == []
+
+
+def test_without_vectors_it_is_the_usual_one(world, tmp_path):
+    pairs, index = str(world / "pairs.parquet"), tmp_path / "index"
+    api.build_index(pairs=pairs, dense=False, index=index)
+    api.mine(index=index, pairs=pairs, output=tmp_path / "candidates")
+    found, _ = filtered(tmp_path / "candidates", tmp_path / "mined")
+    assert (found["depth"], found["place"]) == (USUAL, "rank")
+    assert "trial" not in found
+
+
+def test_with_few_positives_it_is_the_usual_one(world, tmp_path):
+    pairs = tmp_path / "pairs.parquet"
+    pq.write_table(pq.read_table(world / "pairs.parquet").slice(0, FEWEST - 1), pairs)
+    api.mine(index=world / "index", pairs=str(pairs), output=tmp_path / "candidates")
+    found, _ = filtered(tmp_path / "candidates", tmp_path / "mined")
+    assert found["depth"] == USUAL
+    assert "trial" not in found

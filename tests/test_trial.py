@@ -1,0 +1,157 @@
+"""The student of the trial against slow sums, and what a trial decides on planted collections."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hnmine.relevance.student import SCALE, gradient_of, loss_of, ranks, train
+from hnmine.relevance.trial import OTHERS, USUAL, Trial, compare, explained
+
+DIMENSION = 96
+ANSWERS, STYLES = 40, 2000
+
+
+def units(rng, *shape):
+    vectors = rng.normal(size=shape)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def batch(seed, rows=5, documents=9, negatives=2):
+    rng = np.random.default_rng(seed)
+    lists = rng.integers(documents, size=(rows, 1 + negatives))
+    matrix = np.eye(DIMENSION) + 0.2 * rng.normal(size=(DIMENSION, DIMENSION))
+    return matrix, units(rng, rows, DIMENSION), units(rng, documents, DIMENSION), lists
+
+
+class TestStudent:
+    @settings(max_examples=20, deadline=None)
+    @given(st.integers(0, 10_000))
+    def test_the_loss_is_the_contrastive_one(self, seed):
+        matrix, queries, vectors, lists = batch(seed)
+        losses = []
+        for row, (own, *_) in enumerate(lists):
+            logits = {}
+            for column in range(lists.shape[1]):
+                for other in range(len(lists)):
+                    document = lists[other, column]
+                    if document == own and (other, column) != (row, 0):
+                        continue
+                    one, two = matrix @ queries[row], matrix @ vectors[document]
+                    cosine = one @ two / np.linalg.norm(one) / np.linalg.norm(two)
+                    logits[other, column] = SCALE * cosine
+            every = np.array(list(logits.values()))
+            losses.append(np.log(np.exp(every - logits[row, 0]).sum()))
+        assert loss_of(matrix, queries, vectors, lists) == pytest.approx(np.mean(losses))
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.integers(0, 10_000))
+    def test_the_gradient_is_that_of_the_loss(self, seed):
+        matrix, queries, vectors, lists = batch(seed)
+        gradient = gradient_of(matrix, queries, vectors, lists)
+        step = np.random.default_rng(seed).normal(size=matrix.shape)
+        sides = [
+            loss_of(matrix + sign * 1e-6 * step, queries, vectors, lists) for sign in (1.0, -1.0)
+        ]
+        assert (gradient * step).sum() == pytest.approx((sides[0] - sides[1]) / 2e-6, abs=1e-5)
+
+    def test_training_lowers_the_loss_and_does_not_depend_on_the_order_of_the_rows(self):
+        rng = np.random.default_rng(1)
+        ids = [f"q{n}" for n in range(64)]
+        queries, vectors = units(rng, 64, DIMENSION), units(rng, 200, DIMENSION)
+        lists = rng.permutation(200)[:192].reshape(64, 3)
+        matrix = train(ids, queries, vectors, lists)
+        before = loss_of(np.eye(DIMENSION), queries, vectors, lists)
+        assert loss_of(matrix, queries, vectors, lists) < 0.95 * before
+        order = rng.permutation(64)
+        again = train([ids[n] for n in order], queries[order], vectors, lists[order])
+        assert np.allclose(matrix, again, atol=1e-9)
+
+    def test_a_rank_counts_the_documents_before_that_count(self):
+        queries = np.array([[1.0, 0.0]])
+        vectors = np.array([[0.8, 0.6], [1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+        counts = np.array([[True, True, True, True]])
+        assert ranks(np.eye(2), queries, vectors, np.array([0]), counts).tolist() == [2]
+        counts[0, 1] = False
+        assert ranks(np.eye(2), queries, vectors, np.array([0]), counts).tolist() == [1]
+        swapped = np.array([[0.0, 1.0], [1.0, 0.0]])
+        assert ranks(swapped, queries, vectors, np.array([3]), counts).tolist() == [2]
+
+
+def planted(near_are_relevant, seed=0, queries=400):
+    """Queries that ask for an answer in a style; documents give an answer in some style.
+
+    The nearest documents have the query's style and another answer, and teach to overlook styles;
+    or they have its answer, and teach what is wrong.
+    """
+    rng = np.random.default_rng(seed)
+    half = DIMENSION // 2
+    answers, styles = units(rng, ANSWERS, half), units(rng, STYLES, half)
+
+    def drawn(n):
+        return rng.integers(ANSWERS, size=n), rng.integers(STYLES, size=n)
+
+    def vectors(answer, style):
+        joined = np.concatenate([answers[answer], styles[style]], axis=1)
+        joined += 0.1 * rng.normal(size=joined.shape)
+        return joined / np.linalg.norm(joined, axis=1, keepdims=True)
+
+    answer, style = drawn(queries)
+    others, other_styles = drawn(4 * queries)
+    same = np.repeat(answer, 4), np.repeat(style, 4)
+    near = vectors(same[0], other_styles) if near_are_relevant else vectors(others, same[1])
+    positives = vectors(answer, drawn(queries)[1])
+    far = drawn(4 * queries)
+    documents = np.concatenate([positives, near, vectors(*far)])
+    given = np.concatenate([answer, same[0] if near_are_relevant else others, far[0]])
+    counts = given != answer[:, None]
+    ids = [f"q{n}" for n in range(queries)]
+    trial = Trial(ids, vectors(answer, style), documents, np.arange(queries), counts)
+    hard = queries + np.arange(4 * queries).reshape(queries, 4)
+    return trial, {0.0: hard, USUAL: hard + 4 * queries}
+
+
+class TestTrial:
+    @pytest.mark.parametrize("seed", range(3))
+    def test_the_nearest_are_chosen_where_they_teach(self, seed):
+        trial, by_depth = planted(near_are_relevant=False, seed=seed)
+        found = compare(trial, by_depth)
+        assert found["depth"] == 0.0
+        gain = found["trial"]["over_usual"]["0"]
+        assert gain["gain"] > 2 * gain["error"]
+        assert found["trial"]["over_random"]["gain"] > 0
+        assert "Depth 0: " in explained(found)[0]
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_they_are_not_where_they_are_relevant_themselves(self, seed):
+        trial, by_depth = planted(near_are_relevant=True, seed=seed)
+        found = compare(trial, by_depth)
+        assert found["depth"] == USUAL
+        assert found["trial"]["over_usual"]["0"]["gain"] < 0
+        assert explained(found)[0].startswith("Depth 20: ")
+
+    def test_it_says_when_random_documents_teach_more(self):
+        trial, by_depth = planted(near_are_relevant=True)
+        found = compare(trial, {USUAL: by_depth[0.0]})
+        assert found["depth"] == USUAL
+        assert "Random documents taught them more" in explained(found)[1]
+
+    def test_equal_negatives_are_no_reason_to_leave_the_usual_depth(self):
+        trial, by_depth = planted(near_are_relevant=False)
+        found = compare(trial, dict.fromkeys((USUAL, *OTHERS), by_depth[0.0]))
+        assert found["depth"] == USUAL
+        assert found["trial"]["over_usual"]["5"] == {"gain": 0.0, "error": 0.0}
+
+    def test_what_a_query_has_no_negative_for_is_filled_by_chance(self):
+        trial, by_depth = planted(near_are_relevant=False)
+        none = np.full_like(by_depth[0.0], -1)
+        assert (trial.worth(none) == trial.worth(none.copy())).all()
+        some = by_depth[0.0].copy()
+        some[::2] = -1
+        worths = [trial.worth(lists).mean() for lists in (none, some, by_depth[0.0])]
+        assert worths == sorted(worths)
+
+    def test_without_a_trial_there_is_nothing_to_say(self):
+        assert explained({"depth": USUAL}) == explained({}) == []
