@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from conftest import ENCODER, hnmine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,12 +96,16 @@ def folders(stdlib, tmp_path_factory):
     """Indexes and candidates of the standard library, with and without a bi-encoder."""
     root = tmp_path_factory.mktemp("hardness")
     corpus, pairs = stdlib / "corpus.parquet", stdlib / "pairs.parquet"
-    from conftest import ENCODER
-
     for name, dense in (("both", {"encoder": ENCODER}), ("bm25", {"dense": False})):
         api.build_index(corpus=corpus, pairs=pairs, index=root / name, progress=False, **dense)
         api.mine(index=root / name, pairs=pairs, output=root / f"{name}-c", progress=False)
     return root
+
+
+def report(mined):
+    done = hnmine("report", mined)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path):
@@ -116,8 +121,19 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
     np.testing.assert_allclose([found[name] for name in names], rows.mean(axis=0), atol=1e-5)
     assert found["verdict"] in ("too easy", "useful", "poisonous")
     assert not any("hardness" in name for name in result.counts)
+    (said,) = (note for note in result.notes if note.startswith("Hardness"))
+    assert (
+        f"{found['verdict']}. The mined negatives give a row a loss of {found['loss']:.2f}" in said
+    )
+    shown = report(tmp_path / "m")
+    summary = f"{found['verdict']}: mean loss {found['loss']:.2f}"
+    assert any(line.startswith("hardness") and summary in line for line in shown)
+    assert said in " ".join((tmp_path / "m" / "report.html").read_text().split())
 
 
 def test_without_a_bi_encoder_there_is_no_hardness(folders, tmp_path):
     api.filter(candidates=folders / "bm25-c", output=tmp_path / "m", progress=False)
     assert json.loads((tmp_path / "m" / "hardness.json").read_text()) == {}
+    shown = report(tmp_path / "m")
+    assert any("unknown: no bi-encoder" in line for line in shown)
+    assert "Unknown: no bi-encoder scored" in (tmp_path / "m" / "report.html").read_text()

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import expit
+
+from hnmine.tasks.written import read_json
+
+HARDNESS = "hardness.json"
+"""Where it stands in a mined directory."""
 
 SCALE = 20.0
 """Of the cosines in the softmax: the default of sentence-transformers' contrastive losses."""
@@ -137,6 +144,17 @@ class Hardness:
             added["overtaken"] / rows,
             None if relevant is None else relevant / MILLION / rows,
         )
+
+    @classmethod
+    def read(cls, path: Path) -> Hardness | None:
+        """Return what `as_json` gave, from a file; None if there is none, or nothing in it."""
+        found = read_json(path) or {}
+        found.pop("verdict", None)
+        return cls(**found) if found else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {"verdict": self.verdict, **asdict(self)}
 
     @property
     def verdict(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hnmine.config import FilterSettings
 from hnmine.exports import LAYOUTS
 from hnmine.exports.card import Origin, dataset_card
 from hnmine.expressions import number
-from hnmine.filters.hardness import Hardness
+from hnmine.filters.hardness import HARDNESS, Hardness
 from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
 from hnmine.judges.lazy import LazyCrossEncoderJudge
@@ -35,11 +35,8 @@ SHORTFALLS, SHORT, USES = PASSING = tuple(
 )
 """Where each part leaves what the next step needs, until the run is over."""
 
-HARDNESS = "hardness.json"
-"""What a student would see of the chosen negatives."""
-
 OF_HARDNESS = "hardness_"
-"""Begins the names of what the parts add to that."""
+"""Begins the names of what the parts add up for `HARDNESS`."""
 
 MOST_TURNS = 20
 """Turns to share documents out; whoever has less than asked after them, stays short."""
@@ -197,8 +194,8 @@ class Filtering:
 
         def judge(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             found = Hardness.of(hard)
-            about = {"verdict": found.verdict, **asdict(found)} if found else {}
-            outputs[0].write_text(canonical_json(about), encoding="utf-8")
+            about = canonical_json(found.as_json() if found else {})
+            outputs[0].write_text(about, encoding="utf-8")
             return {}
 
         run.run("filter", "files", [Task("hardness", (HARDNESS,), 1)], judge)
