@@ -16,6 +16,7 @@ where and how fast it was made). Ranks count from 0. Ids are strings in the tabl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,6 +74,12 @@ def of_source(column: str) -> pa.Field:
     if column.endswith("_rank"):
         return _field(column, pa.int32(), "rank in its list; null if not in it", null=True)
     return _field(column, pa.float64(), "score by this source; null if it has none", null=True)
+
+
+def sources_in(columns: Sequence[str]) -> list[str]:
+    """Return the columns of ranks in a source's list."""
+    others = ("rank", "previous_rank")
+    return [name for name in columns if name.endswith("_rank") and name not in others]
 
 
 VERDICTS = pa.schema(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.filters.hardness import EASY, MILLION, POISONOUS, SCALE, Hardness, sums
+from hnmine.filters.hardness import EASY, MILLION, POISONOUS, SCALE, Hardness, sums, why_unknown
 
 cosines = st.floats(-1, 1, allow_subnormal=False)
 candidates = st.tuples(
@@ -70,6 +71,59 @@ def test_a_nearer_negative_never_makes_a_row_easier(rows, at, nearer):
     assert after["easy"] <= before["easy"]
 
 
+def gradients(query, cosine, positive, negative):
+    """The gradient on every candidate, over all rows, by torch."""
+    total = np.zeros(len(query))
+    for row in np.flatnonzero(positive & np.isfinite(cosine)):
+        others = np.flatnonzero(negative & (query == query[row]) & np.isfinite(cosine))
+        if len(others):
+            logits = torch.tensor(SCALE * cosine[[row, *others]], requires_grad=True)
+            torch.nn.functional.cross_entropy(logits[None], torch.tensor([0])).backward()
+            total[others] += logits.grad.numpy()[1:]
+    return total
+
+
+@given(st.lists(candidates, min_size=1, max_size=24), st.data())
+def test_the_gradient_of_each_origin_is_that_of_torch_and_all_add_up(rows, data):
+    origin = np.array([data.draw(st.sampled_from(["bm25", "dense", "bm25 + dense"])) for _ in rows])
+    given_ = arrays(rows)
+    total = gradients(*given_[:4])
+    found = sums(*given_, origin)
+    for name in set(origin):
+        expected = total[origin == name]
+        of_it = found.get(f"push_of {name}", 0) / MILLION
+        np.testing.assert_allclose(of_it, expected.sum(), atol=1e-4)
+        assert found.get(f"negatives_of {name}", 0) == np.count_nonzero(expected)
+    parts = Counter()
+    for query in set(given_[0]):
+        here = given_[0] == query
+        parts.update(sums(*(column[here] for column in given_), origin[here]))
+    assert dict(parts) == found
+    shares = Hardness.of(found)
+    if shares:
+        for kind in ("negatives", "gradient"):
+            added = sum(share[kind] for share in shares.origins.values())
+            assert added == pytest.approx(1) or not total.round(6).any()
+
+
+def test_the_share_on_relevant_documents_is_of_the_gradient_and_the_hardest_origin_comes_first():
+    origins = {
+        "dense": {"negatives": 0.25, "gradient": 0.875},
+        "bm25": {"negatives": 0.25, "gradient": 0.125},
+        "random": {"negatives": 0.5, "gradient": 0.0},
+    }
+    first, second = Hardness(10, 1.0, 0.5, 0.0, 0.5, 0.1, origins).sentences()
+    assert "0.500 of the largest gradient, 20% of it on probably relevant documents" in first
+    assert second.endswith("dense 88% (25%), bm25 12% (25%), random 0% (50%).")
+    (only,) = Hardness(10, 1.0, 0.5, 0.0, 0.5, None, {"dense": origins["dense"]}).sentences()
+    assert "relevant" not in only
+
+
+def test_why_there_is_nothing_to_say():
+    assert "no bi-encoder" in why_unknown(["bm25"])
+    assert "no positive has a negative" in why_unknown(["bm25", "dense"])
+
+
 def hardness(push, relevant):
     return Hardness(10, 1.0, push, 0.0, 0.5, relevant)
 
@@ -113,13 +167,25 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
     table = pq.read_table(tmp_path / "m" / "scored").to_pydict()
     query = np.unique(table["query_id"], return_inverse=True)[1]
     chance = np.array([np.nan if p is None else p for p in table["p_relevant"]])
-    columns = (np.array(table[name]) for name in ("dense_score", "is_positive", "selected"))
+    columns = [np.array(table[name]) for name in ("dense_score", "is_positive", "selected")]
     rows = np.array(list(by_torch(query, *columns, np.nan_to_num(chance))))
     found = json.loads((tmp_path / "m" / "hardness.json").read_text())
     assert found["rows"] == len(rows) > 30
     names = ("loss", "push", "overtaken", "push_relevant")
     np.testing.assert_allclose([found[name] for name in names], rows.mean(axis=0), atol=1e-5)
     assert found["verdict"] in ("too easy", "useful", "poisonous")
+    total = gradients(query, *columns)
+    ranks = (table["bm25_rank"], table["dense_rank"])
+    named = [
+        " + ".join(s for s, rank in zip(("bm25", "dense"), pair, strict=True) if rank is not None)
+        for pair in zip(*ranks, strict=True)
+    ]
+    by_origin = Counter()
+    for name, gradient in zip(named, total, strict=True):
+        by_origin[name] += gradient
+    assert len(found["origins"]) > 1
+    for name, share in found["origins"].items():
+        assert share["gradient"] == pytest.approx(by_origin[name] / total.sum(), abs=1e-4)
     assert not any("hardness" in name for name in result.counts)
     (said,) = (note for note in result.notes if note.startswith("Hardness"))
     assert (
@@ -132,7 +198,8 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
 
 
 def test_without_a_bi_encoder_there_is_no_hardness(folders, tmp_path):
-    api.filter(candidates=folders / "bm25-c", output=tmp_path / "m", progress=False)
+    result = api.filter(candidates=folders / "bm25-c", output=tmp_path / "m", progress=False)
+    assert result.notes[-1] == why_unknown(["bm25"])
     assert json.loads((tmp_path / "m" / "hardness.json").read_text()) == {}
     shown = report(tmp_path / "m")
     assert any("unknown: no bi-encoder" in line for line in shown)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from hnmine.schema import sources_in
 from hnmine.tasks.written import read_json
 
 HARDNESS = "hardness.json"
@@ -30,6 +31,12 @@ POISONOUS = 0.2
 MILLION = 10**6
 """Sums are of whole millionths: they do not depend on how the queries were cut into parts."""
 
+OF_ORIGIN, COUNT_OF_ORIGIN = "push_of ", "negatives_of "
+"""Begin the names of sums over the negatives that the same sources found."""
+
+MOST_ORIGINS = 3
+"""Origins that are named in a sentence."""
+
 Floats = NDArray[np.float64]
 
 
@@ -39,6 +46,7 @@ def sums(
     positive: NDArray[np.bool_],
     negative: NDArray[np.bool_],
     p_relevant: Floats | None,
+    origin: NDArray[np.str_] | None = None,
 ) -> dict[str, int]:
     """Add up what a student sees that scores as the bi-encoder does.
 
@@ -53,6 +61,7 @@ def sums(
         negative: which were chosen as negatives.
         p_relevant: chance of being relevant, NaN if unknown, which counts as 0; None if no one
             estimated it.
+        origin: the sources that found it, as one text; None if that is not asked.
 
     Returns:
         Counts and sums in millionths, which add up over parts: see `Hardness.of`.
@@ -81,6 +90,20 @@ def sums(
         chance = np.nan_to_num(p_relevant[negative])
         relevant = np.bincount(query[negative], mass * chance, minlength=queries)
         found["push_relevant"] = _millionths(push * relevant[of_row] / total[of_row])
+    if origin is not None:
+        of_query = np.bincount(of_row, push, minlength=queries)
+        at = query[negative]
+        found |= _by_origin(origin[negative], of_query[at] * mass / total[at], of_query[at] > 0)
+    return found
+
+
+def _by_origin(origin: NDArray[np.str_], pull: Floats, counts: NDArray[np.bool_]) -> dict[str, int]:
+    """Add up by origin the gradients on negatives, and count those that have one."""
+    found = {}
+    for name in np.unique(origin[counts]).tolist():
+        of_it = counts & (origin == name)
+        found[OF_ORIGIN + name] = _millionths(pull[of_it])
+        found[COUNT_OF_ORIGIN + name] = int(of_it.sum())
     return found
 
 
@@ -96,7 +119,20 @@ def sums_of(
     cosine = _numbers(table["dense_score"])
     estimated = "p_relevant" in table.column_names
     chance = _numbers(table["p_relevant"]) if estimated else None
-    return sums(query, cosine, positive, negative, chance)
+    return sums(query, cosine, positive, negative, chance, _origins(table))
+
+
+def _origins(table: pa.Table) -> NDArray[np.str_]:
+    """Name the sources that found each candidate, as in "bm25 + dense"."""
+    columns = sources_in(table.column_names)
+    found = np.zeros((table.num_rows, len(columns)), dtype=bool)
+    for n, column in enumerate(columns):
+        found[:, n] = pc.is_valid(table[column]).to_numpy()
+    kinds, of_row = np.unique(found, axis=0, return_inverse=True)
+    names = [
+        " + ".join(columns[n].removesuffix("_rank") for n in np.flatnonzero(kind)) for kind in kinds
+    ]
+    return np.asarray(names, dtype=np.str_)[of_row.ravel()]
 
 
 def _numbers(values: pa.ChunkedArray) -> Floats:
@@ -120,6 +156,8 @@ class Hardness:
         overtaken: share of the rows where a negative is at least as near as the positive.
         push_relevant: mean gradient that falls on documents which are relevant, as estimated; None
             without an estimate.
+        origins: by the sources that found them together, the share of the `negatives` and of
+            the `gradient` on them; either adds up to 1.
     """
 
     rows: int
@@ -128,6 +166,7 @@ class Hardness:
     easy: float
     overtaken: float
     push_relevant: float | None
+    origins: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, added: Mapping[str, int]) -> Hardness | None:
@@ -143,6 +182,7 @@ class Hardness:
             added["easy"] / rows,
             added["overtaken"] / rows,
             None if relevant is None else relevant / MILLION / rows,
+            _shares(added),
         )
 
     @classmethod
@@ -163,20 +203,59 @@ class Hardness:
             return "poisonous"
         return "too easy" if self.push < EASY else "useful"
 
+    @property
+    def hardest_first(self) -> list[tuple[str, dict[str, float]]]:
+        """The origins, those with most of the gradient first."""
+        return sorted(self.origins.items(), key=lambda item: (-item[1]["gradient"], item[0]))
+
     def sentences(self) -> Iterator[str]:
         """Say what a student would see, and what follows."""
+        known = self.push_relevant is not None and self.push > 0
+        relevant = (self.push_relevant or 0.0) / self.push if known else 0.0
+        on_relevant = f", {relevant:.0%} of it on probably relevant documents" if known else ""
         yield (
             f"Hardness: {self.verdict}. The mined negatives give a row a loss of {self.loss:.2f} "
-            f"and {self.push:.3f} of the largest gradient; in {self.overtaken:.0%} of the rows one "
-            f"is as near as the positive, in {self.easy:.0%} none counts."
+            f"and {self.push:.3f} of the largest gradient{on_relevant}; in {self.overtaken:.0%} of "
+            f"the rows one is as near as the positive, in {self.easy:.0%} none counts."
         )
+        if len(self.origins) > 1:
+            some = ", ".join(
+                f"{name or 'no source'} {share['gradient']:.0%} ({share['negatives']:.0%})"
+                for name, share in self.hardest_first[:MOST_ORIGINS]
+            )
+            yield f"Gradient by source, in brackets the share of the negatives: {some}."
         if self.verdict == "poisonous":
             yield (
-                f"{self.push_relevant:.2f} of the gradient pushes documents away that are probably "
-                "relevant: drop more of them (--max-p-relevant), or choose deeper (--depth)."
+                f"{self.push_relevant:.2f} of the largest gradient pushes documents away that are "
+                f"probably relevant; choices with {POISONOUS} or more did worse than random "
+                "documents. Drop more of them (--max-p-relevant), or choose deeper (--depth)."
             )
         if self.verdict == "too easy":
             yield (
-                "The batch's other documents will teach as much: choose nearer ones (--depth), if "
-                "what is near is rarely relevant here."
+                f"With a gradient below {EASY}, no choice differed from random documents. Choose "
+                "nearer ones (--depth), if what is near is rarely relevant here."
             )
+
+
+def why_unknown(sources: Sequence[str]) -> str:
+    """Say why there is nothing to say.
+
+    Args:
+        sources: that scored the candidates.
+    """
+    if "dense" not in sources:
+        return "Hardness: unknown, as no bi-encoder scored the candidates."
+    return "Hardness: unknown, as no positive has a negative."
+
+
+def _shares(added: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """Return `Hardness.origins` of sums."""
+    push, negatives = (
+        {name.removeprefix(start): n for name, n in added.items() if name.startswith(start)}
+        for start in (OF_ORIGIN, COUNT_OF_ORIGIN)
+    )
+    total, count = max(sum(push.values()), 1), sum(negatives.values())
+    return {
+        name: {"negatives": negatives[name] / count, "gradient": push[name] / total}
+        for name in push
+    }

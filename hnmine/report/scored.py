@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 from hnmine.candidates import Candidates
 from hnmine.errors import HnmineError, InputError, damage_explained
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
+from hnmine.schema import sources_in
 from hnmine.tasks.finished import read_manifest
 from hnmine.tasks.written import RUN, read_json
 
@@ -28,7 +29,6 @@ KIND = (
     f"when is_positive or is_query then null when keep then '{KEPT}' else '{DROPPED}' end"
 )
 MARGIN = "positive_score - score"
-NOT_SOURCES = ("rank", "previous_rank")
 NOT_SCORES = ("rrf_score", "owner_score", "positive_score", "previous_score", "verdict_score")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
@@ -117,7 +117,7 @@ class Scored:
     @property
     def sources(self) -> list[str]:
         """The columns of ranks in a source's list."""
-        return [c for c in self.columns if c.endswith("_rank") and c not in NOT_SOURCES]
+        return sources_in(self.columns)
 
     @cached_property
     def scores(self) -> list[str]:

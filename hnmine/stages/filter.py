@@ -11,7 +11,7 @@ from hnmine.config import FilterSettings
 from hnmine.errors import UsageError
 from hnmine.expressions import compares_candidates
 from hnmine.filters import compat
-from hnmine.filters.hardness import HARDNESS, Hardness
+from hnmine.filters.hardness import HARDNESS, Hardness, why_unknown
 from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
 from hnmine.relevance.trial import explained
@@ -65,7 +65,8 @@ def filter(settings: FilterSettings) -> StageResult:
         manifest = run.manifest
         learned = json.loads((run.path / RELEVANCE).read_text(encoding="utf-8"))
         hardness = Hardness.read(run.path / HARDNESS)
-    notes = [*explained(learned), *(hardness.sentences() if hardness else ())]
+    found = hardness.sentences() if hardness else [why_unknown(candidates.manifest["scores"])]
+    notes = [*explained(learned), *found]
     return StageResult(settings.output, manifest["counts"], manifest, notes)
 
 
