@@ -63,8 +63,8 @@ def filter(settings: FilterSettings) -> StageResult:
                 candidates=name_of(candidates.path),
             )
         manifest = run.manifest
-        learned = json.loads((run.path / RELEVANCE).read_text(encoding="utf-8"))
-        hardness = Hardness.read(run.path / HARDNESS)
+        learned = json.loads(run.written("relevance", RELEVANCE).read_text(encoding="utf-8"))
+        hardness = Hardness.read(run.written("hardness", HARDNESS))
     found = hardness.sentences() if hardness else [why_unknown(candidates.manifest["scores"])]
     notes = [*explained(learned), *found]
     return StageResult(settings.output, manifest["counts"], manifest, notes)

@@ -238,6 +238,12 @@ class RunDirectory:
                     undone = True
         return undone
 
+    def written(self, task: str, output: str) -> Path:
+        """Return where a finished task's output is on this machine, brought here if it is not."""
+        if self.store:
+            self._fetch([Task(task, (output,), 0)])
+        return self.path / output
+
     def _take(
         self, task: Task, work: Work, tick: Callable[[int], object], done: dict[str, Counts]
     ) -> None:
