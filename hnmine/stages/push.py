@@ -24,10 +24,12 @@ class Pushed:
     Attributes:
         path: the address of the repository.
         counts: `files` and `bytes`.
+        notes: none.
     """
 
     path: str
     counts: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def push(settings: PushSettings) -> Pushed:
