@@ -61,7 +61,7 @@ lint: setup
 bench: setup  ## Measure speed and memory against the peers; DATA=FOLDER takes its collections
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA)) $(ARGS)
-	$(if $(wildcard $(DEMO)/candidates/manifest.json),$(BIN)/python -m benchmarks.second_filter)
+	$(BIN)/python -m benchmarks.second_filter $(if $(DATA),--data $(DATA))
 	$(if $(DATA),$(BIN)/python -m benchmarks.near_copies --data $(DATA))
 
 bench-quick: setup  ## The same with little work, in some minutes

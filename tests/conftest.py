@@ -4,10 +4,12 @@ cross-encoder, both from Python packages. Nothing is downloaded."""
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,6 +53,20 @@ def soon_free(directory: Path, seconds: float) -> bool:
                 return True
             time.sleep(0.01)
     return False
+
+
+def open_files() -> int:
+    """Count the descriptors of this process; one is that of the listing itself."""
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+@pytest.fixture
+def collector_off() -> Iterator[None]:
+    """Whatever is let go goes at once, or stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -161,3 +161,12 @@ def test_the_least_likely_relevant_are_chosen_where_nothing_else_is_said(given, 
 def test_a_score_that_was_not_mined_is_refused():
     with pytest.raises(UsageError, match="mined with: bm25"):
         resolve(FilterSettings.parse({**FILTER, "score": "dense"}), ["bm25"])
+
+
+def test_paths_may_be_given_for_texts_and_texts_for_paths():
+    given = {"corpus": Path("c.parquet"), "pairs": Path("p.parquet"), "index": "i"}
+    settings = BuildIndexSettings.parse({**given, "encoder": "e"})
+    assert (settings.corpus, settings.pairs) == (["c.parquet"], "p.parquet")
+    assert settings.index == Path("i")
+    several = BuildIndexSettings.parse({**given, "corpus": (Path("a"), "b"), "encoder": "e"})
+    assert several.corpus == ["a", "b"]

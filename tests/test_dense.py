@@ -4,6 +4,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+from conftest import open_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,18 @@ def store(folder, vectors, shard_rows, factory=None):
     if factory:
         assert build_faiss(factory, shards, directory / FAISS_FILE, 1) == {"indexed": len(vectors)}
     return directory
+
+
+def test_an_index_that_is_let_go_closes_its_files(tmp_path, collector_off):
+    vectors = random_vectors(0, 40, 8)
+    directory = store(tmp_path, vectors, 5)
+    before = open_files()
+    for _ in range(3):
+        index = DenseIndex(directory, 1)
+        index.similarity(np.arange(40), np.arange(40)[::-1])
+        assert open_files() > before
+        del index
+        assert open_files() == before
 
 
 def exact_scores(query, vectors):

@@ -249,6 +249,23 @@ def test_counting_leaves_the_tokeniser_of_the_model_as_it_is(encoder):
     assert encoder.model.tokenizer.backend_tokenizer.to_str() == before
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_static_model_is_a_mean_of_word_vectors_and_has_no_limit(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(find_model(ENCODER) / "tokenizer.json"))
+    tokenizer.no_truncation()
+    weights = np.random.default_rng(0).normal(size=(tokenizer.get_vocab_size(), 8))
+    module = StaticEmbedding(tokenizer, embedding_weights=weights.astype(np.float32))
+    SentenceTransformer(modules=[module]).save(str(tmp_path / "static"))
+    found = load_encoder(ModelSpec.find(str(tmp_path / "static"), backend="torch"), 2)
+    for text, vector in zip(TEXTS, found.encode(TEXTS, "document"), strict=True):
+        mean = weights[tokenizer.encode(text, add_special_tokens=False).ids].mean(axis=0)
+        np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
+
+
 def test_two_checkpoints_with_one_name_have_two_fingerprints(tmp_path):
     for parent, weights in (("a", b"old"), ("b", b"new")):
         (tmp_path / parent / "model").mkdir(parents=True)

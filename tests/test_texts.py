@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import open_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -227,3 +228,15 @@ def test_every_row_read_is_reported(tmp_path):
     some = [without_ids("x", "y", "x"), with_ids(a="z")]
     write_texts(lambda _: iter(some), tmp_path / "t", 2, BadRows("error"), ticks.append)
     assert sum(ticks) == 8
+
+
+def test_texts_that_are_let_go_close_their_files(tmp_path, collector_off):
+    texts = [f"text {number}" for number in range(40)]
+    store(tmp_path / "stored", [without_ids(*texts)])[1].texts(np.arange(40))
+    before = open_files()
+    for _ in range(3):
+        stored = Texts(tmp_path / "stored")
+        assert stored.texts(np.arange(40)) == texts
+        assert open_files() > before
+        del stored
+        assert open_files() == before

@@ -38,7 +38,14 @@ PLACE: dict[str, Any] = {"in_plan": False, "place": True}
 def _as_list(value: Any) -> Any:
     if value is None:
         return []
-    return [value] if isinstance(value, str | os.PathLike) else value
+    return [value] if isinstance(value, str) else value
+
+
+def _as_text(value: Any) -> Any:
+    """Return paths as texts: in Python, either may say where something is."""
+    if isinstance(value, list | tuple):
+        return [_as_text(item) for item in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 Several = Annotated[list[str], BeforeValidator(_as_list)]
@@ -94,7 +101,7 @@ class Settings(BaseModel):
         known = cls.model_fields
         try:
             return cls.model_validate(
-                {key.replace("-", "_"): value for key, value in values.items()}
+                {key.replace("-", "_"): _as_text(value) for key, value in values.items()}
             )
         except ValidationError as error:
             problems = [_problem(item, known) for item in error.errors()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +143,12 @@ class _Shards:
         self.pending_rows -= rows
 
 
+def _open_shard(directory: Path, shard: int) -> pa.RecordBatch:
+    path = directory / f"{shard:05d}.arrow"
+    with damage_explained(path):
+        return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+
+
 class Texts:
     """Texts by row number, memory-mapped; rows with one normalised text share one canonical row.
 
@@ -154,7 +160,8 @@ class Texts:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._shard = lru_cache(maxsize=OPEN_SHARDS)(self._open_shard)
+        # Not a method, which would hold the texts, and with them all files, until a collection.
+        self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, directory))
         with damage_explained(directory):
             self.identity = np.load(directory / "identity.npy", mmap_mode="r")
             self.canonical = np.load(directory / "canonical.npy", mmap_mode="r")
@@ -166,11 +173,6 @@ class Texts:
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.identity)
-
-    def _open_shard(self, shard: int) -> pa.RecordBatch:
-        path = self.directory / f"{shard:05d}.arrow"
-        with damage_explained(path):
-            return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
 
     def _take(self, rows: NDArray[np.int64], column: str) -> pa.Array:
         shards = rows // self._shard_rows

@@ -112,7 +112,7 @@ class TorchEncoder:
         """Return unit vectors, shape (texts, dimension)."""
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
-        limit = self.model.max_seq_length or NO_LIMIT
+        limit = _limit(self.model.max_seq_length)
 
         def run(batch: NDArray[np.int64]) -> NDArray[Any]:
             vectors: NDArray[Any] = encode(
@@ -158,7 +158,7 @@ class TorchCrossEncoder:
         self, queries: Sequence[str], documents: Sequence[str], tick: Tick
     ) -> NDArray[np.float32]:
         """Return one raw logit for each pair, no activation applied, shape (pairs,)."""
-        limit = self.model.max_length or NO_LIMIT
+        limit = _limit(self.model.max_length)
         different = list(dict.fromkeys([*queries, *documents]))
         counts = self._counter.count(different, limit).tolist()
         of_text = dict(zip(different, counts, strict=True))
@@ -182,6 +182,11 @@ class TorchCrossEncoder:
             scores[batch] = part
             tick(len(batch))
         return scores
+
+
+def _limit(tokens: float | None) -> int:
+    """Return the length limit of a model; one without has none, or an infinite one."""
+    return int(min(tokens or NO_LIMIT, NO_LIMIT))
 
 
 def _cannot_load(model: str, error: Exception) -> MissingModel:

@@ -18,6 +18,7 @@ from hnmine.config import FilterSettings
 from hnmine.errors import InputError
 from hnmine.exports.chosen import Chosen
 from hnmine.expressions import evaluate, logarithm, truth
+from hnmine.filters.hardness import sums_of
 from hnmine.filters.rules import KEPT, reasons, rules
 from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.select import choose, keyed_noise, race, spread
@@ -342,6 +343,10 @@ class Verdicts:
             ],
             schema=schema.SHORTFALL,
         )
+
+    def hardness(self) -> dict[str, int]:
+        """Add up the losses and gradients of a student; see `hnmine.filters.hardness`."""
+        return sums_of(self.table, self.query, self.serves_as_positive, self.selected)
 
     def counts(self) -> dict[str, int]:
         """Count what became of the rows; `negatives_missing` is what was asked and not found."""

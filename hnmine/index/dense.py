@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,12 @@ def write_vectors(
     return {"vectors": sum(map(len, parts))}
 
 
+def _open_shard(paths: list[Path], shard: int) -> Vectors:
+    with damage_explained(paths[shard]):
+        vectors: Vectors = np.load(paths[shard], mmap_mode="r")
+        return vectors
+
+
 class DenseIndex:
     """Vectors by slot; every score that leaves it is the float64 dot product, rounded to float32.
 
@@ -73,7 +79,8 @@ class DenseIndex:
         self.directory, self.search_parameters = directory, search_parameters
         self.paths = sorted((directory / "vectors").glob("*.npy"))
         self._pool = ThreadPoolExecutor(threads)
-        self._shard = lru_cache(maxsize=OPEN_SHARDS)(self._open_shard)
+        # Not a method, which would hold the index, and with it all files, until a collection.
+        self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, self.paths))
         with damage_explained(directory):
             if [path.stem for path in self.paths] != [f"{n:05d}" for n in range(len(self.paths))]:
                 raise ValueError("A shard of its vectors is missing.")
@@ -86,11 +93,6 @@ class DenseIndex:
                 why="It is Flat, which is exact and has no search parameters.",
                 fix="Leave --faiss-search out, or build the index with another --faiss.",
             )
-
-    def _open_shard(self, shard: int) -> Vectors:
-        with damage_explained(self.paths[shard]):
-            vectors: Vectors = np.load(self.paths[shard], mmap_mode="r")
-            return vectors
 
     def search(self, queries: Vectors, k: NDArray[np.int64]) -> Ranking:
         """Find the `k[q]` nearest documents of each query by cosine.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ class PositiveSimilarity:
     def __init__(self, candidates: Candidates, threads: int) -> None:
         self.candidates, self.threads = candidates, threads
 
+    @cached_property
+    def _vectors(self) -> DenseIndex:
+        return DenseIndex(self.candidates.index.paths.dense, self.threads)
+
     def plan(self) -> dict[str, Any]:
         """Return what the similarities depend on: the index, which the candidates' plan holds."""
         return {}
@@ -34,10 +39,8 @@ class PositiveSimilarity:
 
     def read(self, part: int) -> NDArray[np.float32]:
         """Return the similarities of one part of the candidates, row by row."""
-        index = self.candidates.index
-        vectors = DenseIndex(index.paths.dense, self.threads)
         table = self.candidates.read(part, ["query_row", "doc_row", "is_positive"])
-        slots = index.documents.slots(table["doc_row"].to_numpy())
+        slots = self.candidates.index.documents.slots(table["doc_row"].to_numpy())
         _, query = np.unique(table["query_row"].to_numpy(), return_inverse=True)
         positives = np.flatnonzero(table["is_positive"].to_numpy())
         counts = np.bincount(query[positives], minlength=int(query.max(initial=-1)) + 1)
@@ -48,7 +51,7 @@ class PositiveSimilarity:
         for start, stop in zip(bounds, [*bounds[1:], len(slots)], strict=True):
             rows = np.repeat(np.arange(start, stop), many[start:stop])
             others = positives[ragged(first[start:stop], many[start:stop])]
-            pairs = vectors.similarity(slots[rows], slots[others])
+            pairs = self._vectors.similarity(slots[rows], slots[others])
             # A positive is not its own evidence.
             np.maximum.at(similarity, rows, np.where(rows == others, -np.inf, pairs))
         similarity[~np.isfinite(similarity)] = np.nan

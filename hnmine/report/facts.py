@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:  # It takes SciPy, which looking at a single query can do without.
     from hnmine.audit.estimate import Estimate
+    from hnmine.filters.hardness import Hardness
 
 POSITIVE, NEGATIVE, KEPT, DROPPED = "positive", "negative", "kept", "dropped"
 """What became of a candidate: trained as a positive, as a negative, not chosen, not allowed."""
@@ -161,6 +162,7 @@ class Facts:
         shortcuts: by feature: the chance that it ranks a positive over a negative of its query.
         estimate: of the share of false negatives, from p_relevant.
         learned: relevance.json.
+        hardness: what a student would see; None without a bi-encoder's scores.
         examples: at the margin.
         settings: by stage.
         origin: hashes, versions, models.
@@ -182,6 +184,7 @@ class Facts:
     shortcuts: dict[str, Estimate] = field(default_factory=dict)
     estimate: Estimate | None = None
     learned: dict[str, Any] = field(default_factory=dict)
+    hardness: Hardness | None = None
     examples: list[Example] = field(default_factory=list)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.config import FilterSettings
+from hnmine.filters.hardness import HARDNESS, Hardness
 from hnmine.filters.rules import rules
 from hnmine.report.chosen import make_chosen
 from hnmine.report.examples import examples
@@ -48,6 +49,7 @@ def gather(scored: Scored) -> Facts:
         origin=_origin(scored),
         no_texts=scored.no_texts,
         learned=read_json(scored.path / "relevance.json") or {},
+        hardness=Hardness.read(scored.path / HARDNESS),
     )
     make_chosen(scored)
     _distributions(scored, facts)

@@ -35,6 +35,8 @@ def notes(facts: Facts) -> Iterator[str]:
             f"{100 * facts.estimate.rate:.1f} % of the negatives are likely relevant. "
             "A stricter margin, --max-p-relevant or --target-fn-rate drops more of them."
         )
+    if facts.hardness and facts.hardness.verdict != "useful":
+        yield " ".join(facts.hardness.sentences())
     hubness = facts.hubness
     if hubness and hubness.used >= 100 and hubness.top_share > MUCH_OF_ONE_PERCENT:
         yield (

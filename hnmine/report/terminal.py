@@ -24,6 +24,7 @@ def lines(facts: Facts) -> Iterator[str]:
     yield ""
     yield f"share that is likely false   {likely_false(facts)}"
     yield from _curve(facts)
+    yield f"hardness                   {hardness(facts)}"
     yield ""
     yield from _distributions(facts)
     yield from _mixes(facts)
@@ -38,6 +39,14 @@ def likely_false(facts: Facts) -> str:
     if facts.estimate is None:
         return "unknown: nothing was learned, see hnmine audit --sample"
     return f"{percent(facts.estimate)} of the negatives, by p_relevant"
+
+
+def hardness(facts: Facts) -> str:
+    """Say in a line what a student would see of the negatives."""
+    found = facts.hardness
+    if found is None:
+        return "unknown: no bi-encoder scored the candidates"
+    return f"{found.verdict}: mean loss {found.loss:.2f}, gradient {found.push:.3f} of 1"
 
 
 def percent(estimate: Estimate) -> str:

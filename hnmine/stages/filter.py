@@ -11,6 +11,7 @@ from hnmine.config import FilterSettings
 from hnmine.errors import UsageError
 from hnmine.expressions import compares_candidates
 from hnmine.filters import compat
+from hnmine.filters.hardness import HARDNESS, Hardness
 from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
 from hnmine.relevance.trial import explained
@@ -63,7 +64,9 @@ def filter(settings: FilterSettings) -> StageResult:
             )
         manifest = run.manifest
         learned = json.loads((run.path / RELEVANCE).read_text(encoding="utf-8"))
-    return StageResult(settings.output, manifest["counts"], manifest, explained(learned))
+        hardness = Hardness.read(run.path / HARDNESS)
+    notes = [*explained(learned), *(hardness.sentences() if hardness else ())]
+    return StageResult(settings.output, manifest["counts"], manifest, notes)
 
 
 def _learn(

@@ -18,6 +18,7 @@ from hnmine.config import FilterSettings
 from hnmine.exports import LAYOUTS
 from hnmine.exports.card import Origin, dataset_card
 from hnmine.expressions import number
+from hnmine.filters.hardness import HARDNESS, Hardness
 from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
 from hnmine.judges.lazy import LazyCrossEncoderJudge
@@ -26,13 +27,16 @@ from hnmine.schema import STATE
 from hnmine.stages.deepen import deepen
 from hnmine.stages.learn import Evidence
 from hnmine.stages.uses import Shares, Uses
-from hnmine.tasks.plan import Task
+from hnmine.tasks.plan import Task, canonical_json
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 
 SHORTFALLS, SHORT, USES = PASSING = tuple(
     f"{STATE}/{name}" for name in ("shortfall", "short", "uses")
 )
 """Where each part leaves what the next step needs, until the run is over."""
+
+OF_HARDNESS = "hardness_"
+"""Begins the names of what the parts add up for `HARDNESS`."""
 
 MOST_TURNS = 20
 """Turns to share documents out; whoever has less than asked after them, stays short."""
@@ -184,6 +188,19 @@ class Filtering:
         """Write the tables and the training data."""
         run, tasks = self.run, self._final
         counts = run.run("filter", "candidates", tasks, self._write_part)
+        hard = {
+            name.removeprefix(OF_HARDNESS): counts.pop(name)
+            for name in sorted(counts)
+            if name.startswith(OF_HARDNESS)
+        }
+
+        def judge(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            found = Hardness.of(hard)
+            about = canonical_json(found.as_json() if found else {})
+            outputs[0].write_text(about, encoding="utf-8")
+            return {}
+
+        run.run("filter", "files", [Task("hardness", (HARDNESS,), 1)], judge)
 
         def merge(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             with pq.ParquetWriter(outputs[0], schema.SHORTFALL, compression="zstd") as writer:
@@ -223,7 +240,8 @@ class Filtering:
         pq.write_table(train, outputs[1], compression="zstd")
         shortfall = part.shortfall()
         pq.write_table(shortfall, outputs[2], compression="zstd")
-        return part.counts() | {"train_rows": len(train), "queries_short": len(shortfall)}
+        hard = {f"{OF_HARDNESS}{name}": value for name, value in part.hardness().items()}
+        return part.counts() | hard | {"train_rows": len(train), "queries_short": len(shortfall)}
 
 
 def _parts(evidence: Evidence) -> list[_Part]:

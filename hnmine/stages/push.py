@@ -13,7 +13,7 @@ from hnmine.tasks.finished import read_manifest
 from hnmine.tasks.written import MANIFEST, files_of, read_json
 
 CARD = "README.md"
-MINED = (CARD, MANIFEST, "relevance.json", "shortfall.parquet", "scored", "train")
+MINED = (CARD, MANIFEST, "relevance.json", "hardness.json", "shortfall.parquet", "scored", "train")
 """What of a mined directory is for others; run.json names hosts and paths."""
 
 

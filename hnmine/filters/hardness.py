@@ -1,0 +1,182 @@
+"""How hard the chosen negatives are: the loss and the gradients that a student would see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from hnmine.tasks.written import read_json
+
+HARDNESS = "hardness.json"
+"""Where it stands in a mined directory."""
+
+SCALE = 20.0
+"""Of the cosines in the softmax: the default of sentence-transformers' contrastive losses."""
+
+EASY = 0.05
+"""Gradient of a row below which no choice that was trained on differed from random documents."""
+
+POISONOUS = 0.2
+"""Gradient of a row on documents that are relevant: above it, training on the nearest did harm."""
+
+MILLION = 10**6
+"""Sums are of whole millionths: they do not depend on how the queries were cut into parts."""
+
+Floats = NDArray[np.float64]
+
+
+def sums(
+    query: NDArray[np.int64],
+    cosine: Floats,
+    positive: NDArray[np.bool_],
+    negative: NDArray[np.bool_],
+    p_relevant: Floats | None,
+) -> dict[str, int]:
+    """Add up what a student sees that scores as the bi-encoder does.
+
+    A row is a positive with all negatives of its query; its loss is the cross-entropy of the
+    softmax over `SCALE` times their cosines. The gradient on the logit of the positive is `1 - p`,
+    and just as much falls on the negatives together, on each by its own probability.
+
+    Args:
+        query: of each candidate, shape (candidates,).
+        cosine: with the query, NaN if unknown: such a candidate is passed over.
+        positive: which serve as positives.
+        negative: which were chosen as negatives.
+        p_relevant: chance of being relevant, NaN if unknown, which counts as 0; None if no one
+            estimated it.
+
+    Returns:
+        Counts and sums in millionths, which add up over parts: see `Hardness.of`.
+    """
+    known = np.isfinite(cosine)
+    positive, negative = positive & known, negative & known
+    logit = SCALE * np.where(known, cosine, 0.0)
+    queries = int(query.max(initial=-1)) + 1
+    top = np.full(queries, -np.inf)
+    np.maximum.at(top, query[negative], logit[negative])
+    mass = np.exp(logit[negative] - top[query[negative]])
+    total = np.bincount(query[negative], mass, minlength=queries)
+    rows = np.flatnonzero(positive & np.isfinite(top)[query])
+    of_row = query[rows]
+    # How far all negatives together stand above the positive, as one logit.
+    above = top[of_row] + np.log(total[of_row]) - logit[rows]
+    push = expit(above)
+    found = {
+        "rows": len(rows),
+        "loss": _millionths(np.logaddexp(0.0, above)),
+        "push": _millionths(push),
+        "easy": int((push < EASY).sum()),
+        "overtaken": int((top[of_row] >= logit[rows]).sum()),
+    }
+    if p_relevant is not None:
+        chance = np.nan_to_num(p_relevant[negative])
+        relevant = np.bincount(query[negative], mass * chance, minlength=queries)
+        found["push_relevant"] = _millionths(push * relevant[of_row] / total[of_row])
+    return found
+
+
+def sums_of(
+    table: pa.Table,
+    query: NDArray[np.int64],
+    positive: NDArray[np.bool_],
+    negative: NDArray[np.bool_],
+) -> dict[str, int]:
+    """Return `sums` of candidates with their columns; nothing where no bi-encoder scored them."""
+    if "dense_score" not in table.column_names:
+        return {}
+    cosine = _numbers(table["dense_score"])
+    estimated = "p_relevant" in table.column_names
+    chance = _numbers(table["p_relevant"]) if estimated else None
+    return sums(query, cosine, positive, negative, chance)
+
+
+def _numbers(values: pa.ChunkedArray) -> Floats:
+    numbers: Floats = pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy()
+    return numbers
+
+
+def _millionths(values: Floats) -> int:
+    return int(np.rint(values * MILLION).astype(np.int64).sum())
+
+
+@dataclass(frozen=True)
+class Hardness:
+    """What a student would see of the mined negatives, those in its batch left out.
+
+    Attributes:
+        rows: positives with negatives.
+        loss: mean cross-entropy.
+        push: mean gradient on the positive's logit, from 0 to 1.
+        easy: share of the rows with a gradient below `EASY`.
+        overtaken: share of the rows where a negative is at least as near as the positive.
+        push_relevant: mean gradient that falls on documents which are relevant, as estimated; None
+            without an estimate.
+    """
+
+    rows: int
+    loss: float
+    push: float
+    easy: float
+    overtaken: float
+    push_relevant: float | None
+
+    @classmethod
+    def of(cls, added: Mapping[str, int]) -> Hardness | None:
+        """Return what sums of all parts say; None without a row."""
+        rows = added.get("rows", 0)
+        if not rows:
+            return None
+        relevant = added.get("push_relevant")
+        return cls(
+            rows,
+            added["loss"] / MILLION / rows,
+            added["push"] / MILLION / rows,
+            added["easy"] / rows,
+            added["overtaken"] / rows,
+            None if relevant is None else relevant / MILLION / rows,
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Hardness | None:
+        """Return what `as_json` gave, from a file; None if there is none, or nothing in it."""
+        found = read_json(path) or {}
+        found.pop("verdict", None)
+        return cls(**found) if found else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {"verdict": self.verdict, **asdict(self)}
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the negatives are too easy, useful or poisonous; the worse first."""
+        if (self.push_relevant or 0.0) >= POISONOUS:
+            return "poisonous"
+        return "too easy" if self.push < EASY else "useful"
+
+    def sentences(self) -> Iterator[str]:
+        """Say what a student would see, and what follows."""
+        yield (
+            f"Hardness: {self.verdict}. The mined negatives give a row a loss of {self.loss:.2f} "
+            f"and {self.push:.3f} of the largest gradient; in {self.overtaken:.0%} of the rows one "
+            f"is as near as the positive, in {self.easy:.0%} none counts."
+        )
+        if self.verdict == "poisonous":
+            yield (
+                f"{self.push_relevant:.2f} of the gradient pushes documents away that are probably "
+                "relevant: drop more of them (--max-p-relevant), or choose deeper (--depth)."
+            )
+        if self.verdict == "too easy":
+            yield (
+                "The batch's other documents will teach as much: choose nearer ones (--depth), if "
+                "what is near is rarely relevant here."
+            )

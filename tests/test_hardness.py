@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import ENCODER, hnmine
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hnmine as api
+from hnmine.filters.hardness import EASY, MILLION, POISONOUS, SCALE, Hardness, sums
+
+cosines = st.floats(-1, 1, allow_subnormal=False)
+candidates = st.tuples(
+    st.integers(0, 3), cosines | st.just(np.nan), st.sampled_from("pn-"), st.floats(0, 1)
+)
+
+
+def arrays(rows):
+    query, cosine, role, chance = (np.array(column) for column in zip(*rows, strict=True))
+    return query, cosine.astype(float), role == "p", role == "n", chance.astype(float)
+
+
+def by_torch(query, cosine, positive, negative, chance):
+    """Each row's loss, the gradient on its positive, and that on relevant negatives."""
+    for row in np.flatnonzero(positive & np.isfinite(cosine)):
+        others = np.flatnonzero(negative & (query == query[row]) & np.isfinite(cosine))
+        if len(others):
+            logits = torch.tensor(SCALE * cosine[[row, *others]], requires_grad=True)
+            loss = torch.nn.functional.cross_entropy(logits[None], torch.tensor([0]))
+            loss.backward()
+            gradient = logits.grad.numpy()
+            nearest = cosine[others].max() >= cosine[row]
+            yield loss.item(), -gradient[0], nearest, gradient[1:] @ chance[others]
+
+
+@given(st.lists(candidates, min_size=1, max_size=24))
+def test_sums_are_the_loss_and_the_gradients_of_torch(rows):
+    given_ = arrays(rows)
+    expected = np.array(list(by_torch(*given_))).reshape(-1, 4)
+    found = sums(*given_)
+    assert found["rows"] == len(expected)
+    assert found["overtaken"] == expected[:, 2].sum()
+    assert found["easy"] == (expected[:, 1] < EASY).sum()
+    for name, column in (("loss", 0), ("push", 1), ("push_relevant", 3)):
+        np.testing.assert_allclose(found[name] / MILLION, expected[:, column].sum(), atol=1e-4)
+
+
+@given(st.lists(candidates, min_size=1, max_size=24), st.randoms(use_true_random=False))
+def test_neither_the_order_of_rows_nor_the_cut_into_parts_changes_a_sum(rows, random):
+    whole = sums(*arrays(rows))
+    shuffled = random.sample(rows, len(rows))
+    assert sums(*arrays(shuffled)) == whole
+    parts = [[row for row in shuffled if row[0] == query] for query in {row[0] for row in rows}]
+    added = [sums(*arrays(part)) for part in parts]
+    assert {name: sum(part[name] for part in added) for name in whole} == whole
+
+
+@given(st.lists(candidates, min_size=1, max_size=24), st.integers(0, 23), st.floats(0, 0.5))
+def test_a_nearer_negative_never_makes_a_row_easier(rows, at, nearer):
+    query, cosine, positive, negative, chance = arrays(rows)
+    moved = cosine.copy()
+    moved[at % len(rows)] += nearer * negative[at % len(rows)]
+    before, after = (sums(query, one, positive, negative, chance) for one in (cosine, moved))
+    assert after["loss"] >= before["loss"]
+    assert after["push"] >= before["push"]
+    assert after["easy"] <= before["easy"]
+
+
+def hardness(push, relevant):
+    return Hardness(10, 1.0, push, 0.0, 0.5, relevant)
+
+
+def test_the_verdict_says_what_is_worse():
+    assert hardness(EASY / 2, None).verdict == "too easy"
+    assert hardness(EASY, None).verdict == "useful"
+    assert hardness(0.9, POISONOUS / 2).verdict == "useful"
+    assert hardness(0.9, POISONOUS).verdict == "poisonous"
+    (_, advice) = hardness(0.9, POISONOUS).sentences()
+    assert "--max-p-relevant" in advice
+    (_, advice) = hardness(EASY / 2, 0.0).sentences()
+    assert "nearer" in advice
+    assert len(list(hardness(0.5, 0.0).sentences())) == 1
+
+
+def test_nothing_is_said_of_no_rows():
+    assert Hardness.of({}) is None
+    assert Hardness.of(sums(*arrays([(0, 0.5, "p", 0.0)]))) is None
+
+
+@pytest.fixture(scope="module")
+def folders(stdlib, tmp_path_factory):
+    """Indexes and candidates of the standard library, with and without a bi-encoder."""
+    root = tmp_path_factory.mktemp("hardness")
+    corpus, pairs = stdlib / "corpus.parquet", stdlib / "pairs.parquet"
+    for name, dense in (("both", {"encoder": ENCODER}), ("bm25", {"dense": False})):
+        api.build_index(corpus=corpus, pairs=pairs, index=root / name, progress=False, **dense)
+        api.mine(index=root / name, pairs=pairs, output=root / f"{name}-c", progress=False)
+    return root
+
+
+def report(mined):
+    done = hnmine("report", mined)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path):
+    result = api.filter(candidates=folders / "both-c", output=tmp_path / "m", progress=False)
+    table = pq.read_table(tmp_path / "m" / "scored").to_pydict()
+    query = np.unique(table["query_id"], return_inverse=True)[1]
+    chance = np.array([np.nan if p is None else p for p in table["p_relevant"]])
+    columns = (np.array(table[name]) for name in ("dense_score", "is_positive", "selected"))
+    rows = np.array(list(by_torch(query, *columns, np.nan_to_num(chance))))
+    found = json.loads((tmp_path / "m" / "hardness.json").read_text())
+    assert found["rows"] == len(rows) > 30
+    names = ("loss", "push", "overtaken", "push_relevant")
+    np.testing.assert_allclose([found[name] for name in names], rows.mean(axis=0), atol=1e-5)
+    assert found["verdict"] in ("too easy", "useful", "poisonous")
+    assert not any("hardness" in name for name in result.counts)
+    (said,) = (note for note in result.notes if note.startswith("Hardness"))
+    assert (
+        f"{found['verdict']}. The mined negatives give a row a loss of {found['loss']:.2f}" in said
+    )
+    shown = report(tmp_path / "m")
+    summary = f"{found['verdict']}: mean loss {found['loss']:.2f}"
+    assert any(line.startswith("hardness") and summary in line for line in shown)
+    assert said in " ".join((tmp_path / "m" / "report.html").read_text().split())
+
+
+def test_without_a_bi_encoder_there_is_no_hardness(folders, tmp_path):
+    api.filter(candidates=folders / "bm25-c", output=tmp_path / "m", progress=False)
+    assert json.loads((tmp_path / "m" / "hardness.json").read_text()) == {}
+    shown = report(tmp_path / "m")
+    assert any("unknown: no bi-encoder" in line for line in shown)
+    assert "Unknown: no bi-encoder scored" in (tmp_path / "m" / "report.html").read_text()
