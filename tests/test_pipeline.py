@@ -125,10 +125,10 @@ def test_verdicts_follow_from_the_recorded_numbers(run):
             (row["dense_score"] for row in of_query if row["rank"] is not None), reverse=True
         )
         survivors = [row for row in of_query if row["keep"]]
+        assert all(row["depth"] == cosines.index(row["dense_score"]) for row in survivors)
         survivors.sort(
             key=lambda row: (
-                math.log1p(math.exp(row["relevance"]))
-                + learned["price_of_depth"] * cosines.index(row["dense_score"])
+                math.log1p(math.exp(row["relevance"])) + learned["price_of_depth"] * row["depth"]
             )
         )
         chosen = {row["doc_id"] for row in table if row["query_id"] == query and row["selected"]}

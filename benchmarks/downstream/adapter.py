@@ -53,7 +53,6 @@ def adapter(rows: dict[str, int], vectors: NDArray[np.float32]) -> SentenceTrans
         rows: the row of each text.
         vectors: of unit length, shape (texts, dimension).
     """
-    torch.set_num_threads(1)  # More wait for each other: the products are small.
     size = vectors.shape[1]
     dense = Dense(size, size, bias=False, activation_function=torch.nn.Identity())
     with torch.no_grad():

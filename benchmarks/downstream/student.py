@@ -72,6 +72,8 @@ def train(
     from sentence_transformers.losses import MarginMSELoss, MultipleNegativesRankingLoss
     from sentence_transformers.training_args import BatchSamplers
 
+    if training.adapter:
+        torch.set_num_threads(1)  # More would wait for each other: the products are small.
     with tempfile.TemporaryDirectory() as scratch:
         rows = load_dataset(str(data), split="train", cache_dir=scratch)
         if columns:
