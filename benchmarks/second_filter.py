@@ -15,8 +15,7 @@ from benchmarks.models import ENCODER
 
 DEPTH = 100
 RULES = {
-    "first, default rule": [],
-    "default rule": [],
+    "none: scores, learns, chooses": [],
     "a margin": ["--margin", "0.01"],
     "an expression": ["--where", "ce_score < pos(ce_score)"],
     "random of what is left": ["--max-p-relevant", "0.1", "--sampling", "random"],
