@@ -125,6 +125,19 @@ def test_judgements_count_what_is_judged_relevant(mined):
     for groups in found.groups.values():
         assert sum(estimate.negatives for estimate in groups.values()) == 90
     assert 0 <= found.estimates["p_relevant"].rate <= 1
+    p_relevant, qrels, *groups = list(found.lines())[1:7]
+    assert p_relevant.endswith("estimated for 90 of 90")
+    assert qrels.endswith("90 of 90 are of queries with judgements")
+    assert groups[1].endswith("are of queries with judgements")
+
+
+def test_only_what_somebody_judged_is_called_judged(mined, tmp_path):
+    pair = {"query_id": ["q0"], "doc_id": ["d1-0"], "verdict": [0.0]}
+    sheet = str(write(tmp_path / "sheet.parquet", **pair))
+    _, p_relevant, verdicts, *groups = audit(given(mined, verdicts=sheet)).lines()
+    assert "judged" not in p_relevant
+    assert verdicts.endswith("of 90 judged") or verdicts.endswith("nothing is known")
+    assert not any("judged" in line for line in groups)
 
 
 def test_a_sheet_goes_out_empty_and_comes_back_with_verdicts(mined, tmp_path):

@@ -123,6 +123,18 @@ class TestFacts:
                 # A value on an edge may fall on either side of it.
                 assert np.abs(np.cumsum(expected - histogram.counts[group])).max() <= 1
 
+    def test_chances_are_counted_by_their_odds(self, runs):
+        """Chances crowd near 0: in bins of equal width they would be one spike."""
+        facts = look(runs / "both")
+        odds = np.log(facts.chances.edges) - np.log1p(-np.array(facts.chances.edges))
+        assert np.diff(odds) == pytest.approx(np.full(len(odds) - 1, odds[1] - odds[0]))
+        values = [row["p_relevant"] for row in rows(runs / "both" / "scored") if row["selected"]]
+        expected, _ = np.histogram(np.clip(values, RAREST, 1 - RAREST), facts.chances.edges)
+        counts = facts.chances.counts["negative"]
+        assert sum(counts) == len(values)
+        assert np.abs(np.cumsum(expected - counts)).max() <= 2
+        assert facts.chances.spread["negative"].mean == pytest.approx(np.mean(values))
+
     def test_margins_ranks_and_lengths(self, runs, stdlib):
         facts = look(runs / "both")
         chosen = [row for row in rows(runs / "both" / "scored") if row["selected"]]

@@ -22,6 +22,13 @@ MOST_RESAMPLED = 5000
 CONFIDENCE = 0.95
 WORST_QUERIES = 10
 
+KNOWN = {
+    "p_relevant": "estimated for {known} of {all}",
+    "qrels": "{known} of {all} are of queries with judgements",
+    "verdicts": "{known} of {all} judged",
+}
+"""What it means that something is known of a negative, by what an estimate rests on."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -31,7 +38,7 @@ class Estimate:
         rate: the share.
         low, high: its 95 % interval.
         negatives: how many it is about, or was drawn from.
-        known: how many of them were judged.
+        known: how many of them have a chance or a judgement.
     """
 
     rate: float
@@ -184,15 +191,16 @@ class Audit:
         """Write the estimates for a terminal."""
         yield f"{self.negatives:,} negatives; share that is likely false, with its 95 % interval"
         for name, estimate in self.estimates.items():
-            yield f"  {name:<12} {_shown(estimate)}"
+            yield f"  {name:<12} {_shown(estimate, name)}"
 
     def lines(self) -> Iterator[str]:
         """Write the audit for a terminal."""
         yield from self.estimate_lines()
+        grouped = "qrels" if "qrels" in self.estimates else "p_relevant"
         for kind, groups in self.groups.items():
             yield f"by {kind}"
             for group, estimate in groups.items():
-                yield f"  {group:<12} {_shown(estimate)}"
+                yield f"  {group:<12} {_shown(estimate, grouped)}"
         if self.worst:
             yield "queries with most"
             for query, count in self.worst.items():
@@ -218,7 +226,7 @@ def _in_order(group: str) -> tuple[float, str]:
         return 0.0, group
 
 
-def _shown(estimate: Estimate) -> str:
+def _shown(estimate: Estimate, name: str) -> str:
     if not estimate.known:
         return "nothing is known"
     rate, low, high = (
@@ -227,7 +235,8 @@ def _shown(estimate: Estimate) -> str:
     interval = f"{rate} ({low} to {high})"
     if np.isnan(estimate.rate):  # Nobody has judged any of an even sample.
         interval = f"between {low} and {high}"
-    return f"{interval}, {estimate.known:,} of {estimate.negatives:,} judged"
+    known = KNOWN[name].format(known=f"{estimate.known:,}", all=f"{estimate.negatives:,}")
+    return f"{interval}, {known}"
 
 
 def _without_nan(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -32,6 +32,9 @@ class Spread:
     high: float
 
 
+Scale = Literal["linear", "log", "logit"]
+
+
 @dataclass(frozen=True)
 class Histogram:
     """Counts of values in bins, for several groups.
@@ -41,14 +44,14 @@ class Histogram:
         edges: of the bins, ascending, one more than bins.
         counts: by group: for each bin.
         spread: by group.
-        log: the bins are as wide as their values are large.
+        scale: `log`, bins are as wide as their values are large; `logit`, equally wide in log-odds.
     """
 
     name: str
     edges: list[float]
     counts: dict[str, list[int]]
     spread: dict[str, Spread]
-    log: bool = False
+    scale: Scale = "linear"
 
 
 @dataclass(frozen=True)

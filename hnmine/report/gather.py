@@ -111,10 +111,10 @@ def _distributions(scored: Scored, facts: Facts) -> None:
     label = f"case label when 1 then '{POSITIVE}' else '{NEGATIVE}' end"
     both = (POSITIVE, NEGATIVE)
     facts.lengths = histogram(
-        scored, "characters", "length", both, table="chosen", group=label, log=True
+        scored, "characters", "length", both, table="chosen", group=label, scale="log"
     )
     chance = "p_relevant" if "p_relevant" in scored.columns else "null"
-    facts.chances = histogram(scored, "p_relevant", chance, fates)
+    facts.chances = histogram(scored, "p_relevant", chance, fates, scale="logit")
 
 
 def _mixes(scored: Scored) -> list[Mix]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import expit
 
-from hnmine.report.facts import Histogram, Spread
+from hnmine.report.facts import Histogram, Scale, Spread
 from hnmine.report.scored import Scored
 
 BINS = 40
+
+RAREST = 1e-4
+"""Smaller chances, and those as close to 1, are drawn as this: nothing is known so exactly."""
 
 
 def histogram(
@@ -21,7 +25,7 @@ def histogram(
     table: str = "scored",
     group: str = "kind",
     whole: bool = False,
-    log: bool = False,
+    scale: Scale = "linear",
 ) -> Histogram | None:
     """Count the finite values of an expression; None where there are none.
 
@@ -33,11 +37,11 @@ def histogram(
         table: what the expression is about.
         group: the expression of the group.
         whole: the values are whole numbers, and bins are as wide as one or more of them.
-        log: bins grow with the values, which are at least 1.
+        scale: `log`, bins grow with the values, which are at least 1; `logit`, they are equally
+            wide in log-odds, and chances beyond `RAREST` count at the ends.
     """
-    scale = f"ln(greatest({value}, 1))" if log else f"({value})"
     rows = (
-        f"(select {group} as kind, {scale}::double as x, ({value})::double as plain from {table}) "
+        f"(select {group} as kind, ({_scaled(value, scale)})::double as x, ({value})::double as plain from {table}) "
         "where isfinite(plain) and isfinite(x) and kind is not null"
     )
     spread = {
@@ -58,8 +62,19 @@ def histogram(
         if kind in counts:
             counts[kind][at] = count
     edges = low + width * np.arange(bins + 1)
-    edges = np.exp(edges) if log else edges
-    return Histogram(name, edges.tolist(), counts, {kind: spread[kind] for kind in found}, log)
+    if scale != "linear":
+        edges = np.exp(edges) if scale == "log" else expit(edges)
+    return Histogram(name, edges.tolist(), counts, {kind: spread[kind] for kind in found}, scale)
+
+
+def _scaled(value: str, scale: Scale) -> str:
+    """Return the expression whose values fall into bins of equal width."""
+    if scale == "log":
+        return f"ln(greatest({value}, 1))"
+    if scale == "logit":
+        chance = f"greatest(least(({value})::double, {1 - RAREST}), {RAREST})"
+        return f"ln({chance} / (1 - {chance}))"
+    return value
 
 
 def _bins(low: float, high: float, *, whole: bool) -> tuple[float, int]:

@@ -16,6 +16,7 @@ LOOKS = {
     DROPPED: (GREY, "-."),
 }
 LONGEST_LABEL = 40
+CHANCES = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 HALF = 5.0
 """Inches of a figure that stands beside another."""
 
@@ -61,9 +62,13 @@ def distribution(histogram: Histogram, name: str) -> str:
             axes.stairs(share, edges, label=group, color=colour, linestyle=line, linewidth=1.8)
             if group in (POSITIVE, NEGATIVE):
                 axes.stairs(share, edges, fill=True, alpha=0.15, color=colour)
-        if histogram.log:
+        if histogram.scale == "log":
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            axes.xaxis.set_minor_formatter("")
+        if histogram.scale == "logit":
+            axes.set_xscale("logit")
+            axes.set_xticks(CHANCES, [f"{100 * chance:g} %" for chance in CHANCES])
             axes.xaxis.set_minor_formatter("")
         axes.set_xlabel(histogram.name)
         axes.set_ylabel("% of group")
