@@ -16,6 +16,7 @@ from blocks import Block, blocks, commands, run, small
 from conftest import CROSS_ENCODER, ENCODER, ROOT, rows, write
 
 import hnmine as api
+from hnmine.encode.models import find_model
 from hnmine.tasks.finished import read_manifest
 
 EXAMPLES = ROOT / "examples"
@@ -189,3 +190,81 @@ def test_two_rounds_end_in_negatives_that_know_of_the_first(stdlib, tmp_path):
     rows = pq.read_table(tmp_path / "mined-2" / "scored").to_pylist()
     assert any(row["previous_selected"] and row["selected"] for row in rows)
     assert any(row["previous_rank"] is None and row["rank"] is not None for row in rows)
+
+
+@pytest.fixture(scope="module")
+def judged(stdlib, tmp_path_factory):
+    """The standard library as a corpus, queries and judgements."""
+    folder = tmp_path_factory.mktemp("judged")
+    corpus = pq.read_table(stdlib / "corpus.parquet").select(["id", "text"])
+    pq.write_table(corpus.rename_columns(["_id", "text"]), folder / "corpus.parquet")
+    pairs = pq.read_table(stdlib / "pairs.parquet").to_pylist()
+    write(
+        folder / "queries.parquet",
+        _id=[f"q{n}" for n in range(len(pairs))],
+        text=[pair["query"] for pair in pairs],
+    )
+    write(
+        folder / "qrels.parquet",
+        query_id=[f"q{n}" for n in range(len(pairs))],
+        corpus_id=[pair["positive_id"] for pair in pairs],
+        score=[1] * len(pairs),
+    )
+    return folder
+
+
+def script(name, *arguments):
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_train_embedder_measures_before_and_after_on_queries_that_it_did_not_see(judged, tmp_path):
+    said = script(
+        "train_embedder.py",
+        *("--corpus", judged / "corpus.parquet", "--queries", judged / "queries.parquet"),
+        *("--qrels", judged / "qrels.parquet", "--model", ENCODER, "--output", tmp_path),
+        *("--steps", 1, "--documents", 60),
+    )
+    before, after = map(float, re.findall(r"(0\.\d{4}) (?:before|after)", said))
+    assert 0.3 < before <= 1
+    assert 0.3 < after <= 1
+    seen, unseen = (
+        set(pq.read_table(tmp_path / f"{side}-queries.parquet")["_id"].to_pylist())
+        for side in ("train", "held-out")
+    )
+    assert seen and unseen and not seen & unseen
+    mined = pq.read_table(tmp_path / "mined" / "scored")["query_id"].to_pylist()
+    assert set(mined) == seen
+    assert (tmp_path / "model" / "model.safetensors").stat().st_size
+
+
+def test_train_reranker_judges_queries_by_a_model_that_has_not_seen_them(judged, tmp_path):
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(find_model(ENCODER)))
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = AutoConfig.for_model("bert", **size, num_labels=1, vocab_size=len(tokenizer))
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    corpus, queries = judged / "corpus.parquet", judged / "queries.parquet"
+    api.build_index(corpus=corpus, dense=False, index=tmp_path / "i")
+    given = {"queries": queries, "qrels": judged / "qrels.parquet"}
+    api.mine(index=tmp_path / "i", **given, top_k=8, output=tmp_path / "c")
+    said = script(
+        "train_reranker.py",
+        *("--corpus", corpus, "--queries", queries, "--candidates", tmp_path / "c"),
+        *("--model", tmp_path / "model", "--output", tmp_path, "--steps", 1),
+    )
+    verdicts = pq.read_table(tmp_path / "verdicts.parquet").to_pylist()
+    scored = pq.read_table(tmp_path / "mined" / "scored").to_pylist()
+    assert f"{len(scored):,} verdicts" in said
+    by_pair = {(v["query_id"], v["corpus_id"]): v["score"] for v in verdicts}
+    assert len(by_pair) == len(scored)
+    for row in scored:
+        assert row["verdict"] == pytest.approx(by_pair[row["query_id"], row["doc_id"]])

@@ -20,6 +20,7 @@ from hnmine.config import AuditSettings, DiffSettings, InspectSettings, ReportSe
 from hnmine.errors import InputError, UsageError
 from hnmine.index.tokenise import Tokeniser
 from hnmine.report.highlight import Matcher
+from hnmine.report.histograms import RAREST
 from hnmine.report.scored import clean, shortened
 from hnmine.stages.audit import audit
 from hnmine.stages.diff import diff

@@ -41,7 +41,8 @@ def histogram(
             wide in log-odds, and chances beyond `RAREST` count at the ends.
     """
     rows = (
-        f"(select {group} as kind, ({_scaled(value, scale)})::double as x, ({value})::double as plain from {table}) "
+        f"(select {group} as kind, ({_scaled(value, scale)})::double as x, "
+        f"({value})::double as plain from {table}) "
         "where isfinite(plain) and isfinite(x) and kind is not null"
     )
     spread = {
