@@ -60,6 +60,19 @@ def test_it_says_what_is_there(world, card):
     assert str(world[0]) not in card
 
 
+def test_it_says_which_queries_have_no_row(world, card, tmp_path):
+    assert "without the" not in card
+    asked = {"format": "n-tuple", "num_negatives": 12, "margin": -1.5, "near_copy": 0.5}
+    api.filter(candidates=world[0] / "candidates", output=tmp_path / "m", **asked)
+    mined = Mined(tmp_path / "m")
+    short = mined.manifest["counts"]["queries_short"]
+    whole = {row["query_id"] for row in rows(mined.path / "scored")}
+    whole -= {row["query_id"] for row in rows(mined.path / "shortfall.parquet")}
+    assert short and len(rows(mined.path / "train")) >= len(whole)
+    said = f"`n-tuple`, without the {short:,} queries that got fewer negatives than asked"
+    assert said in (mined.path / "README.md").read_text("utf-8")
+
+
 def test_its_front_matter_is_the_hubs(world, card, tmp_path):
     mined = world[0] / "mined"
     data = DatasetCard(card).data

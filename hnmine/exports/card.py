@@ -54,7 +54,7 @@ def dataset_card(origin: Origin, train: Sequence[Path]) -> str:
             "# Hard negatives\n",
             f"{counts['negatives']:,} hard negatives for {counts['queries']:,} queries. "
             f"`train/` holds {counts['train_rows']:,} rows in the layout "
-            f"`{plan['settings']['format']}`; "
+            f"`{plan['settings']['format']}`{_left_out(plan)}; "
             "`scored/` holds every candidate with its scores and the reason why it was dropped; "
             "`shortfall.parquet` lists the queries that got fewer negatives than asked. Mined with "
             f"hnmine {plan['libraries']['hnmine']}.\n",
@@ -93,6 +93,14 @@ def export_card(plan: Manifest, rows: Mapping[str, int], configs: Mapping[str, s
             f"manifest has the hash `{plan['mined']}`.{scores}\n",
         ]
     )
+
+
+def _left_out(plan: Manifest) -> str:
+    """Say which queries have no row, where the layout needs the whole number of negatives."""
+    short = plan["counts"]["queries_short"]
+    if plan["settings"]["format"] != "n-tuple" or not short:
+        return ""
+    return f", without the {short:,} queries that got fewer negatives than asked"
 
 
 def _front_matter(configs: Mapping[str, str], rows: int) -> str:
