@@ -1,6 +1,6 @@
-r"""From a corpus, queries and judgements in Parquet to a better embedding model, and by how much.
+r"""From a corpus, queries and judgements in Parquet to a trained model, and what it gained by it.
 
-python examples/train_embedder.py --corpus corpus.parquet \
+    python examples/train_embedder.py --corpus corpus.parquet \
         --queries queries.parquet --qrels qrels.parquet --model MODEL --output runs/embedder
 """
 
