@@ -1,5 +1,7 @@
 r"""From a corpus, queries and judgements in Parquet to a trained model, and what it gained by it.
 
+Queries are split by a hash of their texts; the gain is measured on those that were not trained on.
+
     python examples/train_embedder.py --corpus corpus.parquet \
         --queries queries.parquet --qrels qrels.parquet --model MODEL --output runs/embedder
 """

@@ -50,7 +50,9 @@ def test_depths_are_tried_and_the_reason_is_said(world):
         if at["gain"] > 2 * at["error"]
     }
     assert found["depth"] == max(better, key=better.get, default=USUAL)
-    assert notes == explained(found) != []
+    sentences = explained(found)
+    assert sentences
+    assert notes[: len(sentences)] == sentences  # Then how hard they are.
     command = ("filter", "--candidates", world / "candidates-20", "--output", world / "tried")
     said = hnmine(*command, "--num-negatives", "3").stdout
     assert said.splitlines()[-len(notes) :] == notes
@@ -69,7 +71,7 @@ def test_nothing_is_tried_where_the_choice_is_another(world, given):
     found, notes = filtered(world / "candidates-20", world / f"mined-{given}", **given)
     assert found["depth"] == given.get("depth", USUAL)
     assert "trial" not in found
-    assert notes == []
+    assert not any(note.startswith("Depth") for note in notes)
 
 
 def test_without_vectors_it_is_the_usual_one(world, tmp_path):

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hnmine.errors import InputError, PartialRun
@@ -280,3 +281,24 @@ def test_a_second_interrupt_stops_at_once():
     assert done.stderr == (
         "error: Interrupted again, and stopped at once. What was finished is kept.\n"
     )
+
+
+@pytest.mark.parametrize("length", [3, 128, 100_000])
+@pytest.mark.parametrize("room", [0, 100, 300, 4096])
+def test_an_array_that_finds_no_room_is_an_error_and_never_a_shorter_one(tmp_path, length, room):
+    script = (
+        "import pathlib, resource, signal, sys, numpy as np\n"
+        "from hnmine.tasks.arrays import save_array\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+        f"save_array(pathlib.Path(sys.argv[1]), np.arange({length}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "a.npy"], capture_output=True, check=False
+    )
+    fits = 128 + 8 * length <= room
+    assert (done.returncode == 0) == fits
+    if fits:
+        assert np.load(tmp_path / "a.npy").tolist() == list(range(length))
+    else:
+        assert b"File too large" in done.stderr

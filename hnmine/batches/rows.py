@@ -15,6 +15,7 @@ from hnmine.candidates import Candidates
 from hnmine.data.identity import exact_keys, first_rows, identity_keys, sort_keys
 from hnmine.errors import InputError, damage_explained
 from hnmine.index.topk import offsets_of, ragged
+from hnmine.tasks.arrays import save_array
 from hnmine.tasks.run import Tick
 
 Ints = NDArray[np.int64]
@@ -72,12 +73,12 @@ def write_rows(mined: Path, candidates: Candidates, directory: Path, tick: Tick)
     by_key = np.empty(len(first), dtype=np.int64)
     by_key[sort_keys(np.concatenate(keys))] = np.arange(len(first))
     order = np.lexsort((by_key, number[first]))
-    np.save(directory / "source.npy", order)
-    np.save(directory / "query.npy", number[first][order])
-    np.save(directory / "slots.npy", np.concatenate(slots).reshape(len(first), -1)[order])
+    save_array(directory / "source.npy", order)
+    save_array(directory / "query.npy", number[first][order])
+    save_array(directory / "slots.npy", np.concatenate(slots).reshape(len(first), -1)[order])
     positives, dropped = _known(mined, candidates, query_keys[distinct])
-    np.save(directory / "positives.npy", positives)
-    np.save(directory / "dropped.npy", dropped)
+    save_array(directory / "positives.npy", positives)
+    save_array(directory / "dropped.npy", dropped)
     return {"rows": len(first), "queries": len(distinct)}
 
 

@@ -45,7 +45,10 @@ def _as_text(value: Any) -> Any:
     """Return paths as texts: in Python, either may say where something is."""
     if isinstance(value, list | tuple):
         return [_as_text(item) for item in value]
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(value, os.PathLike):
+        return value
+    url = split_url(Path(value))  # A Path makes one slash of two.
+    return "://".join(url) if url else os.fspath(value)
 
 
 Several = Annotated[list[str], BeforeValidator(_as_list)]

@@ -11,6 +11,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from hnmine.tasks.arrays import save_array
+
 Keys = NDArray[np.void]
 KEY = np.dtype("V16")
 """A 128-bit xxh3 digest: in 100 million texts the chance of one collision is about 1e-23."""
@@ -106,7 +108,7 @@ class Lookup:
         """Write the table as three .npy files into a new directory."""
         directory.mkdir()
         for name in ("high", "low", "rows"):
-            np.save(directory / f"{name}.npy", getattr(self, name))
+            save_array(directory / f"{name}.npy", getattr(self, name))
 
     @classmethod
     def load(cls, directory: Path) -> Lookup:

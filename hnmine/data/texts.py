@@ -14,6 +14,7 @@ from hnmine.data.identity import Lookup, exact_keys, first_rows, identity_keys
 from hnmine.data.records import TextBatch
 from hnmine.data.tables import BadRows
 from hnmine.errors import InputError, damage_explained
+from hnmine.tasks.arrays import save_array
 
 OPEN_SHARDS = 64
 """Shards held open at once: memory-mapped, so this bounds descriptors, not memory."""
@@ -71,9 +72,9 @@ def write_texts(
     identity_of = np.concatenate(identities)
     Lookup.build(identity_of).save(directory / "identities")
     identity = first_rows(identity_of)
-    np.save(directory / "identity.npy", identity)
+    save_array(directory / "identity.npy", identity)
     canonical = np.flatnonzero(identity == np.arange(len(identity)))
-    np.save(directory / "canonical.npy", canonical)
+    save_array(directory / "canonical.npy", canonical)
     return {"rows": len(identity), "merged": merged, "unique": len(canonical)}
 
 

@@ -18,6 +18,7 @@ from hnmine.errors import UsageError, damage_explained
 from hnmine.index.coarse import best_by_bfloat16, error_of_products
 from hnmine.index.dots import dots
 from hnmine.index.topk import Ranking, top_k
+from hnmine.tasks.arrays import save_array
 
 EXACT = "Flat"
 FAISS_FILE = "index.faiss"
@@ -55,7 +56,7 @@ def write_vectors(
         parts.append(encoder.encode(block, kind))
         tick(len(block))
     with path.open("wb") as file:
-        np.save(file, np.concatenate(parts))
+        save_array(file, np.concatenate(parts))
     return {"vectors": sum(map(len, parts))}
 
 

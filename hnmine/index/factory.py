@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hnmine.errors import PartialRun, UsageError
 
 TRAINING_VECTORS = 1 << 18
+ADDED_AT_ONCE = 1 << 14
 
 
 def check_factory(factory: str, dimension: int) -> Any:
@@ -55,8 +57,8 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
                 for shard, first in zip(shards, firsts, strict=False)
             ]
             index.train(np.concatenate(sample))
-        for shard in shards:
-            index.add(np.load(shard))
+        for block in _in_blocks(shards):
+            index.add(block)
     except RuntimeError as error:
         raise _no_such_index(factory, error) from error
     try:
@@ -68,6 +70,22 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
             fix="Make room, then run the same command: what was finished is kept.",
         ) from error
     return {"indexed": total}
+
+
+def _in_blocks(shards: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
+    """Yield the rows of all shards, so many at once: how many share a product shows in its bits."""
+    waiting: list[NDArray[np.float32]] = []
+    count = 0
+    for shard in shards:
+        waiting.append(np.load(shard))
+        count += len(waiting[-1])
+        if count >= ADDED_AT_ONCE:
+            rows = np.concatenate(waiting)
+            whole = count - count % ADDED_AT_ONCE
+            yield from np.split(rows[:whole], whole // ADDED_AT_ONCE)
+            waiting, count = [rows[whole:]], count - whole
+    if count:
+        yield np.concatenate(waiting)
 
 
 def _no_such_index(factory: str, error: RuntimeError) -> UsageError:

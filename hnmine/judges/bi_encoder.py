@@ -17,6 +17,7 @@ from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.topk import offsets_of
 from hnmine.judges.base import place_of, scores_plan
 from hnmine.schema import STATE
+from hnmine.tasks.arrays import save_array
 from hnmine.tasks.plan import Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 from hnmine.tasks.share import Share
@@ -69,7 +70,7 @@ class BiEncoderJudge:
                 wanted[documents.slots(found)] = True
                 tick(rows)
             with outputs[0].open("wb") as file:
-                np.save(file, np.flatnonzero(wanted))
+                save_array(file, np.flatnonzero(wanted))
             return {"documents": int(wanted.sum())}
 
         all_rows = sum(candidates.part_rows)
@@ -94,7 +95,7 @@ class BiEncoderJudge:
             places = np.searchsorted(slots, documents.slots(table["doc_row"].to_numpy()))
             scores = vectors.score(queries, offsets_of(counted), places)
             with outputs[0].open("wb") as file:
-                np.save(file, scores.astype(np.float32))
+                save_array(file, scores.astype(np.float32))
             return {"pairs": len(scores)}
 
         parts = [

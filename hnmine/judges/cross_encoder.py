@@ -15,6 +15,7 @@ from hnmine.encode import load_cross_encoder
 from hnmine.encode.base import CrossEncoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.judges.base import place_of, scores_plan
+from hnmine.tasks.arrays import save_array
 from hnmine.tasks.plan import PAIRS_PER_TASK, Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 from hnmine.tasks.share import Share
@@ -68,7 +69,7 @@ class CrossEncoderJudge:
         rows = self.candidates.read(task.index, ["query_row", "doc_row"]).slice(start, task.size)
         logits = self._logits(rows, tick)
         with outputs[0].open("wb") as file:
-            np.save(file, logits)
+            save_array(file, logits)
         return {"pairs": task.size, "not_finite": int((~np.isfinite(logits)).sum())}
 
     def _logits(self, rows: pa.Table, tick: Tick) -> NDArray[np.float32]:

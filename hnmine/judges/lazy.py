@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hnmine.judges.base import scores_plan
 from hnmine.judges.cross_encoder import CrossEncoderJudge
+from hnmine.tasks.arrays import save_array
 from hnmine.tasks.plan import PAIRS_PER_TASK, Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 from hnmine.tasks.share import Share
@@ -104,7 +105,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
         ]
         logits = self._logits(pa.concat_tables(tables), tick)
         with outputs[0].open("wb") as file:
-            np.save(file, logits)
+            save_array(file, logits)
         return {"pairs": task.size, "not_finite": int((~np.isfinite(logits)).sum())}
 
 

@@ -15,6 +15,7 @@ from hnmine.data.tables import BadRows
 from hnmine.data.texts import Texts
 from hnmine.errors import damage_explained
 from hnmine.index.topk import offsets_of, ragged
+from hnmine.tasks.arrays import save_array
 
 Rows = NDArray[np.int64]
 
@@ -74,11 +75,11 @@ def write_positives(
     first = np.ones(len(query), dtype=bool)
     first[1:] = (query[1:] != query[:-1]) | (same[1:] != same[:-1])
     query, document = query[first], document[first]
-    np.save(
+    save_array(
         queries.directory / "positive_offsets.npy",
         offsets_of(np.bincount(query, minlength=len(queries))),
     )
-    np.save(queries.directory / "positive_rows.npy", document)
+    save_array(queries.directory / "positive_rows.npy", document)
     return {"pairs": len(order), "positives": len(document)}
 
 
@@ -106,9 +107,9 @@ def write_grades(judgements: Iterable[PairBatch], queries: Texts, documents: Tex
     first = np.ones(len(query), dtype=bool)
     first[1:] = (query[1:] != query[:-1]) | (document[1:] != document[:-1])
     counts = np.bincount(query[first], minlength=len(queries))
-    np.save(queries.directory / "grade_offsets.npy", offsets_of(counts))
-    np.save(queries.directory / "grade_rows.npy", document[first])
-    np.save(queries.directory / "grades.npy", grades[first])
+    save_array(queries.directory / "grade_offsets.npy", offsets_of(counts))
+    save_array(queries.directory / "grade_rows.npy", document[first])
+    save_array(queries.directory / "grades.npy", grades[first])
 
 
 def find_documents(batch: PairBatch, documents: Findable) -> Rows:

@@ -19,6 +19,7 @@ from hnmine.data.texts import Texts
 from hnmine.errors import InputError
 from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.sources.positives import Queries
+from hnmine.tasks.arrays import save_array
 from hnmine.tasks.storage import fetch_input
 
 TREC_FIELDS = 6
@@ -157,8 +158,8 @@ def write_run(
     order = order[np.lexsort((slots[order], -score[order], query[order]))]
     folder.mkdir()
     offsets = offsets_of(np.bincount(query[order], minlength=len(queries.texts)))
-    np.save(folder / "offsets.npy", offsets)
-    np.save(folder / "slots.npy", slots[order])
-    np.save(folder / "scores.npy", score[order])
+    save_array(folder / "offsets.npy", offsets)
+    save_array(folder / "slots.npy", slots[order])
+    save_array(folder / "scores.npy", score[order])
     longest = int(position_in_list(offsets).max(initial=-1)) + 1
     return {"run_hits": len(order), "run_longest_list": longest}

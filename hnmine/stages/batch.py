@@ -26,6 +26,7 @@ from hnmine.mined import Mined
 from hnmine.schema import STATE
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
+from hnmine.tasks.arrays import save_array
 from hnmine.tasks.places import name_of
 from hnmine.tasks.plan import Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
@@ -224,4 +225,4 @@ class _Batching:
 
 def _save(path: Path, values: Ints) -> None:
     with path.open("wb") as file:
-        np.save(file, values)
+        save_array(file, values)

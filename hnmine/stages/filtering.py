@@ -27,6 +27,7 @@ from hnmine.schema import STATE
 from hnmine.stages.deepen import deepen
 from hnmine.stages.learn import Evidence
 from hnmine.stages.uses import Shares, Uses
+from hnmine.tasks.arrays import save_array
 from hnmine.tasks.plan import Task, canonical_json
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 
@@ -127,7 +128,7 @@ class Filtering:
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             verdicts = self._verdicts(parts[task.index])
             with outputs[0].open("wb") as file:
-                np.save(file, verdicts.short_queries)
+                save_array(file, verdicts.short_queries)
             return {}
 
         tasks = _tasks(folder.replace("/", "-"), folder + "/{:05d}.npy", parts)

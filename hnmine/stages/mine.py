@@ -6,7 +6,6 @@ import math
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -33,6 +32,7 @@ from hnmine.sources.recipe import open_recipe
 from hnmine.sources.runfile import RunFile, write_run
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
+from hnmine.tasks.arrays import save_array
 from hnmine.tasks.places import name_of
 from hnmine.tasks.plan import QUERIES_PER_TASK, Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
@@ -243,7 +243,7 @@ class _Miner:
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             with outputs[0].open("wb") as file:
-                np.save(file, k_means(vectors, clusters, self.settings.seed, tick))
+                save_array(file, k_means(vectors, clusters, self.settings.seed, tick))
             return {}
 
         task = Task("clusters", ("clusters.npy",), vectors.count)

@@ -20,6 +20,7 @@ from hnmine.mined import Mined
 from hnmine.sources.queryvectors import QueryVectors
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
+from hnmine.tasks.arrays import save_array
 from hnmine.tasks.plan import Task
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 
@@ -93,7 +94,7 @@ class _Mixing:
         if self.settings.vectors:
             empty = np.empty((0, self.document_vectors.dimension))
             with outputs[1].open("wb") as file:
-                np.save(file, np.concatenate([empty, *vectors]).astype(np.float32))
+                save_array(file, np.concatenate([empty, *vectors]).astype(np.float32))
         return {"mixtures": len(rows), "queries": len(vectors), "queries_short": short}
 
     def _of_query(self, table: pa.Table) -> tuple[list[dict[str, Any]], Floats]:

@@ -26,6 +26,7 @@ from hnmine.index.dense import DenseIndex
 from hnmine.stages.build_index import build_index
 from hnmine.stages.filter import filter
 from hnmine.stages.mine import mine
+from hnmine.tasks.arrays import save_array
 from hnmine.validate.forecast import Costs
 
 DOCUMENTS, QUERIES = 16384, 1024
@@ -181,7 +182,7 @@ def _of_vectors(folder: Path, dimension: int, depth: int) -> float:
     (folder / "vectors").mkdir()
     vectors = random.standard_normal((DOCUMENTS, dimension), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.save(folder / "vectors" / "00000.npy", vectors)
+    save_array(folder / "vectors" / "00000.npy", vectors)
     index = DenseIndex(folder, 1)
 
     def search(queries: int) -> float:

@@ -113,7 +113,8 @@ class RunDirectory:
                 if passing and (run.path / MANIFEST).exists() and lock.is_last():
                     for folder in passing:
                         shutil.rmtree(run.path / folder, ignore_errors=True)
-                        if run.store:
+                        # Machines that share the run may still read it; nobody can see them here.
+                        if run.store and not share.together:
                             run.store.delete(folder)
         finally:
             lock.close()

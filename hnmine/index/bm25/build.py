@@ -20,6 +20,7 @@ from hnmine.index.bm25.vocabulary import Vocabulary, find_terms, union_of, vocab
 from hnmine.index.counting import Lists, count_owners
 from hnmine.index.tokenise import Tokeniser
 from hnmine.index.topk import offsets_of
+from hnmine.tasks.arrays import save_array
 
 
 def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> dict[str, int]:
@@ -38,7 +39,7 @@ def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> d
     with path.open("wb") as file:
         # Not a `.npz`, which would compute a checksum of its own when it is written and when read.
         for values in (*head, documents, frequencies):
-            np.save(file, values)
+            save_array(file, values)
     return {"documents": len(lengths), "tokens": len(tokens)}
 
 
@@ -75,7 +76,7 @@ def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path)
         "idf": idf_of(settings.variant, documents, frequencies),
     }
     for name, values in small.items():
-        np.save(directory / f"{name}.npy", values)
+        save_array(directory / f"{name}.npy", values)
     _write_postings(paths, vocabulary, indptr, documents, np.min_scalar_type(largest), directory)
     numbers = {
         "documents": documents,
