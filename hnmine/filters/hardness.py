@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from hnmine.relevance.evidence import Floats, numbers
 from hnmine.schema import sources_in
 from hnmine.tasks.written import read_json
 
@@ -36,8 +37,6 @@ OF_ORIGIN, COUNT_OF_ORIGIN = "push_of ", "negatives_of "
 
 MOST_ORIGINS = 3
 """Origins that are named in a sentence."""
-
-Floats = NDArray[np.float64]
 
 
 def sums(
@@ -116,9 +115,9 @@ def sums_of(
     """Return `sums` of candidates with their columns; nothing where no bi-encoder scored them."""
     if "dense_score" not in table.column_names:
         return {}
-    cosine = _numbers(table["dense_score"])
+    cosine = numbers(table["dense_score"])
     estimated = "p_relevant" in table.column_names
-    chance = _numbers(table["p_relevant"]) if estimated else None
+    chance = numbers(table["p_relevant"]) if estimated else None
     return sums(query, cosine, positive, negative, chance, _origins(table))
 
 
@@ -133,11 +132,6 @@ def _origins(table: pa.Table) -> NDArray[np.str_]:
         " + ".join(columns[n].removesuffix("_rank") for n in np.flatnonzero(kind)) for kind in kinds
     ]
     return np.asarray(names, dtype=np.str_)[of_row.ravel()]
-
-
-def _numbers(values: pa.ChunkedArray) -> Floats:
-    numbers: Floats = pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy()
-    return numbers
 
 
 def _millionths(values: Floats) -> int:

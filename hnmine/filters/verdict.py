@@ -21,6 +21,7 @@ from hnmine.expressions import evaluate, logarithm, truth
 from hnmine.filters.hardness import sums_of
 from hnmine.filters.rules import KEPT, reasons, rules
 from hnmine.index.topk import offsets_of, position_in_list
+from hnmine.relevance.evidence import numbers
 from hnmine.select import choose, keyed_noise, race, spread
 
 ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
@@ -76,7 +77,7 @@ class Verdicts:
     @property
     def anchor(self) -> NDArray[np.float64]:
         """The score of the query's positives, for each of its rows; NaN where it is unknown."""
-        return _numbers(self.table["positive_score"])
+        return numbers(self.table["positive_score"])
 
     @cached_property
     def reason(self) -> NDArray[np.str_]:
@@ -172,7 +173,7 @@ class Verdicts:
         n = self.settings.num_negatives
         if self.settings.budget is None:
             return np.full(len(self.first_rows), n)
-        budget = _numbers(self._of_survivors(self.settings.budget))[self.first_rows]
+        budget = numbers(self._of_survivors(self.settings.budget))[self.first_rows]
         return np.clip(np.rint(np.nan_to_num(budget)), 0, n).astype(np.int64)
 
     @cached_property
@@ -208,7 +209,7 @@ class Verdicts:
         if sampling == "top":
             return self._ranked
         weight = "1" if sampling == "random" else sampling
-        weights = _numbers(self._of_survivors(logarithm(weight)))
+        weights = numbers(self._of_survivors(logarithm(weight)))
         if np.isnan(weights[self.keep]).any():
             raise InputError(
                 f"--sampling {sampling!r} gives a survivor no weight.",
@@ -222,7 +223,7 @@ class Verdicts:
         """The smaller, the better: what --order says."""
         if self.settings.order == "rank":
             return np.arange(len(self.query))  # Candidates stand in the order of their rank.
-        order = _numbers(self._of_survivors(self.settings.order))
+        order = numbers(self._of_survivors(self.settings.order))
         return np.where(np.isnan(order), np.inf, order)
 
     def scored(self) -> pa.Table:
@@ -253,7 +254,7 @@ class Verdicts:
     def _weight(self) -> NDArray[np.float32]:
         if self.settings.weight is None:
             return np.ones(len(self.query), np.float32)
-        weight = _numbers(self._of_survivors(self.settings.weight, self.selected))
+        weight = numbers(self._of_survivors(self.settings.weight, self.selected))
         if not (np.isfinite(weight[self.selected]) & (weight[self.selected] >= 0)).all():
             raise InputError(
                 f"--weight {self.settings.weight!r} gives a chosen negative no weight.",
@@ -282,7 +283,7 @@ class Verdicts:
         return Chosen(
             candidates.queries.texts.text_array(self._rows("query_row")[self.first_rows]),
             candidates.index.documents.text_array(self._rows("doc_row")[rows]),
-            _numbers(self.table["score"])[rows],
+            numbers(self.table["score"])[rows],
             np.arange(len(positives)),
             offsets_of(np.bincount(self.query[positives], minlength=queries)),
             np.arange(len(negatives)) + len(positives),
@@ -371,9 +372,3 @@ def _with(names: NDArray[np.str_], where: Bools, name: str) -> NDArray[np.str_]:
     wide = names.astype(f"<U{max(names.itemsize // 4, len(name))}")
     wide[where] = name
     return wide
-
-
-def _numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Return values as float64, NaN where they are unknown."""
-    numbers: NDArray[np.float64] = pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy()
-    return numbers

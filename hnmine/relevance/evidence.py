@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 SMALLEST_DEVIATION = 1e-9
+
+
+def numbers(values: pa.ChunkedArray) -> Floats:
+    """Return values as float64, NaN where they are unknown."""
+    found: Floats = pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy()
+    return found
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
-from hnmine.relevance.evidence import Floats, Scale, features
+from hnmine.relevance.evidence import Floats, Scale, features, numbers
 from hnmine.relevance.learn import equal_weights, evidence_of, learn
 from hnmine.relevance.prior import probability, share_of_relevant
 
@@ -41,22 +41,16 @@ class Sample:
         self.query = np.cumsum(np.diff(rows, prepend=rows[:1]) != 0).astype(np.int64)
         self.is_positive: NDArray[np.bool_] = table["is_positive"].to_numpy()
         self.candidate: NDArray[np.bool_] = pc.is_valid(table["rank"]).to_numpy()
-        self.rank = numbers(table, "rank")
+        self.rank = numbers(table["rank"])
         found = [name for name in table.column_names if name.endswith("_rank")]
         self.found = np.any([pc.is_valid(table[name]).to_numpy() for name in found], axis=0)
-        self.scores = {name: numbers(table, name) for name in judges}
+        self.scores = {name: numbers(table[name]) for name in judges}
         similar = SIMILARITY in table.column_names
-        self.similarity = numbers(table, SIMILARITY) if similar else np.full(len(rows), np.nan)
+        self.similarity = numbers(table[SIMILARITY]) if similar else np.full(len(rows), np.nan)
         ids = table["query_id"].to_pylist()
         first = np.flatnonzero(np.diff(self.query, prepend=-1))
         hashes = np.array([_hash(ids[row]) for row in first], dtype=np.uint64)
         self.fold = (hashes % np.uint64(FOLDS)).astype(np.int64)[self.query]
-
-
-def numbers(table: pa.Table, name: str) -> Floats:
-    """Return a column as float64, NaN where it is unknown."""
-    values: Floats = pc.fill_null(table[name].cast(pa.float64()), np.nan).to_numpy()
-    return values
 
 
 def _hash(query_id: str) -> int:

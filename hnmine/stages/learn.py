@@ -18,7 +18,8 @@ from hnmine.judges.base import Judge
 from hnmine.relevance.calibrate import cut_expression, cuts_by_group
 from hnmine.relevance.curve import curve
 from hnmine.relevance.depth import price_of_depth
-from hnmine.relevance.model import SIMILARITY, Relevance, Sample, numbers
+from hnmine.relevance.evidence import numbers
+from hnmine.relevance.model import SIMILARITY, Relevance, Sample
 from hnmine.relevance.trial import USUAL
 from hnmine.stages.depth import try_depths
 from hnmine.tasks.run import Tick
@@ -102,7 +103,7 @@ class Evidence:
             below = evaluate(estimated, {"below": found["cut_rule"]}, sample.candidate)["below"]
             free &= truth(below, found["cut_rule"])
         found["place"] = self.place
-        place = numbers(evaluate(table, {"place": self.place}, sample.candidate), "place")
+        place = numbers(evaluate(table, {"place": self.place}, sample.candidate)["place"])
         asked = settings.num_negatives
         if settings.depth is not None:
             found["depth"] = settings.depth
