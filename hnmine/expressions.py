@@ -12,7 +12,7 @@ import copy
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from hnmine.duck import connection, functions, one, varies
 from hnmine.errors import UsageError
 
 Node = dict[str, Any]
@@ -65,7 +66,7 @@ def parse(text: str) -> Node:
     Raises:
         UsageError: it is none, with the place; or its value could differ between two runs.
     """
-    found = json.loads(_one("select json_serialize_sql(?)", f"select {text}"))
+    found = json.loads(one("select json_serialize_sql(?)", f"select {text}"))
     if found["error"]:
         place = int(found["position"]) - len("select ") if "position" in found else None
         raise _refused(text, found["error_message"], place)
@@ -78,7 +79,7 @@ def parse(text: str) -> Node:
         name = node.get("function_name", "")
         if node["class"] in ("SUBQUERY", "STAR", "PARAMETER"):
             raise _refused(text, f"it holds a {node['class'].lower()}", _place(node, text))
-        if name and _varies(name, len(node["arguments" if "arguments" in node else "children"])):
+        if name and varies(name, len(node["arguments" if "arguments" in node else "children"])):
             raise _refused(text, f"{name}() gives another value each time", _place(node, text))
     return tree
 
@@ -102,16 +103,16 @@ def join(left: pa.Table, right: pa.Table, condition: str) -> pa.Table:
         condition: an expression.
     """
     parse(condition)
-    connection = _connection().cursor()
+    cursor = connection().cursor()
     try:
-        connection.register("one", left)
-        connection.register("other", right)
+        cursor.register("one", left)
+        cursor.register("other", right)
         sql = f'select "left", "right" from one join other on coalesce(({condition}), false)'
-        return connection.sql(sql).to_arrow_table()
+        return cursor.sql(sql).to_arrow_table()
     except duckdb.Error as error:
         raise _refused(condition, str(error)) from error
     finally:
-        connection.close()
+        cursor.close()
 
 
 def evaluate(
@@ -134,23 +135,23 @@ def evaluate(
     trees, compiled, layers = _compiled(texts)
     for tree, text in zip(trees, texts, strict=True):
         _check_columns(tree, text, table.column_names)
-    connection = _connection().cursor()
+    cursor = connection().cursor()
     try:
-        connection.register("candidates", _wide(table, among))
+        cursor.register("candidates", _wide(table, among))
         source = "candidates"
         for column, layer in layers.items():
             source = f"(select *, {layer} as {column} from {source})"
         try:
             named = zip(expressions, compiled, strict=True)
             select = ", ".join(f'{sql} as "{name}"' for name, sql in named)
-            found = connection.sql(f"select {select} from {source} order by _row").to_arrow_table()
+            found = cursor.sql(f"select {select} from {source} order by _row").to_arrow_table()
         except duckdb.Error as error:
             if len(expressions) > 1:  # Alone, the wrong one is found, and can be named.
                 for name, text in expressions.items():
                     evaluate(table, {name: text})
             raise _refused(next(iter(expressions.values())), str(error)) from error
     finally:
-        connection.close()
+        cursor.close()
     return _without_decimals(found)
 
 
@@ -200,7 +201,7 @@ class _Layers:
         if name in OF_QUERY:
             (argument,) = _arguments(node, 1)
             return self._column(OF_QUERY[name].format(_text(argument)))
-        if name in _functions("function_type = 'aggregate'"):
+        if name in functions("function_type = 'aggregate'"):
             only = "" if node["filter"] else _CANDIDATES
             return self._column(f"{_text(node)} {only} {_QUERY}")
         return node
@@ -242,9 +243,9 @@ def _nodes(tree: Any) -> Iterator[Node]:
 
 def _text(tree: Node) -> str:
     """Return the SQL of a tree."""
-    statement = json.loads(_one("select json_serialize_sql(?)", "select 1"))
+    statement = json.loads(one("select json_serialize_sql(?)", "select 1"))
     statement["statements"][0]["node"]["select_list"] = [tree]
-    written: str = _one("select json_deserialize_sql(?)", json.dumps(statement))
+    written: str = one("select json_deserialize_sql(?)", json.dumps(statement))
     return written.removeprefix("SELECT ")
 
 
@@ -270,7 +271,7 @@ def compares_candidates(text: str) -> str | None:
         UsageError: it is no expression.
     """
     names = [node.get("function_name", "") for node in _nodes(parse(text))]
-    aggregates = _functions("function_type = 'aggregate'")
+    aggregates = functions("function_type = 'aggregate'")
     candidates = {"rank", *SHORT}
     return next((name for name in names if name in candidates or name in aggregates), None)
 
@@ -335,40 +336,3 @@ def _refused(text: str, message: str, place: int | None = None, fix: str = "") -
         why="\n".join(lines),
         fix=fix or "It is SQL, as DuckDB understands it, over the columns of the candidates.",
     )
-
-
-@cache
-def _functions(condition: str) -> frozenset[str]:
-    """Return the names of the DuckDB functions that answer to a condition."""
-    found = _ask(f"select function_name from duckdb_functions() where {condition}")
-    return frozenset(name for (name,) in found)
-
-
-@cache
-def _varies(name: str, arguments: int) -> bool:
-    """Tell whether a function of so many arguments can only give another value each time.
-
-    Of one name and as many arguments, some may vary and others not: `-` does for points in time
-    with a zone, from DuckDB 2.0 on.
-    """
-    found = _ask(
-        "select stability = 'CONSISTENT' from duckdb_functions() "
-        "where function_name = ? and stability is not null "  # A macro has none.
-        f"and (len(parameters) = {arguments} or varargs is not null)",
-        name,
-    )
-    return bool(found) and not any(consistent for (consistent,) in found)
-
-
-def _one(sql: str, value: str) -> Any:
-    ((found,),) = _ask(sql, value)
-    return found
-
-
-def _ask(sql: str, *values: str) -> list[tuple[Any, ...]]:
-    return _connection().cursor().execute(sql, values).fetchall()
-
-
-@cache
-def _connection() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": 1, "enable_external_access": "false"})
