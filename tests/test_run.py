@@ -163,6 +163,15 @@ def test_another_plan_is_refused_and_the_difference_shown(tmp_path):
         finish(tmp_path / "run", {"settings": {"k": 3, "b": 2}})
 
 
+def test_a_refused_plan_lets_go_of_the_directory(tmp_path):
+    finish(tmp_path / "run", {"k": 1})
+    # The error keeps its frames, and with them whatever they hold, as a notebook does.
+    with pytest.raises(InputError) as refused:
+        finish(tmp_path / "run", {"k": 2})
+    finish(tmp_path / "run", {"k": 1})
+    assert refused.tb is not None
+
+
 def test_overwrite_replaces_another_plan_but_never_redoes_the_same(tmp_path):
     finish(tmp_path / "run", {"k": 1})
     (tmp_path / "run" / "part-9.txt").write_text("left over")

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +103,11 @@ class RunDirectory:
         check_place(path)
         run.state.mkdir(parents=True, exist_ok=True)
         door = one_at_a_time(run.state) if share.together else nullcontext()
-        with door:
-            run._lock = lock = DirectoryLock(run.state, path, together=share.together)
-            run._prepare(overwrite)
-        try:
+        with ExitStack() as held:
+            with door:
+                lock = DirectoryLock(run.state, path, together=share.together)
+                run._lock = held.enter_context(closing(lock))
+                run._prepare(overwrite)
             yield run
             run._keep_incidents()
             with one_at_a_time(run.state):
@@ -116,8 +117,6 @@ class RunDirectory:
                         # Machines that share the run may still read it; nobody can see them here.
                         if run.store and not share.together:
                             run.store.delete(folder)
-        finally:
-            lock.close()
 
     def _prepare(self, overwrite: bool) -> None:
         """Check and clear the directory, unless others are at work in it."""
