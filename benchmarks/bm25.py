@@ -20,6 +20,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
 import bm25s
 import numpy as np
 import Stemmer
+from bm25s.stopwords import STOPWORDS_EN
 from numpy.typing import NDArray
 
 from benchmarks.common import passages, report, spread
@@ -35,7 +36,8 @@ ROUNDS = 5
 TOKENISED = 75_000
 """Of the longest passages, and where there are a million of the shortest."""
 SPLIT = Tokeniser("whitespace", "none")
-WORDS_OF_QUERIES = (7, 57)
+LENGTHS = {"7 words": (7, False), "7 words, none a stop word": (7, True), "57 words": (57, False)}
+"""Kinds of queries: how many words, and whether the stop words of bm25s's default are left out."""
 # As many queries as each engine answers in a few seconds a round.
 QUERIES = {"rank-bm25": 300_000, "bm25s NumPy": 4_000_000, "bm25s Numba": 100_000_000}
 
@@ -73,13 +75,19 @@ def corpus_of(documents: list[str], size: int) -> Corpus:
     return Corpus(tokens, np.cumsum(lengths, dtype=np.int64), terms)
 
 
-def queries_of(corpus: Corpus, words: int) -> list[list[int]]:
+def queries_of(corpus: Corpus, words: int, sparing: bool) -> list[list[int]]:
     """Cut queries of so many words out of documents that are long enough."""
+    tokens, ends = corpus.tokens, corpus.ends
+    if sparing:
+        stem = Stemmer.Stemmer("english").stemWord
+        barred = {stem(word) for word in STOPWORDS_EN}
+        kept = np.array([term not in barred for term in corpus.terms])[tokens]
+        tokens, ends = tokens[kept], np.cumsum(kept)[ends - 1]
     random = np.random.default_rng(1)
-    lengths = np.diff(corpus.ends, prepend=0)
+    lengths = np.diff(ends, prepend=0)
     rows = random.choice(np.flatnonzero(lengths >= words), 1000)
-    starts = corpus.ends[rows] - lengths[rows] + random.integers(lengths[rows] - words + 1)
-    return [corpus.tokens[start : start + words].tolist() for start in starts]
+    starts = ends[rows] - lengths[rows] + random.integers(lengths[rows] - words + 1)
+    return [tokens[start : start + words].tolist() for start in starts]
 
 
 def build(corpus: Corpus, documents: list[str], variant: str, folder: Path) -> float:
@@ -119,8 +127,8 @@ def compare_search(corpus: Corpus, documents: list[str], folder: Path) -> list[d
         peers[name].index(numbered, show_progress=False)
     del numbered
     rows = []
-    for words in WORDS_OF_QUERIES:
-        asked = queries_of(corpus, words)
+    for kind, (words, sparing) in LENGTHS.items():
+        asked = queries_of(corpus, words, sparing)
         as_texts = [" ".join(corpus.terms[term] for term in query) for query in asked]
         for name, peer in peers.items():
             index = indexes["okapi" if name == "rank-bm25" else "lucene"]
@@ -143,7 +151,7 @@ def compare_search(corpus: Corpus, documents: list[str], folder: Path) -> list[d
                 assert agree(first, expected.scores)
             rows.append(
                 {
-                    "stage": f"search, {words} words, top {K}",
+                    "stage": f"search, {kind}, top {K}",
                     "documents": len(documents),
                     "against": name,
                     "times as fast": spread(ratios),
