@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.errors import UsageError
-from hnmine.index.dense import FAISS_FILE, DenseIndex
+from hnmine.index import dense
+from hnmine.index.dense import COARSE_FROM, FAISS_FILE, DenseIndex
 from hnmine.index.factory import build_faiss
 
 PROPERTY = settings(max_examples=50, deadline=None)
@@ -57,6 +59,37 @@ def test_an_index_that_is_let_go_closes_its_files(tmp_path, collector_off):
         assert open_files() > before
         del index
         assert open_files() == before
+
+
+def resident(directory):
+    """The kilobytes of the files in a directory that this process has in memory."""
+    kilobytes, inside = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if line[0] in "0123456789abcdef":
+            inside = line.endswith(".npy") and str(directory) in line
+        elif inside and line.startswith("Rss:"):
+            kilobytes += int(line.split()[1])
+    return kilobytes
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_no_vectors_stay_in_memory(tmp_path, monkeypatch, bf16):
+    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+    vectors = random_vectors(0, 8192, 64)
+    directory = store(tmp_path, vectors, 1024)
+    index = DenseIndex(directory, 1)
+    whole = np.asarray(np.load(directory / "vectors" / "00003.npy", mmap_mode="r"))
+    assert whole.sum() != 0
+    assert resident(directory) >= whole.nbytes / 1024
+    del whole
+    k = np.full(COARSE_FROM, 10)
+    assert lists(index.search(vectors[:COARSE_FROM], k)) == brute_force(
+        vectors[: len(k)], vectors, k
+    )
+    index.similarity(np.arange(8192), np.arange(8192)[::-1])
+    index.read(np.arange(0, 8192, 7))
+    # The headers of the files.
+    assert resident(directory) <= 8 * 64
 
 
 def exact_scores(query, vectors):

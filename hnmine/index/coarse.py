@@ -17,6 +17,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from hnmine.tasks.arrays import give_back
+
 BLOCK = 8192
 """Vectors multiplied at once: their products with some hundreds of queries stay in the cache."""
 AT_ONCE = 64
@@ -121,6 +123,7 @@ def best_by_bfloat16(
             local.best = _Best(len(queries), m)
             of_threads.append(local.best)
         products = torch.from_numpy(block[1]).bfloat16() @ turned
+        give_back(block[1])
         local.best.take(products.view(torch.int16).numpy(), block[0])
 
     blocks = (

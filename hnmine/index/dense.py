@@ -18,7 +18,7 @@ from hnmine.errors import UsageError, damage_explained
 from hnmine.index.coarse import best_by_bfloat16, error_of_products
 from hnmine.index.dots import dots
 from hnmine.index.topk import Ranking, top_k
-from hnmine.tasks.arrays import save_array
+from hnmine.tasks.arrays import give_back, save_array
 
 EXACT = "Flat"
 FAISS_FILE = "index.faiss"
@@ -147,17 +147,24 @@ class DenseIndex:
     def _dots(
         self, queries: Vectors, query: NDArray[np.int64], slots: NDArray[np.int64]
     ) -> Vectors:
-        """Multiply queries with documents, a part of the pairs on each thread, shape (pairs,)."""
+        """Multiply queries with documents, shard by shard, shape (pairs,)."""
         scores = np.empty(len(slots), dtype=np.float32)
         shards = slots // self.shard_rows
+        order = np.argsort(shards, kind="stable")
+        ends = np.flatnonzero(np.diff(shards[order])) + 1
+        parts = [
+            part[start : start + SCORE_BLOCK]
+            for part in np.split(order, ends)
+            for start in range(0, len(part), SCORE_BLOCK)
+        ]
 
-        def work(part: NDArray[np.int64]) -> None:
-            for shard in np.unique(shards[part]):
-                at = part[shards[part] == shard]
-                rows = slots[at] - shard * self.shard_rows
-                dots(queries, query[at], np.asarray(self._shard(int(shard))), rows, at, scores)
+        def work(at: NDArray[np.int64]) -> None:
+            shard = int(shards[at[0]])
+            vectors = self._shard(shard)
+            rows = slots[at] - shard * self.shard_rows
+            dots(queries, query[at], np.asarray(vectors), rows, at, scores)
+            give_back(vectors)
 
-        parts = np.array_split(np.arange(len(slots)), max(1, -(-len(slots) // SCORE_BLOCK)))
         list(self._pool.map(work, parts))
         return scores
 
@@ -234,6 +241,7 @@ class DenseIndex:
             if len(scores) > k:
                 keep = scores >= np.partition(scores, -k)[-k] - FLOAT32_STEP
                 slots, scores = slots[keep], scores[keep]
+            give_back(vectors)
         exact = self.score(queries[row : row + 1], np.array([0, len(slots)]), slots)
         return np.full(len(slots), row), slots, exact
 
@@ -243,7 +251,9 @@ class DenseIndex:
         gathered = np.empty((len(slots), self.dimension), dtype=np.float32)
         for shard in np.unique(shards):
             at = np.flatnonzero(shards == shard)
-            gathered[at] = self._shard(int(shard))[slots[at] - shard * self.shard_rows]
+            vectors = self._shard(int(shard))
+            gathered[at] = vectors[slots[at] - shard * self.shard_rows]
+            give_back(vectors)
         return gathered
 
     def _propose(self, queries: Vectors, m: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -262,6 +272,7 @@ class DenseIndex:
                 queries, vectors, min(m, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT
             )
             best.add_result(scores, slots + shard * self.shard_rows)
+            give_back(vectors)
         best.finalize()
         return best.D, best.I
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from mmap import MADV_DONTNEED, PAGESIZE
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,3 +26,15 @@ def save_array(target: Path | BinaryIO, values: NDArray[Any]) -> None:
     """
     with target.open("wb") if isinstance(target, Path) else nullcontext(target) as file:
         np.save(_Python(file), values)
+
+
+def give_back(part: NDArray[Any]) -> None:
+    """Let go of the memory of a contiguous part of a mapped file; it can be read again.
+
+    An array that is not mapped is left alone.
+    """
+    if isinstance(part, np.memmap):
+        mapped = part._mmap  # type: ignore[attr-defined]
+        start = part.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+        page = start // PAGESIZE * PAGESIZE
+        mapped.madvise(MADV_DONTNEED, page, start + part.nbytes - page)
