@@ -24,25 +24,47 @@ def choose(query: Ints, keep: NDArray[np.bool_], order: NDArray[Any], n: Ints) -
         order: the smaller, the earlier; ties go to the earlier row.
         n: how many to mark for each query, shape (queries,).
     """
-    rows = np.flatnonzero(keep)
-    rows = rows[np.argsort(query[rows], kind="stable")]
-    offsets = offsets_of(np.bincount(query[rows], minlength=len(n)))
+    rows, offsets = grouped(query, keep, len(n))
     selected = np.zeros(len(keep), dtype=bool)
-    selected[rows[_first(offsets, order[rows], n)]] = True
+    selected[rows[first(offsets, order[rows], n)]] = True
     return selected
 
 
+def grouped(query: Ints, keep: NDArray[np.bool_], queries: int) -> tuple[Ints, Ints]:
+    """Return the survivors, those of a query together in their order, and where each's begin."""
+    rows = np.flatnonzero(keep)
+    rows = rows[np.argsort(query[rows], kind="stable")]
+    return rows, offsets_of(np.bincount(query[rows], minlength=queries))
+
+
 @njit(nogil=True, cache=True)
-def _first(offsets: Ints, order: NDArray[Any], n: Ints) -> NDArray[np.bool_]:
-    """Mark the n smallest of each list; ties go to the earlier."""
-    first = np.zeros(len(order), dtype=np.bool_)
+def first(offsets: Ints, order: NDArray[Any], n: Ints) -> NDArray[np.bool_]:
+    """Mark the n smallest of each list; ties go to the earlier, what is not a number comes last.
+
+    Args:
+        offsets: list `i` owns the positions `offsets[i]:offsets[i + 1]` of `order`.
+        order: shape (rows,).
+        n: how many to mark, shape (lists,).
+    """
+    marked = np.zeros(len(order), dtype=np.bool_)
+    kept = np.empty(len(order), np.int64)
     for group in range(len(offsets) - 1):
-        start, stop = offsets[group], offsets[group + 1]
-        if stop - start <= n[group]:
-            first[start:stop] = True
-        elif n[group] > 0:
-            first[start + np.argsort(order[start:stop], kind="mergesort")[: n[group]]] = True
-    return first
+        count = 0
+        for row in range(offsets[group], offsets[group + 1]):
+            place, value = count, order[row]
+            while place > 0:
+                other = order[kept[place - 1]]
+                if not (value < other or (other != other and value == value)):
+                    break
+                place -= 1
+            if place < n[group]:
+                count = min(count + 1, n[group])
+                for i in range(count - 1, place, -1):
+                    kept[i] = kept[i - 1]
+                kept[place] = row
+        for i in range(count):
+            marked[kept[i]] = True
+    return marked
 
 
 def spread(

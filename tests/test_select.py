@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.select import choose, keyed_noise, race, spread
+from hnmine.select import choose, first, keyed_noise, race, spread
 
 PROPERTY = settings(max_examples=100, deadline=None)
 
@@ -39,6 +39,21 @@ def test_choose_takes_the_first_n_survivors_of_each_query(rows, n):
             survivors[owner].append((place, row))
     expected = {row for group in survivors.values() for _, row in sorted(group)[:n]}
     assert set(np.flatnonzero(selected)) == expected
+
+
+numbers = st.floats(width=16) | st.sampled_from([np.nan, np.inf, -np.inf, 0.0])
+
+
+@PROPERTY
+@given(st.lists(st.tuples(st.lists(numbers, max_size=12), st.integers(0, 13)), max_size=4))
+def test_the_first_are_those_of_a_stable_sort(lists):
+    offsets = np.cumsum([0, *(len(values) for values, _ in lists)])
+    order = np.array([value for values, _ in lists for value in values], dtype=np.float64)
+    n = np.array([count for _, count in lists], dtype=np.int64)
+    expected = np.zeros(len(order), dtype=bool)
+    for start, (values, count) in zip(offsets, lists, strict=False):
+        expected[start + np.argsort(np.array(values), kind="stable")[:count]] = True
+    np.testing.assert_array_equal(first(offsets, order, n), expected)
 
 
 def test_choose_compares_large_unsigned_numbers_exactly():

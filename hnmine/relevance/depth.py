@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.relevance.evidence import Floats
-from hnmine.select import choose
+from hnmine.select import first, grouped
 
 HALVINGS = 30
 LOWEST_PRICE, HIGHEST_PRICE = 1e-6, 100.0
@@ -40,11 +40,13 @@ def price_of_depth(
         depth: the mean rank aimed at; if the surest are no deeper, the price is 0.
     """
     n = np.full(int(query.max(initial=-1)) + 1, asked)
-    base = cost(relevance)
+    rows, offsets = grouped(query, free, len(n))
+    base, rank = cost(relevance[rows]), rank[rows]
+    deeper = np.nan_to_num(rank)
 
     def mean_rank(price: float) -> float:
-        chosen = choose(query, free, base + price * np.nan_to_num(rank), n)
-        return float(rank[chosen].mean()) if chosen.any() else 0.0
+        chosen = rank[first(offsets, base + price * deeper, n)]
+        return float(chosen.mean()) if len(chosen) else 0.0
 
     if mean_rank(0.0) <= depth:
         return 0.0
