@@ -115,7 +115,7 @@ class TestLearning:
 
     def test_two_judges_order_better_than_each_alone(self):
         sample, truth = world()
-        both = Relevance.learn(sample).relevance(sample)
+        both = Relevance.learn(sample).estimate(sample).relevance
         rows = sample.candidate
 
         def auc(score):
@@ -142,7 +142,7 @@ class TestLearning:
         sample, truth = world(queries=600, relevant=relevant, separation=2.5)
         model = Relevance.learn(sample)
         rows = sample.candidate
-        chance = model.p_relevant(sample)[rows]
+        chance = model.estimate(sample).p_relevant[rows]
         assert 0.5 * truth[rows].mean() < model.share < 2 * truth[rows].mean()
         likely = chance > 0.5
         assert abs(truth[rows][likely].mean() - chance[likely].mean()) < 0.2
@@ -151,7 +151,7 @@ class TestLearning:
         sample, _ = world(queries=FEWEST_POSITIVES - 1)
         model = Relevance.learn(sample)
         assert model.share is None
-        assert np.isnan(model.p_relevant(sample)).all()
+        assert np.isnan(model.estimate(sample).p_relevant).all()
         assert len(set(model.weights[0][1:].tolist())) == 1
         assert Relevance.learn(world(queries=FEWEST_POSITIVES)[0]).share is not None
 
@@ -159,8 +159,12 @@ class TestLearning:
         sample, _ = world(queries=50)
         model = Relevance.learn(sample)
         again = Relevance.from_json(model.as_json())
-        assert again.relevance(sample).tolist() == model.relevance(sample).tolist()
-        assert again.p_relevant(sample).tolist() == model.p_relevant(sample).tolist()
+        assert (
+            again.estimate(sample).relevance.tolist() == model.estimate(sample).relevance.tolist()
+        )
+        assert (
+            again.estimate(sample).p_relevant.tolist() == model.estimate(sample).p_relevant.tolist()
+        )
 
 
 class TestPrior:
@@ -212,10 +216,10 @@ class TestCalibration:
     def test_the_curve_says_what_each_rate_costs(self):
         sample, truth = world(queries=200)
         model = Relevance.learn(sample)
-        points = list(curve(model, sample, sample.candidate, 0.01, sample.rank, 5))
+        points = list(curve(sample, model.estimate(sample), sample.candidate, 0.01, sample.rank, 5))
         assert [point["rate"] for point in points] == [rate for rate in RATES if rate * 201 >= 1]
         for point in points:
-            left = model.evidence(sample) < point["value"]
+            left = model.estimate(sample).evidence < point["value"]
             among = left & sample.candidate
             assert point["candidates_left"] == pytest.approx(among.sum() / sample.candidate.sum())
             relevant = truth & sample.candidate

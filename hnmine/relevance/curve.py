@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from hnmine.relevance.calibrate import conformal_cut
 from hnmine.relevance.depth import cost
 from hnmine.relevance.evidence import Floats
-from hnmine.relevance.model import Relevance, Sample
+from hnmine.relevance.model import Estimates, Sample
 from hnmine.select import choose
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
 
 
 def curve(
-    model: Relevance,
     sample: Sample,
+    estimates: Estimates,
     free: NDArray[np.bool_],
     price: float,
     place: Floats,
@@ -27,18 +27,17 @@ def curve(
     """Give for each rate that there are positives enough for: its cut, and what is chosen below it.
 
     Args:
-        model: that was learned.
-        sample: that it was learned from.
+        sample: that was learned from.
+        estimates: of its rows.
         free: the candidates that no other rule drops.
         price: of depth, as in `price_of_depth`.
         place: how deep each row stands.
         asked: negatives for each query.
     """
-    evidence, relevance = model.evidence(sample), model.relevance(sample)
+    evidence = estimates.evidence
     positives = evidence[sample.is_positive & sample.found]
-    order: Floats = cost(relevance) + price * np.nan_to_num(place)
+    order: Floats = cost(estimates.relevance) + price * np.nan_to_num(place)
     n = np.full(int(sample.query.max(initial=-1)) + 1, asked)
-    chance = model.p_relevant(sample)
     for rate in RATES:
         if rate * (len(positives) + 1) < 1:
             continue
@@ -51,5 +50,5 @@ def curve(
                 "candidates_left": float(below.sum() / max(1, sample.candidate.sum())),
                 "yield": float(chosen.sum() / n.sum()),
                 "mean_rank": float(place[chosen].mean()),
-                "highest_p_relevant": float(chance[chosen].max()),
+                "highest_p_relevant": float(estimates.p_relevant[chosen].max()),
             }

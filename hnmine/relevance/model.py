@@ -58,6 +58,21 @@ def _hash(query_id: str) -> int:
 
 
 @dataclass(frozen=True)
+class Estimates:
+    """What is estimated of the rows of a sample, shape (rows,) each.
+
+    Attributes:
+        evidence: log likelihood ratio by the judges alone.
+        relevance: the same with the similarity to the positive.
+        p_relevant: the chance that a row is relevant; NaN without knowledge.
+    """
+
+    evidence: Floats
+    relevance: Floats
+    p_relevant: Floats
+
+
+@dataclass(frozen=True)
 class Relevance:
     """What was learned.
 
@@ -94,28 +109,20 @@ class Relevance:
             return cls(judges, scales, (equal_weights(x.shape[1]),) * FOLDS, total)
         weights = tuple(learn(x[positive & rows], x[candidate & rows]) for rows in seen)
         model = cls(judges, scales, weights, total)
-        evidence = model.evidence(sample)
-        share = share_of_relevant(evidence[positive], evidence[candidate])
-        model = replace(model, share=share)
-        return replace(model, shift=_shift(model.relevance(sample)[candidate], share))
+        found = model.estimate(sample)
+        share = share_of_relevant(found.evidence[positive], found.evidence[candidate])
+        return replace(model, share=share, shift=_shift(found.relevance[candidate], share))
 
-    def evidence(self, sample: Sample) -> Floats:
-        """Return the log likelihood ratio of each row by the judges alone, shape (rows,)."""
+    def estimate(self, sample: Sample) -> Estimates:
+        """Estimate the relevance of each row."""
         x = features(sample.scores, self.judges, self.scales, sample.query, sample.candidate)
         by_fold = np.stack([evidence_of(weights, x) for weights in self.weights])
-        found: Floats = by_fold[sample.fold, np.arange(len(x))]
-        return found
-
-    def relevance(self, sample: Sample) -> Floats:
-        """Return the log likelihood ratio with the similarity to the positive, shape (rows,)."""
+        evidence: Floats = by_fold[sample.fold, np.arange(len(x))]
         similar = self.scales[SIMILARITY].apply(sample.similarity)
-        return self.evidence(sample) + SIMILARITY_WEIGHT * similar + self.shift
-
-    def p_relevant(self, sample: Sample) -> Floats:
-        """Return the chance that each row is relevant, shape (rows,); NaN without knowledge."""
-        if self.share is None:
-            return np.full(len(sample.query), np.nan)
-        return probability(self.relevance(sample), self.share)
+        relevance: Floats = evidence + SIMILARITY_WEIGHT * similar + self.shift
+        unknown = np.full(len(relevance), np.nan)
+        chance = unknown if self.share is None else probability(relevance, self.share)
+        return Estimates(evidence, relevance, chance)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it: of each judge's two weights, one for each fold of queries."""

@@ -67,12 +67,8 @@ class Evidence:
         nothing = pa.nulls(table.num_rows, pa.float32())
         columns = dict.fromkeys(schema.ESTIMATES.names, nothing)
         if model:
-            sample = Sample(table, self.columns)
-            columns = {
-                "evidence": pa.array(model.evidence(sample), pa.float32()),
-                "relevance": pa.array(model.relevance(sample), pa.float32()),
-                "p_relevant": pa.array(model.p_relevant(sample), pa.float32()),
-            }
+            found = vars(model.estimate(Sample(table, self.columns)))
+            columns = {name: pa.array(values, pa.float32()) for name, values in found.items()}
         for field in schema.ESTIMATES:
             table = table.append_column(field, columns[field.name])
         return table
@@ -87,7 +83,8 @@ class Evidence:
         sample = Sample(table, self.columns)
         model = Relevance.learn(sample)
         found = model.as_json()
-        relevance = model.relevance(sample)
+        estimates = model.estimate(sample)
+        evidence, relevance = estimates.evidence, estimates.relevance
         free = sample.candidate & ~(
             pc.fill_null(table["near_copy"], 0).to_numpy() >= settings.near_copy
         )
@@ -96,7 +93,6 @@ class Evidence:
             estimated = self.estimated(table, model)
             by = settings.calibrate_by
             group = _groups(estimated, by, sample.candidate)
-            evidence = model.evidence(sample)
             cuts = cuts_by_group(evidence[positive], group[positive], settings.target_fn_rate)
             found["cuts"] = {name: vars(cut) for name, cut in cuts.items()}
             found["cut_rule"] = cut_expression(cuts, by)
@@ -110,13 +106,13 @@ class Evidence:
         elif model.share is None or settings.chooses_otherwise:
             found["depth"] = USUAL
         else:
-            tried = free & (model.p_relevant(sample) <= settings.highest_p_relevant)
+            tried = free & (estimates.p_relevant <= settings.highest_p_relevant)
             given = (tried, relevance, place, asked, settings.cpu_threads)
             found |= try_depths(self.candidates, table, *given)
         price = price_of_depth(sample.query, free, relevance, place, asked, found["depth"])
         found["price_of_depth"] = price
         if model.share is not None:
-            found["curve"] = list(curve(model, sample, free, price, place, asked))
+            found["curve"] = list(curve(sample, estimates, free, price, place, asked))
         return found
 
     def _sample(self, tick: Tick) -> pa.Table:
