@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -191,6 +192,9 @@ def device_for(wanted: str) -> str:
     Raises:
         MissingModel: it is not here.
     """
+    # To import PyTorch takes longer than to filter with the scores that are there.
+    if wanted == "cpu" or (wanted == "auto" and version("torch").endswith("+cpu")):
+        return "cpu"
     import torch
 
     if wanted == "auto":

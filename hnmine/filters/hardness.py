@@ -124,14 +124,17 @@ def sums_of(
 def _origins(table: pa.Table) -> NDArray[np.str_]:
     """Name the sources that found each candidate, as in "bm25 + dense"."""
     columns = sources_in(table.column_names)
-    found = np.zeros((table.num_rows, len(columns)), dtype=bool)
+    found = np.zeros(table.num_rows, dtype=np.int64)
     for n, column in enumerate(columns):
-        found[:, n] = pc.is_valid(table[column]).to_numpy()
-    kinds, of_row = np.unique(found, axis=0, return_inverse=True)
+        found |= pc.is_valid(table[column]).to_numpy().astype(np.int64) << n
+    kinds, of_row = np.unique(found, return_inverse=True)
     names = [
-        " + ".join(columns[n].removesuffix("_rank") for n in np.flatnonzero(kind)) for kind in kinds
+        " + ".join(
+            column.removesuffix("_rank") for n, column in enumerate(columns) if kind >> n & 1
+        )
+        for kind in kinds.tolist()
     ]
-    return np.asarray(names, dtype=np.str_)[of_row.ravel()]
+    return np.asarray(names, dtype=np.str_)[of_row]
 
 
 def _millionths(values: Floats) -> int:
