@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -83,6 +84,26 @@ def test_its_front_matter_is_the_hubs(world, card, tmp_path):
         assert len(found) == len(rows(mined / folder))
     by_default = load_dataset(str(mined), split="train", cache_dir=str(tmp_path))
     assert by_default.column_names == ["query", "positive", "negative"]
+
+
+def test_load_dataset_gives_what_the_folder_holds_and_not_what_another_of_its_name_held(
+    world, tmp_path
+):
+    def loaded(folder, config="train"):
+        cache = str(tmp_path / "cache")
+        return load_dataset(str(folder), config, split="train", cache_dir=cache).to_list()
+
+    seen = []
+    for place, asked in (("one", 1), ("one", 2), ("other", 1), ("other", 2)):
+        mined, out = tmp_path / place / "mined", tmp_path / place / "out"
+        given = {"num_negatives": asked, "seed": len(place), "sampling": "random"}
+        api.filter(candidates=world[0] / "candidates", output=mined, overwrite=True, **given)
+        api.export(mined=mined, to="triplet", output=out, overwrite=True)
+        seen.append(rows(mined / "train"))
+        assert loaded(mined) == seen[-1]
+        assert loaded(mined, "scored") == rows(mined / "scored")
+        assert loaded(out) == rows(out / "train.parquet")
+    assert all(one != other for one, other in itertools.combinations(seen, 2))
 
 
 def test_its_commands_make_it_again(world, card, tmp_path):

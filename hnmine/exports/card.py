@@ -50,7 +50,7 @@ def dataset_card(origin: Origin, train: Sequence[Path]) -> str:
     configs = {"train": "train/*.parquet", "scored": "scored/*.parquet"}
     return "\n".join(
         [
-            _front_matter(configs, counts["train_rows"]),
+            _front_matter(configs, counts["train_rows"], digest(plan)),
             "# Hard negatives\n",
             f"{counts['negatives']:,} hard negatives for {counts['queries']:,} queries. "
             f"`train/` holds {counts['train_rows']:,} rows in the layout "
@@ -86,7 +86,7 @@ def export_card(plan: Manifest, rows: Mapping[str, int], configs: Mapping[str, s
     scores = f" Scores: `{settings['scores']}`." if settings["scores"] else ""
     return "\n".join(
         [
-            _front_matter(configs, counted),
+            _front_matter(configs, counted, digest(plan)),
             f"# Hard negatives, as `{settings['to']}`\n",
             "\n".join(["| file | rows |", "|---|---:|", *lines]),
             f"\nWritten by hnmine {plan['libraries']['hnmine']} from the mined directory whose "
@@ -103,13 +103,19 @@ def _left_out(plan: Manifest) -> str:
     return f", without the {short:,} queries that got fewer negatives than asked"
 
 
-def _front_matter(configs: Mapping[str, str], rows: int) -> str:
+def _front_matter(configs: Mapping[str, str], rows: int, content: str) -> str:
+    # `load_dataset` caches a folder by its last name and what is said here, not by its files: only
+    # the hash keeps it from returning the rows that another folder `mined` had, or this one before.
     front = {
         "tags": ["hard-negatives", "sentence-transformers", "hnmine"],
         "task_categories": ["text-retrieval"],
         "size_categories": [next((name for most, name in SIZES if rows < most), "n>100M")],
         "configs": [
-            {"config_name": name, "data_files": [{"split": "train", "path": path}]}
+            {
+                "config_name": name,
+                "description": content,
+                "data_files": [{"split": "train", "path": path}],
+            }
             | ({"default": True} if place == 0 else {})
             for place, (name, path) in enumerate(configs.items())
         ],
