@@ -49,8 +49,11 @@ def first(offsets: Ints, order: NDArray[Any], n: Ints) -> NDArray[np.bool_]:
     marked = np.zeros(len(order), dtype=np.bool_)
     kept = np.empty(len(order), np.int64)
     for group in range(len(offsets) - 1):
-        count = 0
-        for row in range(offsets[group], offsets[group + 1]):
+        start, stop, count = offsets[group], offsets[group + 1], 0
+        if stop - start <= n[group]:
+            marked[start:stop] = True
+            continue
+        for row in range(start, stop):
             place, value = count, order[row]
             while place > 0:
                 other = order[kept[place - 1]]
