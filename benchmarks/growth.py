@@ -52,21 +52,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder of collections")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the passages and queries")
+    parser.add_argument("--quick", action="store_true", help="a tenth, first and last step")
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=2_000)
     parser.add_argument("--grows", nargs="+", choices=GROWS, default=GROWS)
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 8])
     arguments = parser.parse_args()
     documents, queries = arguments.documents, arguments.queries
+    steps = arguments.steps
     if arguments.quick:
-        documents, queries = documents // 10, queries // 10
+        documents, queries, steps = documents // 10, queries // 10, [min(steps), max(steps)]
     _, texts, _ = next(passages_and_queries(arguments.data))
-    made = passages(texts, documents * max(arguments.steps))
+    made = passages(texts, documents * max(steps))
     write_encoder(RESULTS / "growth" / "encoder", DIMENSION)
     rows = []
     for grows in arguments.grows:
-        for step in arguments.steps:
+        for step in steps:
             more, asked = (step, 1) if grows == "corpus" else (1, step)
             rows.append(
                 {"grows": f"{grows} x{step}"}
