@@ -88,8 +88,8 @@ def test_there_are_pages_and_commands():
     assert len(OURS) > 50
 
 
-BENCHMARK = re.compile(r"python -m benchmarks(?:\\\n|[^\n`])*")
-"""A benchmark's command line, which has flags of its own."""
+SCRIPT = re.compile(r"python (?:-m benchmarks|examples/)(?:\\\n|[^\n`])*")
+"""A benchmark's or an example's command line, which has flags of its own."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -97,7 +97,7 @@ class TestPage:
     def test_every_flag_exists(self, page):
         if "benchmarks" in page.parts:
             return  # Its scripts have flags of their own.
-        found = set(FLAG.findall(BENCHMARK.sub("", page.read_text("utf-8"))))
+        found = set(FLAG.findall(SCRIPT.sub("", page.read_text("utf-8"))))
         # Ours have no underscore; those of FlagEmbedding have.
         ours = {flag.rstrip("-") for flag in found if "_" not in flag} - FOREIGN
         assert not ours - ALL_FLAGS
