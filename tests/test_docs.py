@@ -90,6 +90,7 @@ def test_there_are_pages_and_commands():
 
 SCRIPT = re.compile(r"python (?:-m benchmarks|examples/)(?:\\\n|[^\n`])*")
 """A benchmark's or an example's command line, which has flags of its own."""
+EXAMPLE = re.compile(r"python (examples/[\w/]+\.py)((?:\\\n|[^\n`])*)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -101,6 +102,12 @@ class TestPage:
         # Ours have no underscore; those of FlagEmbedding have.
         ours = {flag.rstrip("-") for flag in found if "_" not in flag} - FOREIGN
         assert not ours - ALL_FLAGS
+
+    def test_the_flags_of_an_example_are_its_own(self, page):
+        for script, line in EXAMPLE.findall(page.read_text("utf-8")):
+            source = (ROOT / script).read_text("utf-8")
+            for flag in FLAG.findall(line):
+                assert f'"{flag}"' in source, (script, flag)
 
     def test_flags_within_sentences_belong_to_the_command_before_them(self, page):
         for span in spans(page):
