@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hnmine import schema
 from hnmine.config import FilterSettings
+from hnmine.filters import tally
 from hnmine.filters.rules import KEPT
 from hnmine.filters.rules import reasons as reasons_by
 from hnmine.filters.rules import rules as rules_of
@@ -408,8 +409,8 @@ def test_verdicts_are_what_working_them_out_by_hand_gives(queries, given, score)
             assert row["weight"] == (1.0 if n in free else None)
         if len(free) < given["num_negatives"]:
             short.append((number, len(free), [r for r in found if r != "positive"]))
-    check_shortfall(verdicts.shortfall(), short, given["num_negatives"])
-    check_counts(verdicts.counts(), scored.to_pylist(), len(queries), given["num_negatives"])
+    check_shortfall(tally.shortfall(verdicts), short, given["num_negatives"])
+    check_counts(tally.counts(verdicts), scored.to_pylist(), len(queries), given["num_negatives"])
 
 
 def check_shortfall(table, expected, asked):
@@ -513,7 +514,7 @@ class TestVerdicts:
                 [(0.5, "+", None), (0.25, "?", 0.0)],
             ]
         )
-        shortfall = verdicts_of(table, None, rules(margin=0.0, num_negatives=2)).shortfall()
+        shortfall = tally.shortfall(verdicts_of(table, None, rules(margin=0.0, num_negatives=2)))
         assert [tuple(row.values()) for row in shortfall.to_pylist()] == [
             ("q 0", 2, 1, 5, "margin"),
             ("q 1", 2, 0, 4, "not-finite"),
@@ -526,7 +527,7 @@ class TestVerdicts:
         table = simple(([0.5], [0.9, 0.8, 0.7]))
         verdicts = verdicts_of(table, None, rules(margin=0.0, num_negatives=3))
         assert not verdicts.selected.any()
-        assert verdicts.counts()["negatives_missing"] == 3
+        assert tally.counts(verdicts)["negatives_missing"] == 3
 
 
 random_queries = st.lists(

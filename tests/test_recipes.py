@@ -23,6 +23,7 @@ from hnmine.config import (
     MixSettings,
 )
 from hnmine.config.file import optional, read_yaml
+from hnmine.filters import tally
 from hnmine.filters.verdict import Verdicts
 
 RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
@@ -136,7 +137,7 @@ class TestEach:
         counts = {f"q{n}": 0 for n in range(12)}
         for row in chosen:
             counts[row["query_id"]] += 1
-        short = {row["query_id"]: row["found"] for row in verdicts.shortfall().to_pylist()}
+        short = {row["query_id"]: row["found"] for row in tally.shortfall(verdicts).to_pylist()}
         for n, (query, count) in enumerate(counts.items()):
             assert count == short.get(query, verdicts.asked[n])
         # The same from parts, and from rows in another order.

@@ -11,6 +11,7 @@ from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.exports import LAYOUTS
 from hnmine.exports.chosen import Chosen
+from hnmine.filters import tally
 from hnmine.filters.verdict import Verdicts
 
 
@@ -38,7 +39,7 @@ class TestRules:
             "rank < 4",
             "rank < 4",
         ]
-        assert verdicts.counts()["dropped_rank < 4"] == 2
+        assert tally.counts(verdicts)["dropped_rank < 4"] == 2
 
     def test_the_flag_and_its_expression_drop_the_same(self):
         for flag, text in (
@@ -101,7 +102,7 @@ class TestRelabel:
         scored = verdicts.scored()
         assert scored["label"].to_pylist() == [1, 1, None, 0, 0, 0, 0]
         assert scored["reason"].to_pylist()[1:3] == ["relabelled", "margin"]
-        assert verdicts.counts()["dropped_relabelled"] == 1
+        assert tally.counts(verdicts)["dropped_relabelled"] == 1
 
     def test_the_anchor_stays_that_of_the_known_positives(self):
         verdicts = judged(ONE, relabel="score between 0.15 and 0.25", margin=0.0)
@@ -156,8 +157,8 @@ class TestChoice:
         quota = {"score > 0.35": 1, "score < 0.25": 2, "score > 0.95": 3}
         verdicts = judged(ONE, quota=quota)
         assert chosen(verdicts) == pytest.approx([0.9, 0.2, 0.1])
-        assert verdicts.counts()["negatives_asked"] == 6
-        assert verdicts.shortfall()["asked"].to_pylist() == [6]
+        assert tally.counts(verdicts)["negatives_asked"] == 6
+        assert tally.shortfall(verdicts)["asked"].to_pylist() == [6]
 
     def test_a_candidate_counts_for_one_quota_only(self):
         verdicts = judged(ONE, quota={"rank < 2": 2, "rank < 3": 1})
@@ -167,7 +168,7 @@ class TestChoice:
         other = ([0.5], [0.4, 0.3, 0.2, 0.1])
         verdicts = judged(ONE, other, budget="count(*) - 3", num_negatives=4)
         assert verdicts.asked.tolist() == [3, 1]
-        assert verdicts.counts()["negatives"] == 4
+        assert tally.counts(verdicts)["negatives"] == 4
 
     def test_weights_are_written_for_what_was_chosen(self):
         verdicts = judged(ONE, weight="score / sum(score)", num_negatives=2)
@@ -192,10 +193,10 @@ class TestQueries:
         assert not verdicts.selected[~used].any()
         assert not verdicts.serves_as_positive[~used].any()
         assert verdicts.selected[used].sum() == 2
-        counts = verdicts.counts()
+        counts = tally.counts(verdicts)
         assert counts["queries_not_used"] == 1
         assert counts["negatives_missing"] == 5 - 2
-        assert verdicts.shortfall()["query_id"].to_pylist() == ["q 1"]
+        assert tally.shortfall(verdicts)["query_id"].to_pylist() == ["q 1"]
 
     def test_it_may_be_about_what_was_chosen(self):
         # EL2N (Paul et al., NeurIPS 2021): the error of softmax over the positive and negatives.

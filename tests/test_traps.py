@@ -327,9 +327,11 @@ def test_nothing_is_filled_in(tmp_path):
 
 @trap("Filtered candidates come back, with -inf scores, where survivors are few", NM)
 def test_dropped_candidates_stay_dropped():
+    from hnmine.filters import tally
+
     verdicts = judged([[(-5.0, True), (4.0, False), (3.0, False)]], margin=0.0, num_negatives=2)
     assert not verdicts.selected.any()
-    (short,) = verdicts.shortfall().to_pylist()
+    (short,) = tally.shortfall(verdicts).to_pylist()
     assert (short["found"], short["candidates"], short["reason"]) == (0, 2, "margin")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -25,7 +24,7 @@ from hnmine.relevance.evidence import numbers
 from hnmine.select import choose, keyed_noise, race, spread
 
 ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
-RELABELLED, USED_UP, NO_CANDIDATES = "relabelled", "max-uses", "no-candidates"
+RELABELLED, USED_UP = "relabelled", "max-uses"
 NOT_SCORED = "not-scored"
 
 Bools = NDArray[np.bool_]
@@ -70,9 +69,9 @@ class Verdicts:
                 table = table.drop_columns(name)
             table = table.append_column(name, column)
         self.table = table
-        self._rules = rules(settings, rank) | dict(more_rules or {})
+        self.rules = rules(settings, rank) | dict(more_rules or {})
         if "verdict" in table.column_names:
-            self._rules["verdict"] = f"coalesce(verdict < {schema.RELEVANT}, true)"
+            self.rules["verdict"] = f"coalesce(verdict < {schema.RELEVANT}, true)"
 
     @property
     def anchor(self) -> NDArray[np.float64]:
@@ -82,7 +81,7 @@ class Verdicts:
     @cached_property
     def reason(self) -> NDArray[np.str_]:
         """The first rule that dropped each row; `KEPT` where none did."""
-        table, rules = self.table, self._rules
+        table, rules = self.table, self.rules
         if self.settings.lazy:
             # What is not scored yet falls only by what holds whatever its score will be.
             table = table.append_column("_undecided", pa.array(self._undecided))
@@ -145,20 +144,20 @@ class Verdicts:
     @cached_property
     def serves_as_positive(self) -> Bools:
         """Whether each row is a positive, known or made one, of a query that is used."""
-        return (self.is_positive | (self.reason == RELABELLED)) & self._used
+        return (self.is_positive | (self.reason == RELABELLED)) & self.used
 
     @cached_property
     def asked(self) -> NDArray[np.int64]:
         """How many negatives each query should get."""
-        return np.where(self._used[self.first_rows], self._budget, 0)
+        return np.where(self.used[self.first_rows], self._budget, 0)
 
     @cached_property
     def selected(self) -> Bools:
         """Whether each row was chosen as a hard negative."""
-        return self._choice & self._used
+        return self._choice & self.used
 
     @cached_property
-    def _used(self) -> Bools:
+    def used(self) -> Bools:
         """Whether the query of each row is used."""
         text = self.settings.query_where
         if text is None:
@@ -272,7 +271,7 @@ class Verdicts:
     @property
     def _place(self) -> NDArray[np.int32]:
         place = np.zeros(len(self.query), dtype=np.int32)
-        place[self._best_first] = position_in_list(offsets_of(self._found))
+        place[self._best_first] = position_in_list(offsets_of(self.found))
         return place
 
     def chosen(self, candidates: Candidates) -> Chosen:
@@ -307,13 +306,14 @@ class Verdicts:
         return values
 
     @cached_property
-    def _found(self) -> NDArray[np.int64]:
+    def found(self) -> NDArray[np.int64]:
+        """How many negatives were chosen for each query."""
         return np.bincount(self.query[self.selected], minlength=len(self.first_rows))
 
     @property
     def short_queries(self) -> NDArray[np.int64]:
         """The rows of the queries that got fewer negatives than asked."""
-        return self._rows("query_row")[self.first_rows[self._found < self.asked]]
+        return self._rows("query_row")[self.first_rows[self.found < self.asked]]
 
     @property
     def uses(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
@@ -321,50 +321,9 @@ class Verdicts:
         at = np.flatnonzero(self.selected)
         return self._rows("query_row")[at], self._rows("doc_row")[at], self._noise[at]
 
-    def shortfall(self) -> pa.Table:
-        """Return the queries that got fewer negatives than asked, `schema.SHORTFALL`."""
-        queries = len(self.first_rows)
-        found, short = self._found, np.flatnonzero(self._found < self.asked)
-        names = [name for name in self._rules if name != "positive"]
-        names += [RELABELLED, USED_UP, NOT_SCORED]
-        dropped = np.stack(
-            [np.bincount(self.query[self.reason == name], minlength=queries) for name in names]
-        )
-        candidates = np.bincount(self.query[~self.is_positive], minlength=queries)
-        worst = np.array([*names, NO_CANDIDATES])[
-            np.where(dropped.any(axis=0), dropped.argmax(axis=0), len(names))
-        ]
-        return pa.Table.from_arrays(
-            [
-                self.table["query_id"].take(pa.array(self.first_rows[short])),
-                pa.array(self.asked[short], pa.int32()),
-                pa.array(found[short], pa.int32()),
-                pa.array(candidates[short], pa.int32()),
-                pa.array(worst[short]),
-            ],
-            schema=schema.SHORTFALL,
-        )
-
     def hardness(self) -> dict[str, int]:
         """Add up the losses and gradients of a student; see `hnmine.filters.hardness`."""
         return sums_of(self.table, self.query, self.serves_as_positive, self.selected)
-
-    def counts(self) -> dict[str, int]:
-        """Count what became of the rows; `negatives_missing` is what was asked and not found."""
-        dropped = Counter(self.reason[~self.keep & ~self.is_positive].tolist())
-        asked, found = int(self.asked.sum()), int(self.selected.sum())
-        unused = int((~self._used[self.first_rows]).sum())
-        return {
-            "queries": len(self.first_rows),
-            **({"queries_not_used": unused} if self.settings.query_where else {}),
-            "positives": int(self.is_positive.sum()),
-            "candidates": int((~self.is_positive).sum()),
-            **{f"dropped_{name}": count for name, count in sorted(dropped.items())},
-            "kept": int(self.keep.sum()),
-            "negatives_asked": asked,
-            "negatives": found,
-            "negatives_missing": asked - found,
-        }
 
 
 def _with(names: NDArray[np.str_], where: Bools, name: str) -> NDArray[np.str_]:

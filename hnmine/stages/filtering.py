@@ -18,6 +18,7 @@ from hnmine.config import FilterSettings
 from hnmine.exports import LAYOUTS
 from hnmine.exports.card import Origin, dataset_card
 from hnmine.expressions import number
+from hnmine.filters import tally
 from hnmine.filters.hardness import HARDNESS, Hardness
 from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
@@ -239,10 +240,10 @@ class Filtering:
             part.chosen(self.candidates), self.settings.num_negatives, self.settings.output_scores
         )
         pq.write_table(train, outputs[1], compression="zstd")
-        shortfall = part.shortfall()
-        pq.write_table(shortfall, outputs[2], compression="zstd")
+        short = tally.shortfall(part)
+        pq.write_table(short, outputs[2], compression="zstd")
         hard = {f"{OF_HARDNESS}{name}": value for name, value in part.hardness().items()}
-        return part.counts() | hard | {"train_rows": len(train), "queries_short": len(shortfall)}
+        return tally.counts(part) | hard | {"train_rows": len(train), "queries_short": len(short)}
 
 
 def _parts(evidence: Evidence) -> list[_Part]:
