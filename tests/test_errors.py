@@ -18,10 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 from conftest import CROSS_ENCODER, ENCODER, content, hnmine, rows, write
 from typer.testing import CliRunner
 
 from hnmine.cli import app
+from hnmine.cli.failures import errors_explained
 from hnmine.schema import STATE
 from hnmine.tasks.written import MANIFEST
 
@@ -600,3 +602,11 @@ def test_a_limit_on_open_files(inputs, tmp_path):
     succeeds(build(inputs / "corpus.parquet", tmp_path))
     assert np.load(tmp_path / "i" / "documents" / "canonical.npy").shape == (60,)
     assert pq.read_table(inputs / "corpus.parquet").schema.field("id").type == pa.string()
+
+
+def test_an_interrupt_in_compiled_code_is_an_interrupt(capsys):
+    with pytest.raises(typer.Exit) as ended, errors_explained(debug=False):
+        # What Numba's dispatcher raises.
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err.startswith("error: Interrupted. What was finished is kept.")

@@ -21,12 +21,7 @@ def errors_explained(debug: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        again = shlex.join(["hnmine", *sys.argv[1:]])
-        interrupted = HnmineError(
-            "Interrupted. What was finished is kept.",
-            fix=f"Go on with the same command:\n  {again}",
-        )
-        _fail(interrupted, Exit.INTERRUPTED, debug)
+        _fail(_interrupted(), Exit.INTERRUPTED, debug)
     except HnmineError as error:
         _fail(error, error.exit_code, debug)
     except BrokenPipeError:
@@ -36,6 +31,9 @@ def errors_explained(debug: bool) -> Iterator[None]:
     except OSError as error:
         _fail(_explain_os_error(error), Exit.PARTIAL, debug)
     except Exception as error:
+        # Compiled code answers to Ctrl-C with an error of its own.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            _fail(_interrupted(), Exit.INTERRUPTED, debug)
         if is_out_of_memory(error):
             _fail(_explain_memory_error(error), Exit.PARTIAL, debug)
         bug = HnmineError(
@@ -44,6 +42,13 @@ def errors_explained(debug: bool) -> Iterator[None]:
             fix="Run the same command with --debug and report what it prints.",
         )
         _fail(bug, Exit.BUG, debug)
+
+
+def _interrupted() -> HnmineError:
+    again = shlex.join(["hnmine", *sys.argv[1:]])
+    return HnmineError(
+        "Interrupted. What was finished is kept.", fix=f"Go on with the same command:\n  {again}"
+    )
 
 
 def _explain_os_error(error: OSError) -> HnmineError:
