@@ -20,7 +20,7 @@ KUBERNETES = ROOT / "examples" / "kubernetes" / "mine.yaml"
 
 @pytest.fixture
 def run(tmp_path) -> Path:
-    """An index to mine from, the inputs, and what one process mines."""
+    """An index to mine from, the inputs, what one process mines, and a `hnmine` for a path."""
     inputs = write_inputs(tmp_path / "inputs", 400, 120)
     root = tmp_path / "run"
     root.mkdir()
@@ -29,17 +29,16 @@ def run(tmp_path) -> Path:
     api.build_index(corpus=corpus, index=root / "index", dense=False, progress=False)
     given = {"index": root / "index", "pairs": str(root / "pairs.parquet"), "progress": False}
     api.mine(**given, output=tmp_path / "alone")
+    script = tmp_path / "bin" / "hnmine"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m hnmine "$@" --block-size 16\n')
+    script.chmod(0o755)
     return root
 
 
 def start(command: list[str], run: Path, **environment: str) -> subprocess.Popen[str]:
     """Start a job that finds `hnmine` on its path."""
-    place = run.parent / "bin"
-    place.mkdir(exist_ok=True)
-    script = place / "hnmine"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m hnmine "$@" --block-size 16\n')
-    script.chmod(0o755)
-    path = f"{place}{os.pathsep}{os.environ['PATH']}"
+    path = f"{run.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "RUN": str(run), "PATH": path, **environment}
     return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
                             text=True)  # fmt: skip
