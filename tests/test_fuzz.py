@@ -240,11 +240,11 @@ def try_table(rng: random.Random, folder: Path, index: Path) -> None:
         built = hnmine.build_index(
             corpus=str(data), index=str(folder / "index"), dense=False, **shared
         )
-        account(built.counts, ("documents_rows", "documents_merged"), table.count_rows())
+        account(built.counts, ("documents_rows", "documents_repeated"), table.count_rows())
         return
     expected = pairs_in(table)
     built = hnmine.build_index(pairs=str(data), index=str(folder / "index"), dense=False, **shared)
-    account(built.counts, ("documents_rows", "documents_merged"), expected)
+    account(built.counts, ("documents_rows", "documents_repeated"), expected)
     where = index if rng.random() < 0.5 else folder / "index"
     mined = hnmine.mine(index=str(where), pairs=str(data), output=str(folder / "out"), **shared)
     account(mined.counts, ("pairs",), expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,9 @@ def test_the_negatives_are_those_of_scoring_everything(candidates, eager, tmp_pa
     assert result.counts["pairs_scored"] < 0.7 * sum(
         result.counts[name] for name in ("pairs_scored", "pairs_not_scored")
     )
+    for mined in (tmp_path / "first", eager.parent / "first"):
+        took = json.loads((mined / "run.json").read_text())
+        assert took["seconds"] > took["seconds_of_steps"]["ce_score"] > 0
     unscored = [reason == NOT_SCORED for reason in reasons(tmp_path / "first")]
     assert sum(unscored) > 100
     # A stricter rule later needs more, and only that is scored.

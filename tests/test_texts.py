@@ -82,7 +82,7 @@ def test_texts_come_back_whatever_the_shard_size(tmp_path_factory, some, shard_r
     kept = expected_rows(some)
     assert content(stored) == kept
     assert len(stored) == len(kept) == counts["rows"]
-    assert counts["merged"] == sum(len(batch.texts) for batch in some) - len(kept)
+    assert counts["repeated"] == sum(len(batch.texts) for batch in some) - len(kept)
     normal = [normalise(text) for _, text in kept]
     identity = [normal.index(text) for text in normal]
     assert stored.identity.tolist() == identity
@@ -162,14 +162,14 @@ def test_one_id_and_one_text_twice_are_one_row(tmp_path):
     batch = TextBatch(["a", "b", "a", "a"], ["x", "x", "x", "x"], True)
     counts, stored = store(tmp_path / "t", [batch])
     assert content(stored) == [("a", "x"), ("b", "x")]
-    assert counts == {"rows": 2, "merged": 2, "unique": 1}
+    assert counts == {"rows": 2, "repeated": 2, "unique": 1}
 
 
 def test_positives_that_are_in_the_corpus_are_merged_into_it(tmp_path):
     corpus = with_ids(a="x", b="y")
     counts, stored = store(tmp_path / "t", [corpus, without_ids("y", "z", "z", "Y")])
     assert [text for _, text in content(stored)] == ["x", "y", "z", "Y"]
-    assert counts == {"rows": 4, "merged": 2, "unique": 3}
+    assert counts == {"rows": 4, "repeated": 2, "unique": 3}
 
 
 def test_one_id_with_two_texts_is_an_error_that_names_both(tmp_path):
@@ -186,7 +186,7 @@ def test_skipping_keeps_the_first_of_two_texts_with_one_id(tmp_path):
     counts, stored = store(tmp_path / "t", [batch], bad=bad)
     assert content(stored) == [("a", "x"), ("b", "y")]
     assert list(bad.settle().values()) == [2]
-    assert counts["merged"] == 1
+    assert counts["repeated"] == 1
 
 
 def test_a_text_is_not_lost_with_a_skipped_row_that_held_it_too(tmp_path):

@@ -120,7 +120,7 @@ def test_an_id_with_two_texts_is_a_fault_and_with_one_text_is_merged(tmp_path):
         found.faults
     )
     assert "'a' is 'One text.' and 'Another text.'" in everything(found.faults)
-    assert found.measured["documents"]["rows_merged"] == 1
+    assert found.measured["documents"]["rows_repeated"] == 1
     assert found.measured["documents"]["rows"] == 3
 
 
@@ -356,7 +356,7 @@ def test_counts_and_sizes_are_those_of_the_stages(tmp_path):
     found = report(corpus=str(corpus), **judged, on_bad_row="skip")
     documents, asked = found.measured["documents"], found.measured["queries"]
     assert documents["rows"] == built["documents_rows"]
-    assert documents["rows_merged"] == built["documents_merged"]
+    assert documents["rows_repeated"] == built["documents_repeated"]
     assert documents["distinct_texts"] == built["documents_unique"]
     assert asked["rows"] == mined["queries"]
     assert asked["without_positive"] == mined["queries_without_positive"]

@@ -43,12 +43,12 @@ def write_texts(
         tick: called with the rows read.
 
     Returns:
-        Counts: `rows`, `merged` and `unique` (distinct by normalised text).
+        Counts: `rows` kept, `repeated` and `unique` (distinct by normalised text).
 
     Raises:
         InputError: through `bad`, or no row is left.
     """
-    keep, merged = _rows_to_keep(read(bad), bad, tick)
+    keep, repeated = _rows_to_keep(read(bad), bad, tick)
     bad.settle()
     if not keep.any():
         raise InputError("No row of the input can be used.", fix="Check its text column.")
@@ -75,7 +75,7 @@ def write_texts(
     save_array(directory / "identity.npy", identity)
     canonical = np.flatnonzero(identity == np.arange(len(identity)))
     save_array(directory / "canonical.npy", canonical)
-    return {"rows": len(identity), "merged": merged, "unique": len(canonical)}
+    return {"rows": len(identity), "repeated": repeated, "unique": len(canonical)}
 
 
 def _rows_to_keep(

@@ -48,7 +48,8 @@ def filter(settings: FilterSettings) -> StageResult:
         if not run.complete:
             counts: dict[str, int] = {}
             for judge in judges:
-                counts |= judge.compute(progress=settings.progress, share=settings.share)
+                with run.timed(judge.column):
+                    counts |= judge.compute(progress=settings.progress, share=settings.share)
             learned, learning = _learn(run, settings, evidence)
             counts |= learning
             filtering = Filtering(settings, evidence, learned, run)

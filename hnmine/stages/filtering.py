@@ -115,7 +115,8 @@ class Filtering:
             )
             judges = open_judges(deeper, settings)
             for judge in judges:
-                scored = judge.compute(progress=settings.progress, share=settings.share)
+                with self.run.timed(judge.column):
+                    scored = judge.compute(progress=settings.progress, share=settings.share)
                 counts["pairs_scored_deeper"] += scored.get("pairs_scored", 0)
             counts["queries_deepened"] = max(counts["queries_deepened"], len(short))
             settled += [replace(part, left_to_deeper=short) for part in newest]
@@ -142,11 +143,12 @@ class Filtering:
         lazy = [judge for judge in judges if isinstance(judge, LazyCrossEncoderJudge)]
         counts: Counts = {}
         for judge in lazy:
-            counts = judge.score_what(
-                lambda: [self._verdicts(part).to_score for part in self.parts],
-                progress=self.settings.progress,
-                share=self.settings.share,
-            )
+            with self.run.timed(judge.column):
+                counts = judge.score_what(
+                    lambda: [self._verdicts(part).to_score for part in self.parts],
+                    progress=self.settings.progress,
+                    share=self.settings.share,
+                )
         return counts
 
     def share_out(self) -> Counts:

@@ -172,7 +172,7 @@ class _Validator:
         repeats = np.setdiff1d(np.arange(len(rows)), rows.canonical)
         self.report.measured[what] = {
             "rows": len(rows),
-            "rows_merged": rows.merged,
+            "rows_repeated": rows.repeated,
             "distinct_texts": len(rows.canonical),
             "exact_copies": len(repeats),
             "exact_copies_share": len(repeats) / len(rows),

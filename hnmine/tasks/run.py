@@ -177,6 +177,13 @@ class RunDirectory:
         with self._lock.task(name, wait=True):
             yield
 
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Count what is done meanwhile as a step of this run."""
+        begun = time.time()
+        yield
+        self.seconds[step] = self.seconds.get(step, 0.0) + time.time() - begun
+
     def run(
         self, stage: str, unit: str, tasks: Sequence[Task], work: Work, *, passed_on: bool = True
     ) -> Counter[str]:
@@ -203,11 +210,11 @@ class RunDirectory:
                 why="With --finish, what can be shared is left to the processes that share it.",
                 fix="Run those again with --task, or this one without --finish.",
             )
-        begun = time.time()
         total = sum(task.size for task in tasks)
         initial = total - sum(task.size for task in todo)
         label = f"{self.plan['stage']}: {stage}" if "stage" in self.plan else stage
-        with progress_bar(label, unit, total, initial, self.progress) as bar:
+        bar_of_stage = progress_bar(label, unit, total, initial, self.progress)
+        with self.timed(stage), bar_of_stage as bar:
             while todo:
                 before = len(done)
                 for task in todo:
@@ -216,7 +223,6 @@ class RunDirectory:
                 if todo and len(done) == before:
                     interrupts.check()
                     time.sleep(LOOK_AGAIN)
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.time() - begun
         if self.store and passed_on and self._fetch(tasks):
             return self.run(stage, unit, tasks, work)
         counts: Counter[str] = Counter()

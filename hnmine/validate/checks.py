@@ -37,7 +37,7 @@ class Gathered:
         identities: key of each row's normalised text, shape (rows,).
         places: int64, shape (rows,), ascending: where each row stood in the stream.
         read: rows of the stream, repeats and conflicts counted.
-        merged: rows of the stream that only repeat another.
+        repeated: rows of the stream that only repeat another.
         conflicts: places of rows that share an id and differ in text; a few of them, to show.
         sample: row to text, for up to `SAMPLE` canonical rows; which texts depends on the seed and
             the texts alone, not on the order of the rows.
@@ -47,7 +47,7 @@ class Gathered:
     identities: Keys
     places: Rows
     read: int
-    merged: int
+    repeated: int
     conflicts: list[tuple[int, int]]
     sample: dict[int, str]
 
@@ -125,12 +125,12 @@ def gather(
         tick: called with the rows read.
     """
     watcher = _Watcher(seed)
-    keep, merged = _rows_to_keep(watcher.watch(batches), conflicts, tick)
+    keep, repeated = _rows_to_keep(watcher.watch(batches), conflicts, tick)
     if not keep.any():
         return None
     ids, texts, identities = (np.concatenate(keys) for keys in zip(*watcher.keys, strict=True))
     places = np.flatnonzero(keep)
-    found = Gathered(ids[places], identities[places], places, len(keep), merged, [], {})
+    found = Gathered(ids[places], identities[places], places, len(keep), repeated, [], {})
     found.conflicts.extend(_conflicts(found, ids, texts))
     drawn = [watcher.sample[priority] for priority in sorted(watcher.sample)]
     # A text that stands only in rows left out is no document.
