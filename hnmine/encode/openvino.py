@@ -8,9 +8,11 @@ vector does not depend on how many threads there are.
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 import warnings
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 
@@ -51,6 +53,8 @@ def run_by_openvino(model: Any, dtype: Dtype, threads: int) -> None:
     Raises:
         MissingModel: OpenVINO is not installed.
     """
+    # OpenVINO sends what it is used for to its makers if the package for that can be imported.
+    sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
     try:
         import openvino
     except ImportError as error:
