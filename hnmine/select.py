@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import xxhash
-from numba import njit
 from numpy.typing import NDArray
 
+from hnmine.compiled import compiled
 from hnmine.index.topk import offsets_of, position_in_list
 
 Ints = NDArray[np.int64]
@@ -37,7 +37,7 @@ def grouped(query: Ints, keep: NDArray[np.bool_], queries: int) -> tuple[Ints, I
     return rows, offsets_of(np.bincount(query[rows], minlength=queries))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def first(offsets: Ints, order: NDArray[Any], n: Ints) -> NDArray[np.bool_]:
     """Mark the n smallest of each list; ties go to the earlier, what is not a number comes last.
 

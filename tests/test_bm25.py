@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hnmine.errors import UsageError
 from hnmine.index.bm25 import formula
 from hnmine.index.bm25.build import _create, count_documents, merge_counts
+from hnmine.index.bm25.floors import floor_of
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.selection import TILE
@@ -372,6 +373,19 @@ def test_ties_at_k_go_to_the_lowest_slots():
         assert found.slots[:1000].tolist() == [14_999, *best[:999]]
         assert found.slots[1000:1037].tolist() == list(range(0, 111, 3))
         assert found.slots[1037:].tolist() == list(range(0, 15_000, 3))
+
+
+@given(
+    values=st.lists(st.floats(0, 2.0**20, width=32), min_size=1, max_size=300),
+    k=st.integers(1, 300),
+    low=st.floats(0, 2.0**21),
+)
+def test_a_floor_is_just_below_the_kth_value(values, k, low):
+    array = np.array(values, np.float32)
+    kth = float(np.sort(array)[-k]) if k <= len(values) else 0.0
+    floor = floor_of(array, k, low)
+    assert low <= floor <= max(low, kth)
+    assert floor >= kth - 2.0**-15 * max(values)
 
 
 def test_float32_cannot_decide_the_order():

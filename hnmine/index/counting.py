@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from hnmine.compiled import compiled
 
 # Boundaries of lists, what is in each list, ascending, and how often.
 Lists = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def count_owners(lengths: NDArray[np.int32], terms: NDArray[np.int32], width: int) -> Lists:
     """List for each term which documents hold it, and how often.
 
@@ -43,7 +44,7 @@ def count_owners(lengths: NDArray[np.int32], terms: NDArray[np.int32], width: in
     return offsets, owners, frequencies
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def turn(
     offsets: NDArray[np.int64],
     numbers: NDArray[np.int32],

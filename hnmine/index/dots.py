@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from hnmine.compiled import compiled
 
 Vectors = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@compiled(fastmath={"reassoc", "contract"})
 def dots(
     queries: Vectors,
     query: Ints,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from hnmine.compiled import compiled
 
 _FNV_START, _FNV_FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _UPPER = np.uint64(0xFFFFFFFF00000000)
@@ -71,13 +72,13 @@ class Words:
         _fill(self._hashes, self._count, self._slots)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _slot_of(value: int, slots: int) -> np.uint64:
     # The low bits of a product depend on the low bits of its factors alone.
     return (np.uint64(value) ^ (np.uint64(value) >> np.uint64(32))) & np.uint64(slots - 1)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _fill(hashes: NDArray[np.uint64], count: int, slots: NDArray[np.uint64]) -> None:
     mask = np.uint64(len(slots) - 1)
     for word in range(count):
@@ -87,7 +88,7 @@ def _fill(hashes: NDArray[np.uint64], count: int, slots: NDArray[np.uint64]) -> 
         slots[slot] = (hashes[word] & _UPPER) | np.uint64(word + 1)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _find(
     value: np.uint64,
     start: np.uint64,
@@ -112,7 +113,7 @@ def _find(
     return slot
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _number(
     data: NDArray[np.uint8],
     ends: NDArray[np.int64],

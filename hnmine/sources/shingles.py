@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from hnmine.compiled import compiled
 from hnmine.data.identity import normalise
 from hnmine.index.topk import offsets_of, ragged
 
@@ -75,12 +75,12 @@ def containment(
     return _largest_share(*texts, each, others, *ranges)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _is_word(byte: int) -> bool:
     return byte >= 128 or 97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _hash_shingles(
     letters: NDArray[np.uint8], bounds: Ints, words: int
 ) -> tuple[Ints, NDArray[np.uint64]]:
@@ -109,14 +109,17 @@ def _hash_shingles(
         if 0 < seen < words:
             hashes[end] = _combine(ring, seen, seen)
             end += 1
-        distinct = np.unique(hashes[start:end])
-        hashes[start : start + len(distinct)] = distinct
-        end = start + len(distinct)
-        counts[text] = len(distinct)
+        found, end = hashes[start:end], start
+        found.sort()
+        for value in found:
+            if end == start or value != hashes[end - 1]:
+                hashes[end] = value
+                end += 1
+        counts[text] = end - start
     return counts, hashes[:end].copy()
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _combine(ring: NDArray[np.uint64], seen: int, words: int) -> np.uint64:
     """Hash the last `words` words in their order."""
     total = np.uint64(words)
@@ -126,7 +129,7 @@ def _combine(ring: NDArray[np.uint64], seen: int, words: int) -> np.uint64:
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _largest_share(
     offsets: Ints, hashes: NDArray[np.uint64], each: Ints, others: Ints, starts: Ints, stops: Ints
 ) -> NDArray[np.float32]:
@@ -141,7 +144,7 @@ def _largest_share(
     return largest
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _common(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> int:
     """Count the numbers that two ascending arrays share."""
     a = b = common = 0

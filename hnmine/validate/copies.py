@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from hnmine.compiled import compiled
 from hnmine.index.topk import offsets_of
 from hnmine.sources.shingles import shingles
 
@@ -52,7 +52,7 @@ class NearCopies:
         _mark(rows, offsets, at, sample, (self._common, self._touched), self.found)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _mark(
     rows: Ints,
     offsets: Ints,

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
+from hnmine.compiled import compiled
 from hnmine.index.bm25.files import Files
 from hnmine.index.bm25.formula import fill_impacts, idf_of
 from hnmine.index.bm25.settings import BM25Settings
@@ -129,7 +129,7 @@ def _write_postings(
         first = last
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _append(
     terms: NDArray[np.int64],
     first: int,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from hnmine.compiled import compiled
 from hnmine.index.bm25.formula import Postings, Statistics, gain
 
 # Numbers of the common terms, ascending; rows of one byte for each of them, how often it occurs in
@@ -46,7 +46,7 @@ def common_terms(postings: Postings, statistics: Statistics) -> Common:
     return terms, rows, gains.ravel()
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _fill_gains(
     formula: tuple[int, float, float, float, float], gains: NDArray[np.float64]
 ) -> None:
@@ -56,7 +56,7 @@ def _fill_gains(
             gains[dl, tf] = gain(variant, tf, dl, k1, b, delta, avgdl)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _fill_rows(
     terms: NDArray[np.int64],
     postings: Postings,
@@ -80,7 +80,7 @@ def _fill_rows(
         rows[document * width + len(terms) + 1] = codes[document] >> 8
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def columns_of(terms: NDArray[np.int64], common: Common) -> NDArray[np.int64]:
     """Return the column of each term in the table, -1 where it has none."""
     columns = np.searchsorted(common[0], terms)
@@ -90,7 +90,7 @@ def columns_of(terms: NDArray[np.int64], common: Common) -> NDArray[np.int64]:
     return columns
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _sum_irregular(
     terms: NDArray[np.int64],
     factors: NDArray[np.float64],
@@ -114,7 +114,7 @@ def _sum_irregular(
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def add_common(
     terms: NDArray[np.int64],
     columns: NDArray[np.int64],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from hnmine.compiled import compiled
+
 BLOCK = 64
-BINS = 1024
+# Leave the bound of the k-th largest value less than a 65,536th of the largest below it.
+_HALVINGS = 16
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def maxima_of_blocks(sums: NDArray[np.float32], maxima: NDArray[np.float32]) -> None:
     """Write the maximum of every `BLOCK` values; all values are from 0 up."""
     # Bit patterns of floats from 0 up are in the order of the floats, and the maximum of integers
@@ -25,39 +27,29 @@ def maxima_of_blocks(sums: NDArray[np.float32], maxima: NDArray[np.float32]) -> 
         maxima_bits[block] = top
 
 
-@njit(nogil=True, cache=True)
-def floor_of(values: NDArray[np.float32], k: int, low: float, bins: NDArray[np.int32]) -> float:
-    """Bound the k-th largest value from below by a histogram of what is above `low`; `low` if none.
-
-    Every comparison is made on the bin numbers, which never fall as the value grows, so rounding
-    cannot raise the bound above the k-th value but for the last conversion, which has a margin.
-    """
-    bits = values.view(np.int32)
-    top_bits = np.int32(0)
+@compiled()
+def floor_of(values: NDArray[np.float32], k: int, low: float) -> float:
+    """Bound the k-th largest value from below, by `low` at least; all values are from 0 up."""
+    bits, bound = values.view(np.int32), low
+    number = np.zeros(1, np.int32)
     for i in range(len(bits)):
-        top_bits = max(top_bits, bits[i])
-    top = np.float32(0.0)
-    for i in range(len(values)):
-        if bits[i] == top_bits:
-            top = values[i]
-            break
-    start = np.float32(low)
-    if k > len(values) or not top - start > 1e-6 * top or top < 1e-30:
-        return low
-    scale = np.float32(BINS - 1) / (top - start)
-    bins[:] = 0
-    for i in range(len(values)):
-        if values[i] > start:
-            bins[int((values[i] - start) * scale)] += 1
-    above = 0
-    for b in range(len(bins) - 1, 0, -1):
-        above += bins[b]
-        if above >= k:
-            return max(low, (start + b / np.float64(scale)) * (1.0 - 1e-6))
-    return low
+        number[0] = max(number[0], bits[i])
+    below, above = np.float32(low), number.view(np.float32)[0]
+    for _ in range(_HALVINGS):
+        middle = np.float32(0.5) * (below + above)
+        number.view(np.float32)[0] = middle
+        # A count in 32 bits is vectorised twice as wide as Numba's own whole numbers.
+        least, count = number[0], np.int32(0)
+        for i in range(len(bits)):
+            count = np.int32(count + np.int32(bits[i] >= least))
+        if count >= k:
+            below, bound = middle, max(bound, np.float64(middle))
+        else:
+            above = middle
+    return bound
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def cut_of(floor: float, slack: tuple[float, float]) -> np.float32:
     """Lower a bound of the k-th float32 sum to where no document of the exact best k is missed."""
     relative, absolute = slack

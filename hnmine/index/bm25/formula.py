@@ -25,8 +25,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from hnmine.compiled import compiled
 
 VARIANTS = ("lucene", "okapi", "plus", "l")
 DEFAULT_DELTA = {"plus": 1.0, "l": 0.5}
@@ -72,7 +73,7 @@ def idf_of(variant: str, documents: int, frequency: NDArray[np.int64]) -> NDArra
     return idf
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def gain(
     variant: int, tf: float, dl: float, k1: float, b: float, delta: float, avgdl: float
 ) -> float:
@@ -86,7 +87,7 @@ def gain(
     return tf * (k1 + 1.0) / (tf + k1 * norm)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def fill_impacts(
     postings: Postings,
     statistics: Statistics,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Index
 from hnmine.index.bm25.scoring import Queries, best, score_documents
 from hnmine.index.bm25.selection import scratch_of, select
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def search_queries(
     first: int,
     last: int,

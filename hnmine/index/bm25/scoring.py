@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Common, add_common, columns_of
 from hnmine.index.bm25.formula import Postings, Statistics, gain
 
@@ -13,7 +13,7 @@ from hnmine.index.bm25.formula import Postings, Statistics, gain
 Queries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def score_documents(
     terms: NDArray[np.int64],
     weights: NDArray[np.int64],
@@ -66,7 +66,7 @@ def score_documents(
                 scores[c] += factor * gain(variant, tf, dl, k1, b, delta, avgdl)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def score_pairs(
     queries: Queries,
     pairs: NDArray[np.int64],
@@ -86,19 +86,7 @@ def score_pairs(
         )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def best(scores: NDArray[np.float64], k: int) -> NDArray[np.int64]:
     """Positions of the k highest scores, best first, equal ones by position."""
-    n = len(scores)
-    if n <= 2 * k:
-        return np.argsort(-scores, kind="mergesort")[:k]
-    chosen = np.empty(k, np.int64)
-    kth = np.partition(scores, n - k)[n - k]
-    ties = k - np.sum(scores > kth)
-    kept = 0
-    for i in range(n):
-        if scores[i] > kth or (scores[i] == kth and ties > 0):
-            ties -= scores[i] == kth
-            chosen[kept] = i
-            kept += 1
-    return chosen[np.argsort(-scores[chosen], kind="mergesort")]
+    return np.argsort(-scores, kind="mergesort")[:k]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Index, add_common, columns_of
-from hnmine.index.bm25.floors import BINS, BLOCK, cut_of, floor_of, maxima_of_blocks
+from hnmine.index.bm25.floors import BLOCK, cut_of, floor_of, maxima_of_blocks
 
 # The place of the only bit that is set in a number: its product with a de Bruijn sequence has a
 # different first six bits for each (Leiserson, Prokop and Randall 1998, "Using de Bruijn Sequences
@@ -17,15 +17,8 @@ _PLACES = np.empty(64, np.int32)
 _PLACES[[((int(_DE_BRUIJN) << i) & (1 << 64) - 1) >> 58 for i in range(64)]] = np.arange(64)
 # Documents whose sums are in the second-level cache together.
 TILE = 1 << 17
-# One array for the sums of a tile, one for the maxima of their blocks, one for histograms, and the
-# documents found so far with their sums.
-Scratch = tuple[
-    NDArray[np.float32],
-    NDArray[np.float32],
-    NDArray[np.int32],
-    NDArray[np.int32],
-    NDArray[np.float32],
-]
+# The sums of a tile, the maxima of their blocks, and the documents found so far with their sums.
+Scratch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
 # Distinct terms of a query, how often each occurs in it, their columns in the table of common
 # terms, and the most that each adds to a score.
 Query = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
@@ -43,21 +36,22 @@ _USUAL_SHARE = 0.35
 _POSTINGS_FOR_BLOCK = 128
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def scratch_of(documents: int) -> Scratch:
     """Allocate what `select` works in."""
-    blocks = (min(documents, TILE) + BLOCK - 1) // BLOCK
+    # A whole number of blocks of blocks: what is beyond the documents stays 0.
+    square = BLOCK * BLOCK
+    size = (min(documents, TILE) + square - 1) // square * square
     return (
-        np.zeros(blocks * BLOCK, np.float32),
-        np.empty(blocks, np.float32),
-        np.empty(BINS, np.int32),
+        np.zeros(size, np.float32),
+        np.empty(size // BLOCK, np.float32),
         # One more than there are documents: appending writes first and decides afterwards.
         np.empty(documents + 1, np.int32),
         np.empty(documents + 1, np.float32),
     )
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _accumulate(
     first: int,
     weights: NDArray[np.int64],
@@ -76,7 +70,7 @@ def _accumulate(
             sums[where[i] - base] += weight * what[i]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _gather_touched(
     first: int,
     starts: NDArray[np.int64],
@@ -98,7 +92,22 @@ def _gather_touched(
     return n
 
 
-@njit(nogil=True, cache=True)
+@compiled()
+def _bits_from(cut: np.float32, values: NDArray[np.float32]) -> np.uint64:
+    """Set one bit for each of `BLOCK` values from `cut` up; vector instructions do."""
+    bits = np.uint64(0)
+    for i in range(BLOCK):
+        bits |= np.uint64(values[i] >= cut) << np.uint64(i)
+    return bits
+
+
+@compiled()
+def _lowest(bits: np.uint64) -> np.uint64:
+    """Return where in `_PLACES` the place of the lowest bit stands."""
+    return ((bits & (np.uint64(0) - bits)) * _DE_BRUIJN) >> np.uint64(58)
+
+
+@compiled()
 def _gather_blocks(
     first: int,
     cut: np.float32,
@@ -110,26 +119,23 @@ def _gather_blocks(
 ) -> int:
     """Append the sums from `cut` up, by way of the maxima of blocks."""
     # Unsigned subscripts spare tests for negative ones here, too.
-    end, one = np.uint64(n), np.uint64(1)
-    for block in range(len(maxima)):
-        if maxima[block] >= cut:
-            row = sums[block * BLOCK : (block + 1) * BLOCK]
-            # One bit for each sum from `cut` up: made by vector instructions, and few are set.
-            bits = np.uint64(0)
-            for i in range(BLOCK):
-                bits |= np.uint64(row[i] >= cut) << np.uint64(i)
+    end = np.uint64(n)
+    for row in range(0, len(maxima), BLOCK):
+        blocks = _bits_from(cut, maxima[row : row + BLOCK])
+        while blocks:
+            block = row + _PLACES[_lowest(blocks)]
+            blocks &= blocks - np.uint64(1)
+            bits = _bits_from(cut, sums[block * BLOCK : (block + 1) * BLOCK])
             while bits:
-                lowest = bits & (np.uint64(0) - bits)
-                place = _PLACES[(lowest * _DE_BRUIJN) >> np.uint64(58)]
-                found[end] = first + block * BLOCK + place
-                end += one
-                bits ^= lowest
+                found[end] = first + block * BLOCK + _PLACES[_lowest(bits)]
+                end += np.uint64(1)
+                bits &= bits - np.uint64(1)
     for i in range(n, end):
         values[i] = sums[np.uint32(found[i] - first)]
     return int(np.int64(end))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _keep(
     cut: np.float32,
     start: int,
@@ -145,7 +151,7 @@ def _keep(
     return n
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _leave_out(
     k: int,
     blocks: int,
@@ -163,18 +169,18 @@ def _leave_out(
         return left_out
     budget = _SHARE_LEFT_OUT / np.sqrt(len(most)) * np.sum(most)
     # Most postings for the least bound first.
-    for j in np.argsort(most / lengths):
+    for j in np.argsort(most / lengths, kind="mergesort"):
         if columns[j] >= 0 and bound + most[j] <= budget:
             left_out[j] = True
             bound += most[j]
     return left_out
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _put_in(most: NDArray[np.float64], out: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Take that half of what was left out back in that has the highest bounds; return it."""
     put, rest = np.zeros(len(out), np.bool_), np.sum(out) // 2
-    for j in np.argsort(most):
+    for j in np.argsort(most, kind="mergesort"):
         if out[j]:
             rest -= 1
             put[j] = rest < 0
@@ -182,7 +188,7 @@ def _put_in(most: NDArray[np.float64], out: NDArray[np.bool_]) -> NDArray[np.boo
     return put
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _ends(
     last: int, starts: NDArray[np.int64], limits: NDArray[np.int64], documents: NDArray[np.int32]
 ) -> NDArray[np.int64]:
@@ -194,7 +200,7 @@ def _ends(
     return ends
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _gather(
     cut: np.float32,
     tile: Tile,
@@ -208,7 +214,7 @@ def _gather(
     Returns from where to where it is in the list of documents found.
     """
     first, n, touched = tile
-    sums, maxima, _, found, values = scratch
+    sums, maxima, found, values = scratch
     if touched >= 0:
         start = end = touched
         for i in range(n, touched):
@@ -227,7 +233,7 @@ def _gather(
     return start, end
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _attempt(
     k: int,
     floor: float,
@@ -256,10 +262,10 @@ def _attempt(
         The new floor, and from where to where the documents found are.
     """
     _, n, touched = tile
-    _, maxima, bins, _, values = scratch
+    _, maxima, _, values = scratch
     known = floor > 0.0
     if not known:
-        floor = floor_of(values[n:touched] if touched >= 0 else maxima, k, 0.0, bins)
+        floor = floor_of(values[n:touched] if touched >= 0 else maxima, k, 0.0)
     bound = np.sum(query[3][out])
     if bound == 0.0:
         start, end = _gather(cut_of(floor, slack), tile, query, out, index, scratch)
@@ -276,7 +282,7 @@ def _attempt(
             return floor, start, end
         # The floor was one of incomplete sums.
         known, completed = True, values[start:end]
-        floor = floor_of(completed, k, floor_of(completed, k, 0.0, bins), bins)
+        floor = floor_of(completed, k, 0.0)
         # Documents that hold only what was left out must be out of the question.
         needed = np.float32(floor * (1.0 - wide[0]) - wide[1])
         if needed >= cut:
@@ -285,7 +291,7 @@ def _attempt(
     return -1.0, n, n
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def select(
     k: int,
     terms: NDArray[np.int64],
@@ -302,7 +308,7 @@ def select(
     cleared on return.
     """
     (indptr, documents), statistics, impacts, peaks, common = index
-    total, (sums, maxima, bins, found, values) = len(statistics[1]), scratch
+    total, (sums, maxima, found, values) = len(statistics[1]), scratch
     # Four roundings more than that: for completing, for cutting in float32, and far less for
     # float64 itself.
     error = (len(terms) + 5) * _UNIT32
@@ -311,7 +317,9 @@ def select(
     query = (terms, weights, columns_of(terms, common), most)
     starts, limits = indptr[terms], indptr[terms + 1]
     out = _leave_out(k, len(maxima), most, limits - starts, query[2])
-    put, n, floor, first, ascending = ~out, 0, 0.0, 0, True
+    # Of a literal 0 Numba would compile what is called with it once more.
+    n, first = int(np.int64(0)), int(np.int64(0))
+    put, floor, ascending = ~out, 0.0, True
     while first < total:
         last = min(first + TILE, total)
         ends = _ends(last, starts, limits, documents)
@@ -335,8 +343,7 @@ def select(
         floor = max(floor, result)
         n = _keep(cut_of(floor, slack), start, end, n, found, values)
         if 4 * n > 5 * k:
-            for _ in range(2):
-                floor = floor_of(values[:n], k, floor, bins)
+            floor = floor_of(values[:n], k, floor)
             n = _keep(cut_of(floor, slack), 0, n, 0, found, values)
         starts, first, put = ends, last, ~out
     return found[:n] if ascending else np.sort(found[:n])

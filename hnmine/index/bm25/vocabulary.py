@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 from numpy.typing import NDArray
+
+from hnmine.compiled import compiled
 
 Vocabulary = tuple[NDArray[np.int64], NDArray[np.uint8]]
 """Boundaries of the terms, one more than there are, and their bytes, sorted by them."""
@@ -43,7 +44,7 @@ def letters(terms: list[str]) -> NDArray[np.uint8]:
     return np.frombuffer(bytearray("".join(terms), "utf-8"), dtype=np.uint8)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def find_terms(
     offsets: NDArray[np.int64],
     letters: NDArray[np.uint8],
@@ -75,7 +76,7 @@ def find_terms(
     return found
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _before(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> bool:
     for i in range(min(len(left), len(right))):
         if left[i] != right[i]:

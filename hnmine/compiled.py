@@ -1,0 +1,47 @@
+"""Functions compiled by Numba."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+import numba
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function at its first call, to run while other threads do.
+
+    The code is kept for the next process: beside the module, else in the user's cache, or where
+    `NUMBA_CACHE_DIR` says. Where these cannot be written to, as in a sealed container, it is kept
+    among the temporary files, or not at all.
+
+    Args:
+        options: further ones of `numba.njit`.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        # What Numba raises where it finds no place.
+        with suppress(RuntimeError):
+            return numba.njit(nogil=True, cache=True, **options)(function)
+        _keep_among_temporary_files()
+        with suppress(RuntimeError):
+            return numba.njit(nogil=True, cache=True, **options)(function)
+        return numba.njit(nogil=True, **options)(function)
+
+    return decorate
+
+
+def _keep_among_temporary_files() -> None:
+    """Let Numba keep code in a temporary folder, unless others could put code there."""
+    with suppress(OSError):
+        folder = Path(gettempdir()) / f"hnmine-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            folder.chmod(0o700)
+            numba.config.CACHE_DIR = str(folder)

@@ -1,0 +1,75 @@
+"""Where compiled code is kept if it cannot be kept where Numba would, as in a sealed container."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MODULE = """
+from hnmine.compiled import compiled
+
+
+@compiled()
+def double(x):
+    return 2 * x
+
+
+assert double(21) == 42
+print(sum(double.stats.cache_hits.values()), sum(double.stats.cache_misses.values()))
+"""
+
+
+@pytest.fixture
+def sealed(tmp_path) -> Path:
+    """A module that nothing can be written beside."""
+    (tmp_path / "sealed").mkdir()
+    # Permissions do not stop root; a file in the way stops everybody.
+    (tmp_path / "sealed" / "__pycache__").touch()
+    module = tmp_path / "sealed" / "module.py"
+    module.write_text(MODULE)
+    (tmp_path / "temporary").mkdir()
+    return module
+
+
+def run(module: Path, **more: str) -> list[int]:
+    """Run the module with a home that is none; return how often code was found, and missed."""
+    environment = {**os.environ, "HOME": os.devnull, "XDG_CACHE_HOME": os.devnull}
+    environment |= {"TMPDIR": str(module.parent.parent / "temporary"), **more}
+    done = subprocess.run(
+        [sys.executable, "-B", module], capture_output=True, check=False, env=environment, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return [int(number) for number in done.stdout.split()]
+
+
+def folder(module: Path) -> Path:
+    return module.parent.parent / "temporary" / f"hnmine-{os.getuid()}"
+
+
+def test_code_is_kept_among_the_temporary_files(sealed):
+    assert run(sealed) == [0, 1]
+    assert folder(sealed).stat().st_mode & 0o777 == 0o700
+    assert run(sealed) == [1, 0]
+
+
+def test_the_user_says_where_it_is_kept(sealed, tmp_path):
+    elsewhere = {"NUMBA_CACHE_DIR": str(tmp_path / "elsewhere")}
+    assert run(sealed, **elsewhere) == [0, 1]
+    assert run(sealed, **elsewhere) == [1, 0]
+    assert not folder(sealed).exists()
+
+
+def test_code_is_not_taken_from_where_others_lead(sealed, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    folder(sealed).symlink_to(tmp_path / "theirs")
+    assert run(sealed) == run(sealed) == [0, 1]
+    assert not list((tmp_path / "theirs").iterdir())
+
+
+def test_without_any_place_it_runs_all_the_same(sealed):
+    folder(sealed).touch()
+    assert run(sealed) == run(sealed) == [0, 1]
