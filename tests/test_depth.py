@@ -60,6 +60,15 @@ def test_depths_are_tried_and_the_reason_is_said(world):
     assert json.loads(said)["notes"] == notes
 
 
+def test_the_depths_that_lost_are_said_in_the_order_of_their_numbers():
+    no_better = {"gain": -0.1, "error": 0.01}
+    # As relevance.json has them: in the order of their letters.
+    others = {depth: no_better for depth in sorted(f"{other:g}" for other in OTHERS)}
+    trial = {"queries": 300, "over_usual": others, "over_random": {"gain": 0.1, "error": 0.01}}
+    sentences = explained({"depth": USUAL, "trial": trial})
+    assert sentences[0].startswith("Depth 20: at 0, 5, 10, 40 students did no better")
+
+
 def test_the_trial_does_not_depend_on_how_the_candidates_are_cut(world):
     one, _ = filtered(world / "candidates-20", world / "of-20")
     other, _ = filtered(world / "candidates-1000", world / "of-1000")

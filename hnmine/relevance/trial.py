@@ -141,9 +141,8 @@ def explained(learned: Mapping[str, Any]) -> list[str]:
             f"({_deviations(others[depth])}, {tried} queries)."
         )
     else:
-        chosen = (
-            f"Depth {USUAL:g}: at {', '.join(others)} students did no better on {tried} queries."
-        )
+        lost = ", ".join(sorted(others, key=float))
+        chosen = f"Depth {USUAL:g}: at {lost} students did no better on {tried} queries."
     over = trial["over_random"]
     sentences = [chosen]
     if over["gain"] < -SURE * over["error"]:
