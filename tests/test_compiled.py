@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 MODULE = """
+from factor import FACTOR
 from hnmine.compiled import compiled
 
 
 @compiled()
-def double(x):
-    return 2 * x
+def times(x):
+    return FACTOR * x
 
 
-assert double(21) == 42
-print(sum(double.stats.cache_hits.values()), sum(double.stats.cache_misses.values()))
+assert times(21) == FACTOR * 21
+print(sum(times.stats.cache_hits.values()), sum(times.stats.cache_misses.values()))
 """
 
 
@@ -31,6 +32,7 @@ def sealed(tmp_path) -> Path:
     (tmp_path / "sealed" / "__pycache__").touch()
     module = tmp_path / "sealed" / "module.py"
     module.write_text(MODULE)
+    module.with_name("factor.py").write_text("FACTOR = 2")
     (tmp_path / "temporary").mkdir()
     return module
 
@@ -53,6 +55,13 @@ def folder(module: Path) -> Path:
 def test_code_is_kept_among_the_temporary_files(sealed):
     assert run(sealed) == [0, 1]
     assert folder(sealed).stat().st_mode & 0o777 == 0o700
+    assert run(sealed) == [1, 0]
+
+
+def test_code_is_made_anew_when_another_module_changes(sealed):
+    assert run(sealed) == [0, 1]
+    sealed.with_name("factor.py").write_text("FACTOR = 345")
+    assert run(sealed) == [0, 1]
     assert run(sealed) == [1, 0]
 
 
