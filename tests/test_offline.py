@@ -73,14 +73,8 @@ def test_no_stage_asks_anything_of_the_network(home, stdlib):
     run = home / "run"
     python(home, "-m", "hnmine", "run", *given, "--backend", "openvino", "--output", run)
     mined = run / "mined"
-    judged = [
-        "--candidates",
-        run / "candidates",
-        "--cross-encoder",
-        CROSS_ENCODER,
-        "--max-length",
-        "64",
-    ]
+    judged = ["--candidates", run / "candidates", "--max-length", "64"]
+    judged += ["--cross-encoder", CROSS_ENCODER]
     for command in (
         ["filter", *judged, "--output", home / "judged"],
         ["audit", "--mined", mined],
