@@ -21,9 +21,6 @@ QUICK = {
 
 FULL: dict[str, list[str]] = {"bm25": [], "models": [], "dense": [], "growth": [], "pipeline": []}
 
-ONE_THREAD = {"bm25"}
-"""Its peers have no other way."""
-
 
 def main() -> None:
     """Run the benchmarks with one thread, by CPU time, and with two, by wall time."""
@@ -36,10 +33,8 @@ def main() -> None:
     pages = []
     for threads in (1,) if arguments.quick else (1, 2):
         for name in arguments.only or chosen:
-            if name in ONE_THREAD and threads > 1:
-                continue
             command = [sys.executable, "-m", f"benchmarks.{name}", *chosen[name]]
-            command += [] if name in ONE_THREAD else ["--threads", str(threads)]
+            command += ["--threads", str(threads)]
             command += ["--data", str(arguments.data)] if arguments.data else []
             settings = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
             done = subprocess.run(

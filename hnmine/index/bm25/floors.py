@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from hnmine.compiled import compiled
 
 BLOCK = 64
-# Leave the bound of the k-th largest value less than a 65,536th of the largest below it.
-_HALVINGS = 16
+# Leave the bound less than a 4,096th of the largest value below the k-th.
+_HALVINGS = 12
 
 
 @compiled()
 def maxima_of_blocks(sums: NDArray[np.float32], maxima: NDArray[np.float32]) -> None:
-    """Write the maximum of every `BLOCK` values; all values are from 0 up."""
+    """Write the maximum of every `BLOCK` values, a whole number of blocks; all are from 0 up."""
     # Bit patterns of floats from 0 up are in the order of the floats, and the maximum of integers
     # is vectorised where that of floats, because of NaN, is not. So is a loop over a slice, where
     # one with computed subscripts is not: together, ten times as fast.
     bits, maxima_bits = sums.view(np.int32), maxima.view(np.int32)
-    for block in range(len(maxima)):
+    for block in range(len(bits) // BLOCK):
         row = bits[block * BLOCK : (block + 1) * BLOCK]
         top = np.int32(0)
         for i in range(len(row)):

@@ -71,8 +71,10 @@ class BM25Index:
             cuts = np.linspace(0, len(queries), 4 * self._threads + 1).astype(np.int64).tolist()
             with ThreadPoolExecutor(self._threads) as pool:
                 list(pool.map(search_part, pairwise(cuts)))
-        filled = position_in_list(starts) < np.repeat(counts, k)
-        return Ranking(offsets_of(counts), slots[filled], scores[filled])
+        if (counts < k).any():
+            filled = position_in_list(starts) < np.repeat(counts, k)
+            slots, scores = slots[filled], scores[filled]
+        return Ranking(offsets_of(counts), slots, scores)
 
     def score(
         self, queries: Sequence[str], offsets: NDArray[np.int64], slots: NDArray[np.int64]

@@ -39,12 +39,11 @@ _POSTINGS_FOR_BLOCK = 128
 @compiled()
 def scratch_of(documents: int) -> Scratch:
     """Allocate what `select` works in."""
-    # A whole number of blocks of blocks: what is beyond the documents stays 0.
-    square = BLOCK * BLOCK
-    size = (min(documents, TILE) + square - 1) // square * square
+    blocks = (min(documents, TILE) + BLOCK - 1) // BLOCK
     return (
-        np.zeros(size, np.float32),
-        np.empty(size // BLOCK, np.float32),
+        np.zeros(blocks * BLOCK, np.float32),
+        # A whole number of blocks of their own: what is beyond those of the sums stays 0.
+        np.zeros((blocks + BLOCK - 1) // BLOCK * BLOCK, np.float32),
         # One more than there are documents: appending writes first and decides afterwards.
         np.empty(documents + 1, np.int32),
         np.empty(documents + 1, np.float32),
@@ -262,10 +261,12 @@ def _attempt(
         The new floor, and from where to where the documents found are.
     """
     _, n, touched = tile
-    _, maxima, _, values = scratch
+    sums, maxima, _, values = scratch
     known = floor > 0.0
     if not known:
         floor = floor_of(values[n:touched] if touched >= 0 else maxima, k, 0.0)
+        if floor == 0.0 and touched < 0:  # There are fewer blocks.
+            floor = floor_of(sums, k, 0.0)
     bound = np.sum(query[3][out])
     if bound == 0.0:
         start, end = _gather(cut_of(floor, slack), tile, query, out, index, scratch)
