@@ -55,9 +55,15 @@ def soon_free(directory: Path, seconds: float) -> bool:
     return False
 
 
-def open_files() -> int:
-    """Count the descriptors of this process; one is that of the listing itself."""
-    return len(list(Path("/dev/fd").iterdir()))
+def open_files(folder: Path) -> int:
+    """Count the descriptors of this process that are of files in a folder."""
+    inside = {(found.st_dev, found.st_ino) for found in map(Path.stat, folder.rglob("*"))}
+    count = 0
+    for descriptor in list(Path("/dev/fd").iterdir()):
+        with suppress(OSError):  # That of the listing is closed.
+            found = os.fstat(int(descriptor.name))
+            count += (found.st_dev, found.st_ino) in inside
+    return count
 
 
 @pytest.fixture

@@ -52,13 +52,13 @@ def store(folder, vectors, shard_rows, factory=None):
 def test_an_index_that_is_let_go_closes_its_files(tmp_path, collector_off):
     vectors = random_vectors(0, 40, 8)
     directory = store(tmp_path, vectors, 5)
-    before = open_files()
+    assert open_files(tmp_path) == 0
     for _ in range(3):
         index = DenseIndex(directory, 1)
         index.similarity(np.arange(40), np.arange(40)[::-1])
-        assert open_files() > before
+        assert open_files(tmp_path) > 0
         del index
-        assert open_files() == before
+        assert open_files(tmp_path) == 0
 
 
 def resident(directory):
