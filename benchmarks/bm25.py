@@ -171,7 +171,7 @@ def search(peer: Any, asked: list[list[int]], as_texts: list[str], few: int, thr
     if isinstance(peer, RankBM25):
         return peer.search(as_texts[:few], np.full(few, K))
     # Its other back end takes one thread for none.
-    many = threads if peer.backend == "numba" or threads > 1 else 0
+    many = threads if peer.backend == "numba" else 0
     return peer.retrieve(asked[:few], k=K, n_threads=many, show_progress=False)
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hnmine.errors import UsageError
 from hnmine.index.bm25 import formula
 from hnmine.index.bm25.build import _create, count_documents, merge_counts
+from hnmine.index.bm25.common import add_common
 from hnmine.index.bm25.floors import floor_of
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
@@ -343,6 +344,20 @@ def test_long_documents_whose_gains_are_not_tabulated():
         best = -np.sort(-scores)[: mine.stop - mine.start]
         np.testing.assert_allclose(found.scores[mine], best, rtol=1e-12)
         np.testing.assert_allclose(found.scores[mine], scores[found.slots[mine]], rtol=1e-12)
+
+
+def test_an_index_without_common_terms_has_no_table_to_read():
+    # A name that each document has alone is common in none.
+    index = index_of([f"name{n}" for n in range(200)], BM25Settings())
+    postings, statistics, _, _, common = index._index
+    assert len(common[0]) == len(common[1]) == 0
+    none, scores = np.empty(0, np.int64), np.ones(2)
+    documents = np.array([0, 199], np.int32)
+    # Compiled code reads what is not there without a word; Python's own does not.
+    add_common.py_func(
+        none, none, none.astype(np.float64), documents, postings, statistics, common, scores
+    )
+    assert scores.tolist() == [1.0, 1.0]
 
 
 def test_more_documents_than_a_tile_holds():

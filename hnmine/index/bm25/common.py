@@ -137,6 +137,8 @@ def add_common(
         common: the table.
         scores: what is added to, shape (n,), float32 or float64; the sums are float64.
     """
+    if len(terms) == 0:  # There may be no table either.
+        return
     numbers, rows, gains = common
     width, one = np.uint64(len(numbers) + _LENGTH_BYTES), np.uint64(1)
     # Unsigned subscripts spare the test for a negative one.
