@@ -66,6 +66,14 @@ def open_files(folder: Path) -> int:
     return count
 
 
+def soon_closed(folder: Path, seconds: float = 5) -> bool:
+    """Wait until no file in a folder is open: Arrow's threads let go a moment after the caller."""
+    deadline = time.monotonic() + seconds
+    while (still_open := open_files(folder)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not still_open
+
+
 @pytest.fixture
 def collector_off() -> Iterator[None]:
     """Whatever is let go goes at once, or stays."""
