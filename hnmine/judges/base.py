@@ -45,8 +45,14 @@ def name_of(model: str) -> str:
 
 
 def place_of(candidates: Candidates, spec: ModelSpec) -> Path:
-    """Return where a model's scores are kept: beside the candidates, by all that they depend on."""
-    return candidates.paths.scores / f"{name_of(spec.model)}-{digest(spec.model_dump())[:12]}"
+    """Return where a model's scores are kept: beside the candidates, by all that they depend on.
+
+    The name that a model was first given stands there for people; another finds the same scores.
+    """
+    key = digest(_nameless(spec))[:12]
+    known = sorted(candidates.paths.scores.glob(f"*-{key}*"))
+    name = known[0].name.partition(f"-{key}")[0] if known else name_of(spec.model)
+    return candidates.paths.scores / f"{name}-{key}"
 
 
 def scores_plan(candidates: Candidates, spec: ModelSpec, **more: Any) -> dict[str, Any]:
@@ -55,7 +61,12 @@ def scores_plan(candidates: Candidates, spec: ModelSpec, **more: Any) -> dict[st
         "schema_version": VERSION,
         "stage": "scores",
         "candidates": candidates.hash,
-        "model": spec.model_dump(),
+        "model": _nameless(spec),
         "libraries": library_versions(),
         **more,
     }
+
+
+def _nameless(spec: ModelSpec) -> dict[str, Any]:
+    """Return what scores depend on: not by which path somebody gave the model."""
+    return spec.model_dump(exclude={"model"})

@@ -43,7 +43,7 @@ class BiEncoderJudge:
         """Encode the documents among the candidates, then the queries, and keep the cosines."""
         plan = scores_plan(self.candidates, self.spec, documents_per_task=DOCUMENTS_PER_TASK)
         with RunDirectory.open(
-            self.path, plan, progress=progress, share=share, passing=(DOCUMENTS,)
+            self.path, plan, progress=progress, share=share, passing=(DOCUMENTS,), inner=True
         ) as run:
             if not run.complete:
                 run.finish(self._run(run))

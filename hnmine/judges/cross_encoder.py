@@ -44,7 +44,7 @@ class CrossEncoderJudge:
         plan = scores_plan(
             self.candidates, self.spec, activation="none", pairs_per_task=PAIRS_PER_TASK
         )
-        with RunDirectory.open(self.path, plan, progress=progress, share=share) as run:
+        with RunDirectory.open(self.path, plan, progress=progress, share=share, inner=True) as run:
             if not run.complete:
                 run.finish(run.run("cross-encoder", "pairs", self._tasks(), self._score))
         fetch_run(self.path)

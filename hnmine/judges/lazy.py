@@ -46,7 +46,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
             self.candidates, self.spec, activation="none", pairs_per_wave_task=PAIRS_PER_TASK
         )
         fetch_run(self.path)
-        with RunDirectory.open(self.path, plan, progress=progress, share=share) as run:
+        with RunDirectory.open(self.path, plan, progress=progress, share=share, inner=True) as run:
             for number in count():
                 wave = Task(f"wave-{number:04d}", (f"waves/{number:04d}.npz",), 1)
                 # What is wanted depends on the scores that are there: others must not add some.

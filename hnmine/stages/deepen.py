@@ -62,7 +62,7 @@ def deepen(
         pq.write_table(table, outputs[0], compression="zstd")
         return {"rows": table.num_rows}
 
-    with RunDirectory.open(path, plan, progress=progress, share=share) as run:
+    with RunDirectory.open(path, plan, progress=progress, share=share, inner=True) as run:
         if not run.complete:
             mine_settings = MineSettings.model_construct(**settings | {"threads": threads})
             mining = Mining(base.index, base.queries, base.paths, mine_settings)

@@ -48,8 +48,14 @@ def check_place(path: Path) -> None:
         )
 
 
-def check_plan(path: Path, plan: Plan, overwrite: bool) -> None:
+def check_plan(path: Path, plan: Plan, overwrite: bool, *, inner: bool = False) -> None:
     """Refuse a directory that another plan filled, or clear it; then write the plan down.
+
+    Args:
+        path: the directory.
+        plan: what will fill it.
+        overwrite: clear it.
+        inner: no setting names it.
 
     Raises:
         InputError: another stage wrote here, or another plan and `overwrite` is not given.
@@ -69,6 +75,8 @@ def check_plan(path: Path, plan: Plan, overwrite: bool) -> None:
         begun = (path / MANIFEST).exists() or markers_of(path)
         if changed and begun and not overwrite:
             fix = "Choose another directory, or pass --overwrite to replace what is there."
+            if inner:
+                fix = "Remove it to have it made anew, or bring back what was there to go on."
             raise other_plan(path, changed, fix)
         if changed:
             for entry in path.iterdir():

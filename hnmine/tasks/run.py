@@ -63,9 +63,16 @@ class RunDirectory:
     _lock: DirectoryLock
 
     def __init__(
-        self, path: Path, plan: Plan, *, progress: bool = True, share: Share = ALONE
+        self,
+        path: Path,
+        plan: Plan,
+        *,
+        progress: bool = True,
+        share: Share = ALONE,
+        inner: bool = False,
     ) -> None:
         self.path, self.plan, self.progress, self.share = path, plan, progress, share
+        self.inner = inner
         self.state = path / STATE
         self.store = Store.behind(path)
         self.hash = digest(plan)
@@ -83,6 +90,7 @@ class RunDirectory:
         progress: bool = True,
         share: Share = ALONE,
         passing: Sequence[str] = (),
+        inner: bool = False,
     ) -> Iterator[RunDirectory]:
         """Take hold of a directory for one plan.
 
@@ -93,13 +101,15 @@ class RunDirectory:
             progress: show a bar for each stage, where stderr is a terminal.
             share: the part of this process in the run.
             passing: folders in it that nobody needs once the run is done.
+            inner: it stands in another run's directory, and no setting says where. Once finished,
+                it is an input like any other: whatever versions of libraries made it, it stays.
 
         Raises:
             InputError: the path is a file, or the directory holds something else, another stage's
                 output, or another plan's.
             PartialRun: another process writes here.
         """
-        run = cls(path, plan, progress=progress, share=share)
+        run = cls(path, plan, progress=progress, share=share, inner=inner)
         check_place(path)
         run.state.mkdir(parents=True, exist_ok=True)
         door = one_at_a_time(run.state) if share.together else nullcontext()
@@ -123,12 +133,15 @@ class RunDirectory:
         if self.store:
             self.store.check_place()
             self.store.fetch_state(alone=self._lock.alone)
+        if self.inner and (made_by := self.manifest.get("libraries")):
+            self.plan = {**self.plan, "libraries": made_by}
+            self.hash = digest(self.plan)
         if not self._lock.alone:
             if changed := differences(read_json(self.path / PLAN) or {}, self.plan):
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
         before = read_json(self.path / PLAN)
-        check_plan(self.path, self.plan, overwrite)
+        check_plan(self.path, self.plan, overwrite, inner=self.inner)
         if self.store and before != read_json(self.path / PLAN):
             self.store.replace_plan()
         check_outputs(self.path, progress=self.progress)

@@ -1,0 +1,102 @@
+"""What a model was paid for once is there for every later filter, and is not mixed with other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from conftest import CROSS_ENCODER, ENCODER
+
+import hnmine as api
+from hnmine.encode.models import find_model
+from hnmine.errors import InputError
+from hnmine.tasks.written import DONE, MANIFEST, PLAN
+
+LAZY = {"lazy": True, "margin": 2.0}
+
+
+@pytest.fixture(scope="module")
+def mined(stdlib, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scores")
+    api.build_index(corpus=str(stdlib / "corpus.parquet"), index=folder / "index", dense=False)
+    api.mine(
+        index=folder / "index",
+        pairs=str(stdlib / "pairs.parquet"),
+        output=folder / "candidates",
+        top_k=8,
+    )
+    return folder / "candidates"
+
+
+@pytest.fixture
+def candidates(mined, tmp_path):
+    return shutil.copytree(mined, tmp_path / "candidates")
+
+
+def folders_after(candidates, name, model=CROSS_ENCODER, **more):
+    """Filter with a model; return the folders that scores are kept in."""
+    settings = {"max_length": 64, "progress": False, "cross_encoder": model} | more
+    api.filter(candidates=candidates, output=candidates.parent / name, **settings)
+    return list((candidates / "scores").iterdir())
+
+
+def judged(*arguments, **more):
+    """Filter with the only model; return the folder that its scores are kept in."""
+    (folder,) = folders_after(*arguments, **more)
+    return folder
+
+
+def written(folder):
+    return {file: file.stat().st_mtime_ns for file in folder.rglob("*.np[yz]")}
+
+
+def made_by_another_version(folder):
+    for name in (PLAN, MANIFEST):
+        if (folder / name).exists():
+            found = json.loads((folder / name).read_text())
+            found["libraries"]["numpy"] = "1.0"
+            (folder / name).write_text(json.dumps(found))
+
+
+@pytest.mark.parametrize("more", [{}, LAZY], ids=["all", "lazy"])
+def test_a_model_is_known_by_its_content_wherever_it_is(candidates, tmp_path, monkeypatch, more):
+    first = written(judged(candidates, "first", **more))
+    shutil.copytree(find_model(CROSS_ENCODER), tmp_path / "elsewhere" / "another-name")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for number, model in enumerate((find_model(CROSS_ENCODER), "another-name", "./another-name/")):
+        assert written(judged(candidates, f"again{number}", str(model), **more)) == first
+
+
+def test_the_same_of_a_bi_encoder(candidates):
+    judge = {"cross_encoder": None, "score": "bm25"}
+    first = written(judged(candidates, "first", judge=[ENCODER], **judge))
+    path = str(find_model(ENCODER))
+    assert written(judged(candidates, "again", judge=[path], **judge)) == first
+
+
+def test_another_content_is_scored(candidates, tmp_path):
+    judged(candidates, "first")
+    copy = shutil.copytree(find_model(CROSS_ENCODER), tmp_path / find_model(CROSS_ENCODER).name)
+    (copy / "added.txt").write_text("more")
+    assert len(folders_after(candidates, "again", str(copy))) == 2
+
+
+def test_finished_scores_outlive_the_versions_that_made_them(candidates):
+    folder = judged(candidates, "first")
+    first = written(folder)
+    made_by_another_version(folder)
+    assert written(judged(candidates, "again")) == first
+    assert json.loads((folder / MANIFEST).read_text())["libraries"]["numpy"] == "1.0"
+
+
+@pytest.mark.parametrize("more", [{}, LAZY], ids=["all", "lazy"])
+def test_unfinished_scores_are_not_mixed_with_those_of_another_version(candidates, more):
+    folder = judged(candidates, "first", **more)
+    made_by_another_version(folder)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    assert any((folder / DONE).iterdir())
+    with pytest.raises(InputError, match=r'numpy: "1.0" -> .*\nRemove it to have it made anew'):
+        judged(candidates, "again", **more)
+    shutil.rmtree(folder)
+    assert written(judged(candidates, "again", **more))
