@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
-from hnmine.candidates import Candidates
+from hnmine.candidates import Candidates, write_candidates
 from hnmine.config import MineSettings
 from hnmine.schema import VERSION, CandidatePaths
 from hnmine.sources.base import Asked, Mining
@@ -59,7 +58,7 @@ def deepen(
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         asked = Asked(rows[task.index : task.index + task.size], base.queries)
         table = mine_block(asked, base.index.documents, recipe)
-        pq.write_table(table, outputs[0], compression="zstd")
+        write_candidates(table, outputs[0])
         return {"rows": table.num_rows}
 
     with RunDirectory.open(path, plan, progress=progress, share=share, inner=True) as run:

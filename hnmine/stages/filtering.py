@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hnmine import schema
+from hnmine.candidates import write_candidates
 from hnmine.config import FilterSettings
 from hnmine.exports import LAYOUTS
 from hnmine.exports.card import Origin, dataset_card
@@ -237,7 +238,7 @@ class Filtering:
 
     def _write_part(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
         part = self._verdicts(self.parts[task.index])
-        pq.write_table(part.scored(), outputs[0], compression="zstd")
+        write_candidates(part.scored(), outputs[0])
         train = LAYOUTS[self.settings.format](
             part.chosen(self.candidates), self.settings.num_negatives, self.settings.output_scores
         )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from hnmine.candidates import write_candidates
 from hnmine.config import MineSettings
 from hnmine.data.inputs import read_pairs, read_queries
 from hnmine.data.records import qrel_records
@@ -267,7 +267,7 @@ class _Miner:
             start = task.index * self.settings.block_size
             asked = Asked(queries.mined[start : start + task.size], queries)
             table = mine_block(asked, self.index.documents, recipe)
-            pq.write_table(table, outputs[0], compression="zstd")
+            write_candidates(table, outputs[0])
             return _count(table, list(recipe.sources))
 
         return run.run("mine", "queries", tasks, work, passed_on=False)
