@@ -74,9 +74,8 @@ def check_plan(path: Path, plan: Plan, overwrite: bool, *, inner: bool = False) 
             )
         begun = (path / MANIFEST).exists() or markers_of(path)
         if changed and begun and not overwrite:
-            fix = "Choose another directory, or pass --overwrite to replace what is there."
-            if inner:
-                fix = "Remove it to have it made anew, or bring back what was there to go on."
+            anew = "Remove it" if inner else "Choose another directory, or pass --overwrite,"
+            fix = f"{anew} to have it made anew; bring back what differs to go on with it."
             raise other_plan(path, changed, fix)
         if changed:
             for entry in path.iterdir():
