@@ -10,9 +10,11 @@ from conftest import CROSS_ENCODER, ENCODER
 
 import hnmine as api
 from hnmine.encode.models import find_model
+from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
 from hnmine.tasks.written import DONE, MANIFEST, PLAN
 
+BI_ENCODER = {"cross_encoder": None, "score": "bm25", "judge": [ENCODER]}
 LAZY = {"lazy": True, "margin": 2.0}
 
 
@@ -69,10 +71,9 @@ def test_a_model_is_known_by_its_content_wherever_it_is(candidates, tmp_path, mo
 
 
 def test_the_same_of_a_bi_encoder(candidates):
-    judge = {"cross_encoder": None, "score": "bm25"}
-    first = written(judged(candidates, "first", judge=[ENCODER], **judge))
-    path = str(find_model(ENCODER))
-    assert written(judged(candidates, "again", judge=[path], **judge)) == first
+    first = written(judged(candidates, "first", **BI_ENCODER))
+    elsewhere = BI_ENCODER | {"judge": [str(find_model(ENCODER))]}
+    assert written(judged(candidates, "again", **elsewhere)) == first
 
 
 def test_another_content_is_scored(candidates, tmp_path):
@@ -100,3 +101,36 @@ def test_unfinished_scores_are_not_mixed_with_those_of_another_version(candidate
         judged(candidates, "again", **more)
     shutil.rmtree(folder)
     assert written(judged(candidates, "again", **more))
+
+
+@pytest.fixture
+def torch_scores(candidates):
+    """The folder of a bi-encoder's scores, made by another back end than runs it by default."""
+    return judged(candidates, "first", **BI_ENCODER, backend="torch")
+
+
+def test_what_settings_leave_open_is_as_it_was_made(candidates, torch_scores):
+    first = written(torch_scores)
+    assert ModelSpec.find(ENCODER).backend != "torch"
+    assert written(judged(candidates, "again", **BI_ENCODER)) == first
+    manifest = json.loads((candidates.parent / "again" / MANIFEST).read_text())
+    assert [judge["backend"] for judge in manifest["judges"].values()] == ["torch"]
+
+
+@pytest.mark.parametrize(
+    "more", [{"backend": "openvino"}, {"batch_tokens": 512}, {"dtype": "bf16"}, {"max_length": 32}]
+)
+def test_what_settings_say_is_made_so(candidates, torch_scores, more):
+    assert len(folders_after(candidates, "again", **BI_ENCODER | more)) == 2
+
+
+def test_unfinished_scores_bind_nobody(candidates, torch_scores):
+    (torch_scores / MANIFEST).unlink()
+    assert len(folders_after(candidates, "again", **BI_ENCODER)) == 2
+
+
+def test_scores_as_they_would_be_made_here_are_preferred(candidates, torch_scores):
+    folders_after(candidates, "here", **BI_ENCODER, backend="openvino")
+    folders_after(candidates, "again", **BI_ENCODER)
+    manifest = json.loads((candidates.parent / "again" / MANIFEST).read_text())
+    assert [judge["backend"] for judge in manifest["judges"].values()] == ["openvino"]

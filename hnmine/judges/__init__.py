@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from hnmine.candidates import Candidates
-from hnmine.config import FilterSettings
+from hnmine.config import FilterSettings, Pooling
 from hnmine.encode import is_cross_encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
-from hnmine.judges.base import Judge, name_of
+from hnmine.judges.base import Judge, as_kept, name_of
 from hnmine.judges.bi_encoder import BiEncoderJudge
 from hnmine.judges.cross_encoder import CrossEncoderJudge
 from hnmine.judges.lazy import LazyCrossEncoderJudge
@@ -28,7 +28,7 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
     judges: list[Judge] = []
     threads = settings.cpu_threads
     if settings.cross_encoder:
-        spec = _spec(settings.cross_encoder, settings)
+        spec = _spec(candidates, settings.cross_encoder, settings)
         judge = CrossEncoderJudge(candidates, spec, threads)
         everything_is_there = (judge.path / MANIFEST).exists()
         lazy = settings.lazy and not everything_is_there
@@ -38,9 +38,10 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
         if fetch_input(name).is_file():
             judges.append(VerdictFile(candidates, name))
         elif is_cross_encoder(name):
-            judges.append(CrossEncoderJudge(candidates, _spec(name, settings), threads, column))
+            spec = _spec(candidates, name, settings)
+            judges.append(CrossEncoderJudge(candidates, spec, threads, column))
         else:
-            spec = _spec(name, settings).model_copy(update={"pooling": settings.pooling})
+            spec = _spec(candidates, name, settings, settings.pooling)
             judges.append(BiEncoderJudge(candidates, spec, threads, column))
     if "dense" in candidates.manifest["scores"] and not settings.compat:
         judges.append(PositiveSimilarity(candidates, threads))
@@ -55,12 +56,10 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
     return judges
 
 
-def _spec(model: str, settings: FilterSettings) -> ModelSpec:
-    return ModelSpec.find(
-        model,
-        device=settings.device,
-        backend=settings.backend,
-        dtype=settings.dtype,
-        batch_tokens=settings.batch_tokens,
-        max_length=settings.max_length,
-    )
+def _spec(
+    candidates: Candidates, model: str, settings: FilterSettings, pooling: Pooling | None = None
+) -> ModelSpec:
+    runs = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
+    spec = ModelSpec.find(model, max_length=settings.max_length, pooling=pooling, **runs)
+    left_open = {name for name, value in runs.items() if value in ("auto", None)}
+    return as_kept(candidates, spec, left_open)

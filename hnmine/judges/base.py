@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from hnmine.schema import VERSION
 from hnmine.tasks.plan import digest, library_versions
 from hnmine.tasks.run import Counts
 from hnmine.tasks.share import Share
+from hnmine.tasks.written import MANIFEST, read_json
 
 
 class Judge(Protocol):
@@ -53,6 +55,23 @@ def place_of(candidates: Candidates, spec: ModelSpec) -> Path:
     known = sorted(candidates.paths.scores.glob(f"*-{key}*"))
     name = known[0].name.partition(f"-{key}")[0] if known else name_of(spec.model)
     return candidates.paths.scores / f"{name}-{key}"
+
+
+def as_kept(candidates: Candidates, spec: ModelSpec, left_open: Collection[str]) -> ModelSpec:
+    """Return how finished scores were made, if they differ only in what the settings leave open.
+
+    So scores that a GPU made are found on a machine without one.
+    """
+    wanted = _nameless(spec)
+    fixed = {name: value for name, value in wanted.items() if name not in left_open}
+    manifests = sorted(candidates.paths.scores.glob(f"*/{MANIFEST}"))
+    made = [(read_json(manifest) or {}).get("model", {}) for manifest in manifests]
+    kept = [
+        ModelSpec(model=spec.model, **found)
+        for found in made
+        if found.keys() == wanted.keys() and fixed.items() <= found.items()
+    ]
+    return kept[0] if kept and spec not in kept else spec
 
 
 def scores_plan(candidates: Candidates, spec: ModelSpec, **more: Any) -> dict[str, Any]:
