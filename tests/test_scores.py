@@ -124,8 +124,9 @@ def test_what_settings_say_is_made_so(candidates, torch_scores, more):
     assert len(folders_after(candidates, "again", **BI_ENCODER | more)) == 2
 
 
-def test_unfinished_scores_bind_nobody(candidates, torch_scores):
-    (torch_scores / MANIFEST).unlink()
+@pytest.mark.parametrize("lost", [MANIFEST, "00000.npy"])
+def test_unfinished_and_damaged_scores_bind_nobody(candidates, torch_scores, lost):
+    (torch_scores / lost).unlink()
     assert len(folders_after(candidates, "again", **BI_ENCODER)) == 2
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hnmine.candidates import Candidates
 from hnmine.encode.spec import ModelSpec
 from hnmine.schema import VERSION
+from hnmine.tasks.finished import damage
 from hnmine.tasks.plan import digest, library_versions
 from hnmine.tasks.run import Counts
 from hnmine.tasks.share import Share
@@ -64,14 +65,13 @@ def as_kept(candidates: Candidates, spec: ModelSpec, left_open: Collection[str])
     """
     wanted = _nameless(spec)
     fixed = {name: value for name, value in wanted.items() if name not in left_open}
-    manifests = sorted(candidates.paths.scores.glob(f"*/{MANIFEST}"))
-    made = [(read_json(manifest) or {}).get("model", {}) for manifest in manifests]
-    kept = [
-        ModelSpec(model=spec.model, **found)
-        for found in made
-        if found.keys() == wanted.keys() and fixed.items() <= found.items()
-    ]
-    return kept[0] if kept and spec not in kept else spec
+    kept: dict[ModelSpec, Path] = {}
+    for manifest in sorted(candidates.paths.scores.glob(f"*/{MANIFEST}")):
+        made = (read_json(manifest) or {}).get("model", {})
+        if made.keys() == wanted.keys() and fixed.items() <= made.items():
+            kept[ModelSpec(model=spec.model, **made)] = manifest.parent
+    # What is missing of damaged ones, only what made them could make anew.
+    return spec if spec in kept else next((s for s in kept if not damage(kept[s])), spec)
 
 
 def scores_plan(candidates: Candidates, spec: ModelSpec, **more: Any) -> dict[str, Any]:
