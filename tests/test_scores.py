@@ -120,8 +120,14 @@ def test_what_settings_leave_open_is_as_it_was_made(candidates, torch_scores):
 @pytest.mark.parametrize(
     "more", [{"backend": "openvino"}, {"batch_tokens": 512}, {"dtype": "bf16"}, {"max_length": 32}]
 )
-def test_what_settings_say_is_made_so(candidates, torch_scores, more):
+def test_what_settings_say_is_made_so(candidates, torch_scores, more, caplog):
+    made = {"backend": "torch", "batch_tokens": 1024, "dtype": "fp32", "max_length": 64}
     assert len(folders_after(candidates, "again", **BI_ENCODER | more)) == 2
+    (name,) = more
+    assert f"what it scored before was with {name} {made[name]}. With" in caplog.text
+    caplog.clear()
+    assert len(folders_after(candidates, "third", **BI_ENCODER | more)) == 2
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("lost", [MANIFEST, "00000.npy"])

@@ -14,6 +14,7 @@ from hnmine.candidates import Candidates
 from hnmine.encode.spec import ModelSpec
 from hnmine.schema import VERSION
 from hnmine.tasks.finished import damage
+from hnmine.tasks.incidents import note
 from hnmine.tasks.plan import digest, library_versions
 from hnmine.tasks.run import Counts
 from hnmine.tasks.share import Share
@@ -61,17 +62,32 @@ def place_of(candidates: Candidates, spec: ModelSpec) -> Path:
 def as_kept(candidates: Candidates, spec: ModelSpec, left_open: Collection[str]) -> ModelSpec:
     """Return how finished scores were made, if they differ only in what the settings leave open.
 
-    So scores that a GPU made are found on a machine without one.
+    So scores that a GPU made are found on a machine without one. If they differ in more, that is
+    said before the model is paid for again.
     """
     wanted = _nameless(spec)
     fixed = {name: value for name, value in wanted.items() if name not in left_open}
     kept: dict[ModelSpec, Path] = {}
+    other: set[str] = set()
     for manifest in sorted(candidates.paths.scores.glob(f"*/{MANIFEST}")):
         made = (read_json(manifest) or {}).get("model", {})
-        if made.keys() == wanted.keys() and fixed.items() <= made.items():
+        if made.keys() != wanted.keys() or made["content"] != spec.content:
+            continue
+        if fixed.items() <= made.items():
             kept[ModelSpec(model=spec.model, **made)] = manifest.parent
+        other |= {f"{name} {made[name]}" for name in fixed if made[name] != fixed[name]}
+    if spec in kept:
+        return spec
     # What is missing of damaged ones, only what made them could make anew.
-    return spec if spec in kept else next((s for s in kept if not damage(kept[s])), spec)
+    for found, folder in kept.items():
+        if not damage(folder):
+            return found
+    if other and not place_of(candidates, spec).exists():
+        note(
+            f"{spec.model} scores these candidates anew: what it scored before was with "
+            f"{', '.join(sorted(other))}. With the same flags that is used again."
+        )
+    return spec
 
 
 def scores_plan(candidates: Candidates, spec: ModelSpec, **more: Any) -> dict[str, Any]:
