@@ -150,11 +150,13 @@ def test_the_score_is_the_best_that_there_is(given, scores, score):
 )
 def test_the_least_likely_relevant_are_chosen_where_nothing_else_is_said(given, chooses):
     settings = FilterSettings.parse({**FILTER, **given})
-    settled = settle(settings, {"price_of_depth": 0.25, "place": "rank(dense_score)"})
+    learned = {"price_of_depth": 0.25, "place": "rank(dense_score)", "where": ["rank > 2"]}
+    settled = settle(settings, learned)
     by_relevance = "ln(1 + exp(relevance)) + 0.25e0 * depth"
     assert settled.derive == ({"depth": "rank(dense_score)"} if chooses else {})
     assert settled.order == (by_relevance if chooses else settings.order)
     assert settled.max_p_relevant == (0.5 if chooses else None)
+    assert settled.where == [*settings.where, *(["rank > 2"] if chooses else [])]
     assert settle(settings, {}) == settings
 
 

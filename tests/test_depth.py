@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import ENCODER, ROOT, hnmine
 
 import hnmine as api
-from hnmine.relevance.trial import FEWEST, OTHERS, USUAL, explained
+from hnmine.relevance.trial import FEWEST, OTHERS, USUAL, compare, explained
 
 PAIRS = 130
 
@@ -58,6 +59,47 @@ def test_depths_are_tried_and_the_reason_is_said(world):
     assert said.splitlines()[-len(notes) :] == notes
     said = hnmine(*command, "--num-negatives", "3", "--json").stdout
     assert json.loads(said)["notes"] == notes
+
+
+def test_less_than_the_usual_depth_is_tried_below_the_positive(world, monkeypatch):
+    seen = []
+
+    def watched(trial, by_depth):
+        seen.append((trial, by_depth))
+        return compare(trial, by_depth)
+
+    monkeypatch.setattr("hnmine.stages.depth.compare", watched)
+    filtered(world / "candidates-20", world / "watched")
+    ((trial, by_depth),) = seen
+    cosines = trial.queries @ trial.vectors.T
+    anchors = cosines[np.arange(len(cosines)), trial.positives]
+    above = {}
+    for depth, lists in by_depth.items():
+        query, place = np.nonzero(lists >= 0)
+        assert len(query)
+        above[depth] = (cosines[query, lists[query, place]] > anchors[query] + 1e-6).sum()
+    assert above[USUAL] > 0
+    assert all(count == 0 for depth, count in above.items() if depth < USUAL)
+
+
+@pytest.mark.parametrize("depth", [0.0, 10.0, USUAL, 40.0])
+def test_and_taken_below_it(world, tmp_path, monkeypatch, depth):
+    monkeypatch.setattr("hnmine.stages.learn.try_depths", lambda *given: {"depth": depth})
+    found, _ = filtered(world / "candidates-20", tmp_path / "mined")
+    rule = "dense_score < pos(dense_score)"
+    assert found["where"] == ([rule] if depth < USUAL else [])
+    rows = pq.read_table(tmp_path / "mined" / "scored").to_pylist()
+    anchors = {row["query_id"]: row["dense_score"] for row in rows if row["is_positive"]}
+    above = {
+        (row["reason"], row["selected"])
+        for row in rows
+        if row["rank"] is not None and row["dense_score"] > anchors[row["query_id"]]
+    }
+    if depth < USUAL:
+        assert (rule, False) in above
+        assert not any(selected for _, selected in above)
+    else:
+        assert rule not in {reason for reason, _ in above}
 
 
 def test_the_depths_that_lost_are_said_in_the_order_of_their_numbers():

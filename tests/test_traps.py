@@ -194,7 +194,9 @@ def test_a_cross_encoder_without_a_rule_is_not_ignored():
     given = FilterSettings.parse({"candidates": "c", "output": "o", "cross_encoder": "m"})
     resolved = resolve(given, ["dense"])
     assert resolved.score == "ce"
-    assert "relevance" in settle(resolved, {"price_of_depth": 0.0, "place": "rank"}).order
+    assert (
+        "relevance" in settle(resolved, {"price_of_depth": 0.0, "place": "rank", "where": []}).order
+    )
 
 
 @trap("The query's own text is in the corpus, and is a negative", ST, TV, TF)

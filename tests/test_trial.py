@@ -122,7 +122,7 @@ class TestTrial:
         gain = found["trial"]["over_usual"]["0"]
         assert gain["gain"] > 2 * gain["error"]
         assert found["trial"]["over_random"]["gain"] > 0
-        assert "Depth 0: " in explained(found)[0]
+        assert "Depth 0, below the positive's score: " in explained(found)[0]
 
     @pytest.mark.parametrize("seed", range(3))
     def test_they_are_not_where_they_are_relevant_themselves(self, seed):

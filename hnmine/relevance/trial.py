@@ -135,8 +135,9 @@ def explained(learned: Mapping[str, Any]) -> list[str]:
     depth, tried = f"{learned['depth']:g}", trial["queries"]
     others = trial["over_usual"]
     if depth in others:
+        below = ", below the positive's score" * (learned["depth"] < USUAL)
         chosen = (
-            f"Depth {depth}: students trained on it put the positives of other queries "
+            f"Depth {depth}{below}: students trained on it put the positives of other queries "
             f"{2 ** others[depth]['gain'] - 1:.1%} higher than those of depth {USUAL:g} "
             f"({_deviations(others[depth])}, {tried} queries)."
         )

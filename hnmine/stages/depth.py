@@ -36,6 +36,7 @@ def try_depths(
     candidates: Candidates,
     rows: pa.Table,
     free: NDArray[np.bool_],
+    below: NDArray[np.bool_],
     relevance: Floats,
     place: Floats,
     negatives: int,
@@ -47,6 +48,7 @@ def try_depths(
         candidates: that the rows are of.
         rows: of a sample of queries, sorted by query.
         free: whether a row may be chosen, shape (rows,).
+        below: whether it may be for less than the usual depth.
         relevance: log likelihood ratio, shape (rows,).
         place: what depth counts, shape (rows,).
         negatives: for each query.
@@ -57,7 +59,8 @@ def try_depths(
     drawn = _draw(rows)
     if drawn is None:
         return {"depth": USUAL}
-    rows, free, relevance, place = rows.filter(drawn), free[drawn], relevance[drawn], place[drawn]
+    rows, free, below = rows.filter(drawn), free[drawn], below[drawn]
+    relevance, place = relevance[drawn], place[drawn]
     query_rows = rows["query_row"].to_numpy()
     starts = np.flatnonzero(np.diff(query_rows, prepend=-1))
     query = (np.cumsum(np.diff(query_rows, prepend=-1) != 0) - 1).astype(np.int64)
@@ -68,9 +71,10 @@ def try_depths(
     n = min(negatives, MOST_NEGATIVES)
     chosen = {}
     for depth in (USUAL, *OTHERS):
-        price = price_of_depth(query, free, relevance, place, n, depth)
+        these = free & below if depth < USUAL else free
+        price = price_of_depth(query, these, relevance, place, n, depth)
         order = cost(relevance) + price * np.nan_to_num(place)
-        chosen[depth] = choose(query, free, order, np.full(len(of_query), n))
+        chosen[depth] = choose(query, these, order, np.full(len(of_query), n))
     kept = np.any([*chosen.values(), _few(rows, slots), is_positive], axis=0)
     documents = np.unique(slots[kept])
     others = np.ones((len(of_query), len(documents)), dtype=bool)

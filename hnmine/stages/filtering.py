@@ -60,6 +60,7 @@ def settle(settings: FilterSettings, learned: Mapping[str, Any]) -> FilterSettin
     return settings.model_copy(
         update={
             # A column, as functions in --order would count survivors alone.
+            "where": [*settings.where, *learned["where"]],
             "derive": settings.derive | {"depth": learned["place"]},
             "order": f"ln(1 + exp(relevance)) + {price} * depth",
             "max_p_relevant": settings.highest_p_relevant,

@@ -29,6 +29,10 @@ SAMPLE_QUERIES = 5000
 
 NOT_EVIDENCE = (SIMILARITY, "verdict")
 
+BELOW_THE_POSITIVE = "dense_score < pos(dense_score)"
+"""Kept to where a trial finds less than the usual depth best. Its students move little; a whole
+encoder that is taught to put down what it holds nearest unlearns more than it learns."""
+
 
 class Evidence:
     """The candidates with the scores of all judges, and what was learned from them.
@@ -101,14 +105,20 @@ class Evidence:
         found["place"] = self.place
         place = numbers(evaluate(table, {"place": self.place}, sample.candidate)["place"])
         asked = settings.num_negatives
+        found["where"] = []
         if settings.depth is not None:
             found["depth"] = settings.depth
         elif model.share is None or settings.chooses_otherwise:
             found["depth"] = USUAL
         else:
             tried = free & (estimates.p_relevant <= settings.highest_p_relevant)
-            given = (tried, relevance, place, asked, settings.cpu_threads)
+            below = evaluate(table, {"below": BELOW_THE_POSITIVE}, sample.candidate)["below"]
+            below = truth(below, BELOW_THE_POSITIVE)
+            given = (tried, below, relevance, place, asked, settings.cpu_threads)
             found |= try_depths(self.candidates, table, *given)
+            if found["depth"] < USUAL:
+                found["where"] = [BELOW_THE_POSITIVE]
+                free &= below
         price = price_of_depth(sample.query, free, relevance, place, asked, found["depth"])
         found["price_of_depth"] = price
         if model.share is not None:
