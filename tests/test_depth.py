@@ -50,7 +50,10 @@ def test_depths_are_tried_and_the_reason_is_said(world):
         for depth, at in trial["over_usual"].items()
         if at["gain"] > 2 * at["error"]
     }
-    assert found["depth"] == max(better, key=better.get, default=USUAL)
+    best = max(better, key=better.get, default=USUAL)
+    surest = trial.get("below_the_positive", {"gain": 0.0, "error": 0.0})
+    sure = best >= USUAL or surest["gain"] > 2 * surest["error"]
+    assert found["depth"] == (best if sure else USUAL)
     sentences = explained(found)
     assert sentences
     assert notes[: len(sentences)] == sentences  # Then how hard they are.
@@ -61,25 +64,27 @@ def test_depths_are_tried_and_the_reason_is_said(world):
     assert json.loads(said)["notes"] == notes
 
 
-def test_less_than_the_usual_depth_is_tried_below_the_positive(world, monkeypatch):
+def test_less_than_the_usual_depth_is_tried_below_the_positive_too(world, monkeypatch):
     seen = []
 
-    def watched(trial, by_depth):
-        seen.append((trial, by_depth))
-        return compare(trial, by_depth)
+    def watched(trial, by_depth, below):
+        seen.append((trial, by_depth, below))
+        return compare(trial, by_depth, below)
 
     monkeypatch.setattr("hnmine.stages.depth.compare", watched)
     filtered(world / "candidates-20", world / "watched")
-    ((trial, by_depth),) = seen
+    ((trial, by_depth, below),) = seen
     cosines = trial.queries @ trial.vectors.T
     anchors = cosines[np.arange(len(cosines)), trial.positives]
-    above = {}
-    for depth, lists in by_depth.items():
+
+    def above(lists):
         query, place = np.nonzero(lists >= 0)
         assert len(query)
-        above[depth] = (cosines[query, lists[query, place]] > anchors[query] + 1e-6).sum()
-    assert above[USUAL] > 0
-    assert all(count == 0 for depth, count in above.items() if depth < USUAL)
+        return int((cosines[query, lists[query, place]] > anchors[query] + 1e-6).sum())
+
+    assert set(by_depth) == {USUAL, *OTHERS}
+    assert above(by_depth[0.0]) > 0
+    assert {depth: above(lists) for depth, lists in below.items()} == {0.0: 0, 5.0: 0, 10.0: 0}
 
 
 @pytest.mark.parametrize("depth", [0.0, 10.0, USUAL, 40.0])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.relevance.student import SCALE, gradient_of, loss_of, ranks, train
-from hnmine.relevance.trial import OTHERS, USUAL, Trial, compare, explained
+from hnmine.relevance.trial import OTHERS, USUAL, Trial, _gain, compare, explained
 
 DIMENSION = 96
 ANSWERS, STYLES = 40, 2000
@@ -117,30 +117,44 @@ class TestTrial:
     @pytest.mark.parametrize("seed", range(3))
     def test_the_nearest_are_chosen_where_they_teach(self, seed):
         trial, by_depth = planted(near_are_relevant=False, seed=seed)
-        found = compare(trial, by_depth)
+        found = compare(trial, by_depth, by_depth)
         assert found["depth"] == 0.0
         gain = found["trial"]["over_usual"]["0"]
         assert gain["gain"] > 2 * gain["error"]
         assert found["trial"]["over_random"]["gain"] > 0
         assert "Depth 0, below the positive's score: " in explained(found)[0]
 
+    @pytest.mark.parametrize("below, chosen", [("near", 0.0), ("far", USUAL)])
+    def test_the_nearest_must_teach_below_the_positive_too(self, below, chosen):
+        trial, by_depth = planted(near_are_relevant=False)
+        lists = by_depth[0.0 if below == "near" else USUAL]
+        found = compare(trial, by_depth, {0.0: lists})
+        assert found["depth"] == chosen
+        gain = _gain(trial.worth(lists) - trial.worth(by_depth[USUAL]))
+        surest = found["trial"]["below_the_positive"]
+        assert surest == {"depth": 0.0, "gain": gain[0], "error": gain[1]}
+        over_random = _gain(trial.worth(by_depth[chosen]) - trial.worth(np.full_like(lists, -1)))
+        assert tuple(found["trial"]["over_random"].values()) == over_random
+        said = {0.0: "Depth 0, below the positive's score: ", USUAL: "Depth 20: at 0 students did"}
+        assert explained(found)[0].startswith(said[chosen])
+
     @pytest.mark.parametrize("seed", range(3))
     def test_they_are_not_where_they_are_relevant_themselves(self, seed):
         trial, by_depth = planted(near_are_relevant=True, seed=seed)
-        found = compare(trial, by_depth)
+        found = compare(trial, by_depth, by_depth)
         assert found["depth"] == USUAL
         assert found["trial"]["over_usual"]["0"]["gain"] < 0
         assert explained(found)[0].startswith("Depth 20: ")
 
     def test_it_says_when_random_documents_teach_more(self):
         trial, by_depth = planted(near_are_relevant=True)
-        found = compare(trial, {USUAL: by_depth[0.0]})
+        found = compare(trial, {USUAL: by_depth[0.0]}, {})
         assert found["depth"] == USUAL
         assert "Random documents taught them more" in explained(found)[1]
 
     def test_equal_negatives_are_no_reason_to_leave_the_usual_depth(self):
         trial, by_depth = planted(near_are_relevant=False)
-        found = compare(trial, dict.fromkeys((USUAL, *OTHERS), by_depth[0.0]))
+        found = compare(trial, dict.fromkeys((USUAL, *OTHERS), by_depth[0.0]), {})
         assert found["depth"] == USUAL
         assert found["trial"]["over_usual"]["5"] == {"gain": 0.0, "error": 0.0}
 

@@ -83,14 +83,20 @@ class Trial:
         return (np.stack(noise, axis=1) % np.uint64(len(self.vectors))).astype(np.int64)
 
 
-def compare(trial: Trial, by_depth: Mapping[float, Ints]) -> dict[str, Any]:
+def compare(
+    trial: Trial, by_depth: Mapping[float, Ints], below: Mapping[float, Ints]
+) -> dict[str, Any]:
     """Train on the negatives of each depth, and on random ones, and choose a depth.
 
     It is the usual one, unless another is better by more than chance explains; of several the best.
+    Less than the usual one must be better without what scores above the positive, too: these
+    students move little, and a whole encoder that puts down what it holds nearest unlearns more
+    than it learns.
 
     Args:
         trial: the queries.
         by_depth: the negatives of each depth, as `Trial.worth` takes them.
+        below: those of each depth less than the usual one, of what scores below the positive.
 
     Returns:
         `depth`, and what the choice was made from: for each depth, and for random negatives, by how
@@ -100,11 +106,18 @@ def compare(trial: Trial, by_depth: Mapping[float, Ints]) -> dict[str, Any]:
     worth = {depth: trial.worth(negatives) for depth, negatives in by_depth.items()}
     gains = {depth: _gain(found - worth[USUAL]) for depth, found in worth.items() if depth != USUAL}
     better = [depth for depth, (gain, error) in gains.items() if gain > SURE * error]
-    depth = max(better, key=lambda depth: gains[depth][0], default=USUAL)
+    best = depth = max(better, key=lambda depth: gains[depth][0], default=USUAL)
+    surest: dict[str, Any] = {}
+    if best < USUAL:
+        worth[best] = trial.worth(below[best])
+        gain, error = _gain(worth[best] - worth[USUAL])
+        surest["below_the_positive"] = {"depth": best, "gain": gain, "error": error}
+        depth = best if gain > SURE * error else USUAL
     nothing = np.full_like(by_depth[USUAL], -1)
     return {
         "depth": depth,
-        "trial": {
+        "trial": surest
+        | {
             "queries": len(trial.ids),
             "over_usual": {
                 f"{depth:g}": {"gain": gain, "error": error}
@@ -134,12 +147,19 @@ def explained(learned: Mapping[str, Any]) -> list[str]:
         return []
     depth, tried = f"{learned['depth']:g}", trial["queries"]
     others = trial["over_usual"]
+    below = trial.get("below_the_positive")
     if depth in others:
-        below = ", below the positive's score" * (learned["depth"] < USUAL)
+        where = ", below the positive's score" if below else ""
+        gain = below or others[depth]
         chosen = (
-            f"Depth {depth}{below}: students trained on it put the positives of other queries "
-            f"{2 ** others[depth]['gain'] - 1:.1%} higher than those of depth {USUAL:g} "
-            f"({_deviations(others[depth])}, {tried} queries)."
+            f"Depth {depth}{where}: students trained on it put the positives of other queries "
+            f"{2 ** gain['gain'] - 1:.1%} higher than those of depth {USUAL:g} "
+            f"({_deviations(gain)}, {tried} queries)."
+        )
+    elif below:
+        chosen = (
+            f"Depth {USUAL:g}: at {below['depth']:g} students did better on {tried} queries, but "
+            "not without documents that score above the positive, which harm a whole encoder."
         )
     else:
         lost = ", ".join(sorted(others, key=float))

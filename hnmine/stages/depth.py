@@ -48,7 +48,7 @@ def try_depths(
         candidates: that the rows are of.
         rows: of a sample of queries, sorted by query.
         free: whether a row may be chosen, shape (rows,).
-        below: whether it may be for less than the usual depth.
+        below: whether it scores below its query's positive.
         relevance: log likelihood ratio, shape (rows,).
         place: what depth counts, shape (rows,).
         negatives: for each query.
@@ -69,13 +69,15 @@ def try_depths(
     of_query, at = np.unique(query[is_positive], return_index=True)
     positives = slots[np.flatnonzero(is_positive)[at]]
     n = min(negatives, MOST_NEGATIVES)
-    chosen = {}
-    for depth in (USUAL, *OTHERS):
-        these = free & below if depth < USUAL else free
-        price = price_of_depth(query, these, relevance, place, n, depth)
+
+    def chosen_of(rows_: NDArray[np.bool_], depth: float) -> NDArray[np.bool_]:
+        price = price_of_depth(query, rows_, relevance, place, n, depth)
         order = cost(relevance) + price * np.nan_to_num(place)
-        chosen[depth] = choose(query, these, order, np.full(len(of_query), n))
-    kept = np.any([*chosen.values(), _few(rows, slots), is_positive], axis=0)
+        return choose(query, rows_, order, np.full(len(of_query), n))
+
+    chosen = {depth: chosen_of(free, depth) for depth in (USUAL, *OTHERS)}
+    surest = {depth: chosen_of(free & below, depth) for depth in OTHERS if depth < USUAL}
+    kept = np.any([*chosen.values(), *surest.values(), _few(rows, slots), is_positive], axis=0)
     documents = np.unique(slots[kept])
     others = np.ones((len(of_query), len(documents)), dtype=bool)
     copies = ~free & kept
@@ -91,7 +93,11 @@ def try_depths(
         others,
     )
     places = np.searchsorted(documents, slots)
-    return compare(trial, {d: _lists(query, rows_, places, n) for d, rows_ in chosen.items()})
+    lists = [
+        {depth: _lists(query, rows_, places, n) for depth, rows_ in some.items()}
+        for some in (chosen, surest)
+    ]
+    return compare(trial, *lists)
 
 
 def _draw(rows: pa.Table) -> NDArray[np.bool_] | None:

@@ -30,8 +30,7 @@ SAMPLE_QUERIES = 5000
 NOT_EVIDENCE = (SIMILARITY, "verdict")
 
 BELOW_THE_POSITIVE = "dense_score < pos(dense_score)"
-"""Kept to where a trial finds less than the usual depth best. Its students move little; a whole
-encoder that is taught to put down what it holds nearest unlearns more than it learns."""
+"""Kept to where a trial finds less than the usual depth best; see `trial.compare`."""
 
 
 class Evidence:
