@@ -159,7 +159,7 @@ def explained(learned: Mapping[str, Any]) -> list[str]:
     elif below:
         chosen = (
             f"Depth {USUAL:g}: at {below['depth']:g} students did better on {tried} queries, but "
-            "not without documents that score above the positive, which harm a whole encoder."
+            "not without documents that score above the positive, which can harm a whole encoder."
         )
     else:
         lost = ", ".join(sorted(others, key=float))
