@@ -19,6 +19,7 @@ from hnmine.errors import InputError, PartialRun
 from hnmine.tasks import incidents, interrupts
 from hnmine.tasks.finished import read_manifest
 from hnmine.tasks.plan import Task, blocks, differences
+from hnmine.tasks.prepare import check_place
 from hnmine.tasks.run import RunDirectory
 
 TASKS = [Task(f"part-{n}", (f"part-{n}.txt",), 10, n) for n in range(3)]
@@ -196,6 +197,18 @@ def test_a_folder_of_somebody_else_is_never_written_to(tmp_path):
     with pytest.raises(InputError, match="not written by hnmine"):
         finish(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_directory_that_another_process_is_just_making_is_no_stranger(tmp_path, monkeypatch):
+    listed = Path.iterdir
+
+    def made_meanwhile(path):
+        if path == tmp_path:
+            (path / ".hnmine").mkdir()
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", made_meanwhile)
+    check_place(tmp_path)
 
 
 def _hold(path, ready, leave):

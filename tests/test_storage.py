@@ -33,6 +33,7 @@ from hnmine.tasks.places import cache, mirror, mirrored, name_of, split_url
 from hnmine.tasks.plan import Task
 from hnmine.tasks.run import RunDirectory
 from hnmine.tasks.storage import Store
+from hnmine.tasks.written import PLAN
 
 pytestmark = pytest.mark.xdist_group("storage")
 
@@ -166,6 +167,7 @@ def test_the_pipeline_from_storage_to_storage_writes_what_it_writes_locally(
 
 DIE = """
 from hnmine.tasks.storage import Store
+from hnmine.tasks.written import PLAN
 write, left = Store.write, [{after}]
 def dies(self, name, text):
     if "/done/" in name:
@@ -357,6 +359,18 @@ def test_what_others_put_there_is_left_alone(bucket):
     with pytest.raises(InputError, match="not empty and was not written by hnmine"):
         fill(f"{bucket}/run")
     assert names(f"{bucket}/run") == {"theirs.txt"}
+
+
+def test_a_place_where_another_process_just_begins_is_no_stranger(bucket, monkeypatch):
+    listed = Store.list
+
+    def begun_meanwhile(self, *given, **more):
+        self.write(PLAN, "{}")
+        return listed(self, *given, **more)
+
+    monkeypatch.setattr(Store, "list", begun_meanwhile)
+    url = f"{bucket}/begun"
+    Store(url, mirror(url)).check_place()
 
 
 def spoil(url: str) -> None:

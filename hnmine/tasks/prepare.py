@@ -40,7 +40,8 @@ def check_place(path: Path) -> None:
             why="hnmine writes a directory of files.",
             fix="Choose another path.",
         )
-    if path.exists() and not (path / STATE).exists() and any(path.iterdir()):
+    # In this order, as another process may be making it.
+    if path.exists() and any(path.iterdir()) and not (path / STATE).exists():
         raise InputError(
             f"{path} is not empty and was not written by hnmine.",
             why="hnmine writes only into a directory that is new, empty or its own.",

@@ -161,7 +161,8 @@ class Store:
         Raises:
             InputError: the place holds something that hnmine did not write.
         """
-        if not self.exists(PLAN) and self.list():
+        # Looked for again, as another process may have begun meanwhile.
+        if not self.exists(PLAN) and self.list() and not self.exists(PLAN):
             raise InputError(
                 f"{self.url} is not empty and was not written by hnmine.",
                 why="hnmine writes only into a place that is new, empty or its own.",
