@@ -22,6 +22,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
+import hnmine as api
+
 settings.register_profile("hnmine", deadline=None, print_blob=True)
 settings.load_profile("hnmine")
 
@@ -41,6 +43,14 @@ def hnmine(*arguments: object, **popen: object) -> subprocess.CompletedProcess[s
         check=False,
         **popen,
     )
+
+
+def mined_by_words(data: Path, folder: Path, **mine: object) -> Path:
+    """Mine the pairs of a folder with BM25 alone; return the candidates directory."""
+    api.build_index(corpus=str(data / "corpus.parquet"), index=folder / "index", dense=False)
+    candidates = folder / "candidates"
+    api.mine(index=folder / "index", pairs=str(data / "pairs.parquet"), output=candidates, **mine)
+    return candidates
 
 
 def soon_free(directory: Path, seconds: float) -> bool:

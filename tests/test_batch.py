@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 import hnmine as api
 from hnmine.batches.arrange import Balanced, Clustered, Greedy, nearest
 from hnmine.batches.cluster import balanced_order, cut
-from hnmine.batches.guard import BY_SIMILARITY, BY_VERDICT, Guard, Vectors
+from hnmine.batches.guard import BY_VERDICT, Guard, Vectors
 from hnmine.batches.pack import evenly, pack
 from hnmine.batches.rows import Rows
 from hnmine.config import BatchSettings
 from hnmine.config.file import optional, settings_for
 from hnmine.data.identity import normalise
 from hnmine.errors import InputError, UsageError
+from hnmine.filters.rules import BELOW_THE_POSITIVE
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex
 from hnmine.stages.batch import WORK, _Batching
@@ -80,7 +81,7 @@ class World:
             np.save(folder / "rows" / f"{name}.npy", values)
         self.rows = Rows(folder / "rows", slots)
         self.query = query
-        self.guard = Guard(self.rows, f"{BY_SIMILARITY} and {BY_VERDICT}", self.vectors)
+        self.guard = Guard(self.rows, f"{BELOW_THE_POSITIVE} and {BY_VERDICT}", self.vectors)
 
     def cosine(self, query, slot):
         one = self.vectors.queries.read(np.array([query]))[0].astype(np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import CROSS_ENCODER, content, hnmine
+from conftest import CROSS_ENCODER, content, hnmine, mined_by_words
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,16 +27,7 @@ RULES = {"margin": 2.0, "num_negatives": 3}
 
 @pytest.fixture(scope="module")
 def candidates(stdlib, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lazy")
-    api.build_index(corpus=str(stdlib / "corpus.parquet"), index=folder / "index", dense=False)
-    api.mine(
-        index=folder / "index",
-        pairs=str(stdlib / "pairs.parquet"),
-        output=folder / "candidates",
-        top_k=12,
-        block_size=16,
-    )
-    return folder / "candidates"
+    return mined_by_words(stdlib, tmp_path_factory.mktemp("lazy"), top_k=12, block_size=16)
 
 
 @pytest.fixture(scope="module")

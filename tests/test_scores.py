@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from conftest import CROSS_ENCODER, ENCODER
+from conftest import CROSS_ENCODER, ENCODER, mined_by_words
 
 import hnmine as api
 from hnmine.encode.models import find_model
@@ -20,15 +20,7 @@ LAZY = {"lazy": True, "margin": 2.0}
 
 @pytest.fixture(scope="module")
 def mined(stdlib, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scores")
-    api.build_index(corpus=str(stdlib / "corpus.parquet"), index=folder / "index", dense=False)
-    api.mine(
-        index=folder / "index",
-        pairs=str(stdlib / "pairs.parquet"),
-        output=folder / "candidates",
-        top_k=8,
-    )
-    return folder / "candidates"
+    return mined_by_words(stdlib, tmp_path_factory.mktemp("scores"), top_k=8)
 
 
 @pytest.fixture

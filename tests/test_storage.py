@@ -167,7 +167,6 @@ def test_the_pipeline_from_storage_to_storage_writes_what_it_writes_locally(
 
 DIE = """
 from hnmine.tasks.storage import Store
-from hnmine.tasks.written import PLAN
 write, left = Store.write, [{after}]
 def dies(self, name, text):
     if "/done/" in name:

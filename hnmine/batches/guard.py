@@ -13,8 +13,6 @@ from hnmine.errors import UsageError
 from hnmine.expressions import compares_candidates, evaluate, truth
 from hnmine.index.dense import DenseIndex
 
-BY_SIMILARITY = "dense_score < pos(dense_score)"
-"""GISTEmbed's rule (Solatorio 2024), with the index's encoder as the guide."""
 BY_VERDICT = "coalesce(keep, true)"
 
 

@@ -17,6 +17,9 @@ from hnmine.expressions import evaluate, number, truth
 
 KEPT = ""
 
+BELOW_THE_POSITIVE = "dense_score < pos(dense_score)"
+"""GISTEmbed's rule (Solatorio 2024), with the index's encoder as the guide."""
+
 
 def rules(settings: FilterSettings, rank: str = "rank") -> dict[str, str]:
     """Return the expression of each rule that the settings ask for, by the reason that it gives.

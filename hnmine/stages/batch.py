@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from hnmine import schema
 from hnmine.batches.arrange import Arrangement, Balanced, Clustered, Greedy, Neighbours, nearest
 from hnmine.batches.cluster import QUERIES_PER_CLUSTER, balanced_order
-from hnmine.batches.guard import BY_SIMILARITY, BY_VERDICT, Guard, Vectors
+from hnmine.batches.guard import BY_VERDICT, Guard, Vectors
 from hnmine.batches.rows import Ints, Rows, write_rows
 from hnmine.config import BatchSettings
 from hnmine.config.batch import NEIGHBOURS
@@ -20,6 +20,7 @@ from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
+from hnmine.filters.rules import BELOW_THE_POSITIVE
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.mined import Mined
@@ -87,7 +88,7 @@ class _Batching:
                 why=f"The index at {self.index.path} has no dense part.",
                 fix="Use --by random, or build the index without --no-dense.",
             )
-        guard = f"{BY_SIMILARITY} and {BY_VERDICT}" if self.spec else BY_VERDICT
+        guard = f"{BELOW_THE_POSITIVE} and {BY_VERDICT}" if self.spec else BY_VERDICT
         self.settings = settings.model_copy(update={"guard": settings.guard or guard})
 
     def run(self, run: RunDirectory) -> dict[str, int]:

@@ -59,8 +59,8 @@ def settle(settings: FilterSettings, learned: Mapping[str, Any]) -> FilterSettin
     price = number(learned["price_of_depth"])
     return settings.model_copy(
         update={
-            # A column, as functions in --order would count survivors alone.
             "where": [*settings.where, *learned["where"]],
+            # A column, as functions in --order would count survivors alone.
             "derive": settings.derive | {"depth": learned["place"]},
             "order": f"ln(1 + exp(relevance)) + {price} * depth",
             "max_p_relevant": settings.highest_p_relevant,

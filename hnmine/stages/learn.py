@@ -14,6 +14,7 @@ from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
 from hnmine.expressions import evaluate, truth
+from hnmine.filters.rules import BELOW_THE_POSITIVE
 from hnmine.judges.base import Judge
 from hnmine.relevance.calibrate import cut_expression, cuts_by_group
 from hnmine.relevance.curve import curve
@@ -28,9 +29,6 @@ SAMPLE_QUERIES = 5000
 """Enough for a few weights; more would only take time."""
 
 NOT_EVIDENCE = (SIMILARITY, "verdict")
-
-BELOW_THE_POSITIVE = "dense_score < pos(dense_score)"
-"""Kept to where a trial finds less than the usual depth best; see `trial.compare`."""
 
 
 class Evidence:
@@ -115,7 +113,7 @@ class Evidence:
             below = truth(below, BELOW_THE_POSITIVE)
             given = (tried, below, relevance, place, asked, settings.cpu_threads)
             found |= try_depths(self.candidates, table, *given)
-            if found["depth"] < USUAL:
+            if found["depth"] < USUAL:  # As it was tried; see `trial.compare`.
                 found["where"] = [BELOW_THE_POSITIVE]
                 free &= below
         price = price_of_depth(sample.query, free, relevance, place, asked, found["depth"])

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hnmine.tasks.written import files_of
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -35,3 +37,9 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_all(path: Path) -> None:
+    """Make sure that a file, or everything in a folder, is on the disk."""
+    for file in {*files_of(path), path}:
+        flush(file)

@@ -16,7 +16,7 @@ from typing import Any
 from hnmine.errors import PartialRun
 from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
-from hnmine.tasks.atomic import flush, write_text
+from hnmine.tasks.atomic import flush, flush_all, write_text
 from hnmine.tasks.finished import damage
 from hnmine.tasks.locks import DirectoryLock, one_at_a_time
 from hnmine.tasks.plan import Plan, Task, canonical_json, differences, digest
@@ -36,7 +36,6 @@ from hnmine.tasks.written import (
     MANIFEST,
     PLAN,
     RUN,
-    files_of,
     markers_of,
     read_json,
     record,
@@ -63,16 +62,9 @@ class RunDirectory:
     _lock: DirectoryLock
 
     def __init__(
-        self,
-        path: Path,
-        plan: Plan,
-        *,
-        progress: bool = True,
-        share: Share = ALONE,
-        inner: bool = False,
+        self, path: Path, plan: Plan, *, progress: bool = True, share: Share = ALONE
     ) -> None:
         self.path, self.plan, self.progress, self.share = path, plan, progress, share
-        self.inner = inner
         self.state = path / STATE
         self.store = Store.behind(path)
         self.hash = digest(plan)
@@ -109,7 +101,7 @@ class RunDirectory:
                 output, or another plan's.
             PartialRun: another process writes here.
         """
-        run = cls(path, plan, progress=progress, share=share, inner=inner)
+        run = cls(path, plan, progress=progress, share=share)
         check_place(path)
         run.state.mkdir(parents=True, exist_ok=True)
         door = one_at_a_time(run.state) if share.together else nullcontext()
@@ -117,7 +109,7 @@ class RunDirectory:
             with door:
                 lock = DirectoryLock(run.state, path, together=share.together)
                 run._lock = held.enter_context(closing(lock))
-                run._prepare(overwrite)
+                run._prepare(overwrite, inner)
             yield run
             run._keep_incidents()
             with one_at_a_time(run.state):
@@ -128,12 +120,12 @@ class RunDirectory:
                         if run.store and not share.together:
                             run.store.delete(folder)
 
-    def _prepare(self, overwrite: bool) -> None:
+    def _prepare(self, overwrite: bool, inner: bool) -> None:
         """Check and clear the directory, unless others are at work in it."""
         if self.store:
             self.store.check_place()
             self.store.fetch_state(alone=self._lock.alone)
-        if self.inner and (made_by := self.manifest.get("libraries")):
+        if inner and (made_by := self.manifest.get("libraries")):
             self.plan = {**self.plan, "libraries": made_by}
             self.hash = digest(self.plan)
         if not self._lock.alone:
@@ -141,7 +133,7 @@ class RunDirectory:
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
         before = read_json(self.path / PLAN)
-        check_plan(self.path, self.plan, overwrite, inner=self.inner)
+        check_plan(self.path, self.plan, overwrite, inner=inner)
         if self.store and before != read_json(self.path / PLAN):
             self.store.replace_plan()
         check_outputs(self.path, progress=self.progress)
@@ -297,7 +289,7 @@ class RunDirectory:
         for path, output in zip(temporary, task.outputs, strict=True):
             final = self.path / output
             final.parent.mkdir(parents=True, exist_ok=True)
-            _flush(path)
+            flush_all(path)
             if is_folder(final):
                 shutil.rmtree(final)
             path.replace(final)
@@ -350,9 +342,3 @@ class RunDirectory:
         """Return what was mended while the tasks were done."""
         noted = [(read_json(file) or {}).get("incidents", []) for file in markers_of(self.path)]
         return [*(one for some in noted for one in some), *incidents.drain()]
-
-
-def _flush(path: Path) -> None:
-    """Make sure that a file, or everything in a folder, is on the disk."""
-    for file in {*files_of(path), path}:
-        flush(file)
