@@ -15,8 +15,7 @@ from hnmine.errors import InputError, damage_explained
 from hnmine.index.opened import Index
 from hnmine.schema import CandidatePaths
 from hnmine.sources.positives import Queries
-from hnmine.tasks.finished import read_manifest
-from hnmine.tasks.places import mirror
+from hnmine.tasks.finished import place_named, read_manifest
 from hnmine.tasks.plan import digest
 from hnmine.tasks.written import RUN, read_json
 
@@ -90,13 +89,14 @@ class Candidates:
 
     def _mined_from(self) -> Path:
         """Return where the index was when the candidates were mined."""
-        if not isinstance(self.run.get("index"), str):
+        place = place_named(self.path, "index")
+        if place is None:
             raise InputError(
                 f"{self.path / RUN} does not say which index {self.path} was mined from.",
                 why="It is missing or damaged.",
                 fix="Give it with --index.",
             )
-        return mirror(self.run["index"])
+        return place
 
 
 def write_candidates(table: pa.Table, path: Path) -> None:

@@ -12,10 +12,9 @@ import pyarrow.parquet as pq
 
 from hnmine.candidates import Candidates
 from hnmine.errors import InputError, damage_explained
-from hnmine.tasks.finished import read_manifest
-from hnmine.tasks.places import mirror
+from hnmine.tasks.finished import place_named, read_manifest
 from hnmine.tasks.plan import digest
-from hnmine.tasks.written import RUN, read_json
+from hnmine.tasks.written import RUN
 
 
 class Mined:
@@ -50,13 +49,13 @@ class Mined:
         Raises:
             InputError: they are gone, or are others.
         """
-        where = self._candidates or (read_json(self.path / RUN) or {}).get("candidates")
+        where = self._candidates or place_named(self.path, "candidates")
         if where is None:
             raise InputError(
                 f"{self.path / RUN} does not say which candidates {self.path} is from.",
                 fix="Give them with --candidates.",
             )
-        candidates = Candidates(mirror(where), self._index)
+        candidates = Candidates(where, self._index)
         if candidates.hash != self.manifest.get("candidates"):
             raise InputError(
                 f"The candidates at {where} are not those that {self.path} was filtered from.",

@@ -27,6 +27,9 @@ VERSION = 1
 STATE = ".hnmine"
 """Hidden folder of a run: its plan, its lock, a marker for each finished task, temporary files."""
 
+INNER = ("scores", "deeper")
+"""Folders in candidates/ whose folders are run directories, each with a state folder."""
+
 
 def _field(name: str, kind: pa.DataType, meaning: str, *, null: bool = False) -> pa.Field:
     return pa.field(name, kind, nullable=null, metadata={"meaning": meaning})
@@ -198,4 +201,4 @@ class CandidatePaths:
         self.runs = root / "runs"
         self.clusters = root / "clusters.npy"
         self.candidates = root / "candidates"
-        self.scores = root / "scores"
+        self.scores, self.deeper = (root / name for name in INNER)

@@ -18,7 +18,7 @@ from hnmine.candidates import Candidates
 from hnmine.errors import HnmineError, InputError, damage_explained
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
 from hnmine.schema import sources_in
-from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.finished import place_named, read_manifest
 from hnmine.tasks.written import RUN, read_json
 
 MEMORY = "2GB"
@@ -94,7 +94,9 @@ class Scored:
     def _open_texts(self, candidates: Path | None, index: Path | None) -> None:
         """Open the candidates; where they are not given and not there, do without texts."""
         try:
-            where = candidates or Path(str(self.run.get("candidates", "candidates")))
+            where = candidates or place_named(self.path, "candidates")
+            if where is None:
+                raise InputError(f"{self.path / RUN} does not say which candidates it is from.")
             opened = Candidates(where, index)
             if opened.hash != self.manifest["candidates"]:
                 raise InputError(

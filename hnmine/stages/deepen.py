@@ -16,14 +16,12 @@ from hnmine.sources.base import Asked, Mining
 from hnmine.sources.fuse import mine_block
 from hnmine.sources.previous import Previous
 from hnmine.sources.recipe import open_recipe
-from hnmine.tasks.finished import read_manifest
-from hnmine.tasks.places import mirror
+from hnmine.tasks.finished import place_named, read_manifest
 from hnmine.tasks.plan import Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 from hnmine.tasks.share import Share
 
 Ints = NDArray[np.int64]
-DEEPER = "deeper"
 
 
 def deepen(
@@ -42,7 +40,7 @@ def deepen(
         share: the part of this process in the run.
     """
     name = f"x{factor}-{xxhash.xxh3_64_hexdigest(rows.tobytes())[:12]}"
-    path = base.path / DEEPER / name
+    path = base.paths.deeper / name
     settings: dict[str, Any] = base.manifest["settings"]
     plan = base.manifest | {
         "schema_version": VERSION,
@@ -65,8 +63,8 @@ def deepen(
         if not run.complete:
             mine_settings = MineSettings.model_construct(**settings | {"threads": threads})
             mining = Mining(base.index, base.queries, base.paths, mine_settings)
-            earlier = base.run.get("previous")
-            previous = Previous(mirror(earlier)) if earlier else None
+            earlier = place_named(base.path, "previous")
+            previous = Previous(earlier) if earlier else None
             recipe = open_recipe(mining, depths, base.manifest["scores"], previous)
             tasks = [
                 Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n * size)

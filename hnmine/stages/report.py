@@ -14,6 +14,7 @@ from hnmine.report.highlight import Matcher
 from hnmine.report.scored import Scored
 from hnmine.report.terminal import lines
 from hnmine.tasks.atomic import write_text
+from hnmine.tasks.prepare import claim
 
 PAGE = "report.html"
 
@@ -57,5 +58,7 @@ def report(settings: ReportSettings) -> Report:
         facts = gather(scored)
         if settings.html:
             where.parent.mkdir(parents=True, exist_ok=True)
+            if settings.output is None:
+                claim(settings.mined, "page", [PAGE])
             write_text(where, page(facts, Matcher.of(scored)))
     return Report(facts, where if settings.html else None)

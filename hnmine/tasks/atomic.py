@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hnmine.errors import UsageError
 from hnmine.tasks.written import files_of
 
 
+def temporary_name(name: str) -> str:
+    """Return a name that no other process uses, and nobody can have put a link at."""
+    return f"{name}.{secrets.token_hex(8)}.tmp"
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; what is written there is flushed and takes the place of a file."""
-    temporary = path.with_name(path.name + ".tmp")
+def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path; what is written there is flushed and takes the place of a file.
+
+    Args:
+        path: of the file.
+        folder: of the temporary file, on the same file system. [default: that of the file]
+
+    Raises:
+        UsageError: the path is a directory.
+    """
+    if path.is_dir():
+        raise UsageError(
+            f"{path} is a directory.", why="A file is written here.", fix="Give a file's path."
+        )
+    temporary = (folder or path.parent) / temporary_name(path.name)
     try:
         yield temporary
         flush(temporary)
@@ -23,9 +42,9 @@ def replacing(path: Path) -> Iterator[Path]:
     flush(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text under a temporary name, flush it, and rename it."""
-    with replacing(path) as temporary:
+def write_text(path: Path, text: str, folder: Path | None = None) -> None:
+    """Write a text under a temporary name, flush it, and rename it; see `replacing`."""
+    with replacing(path, folder) as temporary:
         # A path on the command line need not be UTF-8.
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from hnmine.errors import InputError
 from hnmine.schema import STATE, VERSION
+from hnmine.tasks.inside import check_plain
+from hnmine.tasks.places import beside, mirror, split_url, without_credentials
 from hnmine.tasks.storage import fetch_run
-from hnmine.tasks.written import MANIFEST, changes, lasting_outputs, markers_of, read_json
+from hnmine.tasks.written import MANIFEST, RUN, changes, finished_outputs, read_json
 
 
 def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
@@ -24,6 +26,7 @@ def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
         InputError: the directory is not there, not finished, or of another stage or schema.
     """
     fetch_run(path)
+    check_plain(path)
     file = path / MANIFEST
     if not file.exists():
         unfinished = (path / STATE).exists()
@@ -70,12 +73,48 @@ def damage(path: Path) -> str:
 
     Content is looked at where a file was touched since. A copy without the hidden folder is taken
     as it is.
+
+    Raises:
+        InputError: a marker is damaged, or names an output outside the directory.
     """
-    for done in markers_of(path):
-        marker = read_json(done)
-        if marker is None:
-            return f"{done} holds no JSON object."
-        for output, recorded in lasting_outputs(marker):
-            if found := changes(path / output, recorded):
-                return f"{output} {found}"
+    for output in finished_outputs(path):
+        if found := changes(output.path, output.recorded):
+            return f"{output.name} {found}"
     return ""
+
+
+def place_named(directory: Path, what: str) -> Path | None:
+    """Return where `run.json` of a directory says that another directory is; None if it doesn't.
+
+    Args:
+        directory: a finished directory, which somebody else may have made.
+        what: `index`, `candidates` or `previous`.
+
+    Raises:
+        InputError: it names a URL that is neither the user's nor beside the directory.
+    """
+    file = directory / RUN
+    named = (read_json(file) or {}).get(what)
+    if not isinstance(named, str) or not named:
+        return None
+    url = split_url(named)
+    if url and url[0] != "file":
+        followed = beside(directory, named)
+        if followed is None:
+            raise InputError(
+                f"{file} names the URL {without_credentials(named)!r} as its {what}.",
+                why="hnmine follows a URL only if you name it, or if it is on the same server as a "
+                "directory that you name.",
+                fix=f"If you trust it, pass it yourself: --{what} URL.",
+            )
+        return mirror(followed)
+    try:
+        place = mirror(named)
+        place.exists()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{file} is damaged.",
+            why=f"It names {named[:200]!r} as its {what}: {error}",
+            fix=f"Pass --{what} DIR.",
+        ) from error
+    return place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,18 @@ from hnmine.errors import InputError
 from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
 from hnmine.tasks.atomic import write_text
+from hnmine.tasks.clearing import clear
+from hnmine.tasks.inside import check_links, check_plain
 from hnmine.tasks.plan import Plan, canonical_json, differences, digest
-from hnmine.tasks.written import DONE, MANIFEST, PLAN, changes, markers_of, read_json
+from hnmine.tasks.written import (
+    CLAIMED,
+    MANIFEST,
+    PLAN,
+    changes,
+    markers_of,
+    outputs_of,
+    read_json,
+)
 
 MOST_DIFFERENCES = 8
 """Differences between two plans that an error shows: it must fit on a screen."""
@@ -40,6 +51,7 @@ def check_place(path: Path) -> None:
             why="hnmine writes a directory of files.",
             fix="Choose another path.",
         )
+    check_plain(path / STATE, links=False)
     # In this order, as another process may be making it.
     if path.exists() and any(path.iterdir()) and not (path / STATE).exists():
         raise InputError(
@@ -49,7 +61,14 @@ def check_place(path: Path) -> None:
         )
 
 
-def check_plan(path: Path, plan: Plan, overwrite: bool, *, inner: bool = False) -> None:
+def check_plan(
+    path: Path,
+    plan: Plan,
+    overwrite: bool,
+    *,
+    inner: bool = False,
+    clear: Callable[[Path], None] = clear,
+) -> None:
     """Refuse a directory that another plan filled, or clear it; then write the plan down.
 
     Args:
@@ -57,9 +76,11 @@ def check_plan(path: Path, plan: Plan, overwrite: bool, *, inner: bool = False) 
         plan: what will fill it.
         overwrite: clear it.
         inner: no setting names it.
+        clear: deletes what hnmine wrote there.
 
     Raises:
-        InputError: another stage wrote here, or another plan and `overwrite` is not given.
+        InputError: another stage wrote here, or another plan and `overwrite` is not given, or
+            something that hnmine did not write would be deleted.
     """
     saved = path / PLAN
     if saved.exists():
@@ -79,10 +100,7 @@ def check_plan(path: Path, plan: Plan, overwrite: bool, *, inner: bool = False) 
             fix = f"{anew} to have it made anew; bring back what differs to go on with it."
             raise other_plan(path, changed, fix)
         if changed:
-            for entry in path.iterdir():
-                if entry != path / STATE:
-                    remove(entry)
-            shutil.rmtree(path / DONE, ignore_errors=True)
+            clear(path)
     write_text(saved, canonical_json(plan))
 
 
@@ -109,14 +127,32 @@ def check_outputs(path: Path, *, progress: bool) -> None:
     markers = markers_of(path)
     with progress_bar("check what is there", "tasks", len(markers), 0, progress) as bar:
         for file in markers:
-            for output, recorded in (read_json(file) or {}).get("outputs", {}).items():
-                there = path / output
-                found = there.exists() and changes(there, recorded, untouched_too=True)
+            for output in outputs_of(path, file):
+                there = output.path
+                found = there.exists() and changes(there, output.recorded, untouched_too=True)
                 if found:
+                    check_links(path, there)
                     incidents.note(f"{there} {found} It is made again.")
                     remove(there)
             bar.update(1)
             interrupts.check()
+
+
+def claim(root: Path, name: str, outputs: Iterable[str]) -> None:
+    """Note in a run's directory that hnmine writes some files there, beside those of its tasks."""
+    if (root / STATE).is_dir():
+        check_plain(root / STATE, links=False)
+        file = root / CLAIMED / f"{name}.json"
+        file.parent.mkdir(exist_ok=True)
+        write_text(file, claim_of(outputs), root / STATE)
+
+
+def claim_of(outputs: Iterable[str]) -> str:
+    """Return the text of a claim: files that hnmine is about to write.
+
+    So what a process wrote just before it was killed is known as hnmine's.
+    """
+    return canonical_json({"outputs": dict.fromkeys(outputs)})
 
 
 def progress_bar(stage: str, unit: str, total: int, initial: int, wanted: bool) -> tqdm[Any]:

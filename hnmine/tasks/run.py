@@ -17,13 +17,16 @@ from hnmine.errors import PartialRun
 from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
 from hnmine.tasks.atomic import flush, flush_all, write_text
+from hnmine.tasks.clearing import clear
 from hnmine.tasks.finished import damage
+from hnmine.tasks.inside import check_links
 from hnmine.tasks.locks import DirectoryLock, one_at_a_time
 from hnmine.tasks.plan import Plan, Task, canonical_json, differences, digest
 from hnmine.tasks.prepare import (
     check_outputs,
     check_place,
     check_plan,
+    claim_of,
     is_folder,
     other_plan,
     progress_bar,
@@ -32,10 +35,12 @@ from hnmine.tasks.prepare import (
 from hnmine.tasks.share import ALONE, Share
 from hnmine.tasks.storage import Store
 from hnmine.tasks.written import (
+    CLAIMED,
     DONE,
     MANIFEST,
     PLAN,
     RUN,
+    is_record,
     markers_of,
     read_json,
     record,
@@ -133,15 +138,26 @@ class RunDirectory:
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
         before = read_json(self.path / PLAN)
-        check_plan(self.path, self.plan, overwrite, inner=inner)
+        check_plan(self.path, self.plan, overwrite, inner=inner, clear=self._clear)
         if self.store and before != read_json(self.path / PLAN):
-            self.store.replace_plan()
+            self.store.put(PLAN)
         check_outputs(self.path, progress=self.progress)
         shutil.rmtree(self.state / "tmp", ignore_errors=True)
-        (self.state / "tmp").mkdir(exist_ok=True)
-        (self.path / DONE).mkdir(exist_ok=True)
+        for folder in (self.state / "tmp", self.path / DONE, self.path / CLAIMED):
+            folder.mkdir(exist_ok=True)
         if self.share.together:
             self._lock.let_others_in()
+
+    def _clear(self, path: Path) -> None:
+        """Delete what another plan wrote; what is on storage decides where there is a cache."""
+        if self.store:
+            self.store.clear()
+            for entry in path.iterdir():
+                if entry != self.state:
+                    remove(entry)
+            shutil.rmtree(path / DONE, ignore_errors=True)
+        else:
+            clear(path)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -160,13 +176,15 @@ class RunDirectory:
     def marker(self, task: Task) -> dict[str, Any] | None:
         """Return what a finished task recorded; None if it must be done (again)."""
         marker = read_json(self.path / DONE / f"{task.name}.json") or {}
-        outputs = marker.get("outputs", {})
+        outputs, counts = marker.get("outputs"), marker.get("counts")
         whole = (
             marker.get("plan") == self.hash
-            and "counts" in marker
+            and isinstance(counts, dict)
+            and all(type(count) in (int, float) for count in counts.values())
+            and isinstance(outputs, dict)
             and all(
-                isinstance(outputs.get(output), dict)
-                and (self.store or size_of(self.path / output) == outputs[output].get("bytes"))
+                is_record(outputs.get(output))
+                and (self.store or size_of(self.path / output) == outputs[output]["bytes"])
                 for output in task.outputs
             )
         )
@@ -285,9 +303,12 @@ class RunDirectory:
             tick(step)
 
         counts = dict(work(task, temporary, report))
+        claimed = f"{CLAIMED}/{task.name}.json"
+        self._write(claimed, claim_of(task.outputs))
         written = {}
         for path, output in zip(temporary, task.outputs, strict=True):
             final = self.path / output
+            check_links(self.path, final)
             final.parent.mkdir(parents=True, exist_ok=True)
             flush_all(path)
             if is_folder(final):
@@ -301,6 +322,9 @@ class RunDirectory:
         if happened := incidents.drain():
             noted["incidents"] = happened
         self._write(f"{DONE}/{task.name}.json", canonical_json(noted))
+        remove(self.path / claimed)
+        if self.store:
+            self.store.delete(claimed)
         report(task.size)
         return counts
 
@@ -329,14 +353,15 @@ class RunDirectory:
         """Write what says how far the run is, here and on the storage that this mirrors."""
         if self.store:
             self.store.write(name, text)
-        write_text(self.path / name, text)
+        write_text(self.path / name, text, self.state / "tmp")
 
     def _keep_incidents(self) -> None:
         """Add what happened where no task followed, as to workers that had done all."""
         if happened := incidents.drain():
-            about = read_json(self.path / RUN) or {}
-            about["incidents"] = [*about.get("incidents", []), *happened]
-            self._write(RUN, canonical_json(about))
+            with self.hold(MANIFEST):
+                about = read_json(self.path / RUN) or {}
+                about["incidents"] = [*about.get("incidents", []), *happened]
+                self._write(RUN, canonical_json(about))
 
     def _incidents(self) -> list[str]:
         """Return what was mended while the tasks were done."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,7 +16,10 @@ from typing import Any
 
 from hnmine.errors import InputError, PartialRun
 from hnmine.schema import STATE
-from hnmine.tasks.places import mirror, mirrored, split_url
+from hnmine.tasks.atomic import temporary_name
+from hnmine.tasks.clearing import check_all_own
+from hnmine.tasks.inside import safe_join
+from hnmine.tasks.places import address_of, mirror, split_url, without_credentials
 from hnmine.tasks.written import (
     DONE,
     MANIFEST,
@@ -24,9 +27,9 @@ from hnmine.tasks.written import (
     RUN,
     changes,
     files_of,
-    lasting_outputs,
+    finished_outputs,
+    is_record,
     markers_of,
-    read_json,
 )
 
 
@@ -56,7 +59,7 @@ class Store:
     """A place on shared storage, and its mirror.
 
     Args:
-        url: of a file, a folder, or where one will be.
+        url: of a file, a folder, or where one will be; `Store.url` is without credentials.
         root: the mirror.
 
     Raises:
@@ -65,22 +68,25 @@ class Store:
     """
 
     def __init__(self, url: str, root: Path) -> None:
-        self.url, self.root = url, root
+        self.url, self.root = without_credentials(url), root
         found = split_url(url)
         assert found
         scheme, rest = found
         server, _, key = rest.partition("/")
-        with explained(url):
+        with explained(self.url):
             self._fs, base = _file_system(scheme, server)
         self._base = "/".join(part for part in (base.rstrip("/"), key) if part)
 
     @classmethod
     def behind(cls, path: Path) -> Store | None:
         """Return the place that a path of a run is the mirror of; None for a local path."""
-        url = mirrored(path)
+        url = address_of(path)
         return cls(url, path) if url else None
 
     def _at(self, name: str) -> str:
+        """Return the key of a name, which must stay below the URL."""
+        if name:
+            safe_join(self.root, name, self.url)
         return f"{self._base}/{name}" if name else self._base
 
     def list(self, name: str = "", *, recursive: bool = True) -> dict[str, Any]:
@@ -105,12 +111,12 @@ class Store:
 
         with explained(self.url):
             info = info or self._fs.get_file_info(self._at(name))
-            there = self.root / name
+            there = safe_join(self.root, name, self.url) if name else self.root
             modified = info.mtime_ns or 0
             if there.is_file() and _same(there.stat(), info.size, modified):
                 return
             there.parent.mkdir(parents=True, exist_ok=True)
-            temporary = there.with_name(f"{there.name}.{os.getpid()}.tmp")
+            temporary = there.with_name(temporary_name(there.name))
             try:
                 pyarrow.fs.copy_files(
                     info.path,
@@ -176,8 +182,11 @@ class Store:
             alone: no other process on this machine is at work in the mirror.
         """
         at_top = self.list(recursive=False)
-        state = self.list(STATE, recursive=False) | self.list(DONE)
-        wanted = state | {name: at_top[name] for name in (MANIFEST, RUN) if name in at_top}
+        wanted = self.list(DONE) | {
+            name: at_top[name] for name in (MANIFEST, RUN) if name in at_top
+        }
+        # Nothing else of the state folder: the locks in it are those of this machine.
+        wanted |= {name: one for name, one in self.list(STATE).items() if name == PLAN}
         for name, info in wanted.items():
             self.fetch(name, info)
         markers = [f"{DONE}/{file.name}" for file in markers_of(self.root)]
@@ -185,19 +194,33 @@ class Store:
             if name not in wanted:
                 (self.root / name).unlink(missing_ok=True)
 
-    def replace_plan(self) -> None:
-        """Put the mirror's plan there, in the place of all that another plan left."""
-        self.delete("")
-        self.put(PLAN)
+    def clear(self) -> None:
+        """Delete what hnmine wrote there.
+
+        Raises:
+            InputError: something else is there; then nothing is deleted.
+        """
+        found = self.list()
+
+        def read(name: str) -> Path:
+            self.fetch(name, found[name])
+            return self.root / name
+
+        own = check_all_own(self.url, {name: one.size for name, one in found.items()}, read)
+        with explained(self.url):
+            for name in own:
+                self._fs.delete_file(self._at(name))
 
     def fetch_marker(self, name: str) -> None:
         """Bring the marker of a task to the mirror, if another machine has done it."""
         if self.exists(f"{DONE}/{name}.json"):
             self.fetch(f"{DONE}/{name}.json")
 
-    def fetch_output(self, output: str, recorded: Mapping[str, Any]) -> str:
+    def fetch_output(self, output: str, recorded: Any) -> str:
         """Bring a task's output to the mirror; say how it differs from what was recorded."""
-        here = self.root / output
+        here = safe_join(self.root, output, self.url)
+        if not is_record(recorded):
+            return "was recorded by another version."
         if here.exists() and not changes(here, recorded):
             return ""
         shutil.rmtree(here) if here.is_dir() else here.unlink(missing_ok=True)
@@ -220,16 +243,14 @@ def fetch_run(path: Path) -> None:
     if store is None:
         return
     store.fetch_state(alone=False)
-    markers = markers_of(path)
-    for file in markers:
-        for output, recorded in lasting_outputs(read_json(file) or {}):
-            if found := store.fetch_output(output, recorded):
-                raise InputError(
-                    f"{store.url} is damaged.",
-                    why=f"{output} {found}",
-                    fix="Run the command that wrote it again: it makes anew what is damaged.",
-                )
-    if not markers:  # A copy without the hidden folder is taken as it is.
+    for output in finished_outputs(path):
+        if found := store.fetch_output(output.name, output.recorded):
+            raise InputError(
+                f"{store.url} is damaged.",
+                why=f"{output.name} {found}",
+                fix="Run the command that wrote it again: it makes anew what is damaged.",
+            )
+    if not markers_of(path):  # A copy without the hidden folder is taken as it is.
         for name, info in store.list().items():
             store.fetch(name, info)
 

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from hnmine.errors import InputError
 from hnmine.schema import STATE
+from hnmine.tasks.inside import safe_join
 
 MANIFEST, RUN = "manifest.json", "run.json"
-PLAN, DONE = f"{STATE}/plan.json", f"{STATE}/done"
+PLAN, DONE, CLAIMED = (f"{STATE}/{name}" for name in ("plan.json", "done", "claimed"))
+"""The plan of a run, the markers of its finished tasks, the names that it is about to write."""
+
 HASH_BLOCK = 1 << 22
+
+LARGEST = 1 << 62
+"""The largest size or time that a marker may hold."""
 
 
 def record(path: Path) -> dict[str, Any]:
     """Describe an output: its bytes, when it was last modified, and a hash of its content.
 
+    Of a folder, `files` holds the size of each file by its name.
+
     Raises:
         FileNotFoundError: it is not there.
     """
-    return {**_stamp(path), "xxh3": checksum(path)}
+    about = {**_stamp(path), "xxh3": checksum(path)}
+    return about | {"files": _sizes(path)} if path.is_dir() else about
 
 
 def changes(path: Path, recorded: Any, *, untouched_too: bool = False) -> str:
@@ -37,23 +48,52 @@ def changes(path: Path, recorded: Any, *, untouched_too: bool = False) -> str:
     size = size_of(path)
     if size is None:
         return "is not there."
-    if not isinstance(recorded, dict) or recorded.keys() != {"bytes", "modified", "xxh3"}:
+    if not is_record(recorded):
         return "was recorded by another version."
     if size != recorded["bytes"]:
         return f"has {size:,} bytes, and had {recorded['bytes']:,}."
+    files = recorded.get("files")
+    if files is not None and files != _sizes(path):
+        return "holds other files than were written."
     touched = _stamp(path)["modified"] != recorded["modified"]
-    if (touched or untouched_too) and checksum(path) != recorded["xxh3"]:
+    # Earlier versions recorded no files of a folder, and hashed it without their sizes.
+    separated = files is not None or not path.is_dir()
+    if (touched or untouched_too) and checksum(path, separated=separated) != recorded["xxh3"]:
         return "has another content than was written: its checksum differs."
     return ""
 
 
-def checksum(path: Path) -> str:
-    """Hash a file, or the names and contents of a folder (xxh3, 128 bits)."""
+def is_record(recorded: Any) -> bool:
+    """Tell whether a value is one that `record` can have made."""
+    if not isinstance(recorded, dict) or not (
+        {"bytes", "modified", "xxh3"} <= recorded.keys() <= {"bytes", "modified", "xxh3", "files"}
+    ):
+        return False
+    files = recorded.get("files", {})
+    numbers = (recorded["bytes"], recorded["modified"])
+    return (
+        isinstance(files, dict)
+        and all(type(one) is int and 0 <= one < LARGEST for one in (*numbers, *files.values()))
+        and isinstance(recorded["xxh3"], str)
+    )
+
+
+def checksum(path: Path, *, separated: bool = True) -> str:
+    """Hash a file, or the names, sizes and contents of a folder (xxh3, 128 bits).
+
+    Args:
+        path: a file or a folder.
+        separated: put the length of each name and file of a folder before it.
+    """
     total = xxhash.xxh3_128()
+    separated = separated and path.is_dir()
     for file in files_of(path):
         if not file.is_file():
             continue
-        total.update(file.relative_to(path).as_posix().encode("utf-8", "surrogateescape"))
+        name = file.relative_to(path).as_posix().encode("utf-8", "surrogateescape")
+        if separated:
+            total.update(f"{len(name)} {file.stat().st_size} ".encode())
+        total.update(name)
         with file.open("rb", buffering=0) as stream:
             while block := stream.read(HASH_BLOCK):
                 total.update(block)
@@ -68,16 +108,72 @@ def _stamp(path: Path) -> dict[str, int]:
     }
 
 
+def _sizes(path: Path) -> dict[str, int]:
+    files = (file for file in files_of(path) if file.is_file())
+    return {file.relative_to(path).as_posix(): file.stat().st_size for file in files}
+
+
 def markers_of(path: Path) -> list[Path]:
     """List the markers of the tasks that are done in a directory."""
     return sorted((path / DONE).glob("*.json"))
 
 
-def lasting_outputs(marker: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what a marker recorded, but for what nobody needs once the run is done."""
-    for output, recorded in marker.get("outputs", {}).items():
-        if Path(output).parts[0] != STATE:
-            yield output, recorded
+@dataclass(frozen=True)
+class Output:
+    """What a marker says of one output.
+
+    Attributes:
+        name: relative to the directory of the run.
+        path: in it.
+        recorded: by `record`.
+    """
+
+    name: str
+    path: Path
+    recorded: dict[str, Any]
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is needed once the run is done."""
+        return not self.name.startswith(f"{STATE}/")
+
+
+def outputs_of(root: Path, marker: Path) -> list[Output]:
+    """Read which outputs a marker records.
+
+    Args:
+        root: the directory of the run.
+        marker: its file; an unreadable one records none.
+
+    Raises:
+        InputError: the marker is not hnmine's, or names an output outside the directory.
+    """
+    outputs = (read_json(marker) or {}).get("outputs", {})
+    if not isinstance(outputs, dict):
+        raise InputError(
+            f"{marker} is damaged.",
+            why="Its outputs are no mapping.",
+            fix="Remove that file and run the same command again: the task is done again.",
+        )
+    return [
+        Output(name, safe_join(root, name, marker), recorded) for name, recorded in outputs.items()
+    ]
+
+
+def finished_outputs(root: Path) -> Iterator[Output]:
+    """Yield what the finished tasks of a directory wrote and somebody may need.
+
+    Raises:
+        InputError: a marker is damaged, or names an output outside the directory.
+    """
+    for marker in markers_of(root):
+        if read_json(marker) is None:
+            raise InputError(
+                f"{root} is damaged.",
+                why=f"{marker} holds no JSON object.",
+                fix="Run the command that wrote it again: it makes anew what is missing.",
+            )
+        yield from (output for output in outputs_of(root, marker) if output.lasting)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -95,6 +191,8 @@ def size_of(path: Path) -> int | None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; None where the file is missing or holds something else."""
     try:
+        if not path.is_file():  # To open a pipe would wait for a writer.
+            return None
         value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
