@@ -175,9 +175,9 @@ def test_a_refused_plan_lets_go_of_the_directory(tmp_path):
 
 def test_overwrite_replaces_another_plan_but_never_redoes_the_same(tmp_path):
     finish(tmp_path / "run", {"k": 1})
-    earlier = {Task(f"part-{n}", (f"earlier-{n}.txt",), 1) for n in range(2)}
+    earlier = [Task(f"earlier-{n}", (f"earlier-{n}.txt",), 1) for n in range(2)]
     with RunDirectory.open(tmp_path / "run", {"k": 1}) as run:
-        run.run("stage", "parts", sorted(earlier, key=lambda task: task.name), write_name)
+        run.run("stage", "parts", earlier, write_name)
     finish(tmp_path / "run", {"k": 2}, overwrite=True)
     assert not (tmp_path / "run" / "earlier-0.txt").exists()
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["k"] == 2
