@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -146,11 +146,12 @@ class Store:
                     )
 
     def delete(self, name: str) -> None:
-        """Remove a file, or all files of a folder, from the storage."""
-        found = [*self.list(name)] or ([name] if self.exists(name) else [])
+        """Remove a file, or all files of a folder, from the storage, if they are there."""
+        found = [name] if self.exists(name) else self.list(name)
         with explained(self.url):
             for one in found:
-                self._fs.delete_file(self._at(one))
+                with suppress(FileNotFoundError):  # Another process may have been first.
+                    self._fs.delete_file(self._at(one))
 
     def write(self, name: str, text: str) -> None:
         """Put a text there, whole or not at all."""
@@ -207,9 +208,8 @@ class Store:
             return self.root / name
 
         own = check_all_own(self.url, {name: one.size for name, one in found.items()}, read)
-        with explained(self.url):
-            for name in own:
-                self._fs.delete_file(self._at(name))
+        for name in own:
+            self.delete(name)
 
     def fetch_marker(self, name: str) -> None:
         """Bring the marker of a task to the mirror, if another machine has done it."""
