@@ -165,6 +165,22 @@ def test_the_pipeline_from_storage_to_storage_writes_what_it_writes_locally(
     assert before.mtime == after.mtime
 
 
+def test_what_looks_at_a_run_on_storage_finds_its_texts(words, bucket, tmp_path, monkeypatch):
+    upload(words[1], f"{bucket}/run")
+    for name in ("candidates", "mined"):
+        about = (words[1] / name / "run.json").read_text()
+        with s3().open_output_stream(f"{bucket}/run/{name}/run.json".removeprefix("s3://")) as file:
+            file.write(about.replace(str(words[1]), f"{bucket}/run").encode())
+    monkeypatch.setenv("HNMINE_CACHE", str(tmp_path / "looks"))
+    query = pq.read_table(words[1] / "mined" / "scored")["query_id"][0].as_py()
+    for flags in (("inspect", "--query", query), ("report", "--no-html"), ("review", "--no-page")):
+        done = hnmine(flags[0], f"{bucket}/run/mined", *flags[1:])
+        assert done.returncode == 0, done.stderr
+        assert "without texts" not in (done.stdout + done.stderr).lower()
+    shown = json.loads(hnmine("inspect", f"{bucket}/run/mined", "--query", query, "--json").stdout)
+    assert all(one["text"] for one in shown["queries"])
+
+
 DIE = """
 from hnmine.tasks.storage import Store
 write, left = Store.write, [{after}]
