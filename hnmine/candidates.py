@@ -11,11 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hnmine import schema
+from hnmine.data.arrays import check_values
+from hnmine.data.manifests import known_manifest
+from hnmine.data.parts import read_part
+from hnmine.data.texts import Texts
 from hnmine.errors import InputError, damage_explained
 from hnmine.index.opened import Index
 from hnmine.schema import CandidatePaths
 from hnmine.sources.positives import Queries
-from hnmine.tasks.finished import place_named, read_manifest
+from hnmine.tasks.finished import place_named
 from hnmine.tasks.plan import digest
 from hnmine.tasks.written import RUN, read_json
 
@@ -34,7 +39,7 @@ class Candidates:
             InputError: either is missing, or the index is another one.
         """
         self.path, self.paths = path, CandidatePaths(path)
-        self.manifest: dict[str, Any] = read_manifest(path, "candidates", "mine")
+        self.manifest: dict[str, Any] = known_manifest(path, "candidates")
         self.run: dict[str, Any] = read_json(path / RUN) or {}
         where = index or self._mined_from()
         self.index = Index(where)
@@ -53,7 +58,7 @@ class Candidates:
     @cached_property
     def queries(self) -> Queries:
         """The queries and their positives."""
-        return Queries(self.paths.queries)
+        return Queries(self.paths.queries, self.index.documents)
 
     @property
     def mined(self) -> NDArray[np.int64]:
@@ -84,8 +89,18 @@ class Candidates:
 
     def read(self, part: int, columns: list[str] | None = None) -> pa.Table:
         """Read one part."""
+        table = read_part(self.parts[part], columns, schema.CANDIDATES.names)
         with damage_explained(self.parts[part]):
-            return pq.read_table(self.parts[part], columns=columns)
+            for name, texts in self._rows_of.items():
+                if name in table.column_names:
+                    rows = table[name].to_numpy()
+                    check_values(rows, low=0, below=len(texts), ascending=name == "query_row")
+        return table
+
+    @property
+    def _rows_of(self) -> dict[str, Texts]:
+        """What the rows in a column are of."""
+        return {"query_row": self.queries.texts, "doc_row": self.index.documents}
 
     def _mined_from(self) -> Path:
         """Return where the index was when the candidates were mined."""

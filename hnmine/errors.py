@@ -74,18 +74,31 @@ def missing_extra(package: str, extra: str) -> MissingModel:
     )
 
 
+OF_THE_FILE = (None, errno.ENOENT, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
+"""What the operating system says of a file that is not what it should be."""
+
+
 @contextmanager
 def damage_explained(path: Path) -> Iterator[None]:
     """Turn whatever opening a damaged file of hnmine's own throws into an error that names it.
 
+    What reads files throws nearly anything at a damaged one: NumPy's header parser an error of
+    Python's tokenizer, archives errors of their own. So nothing but this may stand inside.
+
     Raises:
-        InputError: instead of what NumPy, Arrow or FAISS raise.
+        InputError: instead of what NumPy, Arrow, FAISS, DuckDB or Python raise.
     """
     try:
         yield
-    except (OSError, ValueError, LookupError, EOFError, RuntimeError, TypeError) as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EINVAL):
+    except HnmineError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        if isinstance(error, OSError) and error.errno not in OF_THE_FILE:
             raise  # No permission, too many open files: the file may be whole.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise  # Compiled code answers to Ctrl-C with an error of its own.
         lines = str(error).strip().splitlines()
         raise InputError(
             f"{path} is damaged.",

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from hnmine import schema
 from hnmine.candidates import Candidates
+from hnmine.data.manifests import known_manifest
+from hnmine.data.parts import check_types, read_part, scored_parts
 from hnmine.errors import InputError, damage_explained
-from hnmine.tasks.finished import place_named, read_manifest
+from hnmine.tasks.finished import place_named
 from hnmine.tasks.plan import digest
 from hnmine.tasks.written import RUN
 
@@ -34,7 +36,7 @@ class Mined:
             InputError: it is missing, damaged or not finished.
         """
         self.path = path
-        self.manifest: dict[str, Any] = read_manifest(path, "mined", "filter")
+        self.manifest: dict[str, Any] = known_manifest(path, "mined")
         self._candidates, self._index = candidates, index
 
     @property
@@ -67,7 +69,7 @@ class Mined:
     @property
     def parts(self) -> list[Path]:
         """The files of scored/, in order."""
-        return sorted((self.path / "scored").glob("*.parquet"))
+        return scored_parts(self.path)
 
     @property
     def rows(self) -> int:
@@ -82,12 +84,13 @@ class Mined:
             InputError: a part is damaged, or of a version that did not write all columns yet.
         """
         for part in self.parts:
-            with damage_explained(part):
-                table = pq.read_table(part)
+            table = read_part(part)
             if "place" not in table.column_names:
                 raise InputError(
                     f"{part} has no column 'place'.",
                     why="An earlier hnmine wrote it.",
                     fix="Filter again, into a new directory: no model is run for that.",
                 )
+            with damage_explained(part):
+                check_types(table.schema, [*schema.CANDIDATES.names, *schema.VERDICTS.names])
             yield table

@@ -47,7 +47,7 @@ class World:
         )
         written = store(folder / "queries", queries, "q")
         write_positives([batch], written, self.documents, "pairs", BadRows("error"))
-        self.queries = Queries(folder / "queries")
+        self.queries = Queries(folder / "queries", self.documents)
         self.texts, self.query_texts, self.pairs, self.scores = documents, queries, pairs, scores
         self.asked = {}
 

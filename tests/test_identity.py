@@ -179,7 +179,7 @@ def test_lookup_finds_what_a_dict_of_first_occurrences_finds(tmp_path_factory, p
     assert table.find(forge(asked + pairs)).tolist() == rows
     directory = tmp_path_factory.mktemp("lookup") / "table"
     table.save(directory)
-    assert Lookup.load(directory).find(forge(asked + pairs)).tolist() == rows
+    assert Lookup.load(directory, 1 << 40).find(forge(asked + pairs)).tolist() == rows
 
 
 def test_lookup_finds_texts_by_hash():

@@ -40,7 +40,7 @@ class World:
 
     def positives(self, rows=None):
         """The rows of each query's positives."""
-        joined = Queries(self.folder / "queries")
+        joined = Queries(self.folder / "queries", self.documents)
         rows = np.arange(len(self.queries)) if rows is None else np.array(rows, dtype=np.int64)
         offsets, documents = joined.positives(rows)
         assert len(offsets) == len(rows) + 1
@@ -80,7 +80,7 @@ def test_copies_under_another_id_are_one_positive_and_a_given_id_stands_for_them
 def test_queries_of_one_text_share_their_positives(world):
     world.join([by_id(("q0", "d0"), ("q2", "d2"), ("q1", "d1"))])
     assert world.positives() == [[0, 2], [1], [0, 2], []]
-    assert Queries(world.folder / "queries").mined.tolist() == [0, 1, 2]
+    assert Queries(world.folder / "queries", world.documents).mined.tolist() == [0, 1, 2]
 
 
 def test_positives_are_given_in_the_order_of_the_rows_asked(world):
@@ -119,7 +119,7 @@ def test_a_missing_query_or_positive_is_named_or_counted(world, pair, said):
 def test_no_pairs_at_all_leave_nothing_to_mine_for(world):
     assert world.join([]) == {"pairs": 0, "positives": 0}
     assert world.positives() == [[], [], [], []]
-    assert Queries(world.folder / "queries").mined.tolist() == []
+    assert Queries(world.folder / "queries", world.documents).mined.tolist() == []
 
 
 @pytest.mark.parametrize(("min_grade", "expected"), [(1.0, [1, 2]), (2.0, [2]), (0.0, [0, 1, 2])])
@@ -134,7 +134,7 @@ def test_graded_judgements_below_the_grade_are_no_positives(world, min_grade, ex
     bad = BadRows("error")
     world.join(qrel_records(Table.open("qrels", str(path)), min_grade, bad), bad)
     assert world.positives([1]) == [expected]
-    assert Queries(world.folder / "queries").mined.tolist() == [1]
+    assert Queries(world.folder / "queries", world.documents).mined.tolist() == [1]
 
 
 def test_a_row_that_contradicts_another_lends_it_no_positive(tmp_path):
@@ -157,7 +157,7 @@ def test_a_row_that_contradicts_another_lends_it_no_positive(tmp_path):
     documents = store(tmp_path / "documents", {"d0": "alpha", "d1": "beta"})
     written = Texts(tmp_path / "queries")
     write_positives(pair_records(table, BadRows("skip")), written, documents, str(path), bad)
-    _, rows = Queries(tmp_path / "queries").positives(np.array([0]))
+    _, rows = Queries(tmp_path / "queries", documents).positives(np.array([0]))
     assert documents.texts(rows) == ["alpha"]
 
 
@@ -196,4 +196,4 @@ def test_positives_are_what_joining_by_hand_gives(tmp_path_factory, documents, q
     for found, text in zip(world.positives(), queries, strict=True):
         assert sorted(found) == sorted(expected[normalise(text)].values())
     mined = [n for n, text in enumerate(queries) if expected[normalise(text)]]
-    assert Queries(world.folder / "queries").mined.tolist() == mined
+    assert Queries(world.folder / "queries", world.documents).mined.tolist() == mined

@@ -88,7 +88,7 @@ def vectors(data):
     documents = np.load(data / "index/dense/vectors/00000.npy").astype(np.float64)
     ids = index.documents.id_array(np.asarray(index.documents.canonical)).to_pylist()
     _, _ = mine(data, data / "for-vectors", source=["dense"])
-    queries = Queries(data / "for-vectors/queries")
+    queries = Queries(data / "for-vectors/queries", index.documents)
     encoded = np.load(data / "for-vectors/dense/vectors/00000.npy").astype(np.float64)
     query_ids = queries.texts.id_array(np.unique(queries.texts.identity[queries.mined])).to_pylist()
     return dict(zip(ids, documents, strict=True)), dict(zip(query_ids, encoded, strict=True))

@@ -141,7 +141,17 @@ def with_texts(candidates: Candidates, columns: Mapping[str, pa.Array]) -> pa.Ta
 
 
 def _firsts(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first of each list; every query of a candidate has a positive."""
+    """Return the first of each list.
+
+    Raises:
+        InputError: a query of a candidate has no positive.
+    """
+    if (np.diff(offsets) == 0).any():
+        raise InputError(
+            "A query to be judged has no known positive.",
+            why="The mined directory and its candidates do not belong together.",
+            fix="Give the right candidates with --candidates, or filter again.",
+        )
     return np.asarray(rows)[offsets[:-1]]
 
 

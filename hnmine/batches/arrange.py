@@ -11,9 +11,10 @@ import numpy as np
 from hnmine.batches.cluster import cut
 from hnmine.batches.pack import Admission, Packed, evenly, pack
 from hnmine.batches.rows import Ints
-from hnmine.errors import damage_explained
+from hnmine.data.arrays import load_array
 from hnmine.index.dense import DenseIndex
 from hnmine.index.topk import top_k
+from hnmine.tasks.plan import blocks
 from hnmine.tasks.run import Tick
 
 SEARCH_BLOCK = 512
@@ -125,11 +126,14 @@ def nearest(vectors: DenseIndex, queries: range, k: int, tick: Tick) -> Ints:
 class Neighbours:
     """The nearest queries of each, memory-mapped."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open the shards, each of the same number of queries but for the last."""
-        paths = sorted(directory.glob("*.npy"))
-        with damage_explained(directory):
-            self._shards = [np.load(path, mmap_mode="r") for path in paths]
+    def __init__(self, directory: Path, queries: int, block: int) -> None:
+        """Open the shards of so many queries, `block` in each but for the last."""
+        self._shards = [
+            load_array(
+                directory / f"{n:05d}.npy", np.int64, (len(rows), None), low=0, below=queries
+            )
+            for n, rows in enumerate(blocks(queries, block))
+        ]
 
     def of(self, query: int) -> Ints:
         """Return the queries nearest to one, the nearest first."""

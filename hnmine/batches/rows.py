@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
+from hnmine.data.arrays import load_array
 from hnmine.data.identity import exact_keys, first_rows, identity_keys, sort_keys
+from hnmine.data.parts import read_part, scored_parts
 from hnmine.errors import InputError, damage_explained
 from hnmine.index.topk import offsets_of, ragged
 from hnmine.tasks.arrays import save_array
@@ -85,7 +87,26 @@ def write_rows(mined: Path, candidates: Candidates, directory: Path, tick: Tick)
 def _read(mined: Path) -> Iterator[pa.RecordBatch]:
     for file in sorted((mined / "train").glob("*.parquet")):
         with damage_explained(file):
-            yield from (b for b in pq.ParquetFile(file).iter_batches(READ_ROWS) if b.num_rows)
+            for batch in pq.ParquetFile(file).iter_batches(READ_ROWS):
+                _check_texts(batch)
+                if batch.num_rows:
+                    yield batch
+
+
+def _check_texts(batch: pa.RecordBatch) -> None:
+    """Check that rows of train/ hold texts.
+
+    Raises:
+        ValueError: they do not.
+    """
+    batch.validate(full=True)
+    texts = [name for name in batch.schema.names if name == "query" or DOCUMENTS.fullmatch(name)]
+    if not {"query", "positive"} <= set(texts):
+        raise ValueError("It has no queries, or no positives.")
+    for name in texts:
+        kind = batch.schema.field(name).type
+        if kind not in (pa.string(), pa.large_string()) or batch[name].null_count:
+            raise ValueError(f"Its column {name!r} is not all text.")
 
 
 def _slots(texts: list[str], candidates: Candidates) -> Ints:
@@ -108,9 +129,8 @@ def _known(mined: Path, candidates: Candidates, queries: NDArray[np.void]) -> tu
     texts, documents = candidates.queries.texts, candidates.index.documents
     number = {key.tobytes(): n for n, key in enumerate(queries)}
     positives, dropped = [], []
-    for file in sorted((mined / "scored").glob("*.parquet")):
-        with damage_explained(file):
-            table = pq.read_table(file, columns=SCORED)
+    for file in scored_parts(mined):
+        table = read_part(file, SCORED)
         ids = table["query_id"].combine_chunks().dictionary_encode()
         found = identity_keys(texts.texts(texts.find_ids(ids.dictionary.to_pylist())))
         known = np.array([number.get(key.tobytes(), -1) for key in found], dtype=np.int64)
@@ -122,6 +142,12 @@ def _known(mined: Path, candidates: Candidates, queries: NDArray[np.void]) -> tu
         positives.append(pairs[positive])
         dropped.append(pairs[fallen])
     return np.unique(np.concatenate(positives)), np.unique(np.concatenate(dropped))
+
+
+def _open_shard(path: Path) -> pa.RecordBatch:
+    shard = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    shard.validate(full=True)
+    return shard
 
 
 class Rows:
@@ -136,18 +162,24 @@ class Rows:
     def __init__(self, directory: Path, slots: int) -> None:
         """Open the rows of an index with so many slots."""
         with damage_explained(directory):
-            self.query: Ints = np.load(directory / "query.npy", mmap_mode="r")
-            self.slots: Ints = np.load(directory / "slots.npy", mmap_mode="r")
-            self._source = np.load(directory / "source.npy", mmap_mode="r")
-            self._positives = np.load(directory / "positives.npy", mmap_mode="r")
-            self._dropped = np.load(directory / "dropped.npy", mmap_mode="r")
-            self._shards = [
-                pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-                for path in sorted(directory.glob("*.arrow"))
-            ]
+            self._shards = [_open_shard(path) for path in sorted(directory.glob("*.arrow"))]
+            self._starts = offsets_of(np.array([len(shard) for shard in self._shards]))
+            rows = int(self._starts[-1])
+            if not rows:
+                raise ValueError("It has no rows.")
+        self.query: Ints = load_array(
+            directory / "query.npy", np.int64, (rows,), low=0, below=rows, ascending=True
+        )
+        self.slots: Ints = load_array(
+            directory / "slots.npy", np.int64, (rows, None), low=0, below=slots
+        )
+        self._source = load_array(directory / "source.npy", np.int64, (rows,), low=0, below=rows)
+        self._positives, self._dropped = (
+            load_array(directory / f"{name}.npy", np.int64, low=0, ascending=True)
+            for name in ("positives", "dropped")
+        )
         self.queries = int(self.query[-1]) + 1
         self._index_slots = slots
-        self._starts = offsets_of(np.array([len(shard) for shard in self._shards]))
 
     def __len__(self) -> int:
         """Count the rows."""

@@ -11,6 +11,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from hnmine.data.arrays import load_array
 from hnmine.tasks.arrays import save_array
 
 Keys = NDArray[np.void]
@@ -111,10 +112,17 @@ class Lookup:
             save_array(directory / f"{name}.npy", getattr(self, name))
 
     @classmethod
-    def load(cls, directory: Path) -> Lookup:
-        """Open a saved table, memory-mapped."""
+    def load(cls, directory: Path, count: int) -> Lookup:
+        """Open a saved table of so many rows, memory-mapped.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        high = load_array(directory / "high.npy", np.uint64, ascending=True)
         return cls(
-            *(np.load(directory / f"{name}.npy", mmap_mode="r") for name in ("high", "low", "rows"))
+            high,
+            load_array(directory / "low.npy", np.uint64, high.shape),
+            load_array(directory / "rows.npy", np.int64, high.shape, low=0, below=count),
         )
 
     def find(self, keys: Keys) -> NDArray[np.int64]:

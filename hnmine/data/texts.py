@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hnmine.data.arrays import AT_ONCE, load_array
 from hnmine.data.identity import Lookup, exact_keys, first_rows, identity_keys
 from hnmine.data.records import TextBatch
 from hnmine.data.tables import BadRows
 from hnmine.errors import InputError, damage_explained
-from hnmine.tasks.arrays import save_array
+from hnmine.tasks.arrays import give_back, save_array
 
 OPEN_SHARDS = 64
 """Shards held open at once: memory-mapped, so this bounds descriptors, not memory."""
@@ -144,10 +145,43 @@ class _Shards:
         self.pending_rows -= rows
 
 
-def _open_shard(directory: Path, shard: int) -> pa.RecordBatch:
+def _open_shard(directory: Path, checked: set[int], shard: int) -> pa.RecordBatch:
+    """Open a shard, memory-mapped; the first time, check its types, its offsets and its UTF-8."""
     path = directory / f"{shard:05d}.arrow"
     with damage_explained(path):
-        return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        file = pa.ipc.open_file(pa.memory_map(str(path)))
+        if file.num_record_batches != 1:
+            raise ValueError(f"It holds {file.num_record_batches:,} batches of rows.")
+        for name in ("id", "text"):
+            if file.schema.field(name).type != pa.large_string():
+                raise ValueError(f"Its column {name} is {file.schema.field(name).type}.")
+        batch = file.get_batch(0)
+        if shard not in checked:
+            batch.validate(full=True)
+            if batch["id"].null_count or batch["text"].null_count:
+                raise ValueError("A row has no id or no text.")
+            checked.add(shard)
+        return batch
+
+
+def _check_identities(identity: NDArray[np.int64], canonical: NDArray[np.int64]) -> None:
+    """Check that every row stands for itself or for an earlier one that stands for itself."""
+    found = 0
+    for start in range(0, len(identity), AT_ONCE):
+        part = identity[start : start + AT_ONCE]
+        rows = np.arange(start, start + len(part))
+        own = rows[part == rows]
+        others = np.asarray(part[part != rows])
+        if not np.array_equal(own, canonical[found : found + len(own)]):
+            raise ValueError("identity.npy and canonical.npy contradict each other.")
+        if len(others) and (others.min() < 0 or (others > rows[part != rows]).any()):
+            raise ValueError("identity.npy holds rows that are not there, or not before.")
+        if not np.array_equal(identity[others], others):
+            raise ValueError("identity.npy holds a row that does not stand for itself.")
+        found += len(own)
+        give_back(part)
+    if found != len(canonical):
+        raise ValueError("identity.npy and canonical.npy contradict each other.")
 
 
 class Texts:
@@ -161,21 +195,38 @@ class Texts:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        # Not a method, which would hold the texts, and with them all files, until a collection.
-        self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, directory))
+        self.identity = load_array(directory / "identity.npy", np.int64)
+        self.canonical = load_array(directory / "canonical.npy", np.int64)
         with damage_explained(directory):
-            self.identity = np.load(directory / "identity.npy", mmap_mode="r")
-            self.canonical = np.load(directory / "canonical.npy", mmap_mode="r")
-            self._ids = Lookup.load(directory / "ids")
-            self._texts = Lookup.load(directory / "texts")
-            self._identities = Lookup.load(directory / "identities")
+            if not len(self.identity):
+                raise ValueError("It has no rows.")
+            _check_identities(self.identity, self.canonical)
+        self._ids, self._texts, self._identities = (
+            Lookup.load(directory / name, len(self)) for name in ("ids", "texts", "identities")
+        )
+        # Not a method, which would hold the texts, and with them all files, until a collection.
+        self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, directory, set()))
         self._shard_rows = self._shard(0).num_rows
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.identity)
 
+    def check_rows(self, rows: NDArray[np.int64]) -> None:
+        """Refuse rows that are not there, as an id that is not found has.
+
+        Raises:
+            InputError: another directory names a text that is not in this one.
+        """
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise InputError(
+                f"{self.directory} lacks a text that another directory names.",
+                why="One of them is damaged, or they do not belong together.",
+                fix="Give the directories that belong together, or make the later one again.",
+            )
+
     def _take(self, rows: NDArray[np.int64], column: str) -> pa.Array:
+        self.check_rows(rows)
         shards = rows // self._shard_rows
         parts, order = [], []
         for shard in np.unique(shards):
@@ -187,10 +238,15 @@ class Texts:
             return self._column(0, column).slice(0, 0)
         back = np.empty(len(rows), dtype=np.int64)
         back[np.concatenate(order)] = np.arange(len(rows))
-        return pa.concat_arrays(parts).take(pa.array(back))
+        with damage_explained(self.directory):  # Shards may differ in what else they say.
+            return pa.concat_arrays(parts).take(pa.array(back))
 
     def _column(self, shard: int, column: str) -> pa.Array:
         batch = self._shard(shard)
+        with damage_explained(self.directory / f"{shard:05d}.arrow"):
+            rows = min(self._shard_rows, len(self) - shard * self._shard_rows)
+            if batch.num_rows != rows:
+                raise ValueError(f"It holds {batch.num_rows:,} rows, not {rows:,}.")
         if column in batch.schema.names:
             return batch[column]
         return pa.nulls(batch.num_rows, self.metadata_type)
@@ -232,6 +288,7 @@ class Texts:
 
     def slots(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the slot that stands for each row, shape (n,)."""
+        self.check_rows(rows)
         found: NDArray[np.int64] = np.searchsorted(self.canonical, self.identity[rows])
         return found
 

@@ -7,14 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.data.arrays import Shape, check_values, load_array
 from hnmine.encode.base import Encoder, Kind
 from hnmine.encode.spec import computes_in_bf16
 from hnmine.errors import UsageError, damage_explained
+from hnmine.index.approximate import Approximate
 from hnmine.index.coarse import best_by_bfloat16, error_of_products
 from hnmine.index.dots import dots
 from hnmine.index.topk import Ranking, top_k
@@ -60,10 +61,11 @@ def write_vectors(
     return {"vectors": sum(map(len, parts))}
 
 
-def _open_shard(paths: list[Path], shard: int) -> Vectors:
-    with damage_explained(paths[shard]):
-        vectors: Vectors = np.load(paths[shard], mmap_mode="r")
-        return vectors
+def _open_shard(paths: list[Path], shape: Shape, shard: int) -> Vectors:
+    """Open a shard; each but the last has as many rows as the first."""
+    rows = shape[0] if shard < len(paths) - 1 else None
+    vectors: Vectors = load_array(paths[shard], np.float32, (rows, shape[1]))
+    return vectors
 
 
 class DenseIndex:
@@ -73,20 +75,47 @@ class DenseIndex:
     compression, and its order among equal scores is not defined.
     """
 
-    def __init__(self, directory: Path, threads: int, search_parameters: str | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        threads: int,
+        search_parameters: str | None = None,
+        count: int | None = None,
+    ) -> None:
+        """Open a directory of vectors.
+
+        Args:
+            directory: with a folder of shards, and perhaps a FAISS index.
+            threads: CPU threads.
+            search_parameters: of an approximate index.
+            count: how many vectors there must be.
+
+        Raises:
+            InputError: they are damaged, or are not so many.
+            UsageError: the index takes no search parameters.
+        """
         import faiss
 
         faiss.omp_set_num_threads(threads)
         self.directory, self.search_parameters = directory, search_parameters
         self.paths = sorted((directory / "vectors").glob("*.npy"))
         self._pool = ThreadPoolExecutor(threads)
-        # Not a method, which would hold the index, and with it all files, until a collection.
-        self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, self.paths))
         with damage_explained(directory):
-            if [path.stem for path in self.paths] != [f"{n:05d}" for n in range(len(self.paths))]:
+            numbered = [f"{n:05d}" for n in range(max(1, len(self.paths)))]
+            if [path.stem for path in self.paths] != numbered:
                 raise ValueError("A shard of its vectors is missing.")
-            self.shard_rows, self.dimension = self._shard(0).shape
-        self.count = self.shard_rows * (len(self.paths) - 1) + len(self._shard(len(self.paths) - 1))
+        first = load_array(self.paths[0], np.float32, (None, None))
+        self.shard_rows, self.dimension = first.shape
+        # Not a method, which would hold the index, and with it all files, until a collection.
+        self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, self.paths, first.shape))
+        last = len(self.paths) - 1
+        self.count = self.shard_rows * last + len(self._shard(last))
+        with damage_explained(directory):
+            if not 0 < len(self._shard(last)) <= self.shard_rows or not self.dimension:
+                raise ValueError("A shard of its vectors has too few or too many rows.")
+            if count not in (None, self.count):
+                raise ValueError(f"It holds {self.count:,} vectors, and should hold {count:,}.")
+        self._whole_shards: set[int] = set()
         self.exact = not (directory / FAISS_FILE).exists()
         if self.exact and search_parameters:
             raise UsageError(
@@ -106,11 +135,12 @@ class DenseIndex:
             k: how many for each query, shape (queries,).
         """
         wanted = np.minimum(k, self.count)
+        self._check(queries, wanted[:0])
         todo = np.flatnonzero(wanted > 0)
         parts = [(todo[:0], todo[:0], np.empty(0))]
         if self.exact and len(todo) >= COARSE_FROM and computes_in_bf16("cpu"):
             todo = self._search_coarsely(queries, wanted, todo, parts)
-        deep = wanted * REFINED if self._compressed else wanted
+        deep = wanted if self.exact or not self._approximate.compressed else wanted * REFINED
         depth = np.minimum(2 ** np.ceil(np.log2(deep + 16)).astype(np.int64), self.count)
         while len(todo):
             again = []
@@ -148,6 +178,7 @@ class DenseIndex:
         self, queries: Vectors, query: NDArray[np.int64], slots: NDArray[np.int64]
     ) -> Vectors:
         """Multiply queries with documents, shard by shard, shape (pairs,)."""
+        self._check(queries, slots)
         scores = np.empty(len(slots), dtype=np.float32)
         shards = slots // self.shard_rows
         order = np.argsort(shards, kind="stable")
@@ -166,7 +197,34 @@ class DenseIndex:
             give_back(vectors)
 
         list(self._pool.map(work, parts))
+        with damage_explained(self.directory):
+            if not np.isfinite(scores).all():
+                raise ValueError("A product with its vectors is no finite number.")
         return scores
+
+    def _check(self, queries: Vectors, slots: Ints) -> None:
+        """Refuse what compiled code would read beyond a vector, or beyond all of them, for."""
+        with damage_explained(self.directory):
+            if queries.shape[1:] != (self.dimension,):
+                raise ValueError(
+                    f"Its vectors have {self.dimension:,} dimensions, the queries' "
+                    f"{queries.shape[-1]:,}."
+                )
+            check_values(slots, low=0, below=self.count)
+
+    def _whole(self, shard: int) -> Vectors:
+        """Open a shard that is searched; the first time, check its numbers."""
+        vectors = self._shard(shard)
+        if shard not in self._whole_shards:
+            with damage_explained(self.paths[shard]):
+                # A sum of squares is finite if all numbers are, and found as fast as they are read.
+                for start in range(0, len(vectors), SCORE_BLOCK):
+                    part = vectors[start : start + SCORE_BLOCK]
+                    if not np.isfinite(np.vdot(part, part)):
+                        raise ValueError("It holds numbers that are not finite.")
+                    give_back(part)
+            self._whole_shards.add(shard)
+        return vectors
 
     def _exact(
         self, queries: Vectors, chosen: NDArray[np.int64], slots: NDArray[np.int64]
@@ -188,7 +246,7 @@ class DenseIndex:
             if m >= min(WIDEST, self.count):
                 again.append(chosen)
                 continue
-            shards = ((n * self.shard_rows, self._shard(n)) for n in range(len(self.paths)))
+            shards = ((n * self.shard_rows, self._whole(n)) for n in range(len(self.paths)))
             slots, bound = best_by_bfloat16(queries[chosen], shards, int(m), self._pool)
             error = error_of_products(self.dimension)
             again.append(self._keep(queries, wanted, chosen, slots, bound + error, parts))
@@ -234,7 +292,7 @@ class DenseIndex:
         query = queries[row].astype(np.float64)
         slots, scores = np.empty(0, dtype=np.int64), np.empty(0)
         for shard in range(len(self.paths)):
-            vectors = self._shard(shard)
+            vectors = self._whole(shard)
             first = shard * self.shard_rows
             slots = np.concatenate([slots, np.arange(first, first + len(vectors))])
             scores = np.concatenate([scores, vectors.astype(np.float64) @ query])
@@ -247,6 +305,8 @@ class DenseIndex:
 
     def read(self, slots: NDArray[np.int64]) -> Vectors:
         """Read the unit vectors of documents, given by slot, shape (slots, dimension)."""
+        with damage_explained(self.directory):
+            check_values(slots, low=0, below=self.count)
         shards = slots // self.shard_rows
         gathered = np.empty((len(slots), self.dimension), dtype=np.float32)
         for shard in np.unique(shards):
@@ -258,7 +318,7 @@ class DenseIndex:
 
     def _propose(self, queries: Vectors, m: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Ask FAISS for m documents a query; return them and what no other's score exceeds."""
-        scores, slots = self._scan(queries, m) if self.exact else self._approximate(queries, m)
+        scores, slots = self._scan(queries, m) if self.exact else self._search_in_file(queries, m)
         return slots, scores[:, -1] + self.dimension * float(np.finfo(np.float32).eps)
 
     def _scan(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
@@ -267,7 +327,7 @@ class DenseIndex:
         faiss.cvar.distance_compute_blas_threshold = BLAS_FROM
         best = faiss.ResultHeap(len(queries), m, keep_max=True)
         for shard in range(len(self.paths)):
-            vectors = self._shard(shard)
+            vectors = self._whole(shard)
             scores, slots = faiss.knn(
                 queries, vectors, min(m, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT
             )
@@ -277,59 +337,13 @@ class DenseIndex:
         return best.D, best.I
 
     @cached_property
-    def _faiss(self) -> Any:
-        import faiss
+    def _approximate(self) -> Approximate:
+        file = self.directory / FAISS_FILE
+        return Approximate(file, self.dimension, self.count, self.search_parameters)
 
-        with damage_explained(self.directory / FAISS_FILE):
-            index = faiss.read_index(str(self.directory / FAISS_FILE), faiss.IO_FLAG_MMAP)
-        if self.search_parameters:
-            try:
-                faiss.ParameterSpace().set_index_parameters(index, self.search_parameters)
-            except RuntimeError as error:
-                raise UsageError(
-                    f"FAISS does not take --faiss-search {self.search_parameters!r}.",
-                    why=str(error).strip().splitlines()[-1],
-                    fix="Give NAME=NUMBER, such as nprobe=32 or efSearch=64.",
-                ) from error
-        return index
-
-    @cached_property
-    def _compressed(self) -> bool:
-        """Whether FAISS orders documents by less than their vectors."""
-        if self.exact:
-            return False
-        # A graph keeps what it compares in an index of its own.
-        kept = getattr(self._faiss, "storage", self._faiss)
-        try:
-            return bool(kept.sa_code_size() < 4 * self.dimension)
-        except RuntimeError:  # Not every index can say it; none of those compresses.
-            return False
-
-    def _approximate(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
-        scores, slots = self._faiss.search(queries, m)
+    def _search_in_file(self, queries: Vectors, m: int) -> tuple[Vectors, Ints]:
+        scores, slots = self._approximate.search(queries, m)
         short = np.flatnonzero((slots < 0).any(axis=1))
-        # FAISS pads with -1: the lists that it looked into, or the part of the graph that it
-        # reached, hold fewer than m documents.
-        for _ in self._wider_searches():
-            if not len(short):
-                break
-            scores[short], slots[short] = self._faiss.search(queries[short], m)
-            short = short[(slots[short] < 0).any(axis=1)]
         if len(short):
             scores[short], slots[short] = self._scan(queries[short], m)
         return scores, slots
-
-    def _wider_searches(self) -> Iterator[None]:
-        """Let an inverted file look into more and more lists, and leave it as it was."""
-        import faiss
-
-        inverted_file = faiss.try_extract_index_ivf(self._faiss)
-        if inverted_file is None:
-            return
-        usual = inverted_file.nprobe
-        try:
-            while inverted_file.nprobe < inverted_file.nlist:
-                inverted_file.nprobe = min(inverted_file.nprobe * 4, inverted_file.nlist)
-                yield
-        finally:
-            inverted_file.nprobe = usual

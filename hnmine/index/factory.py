@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.data.arrays import load_array
 from hnmine.errors import PartialRun, UsageError
 
 TRAINING_VECTORS = 1 << 18
@@ -44,7 +45,7 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
 
     faiss.omp_set_num_threads(threads)
     # Each shard is opened when it is needed: thousands would be more files than may be open.
-    rows, dimension = zip(*(np.load(shard, mmap_mode="r").shape for shard in shards), strict=True)
+    rows, dimension = zip(*(_open(shard).shape for shard in shards), strict=True)
     total = sum(rows)
     index = check_factory(factory, dimension[0])
     step = max(1, total // TRAINING_VECTORS)
@@ -53,7 +54,7 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
             # Every step-th vector of all, however they are cut into shards.
             firsts = np.cumsum([0, *rows])
             sample = [
-                np.array(np.load(shard, mmap_mode="r")[-first % step :: step])
+                np.array(_open(shard)[-first % step :: step])
                 for shard, first in zip(shards, firsts, strict=False)
             ]
             index.train(np.concatenate(sample))
@@ -72,12 +73,16 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
     return {"indexed": total}
 
 
+def _open(shard: Path) -> NDArray[np.float32]:
+    return load_array(shard, np.float32, (None, None))
+
+
 def _in_blocks(shards: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
     """Yield the rows of all shards, so many at once: how many share a product shows in its bits."""
     waiting: list[NDArray[np.float32]] = []
     count = 0
     for shard in shards:
-        waiting.append(np.load(shard))
+        waiting.append(np.array(_open(shard)))
         count += len(waiting[-1])
         if count >= ADDED_AT_ONCE:
             rows = np.concatenate(waiting)

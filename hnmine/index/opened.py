@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hnmine.data.manifests import known_manifest
 from hnmine.data.texts import Texts
 from hnmine.schema import IndexPaths
-from hnmine.tasks.finished import read_manifest
 from hnmine.tasks.plan import digest
+
+if TYPE_CHECKING:
+    from hnmine.index.dense import DenseIndex
 
 
 class Index:
@@ -18,7 +21,7 @@ class Index:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.paths = IndexPaths(path)
-        self.manifest: dict[str, Any] = read_manifest(path, "index", "build-index")
+        self.manifest: dict[str, Any] = known_manifest(path, "index")
 
     @property
     def hash(self) -> str:
@@ -29,6 +32,21 @@ class Index:
     def documents(self) -> Texts:
         """The documents, by row."""
         return Texts(self.paths.documents)
+
+    def vectors(self, threads: int, search_parameters: str | None = None) -> DenseIndex:
+        """Open the vectors of the documents.
+
+        Args:
+            threads: CPU threads.
+            search_parameters: of an approximate index.
+
+        Raises:
+            InputError: they are damaged, or are not as many as there are documents.
+        """
+        from hnmine.index.dense import DenseIndex  # It takes FAISS, which most readers do without.
+
+        count = len(self.documents.canonical)
+        return DenseIndex(self.paths.dense, threads, search_parameters, count)
 
     @property
     def settings(self) -> dict[str, Any]:

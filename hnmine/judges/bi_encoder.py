@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
+from hnmine.data.arrays import load_array
 from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
@@ -52,8 +53,8 @@ class BiEncoderJudge:
 
     def read(self, part: int) -> NDArray[np.float32]:
         """Return the cosines of one part of the candidates, row by row."""
-        scores: NDArray[np.float32] = np.load(self.path / f"{part:05d}.npy")
-        return scores
+        rows = self.candidates.part_rows[part]
+        return load_array(self.path / f"{part:05d}.npy", np.float32, (rows,), mapped=False)
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -75,7 +76,9 @@ class BiEncoderJudge:
 
         all_rows = sum(candidates.part_rows)
         counts = dict(run.run(self.column, "rows", [Task("slots", (listed,), all_rows)], find))
-        slots = np.load(run.path / listed)
+        slots = load_array(
+            run.path / listed, np.int64, low=0, below=len(documents.canonical), ascending=True
+        )
 
         def encode(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             rows = documents.canonical[slots[task.index : task.index + task.size]]
@@ -86,7 +89,7 @@ class BiEncoderJudge:
             for n, block in enumerate(blocks(len(slots), DOCUMENTS_PER_TASK))
         ]
         counts |= run.run(self.column, "documents", shards, encode)
-        vectors = DenseIndex(run.path / DOCUMENTS, self.threads)
+        vectors = DenseIndex(run.path / DOCUMENTS, self.threads, count=len(slots))
 
         def compare(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             table = candidates.read(task.index, ["query_row", "doc_row"])

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
+from hnmine.data.arrays import load_array
 from hnmine.encode import load_cross_encoder
 from hnmine.encode.base import CrossEncoder
 from hnmine.encode.spec import ModelSpec
@@ -53,9 +54,13 @@ class CrossEncoderJudge:
     def read(self, part: int) -> NDArray[np.float32]:
         """Return the logits of one part of the candidates, row by row."""
         # The folder is not listed: with many queries it holds hundreds of thousands of files.
-        count = -(-self.candidates.part_rows[part] // PAIRS_PER_TASK)
-        files = [self.path / f"{part:05d}-{n:05d}.npy" for n in range(count)]
-        return np.concatenate([np.empty(0, np.float32), *(np.load(file) for file in files)])
+        parts = [
+            load_array(
+                self.path / f"{part:05d}-{n:05d}.npy", np.float32, (len(block),), mapped=False
+            )
+            for n, block in enumerate(blocks(self.candidates.part_rows[part], PAIRS_PER_TASK))
+        ]
+        return np.concatenate([np.empty(0, np.float32), *parts])
 
     def _tasks(self) -> list[Task]:
         return [

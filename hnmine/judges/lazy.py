@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hnmine.data.arrays import check_values, load_archive, load_array
+from hnmine.errors import damage_explained
 from hnmine.judges.base import scores_plan
 from hnmine.judges.cross_encoder import CrossEncoderJudge
 from hnmine.tasks.arrays import save_array
@@ -85,15 +87,32 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
     def _known(self) -> list[tuple[Ints, Ints, NDArray[np.float32]]]:
         """The parts, rows and logits of every wave that is there."""
         known = []
-        for wave in sorted(self.path.glob("waves/*.npz")):
-            files = sorted(self.path.glob(f"logits/{wave.stem}-*.npy"))
-            logits = [np.load(file) for file in files]
-            known.append((*self._pairs(int(wave.stem)), np.concatenate(logits)))
+        for wave in sorted(self.path.glob("waves/[0-9][0-9][0-9][0-9].npz")):
+            parts, rows = self._pairs(int(wave.stem))
+            files = {
+                self.path / "logits" / f"{wave.stem}-{n:05d}.npy": (len(block),)
+                for n, block in enumerate(blocks(len(parts), PAIRS_PER_TASK))
+            }
+            # A wave may be planned and not scored yet.
+            if all(file.exists() for file in files):
+                logits = [
+                    load_array(file, np.float32, shape, mapped=False)
+                    for file, shape in files.items()
+                ]
+                known.append((parts, rows, np.concatenate([np.empty(0, np.float32), *logits])))
         return known
 
     def _pairs(self, wave: int) -> tuple[Ints, Ints]:
-        with np.load(self.path / "waves" / f"{wave:04d}.npz") as arrays:
-            return arrays["part"], arrays["row"]
+        path = self.path / "waves" / f"{wave:04d}.npz"
+        found = load_archive(path, {"part": np.int64, "row": np.int64})
+        parts, rows = found["part"], found["row"]
+        with damage_explained(path):
+            count = self.candidates.part_rows
+            check_values(parts, low=0, below=len(count), ascending=True)
+            check_values(rows, low=0)
+            if (rows >= np.array(count, dtype=np.int64)[parts]).any():
+                raise ValueError("It names rows that are not there.")
+        return parts, rows
 
     def _score(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
         wave = int(task.name.split("-")[1])

@@ -27,7 +27,7 @@ class PositiveSimilarity:
 
     @cached_property
     def _vectors(self) -> DenseIndex:
-        return DenseIndex(self.candidates.index.paths.dense, self.threads)
+        return self.candidates.index.vectors(self.threads)
 
     def plan(self) -> dict[str, Any]:
         """Return what the similarities depend on: the index, which the candidates' plan holds."""

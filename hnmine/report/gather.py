@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from hnmine import schema
 from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.config import FilterSettings
+from hnmine.data.parts import read_part
 from hnmine.filters.hardness import HARDNESS, Hardness
 from hnmine.filters.rules import rules
 from hnmine.report.chosen import make_chosen
@@ -81,7 +82,8 @@ def _funnel(settings: Mapping[str, Any], counts: Mapping[str, int]) -> list[tupl
 
 
 def _shortfall(scored: Scored) -> dict[str, tuple[int, int]]:
-    table = pq.read_table(scored.path / "shortfall.parquet", columns=["reason", "asked", "found"])
+    file = scored.path / "shortfall.parquet"
+    table = read_part(file, ["reason", "asked", "found"], known=schema.SHORTFALL)
     table = table.append_column("queries", table["asked"])
     by_reason = table.group_by("reason").aggregate(
         [("queries", "count"), ("asked", "sum"), ("found", "sum")]

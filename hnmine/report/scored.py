@@ -13,12 +13,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from hnmine.candidates import Candidates
+from hnmine.data.manifests import known_manifest
+from hnmine.data.parts import check_types, scored_parts
 from hnmine.errors import HnmineError, InputError, damage_explained
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
 from hnmine.schema import sources_in
-from hnmine.tasks.finished import place_named, read_manifest
+from hnmine.tasks.finished import place_named
 from hnmine.tasks.written import RUN, read_json
 
 MEMORY = "2GB"
@@ -29,6 +32,10 @@ KIND = (
     f"when is_positive or is_query then null when keep then '{KEPT}' else '{DROPPED}' end"
 )
 MARGIN = "positive_score - score"
+NEEDED = (
+    *("query_id", "doc_id", "rank", "is_positive", "is_query", "score", "positive_score"),
+    *("keep", "reason", "selected", "label", "p_relevant"),
+)
 NOT_SCORES = ("rrf_score", "owner_score", "positive_score", "previous_score", "verdict_score")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
@@ -47,15 +54,12 @@ class Scored:
 
     def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
         self.path, self._connection = path, connection
-        self.manifest = read_manifest(path, "mined", "filter")
+        self.manifest = known_manifest(path, "mined")
         self.run = read_json(path / RUN) or {}
-        files = sorted((path / "scored").glob("*.parquet"))
-        if not files:
-            raise InputError(
-                f"{path} is damaged.",
-                why="It has no file in scored/.",
-                fix="Run the same `hnmine filter` again: it makes anew what is missing.",
-            )
+        files = scored_parts(path)
+        for file in files:
+            with damage_explained(file):
+                check_types(pq.read_schema(file), NEEDED)
         with damage_explained(path / "scored"):
             self.dataset = ds.dataset(files, format="parquet")
         self.columns: list[str] = self.dataset.schema.names
@@ -132,17 +136,20 @@ class Scored:
 
     def ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return the rows that answer a question."""
-        return self._connection.execute(sql, values).fetchall()
+        with damage_explained(self.path / "scored"):
+            return self._connection.execute(sql, values).fetchall()
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Return the rows that answer a question, each by column."""
-        found = self._connection.execute(sql, values)
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        with damage_explained(self.path / "scored"):
+            found = self._connection.execute(sql, values)
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
     def arrays(self, sql: str) -> dict[str, Any]:
         """Return the columns that answer a question as arrays."""
-        return self._connection.execute(sql).fetchnumpy()
+        with damage_explained(self.path / "scored"):
+            return self._connection.execute(sql).fetchnumpy()
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Add rows to a table that was made by `ask`."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.config import MineSettings
+from hnmine.data.arrays import load_array
 from hnmine.index.opened import Index
 from hnmine.index.topk import Ranking
 from hnmine.schema import CandidatePaths
@@ -31,8 +32,10 @@ class Mining:
     @cached_property
     def facts(self) -> Facts:
         """What is known of the queries and documents."""
-        file = self.paths.clusters
-        clusters = np.load(file, mmap_mode="r") if self.settings.clusters else None
+        clusters = None
+        if self.settings.clusters:
+            slots = len(self.index.documents.canonical)
+            clusters = load_array(self.paths.clusters, np.int64, (slots,), low=0)
         return Facts(self.queries, self.index.documents, clusters)
 
     @property

@@ -30,7 +30,8 @@ def _engine(mining: Mining) -> BM25Index | RankBM25:
     """Open the BM25 index, or hand all its documents to the package rank-bm25."""
     index = mining.index
     if mining.settings.bm25_engine == "hnmine":
-        return BM25Index(index.paths.bm25, mining.threads)
+        documents = len(index.documents.canonical)
+        return BM25Index(index.paths.bm25, mining.threads, documents)
     texts = index.documents.texts(np.asarray(index.documents.canonical))
     return RankBM25(texts, bm25_settings(index.settings))
 

@@ -14,7 +14,7 @@ from hnmine.sources.queryvectors import QueryVectors
 
 
 def _vectors(mining: Mining) -> DenseIndex:
-    return DenseIndex(mining.index.paths.dense, mining.threads, mining.settings.faiss_search)
+    return mining.index.vectors(mining.threads, mining.settings.faiss_search)
 
 
 def open_dense(mining: Mining) -> Source:

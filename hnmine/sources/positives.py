@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.data.arrays import load_array, load_offsets
 from hnmine.data.identity import normalise
 from hnmine.data.records import PairBatch
 from hnmine.data.tables import BadRows
 from hnmine.data.texts import Texts
-from hnmine.errors import damage_explained
 from hnmine.index.topk import offsets_of, ragged
 from hnmine.tasks.arrays import save_array
 
@@ -148,6 +148,12 @@ def _other_text(positives: list[str] | None, rows: Rows, documents: Texts) -> ND
     return other
 
 
+def _load_lists(directory: Path, name: str, queries: Texts, documents: Texts) -> tuple[Rows, Rows]:
+    """Open (offsets, document rows) of lists of documents, one for each query."""
+    rows = load_array(directory / f"{name}_rows.npy", np.int64, low=0, below=len(documents))
+    return load_offsets(directory / f"{name}_offsets.npy", len(queries), len(rows)), rows
+
+
 class Queries:
     """The queries and their known positives.
 
@@ -156,17 +162,19 @@ class Queries:
         mined: int64, ascending: the rows that have a positive; the others cannot be mined for.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, documents: Texts) -> None:
+        """Open the queries whose positives are rows of these documents.
+
+        Raises:
+            InputError: a file is missing or damaged, or names documents that are not there.
+        """
         self.texts = Texts(directory)
-        with damage_explained(directory):
-            self._offsets = np.load(directory / "positive_offsets.npy", mmap_mode="r")
-            self._rows = np.load(directory / "positive_rows.npy", mmap_mode="r")
-            self._graded = None
-            if (directory / "grades.npy").exists():
-                self._graded = [
-                    np.load(directory / f"{name}.npy", mmap_mode="r")
-                    for name in ("grade_offsets", "grade_rows", "grades")
-                ]
+        self._offsets, self._rows = _load_lists(directory, "positive", self.texts, documents)
+        self._graded = None
+        if (directory / "grades.npy").exists():
+            offsets, rows = _load_lists(directory, "grade", self.texts, documents)
+            grades = load_array(directory / "grades.npy", np.float64, rows.shape)
+            self._graded = offsets, rows, grades
         counts = np.diff(self._offsets)
         self.mined: Rows = np.flatnonzero(counts[self.texts.identity] > 0)
 

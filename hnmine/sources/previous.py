@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hnmine.data.identity import Keys, Lookup, exact_keys
-from hnmine.errors import damage_explained
-from hnmine.tasks.finished import read_manifest
+from hnmine.data.manifests import known_manifest
+from hnmine.data.parts import read_part, scored_parts
 from hnmine.tasks.plan import digest
 
 COLUMNS = ("rank", "dense_score", "selected")
@@ -30,21 +29,19 @@ class Previous:
     """
 
     def __init__(self, path: Path) -> None:
-        self.hash = digest(read_manifest(path, "mined", "filter"))
-        self.parts = sorted((path / "scored").glob("*.parquet"))
+        self.hash = digest(known_manifest(path, "mined"))
+        self.parts = scored_parts(path)
         self._part = lru_cache(maxsize=2)(self._read)
         queries, numbers = [], []
         for number, part in enumerate(self.parts):
-            with damage_explained(part):
-                ids = pq.read_table(part, columns=["query_id"])["query_id"].unique().to_pylist()
+            ids = read_part(part, ["query_id"])["query_id"].unique().to_pylist()
             queries += ids
             numbers.append(np.full(len(ids), number))
         self._queries = Lookup.build(exact_keys(queries))
         self._numbers = np.concatenate(numbers)
 
     def _read(self, number: int) -> tuple[Lookup, pa.Table]:
-        with damage_explained(self.parts[number]):
-            table = pq.read_table(self.parts[number], columns=["query_id", "doc_id", *COLUMNS])
+        table = read_part(self.parts[number], ["query_id", "doc_id", *COLUMNS])
         return Lookup.build(_pairs(table["query_id"], table["doc_id"])), table.select(COLUMNS)
 
     def columns(self, query_ids: pa.Array, doc_ids: pa.Array) -> dict[str, pa.ChunkedArray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.errors import damage_explained
 from hnmine.index.dense import DenseIndex
 from hnmine.schema import CandidatePaths
 from hnmine.sources.positives import Queries
@@ -27,7 +28,7 @@ class QueryVectors:
 
     def __init__(self, paths: CandidatePaths, queries: Queries, threads: int) -> None:
         self.queries, self.rows = queries, encoded_rows(queries)
-        self.index = DenseIndex(paths.dense, threads)
+        self.index = DenseIndex(paths.dense, threads, count=len(self.rows))
 
     @property
     def count(self) -> int:
@@ -36,7 +37,12 @@ class QueryVectors:
 
     def places(self, rows: Ints) -> Ints:
         """Return the vector of each query row, shape (n,)."""
-        found: Ints = np.searchsorted(self.rows, self.queries.texts.identity[rows])
+        self.queries.texts.check_rows(rows)
+        wanted = self.queries.texts.identity[rows]
+        found: Ints = np.searchsorted(self.rows, wanted)
+        with damage_explained(self.queries.texts.directory):
+            if not np.array_equal(self.rows[found], wanted):
+                raise ValueError("A query that is asked for was not mined for, and has no vector.")
         return found
 
     def read(self, rows: Ints) -> NDArray[np.float32]:

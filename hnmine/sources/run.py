@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.data.arrays import load_array, load_offsets
 from hnmine.index.topk import Ranking, offsets_of, ragged
 from hnmine.sources.base import Asked, Ints, Mining, Score, Search, Source
 
@@ -19,11 +20,11 @@ def open_run(folder: str, mining: Mining) -> Source:
 
 class _Run:
     def __init__(self, folder: Path, mining: Mining) -> None:
-        self.offsets, self.slots, self.scores = (
-            np.load(folder / f"{name}.npy", mmap_mode="r")
-            for name in ("offsets", "slots", "scores")
-        )
         self.width = len(mining.index.documents.canonical)
+        self.slots = load_array(folder / "slots.npy", np.int64, low=0, below=self.width)
+        self.scores = load_array(folder / "scores.npy", np.float64, self.slots.shape, finite=True)
+        queries = len(mining.queries.texts)
+        self.offsets = load_offsets(folder / "offsets.npy", queries, len(self.slots))
 
     @property
     def source(self) -> Source:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hnmine.audit.estimate import WORST_QUERIES, Audit, Estimate, even_sample, of_sheet
@@ -16,14 +14,19 @@ from hnmine.audit.sheet import EVEN, Sheet, with_texts
 from hnmine.audit.shortcuts import Labelled, shortcuts
 from hnmine.candidates import Candidates
 from hnmine.config import AuditSettings
+from hnmine.data.parts import read_part, scored_parts
 from hnmine.data.tables import Table
-from hnmine.errors import UsageError, damage_explained
+from hnmine.errors import UsageError
 from hnmine.judges.verdicts import DRAWN, read_drawn, read_verdicts
 from hnmine.mined import Mined
 from hnmine.select import hashes
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)
 MARGIN_BANDS = 4
+SELECTED = (
+    *("query_id", "doc_id", "selected", "rank"),
+    *("score", "positive_score", "p_relevant"),
+)
 
 SHORTCUT_QUERIES = 4000
 """Queries whose positives and negatives are searched for shortcuts, drawn by their ids."""
@@ -36,7 +39,7 @@ def audit(settings: AuditSettings) -> Audit:
         HnmineError: the directory, the judgements or the verdicts cannot be used.
     """
     mined = Mined(settings.mined)
-    table = _selected(settings.mined)
+    table = _selected(mined)
     found = Audit(table.num_rows)
     if not table.num_rows:
         return found
@@ -66,11 +69,10 @@ def audit(settings: AuditSettings) -> Audit:
     return found
 
 
-def _selected(mined: Path) -> pa.Table:
+def _selected(mined: Mined) -> pa.Table:
     parts = []
-    for file in sorted((mined / "scored").glob("*.parquet")):
-        with damage_explained(file):
-            table = pq.read_table(file)
+    for file in mined.parts:
+        table = read_part(file, needed=SELECTED)
         parts.append(table.filter(table["selected"]))
     return pa.concat_tables(parts)
 
@@ -131,9 +133,8 @@ def _by_verdicts(path: str, negatives: list[tuple[str, str]]) -> Estimate:
 def _labelled(settings: AuditSettings, candidates: Candidates) -> Labelled:
     """Read the positives and the chosen negatives of a sample of the queries."""
     parts = []
-    for file in sorted((settings.mined / "scored").glob("*.parquet")):
-        with damage_explained(file):
-            table = pq.read_table(file, columns=["query_id", "doc_id", "label", "bm25_score"])
+    for file in scored_parts(settings.mined):
+        table = read_part(file, ["query_id", "doc_id", "label", "bm25_score"])
         parts.append(table.filter(pc.is_valid(table["label"])))
     table = pa.concat_tables(parts)
     ids = table["query_id"].combine_chunks().dictionary_encode()

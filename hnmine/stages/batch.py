@@ -16,6 +16,7 @@ from hnmine.batches.guard import BY_VERDICT, Guard, Vectors
 from hnmine.batches.rows import Ints, Rows, write_rows
 from hnmine.config import BatchSettings
 from hnmine.config.batch import NEIGHBOURS
+from hnmine.data.arrays import load_array
 from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
 from hnmine.encode.spec import ModelSpec
@@ -132,7 +133,8 @@ class _Batching:
             return None
         threads = self.settings.cpu_threads
         return Vectors(
-            DenseIndex(self.work / "queries", threads), DenseIndex(self.index.paths.dense, threads)
+            DenseIndex(self.work / "queries", threads, count=self.rows.queries),
+            self.index.vectors(threads),
         )
 
     def _arrange(self, run: RunDirectory) -> Arrangement:
@@ -151,7 +153,7 @@ class _Batching:
                 return {}
 
             run.run("neighbours", "queries", self._blocks("neighbours", "neighbours"), search)
-            return Greedy(Neighbours(self.work / "neighbours"))
+            return Greedy(Neighbours(self.work / "neighbours", queries, BLOCK))
 
         def cluster(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             if by == "cluster":
@@ -164,7 +166,7 @@ class _Batching:
         run.run(
             "cluster", "queries", [Task("clusters", (f"{WORK}/clusters.npy",), queries)], cluster
         )
-        found = np.load(self.work / "clusters.npy")
+        found = load_array(self.work / "clusters.npy", np.int64, (queries,), low=0, below=queries)
         return Clustered(found) if by == "cluster" else Balanced(found, settings.cluster_size)
 
     def _epochs(self, run: RunDirectory) -> Counts:

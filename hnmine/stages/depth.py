@@ -9,7 +9,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
-from hnmine.index.dense import DenseIndex
 from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.relevance.depth import cost, price_of_depth
 from hnmine.relevance.evidence import Floats
@@ -82,7 +81,7 @@ def try_depths(
     others = np.ones((len(of_query), len(documents)), dtype=bool)
     copies = ~free & kept
     others[query[copies], np.searchsorted(documents, slots[copies])] = False
-    vectors = DenseIndex(candidates.index.paths.dense, threads)
+    vectors = candidates.index.vectors(threads)
     asked = QueryVectors(candidates.paths, candidates.queries, threads)
     ids = rows["query_id"].to_pylist()
     trial = Trial(

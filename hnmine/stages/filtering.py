@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hnmine import schema
 from hnmine.candidates import write_candidates
 from hnmine.config import FilterSettings
+from hnmine.data.arrays import load_array
 from hnmine.exports import LAYOUTS
 from hnmine.exports.card import Origin, dataset_card
 from hnmine.expressions import number
@@ -137,7 +138,10 @@ class Filtering:
 
         tasks = _tasks(folder.replace("/", "-"), folder + "/{:05d}.npy", parts)
         self.run.run("look for shortfall", "candidates", tasks, work)
-        return np.sort(np.concatenate([np.load(self.run.path / t.outputs[0]) for t in tasks]))
+        most = len(self.candidates.queries.texts)
+        files = [self.run.path / task.outputs[0] for task in tasks]
+        rows = [load_array(file, np.int64, low=0, below=most, mapped=False) for file in files]
+        return np.sort(np.concatenate(rows))
 
     def score_lazily(self) -> Counts:
         """Score with the cross-encoder what the choice needs, with --lazy."""
@@ -171,7 +175,8 @@ class Filtering:
             folder = f"{USES}/{turn}"
             tasks = _tasks(folder.replace("/", "-"), folder + "/{:05d}.npz", self.parts)
             self.run.run(f"share out {turn + 1}", "candidates", tasks, work)
-            uses = Uses.read([self.run.path / task.outputs[0] for task in tasks])
+            files = [self.run.path / task.outputs[0] for task in tasks]
+            uses = Uses.read(files, len(documents.canonical))
             self.shares, settled = self.shares.after(uses, most)
             if settled:
                 return {"turns_to_share_out": turn + 1}

@@ -85,7 +85,7 @@ class _Maker:
         self.work = run.path / WORK
         counts = self._store(run)
         self.documents = Texts(self.work / "documents")
-        self.queries = Queries(self.work / "queries")
+        self.queries = Queries(self.work / "queries", self.documents)
         counts |= self._entities(run)
         parts: list[Task] = []
         if self.settings.edits:
@@ -129,7 +129,7 @@ class _Maker:
                 self.settings.pairs or self.settings.qrels or "",
                 bad,
             )
-            if not len(Queries(outputs[1]).mined):
+            if not len(Queries(outputs[1], Texts(outputs[0])).mined):
                 raise InputError(
                     "No query has a positive.",
                     why=f"{asked['rows']:,} queries, {pairs['pairs']:,} pairs that join.",

@@ -164,7 +164,7 @@ class _Miner:
             if "qrels" in self.inputs and "score" in self.inputs["qrels"].columns:
                 graded = qrel_records(self.inputs["qrels"], -math.inf, BadRows("skip"))
                 write_grades(graded, Texts(outputs[0]), self.index.documents)
-            mined = len(Queries(outputs[0]).mined)
+            mined = len(Queries(outputs[0], self.index.documents).mined)
             if not mined:
                 raise InputError(
                     "No query has a positive in the index.",
@@ -186,7 +186,7 @@ class _Miner:
         """Encode the queries, each distinct text once."""
         if "dense" not in self.scores or self.spec is None:
             return {}
-        queries, spec = Queries(self.paths.queries), self.spec
+        queries, spec = Queries(self.paths.queries, self.index.documents), self.spec
         rows = encoded_rows(queries)
         tasks = [
             Task(f"vectors-{n:05d}", (f"dense/vectors/{n:05d}.npy",), len(block), block.start)
@@ -205,7 +205,7 @@ class _Miner:
 
     def _check_dimension(self) -> None:
         ours = DenseIndex(self.paths.dense, self.threads).dimension
-        theirs = DenseIndex(self.index.paths.dense, self.threads).dimension
+        theirs = self.index.vectors(self.threads).dimension
         if ours != theirs:
             raise UsageError(
                 f"--query-encoder {self.settings.query_encoder} does not fit the index.",
@@ -219,7 +219,7 @@ class _Miner:
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             bad = BadRows(self.settings.on_bad_row)
-            queries = Queries(self.paths.queries)
+            queries = Queries(self.paths.queries, self.index.documents)
             found = write_run(runs[task.index], outputs[0], queries, self.index.documents, bad)
             return found | {f"skipped {reason}": count for reason, count in bad.counts.items()}
 
@@ -234,7 +234,7 @@ class _Miner:
 
         if not self.index.settings["dense"]:
             raise UsageError("--clusters needs a dense index.", fix="Build one with --encoder.")
-        vectors = DenseIndex(self.index.paths.dense, self.threads)
+        vectors = self.index.vectors(self.threads)
         if vectors.count < clusters:
             raise UsageError(
                 f"--clusters {clusters:,} is more than there are documents ({vectors.count:,}).",
@@ -251,7 +251,7 @@ class _Miner:
 
     def search(self, run: RunDirectory) -> Counts:
         """Search for all queries, block by block."""
-        queries = Queries(self.paths.queries)
+        queries = Queries(self.paths.queries, self.index.documents)
         tasks = [
             Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n)
             for n, block in enumerate(blocks(len(queries.mined), self.settings.block_size))

@@ -11,11 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hnmine import schema
-from hnmine.candidates import Candidates
 from hnmine.config import MixSettings
+from hnmine.data.parts import read_part
 from hnmine.errors import UsageError, damage_explained
 from hnmine.generation.mixtures import Floats, Mixture, Parents, materialise, mixtures
-from hnmine.index.dense import DenseIndex
 from hnmine.mined import Mined
 from hnmine.sources.queryvectors import QueryVectors
 from hnmine.stages.result import StageResult, base_plan
@@ -36,7 +35,7 @@ def mix(settings: MixSettings) -> StageResult:
     if done := work_together(settings):
         return done
     mined = Mined(settings.mined, settings.candidates, settings.index)
-    mixing = _Mixing(settings, mined.candidates)
+    mixing = _Mixing(settings, mined)
     plan = base_plan("mixed", settings) | {"mined": mined.hash}
     with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
@@ -48,8 +47,8 @@ def mix(settings: MixSettings) -> StageResult:
 class _Mixing:
     """The tasks of a directory of mixtures and what they share."""
 
-    def __init__(self, settings: MixSettings, candidates: Candidates) -> None:
-        self.settings, self.candidates = settings, candidates
+    def __init__(self, settings: MixSettings, mined: Mined) -> None:
+        self.settings, self.candidates = settings, mined.candidates
         if "dense" not in self.candidates.manifest["scores"]:
             raise UsageError(
                 "There are no vectors to mix.",
@@ -58,9 +57,9 @@ class _Mixing:
             )
         threads = settings.cpu_threads
         self.documents = self.candidates.index.documents
-        self.document_vectors = DenseIndex(self.candidates.index.paths.dense, threads)
+        self.document_vectors = self.candidates.index.vectors(threads)
         self.query_vectors = QueryVectors(self.candidates.paths, self.candidates.queries, threads)
-        self.parts = sorted((settings.mined / "scored").glob("*.parquet"))
+        self.parts = mined.parts
 
     def tasks(self) -> list[Task]:
         """Return a task for each part of the scored candidates."""
@@ -76,8 +75,7 @@ class _Mixing:
 
     def work(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
         """Mix for the queries of one part."""
-        with damage_explained(self.parts[task.index]):
-            table = pq.read_table(self.parts[task.index], columns=SCORED)
+        table = read_part(self.parts[task.index], SCORED)
         table = table.filter(pc.is_valid(table["label"]))
         query_ids = table["query_id"].to_pylist()
         starts = [n for n in range(len(query_ids)) if n == 0 or query_ids[n] != query_ids[n - 1]]

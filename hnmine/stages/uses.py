@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.data.arrays import check_values, load_archive
+from hnmine.errors import damage_explained
 from hnmine.index.topk import offsets_of, position_in_list
 
 Ints = NDArray[np.int64]
@@ -25,20 +27,23 @@ class Uses:
         noise: of each pair, from its ids, shape (uses,).
     """
 
-    FIELDS: ClassVar = ("query", "slot", "noise")
+    FIELDS: ClassVar = {"query": np.int64, "slot": np.int64, "noise": np.uint64}
 
     query: Ints
     slot: Ints
     noise: NDArray[np.uint64]
 
     @classmethod
-    def read(cls, paths: Sequence[Path]) -> Uses:
-        """Read them from files, one open at a time."""
+    def read(cls, paths: Sequence[Path], slots: int) -> Uses:
+        """Read the uses of so many documents from files, one open at a time."""
         parts: dict[str, list[Any]] = {name: [] for name in cls.FIELDS}
         for path in paths:
-            with np.load(path) as arrays:
-                for name in cls.FIELDS:
-                    parts[name].append(arrays[name])
+            found = load_archive(path, cls.FIELDS)
+            with damage_explained(path):
+                check_values(found["query"], low=0)
+                check_values(found["slot"], low=0, below=slots)
+            for name in cls.FIELDS:
+                parts[name].append(found[name])
         return cls(*(np.concatenate(parts[name]) for name in cls.FIELDS))
 
 

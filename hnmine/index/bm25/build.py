@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hnmine.compiled import compiled
+from hnmine.data.arrays import Shape, check_offsets, check_values, read_array
+from hnmine.errors import damage_explained
 from hnmine.index.bm25.files import Files
 from hnmine.index.bm25.formula import fill_impacts, idf_of
 from hnmine.index.bm25.settings import BM25Settings
@@ -21,6 +23,18 @@ from hnmine.index.counting import Lists, count_owners
 from hnmine.index.tokenise import Tokeniser
 from hnmine.index.topk import offsets_of
 from hnmine.tasks.arrays import save_array
+
+COUNTED: list[tuple[DTypeLike, Shape]] = [
+    (np.int64, (None,)),
+    (np.uint8, (None,)),
+    (np.int32, ()),
+    (np.int32, (None,)),
+    (np.int64, (None,)),
+    (np.int32, (None,)),
+    (np.int32, (None,)),
+]
+"""What a file of `count_documents` holds: the boundaries and bytes of its terms, the highest
+frequency, the documents' lengths, and posting lists: boundaries, documents, frequencies."""
 
 
 def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> dict[str, int]:
@@ -64,7 +78,7 @@ def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path)
     documents = tokens = largest = 0
     for path in paths:
         bounds, letters, most, lengths, offsets = _read(path, 5)
-        frequencies[find_terms(*vocabulary, bounds, letters)] += np.diff(offsets)
+        frequencies[_find(path, vocabulary, bounds, letters)] += np.diff(offsets)
         largest = max(largest, int(most))
         documents += len(lengths)
         tokens += int(lengths.sum(dtype=np.int64))
@@ -92,8 +106,25 @@ def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path)
 
 def _read(path: Path, count: int) -> list[NDArray[Any]]:
     """Read the first so many arrays of a file of `count_documents`."""
-    with path.open("rb") as file:
-        return [np.load(file) for _ in range(count)]
+    size = path.stat().st_size
+    with damage_explained(path), path.open("rb") as file:
+        found = [read_array(file, size, dtype, shape) for dtype, shape in COUNTED[:count]]
+        check_offsets(found[0], len(found[1]))
+        if count == len(COUNTED):
+            *_, lengths, offsets, documents, frequencies = found
+            if not len(documents) == len(frequencies) or len(offsets) != len(found[0]):
+                raise ValueError("Its arrays do not belong together.")
+            check_offsets(offsets, len(documents), filled=True)
+            check_values(documents, low=0, below=len(lengths))
+        return found
+
+
+def _find(path: Path, vocabulary: Vocabulary, *terms: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the places of a shard's terms in the vocabulary; in both, terms ascend."""
+    with damage_explained(path):
+        found: NDArray[np.int64] = find_terms(*vocabulary, *terms)
+        check_values(found, low=0, ascending=True, strictly=True)
+        return found
 
 
 def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArray[Any]:
@@ -122,7 +153,7 @@ def _write_postings(
     first = 0
     for path in paths:
         bounds, letters, _, own, *lists = _read(path, 7)
-        terms = find_terms(*vocabulary, bounds, letters)
+        terms = _find(path, vocabulary, bounds, letters)
         last = first + len(own)
         lengths[first:last] = own
         _append(terms, first, tuple(lists), ends, np.asarray(documents), np.asarray(frequencies))

@@ -7,34 +7,85 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from hnmine.data.arrays import AT_ONCE, load_array, load_offsets
+from hnmine.errors import UsageError, damage_explained
 from hnmine.index.bm25.formula import VARIANTS, Postings, Statistics
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.tokenise import Tokeniser
+from hnmine.tasks.arrays import give_back
 
 
 class Files:
     """The files of an index but the impacts and their peaks, memory-mapped."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, documents: int | None = None) -> None:
+        """Open the files and check them: compiled code follows what they say.
+
+        Args:
+            directory: of the index.
+            documents: how many it must hold.
+
+        Raises:
+            InputError: a file is missing or damaged, or they contradict each other.
+        """
         self._directory = directory
-        header = json.loads((directory / "settings.json").read_text(encoding="utf-8"))
-        tokeniser = Tokeniser(**header["settings"].pop("tokeniser"))
-        self.settings = BM25Settings(**header["settings"], tokeniser=tokeniser)
+        with damage_explained(directory / "settings.json"):
+            header = json.loads((directory / "settings.json").read_text(encoding="utf-8"))
+            self.settings = _settings(header["settings"])
+            counts = [header[name] for name in ("documents", "tokens", "terms", "postings")]
+            if not all(type(count) is int and count >= 0 for count in counts):
+                raise ValueError("Its counts are no whole numbers from 0 up.")
+            if documents not in (None, counts[0]):
+                raise ValueError(f"It holds {counts[0]:,} documents, not {documents:,}.")
+        total, tokens, terms, self.count = counts
         # Without a token there is no posting, and nothing is divided by the average length.
-        average = header["tokens"] / header["documents"] if header["tokens"] else 1.0
+        average = tokens / total if tokens else 1.0
         number = VARIANTS.index(self.settings.variant)
         k1, b, delta = self.settings.k1, self.settings.b, self.settings.delta_in_use
-        self.vocabulary = (self.load("vocabulary_offsets"), self.load("vocabulary"))
-        self.postings: Postings = (self.load("indptr"), self.load("documents"))
+        letters = self.load("vocabulary", np.uint8, None)
+        path = directory / "vocabulary_offsets.npy"
+        self.vocabulary = (np.asarray(load_offsets(path, terms, len(letters))), letters)
+        path = directory / "indptr.npy"
+        bounds = np.asarray(load_offsets(path, terms, self.count, filled=True))
+        self.postings: Postings = (bounds, self._documents(bounds, total))
         self.statistics: Statistics = (
-            self.load("frequencies"),
-            self.load("lengths"),
-            self.load("idf"),
+            self.load("frequencies", np.unsignedinteger, self.count, low=1),
+            self.load("lengths", np.int32, total, low=0),
+            self.load("idf", np.float64, terms, finite=True),
             (number, float(k1), float(b), float(delta), average),
         )
 
-    def load(self, name: str) -> NDArray[Any]:
-        """Open one file by its name without the ending."""
-        return np.asarray(np.load(self._directory / f"{name}.npy", mmap_mode="r"))
+    def load(self, name: str, dtype: DTypeLike, length: int | None, **bounds: Any) -> NDArray[Any]:
+        """Open one file by its name without the ending; see `load_array`."""
+        return np.asarray(load_array(self._directory / f"{name}.npy", dtype, (length,), **bounds))
+
+    def _documents(self, bounds: NDArray[np.int64], total: int) -> NDArray[np.int32]:
+        """Open the documents of the postings, which ascend in each list."""
+        path = self._directory / "documents.npy"
+        documents = load_array(path, np.int32, (self.count,), low=0, below=total)
+        with damage_explained(path):
+            for start in range(0, len(documents), AT_ONCE):
+                part = documents[start : start + AT_ONCE + 1]
+                breaks = np.flatnonzero(part[1:] <= part[:-1]) + start + 1
+                if not np.array_equal(bounds[np.searchsorted(bounds, breaks)], breaks):
+                    raise ValueError("The documents of a term do not ascend.")
+                give_back(part)
+        return np.asarray(documents)
+
+
+def _settings(given: dict[str, Any]) -> BM25Settings:
+    """Return the settings of an index as its header has them.
+
+    Raises:
+        ValueError: they are none.
+    """
+    rest = {name: value for name, value in given.items() if name != "tokeniser"}
+    numbers = [rest.get(name) for name in ("k1", "b", "delta")]
+    if any(isinstance(value, bool | str) for value in numbers):
+        raise ValueError("A setting is no number.")
+    try:
+        return BM25Settings(**rest, tokeniser=Tokeniser(**given["tokeniser"]))
+    except UsageError as error:  # Of no use to a user who never gave it.
+        raise ValueError(error.what) from error

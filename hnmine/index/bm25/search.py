@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.data.arrays import check_values
 from hnmine.index.bm25.common import Index, common_terms
 from hnmine.index.bm25.files import Files
 from hnmine.index.bm25.kernels import search_queries
@@ -26,11 +27,23 @@ class BM25Index:
     impacts only narrow down which documents are scored.
     """
 
-    def __init__(self, directory: Path, threads: int = 1) -> None:
-        """Open the index in `directory`, memory-mapped, to search with so many threads."""
-        self._files = Files(directory)
-        self._impacts: NDArray[np.float32] = self._files.load("impacts")
-        self._peaks: NDArray[np.float32] = self._files.load("peaks")
+    def __init__(self, directory: Path, threads: int = 1, documents: int | None = None) -> None:
+        """Open an index, memory-mapped.
+
+        Args:
+            directory: of the index.
+            threads: to search with.
+            documents: how many it must hold.
+
+        Raises:
+            InputError: a file is missing or damaged.
+        """
+        self._files = files = Files(directory, documents)
+        self._impacts: NDArray[np.float32] = files.load(
+            "impacts", np.float32, files.count, finite=True
+        )
+        terms = len(files.statistics[2])
+        self._peaks: NDArray[np.float32] = files.load("peaks", np.float32, terms, finite=True)
         self._threads = threads
         postings, statistics = self._files.postings, self._files.statistics
         self._index: Index = (
@@ -90,6 +103,7 @@ class BM25Index:
             float64, shape (pairs,), the same numbers as `search` reports.
         """
         parsed, absent = self._parse(queries)
+        check_values(slots, low=0, below=len(self._files.statistics[1]))
         scores = np.empty(len(slots), np.float64)
         score_pairs(
             parsed,
