@@ -18,6 +18,9 @@ from hnmine.tasks.finished import place_named
 from hnmine.tasks.plan import digest
 from hnmine.tasks.written import RUN
 
+NEEDED = ("query_id", "doc_id", "is_query", *schema.VERDICTS.names)
+"""Columns of scored/ that its readers need."""
+
 
 class Mined:
     """What every reader of a mined directory needs."""
@@ -92,5 +95,5 @@ class Mined:
                     fix="Filter again, into a new directory: no model is run for that.",
                 )
             with damage_explained(part):
-                check_types(table.schema, [*schema.CANDIDATES.names, *schema.VERDICTS.names])
+                check_types(table.schema, NEEDED)
             yield table

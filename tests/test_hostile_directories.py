@@ -1,0 +1,453 @@
+"""Directories that somebody sent: whatever stands in their files, every reader ends in a result or
+in a clean error, never in a signal, a fault, or without end.
+
+`python tests/test_hostile_directories.py 1000 [SEED]` tries so many and prints a count by outcome.
+
+Each case is a process forked from one that has run all readers before, so that a crash or a hang is
+an outcome like any other. The checksums of what was changed are made anew, or left out.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import CROSS_ENCODER, ENCODER
+from faults import write_inputs
+
+import hnmine
+from hnmine.cli import app
+from hnmine.errors import Exit
+from hnmine.tasks.plan import digest
+from hnmine.tasks.written import record
+
+SECONDS = 60
+"""After which a case hangs; most take a second."""
+
+MEMORY = 8 << 30
+"""Address space of a case: a small file that asks for more than that is refused."""
+
+CLEAN = {Exit.OK, Exit.USAGE, Exit.BAD_INPUT, Exit.PARTIAL, Exit.MISSING}
+"""A manifest may name a model that is not here."""
+
+BEGUN = 1000
+"""Stands for the exit code of a command that has begun."""
+
+SHARED = {"threads": 1, "progress": False}
+FLAGS = ["--threads", "1", "--no-progress"]
+MINED = ("index", "candidates", "mined")
+
+
+def prepare(root: Path) -> None:
+    """Write an index with all its parts, candidates with scores of a model, and two filterings."""
+    inputs = write_inputs(root / "inputs")
+    corpus, pairs = str(inputs / "corpus.parquet"), str(inputs / "pairs.parquet")
+    run = root / "inputs" / "run.trec"
+    run.write_text("".join(f"q{n} Q0 d{n + k} {k} {9 - k} x\n" for n in range(12) for k in (1, 2)))
+    hnmine.build_index(
+        corpus=[corpus], pairs=pairs, index=root / "index", encoder=ENCODER, max_length=16,
+        faiss="IVF2,Flat", shard_size=24, device="cpu", backend="torch", **SHARED,
+    )  # fmt: skip
+    hnmine.mine(
+        index=root / "index", pairs=pairs, output=root / "candidates", block_size=5, top_k=8,
+        clusters=2, from_run=[str(run)], device="cpu", constraint=["doc.cluster >= 0"],
+        source=["bm25", "dense", "run", "random:3"], **SHARED,
+    )  # fmt: skip
+    judged = {"cross_encoder": CROSS_ENCODER, "max_length": 32, **SHARED}
+    candidates = {"candidates": root / "candidates", "num_negatives": 3}
+    hnmine.filter(output=root / "mined", **candidates, **judged)
+    hnmine.filter(output=root / "other", margin=0.01, score="dense", **candidates, **SHARED)
+    for name in ("candidates", "mined", "other"):
+        note = root / name / "run.json"
+        note.write_text(note.read_text().replace(str(root), "@"))
+
+
+def place(whole: Path, root: Path) -> None:
+    """Copy what was prepared to where a case may change it."""
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(whole, root)
+    for note in root.glob("*/run.json"):
+        note.write_text(note.read_text().replace("@", str(root)))
+
+
+Reader = Callable[[Path], list[object]]
+
+
+def _mine_words(root: Path) -> list[object]:
+    return [
+        "mine", "--index", root / "index", "--pairs", root / "inputs/pairs.parquet",
+        "--source", "bm25", "--source", "bm25-from-positive", "--clusters", 2, "--block-size", 5,
+        "--constraint", "doc.cluster >= 0", "--output", root / "new",
+    ]  # fmt: skip
+
+
+def _mine_on(root: Path) -> list[object]:
+    """Search again with the vectors of the queries that are there."""
+    shutil.rmtree(root / "candidates/candidates", ignore_errors=True)
+    (root / "candidates/manifest.json").unlink(missing_ok=True)
+    return [
+        "mine", "--index", root / "index", "--pairs", root / "inputs/pairs.parquet",
+        "--output", root / "candidates", "--block-size", 5, "--top-k", 8, "--clusters", 2,
+        "--from-run", root / "inputs/run.trec", "--device", "cpu", "--source", "bm25", "--source",
+        "dense", "--source", "run", "--source", "random:3", "--constraint", "doc.cluster >= 0",
+    ]  # fmt: skip
+
+
+def _mined(command: str, *more: object) -> Reader:
+    return lambda root: [command, "--mined", root / "mined", *more, "--output", root / "new"]
+
+
+def _filter(*more: object) -> Reader:
+    return lambda root: [
+        "filter", "--candidates", root / "candidates", "--output", root / "new", *more,
+    ]  # fmt: skip
+
+
+READERS: dict[str, Reader] = {
+    "mine": _mine_words,
+    "mine on": _mine_on,
+    "mine --previous": lambda root: [*_mine_words(root), "--previous", root / "mined"],
+    "filter": _filter(),
+    "filter --deepen": _filter("--deepen", 4, "--max-uses", 2, "--num-negatives", 12),
+    "filter, kept scores": _filter("--cross-encoder", CROSS_ENCODER, "--max-length", 32),
+    "filter --relabel": _filter("--margin", 0.1, "--format", "labeled-list", "--output-scores"),
+    "report": lambda root: ["report", root / "mined"],
+    "inspect": lambda root: ["inspect", root / "mined", "--worst", 2],
+    "inspect --text": lambda root: ["inspect", root / "mined", "--text", "tells"],
+    "audit": lambda root: ["audit", "--mined", root / "mined"],
+    "export": _mined("export", "--to", "flagembedding"),
+    "export trec": _mined("export", "--to", "trec"),
+    "export ids": _mined("export", "--to", "tevatron-ids"),
+    "mix": _mined("mix", "--by", "mochi:2", "--by", "m2-mix:1", "--vectors"),
+    "diff": lambda root: ["diff", root / "mined", root / "other"],
+    "review": lambda root: [
+        "review", root / "mined", "--no-page", "--sheet", root / "sheet.csv",
+    ],
+}  # fmt: skip
+NEEDS_MODEL: dict[str, Reader] = {"batch": _mined("batch", "--batch-size", 4, "--by", "cluster")}
+WITH_FAISS = ("mine on", "filter --deepen")
+OF_MINED = ("report", "inspect", "inspect --text", "audit", "export", "export trec", "export ids",
+            "mix", "diff", "review", "mine --previous")  # fmt: skip
+
+
+def files_of(root: Path) -> list[Path]:
+    """List what a sender may have changed."""
+    return [
+        file
+        for name in MINED
+        for file in sorted((root / name).rglob("*"))
+        if file.is_file() and ".hnmine" not in file.parts and file.suffix != ".md"
+    ]
+
+
+NUMBERS = [-1, 1, 5, 7, 100, 127, 255, 2**15, 2**31 - 1, 2**31, 2**53, 2**62, -(2**63), 2**63 - 1]
+TYPES = ["<i8", "<i4", "<u8", "<f4", "<f8", ">i8", "<u1", "?", "<c16", "<U4", "<M8[s]", "|V16"]
+
+
+def array(rng: random.Random, whole: bytes) -> bytes:
+    """Change an array: its values, its type, its shape, or what its header says."""
+    values = np.load(io.BytesIO(whole))
+    change = rng.randrange(9)
+    with np.errstate(all="ignore"):
+        if change <= 2 and values.size:
+            flat = values.reshape(-1)
+            for _ in range(rng.choice([1, 1, 5])):
+                wrong = rng.choice([*NUMBERS, float("nan"), float("inf"), -1e30])
+                at = rng.choice([0, len(flat) - 1, rng.randrange(len(flat))])
+                try:
+                    flat[at] = wrong
+                except (ValueError, OverflowError):
+                    flat[at] = flat[rng.randrange(len(flat))]
+        elif change == 3 and values.size:
+            values = values.reshape(-1)[:: rng.choice([-1, 2, 3])]
+        elif change == 4:
+            values = np.concatenate([values.reshape(-1)] * rng.choice([0, 2]) or [values[:0]])
+        elif change == 5:
+            kind = np.dtype(rng.choice(TYPES))
+            values = np.zeros(values.shape, kind) if kind.kind in "VUM" else values.astype(kind)
+        elif change == 6:
+            values = rng.choice([values.reshape(1, -1), values.reshape(-1, 1), np.float64(3)])
+        elif change == 7:
+            values = np.asfortranarray(np.stack([values.reshape(-1)] * 2))
+    target = io.BytesIO()
+    np.save(target, values)
+    written = target.getvalue()
+    if change == 8:
+        wrong = rng.choice(["1000000000000000", "-3", "3, 3", "True", "1e3", "'a'", "0", "((", ""])
+        written = re.sub(rb"\((\d*),?", b"(" + wrong.encode() + b",", whole, count=1)
+    return written
+
+
+def other_json(rng: random.Random, whole: bytes) -> bytes:
+    """Change a value of a JSON file to one of another type, or leave its key out."""
+    found = json.loads(whole)
+    places: list[tuple[Any, Any]] = []
+
+    def collect(value: Any) -> None:
+        keys = value.keys() if isinstance(value, dict) else range(len(value))
+        for key in keys:
+            places.append((value, key))
+            if isinstance(value[key], dict | list):
+                collect(value[key])
+
+    collect(found)
+    if not places or rng.random() < 0.05:
+        return rng.choice([b"[]", b"3", b"null", b"{", b"", b"[" * 100_000, b"\xff{}"])
+    for _ in range(rng.choice([1, 1, 3])):
+        holder, key = rng.choice(places)
+        if rng.random() < 0.2:
+            if isinstance(holder, dict):
+                holder.pop(key, None)
+        elif isinstance(holder, dict) or key < len(holder):
+            holder[key] = rng.choice(
+                [None, -1, 0, 3, 2**70, 0.5, float("nan"), "", "x", "\ud800", [], ["x"], {}, True,
+                 {"a": 1}, "../..", 10**400]
+            )  # fmt: skip
+    return json.dumps(found).encode("utf-8", "surrogatepass")
+
+
+def other_table(rng: random.Random, whole: bytes) -> bytes:
+    """Change a column of a Parquet file: its type, its values, its name, or leave it out."""
+    table = pq.read_table(io.BytesIO(whole))
+    place = rng.randrange(table.num_columns)
+    name, column = table.column_names[place], table.column(place)
+    change = rng.randrange(8)
+    rows = table.num_rows
+    if change == 0:
+        table = table.drop_columns([name])
+    elif change == 1:
+        table = table.append_column(name, column)
+    elif change == 2:
+        table = table.set_column(place, name, pa.nulls(rows, column.type))
+    elif change == 3:
+        kinds = [[n] for n in range(rows)], [{"a": n} for n in range(rows)], ["\0"] * rows
+        kinds += ([b"\xff\xfe"] * rows, [n / 3 for n in range(rows)], [True] * rows, [None] * rows)
+        table = table.set_column(place, name, pa.array(rng.choice(kinds)))
+    elif change == 4:
+        table = table.set_column(place, name, column.dictionary_encode())
+    elif change == 5:
+        table = table.slice(0, rng.choice([0, 1, rows // 2]))
+    elif change == 6 and pa.types.is_integer(column.type):
+        values = [rng.choice([-1, 10**4, 2**31 - 1, 0]) for _ in range(rows)]
+        try:
+            table = table.set_column(place, name, pa.array(values, column.type))
+        except (pa.ArrowInvalid, OverflowError):
+            table = table.take(pa.array(range(rows)[::-1], pa.int64()))
+    else:
+        order = list(range(rows)) * 2
+        rng.shuffle(order)
+        table = table.take(pa.array(order, pa.int64()))
+    if pa.types.is_string(column.type) and rng.random() < 0.1:
+        raw = pa.array([b"\xff\xfe"] * table.num_rows, pa.binary()).view(pa.string())
+        table = table.set_column(min(place, table.num_columns - 1), name, raw)
+    target = io.BytesIO()
+    pq.write_table(table, target)
+    return target.getvalue()
+
+
+def other_bytes(rng: random.Random, whole: bytes) -> bytes:
+    """Flip, fill, take out or put in bytes, or cut the end off."""
+    for _ in range(rng.choice([1, 1, 3, 10])):
+        if not whole:
+            break
+        near = rng.choice([200, len(whole), len(whole)])
+        at = rng.randrange(min(near, len(whole)))
+        end = at + rng.choice([1, 4, 8, 100])
+        new = rng.choice(
+            [
+                bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 : end],
+                rng.randbytes(end - at), b"\xff" * (end - at), bytes(end - at), b"",
+                rng.choice(NUMBERS).to_bytes(9, "little", signed=True)[: end - at],
+            ]
+        )  # fmt: skip
+        whole = whole[:at] + new + (whole[end:] if rng.random() < 0.9 else b"")
+    return whole
+
+
+def change(rng: random.Random, file: Path) -> str:
+    """Change a file, and say how."""
+    whole = file.read_bytes()
+    kinds = {".npy": array, ".json": other_json, ".parquet": other_table}
+    by_kind = kinds.get(file.suffix)
+    how = by_kind if by_kind and rng.random() < 0.7 else other_bytes
+    file.write_bytes(b"" if rng.random() < 0.03 else how(rng, whole))
+    return how.__name__
+
+
+def forge(rng: random.Random, root: Path, file: Path) -> None:
+    """Let nothing tell that a file was changed: hashes of manifests, checksums of outputs."""
+    with suppress(ValueError, TypeError, RecursionError):  # It is no manifest any more.
+        for earlier, later in pairwise(MINED):
+            hashed = digest(json.loads((root / earlier / "manifest.json").read_bytes()))
+            target = root / later / "manifest.json"
+            target.write_text(json.dumps(json.loads(target.read_bytes()) | {earlier: hashed}))
+    for done in root.rglob(".hnmine/done"):
+        owner = done.parent.parent
+        if not file.is_relative_to(owner):
+            continue
+        if rng.random() < 0.3 and owner.name in MINED:
+            shutil.rmtree(done.parent)
+            continue
+        for marker in done.glob("*.json"):
+            noted = json.loads(marker.read_bytes())
+            for output in noted["outputs"]:
+                if (owner / output).exists():
+                    noted["outputs"][output] = record(owner / output)
+            marker.write_text(json.dumps(noted))
+
+
+def read(arguments: list[object]) -> tuple[int, str]:
+    """Run a command in this process; return its exit code and what it said of an error."""
+    said = io.StringIO()
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(said):
+            app([str(argument) for argument in [*arguments, "--debug"]])
+    except SystemExit as ended:
+        return int(ended.code or 0), said.getvalue()
+    return 0, said.getvalue()
+
+
+def case(seed: int, number: int, root: Path) -> Iterator[tuple[str, int, str]]:
+    """Change a file and let some readers read; yield what each came to."""
+    rng = random.Random(f"{seed}-{number}")
+    file = rng.choice(files_of(root))
+    how = change(rng, file)
+    forge(rng, root, file)
+    names = [*OF_MINED] if file.is_relative_to(root / "mined") else [*READERS]
+    if rng.random() < 0.04:
+        names, readers = ["batch"], NEEDS_MODEL
+    else:
+        names, readers = rng.sample(names, 3), READERS
+    for name in sorted(names, key=lambda name: name == "mine on"):
+        shutil.rmtree(root / "new", ignore_errors=True)
+        where = f"{file.relative_to(root)} by {how}, {name}"
+        yield where, BEGUN, ""
+        code, said = read([*readers[name](root), *FLAGS])
+        yield where, code, said
+
+
+def in_child(seed: int, number: int, whole: Path, root: Path) -> list[tuple[str, int, str]]:
+    """Run a case in a process of its own; what ends it is a negative code."""
+    receive, send = os.pipe()
+    place(whole, root)
+    child = os.fork()
+    if not child:
+        os.close(receive)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with os.fdopen(send, "w", encoding="utf-8", errors="backslashreplace") as out:
+            try:
+                for found in case(seed, number, root):
+                    out.write(json.dumps(found) + "\n")
+                    out.flush()
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        os._exit(0)
+    os.close(send)
+    deadline = time.monotonic() + SECONDS
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            ended = os.waitpid(child, 0)
+            break
+        time.sleep(0.01)
+    with os.fdopen(receive, encoding="utf-8") as told:
+        found = [tuple(json.loads(line)) for line in told]
+    if code := os.waitstatus_to_exitcode(ended[1]):
+        found.append((found[-1][0] if found else "at once", -abs(code), "a signal, or no end"))
+    return [one for one in found if one[1] != BEGUN]
+
+
+def work(seed: int, start: int, stop: int, whole: str) -> None:
+    """Run cases, after all readers once for the code that is compiled or loaded then."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "root"
+        # A process that has FAISS's threads for lists on disk cannot be forked.
+        for reader in (READERS[name] for name in READERS if name not in WITH_FAISS):
+            place(Path(whole), root)
+            code, said = read([*reader(root), *FLAGS])
+            assert not code, (reader(root), said)
+        for number in range(start, stop):
+            for where, code, said in in_child(seed, number, Path(whole), root):
+                sys.stdout.write(json.dumps([f"case {number}: {where}", code, said]) + "\n")
+                sys.stdout.flush()
+
+
+def fuzz(seed: int, cases: int, whole: Path, workers: int = 1) -> tuple[Counter[int], list[str]]:
+    """Count exit codes, and describe those that none should end with."""
+    bounds = [cases * n // workers for n in range(workers + 1)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, __file__, "--work", *map(str, (seed, first, last)), whole],
+            stdout=subprocess.PIPE, text=True,
+        )
+        for first, last in pairwise(bounds)
+    ]  # fmt: skip
+    codes: Counter[int] = Counter()
+    unclean = []
+    for process in running:
+        told, _ = process.communicate()
+        assert process.returncode == 0
+        for line in told.splitlines():
+            where, code, said = json.loads(line)
+            codes[code] += 1
+            if code not in CLEAN:
+                unclean.append(f"{where}: {code}: {said[-3000:]}")
+    return codes, unclean
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("hostile") / "whole"
+    prepare(root)
+    return root
+
+
+def test_every_reader_takes_a_changed_file_or_refuses_it(whole):
+    codes, unclean = fuzz(1, 25, whole)
+    assert not unclean, "\n\n".join(unclean)
+    assert codes[Exit.BAD_INPUT] > 10
+
+
+def main() -> None:
+    cases, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    with tempfile.TemporaryDirectory() as name:
+        prepare(Path(name) / "whole")
+        codes, unclean = fuzz(seed, cases, Path(name) / "whole", workers=2)
+    lines = [f"{count:>8,}  exit code {code}" for code, count in codes.most_common()]
+    lines.append(f"{sum(codes.values()):>8,}  readings, {len(unclean)} unclean")
+    sys.stdout.write("\n".join([*unclean, *lines]) + "\n")
+    sys.exit(bool(unclean))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--work":
+        work(*map(int, sys.argv[2:5]), sys.argv[5])
+    else:
+        main()
