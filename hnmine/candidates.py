@@ -18,6 +18,7 @@ from hnmine.data.parts import read_part
 from hnmine.data.texts import Texts
 from hnmine.errors import InputError, damage_explained
 from hnmine.index.opened import Index
+from hnmine.names import sources_of
 from hnmine.schema import CandidatePaths
 from hnmine.sources.positives import Queries
 from hnmine.tasks.finished import place_named
@@ -54,6 +55,11 @@ class Candidates:
     def hash(self) -> str:
         """Hash of the manifest; the plans of what is made from these candidates hold it."""
         return digest(self.manifest)
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources that found the candidates, by what their columns begin with."""
+        return sources_of(self.manifest)
 
     @cached_property
     def queries(self) -> Queries:

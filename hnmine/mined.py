@@ -14,6 +14,7 @@ from hnmine.candidates import Candidates
 from hnmine.data.manifests import known_manifest
 from hnmine.data.parts import check_types, read_part, scored_parts
 from hnmine.errors import InputError, damage_explained
+from hnmine.names import sources_of
 from hnmine.tasks.finished import place_named
 from hnmine.tasks.plan import digest
 from hnmine.tasks.written import RUN
@@ -68,6 +69,12 @@ class Mined:
                 fix="Give the right ones with --candidates, or filter again.",
             )
         return candidates
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources that found the candidates, by what their columns begin with."""
+        recorded = "sources" in self.manifest
+        return sources_of(self.manifest) if recorded else self.candidates.sources
 
     @property
     def parts(self) -> list[Path]:

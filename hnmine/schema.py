@@ -16,7 +16,6 @@ where and how fast it was made). Ranks count from 0. Ids are strings in the tabl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -72,17 +71,14 @@ CANDIDATES = pa.schema(
 )
 
 
-def of_source(column: str) -> pa.Field:
-    """Return the field of a source that `CANDIDATES` does not name."""
-    if column.endswith("_rank"):
-        return _field(column, pa.int32(), "rank in its list; null if not in it", null=True)
+def ranks(column: str) -> pa.Field:
+    """Return the field of a source's ranks that `CANDIDATES` does not name."""
+    return _field(column, pa.int32(), "rank in its list; null if not in it", null=True)
+
+
+def scores(column: str) -> pa.Field:
+    """Return the field of a source's scores that `CANDIDATES` does not name."""
     return _field(column, pa.float64(), "score by this source; null if it has none", null=True)
-
-
-def sources_in(columns: Sequence[str]) -> list[str]:
-    """Return the columns of ranks in a source's list."""
-    others = ("rank", "previous_rank")
-    return [name for name in columns if name.endswith("_rank") and name not in others]
 
 
 VERDICTS = pa.schema(

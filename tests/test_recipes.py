@@ -341,7 +341,7 @@ class TestWhatEachIsAbout:
 
     def test_adore_hands_on_the_ranks(self):
         verdicts = Verdicts(table_of(), recipe("adore"))
-        ranks = np.array(verdicts.for_training["rank"])[verdicts.selected]
+        ranks = np.array(verdicts.for_training["dense_rank"])[verdicts.selected]
         assert sorted(ranks[:200].tolist()) == list(range(200))
 
     def test_owner_queries_that_ask_the_same_are_avoided(self):

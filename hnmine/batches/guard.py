@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.batches.rows import Ints, Rows
+from hnmine.candidates import Candidates
 from hnmine.errors import UsageError
 from hnmine.expressions import compares_candidates, evaluate, truth
 from hnmine.index.dense import DenseIndex
+from hnmine.known import refusal
 
 BY_VERDICT = "coalesce(keep, true)"
 
@@ -24,11 +27,41 @@ class Vectors:
     documents: DenseIndex
 
 
+def check_batches(
+    rows: Rows, chosen: Ints, batch: Ints, candidates: Candidates, path: Path
+) -> None:
+    """Refuse batches in which a document of one row may not be a negative of another's query.
+
+    Args:
+        rows: of the training data.
+        chosen: those in the batches, shape (n,).
+        batch: of each.
+        candidates: that they are from.
+        path: what they are read from, for the error.
+
+    Raises:
+        InputError: with the first such query and document.
+    """
+    width = len(candidates.index.documents.canonical)
+    documents = batch[:, None] * width + rows.slots[chosen]
+    offsets, slots = rows.never(rows.query[chosen])
+    asks = np.repeat(np.arange(len(chosen)), np.diff(offsets))
+    never = batch[asks] * width + slots
+    there = np.sort(documents.ravel())
+    times = np.searchsorted(there, never, "right") - np.searchsorted(there, never, "left")
+    own = documents[asks, 0] == never
+    wrong = np.flatnonzero(times > own)
+    if len(wrong):
+        query = rows.query_rows[rows.query[chosen[asks[wrong[0]]]]]
+        document = candidates.index.documents.canonical[slots[wrong[0]]]
+        raise refusal(candidates, path, int(query), int(document))
+
+
 class Guard:
     """Decides which rows may join a batch.
 
-    A document may stand beside a query if it is no known positive of it, nor a copy of one, and an
-    expression is true of the two.
+    A document may stand beside a query if it is no known positive of it, nor a copy of one, nor the
+    query itself, and an expression is true of the two.
     """
 
     def __init__(self, rows: Rows, expression: str, vectors: Vectors | None) -> None:
@@ -116,7 +149,7 @@ class Guard:
         dropped = np.append(self.rows.is_dropped(query, slot), np.zeros(len(positives), bool))
         table = pa.table(columns).append_column("keep", pa.array(known, mask=~dropped))
         found = evaluate(table, {"guard": self.expression}, ~known)["guard"]
-        allowed = truth(found, self.expression)[~known] & ~self.rows.is_positive(query, slot)
+        allowed = truth(found, self.expression)[~known] & ~self.rows.is_never(query, slot)
         sizes = [len(queries) * len(slots) for queries, slots in sides]
         return [
             part.reshape(len(queries), len(slots))

@@ -17,6 +17,7 @@ from hnmine.data.identity import exact_keys, first_rows, identity_keys, sort_key
 from hnmine.data.parts import read_part, scored_parts
 from hnmine.errors import InputError, damage_explained
 from hnmine.index.topk import offsets_of, ragged
+from hnmine.known import check_negatives, never_negatives
 from hnmine.tasks.arrays import save_array
 from hnmine.tasks.run import Tick
 
@@ -77,10 +78,19 @@ def write_rows(mined: Path, candidates: Candidates, directory: Path, tick: Tick)
     order = np.lexsort((by_key, number[first]))
     save_array(directory / "source.npy", order)
     save_array(directory / "query.npy", number[first][order])
-    save_array(directory / "slots.npy", np.concatenate(slots).reshape(len(first), -1)[order])
-    positives, dropped = _known(mined, candidates, query_keys[distinct])
+    documents = np.concatenate(slots).reshape(len(first), -1)[order]
+    save_array(directory / "slots.npy", documents)
+    positives, dropped, rows = _known(mined, candidates, query_keys[distinct])
     save_array(directory / "positives.npy", positives)
     save_array(directory / "dropped.npy", dropped)
+    asked = np.repeat(rows[number[first][order]], documents.shape[1] - 1)
+    negatives = candidates.index.documents.canonical[documents[:, 1:].ravel()]
+    check_negatives(candidates, mined, (asked, negatives))
+    offsets, never = never_negatives(candidates, rows)
+    owner = np.repeat(np.arange(len(rows)), np.diff(offsets))
+    never = np.unique(owner * len(candidates.index.documents.canonical) + never)
+    save_array(directory / "never.npy", never)
+    save_array(directory / "query_rows.npy", rows)
     return {"rows": len(first), "queries": len(distinct)}
 
 
@@ -121,19 +131,24 @@ def _slots(texts: list[str], candidates: Candidates) -> Ints:
     return documents.slots(rows)
 
 
-def _known(mined: Path, candidates: Candidates, queries: NDArray[np.void]) -> tuple[Ints, Ints]:
+def _known(
+    mined: Path, candidates: Candidates, queries: NDArray[np.void]
+) -> tuple[Ints, Ints, Ints]:
     """Return the (query, slot) pairs that are positives, and those that a rule dropped.
 
-    As `query * slots + slot`, ascending.
+    As `query * slots + slot`, ascending. Also the row of each query in queries/, or -1.
     """
+    rows = np.full(len(queries), -1)
     texts, documents = candidates.queries.texts, candidates.index.documents
     number = {key.tobytes(): n for n, key in enumerate(queries)}
     positives, dropped = [], []
     for file in scored_parts(mined):
         table = read_part(file, SCORED)
         ids = table["query_id"].combine_chunks().dictionary_encode()
-        found = identity_keys(texts.texts(texts.find_ids(ids.dictionary.to_pylist())))
+        at = texts.find_ids(ids.dictionary.to_pylist())
+        found = identity_keys(texts.texts(at))
         known = np.array([number.get(key.tobytes(), -1) for key in found], dtype=np.int64)
+        rows[known[known >= 0]] = at[known >= 0]
         query = known[ids.indices.to_numpy()]
         positive = (table["label"].fill_null(0).to_numpy() == 1) & (query >= 0)
         fallen = ~positive & ~table["keep"].to_numpy() & (query >= 0)
@@ -141,7 +156,7 @@ def _known(mined: Path, candidates: Candidates, queries: NDArray[np.void]) -> tu
         pairs = query * len(documents.canonical) + slots
         positives.append(pairs[positive])
         dropped.append(pairs[fallen])
-    return np.unique(np.concatenate(positives)), np.unique(np.concatenate(dropped))
+    return np.unique(np.concatenate(positives)), np.unique(np.concatenate(dropped)), rows
 
 
 def _open_shard(path: Path) -> pa.RecordBatch:
@@ -156,6 +171,7 @@ class Rows:
     Attributes:
         query: int64, shape (rows,), ascending: the query of each row.
         slots: int64, shape (rows, documents of a row): its documents in the index, positive first.
+        query_rows: int64, shape (queries,): the row of each query in queries/.
         queries: how many there are.
     """
 
@@ -174,11 +190,14 @@ class Rows:
             directory / "slots.npy", np.int64, (rows, None), low=0, below=slots
         )
         self._source = load_array(directory / "source.npy", np.int64, (rows,), low=0, below=rows)
-        self._positives, self._dropped = (
+        self._positives, self._dropped, self._never = (
             load_array(directory / f"{name}.npy", np.int64, low=0, ascending=True)
-            for name in ("positives", "dropped")
+            for name in ("positives", "dropped", "never")
         )
         self.queries = int(self.query[-1]) + 1
+        self.query_rows: Ints = load_array(
+            directory / "query_rows.npy", np.int64, (self.queries,), low=0
+        )
         self._index_slots = slots
 
     def __len__(self) -> int:
@@ -206,14 +225,22 @@ class Rows:
 
     def positives(self, queries: Ints) -> tuple[Ints, Ints]:
         """Return (offsets, slots): the known positives of queries."""
-        starts = np.searchsorted(self._positives, queries * self._index_slots)
-        stops = np.searchsorted(self._positives, (queries + 1) * self._index_slots)
-        found = self._positives[ragged(starts, stops - starts)] % self._index_slots
+        return self._of_queries(self._positives, queries)
+
+    def never(self, queries: Ints) -> tuple[Ints, Ints]:
+        """Return (offsets, slots): what may never be a negative of queries; see `hnmine.known`."""
+        return self._of_queries(self._never, queries)
+
+    def _of_queries(self, pairs: Ints, queries: Ints) -> tuple[Ints, Ints]:
+        starts = np.searchsorted(pairs, queries * self._index_slots)
+        stops = np.searchsorted(pairs, (queries + 1) * self._index_slots)
+        found = pairs[ragged(starts, stops - starts)] % self._index_slots
         return offsets_of(stops - starts), found
 
-    def is_positive(self, queries: Ints, slots: Ints) -> NDArray[np.bool_]:
-        """Tell which pairs are known positives, shape (pairs,)."""
-        return _among(queries * self._index_slots + slots, self._positives)
+    def is_never(self, queries: Ints, slots: Ints) -> NDArray[np.bool_]:
+        """Tell which pairs may never be a query and its negative, shape (pairs,)."""
+        pairs = queries * self._index_slots + slots
+        return _among(pairs, self._positives) | _among(pairs, self._never)
 
     def is_dropped(self, queries: Ints, slots: Ints) -> NDArray[np.bool_]:
         """Tell which pairs were candidates that a rule of `filter` dropped, shape (pairs,)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hnmine.config.base import MANY, ModelSettings, Pooling, assignments, path
 from hnmine.config.output import OutputSettings
-
-TRAIN_NAMES = r"query|positive|negative(_\d+)?|passages?|labels?|scores?"
-"""Columns that the layouts of train/ have."""
-
+from hnmine.names import check_names
 
 DEFAULT_MARGIN = 3.0
 """Logits below the positive that --lazy asks for where no rule is given."""
@@ -207,15 +203,18 @@ class FilterSettings(ModelSettings, OutputSettings):
         shape = "EXPRESSION=N" if info.field_name == "quota" else "NAME=EXPRESSION"
         return assignments(value, shape)
 
+    @field_validator("derive", "train_column")
+    @classmethod
+    def _check_names(cls, value: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        check_names(value, hand_on=info.field_name == "train_column")
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> FilterSettings:
         if self.score == "ce" and not self.cross_encoder:
             raise ValueError("score: ce needs --cross-encoder")
         if self.calibrate_by and self.target_fn_rate is None:
             raise ValueError("calibrate-by: needs --target-fn-rate")
-        for name in self.train_column:
-            if re.fullmatch(TRAIN_NAMES, name):
-                raise ValueError(f"train-column: {name} is a column of the layout")
         if self.quota and (self.budget or self.strata):
             raise ValueError("quota: cannot be combined with --budget or --strata")
         if self.quota and self.num_negatives != sum(self.quota.values()):

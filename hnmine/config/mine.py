@@ -9,18 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hnmine.config.base import MANY, JudgedSettings, assignments, path
 from hnmine.config.output import OutputSettings
-
-SOURCES = (
-    "bm25",
-    "dense",
-    "bm25-from-positive",
-    "dense-from-positive",
-    "dense-from-queries",
-    "random",
-    "matching",
-    "judged",
-    "run",
-)
+from hnmine.names import SOURCES, check_names
 
 
 class MineSettings(JudgedSettings, OutputSettings):
@@ -105,6 +94,12 @@ class MineSettings(JudgedSettings, OutputSettings):
     @classmethod
     def _parse_attributes(cls, value: object) -> object:
         return assignments(value)
+
+    @field_validator("attribute")
+    @classmethod
+    def _check_names(cls, value: dict[str, str]) -> dict[str, str]:
+        check_names(value)
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> MineSettings:

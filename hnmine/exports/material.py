@@ -16,6 +16,7 @@ from hnmine.errors import InputError
 from hnmine.exports.chosen import Chosen
 from hnmine.expressions import evaluate
 from hnmine.index.topk import offsets_of
+from hnmine.known import check_negatives
 from hnmine.mined import Mined
 from hnmine.schema import SCORES
 
@@ -126,11 +127,19 @@ class Material:
             self._check(table, query, scores, rows, negatives)
             at = self.documents.find_ids(documents.to_pylist())
             query_ids = table["query_id"].take(pa.array(first)).combine_chunks()
+            query_rows = self.queries.find_ids(query_ids.to_pylist())
+            of_row, split = query_rows[query[rows]], len(positives)
+            check_negatives(
+                self.mined.candidates,
+                self.mined.path,
+                (of_row[split:], at[split:]),
+                (of_row[:split], at[:split]),
+            )
             counts = [
                 np.bincount(query[part], minlength=len(first)) for part in (positives, negatives)
             ]
             chosen = Chosen(
-                self.queries.text_array(self.queries.find_ids(query_ids.to_pylist())),
+                self.queries.text_array(query_rows),
                 self.documents.text_array(at),
                 scores[rows],
                 np.arange(len(positives)),

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from hnmine.names import in_order, rank_of
 from hnmine.relevance.evidence import Floats, numbers
-from hnmine.schema import sources_in
 from hnmine.tasks.written import read_json
 
 HARDNESS = "hardness.json"
@@ -111,6 +111,7 @@ def sums_of(
     query: NDArray[np.int64],
     positive: NDArray[np.bool_],
     negative: NDArray[np.bool_],
+    sources: Sequence[str],
 ) -> dict[str, int]:
     """Return `sums` of candidates with their columns; nothing where no bi-encoder scored them."""
     if "dense_score" not in table.column_names:
@@ -118,20 +119,19 @@ def sums_of(
     cosine = numbers(table["dense_score"])
     estimated = "p_relevant" in table.column_names
     chance = numbers(table["p_relevant"]) if estimated else None
-    return sums(query, cosine, positive, negative, chance, _origins(table))
+    origins = origins_of(table, sources, " + ")
+    return sums(query, cosine, positive, negative, chance, origins)
 
 
-def _origins(table: pa.Table) -> NDArray[np.str_]:
+def origins_of(table: pa.Table, sources: Sequence[str], between: str) -> NDArray[np.str_]:
     """Name the sources that found each candidate, as in "bm25 + dense"."""
-    columns = sources_in(table.column_names)
+    sources = in_order(sources, table.column_names)
     found = np.zeros(table.num_rows, dtype=np.int64)
-    for n, column in enumerate(columns):
-        found |= pc.is_valid(table[column]).to_numpy().astype(np.int64) << n
+    for n, source in enumerate(sources):
+        found |= pc.is_valid(table[rank_of(source)]).to_numpy().astype(np.int64) << n
     kinds, of_row = np.unique(found, return_inverse=True)
     names = [
-        " + ".join(
-            column.removesuffix("_rank") for n, column in enumerate(columns) if kind >> n & 1
-        )
+        between.join(source for n, source in enumerate(sources) if kind >> n & 1)
         for kind in kinds.tolist()
     ]
     return np.asarray(names, dtype=np.str_)[of_row]

@@ -6,7 +6,7 @@ The rules are asked in this order, and the first that does not hold is the recor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hnmine.config import FilterSettings
 from hnmine.expressions import evaluate, number, truth
+from hnmine.names import REASONS
 
 KEPT = ""
 
@@ -22,7 +23,9 @@ BELOW_THE_POSITIVE = "dense_score < pos(dense_score)"
 
 
 def rules(settings: FilterSettings, rank: str = "rank") -> dict[str, str]:
-    """Return the expression of each rule that the settings ask for, by the reason that it gives.
+    """Return the expression of each rule of ours that the settings ask for, by its reason.
+
+    Those of --where stand apart: a text of the user's never replaces a rule.
 
     Args:
         settings: with score and margins resolved.
@@ -50,26 +53,40 @@ def rules(settings: FilterSettings, rank: str = "rank") -> dict[str, str]:
         # Unknown where there were too few positives to learn a chance from.
         "p-relevant": chance is not None and f"coalesce(p_relevant <= {number(chance)}, true)",
     }
-    return {name: rule for name, rule in given.items() if rule} | {
-        rule: rule for rule in settings.where
-    }
+    return {name: rule for name, rule in given.items() if rule}
+
+
+def by_text(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield rules that give themselves as the reason, in brackets where that is one of ours."""
+    for text in texts:
+        yield (f"({text})" if text in REASONS else text), text
 
 
 def reasons(
-    table: pa.Table, rules: Mapping[str, str], among: NDArray[np.bool_] | None = None
+    table: pa.Table,
+    rules: Mapping[str, str] | Sequence[tuple[str, str]],
+    among: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.str_]:
     """Name for each candidate the first rule that drops it; `KEPT` where none does.
 
     Args:
         table: the columns that the rules are about.
-        rules: the expressions to keep by, in order.
+        rules: the reason that each gives and the expression to keep by, in order.
         among: the rows that functions of the query are taken over.
 
     Raises:
         UsageError: a rule is no expression, or neither true nor false.
     """
-    holds = evaluate(table, rules, among)
-    reason = np.full(table.num_rows, KEPT, dtype=f"<U{max(map(len, rules))}")
-    for name, text in rules.items():
-        reason[~truth(holds[name], text) & (reason == KEPT)] = name
+    pairs = list(rules.items() if isinstance(rules, Mapping) else rules)
+    holds = evaluate(table, {f"{n}": text for n, (_, text) in enumerate(pairs)}, among)
+    reason = np.full(table.num_rows, KEPT, dtype=f"<U{max(len(name) for name, _ in pairs)}")
+    for (name, text), found in zip(pairs, holds.columns, strict=True):
+        reason[~truth(found, text) & (reason == KEPT)] = name
     return reason
+
+
+def renamed(names: NDArray[np.str_], where: NDArray[np.bool_], name: str) -> NDArray[np.str_]:
+    """Return names with another one in some places, however long it is."""
+    wide = names.astype(f"<U{max(names.itemsize // 4, len(name))}")
+    wide[where] = name
+    return wide

@@ -17,7 +17,7 @@ def shortfall(verdicts: Verdicts) -> pa.Table:
     """Return the queries that got fewer negatives than asked, `schema.SHORTFALL`."""
     queries = len(verdicts.first_rows)
     found, short = verdicts.found, np.flatnonzero(verdicts.found < verdicts.asked)
-    names = [name for name in verdicts.rules if name != "positive"]
+    names = [name for name, _ in verdicts.rules if name != "positive"]
     names += [RELABELLED, USED_UP, NOT_SCORED]
     dropped = np.stack(
         [np.bincount(verdicts.query[verdicts.reason == name], minlength=queries) for name in names]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
-from hnmine.errors import InputError
+from hnmine.errors import InputError, UsageError
 from hnmine.exports.chosen import Chosen
 from hnmine.expressions import evaluate, logarithm, truth
 from hnmine.filters.hardness import sums_of
-from hnmine.filters.rules import KEPT, reasons, rules
+from hnmine.filters.rules import KEPT, by_text, reasons, renamed, rules
 from hnmine.index.topk import offsets_of, position_in_list
+from hnmine.names import SOURCES, repeated
 from hnmine.relevance.evidence import numbers
 from hnmine.select import choose, keyed_noise, race, spread
 
@@ -39,6 +40,10 @@ class Verdicts:
         rank: the column that `range_min` and `range_max` are about.
         more_rules: expressions to keep by that no setting holds, by the reason that each gives.
         barred: rows that may not be chosen, as other queries use their document, shape (rows,).
+        sources: that the candidates are from.
+
+    Raises:
+        UsageError: an expression cannot be used, or a derived column has the name of another.
     """
 
     def __init__(
@@ -48,8 +53,9 @@ class Verdicts:
         rank: str = "rank",
         more_rules: Mapping[str, str] | None = None,
         barred: Bools | None = None,
+        sources: Sequence[str] = SOURCES[:2],
     ) -> None:
-        self.settings, self._barred = settings, barred
+        self.settings, self._barred, self._sources = settings, barred, sources
         rows = table["query_row"].to_numpy()
         new_query = np.ones(len(rows), dtype=bool)
         new_query[1:] = rows[1:] != rows[:-1]
@@ -59,19 +65,23 @@ class Verdicts:
         self.is_candidate: Bools = ~self.is_positive & ~table["is_query"].to_numpy()
         score = settings.score or "dense"
         score = schema.SCORES.get(score, score)
-        for name, text in {
-            "score": f"({score})::double",
-            "positive_score": f"{ANCHORS[settings.positive_score]}(score)",
-            **settings.derive,
-        }.items():
+        for name, text in (
+            ("score", f"({score})::double"),
+            ("positive_score", f"{ANCHORS[settings.positive_score]}(score)"),
+        ):
             column = evaluate(table, {name: text}, self.is_candidate)[name]
             if name in table.column_names:
                 table = table.drop_columns(name)
             table = table.append_column(name, column)
+        for name, text in settings.derive.items():
+            _check_new(name, table)
+            column = evaluate(table, {name: text}, self.is_candidate)[name]
+            table = table.append_column(name, column)
         self.table = table
-        self.rules = rules(settings, rank) | dict(more_rules or {})
+        self.rules = [*rules(settings, rank).items(), *by_text(settings.where)]
+        self.rules += (more_rules or {}).items()
         if "verdict" in table.column_names:
-            self.rules["verdict"] = f"coalesce(verdict < {schema.RELEVANT}, true)"
+            self.rules.append(("verdict", f"coalesce(verdict < {schema.RELEVANT}, true)"))
 
     @property
     def anchor(self) -> NDArray[np.float64]:
@@ -85,19 +95,19 @@ class Verdicts:
         if self.settings.lazy:
             # What is not scored yet falls only by what holds whatever its score will be.
             table = table.append_column("_undecided", pa.array(self._undecided))
-            rules = {
-                name: f"case when _undecided then coalesce(({rule}), true) else ({rule}) end"
-                for name, rule in rules.items()
-            }
+            rules = [
+                (name, f"case when _undecided then coalesce(({rule}), true) else ({rule}) end")
+                for name, rule in rules
+            ]
         found = reasons(table, rules, self.is_candidate)
         if self.settings.lazy:
-            found = _with(found, self._undecided & (found == KEPT), NOT_SCORED)
+            found = renamed(found, self._undecided & (found == KEPT), NOT_SCORED)
         if self.settings.relabel is not None:
             become = evaluate(self.table, {"relabel": self.settings.relabel}, self.is_candidate)
             positive = truth(become["relabel"], self.settings.relabel) & self.is_candidate
-            found = _with(found, positive, RELABELLED)
+            found = renamed(found, positive, RELABELLED)
         if self._barred is not None:
-            found = _with(found, self._barred & (found == KEPT), USED_UP)
+            found = renamed(found, self._barred & (found == KEPT), USED_UP)
         return found
 
     @cached_property
@@ -241,7 +251,7 @@ class Verdicts:
         kept = [
             field
             for field in self.table.schema
-            if field.name not in new and not field.name.endswith("_row")
+            if field.name not in new and field.name not in ("query_row", "doc_row")
         ]
         return pa.Table.from_arrays(
             [self.table[field.name] for field in kept]
@@ -323,11 +333,15 @@ class Verdicts:
 
     def hardness(self) -> dict[str, int]:
         """Add up the losses and gradients of a student; see `hnmine.filters.hardness`."""
-        return sums_of(self.table, self.query, self.serves_as_positive, self.selected)
+        return sums_of(
+            self.table, self.query, self.serves_as_positive, self.selected, self._sources
+        )
 
 
-def _with(names: NDArray[np.str_], where: Bools, name: str) -> NDArray[np.str_]:
-    """Return names with another one in some places, however long it is."""
-    wide = names.astype(f"<U{max(names.itemsize // 4, len(name))}")
-    wide[where] = name
-    return wide
+def _check_new(name: str, table: pa.Table) -> None:
+    if repeated([name], table.column_names):
+        raise UsageError(
+            f"--derive {name}: the candidates have that column already.",
+            why=f"Their columns: {', '.join(table.column_names)}.",
+            fix="Choose another name.",
+        )

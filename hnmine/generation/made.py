@@ -33,18 +33,21 @@ class Pair:
     positive: str
 
 
-def write_made(rows: Sequence[Row], documents: Texts, path: Path) -> Counts:
-    """Write texts, without those that are blank or equal to a document of the corpus."""
+def write_made(rows: Sequence[Row], documents: Texts, queries: Texts, path: Path) -> Counts:
+    """Write texts, but none that is blank, equal to a document of the corpus or to its query."""
     texts = [text for text, *_ in rows]
     there = documents.find_same(texts) >= 0
     blank = np.array([is_blank(text) for text in texts], dtype=bool)
-    kept = [row for row, drop in zip(rows, there | blank, strict=True) if not drop]
+    asked = queries.find_ids(query for _, query, *_ in rows)
+    query = ~there & ~blank & (queries.find_same(texts) == queries.identity[asked])
+    kept = [row for row, drop in zip(rows, there | blank | query, strict=True) if not drop]
     columns = [list(column) for column in zip(*kept, strict=True)] or [[]] * len(schema.MADE)
     pq.write_table(pa.table(columns, schema=schema.MADE), path, compression="zstd")
     return {
         "made": len(rows),
         "dropped_blank": int(blank.sum()),
         "dropped_as_documents": int((there & ~blank).sum()),
+        "dropped_as_query": int(query.sum()),
     }
 
 

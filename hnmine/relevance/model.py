@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
+from hnmine.names import SOURCES, in_order, rank_of
 from hnmine.relevance.evidence import Floats, Scale, features, numbers
 from hnmine.relevance.learn import equal_weights, evidence_of, learn
 from hnmine.relevance.prior import probability, share_of_relevant
@@ -21,6 +22,9 @@ SIMILARITY_WEIGHT = 0.4
 """Log odds for a standard deviation of similarity to the positive. It cannot be learned from the
 positives, each of which is its own nearest; from 0.3 to 0.6 it helped on three of four collections
 and never did harm."""
+
+NOT_EVIDENCE = (SIMILARITY, "verdict")
+"""Columns of judges that nothing is learned from."""
 
 FEWEST_POSITIVES = 20
 """With fewer positives among what the sources find, nothing is learned."""
@@ -34,16 +38,20 @@ class Sample:
     Args:
         table: candidates with the judges' columns; all rows of a query stand together.
         judges: names of the columns that hold evidence.
+        sources: that the candidates are from.
     """
 
-    def __init__(self, table: pa.Table, judges: Sequence[str]) -> None:
+    def __init__(
+        self, table: pa.Table, judges: Sequence[str], sources: Sequence[str] = SOURCES[:2]
+    ) -> None:
         rows = table["query_row"].to_numpy()
         self.query = np.cumsum(np.diff(rows, prepend=rows[:1]) != 0).astype(np.int64)
         self.is_positive: NDArray[np.bool_] = table["is_positive"].to_numpy()
         self.candidate: NDArray[np.bool_] = pc.is_valid(table["rank"]).to_numpy()
         self.rank = numbers(table["rank"])
-        found = [name for name in table.column_names if name.endswith("_rank")]
-        self.found = np.any([pc.is_valid(table[name]).to_numpy() for name in found], axis=0)
+        lists = [rank_of(name) for name in in_order(sources, table.column_names)]
+        found = [pc.is_valid(table[column]).to_numpy() for column in lists]
+        self.found = np.any([np.zeros(len(rows), dtype=bool), *found], axis=0)
         self.scores = {name: numbers(table[name]) for name in judges}
         similar = SIMILARITY in table.column_names
         self.similarity = numbers(table[SIMILARITY]) if similar else np.full(len(rows), np.nan)

@@ -34,13 +34,14 @@ def examples(scored: Scored) -> list[Example]:
     )
     for (reason,) in reasons:
         order = f"{NEAREST.get(reason, MARGIN + ' desc')} nulls last, query_id, doc_id"
-        condition = f"kind = '{DROPPED}' and reason = {_literal(reason)}"
+        condition = f"kind = '{DROPPED}' and reason = {literal(reason)}"
         taken += _rows(scored, condition, order, OF_EACH_REASON)
     positives = _positives(scored, [row["query_id"] for row in taken])
     return [_example(scored, row, positives.get(row["query_id"])) for row in taken]
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Return a text as SQL has it."""
     return "'" + text.replace("'", "''") + "'"
 
 

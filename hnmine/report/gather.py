@@ -12,9 +12,10 @@ from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.config import FilterSettings
 from hnmine.data.parts import read_part
 from hnmine.filters.hardness import HARDNESS, Hardness
-from hnmine.filters.rules import rules
+from hnmine.filters.rules import by_text, rules
+from hnmine.names import rank_of
 from hnmine.report.chosen import make_chosen
-from hnmine.report.examples import examples
+from hnmine.report.examples import examples, literal
 from hnmine.report.facts import (
     DROPPED,
     KEPT,
@@ -28,6 +29,7 @@ from hnmine.report.facts import (
 from hnmine.report.histograms import histogram
 from hnmine.report.scored import MARGIN, Scored, quoted
 from hnmine.report.shortcuts import shortcuts
+from hnmine.schema import SCORES
 from hnmine.tasks.written import read_json
 
 SCORE_NAMES = {"ce_score": "cross-encoder logit", "dense_score": "cosine", "bm25_score": "BM25"}
@@ -71,7 +73,8 @@ def _funnel(settings: Mapping[str, Any], counts: Mapping[str, int]) -> list[tupl
         for name, count in counts.items()
         if name.startswith("dropped_")
     }
-    order = [name for name in rules(given) if name in dropped]
+    named = [*rules(given), *(reason for reason, _ in by_text(given.where))]
+    order = [name for name in dict.fromkeys(named) if name in dropped]
     order += [name for name in dropped if name not in order]
     return [
         ("candidates", counts["candidates"]),
@@ -96,8 +99,7 @@ def _shortfall(scored: Scored) -> dict[str, tuple[int, int]]:
 
 def _score_name(scored: Scored, column: str) -> str:
     if column == "score":
-        column = f"{scored.settings['score']}_score"
-        column = column if column in scored.columns else str(scored.settings["score"])
+        column = SCORES.get(scored.settings["score"], str(scored.settings["score"]))
     return SCORE_NAMES.get(column, column.removesuffix("_score"))
 
 
@@ -125,7 +127,7 @@ def _mixes(scored: Scored) -> list[Mix]:
     if not sources:
         return []
     lists = ", ".join(
-        f"case when {quoted(name)} is not null then '{name.removesuffix('_rank')}' end"
+        f"case when {quoted(rank_of(name))} is not null then {literal(name)} end"
         for name in sources
     )
     found = scored.ask(

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from hnmine.data.texts import Texts
 from hnmine.errors import InputError, UsageError
+from hnmine.names import rank_of
 from hnmine.report.examples import document
 from hnmine.report.facts import DROPPED, NEGATIVE, POSITIVE, Document, without_nan
 from hnmine.report.scored import MARGIN, Scored, quoted
@@ -149,7 +150,7 @@ def look_up(
         characters: of a document's text, at most.
         reason: show, besides positives, only what was dropped for it.
     """
-    ranks = [quoted(name) for name in scored.sources]
+    ranks = [quoted(rank_of(name)) for name in scored.sources]
     for query_id in ids:
         rows = scored.rows(
             f"select *, {MARGIN} as margin from scored where query_id = ? "
@@ -162,7 +163,7 @@ def look_up(
                 document(scored, row, characters),
                 row["kind"],
                 row["reason"],
-                {n.removesuffix("_rank"): row[n] for n in scored.sources if row[n] is not None},
+                {n: r for n in scored.sources if (r := row[rank_of(n)]) is not None},
                 row["margin"],
                 row["p_relevant"],
             )

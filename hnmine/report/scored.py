@@ -19,8 +19,9 @@ from hnmine.candidates import Candidates
 from hnmine.data.manifests import known_manifest
 from hnmine.data.parts import check_types, scored_parts
 from hnmine.errors import HnmineError, InputError, damage_explained
+from hnmine.names import in_order, score_of, sources_of
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
-from hnmine.schema import sources_in
+from hnmine.schema import SCORES
 from hnmine.tasks.finished import place_named
 from hnmine.tasks.written import RUN, read_json
 
@@ -36,7 +37,6 @@ NEEDED = (
     *("query_id", "doc_id", "rank", "is_positive", "is_query", "score", "positive_score"),
     *("keep", "reason", "selected", "label", "p_relevant"),
 )
-NOT_SCORES = ("rrf_score", "owner_score", "positive_score", "previous_score", "verdict_score")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 
@@ -120,16 +120,25 @@ class Scored:
         settings: dict[str, Any] = self.manifest["settings"]
         return settings
 
-    @property
+    @cached_property
     def sources(self) -> list[str]:
-        """The columns of ranks in a source's list."""
-        return sources_in(self.columns)
+        """The sources that found the candidates, by what their columns begin with."""
+        manifest = self.manifest
+        if "sources" not in manifest and self.texts is not None:
+            manifest = self.texts.manifest
+        return in_order(sources_of(manifest), self.columns)
+
+    @property
+    def judges(self) -> list[str]:
+        """The columns of the judges, the cross-encoder's among them."""
+        return [name for name in self.manifest.get("judges", {}) if name in self.columns]
 
     @cached_property
     def scores(self) -> list[str]:
         """The columns of scores that know something; that which the rules compared first."""
-        own = f"{self.settings['score']}_score"
-        all_scores = [c for c in self.columns if c.endswith("_score") and c not in NOT_SCORES]
+        own = SCORES.get(self.settings["score"])
+        of_models = {*SCORES.values(), *map(score_of, self.sources)}
+        all_scores = [column for column in self.columns if column in of_models]
         known = self.ask(f"select {', '.join(f'count({quoted(c)})' for c in all_scores)} from raw")
         found = [c for c, count in zip(all_scores, known[0], strict=True) if count]
         return [own, *(c for c in found if c != own)] if own in found else ["score", *found]

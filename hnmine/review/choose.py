@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from hnmine.audit.estimate import even_sample
 from hnmine.audit.sheet import EVEN
+from hnmine.relevance.model import NOT_EVIDENCE
 from hnmine.report.examples import DOUBTFUL_FIRST, NO_MATTER_OF_DEGREE
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE
 from hnmine.report.scored import MARGIN, Scored, quoted
@@ -116,7 +117,7 @@ def _disagreement(scored: Scored, condition: str, count: int) -> Iterator[tuple[
     and below, in standard deviations of the judge's scores.
     """
     judges = [name for name in scored.scores if name != "score"]
-    judges += [name for name in scored.columns if name.startswith("judge_")]
+    judges += [name for name in scored.judges if name not in (*judges, *NOT_EVIDENCE)]
     if len(judges) < 2:
         return
     distances = [

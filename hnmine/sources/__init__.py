@@ -25,11 +25,6 @@ SOURCES: dict[str, Callable[[Mining], Source]] = {
 """By the name that --source has for it."""
 
 
-def column_of(name: str) -> str:
-    """Return what a source's columns begin with."""
-    return name.replace("-", "_")
-
-
 def open_source(name: str, mining: Mining) -> Source:
     """Open one source; what is not among `SOURCES` is a run."""
     return SOURCES.get(name, partial(open_run, name))(mining)

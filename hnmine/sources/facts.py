@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hnmine.data.texts import Texts
 from hnmine.errors import UsageError
 from hnmine.expressions import evaluate, join, references, truth
+from hnmine.names import repeated
 from hnmine.sources.positives import Queries
 
 Ints = NDArray[np.int64]
@@ -35,6 +36,13 @@ class Facts:
 
     def __init__(self, queries: Queries, documents: Texts, clusters: Ints | None = None) -> None:
         self.queries, self.documents, self.clusters = queries, documents, clusters
+        own = [field.name for field in documents.metadata_type]
+        if clusters is not None and (name := repeated(own, [CLUSTER])):
+            raise UsageError(
+                f"The corpus has a column {name}, and --clusters makes doc.{CLUSTER}.",
+                why="An expression could mean either.",
+                fix="Rename the column and build the index again, or leave --clusters out.",
+            )
 
     def check(self, text: str) -> None:
         """Check that an expression is about what is known.

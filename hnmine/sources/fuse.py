@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hnmine import schema
 from hnmine.data.texts import Texts
 from hnmine.index.topk import Ranking, offsets_of, position_in_list
+from hnmine.names import rank_of, score_of
 from hnmine.sources.base import Asked, Score, Source
 from hnmine.sources.shingles import Remembered, containment
 
@@ -84,6 +85,7 @@ def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
     keys = np.unique(np.concatenate([positive_keys, *(found for found, _ in hits.values())]))
     query, slots = keys // width, keys % width
     table: Columns = {}
+    fields = []
     fused = np.zeros(len(keys))
     bounds = offsets_of(np.bincount(query, minlength=len(rows)))
     for name, (found, ranks) in hits.items():
@@ -91,10 +93,12 @@ def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
         rank[np.searchsorted(keys, found)] = ranks
         if recipe.sources[name].by_relevance:
             fused += np.where(rank >= 0, 1 / (RRF_CONSTANT + 1 + rank), 0)
-        table[f"{name}_rank"] = pa.array(rank.astype(np.int32), mask=rank < 0)
+        fields.append(schema.ranks(rank_of(name)))
+        table[rank_of(name)] = pa.array(rank.astype(np.int32), mask=rank < 0)
     for name, score in recipe.scores.items():
         scores = score(asked)(bounds, slots)
-        table[f"{name}_score"] = pa.array(scores, mask=np.isnan(scores))
+        fields.append(schema.scores(score_of(name)))
+        table[score_of(name)] = pa.array(scores, mask=np.isnan(scores))
     doc_rows = documents.canonical[slots]
     # A positive goes by the id that the user gave it, not by that of its first copy.
     doc_rows[np.searchsorted(keys, positive_keys)] = positive_rows
@@ -115,7 +119,7 @@ def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
         "doc_id": documents.id_array(doc_rows),
     }
     more = recipe.derived(rows[query], doc_rows) if recipe.derived else {}
-    return _arrange(table, more, order)
+    return _arrange(table, fields, more, order)
 
 
 def _find(
@@ -191,11 +195,13 @@ def _rank(query: Ints, order: Ints, never: Bools) -> pa.Array:
     return pa.array(rank, mask=never)
 
 
-def _arrange(table: Columns, more: Mapping[str, pa.ChunkedArray], order: Ints) -> pa.Table:
+def _arrange(
+    table: Columns, of_sources: list[pa.Field], more: Mapping[str, pa.ChunkedArray], order: Ints
+) -> pa.Table:
     """Put the columns in the order of the schema, and after them what it does not name."""
     rows = pa.array(order)
     fields, arrays = list(schema.CANDIDATES), []
-    fields += [schema.of_source(name) for name in table if name not in schema.CANDIDATES.names]
+    fields += [field for field in of_sources if field.name not in schema.CANDIDATES.names]
     for field_ in fields:
         column = table.get(field_.name)
         array = pa.nulls(len(order), field_.type) if column is None else pa.array(column).take(rows)

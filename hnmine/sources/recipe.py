@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hnmine.sources import column_of, open_source
+from hnmine.names import column_of
+from hnmine.sources import open_source
 from hnmine.sources.base import Ints, Mining
 from hnmine.sources.fuse import Recipe
 from hnmine.sources.owners import Owners

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from hnmine.config import AuditSettings
 from hnmine.data.parts import read_part, scored_parts
 from hnmine.data.tables import Table
 from hnmine.errors import UsageError
+from hnmine.filters.hardness import origins_of
 from hnmine.judges.verdicts import DRAWN, read_drawn, read_verdicts
 from hnmine.mined import Mined
 from hnmine.select import hashes
@@ -45,7 +47,7 @@ def audit(settings: AuditSettings) -> Audit:
         return found
     query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
     _, query = np.unique(np.array(query_ids, dtype=object).astype(str), return_inverse=True)
-    groups = _groups(table)
+    groups = _groups(table, mined.sources)
     chance = _numbers(table, "p_relevant")
     values = chance
     found.add("p_relevant", chance, query, groups)
@@ -82,17 +84,14 @@ def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
     return values
 
 
-def _groups(table: pa.Table) -> dict[str, NDArray[Any]]:
-    sources = [name for name in table.column_names if name.endswith("_rank")]
-    found = np.array([pc.is_valid(table[name]).to_numpy() for name in sources])
-    names = np.array([name.removesuffix("_rank") for name in sources])
+def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[Any]]:
     rank = np.searchsorted(RANK_BANDS, _numbers(table, "rank"), side="right") - 1
     bands = [f"from {band}" for band in RANK_BANDS]
     margin = _numbers(table, "positive_score") - _numbers(table, "score")
     cuts = np.nanquantile(margin, np.linspace(0, 1, MARGIN_BANDS + 1)[:-1])
     band = np.maximum(np.searchsorted(cuts, margin, side="right") - 1, 0)
     return {
-        "source": np.array(["+".join(names[column]) for column in found.T]),
+        "source": origins_of(table, sources, "+"),
         "rank": np.array(bands)[rank],
         "margin": np.array([f"from {cut:.3g}" for cut in cuts])[band],
     }

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from hnmine import schema
 from hnmine.batches.arrange import Arrangement, Balanced, Clustered, Greedy, Neighbours, nearest
 from hnmine.batches.cluster import QUERIES_PER_CLUSTER, balanced_order
-from hnmine.batches.guard import BY_VERDICT, Guard, Vectors
+from hnmine.batches.guard import BY_VERDICT, Guard, Vectors, check_batches
 from hnmine.batches.rows import Ints, Rows, write_rows
 from hnmine.config import BatchSettings
 from hnmine.config.batch import NEIGHBOURS
@@ -25,6 +25,7 @@ from hnmine.filters.rules import BELOW_THE_POSITIVE
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.mined import Mined
+from hnmine.names import repeated
 from hnmine.schema import STATE
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
@@ -75,6 +76,13 @@ class _Batching:
                 f"Rows of --format {layout} cannot be put in batches.",
                 why="Its losses take no negatives from the other rows of a batch.",
                 fix=f"Filter with --format {' or '.join(FORMATS)}.",
+            )
+        more = mined.manifest["settings"].get("train_column", ())
+        if name := repeated(more, schema.BATCHES.names):
+            raise UsageError(
+                f"The training rows have a column {name}.",
+                why="Batches have one of that name for the place of a row.",
+                fix="Filter again with another name for that --train-column.",
             )
         self.candidates = mined.candidates
         self.index = self.candidates.index
@@ -204,6 +212,7 @@ class _Batching:
         batches = [packed.batches[n] for n in random.permutation(len(packed.batches))]
         number = np.repeat(np.arange(len(batches)), [len(batch) for batch in batches])
         rows = np.concatenate([np.empty(0, dtype=np.int64), *batches])
+        check_batches(self.rows, rows, number, self.candidates, self.settings.mined)
         self._write(outputs[0], rows, {"epoch": np.full(len(rows), task.index), "batch": number})
         left = np.sort(np.array(packed.left_over, dtype=np.int64))
         self._write(outputs[1], left, {"epoch": np.full(len(left), task.index)})

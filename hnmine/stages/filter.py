@@ -42,6 +42,7 @@ def filter(settings: FilterSettings) -> StageResult:
     _try_expressions(settings, candidates, evidence)
     plan = base_plan("mined", settings) | {
         "candidates": candidates.hash,
+        "sources": candidates.sources,
         "judges": {judge.column: judge.plan() for judge in judges},
     }
     with RunDirectory.open(settings.output, plan, passing=PASSING, **settings.manner) as run:

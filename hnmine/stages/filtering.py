@@ -25,6 +25,7 @@ from hnmine.filters.hardness import HARDNESS, Hardness
 from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
 from hnmine.judges.lazy import LazyCrossEncoderJudge
+from hnmine.known import check_table
 from hnmine.relevance.model import Relevance
 from hnmine.schema import STATE
 from hnmine.stages.deepen import deepen
@@ -193,7 +194,8 @@ class Filtering:
             slots = self.candidates.index.documents.slots(table["doc_row"].to_numpy())
             barred = self.shares.barred(table["query_row"].to_numpy(), slots)
         rank = "dense_rank" if self.settings.compat else "rank"
-        return Verdicts(table, self.settings, rank, self.more_rules, barred)
+        sources = self.candidates.sources
+        return Verdicts(table, self.settings, rank, self.more_rules, barred, sources)
 
     def write(self) -> Counts:
         """Write the tables and the training data."""
@@ -244,6 +246,8 @@ class Filtering:
 
     def _write_part(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
         part = self._verdicts(self.parts[task.index])
+        origin = self.parts[task.index].evidence.candidates
+        check_table(origin, part.table, part.selected, part.serves_as_positive)
         write_candidates(part.scored(), outputs[0])
         train = LAYOUTS[self.settings.format](
             part.chosen(self.candidates), self.settings.num_negatives, self.settings.output_scores

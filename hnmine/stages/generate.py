@@ -27,7 +27,8 @@ from hnmine.generation.made import (
     read_written,
     write_made,
 )
-from hnmine.schema import MADE_FILE, STATE
+from hnmine.names import repeated
+from hnmine.schema import MADE, MADE_FILE, STATE
 from hnmine.select import keyed_noise
 from hnmine.sources.positives import Queries, write_positives
 from hnmine.stages.result import StageResult, base_plan
@@ -79,7 +80,19 @@ class _Maker:
                 why="It has no column query_id, and no column query.",
                 fix="Pass --column written.query_id=NAME or --column written.query=NAME.",
             )
+        self._check_names()
         self.prompt = _read_prompt(settings.prompt) if settings.prompt else PROMPT
+
+    def _check_names(self) -> None:
+        """Refuse a corpus whose id or text would be overwritten by what else is written."""
+        named = self.inputs["corpus"].columns if "corpus" in self.inputs else {}
+        own = [named[role] for role in ("id", "text") if role in named]
+        if name := repeated(own, MADE.names[1:]):
+            raise InputError(
+                f"The corpus keeps its ids or texts in a column {name}.",
+                why="What is generated has a column of that name for something else.",
+                fix="Rename the column.",
+            )
 
     def run(self, run: RunDirectory) -> dict[str, int]:
         self.work = run.path / WORK
@@ -192,7 +205,7 @@ class _Maker:
                 text = edit.apply(pair.positive)
                 origin = pair.query_id, pair.positive_id
                 made.append((text, *origin, edit.kind, edit.was, edit.became))
-        return {**write_made(made, self.documents, outputs[0]), "positives_without_edit": unedited}
+        return {**self._write(made, outputs[0]), "positives_without_edit": unedited}
 
     def _key(self, pair: Pair) -> int:
         return int(keyed_noise(self.settings.seed, [pair.query_id], [pair.positive_id])[0])
@@ -225,13 +238,16 @@ class _Maker:
                 each, self._endpoint.ask_all(prompts, self.settings.requests, tick), strict=True
             )
         ]
-        return write_made(made, self.documents, outputs[0])
+        return self._write(made, outputs[0])
 
     def _read_written(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
         bad = BadRows(self.settings.on_bad_row)
         made = list(read_written(self.inputs["written"], self.queries.texts, bad, tick))
         skipped = {f"skipped {reason}": count for reason, count in bad.settle().items()}
-        return {**write_made(made, self.documents, outputs[0]), **skipped}
+        return {**self._write(made, outputs[0]), **skipped}
+
+    def _write(self, made: list[Row], path: Path) -> Counts:
+        return write_made(made, self.documents, self.queries.texts, path)
 
     def _as_corpus(self, made: pa.Table) -> pa.Table:
         """Name id and text as the corpus does, so that both can be read as one table."""

@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
+from hnmine.errors import UsageError
 from hnmine.expressions import evaluate, truth
 from hnmine.filters.rules import BELOW_THE_POSITIVE
 from hnmine.judges.base import Judge
+from hnmine.names import repeated
 from hnmine.relevance.calibrate import cut_expression, cuts_by_group
 from hnmine.relevance.curve import curve
 from hnmine.relevance.depth import price_of_depth
 from hnmine.relevance.evidence import numbers
-from hnmine.relevance.model import SIMILARITY, Relevance, Sample
+from hnmine.relevance.model import NOT_EVIDENCE, Relevance, Sample
 from hnmine.relevance.trial import USUAL
 from hnmine.stages.depth import try_depths
 from hnmine.tasks.run import Tick
 
 SAMPLE_QUERIES = 5000
 """Enough for a few weights; more would only take time."""
-
-NOT_EVIDENCE = (SIMILARITY, "verdict")
 
 
 class Evidence:
@@ -44,7 +44,7 @@ class Evidence:
         self.candidates, self.judges = candidates, judges
         scored = candidates.manifest["scores"]
         self.columns = [judge.column for judge in judges if judge.column not in NOT_EVIDENCE]
-        self.columns += [f"{name}_score" for name in ("dense", "bm25") if name in scored]
+        self.columns += [schema.SCORES[name] for name in ("dense", "bm25") if name in scored]
         self.place = "rank(dense_score)" if "dense" in scored else "rank"
 
     def read(self, part: int) -> pa.Table:
@@ -57,18 +57,30 @@ class Evidence:
         return table
 
     def empty(self) -> pa.Table:
-        """Return the table that `estimated` returns, without rows."""
+        """Return the table that `estimated` returns, without rows.
+
+        Raises:
+            UsageError: two columns have one name.
+        """
         table = self.candidates.read(0).slice(0, 0)
         for judge in self.judges:
             table = table.append_column(schema.judged(judge.column), pa.array([], pa.float32()))
-        return self.estimated(table, None)
+        table = self.estimated(table, None)
+        if name := repeated(table.column_names):
+            raise UsageError(
+                f"Two columns would be named {name}.",
+                why="One is an --attribute of the candidates. hnmine, or a judge that is named "
+                "after its folder, has the other.",
+                fix="Mine again, into a new directory, with another name for the attribute.",
+            )
+        return table
 
     def estimated(self, table: pa.Table, model: Relevance | None) -> pa.Table:
         """Add what the model makes of a part's evidence; null without a model."""
         nothing = pa.nulls(table.num_rows, pa.float32())
         columns = dict.fromkeys(schema.ESTIMATES.names, nothing)
         if model:
-            found = vars(model.estimate(Sample(table, self.columns)))
+            found = vars(model.estimate(Sample(table, self.columns, self.candidates.sources)))
             columns = {name: pa.array(values, pa.float32()) for name, values in found.items()}
         for field in schema.ESTIMATES:
             table = table.append_column(field, columns[field.name])
@@ -81,7 +93,7 @@ class Evidence:
             UsageError: there are too few positives for what the settings ask.
         """
         table = self._sample(tick)
-        sample = Sample(table, self.columns)
+        sample = Sample(table, self.columns, self.candidates.sources)
         model = Relevance.learn(sample)
         found = model.as_json()
         estimates = model.estimate(sample)

@@ -22,6 +22,7 @@ from hnmine.expressions import references
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.opened import Index
+from hnmine.names import column_of, rank_of, repeated, score_of
 from hnmine.schema import CandidatePaths
 from hnmine.sources.base import Asked, Mining
 from hnmine.sources.fuse import mine_block
@@ -117,6 +118,13 @@ class _Miner:
                     fix="Rename one file.",
                 )
             depths[run.column] = of_runs
+        taken = [f(column_of(name)) for name in depths for f in (rank_of, score_of)]
+        if again := repeated(settings.attribute, taken):
+            raise UsageError(
+                f"--attribute {again} is the name of a source's column.",
+                why="A run's columns are named after its file.",
+                fix="Choose another name.",
+            )
         return depths
 
     def _encoder_spec(self) -> ModelSpec | None:
@@ -280,7 +288,7 @@ def _count(table: pa.Table, sources: list[str]) -> dict[str, int]:
         "candidates": total(candidate).as_py(),
         **{
             f"candidates_from_{name}": total(
-                pc.and_(candidate, pc.is_valid(table[f"{name}_rank"]))
+                pc.and_(candidate, pc.is_valid(table[rank_of(name)]))
             ).as_py()
             for name in sources
         },

@@ -15,6 +15,7 @@ from hnmine.config import MixSettings
 from hnmine.data.parts import read_part
 from hnmine.errors import UsageError, damage_explained
 from hnmine.generation.mixtures import Floats, Mixture, Parents, materialise, mixtures
+from hnmine.known import check_negatives
 from hnmine.mined import Mined
 from hnmine.sources.queryvectors import QueryVectors
 from hnmine.stages.result import StageResult, base_plan
@@ -78,6 +79,7 @@ class _Mixing:
         table = read_part(self.parts[task.index], SCORED)
         table = table.filter(pc.is_valid(table["label"]))
         query_ids = table["query_id"].to_pylist()
+        self._check(table)
         starts = [n for n in range(len(query_ids)) if n == 0 or query_ids[n] != query_ids[n - 1]]
         rows: list[dict[str, Any]] = []
         vectors: list[Floats] = []
@@ -94,6 +96,18 @@ class _Mixing:
             with outputs[1].open("wb") as file:
                 save_array(file, np.concatenate([empty, *vectors]).astype(np.float32))
         return {"mixtures": len(rows), "queries": len(vectors), "queries_short": short}
+
+    def _check(self, table: pa.Table) -> None:
+        """Refuse parents that may not be negatives of their query."""
+        query = self.candidates.queries.texts.find_ids(table["query_id"].to_pylist())
+        document = self.documents.find_ids(table["doc_id"].to_pylist())
+        negative = table["label"].to_numpy() == 0
+        check_negatives(
+            self.candidates,
+            self.settings.mined,
+            (query[negative], document[negative]),
+            (query[~negative], document[~negative]),
+        )
 
     def _of_query(self, table: pa.Table) -> tuple[list[dict[str, Any]], Floats]:
         """Return the recipes of one query, and their vectors, shape (mixtures, dimension)."""

@@ -1,0 +1,161 @@
+"""Names of columns: those that are taken, and those that a user may give to a new one.
+
+DuckDB and many trainers do not tell upper from lower case, so names are compared without it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+SOURCES = (
+    "bm25",
+    "dense",
+    "bm25-from-positive",
+    "dense-from-positive",
+    "dense-from-queries",
+    "random",
+    "matching",
+    "judged",
+    "run",
+)
+"""Where candidates come from, as `mine --source` has it; `run` stands for every --from-run."""
+
+REASONS = (
+    "positive",
+    "query",
+    "near-copy",
+    "not-finite",
+    "rank",
+    "same-score",
+    "margin",
+    "relative-margin",
+    "max-score",
+    "min-score",
+    "p-relevant",
+    "target-fn-rate",
+    "verdict",
+    "relabelled",
+    "max-uses",
+    "not-scored",
+    "no-candidates",
+)
+"""Why a candidate is dropped, where no rule of the user's did it."""
+
+_OTHERS = (
+    *("ce", "owner", "previous", "previous_selected", "positive_similarity", "depth"),
+    *("id", "doc", "document", "metadata", "kind", "fate", "drawn", "disagreement"),
+)
+"""Names of judges, of what `mine --previous` and the default choice add, and of what reports do."""
+
+LAYOUT = re.compile(r"query|positive|negative(_\d+)?|passages?|labels?|scores?")
+"""Columns that the layouts of train/ have."""
+
+
+def column_of(source: str) -> str:
+    """Return what a source's columns begin with."""
+    return source.replace("-", "_")
+
+
+def rank_of(source: str) -> str:
+    """Return the column of the ranks in a source's list."""
+    return f"{column_of(source)}_rank"
+
+
+def score_of(source: str) -> str:
+    """Return the column of a source's scores."""
+    return f"{column_of(source)}_score"
+
+
+def folded(name: str) -> str:
+    """Return the form in which two names are the same name."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()
+
+
+@cache
+def reserved() -> frozenset[str]:
+    """Return every name of the schema, of a rule, of a source and of a judge, folded."""
+    from hnmine import schema  # Heavy, and only new columns need it.
+
+    tables = (
+        schema.CANDIDATES, schema.VERDICTS, schema.ESTIMATES, schema.SHORTFALL,
+        schema.BATCHES, schema.MADE, schema.MIXED,
+    )  # fmt: skip
+    with_columns = (*SOURCES, "ce", "owner", "previous", "verdict")
+    names = [
+        *(name for table in tables for name in table.names),
+        *(name for source in with_columns for name in (rank_of(source), score_of(source))),
+        *(name for one in (*SOURCES, *REASONS, *_OTHERS) for name in (one, column_of(one))),
+    ]
+    return frozenset(map(folded, names))
+
+
+def check_name(name: str) -> None:
+    """Check that a new column may have a name.
+
+    Raises:
+        ValueError: with the name and why it may not.
+    """
+    if not name.strip() or name != name.strip() or not name.isprintable() or '"' in name:
+        raise ValueError(f"{name!r} is no name: it is blank, or holds a quotation mark or the like")
+    plain = folded(name)
+    if plain.startswith("_"):
+        raise ValueError(f"{name} begins with _, which hnmine keeps for itself")
+    if LAYOUT.fullmatch(plain):
+        raise ValueError(f"{name} is a column of the layout of train/; choose another name")
+    if plain in reserved():
+        raise ValueError(f"{name} is a name that hnmine uses itself; choose another")
+
+
+def check_names(given: Mapping[str, str], *, hand_on: bool = False) -> None:
+    """Check that new columns may have their names.
+
+    Args:
+        given: expression by name.
+        hand_on: let a column of the schema be handed on under its own name, as in `weight=weight`.
+
+    Raises:
+        ValueError: one may not, or two are one name.
+    """
+    for name, text in given.items():
+        if not (hand_on and name == text and not LAYOUT.fullmatch(folded(name))):
+            check_name(name)
+    if again := repeated(given):
+        raise ValueError(f"{again} comes twice: upper and lower case make no difference")
+
+
+def repeated(names: Iterable[str], taken: Collection[str] = ()) -> str | None:
+    """Return the first name that is there already, whatever its case; None if all differ."""
+    seen = set(map(folded, taken))
+    for name in names:
+        if folded(name) in seen:
+            return name
+        seen.add(folded(name))
+    return None
+
+
+def in_order(sources: Iterable[str], columns: Sequence[str]) -> list[str]:
+    """Return the sources whose ranks are among the columns of a table, in the order of these."""
+    place = {column: n for n, column in enumerate(columns)}
+    there = (source for source in sources if rank_of(source) in place)
+    return sorted(there, key=lambda source: place[rank_of(source)])
+
+
+def sources_of(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the sources of candidates, by what their columns begin with.
+
+    Args:
+        manifest: of a candidates or a mined directory. One of an early version does not list them:
+            then they are those that the settings of `mine` name.
+    """
+    listed = manifest.get("sources")
+    if not isinstance(listed, Mapping | list):
+        settings = manifest.get("settings", {})
+        asked = [item.partition(":")[0] for item in settings.get("source") or ()]
+        listed = asked or manifest.get("scores") or SOURCES[:2]
+        listed = ["matching"] * bool(settings.get("matching")) + [*listed]
+        listed = [*(name for name in listed if name != "run"), *manifest.get("runs", {})]
+    return list(dict.fromkeys(column_of(str(name)) for name in listed))
