@@ -77,6 +77,8 @@ class World:
             "source": np.arange(len(query)),
             "positives": np.array(sorted(q * slots + s for q, s in self.positive)),
             "dropped": np.array(sorted(q * slots + s for q, s in self.dropped), dtype=np.int64),
+            "never": np.array(sorted(q * slots + s for q, s in self.positive)),
+            "query_rows": np.arange(queries),
         }.items():
             np.save(folder / "rows" / f"{name}.npy", values)
         self.rows = Rows(folder / "rows", slots)
