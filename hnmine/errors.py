@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
+from hnmine.printable import printable, without_credentials
+
 
 class Exit(IntEnum):
     """Exit codes of the command line."""
@@ -22,13 +24,18 @@ class Exit(IntEnum):
 
 
 class HnmineError(Exception):
-    """Something that the user can mend; printed without a traceback."""
+    """Something that the user can fix, printed without a traceback.
+
+    What it quotes may come from data or from a URL: it holds no control characters and no
+    credentials.
+    """
 
     exit_code = Exit.BUG
 
     def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
-        self.what, self.why, self.fix = what, why, fix
-        super().__init__("\n".join(line for line in (what, why, fix) if line))
+        parts = [without_credentials(printable(part)) for part in (what, why, fix)]
+        self.what, self.why, self.fix = parts
+        super().__init__("\n".join(part for part in parts if part))
 
 
 class UsageError(HnmineError):

@@ -20,7 +20,7 @@ from hnmine.config import COMMANDS
 from hnmine.errors import HnmineError, InputError
 from hnmine.tasks.atomic import write_text
 from hnmine.tasks.inside import safe_join
-from hnmine.tasks.places import address_of, cache, mirror, mirrored, name_of, without_credentials
+from hnmine.tasks.places import address_of, cache, mirror, mirrored, name_of, public_url
 from hnmine.tasks.plan import Task
 from hnmine.tasks.run import RunDirectory
 from hnmine.tasks.storage import Store
@@ -391,7 +391,7 @@ def test_credentials_are_in_no_name(tmp_path, monkeypatch):
     monkeypatch.setenv("HNMINE_CACHE", str(tmp_path))
     url = "s3://KEY:SECRET@bucket?region=eu/run/index"
     folder = mirror(url)
-    for text in (str(folder), mirrored(folder), name_of(folder / "a"), without_credentials(url)):
+    for text in (str(folder), mirrored(folder), name_of(folder / "a"), public_url(url)):
         assert "SECRET" not in text and "KEY" not in text
     assert mirrored(folder) == "s3://bucket/run/index"
     assert address_of(folder / "a") == f"{url}/a"
@@ -399,8 +399,8 @@ def test_credentials_are_in_no_name(tmp_path, monkeypatch):
     # Options may also stand at the end; another service's bucket is another place.
     assert mirror("s3://KEY:SECRET@bucket/run/index?region=eu") == folder
     assert mirror("s3://bucket?region=us/run/index") != folder
-    assert without_credentials("abfs://box@account.example/a") == "abfs://box@account.example/a"
-    assert without_credentials("s3://bucket/a?.parquet") == "s3://bucket/a?.parquet"
+    assert public_url("abfs://box@account.example/a") == "abfs://box@account.example/a"
+    assert public_url("s3://bucket/a?.parquet") == "s3://bucket/a?.parquet"
 
 
 def test_a_local_path_below_the_cache_is_local(tmp_path, monkeypatch):

@@ -14,7 +14,14 @@ import typer
 from hnmine import config
 from hnmine.cli.failures import errors_explained
 from hnmine.cli.flags import ConfigFile, Debug, DryRun, Json, Paths, directory, option
-from hnmine.cli.printing import print_counts, print_lines, print_report, print_styled, say_cost
+from hnmine.cli.printing import (
+    clean_streams,
+    print_counts,
+    print_lines,
+    print_report,
+    print_styled,
+    say_cost,
+)
 from hnmine.config import file as configfile
 from hnmine.config.commands import EXAMPLES, FIRST_STEPS, MORE_HELP, SUMMARIES
 from hnmine.tasks import interrupts
@@ -167,5 +174,6 @@ for _name, _show, _directories in (
 
 def main() -> None:
     """Run the command line."""
+    clean_streams()
     interrupts.listen()
     app()

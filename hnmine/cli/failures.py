@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,7 +11,9 @@ from contextlib import contextmanager
 
 import typer
 
+from hnmine.cli.printing import say_error
 from hnmine.errors import Exit, HnmineError, is_out_of_memory
+from hnmine.printable import shell
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def errors_explained(debug: bool) -> Iterator[None]:
 
 
 def _interrupted() -> HnmineError:
-    again = shlex.join(["hnmine", *sys.argv[1:]])
+    again = shell(["hnmine", *sys.argv[1:]])
     return HnmineError(
         "Interrupted. What was finished is kept.", fix=f"Go on with the same command:\n  {again}"
     )
@@ -90,8 +91,5 @@ def _one_line(error: Exception) -> str:
 def _fail(error: HnmineError, code: Exit, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    typer.echo(f"error: {error.what}", err=True)
-    for line in (error.why, error.fix):
-        if line:
-            typer.echo(line, err=True)
+    say_error(error)
     raise typer.Exit(code)

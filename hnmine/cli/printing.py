@@ -1,20 +1,91 @@
-"""What a command prints when it is done."""
+"""All that the command line prints; nothing in it steers the terminal or tells a secret."""
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import resource
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import typer
 
+from hnmine.errors import HnmineError
+from hnmine.printable import one_line, printable, redacted, without_credentials
 from hnmine.tasks.places import mirrored
+
+CURSOR_UP = "\x1b[A"
+"""What tqdm writes, alone, to get from one bar to another."""
+
+
+class Cleaned:
+    """An output stream on which nothing steers the terminal, whoever writes to it.
+
+    Progress bars may go back to the beginning of their line.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, with escapes for control characters, and without credentials."""
+        inner = text.lstrip("\r")
+        moves = inner and not inner.replace(CURSOR_UP, "")
+        back = text[: len(text) - len(inner)]
+        self.stream.write(back + (inner if moves else without_credentials(printable(inner))))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # Whoever asks would write past this.
+            raise AttributeError(name)
+        return getattr(self.stream, name)
+
+
+def clean_streams() -> None:
+    """Clean what this process prints from now on: results, errors, warnings and logs."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+            setattr(sys, name, Cleaned(stream))
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line of a result."""
+    typer.echo(without_credentials(one_line(line)), err=err)
+
+
+def say_error(error: HnmineError) -> None:
+    """Print an error; only its three parts begin at the left, so that no value can pass for one."""
+    for part in (f"error: {error.what}", error.why, error.fix):
+        for n, line in enumerate(part.split("\n") if part else ()):
+            say(line if n == 0 else f"  {line.strip()}", err=True)
 
 
 def _place(result: Any) -> str:
     return mirrored(Path(result.path)) or str(result.path)
+
+
+def _json(value: Any) -> str:
+    """Return JSON in ASCII without control characters, and null for what is no number."""
+    text = json.dumps(_finite(value), indent=2, allow_nan=False)
+    return text.replace("\x7f", "\\u007f")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_counts(result: Any, as_json: bool) -> None:
@@ -24,16 +95,16 @@ def print_counts(result: Any, as_json: bool) -> None:
         documents = [
             {"path": _place(r), "counts": dict(r.counts), "notes": list(r.notes)} for r in results
         ]
-        typer.echo(json.dumps(documents if len(documents) > 1 else documents[0], indent=2))
+        typer.echo(_json(redacted(documents if len(documents) > 1 else documents[0])))
         return
     for result in results:
-        typer.echo(_place(result))
+        say(_place(result))
         width = max(len(name) for name in result.counts)
         for name, count in result.counts.items():
             shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
-            typer.echo(f"  {shown:<{width}}  {count:>14,}")
+            say(f"  {shown:<{width}}  {count:>14,}")
         for note in result.notes:
-            typer.echo(note)
+            say(note)
 
 
 def say_cost(seconds: float) -> None:
@@ -47,12 +118,16 @@ def say_cost(seconds: float) -> None:
     peak = max(own, children) * (1 if sys.platform == "darwin" else 1024)
     minutes, rest = divmod(seconds, 60)
     took = f"{minutes:.0f} min {rest:.0f} s" if minutes else f"{rest:.1f} s"
-    typer.echo(f"{took}, at most {peak / 1e9:.2f} GB of memory", err=True)
+    say(f"{took}, at most {peak / 1e9:.2f} GB of memory", err=True)
 
 
 def print_lines(found: Any, as_json: bool) -> None:
-    """Print what a result says of itself."""
-    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else "\n".join(found.lines()))
+    """Print what a result says of itself, each of its lines on one line."""
+    if as_json:
+        typer.echo(_json(redacted(found.as_json())))
+        return
+    for line in found.lines():
+        say(line)
 
 
 def print_report(report: Any, as_json: bool) -> None:
@@ -62,14 +137,21 @@ def print_report(report: Any, as_json: bool) -> None:
 
 
 def print_styled(found: Any, as_json: bool) -> None:
-    """Print a result in colours where the terminal has them."""
+    """Print a result in colours where the terminal has them.
+
+    The texts in it are cleaned before they get their colours. URLs in them are data, and stay.
+    """
     if as_json:
-        print_lines(found, as_json)
+        _echo_as_it_is(_json(found.as_json()))
         return
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, emoji=False)
     with console.capture() as styled:
         console.print(found)
-    lines = (line.rstrip() for line in styled.get().splitlines())
-    typer.echo("\n".join(lines), color=True)  # What the terminal can show, rich knows.
+    _echo_as_it_is("\n".join(line.rstrip() for line in styled.get().splitlines()))
+
+
+def _echo_as_it_is(text: str) -> None:
+    # What the terminal can show, rich knows.
+    typer.echo(text, file=getattr(sys.stdout, "stream", sys.stdout), color=True)

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from hnmine.errors import UsageError
+from hnmine.printable import redacted
 from hnmine.tasks.places import mirror, split_url
 
 MANY = 2**31 - 1
@@ -124,7 +125,8 @@ class Settings(BaseModel):
             for name, field in type(self).model_fields.items()
             if field.json_schema_extra in (NOT_IN_PLAN, PLACE)
         }
-        return self.model_dump(mode="json", exclude=hidden)
+        recorded: dict[str, Any] = redacted(self.model_dump(mode="json", exclude=hidden))
+        return recorded
 
     @classmethod
     def places(cls) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
+from hnmine.printable import shell
 
 PLACES = {"index": "runs/index", "candidates": "runs/candidates", "mined": "runs/mined"}
 """Where the commands put what they write: where it stood does not belong in a card."""
@@ -59,7 +59,7 @@ def command_line(kind: Any, settings: Mapping[str, Any], places: Mapping[str, An
         default = field.get_default(call_default_factory=True)
         value = places.get(name, settings.get(name, default))
         if value != default:
-            parts += map(shlex.join, _flags(name.replace("_", "-"), value))
+            parts += map(shell, _flags(name.replace("_", "-"), value))
     return " \\\n    ".join(parts)
 
 

@@ -20,6 +20,7 @@ from hnmine.data.manifests import known_manifest
 from hnmine.data.parts import check_types, scored_parts
 from hnmine.errors import HnmineError, InputError, damage_explained
 from hnmine.names import in_order, score_of, sources_of
+from hnmine.printable import STEERING
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
 from hnmine.schema import SCORES
 from hnmine.tasks.finished import place_named
@@ -38,7 +39,7 @@ NEEDED = (
     *("keep", "reason", "selected", "label", "p_relevant"),
 )
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+_CONTROL = re.compile(f"[{STEERING}]+")
 
 
 class Scored:
@@ -193,8 +194,7 @@ def quoted(column: str) -> str:
 
 def clean(text: str) -> str:
     """Return a text on one line, without what would steer a terminal or turn a line round."""
-    plain = _CONTROL.sub(" ", " ".join(text.split()))
-    return plain.encode("utf-8", "replace").decode("utf-8")
+    return _CONTROL.sub(" ", " ".join(text.split()))
 
 
 def shortened(text: str, characters: int) -> str:

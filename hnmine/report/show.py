@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from hnmine.printable import one_line
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
 from hnmine.report.highlight import Matcher
 from hnmine.report.query import Judged, Query
@@ -36,14 +37,16 @@ def show(query: Query, matcher: Matcher, *, marked: bool) -> Iterator[Renderable
         words = ((f"*{piece}*" if hit and marked else piece, hit) for piece, hit in pieces)
         text = Text.assemble(*((word, MATCH if hit else "") for word, hit in words))
         yield Padding(text, (0, 0, 0, INDENT))
-        yield Padding(Text(_facts(judged), "dim"), (0, 0, 0, INDENT))
+        yield Padding(Text(one_line(_facts(judged)), "dim"), (0, 0, 0, INDENT))
     yield Text("")
 
 
 def _verdict(judged: Judged) -> Text:
     fate = judged.fate or "the query"
     says = f"{fate}: {judged.reason}" if judged.reason and fate == DROPPED else fate
-    return Text.assemble((says, STYLES.get(fate, "")), "  ", clean(judged.document.doc_id))
+    return Text.assemble(
+        (one_line(says), STYLES.get(fate, "")), "  ", clean(judged.document.doc_id)
+    )
 
 
 def _facts(judged: Judged) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from hnmine.config import STAGES, InitSettings, ValidateSettings
 from hnmine.errors import InputError, UsageError
+from hnmine.printable import one_line, printable, shell
 from hnmine.tasks.atomic import write_text
 from hnmine.validate.given import Given
 from hnmine.validate.report import Report
@@ -119,17 +119,17 @@ def _setting(command: str, name: str, given: str | None) -> Iterator[str]:
 
 def _comment(text: str, indent: str = "") -> Iterator[str]:
     yield from textwrap.wrap(
-        text, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+        one_line(text), WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
     )
 
 
 def _value(value: Any) -> str:
-    """Write a value as YAML; JSON is YAML."""
+    """Write a value as YAML; JSON is YAML, but for what ends a line there."""
     import yaml
 
     if isinstance(value, str) and PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return printable(json.dumps(value, ensure_ascii=False))
 
 
 def _found(facts: Mapping[str, Any]) -> str:
@@ -138,5 +138,4 @@ def _found(facts: Mapping[str, Any]) -> str:
 
 
 def _next(file: Path) -> list[str]:
-    quoted = shlex.quote(str(file))
-    return [f"hnmine validate --config {quoted}", f"hnmine run --config {quoted}"]
+    return [shell(["hnmine", command, "--config", file]) for command in ("validate", "run")]

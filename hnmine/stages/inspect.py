@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 
 from hnmine.config import InspectSettings
+from hnmine.printable import one_line
 from hnmine.report.highlight import Matcher
 from hnmine.report.query import Query, by_ids, by_reason, by_text, look_up, worst
 from hnmine.report.scored import Scored
@@ -40,7 +41,7 @@ class Inspected:
         for query in self.queries:
             yield from show(query, self.matcher, marked=not console.is_terminal)
         if self.note:
-            yield self.note
+            yield one_line(self.note)
 
 
 def inspect(settings: InspectSettings) -> Inspected:

@@ -9,7 +9,7 @@ from typing import Any
 from hnmine.errors import InputError
 from hnmine.schema import STATE, VERSION
 from hnmine.tasks.inside import check_plain
-from hnmine.tasks.places import beside, mirror, split_url, without_credentials
+from hnmine.tasks.places import beside, mirror, public_url, split_url
 from hnmine.tasks.storage import fetch_run
 from hnmine.tasks.written import MANIFEST, RUN, changes, finished_outputs, read_json
 
@@ -102,7 +102,7 @@ def place_named(directory: Path, what: str) -> Path | None:
         followed = beside(directory, named)
         if followed is None:
             raise InputError(
-                f"{file} names the URL {without_credentials(named)!r} as its {what}.",
+                f"{file} names the URL {public_url(named)!r} as its {what}.",
                 why="hnmine follows a URL only if you name it, or if it is on the same server as a "
                 "directory that you name.",
                 fix=f"If you trust it, pass it yourself: --{what} URL.",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 
+from hnmine.printable import one_line, without_credentials
+
 log = logging.getLogger("hnmine")
 _noted: list[str] = []
 
 
 def note(what: str) -> None:
     """Keep an incident for `run.json`, and say it on stderr."""
-    log.warning(what)
-    _noted.append(what)
+    shown = without_credentials(one_line(what))
+    log.warning(shown)
+    _noted.append(shown)
 
 
 def drain() -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import xxhash
 
+from hnmine.printable import SECRET
 from hnmine.tasks.inside import safe_join
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)", re.DOTALL)
@@ -19,8 +20,6 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)", re.DOTALL)
 
 _OPTIONS = re.compile(r"\?[\w.-]+=[^/]*")
 """Options of a file system, such as `?region=eu`; a `?` without them is a wildcard."""
-
-_SECRET = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 
 _cached: dict[Path, str] = {}
 """The URLs of the folders that this process made up for them, with their credentials."""
@@ -39,7 +38,7 @@ def split_url(place: str | Path) -> tuple[str, str] | None:
     return found[1], f"{server}{options}{slash}{key}".rstrip("/")
 
 
-def without_credentials(place: str | Path) -> str:
+def public_url(place: str | Path) -> str:
     """Return a URL without user, password and options; other text as it is."""
     found = split_url(place)
     if found is None:
@@ -74,12 +73,12 @@ def mirror(place: str | Path, kind: str = "runs") -> Path:
     scheme, rest = found
     if scheme == "file":
         return Path("/", rest)
-    public = without_credentials(place).partition("://")[2]
+    public = public_url(place).partition("://")[2]
     server, *key = [part for part in public.split("/") if part]
-    options = [one for one in _options(rest) if not _SECRET.search(one.partition("=")[0])]
+    options = [one for one in _options(rest) if not SECRET.search(one.partition("=")[0])]
     if options:  # The same bucket of two services is two places.
         server += "-" + xxhash.xxh3_64_hexdigest("&".join(sorted(options)).encode())
-    folder = safe_join(cache() / kind, "/".join([scheme, server, *key]), without_credentials(place))
+    folder = safe_join(cache() / kind, "/".join([scheme, server, *key]), public_url(place))
     if kind == "runs":
         _cached[folder] = f"{scheme}://{rest}"
     return folder
@@ -102,7 +101,7 @@ def address_of(path: Path) -> str | None:
 def mirrored(path: Path) -> str | None:
     """Return the URL that a path is the cache of, fit to be shown; None for other paths."""
     url = address_of(path)
-    return without_credentials(url) if url else None
+    return public_url(url) if url else None
 
 
 def name_of(path: Path) -> str:
@@ -117,9 +116,9 @@ def beside(directory: Path, url: str) -> str | None:
     options hold for the other, too. None: the URL leads elsewhere, or brings options of its own.
     """
     own, found = address_of(directory), split_url(url)
-    if own is None or found is None or url != without_credentials(url):
+    if own is None or found is None or url != public_url(url):
         return None
     scheme, rest = split_url(own) or ("", "")
     server, there = rest.partition("/")[0], found[1].partition("/")
-    same = without_credentials(f"{scheme}://{server}") == f"{found[0]}://{there[0]}"
+    same = public_url(f"{scheme}://{server}") == f"{found[0]}://{there[0]}"
     return f"{scheme}://{server}/{there[2]}" if same else None

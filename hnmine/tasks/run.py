@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hnmine.errors import PartialRun
+from hnmine.printable import redacted
 from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
 from hnmine.tasks.atomic import flush, flush_all, write_text
@@ -345,7 +346,7 @@ class RunDirectory:
                 "incidents": self._incidents(),
                 **about_this_run,
             }
-            self._write(RUN, canonical_json(this_run))
+            self._write(RUN, canonical_json(redacted(this_run)))
             self._write(MANIFEST, canonical_json(manifest))
             return manifest
 

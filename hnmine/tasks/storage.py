@@ -19,7 +19,7 @@ from hnmine.schema import STATE
 from hnmine.tasks.atomic import temporary_name
 from hnmine.tasks.clearing import check_all_own
 from hnmine.tasks.inside import safe_join
-from hnmine.tasks.places import address_of, mirror, split_url, without_credentials
+from hnmine.tasks.places import address_of, mirror, public_url, split_url
 from hnmine.tasks.written import (
     DONE,
     MANIFEST,
@@ -68,7 +68,7 @@ class Store:
     """
 
     def __init__(self, url: str, root: Path) -> None:
-        self.url, self.root = without_credentials(url), root
+        self.url, self.root = public_url(url), root
         found = split_url(url)
         assert found
         scheme, rest = found

@@ -1,0 +1,83 @@
+"""Text that does not steer a terminal, fake a line of output, run in a shell, or tell a secret."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+STEERING = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff"
+"""C0 (but for tab and newline), DEL, C1, what turns text round or ends a line, lone surrogates."""
+
+_STEERING = re.compile(f"[{STEERING}]")
+_BESIDE_TEXT = re.compile(f"[\t\n{STEERING}]")
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+_URL = r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]+:/+)"
+_USER_INFO = re.compile(
+    # A password may hold slashes, where a port has digits alone.
+    # What abfs has before its @ is a container's name.
+    _URL
+    + r"(?:[^\s/@:?#]*:(?!\d*(?:[/?#\s]|$))[^\s@'\"]*@|(?<!abfs://)(?<!abfss://)[^\s/?#'\"]*@)",
+    re.IGNORECASE,
+)
+_OPTIONS = re.compile(_URL + r"([^\s?'\"]*)\?([^\s#'\"]*)", re.IGNORECASE)
+SECRET = re.compile("key|secret|token|passw|pwd|sig|cred|auth|sas", re.IGNORECASE)
+"""Names of options that hold credentials."""
+
+
+def printable(text: str) -> str:
+    """Return a text with its lines and tabs, and escapes for what would steer a terminal."""
+    return _STEERING.sub(lambda found: escape(found[0]), text)
+
+
+def one_line(text: str) -> str:
+    r"""Return a text on one line: what would steer a terminal or end the line is an escape.
+
+    A newline in a value becomes `\n`, so that no value can look like a line of hnmine's own.
+    """
+    return _BESIDE_TEXT.sub(lambda found: escape(found[0]), text)
+
+
+def escape(character: str) -> str:
+    r"""Return a character as bash and Python write it, such as `\n`, `\x1b` or `\u202e`."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # A byte of a path that is not UTF-8.
+        code -= 0xDC00
+    return _NAMED.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def without_credentials(text: str) -> str:
+    """Return a URL, or a text with URLs in it, without user info and secret options."""
+    return _OPTIONS.sub(_harmless, _USER_INFO.sub(r"\1", text))
+
+
+def _harmless(url: re.Match[str]) -> str:
+    options = [o for o in url[3].split("&") if not SECRET.search(o.partition("=")[0])]
+    return f"{url[1]}{url[2]}" + ("?" + "&".join(options) if options else "")
+
+
+def shell(words: Iterable[object]) -> str:
+    """Return a command that bash and zsh read as these words, on one line."""
+    return " ".join(_quoted(str(word)) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if not _BESIDE_TEXT.search(word):
+        return shlex.quote(word)
+    inner = re.sub(f"[\\\\'\t\n{STEERING}]", lambda found: _in_quotes(found[0]), word)
+    return f"$'{inner}'"
+
+
+def _in_quotes(character: str) -> str:
+    return f"\\{character}" if character in "\\'" else escape(character)
+
+
+def redacted(value: Any) -> Any:
+    """Return JSON values without the credentials of URLs in them."""
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, Mapping):
+        return {key: redacted(item) for key, item in value.items()}
+    return [redacted(item) for item in value] if isinstance(value, list | tuple) else value
