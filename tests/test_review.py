@@ -4,14 +4,17 @@ import csv
 import http.client
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from urllib.parse import urlsplit
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import hnmine, rows, write
@@ -20,7 +23,9 @@ import hnmine as api
 from hnmine.audit.estimate import of_sheet
 from hnmine.audit.sheet import EVEN, Sheet, count
 from hnmine.config import AuditSettings, ReviewSettings
+from hnmine.data.tables import Table
 from hnmine.errors import InputError, UsageError
+from hnmine.judges.verdicts import read_verdicts
 from hnmine.review.choose import DISAGREEMENT, NARROWLY, NEGATIVES, PER_QUERY
 from hnmine.stages.audit import audit
 from hnmine.stages.review import review
@@ -263,8 +268,6 @@ class TestEstimate:
 
 
 def _arguments(command, output):
-    import shlex
-
     words = shlex.split(command.replace("\\\n", " "))[1:]
     words[words.index("--output") + 1] = str(output)
     return words
@@ -281,12 +284,14 @@ class Page:
     def __init__(self, url):
         self.url = urlsplit(url)
 
-    def ask(self, where="", body=None, host=None, path=None, kind="application/json"):
+    def ask(self, where="", body=None, host=None, path=None, kind="application/json", origin=None):
         connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=20)
         headers = {"Host": host or self.url.netloc}
         if body is not None:
             body = body if isinstance(body, bytes) else json.dumps(body).encode()
             headers["Content-Type"] = kind
+        if origin:
+            headers["Origin"] = origin
         path = path or self.url.path + where
         connection.request("GET" if body is None else "POST", path, body, headers)
         answer = connection.getresponse()
@@ -413,3 +418,221 @@ def test_nothing_to_judge_is_said_and_no_sheet_is_written(mined, tmp_path):
     with pytest.raises(UsageError, match="nothing to judge"):
         review(given(mined, tmp_path, doubtful=0, even=0))
     assert not (tmp_path / "s.csv").exists()
+
+
+def edit(path, change):
+    """Save a sheet as an editor does, which knows of no lock."""
+    found = sheet_rows(path)
+    found = change(found) or found
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, found[0])
+        writer.writeheader()
+        writer.writerows(found)
+
+
+def judge(page, row, verdict):
+    status, said, _ = page.ask("verdict", {"row": row, "verdict": verdict})
+    assert status == 200, said
+    return json.loads(said)
+
+
+def pair(path, row):
+    return Sheet.open(path).pairs[row]
+
+
+class TestOthersAtTheSameSheet:
+    def test_two_reviews_of_one_sheet_keep_each_others_verdicts(self, mined, tmp_path):
+        sheet = tmp_path / "s.csv"
+        with serving(mined, sheet) as (_, one), serving(mined, sheet) as (_, other):
+            for row in range(0, 20, 2):
+                judge(one, row, 1)
+                said = judge(other, row + 1, 0)
+                assert said["verdicts"] == {str(row): 1.0}  # The page learns of the other's.
+                assert said["notes"] == []
+        assert Sheet.open(sheet).verdicts[:21] == [1, 0] * 10 + [None]
+        assert [file.name for file in tmp_path.iterdir()] == ["s.csv"]
+
+    def test_two_at_the_same_moment_lose_nothing(self, mined, tmp_path):
+        sheet = tmp_path / "s.csv"
+        with serving(mined, sheet) as (_, one), serving(mined, sheet) as (_, other):
+            rows_of = {one: range(0, 30, 2), other: range(1, 30, 2)}
+            with ThreadPoolExecutor(2) as pool:
+                for done in [
+                    pool.submit(lambda p, n: [judge(p, row, 1) for row in n], *item)
+                    for item in rows_of.items()
+                ]:
+                    done.result()
+        assert Sheet.open(sheet).verdicts[:31] == [1] * 30 + [None]
+
+    def test_of_two_verdicts_on_one_row_the_later_wins_and_both_are_told(self, mined, tmp_path):
+        sheet = tmp_path / "s.csv"
+        with serving(mined, sheet) as (_, one), serving(mined, sheet, "--json") as (ended, other):
+            judge(one, 0, 1)
+            (note,) = judge(other, 0, 0)["notes"]
+            assert note == (
+                f"{pair(sheet, 0)[0]}, {pair(sheet, 0)[1]}: the sheet was changed meanwhile to "
+                "verdict 1; verdict 0, given last, replaces that."
+            )
+            said = judge(one, 1, 1)
+            assert "to verdict 0; it replaces verdict 1, given here before." in said["notes"][0]
+            assert said["verdicts"] == {"0": 0.0}
+            assert judge(one, 2, 1)["notes"] == []  # Said once.
+            assert Sheet.open(sheet).verdicts[:3] == [0, 1, 1]
+            other.ask("done", {})
+            out, _ = ended.communicate(timeout=60)
+        assert json.loads(out)["notes"] == [note]
+
+    @pytest.mark.parametrize("ending", ["csv", "parquet"])
+    def test_what_an_editor_changed_meanwhile_stays(self, mined, tmp_path, ending):
+        sheet = tmp_path / f"s.{ending}"
+
+        def changed():
+            theirs = Sheet.open(sheet).table
+            verdicts = [0.5 if n == 7 else v for n, v in enumerate(theirs["verdict"].to_pylist())]
+            place = theirs.column_names.index("verdict")
+            theirs = theirs.set_column(place, "verdict", pa.array(verdicts, pa.float64()))
+            theirs = theirs.append_column("remark", pa.array(["mine"] * len(theirs)))
+            Sheet(tmp_path / f"new.{ending}", theirs.take(list(range(99, -1, -1)))).save()
+            (tmp_path / f"new.{ending}").replace(sheet)
+
+        with serving(mined, sheet) as (_, page):
+            pairs = Sheet.open(sheet).pairs
+            judge(page, 0, 1)
+            changed()  # Also the order of the rows.
+            said = judge(page, 1, 0)
+            assert said == {"notes": [], "verdicts": {"7": 0.5}}
+        found = Sheet.open(sheet)
+        verdicts = dict(zip(found.pairs, found.verdicts, strict=True))
+        assert [verdicts[pairs[n]] for n in (0, 1, 2, 7)] == [1, 0, None, 0.5]
+        assert found.pairs == pairs[::-1]
+        assert set(found.table["remark"].to_pylist()) == {"mine"}
+
+    def test_an_older_copy_and_lost_rows_take_no_verdict_away(self, mined, tmp_path):
+        sheet = tmp_path / "s.csv"
+        with serving(mined, sheet, "--json") as (process, page):
+            judge(page, 0, 1)
+            before = sheet.read_bytes()
+            judge(page, 1, 0)
+            sheet.write_bytes(before)
+            (note,) = judge(page, 2, 1)["notes"]
+            assert "to no verdict; verdict 0, given here, is put back" in note
+            edit(sheet, lambda found: found[50:])
+            judge(page, 3, 1)
+            assert Sheet.open(sheet).table.num_rows == 100
+            sheet.write_bytes(before)
+            page.ask("done", {})
+            out, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert Sheet.open(sheet).verdicts[:5] == [1, 0, 1, 1, None]
+        assert json.loads(out)["counts"] == {"rows": 100, "judged": 4, "relevant": 3}
+        assert len(json.loads(out)["notes"]) > 1
+
+    def test_a_verdict_that_somebody_takes_back_or_changes_later_counts(self, mined, tmp_path):
+        sheet = tmp_path / "s.csv"
+        with serving(mined, sheet) as (_, page):
+            judge(page, 0, 1)
+            edit(sheet, lambda found: found[0].update(verdict="0"))
+            assert judge(page, 1, 1)["verdicts"] == {"0": 0.0}
+            judge(page, 0, None)
+            judge(page, 2, 1)
+        assert Sheet.open(sheet).verdicts[:3] == [None, 1, 1]
+
+    def test_an_unreadable_sheet_is_told_and_the_verdicts_are_kept(self, mined, tmp_path):
+        sheet = tmp_path / "s.csv"
+        with serving(mined, sheet) as (process, page):
+            judge(page, 0, 1)
+            sheet.write_text("not;a sheet\n")
+            for _ in range(2):
+                status, said, _ = page.ask("verdict", {"row": 1, "verdict": 1})
+                assert status == 500
+                assert "is no sheet" in json.loads(said)["error"]
+                assert "s-kept-1.csv" in json.loads(said)["error"]
+            assert sheet.read_text() == "not;a sheet\n"
+            assert Sheet.open(tmp_path / "s-kept-1.csv").verdicts[:2] == [1, None]
+            page.ask("done", {})
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == 3
+        assert "s-kept-1.csv" in errors
+        assert sorted(f.name for f in tmp_path.iterdir()) == ["s-kept-1.csv", "s.csv"]
+
+    def test_a_sheet_that_comes_back_gets_all_verdicts(self, mined, tmp_path):
+        sheet = tmp_path / "s.csv"
+        with serving(mined, sheet) as (_, page):
+            empty = sheet.read_bytes()
+            judge(page, 0, 1)
+            sheet.write_bytes(b"\xff\xfe broken")
+            assert page.ask("verdict", {"row": 1, "verdict": 1})[0] == 500
+            sheet.write_bytes(empty)
+            judge(page, 2, 0)
+            sheet.unlink()
+            judge(page, 3, 0)
+        assert Sheet.open(sheet).verdicts[:5] == [1, None, 0, 0, None]
+
+    def test_audit_overwrites_no_verdicts(self, mined, tmp_path):
+        sheet = tmp_path / "s.csv"
+        asked = {"mined": mined, "sample": 5, "sheet": sheet, "shortcuts": False}
+        audit(AuditSettings.parse(asked))
+        audit(AuditSettings.parse(asked))
+        Sheet.open(sheet).judge(0, 1)
+        with pytest.raises(UsageError, match="1 verdicts"):
+            audit(AuditSettings.parse(asked))
+        other = tmp_path / "notes.csv"
+        other.write_text("a,b\n1,2\n")
+        with pytest.raises(InputError, match="no sheet"):
+            audit(AuditSettings.parse(asked | {"sheet": other}))
+        assert other.read_text() == "a,b\n1,2\n"
+
+
+def test_a_page_of_another_site_is_refused_even_with_the_token(mined, tmp_path):
+    with serving(mined, tmp_path / "s.csv") as (process, page):
+        own = f"http://{page.url.netloc}"
+        for origin, status in (("http://evil.example", 404), ("null", 404), (own, 200)):
+            answer = page.ask("verdict", {"row": 0, "verdict": 1}, origin=origin)
+            assert answer[0] == status, origin
+        assert page.ask("verdict", b"[" * 1000)[0] == 400
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+
+
+FORMULAS = ["=1+1", "+1", "-1 below", "@SUM(A1)", "'=x", "''-y", "' quoted'", "\tx", " =z", "plain"]
+
+
+def test_a_sheet_holds_no_formula_and_comes_back_as_it_was(tmp_path):
+    texts = [*FORMULAS, '=cmd|" /C calc"!A0', "\uff1dx", "'", "a\n=b"]
+    columns = {name: texts for name in ("query_id", "doc_id", "query", "document", "positive")}
+    rows_given = pa.table({**columns, "verdict": pa.nulls(len(texts), pa.float64())})
+    Sheet(tmp_path / "s.csv", rows_given).save()
+    for row in sheet_rows(tmp_path / "s.csv"):
+        assert not row["query_id"].lstrip().startswith(tuple("=+-@\uff1d"))
+        assert not row["document"].startswith(("\t", "\r", "\n"))
+    found = Sheet.open(tmp_path / "s.csv")
+    assert found.pairs == [(text, text) for text in texts]
+    assert found.table["document"].to_pylist() == texts
+    for row in range(len(texts)):
+        found.judge(row, row % 2)
+    by_pair = read_verdicts(Table.open("qrels", str(tmp_path / "s.csv")))
+    assert by_pair == {(text, text): n % 2 for n, text in enumerate(texts)}
+
+
+def test_ids_that_look_like_formulas_go_through_the_whole_loop(tmp_path):
+    ids = [f"={n}+1" for n in range(12)]
+    texts = [f"fox number {n} runs" + " and runs" * n for n in range(12)]
+    corpus = write(tmp_path / "c.parquet", _id=ids, text=texts)
+    pairs = write(
+        tmp_path / "p.parquet", query_id=["-q"], query=["@fox runs"], positive_id=[ids[0]],
+        positive=[texts[0]],
+    )  # fmt: skip
+    api.build_index(corpus=str(corpus), dense=False, index=tmp_path / "i")
+    api.mine(index=tmp_path / "i", pairs=str(pairs), output=tmp_path / "c")
+    api.filter(candidates=tmp_path / "c", output=tmp_path / "m", near_copy=2, num_negatives=3)
+    sheet = tmp_path / "a b's.csv"
+    reviewed = review(given(tmp_path / "m", tmp_path, sheet=sheet))
+    fill(sheet, lambda query, document: 1.0)
+    command, check = reviewed.commands
+    assert shlex.split(check)[-1] == str(sheet)
+    again = hnmine(*_arguments(command, tmp_path / "again"))
+    assert again.returncode == 0, again.stderr
+    judged = {row["doc_id"] for row in rows(tmp_path / "again" / "scored") if row["verdict"] == 1}
+    assert judged == {document for _, document in Sheet.open(sheet).pairs}
+    assert judged

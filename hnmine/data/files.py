@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from hnmine.data.cells import from_cell, is_sheet
 from hnmine.data.json_lines import BATCH_ROWS, LONGEST_VALUE, json_batches
 from hnmine.errors import InputError
 from hnmine.schema import STATE
@@ -263,10 +264,11 @@ def _csv_rows(path: Path) -> Iterator[list[str]]:
 def _csv(path: Path) -> Iterator[pa.RecordBatch]:
     rows = _csv_rows(path)
     header = next(rows)
+    text_of = from_cell if is_sheet(header) else str
     while block := list(islice(rows, BATCH_ROWS)):
         # What is quoted and what is not cannot be told apart here: an empty value is no value.
         columns = [
-            pa.array([value or None for value in column], pa.large_string())
+            pa.array([text_of(value) or None for value in column], pa.large_string())
             for column in zip(*block, strict=True)
         ]
         yield pa.RecordBatch.from_arrays(columns, names=header)

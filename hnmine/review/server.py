@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -30,7 +31,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 SHOWN = ("query_id", "doc_id", "drawn", "fate", "p_relevant", "margin")
@@ -38,7 +39,11 @@ SHOWN = ("query_id", "doc_id", "drawn", "fate", "p_relevant", "margin")
 
 
 class ReviewServer(ThreadingHTTPServer):
-    """Serves the page of a sheet; every verdict is on the disk before it is answered."""
+    """Serves the page of a sheet; every verdict is on the disk before it is answered.
+
+    Attributes:
+        notes: what others changed in the sheet meanwhile.
+    """
 
     def __init__(self, sheet: Sheet, port: int) -> None:
         """Listen.
@@ -51,6 +56,7 @@ class ReviewServer(ThreadingHTTPServer):
             InputError: the port cannot be had.
         """
         self.sheet, self.lock = sheet, Lock()
+        self.notes: list[str] = []
         self.token = secrets.token_urlsafe(16)
         try:
             super().__init__((LOOPBACK, port), _Handler)
@@ -76,6 +82,11 @@ class ReviewServer(ThreadingHTTPServer):
             self.lock.acquire()
             self.server_close()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that closed its connection; else what Python says."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
     def items(self) -> list[dict[str, Any]]:
         """Return what the page shows of each row."""
         with self.lock:
@@ -86,11 +97,16 @@ class ReviewServer(ThreadingHTTPServer):
             for row in rows
         ]
 
-    def judge(self, asked: Any) -> None:
+    def judge(self, asked: Any) -> dict[str, Any]:
         """Save a verdict.
+
+        Returns:
+            For the page: `notes` on what others changed meanwhile, and by row the `verdicts` that
+            are others now.
 
         Raises:
             ValueError: it is none.
+            HnmineError: the sheet is none any more.
         """
         row, verdict = asked["row"], asked["verdict"]
         if type(row) is not int or not 0 <= row < self.sheet.table.num_rows:
@@ -98,7 +114,12 @@ class ReviewServer(ThreadingHTTPServer):
         if verdict not in (None, 0, 1) or isinstance(verdict, bool):
             raise ValueError(f"{verdict!r} is no verdict: 0, 1 or null.")
         with self.lock:
-            self.sheet.judge(row, verdict)
+            before = self.sheet.verdicts
+            notes = self.sheet.judge(row, verdict)
+            after = self.sheet.verdicts[: len(before)]
+        self.notes += notes
+        changed = {n: new for n, new in enumerate(after) if new != before[n] and n != row}
+        return {"notes": notes, "verdicts": changed}
 
 
 def _known(value: Any) -> bool:
@@ -144,20 +165,22 @@ class _Handler(BaseHTTPRequestHandler):
             length = int(self.headers.get("Content-Length", ""))
             if not 0 <= length <= LONGEST_BODY:
                 raise ValueError(f"A body of {length} bytes is no verdict.")
-            self.server.judge(json.loads(self.rfile.read(length)))
-        except (ValueError, KeyError, TypeError) as error:
+            saved = self.server.judge(json.loads(self.rfile.read(length)))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             self._refuse(HTTPStatus.BAD_REQUEST, f"Not a verdict: {error}")
         except (OSError, HnmineError) as error:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"Not saved: {error}")
         else:
-            self._say(HTTPStatus.OK, {})
+            self._say(HTTPStatus.OK, saved)
 
     def _place(self) -> str | None:
         """Return what is asked for; None where that was refused."""
         host = (self.headers.get("Host") or "").rpartition(":")[0]
         token, _, place = self.path.removeprefix("/").partition("/")
         known = hmac.compare_digest(token.encode(), self.server.token.encode())
-        if host in HOSTS and known:
+        origin = self.headers.get("Origin")
+        ours = {f"http://{name}:{self.server.server_address[1]}" for name in HOSTS}
+        if host in HOSTS and known and (origin is None or origin in ours):
             return place
         self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here.")
         return None

@@ -14,6 +14,7 @@ from hnmine.config import AuditSettings, FilterSettings, ReviewSettings
 from hnmine.errors import UsageError
 from hnmine.exports.reproduce import command_line
 from hnmine.mined import Mined
+from hnmine.printable import shell
 from hnmine.report.scored import Scored
 from hnmine.review.choose import choose
 from hnmine.review.server import ReviewServer
@@ -30,12 +31,14 @@ class Reviewed:
         counts: rows of the sheet, those judged, those judged relevant.
         audit: the share of false negatives, before and by the verdicts.
         commands: what uses the verdicts.
+        notes: what others changed in the sheet during the review.
     """
 
     sheet: Path
     counts: dict[str, int]
     audit: Audit
     commands: list[str]
+    notes: list[str]
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -45,6 +48,7 @@ class Reviewed:
             "counts": self.counts,
             "estimates": estimates,
             "commands": self.commands,
+            "notes": self.notes,
         }
 
     def lines(self) -> Iterator[str]:
@@ -52,8 +56,10 @@ class Reviewed:
         yield f"{self.sheet}"
         yield from (f"  {name:<10}{number:>8,}" for name, number in self.counts.items())
         yield from self.audit.estimate_lines()
+        yield from self.notes
         yield "To use the verdicts:"
-        yield from self.commands
+        for command in self.commands:
+            yield from command.split("\n")
 
 
 def review(settings: ReviewSettings) -> Reviewed:
@@ -64,8 +70,7 @@ def review(settings: ReviewSettings) -> Reviewed:
     """
     mined = Mined(settings.mined, settings.candidates, settings.index)
     sheet = _sheet(settings, mined)
-    # Held by the page too: all that is in it is on the disk at any moment.
-    sheet.save()
+    notes: list[str] = []
     if settings.page:
         server = ReviewServer(sheet, settings.port)
         # Not the result, so not for the standard output.
@@ -74,32 +79,29 @@ def review(settings: ReviewSettings) -> Reviewed:
         )
         sys.stderr.flush()
         server.until_done()
+        notes = [*server.notes, *sheet.settle()]
     known = AuditSettings(mined=settings.mined, verdicts=str(sheet.path), shortcuts=False)
     moved = {"index": settings.index} if settings.index else {}
     commands = _commands(mined, sheet.path, moved)
-    return Reviewed(sheet.path, count(sheet), audit(known), commands)
+    return Reviewed(sheet.path, count(sheet), audit(known), commands, notes)
 
 
 def _sheet(settings: ReviewSettings, mined: Mined) -> Sheet:
-    """Open or begin the sheet, with what is to be judged now."""
+    """Open or begin the sheet, and add to it what is to be judged now."""
     path = settings.sheet or _filtered_with(mined) or _beside(mined.path, "-review.csv")
-    sheet = Sheet.open(path) if path.exists() else None
+    asked_before = Sheet.open(path).table.num_rows if path.exists() else 0
     with Scored.open(
         settings.mined, settings.candidates, settings.index, settings.cpu_threads
     ) as scored:
         chosen = choose(scored, settings.doubtful, settings.even, settings.seed)
     rows = with_texts(mined.candidates, chosen)
-    if sheet is None:
-        sheet = Sheet(path, rows)
-    else:
-        sheet.add(rows)
-    if not sheet.table.num_rows:
+    if not rows.num_rows and not asked_before:
         raise UsageError(
             f"There is nothing to judge in {settings.mined}.",
             why=f"--doubtful {settings.doubtful} and --even {settings.even} choose none.",
             fix="Ask for more of either. What was judged before is not asked again.",
         )
-    return sheet
+    return Sheet.join(path, rows)
 
 
 def _filtered_with(mined: Mined) -> Path | None:
@@ -126,7 +128,7 @@ def _commands(mined: Mined, sheet: Path, moved: Mapping[str, Path]) -> list[str]
     places = {"candidates": _short(mined.candidates.path), "output": output, **moved}
     return [
         command_line(FilterSettings, settings, places),
-        f"hnmine audit --mined {output} --verdicts {sheet}",
+        shell(["hnmine", "audit", "--mined", output, "--verdicts", sheet]),
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from hnmine.errors import InputError, PartialRun
 
 OFFSETS = 1 << 62
 MOST_SHOWN = 8
+LONGEST_WAIT, LOOK_AGAIN = 20, 0.02
+"""Seconds to wait for the lock of a file, and between two tries."""
 
 
 class DirectoryLock:
@@ -115,6 +118,41 @@ def one_at_a_time(state: Path) -> Iterator[None]:
     with (state / "door").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Let one process at a time read a file and write it anew; the lock is a file beside it.
+
+    Raises:
+        PartialRun: another process holds it for too long.
+    """
+    beside = path.resolve()
+    beside = beside.with_name(f".{beside.name}.lock")
+    deadline = time.monotonic() + LONGEST_WAIT
+    while True:
+        with beside.open("a") as file:
+            if _try(file, fcntl.LOCK_EX) and _is_at(file, beside):
+                try:
+                    yield
+                finally:
+                    beside.unlink(missing_ok=True)
+                return
+        if time.monotonic() > deadline:
+            raise PartialRun(
+                f"Another process is writing {path}.",
+                why=f"It has held {beside} for {LONGEST_WAIT} seconds.",
+                fix="Wait for it, or stop it.",
+            )
+        time.sleep(LOOK_AGAIN)
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Tell whether an open file is the one at a path: its last holder may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 KINDS = {"flock": fcntl.flock, "lockf": fcntl.lockf}
