@@ -142,3 +142,13 @@ def test_shares_are_kept_and_never_too_many(pairs, most, seed):
         barred, (wanted[slot] >= most) & ~np.isin(query * 5 + slot, shares.granted)
     )
     assert shares.closed().barred(query, slot).sum() == len(pairs) - len(shares.granted)
+
+
+def test_whoever_holds_a_document_keeps_it_whatever_the_lot_of_others():
+    uses = {"query": np.array([5]), "slot": np.array([0]), "noise": np.array([9], np.uint64)}
+    shares, settled = Shares.none(1).after(Uses(**uses), 2)
+    assert settled and not shares.full[0]
+    more = Uses(np.array([3, 4, 5]), np.array([0, 0, 0]), np.array([1, 2, 9], np.uint64))
+    shares, settled = shares.after(more, 2)
+    assert not settled
+    assert shares.granted.tolist() == [3, 5]

@@ -204,7 +204,7 @@ def test_a_file_that_grows_while_it_is_read_is_an_error(tmp_path):
     path.write_text('{"id": "1", "text": "x"}\n')
     table = Table.open("corpus", str(path))
     path.write_text('{"id": "1", "text": "x"}\n' * 2)
-    with pytest.raises(InputError, match="2 of its 1 rows"):
+    with pytest.raises(InputError, match=r"c\.jsonl changed while it was read"):
         list(table.batches())
 
 

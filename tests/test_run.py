@@ -194,6 +194,20 @@ def test_a_plan_without_any_finished_task_gives_way(tmp_path):
     finish(tmp_path / "run", {"k": 2})
 
 
+def test_tasks_of_another_plan_are_done_again_where_the_plan_is_lost(tmp_path):
+    calls = []
+
+    def note(task, outputs, tick):
+        calls.append(task.name)
+        return write_name(task, outputs, tick)
+
+    with RunDirectory.open(tmp_path / "run", {"k": 1}) as run:
+        run.run("stage", "parts", TASKS, note)
+    (tmp_path / "run" / ".hnmine" / "plan.json").unlink()
+    finish(tmp_path / "run", {"k": 2}, work=note)
+    assert calls == [task.name for task in TASKS] * 2
+
+
 def test_a_folder_of_somebody_else_is_never_written_to(tmp_path):
     (tmp_path / "thesis.tex").write_text("important")
     with pytest.raises(InputError, match="not written by hnmine"):

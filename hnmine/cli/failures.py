@@ -14,6 +14,7 @@ import typer
 from hnmine.cli.printing import say_error
 from hnmine.errors import Exit, HnmineError, is_out_of_memory
 from hnmine.printable import shell
+from hnmine.tasks import interrupts
 
 
 @contextmanager
@@ -48,7 +49,9 @@ def errors_explained(debug: bool) -> Iterator[None]:
 def _interrupted() -> HnmineError:
     again = shell(["hnmine", *sys.argv[1:]])
     return HnmineError(
-        "Interrupted. What was finished is kept.", fix=f"Go on with the same command:\n  {again}"
+        "Interrupted. What was finished is kept.",
+        why=interrupts.kept,
+        fix=f"Go on with the same command:\n  {again}",
     )
 
 

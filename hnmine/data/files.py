@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from hnmine.data.cells import from_cell, is_sheet
 from hnmine.data.json_lines import BATCH_ROWS, LONGEST_VALUE, json_batches
+from hnmine.data.unchanged import Unchanged
 from hnmine.errors import InputError
 from hnmine.schema import STATE
 from hnmine.tasks.storage import fetch_input
@@ -37,11 +38,13 @@ class DataFile:
         path: the file.
         types: of each column; several where a JSONL file changes its mind half-way.
         rows: how many it has; None for CSV, which has not been read yet.
+        content: checks that it stays as it was.
     """
 
     path: Path
     types: dict[str, list[pa.DataType]]
     rows: int | None
+    content: Unchanged
 
     @classmethod
     def open(cls, path: Path) -> DataFile:
@@ -50,7 +53,7 @@ class DataFile:
         Raises:
             InputError: it cannot be read, or two of its columns have one name.
         """
-        with explained(path):
+        with explained(path), (content := Unchanged(path)).reading():
             rows: int | None = None
             types: dict[str, list[pa.DataType]] = {}
             if _is_json(path):
@@ -69,17 +72,17 @@ class DataFile:
                 rows = pq.read_metadata(path).num_rows
             for field in fields:
                 types.setdefault(field.name, []).append(field.type)
-            return cls(path, types, rows)
+            return cls(path, types, rows, content)
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream those of the columns that the file has, at most `BATCH_ROWS` rows at once.
 
         Raises:
-            InputError: the file turned out to be damaged half-way.
+            InputError: the file turned out to be damaged half-way, or changed.
         """
         names = [name for name in columns if name in self.types]
         rows = 0
-        with explained(self.path):
+        with self.content.reading(), explained(self.path):
             for batch in self._read(names):
                 batch.validate(full=True)
                 if batch.num_rows:

@@ -200,8 +200,8 @@ def content_hash(files: list[DataFile]) -> str:
     """Hash the content of files (xxh3, 128 bits), one after the other."""
     digest = xxhash.xxh3_128()
     for file in files:
-        with explained(file.path), file.path.open("rb") as stream:
-            while block := stream.read(1 << 22):
+        with explained(file.path):
+            for block in file.content.blocks():
                 digest.update(block)
     return digest.hexdigest()
 

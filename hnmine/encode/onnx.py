@@ -7,7 +7,7 @@ CPU it costs no throughput: the threads work on different texts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,13 @@ from hnmine.encode.base import Kind, Tick, logits, unit_vectors
 from hnmine.encode.models import read_json
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import MissingModel, missing_extra
+from hnmine.tasks.partial import computed, key_of
 
-TICK_ITEMS = 256
-"""Texts between two steps of the progress bar."""
+TEXTS_AT_ONCE = 256
+"""Texts that are tokenised at once."""
+
+Reduce = Callable[[NDArray[Any]], NDArray[Any]]
+"""Makes one array, shape (n,), of what the graph gives for a text."""
 
 DEFAULT_MAX_LENGTH = 512
 NO_LIMIT = 100_000
@@ -71,14 +75,37 @@ class _Graph:
         self.inputs = {node.name for node in self.session.get_inputs()}
         self.pool = ThreadPoolExecutor(threads)
 
-    def run(self, items: Sequence[str | tuple[str, str]], tick: Tick) -> list[NDArray[Any]]:
-        """Return the graph's first output for each text or pair of texts."""
-        outputs: list[NDArray[Any]] = []
-        for start in range(0, len(items), TICK_ITEMS):
-            encodings = self.tokenizer.encode_batch(list(items[start : start + TICK_ITEMS]))
-            outputs += self.pool.map(self._forward, encodings)
-            tick(len(encodings))
-        return outputs
+    def run(
+        self, items: Sequence[tuple[str, ...]], reduce: Reduce, kind: str, tick: Tick
+    ) -> NDArray[np.float32]:
+        """Return what is made of the graph's first output for each text, or pair of texts.
+
+        What the task has kept is not run again.
+
+        Args:
+            items: texts or pairs.
+            reduce: applied to each output.
+            kind: of the texts, on which their prompt depends.
+            tick: called with the items done.
+        """
+        found: list[bytes] = []
+        for start in range(0, len(items), TEXTS_AT_ONCE):
+            found += self._block(items[start : start + TEXTS_AT_ONCE], reduce, kind, tick)
+        return np.frombuffer(b"".join(found), np.float32).reshape(len(items), -1)
+
+    def _block(
+        self, items: Sequence[tuple[str, ...]], reduce: Reduce, kind: str, tick: Tick
+    ) -> list[bytes]:
+        encodings = self.tokenizer.encode_batch([it if len(it) > 1 else it[0] for it in items])
+
+        def work(at: int) -> bytes:
+            values = reduce(self._forward(encodings[at]))
+            return np.ascontiguousarray(values, dtype=np.float32).tobytes()
+
+        def key(at: int) -> bytes:
+            return key_of((kind, *items[at]))
+
+        return computed(self.pool, work, range(len(items)), key, lambda at: 1, tick)
 
     def _forward(self, encoding: Any) -> NDArray[Any]:
         everything = {
@@ -131,8 +158,8 @@ class OnnxEncoder:
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
         """Return unit vectors, shape (texts, dimension)."""
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
-        outputs = self.graph.run([(prompt or "") + text for text in texts], lambda done: None)
-        return unit_vectors(np.stack([self._pool(output) for output in outputs]))
+        whole = [((prompt or "") + text,) for text in texts]
+        return unit_vectors(self.graph.run(whole, self._pool, kind, lambda done: None))
 
     def _pool(self, output: NDArray[Any]) -> NDArray[Any]:
         if output.ndim == 1:
@@ -150,5 +177,5 @@ class OnnxCrossEncoder:
         self, queries: Sequence[str], documents: Sequence[str], tick: Tick
     ) -> NDArray[np.float32]:
         """Return one raw logit for each pair, no activation applied, shape (pairs,)."""
-        outputs = self.graph.run(list(zip(queries, documents, strict=True)), tick)
-        return logits(np.stack([np.atleast_1d(output) for output in outputs]), self.spec.model)
+        pairs = list(zip(queries, documents, strict=True))
+        return logits(self.graph.run(pairs, np.atleast_1d, "pair", tick), self.spec.model)

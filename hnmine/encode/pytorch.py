@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
 from hnmine.tasks import incidents
+from hnmine.tasks.partial import computed, key_of
 
 NO_LIMIT = 1 << 20
 """Stands for the length limit of a model without one."""
@@ -55,17 +56,45 @@ class _Workers:
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads if spec.device == "cpu" else 1)
-        self._warm = False
+        self._warming, self._warm = Lock(), False
 
-    def map(self, run: Run, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[Any]]:
-        """Yield the result of each batch, in order."""
-        run = partial(halved_where_memory_is_short, run)
-        rest = iter(batches)
-        if not self._warm and (first := next(rest, None)) is not None:
-            # The first call sets the tokeniser up, which must not happen while others use it.
-            yield run(first)
+    def run(
+        self,
+        run: Run,
+        batches: Sequence[NDArray[np.int64]],
+        texts: Callable[[int], Iterable[str]],
+        tick: Tick,
+    ) -> list[NDArray[np.float32]]:
+        """Return the result of each batch, in order; what the task has kept is not run again.
+
+        Args:
+            run: computes the vectors or logits of a batch.
+            batches: places of texts.
+            texts: what the result of one place depends on.
+            tick: called with the size of each batch.
+        """
+
+        def work(batch: NDArray[np.int64]) -> bytes:
+            found = np.asarray(self._first_alone(run, batch), dtype=np.float32)
+            return np.ascontiguousarray(found).tobytes()
+
+        def key(batch: NDArray[np.int64]) -> bytes:
+            return key_of(text for place in batch for text in texts(int(place)))
+
+        found = computed(self._pool, work, batches, key, len, tick)
+        results = [np.frombuffer(result, np.float32) for result in found]
+        return [
+            result.reshape(len(batch), -1) for batch, result in zip(batches, results, strict=True)
+        ]
+
+    def _first_alone(self, run: Run, batch: NDArray[np.int64]) -> NDArray[Any]:
+        """Run a batch; the first sets the tokeniser up, which others must not use meanwhile."""
+        if self._warm:
+            return halved_where_memory_is_short(run, batch)
+        with self._warming:
+            found = halved_where_memory_is_short(run, batch)
             self._warm = True
-        yield from self._pool.map(run, rest)
+        return found
 
 
 def halved_where_memory_is_short(run: Run, batch: NDArray[np.int64]) -> NDArray[Any]:
@@ -126,7 +155,10 @@ class TorchEncoder:
 
         tokens = np.minimum(self._counter.count(texts, limit) + SPECIAL_TOKENS, limit)
         groups = batches(tokens, self.spec.batch_tokens or 1)
-        sorted_vectors = np.concatenate(list(self._workers.map(run, groups)))
+        parts = self._workers.run(
+            run, groups, lambda place: (kind, texts[place]), lambda done: None
+        )
+        sorted_vectors = np.concatenate(parts)
         vectors = np.empty(sorted_vectors.shape, dtype=np.float32)
         vectors[np.concatenate(groups)] = sorted_vectors
         return unit_vectors(vectors)
@@ -178,9 +210,11 @@ class TorchCrossEncoder:
         scores = np.empty(len(queries), dtype=np.float32)
         tokens = np.minimum(both + SPECIAL_TOKENS, limit)
         groups = batches(tokens, self.spec.batch_tokens or 1)
-        for batch, part in zip(groups, self._workers.map(run, groups), strict=True):
-            scores[batch] = part
-            tick(len(batch))
+        parts = self._workers.run(
+            run, groups, lambda place: (queries[place], documents[place]), tick
+        )
+        for batch, part in zip(groups, parts, strict=True):
+            scores[batch] = part[:, 0]
         return scores
 
 

@@ -8,11 +8,12 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
+from hnmine.tasks.partial import computed, key_of
 
 ATTEMPTS = 6
 FIRST_WAIT = 1.0
@@ -94,10 +95,12 @@ class Endpoint:
     ) -> list[str]:
         """Return the answers to prompts with their seeds, in their order.
 
+        Those that the task has kept are not asked for again.
+
         Args:
             prompts: with seeds.
             requests: how many are under way at a time.
-            tick: called after each answer, with 0; where it raises, nothing more is asked.
+            tick: called with 1 after each answer; where it raises, nothing more is asked.
 
         Raises:
             UsageError: the server refuses such requests.
@@ -108,24 +111,22 @@ class Endpoint:
         """
         over = threading.Event()
 
-        def ask(asked: tuple[str, int]) -> str:
+        def ask(asked: tuple[str, int]) -> bytes:
             if over.is_set():
-                return ""
+                raise CancelledError  # Seen by nobody: the first request that failed is.
             try:
-                return self._ask(*asked, over)
+                return self._ask(*asked, over).encode("utf-8", "surrogatepass")
             except BaseException:
                 over.set()
                 raise
 
-        answers = []
+        def key(asked: tuple[str, int]) -> bytes:
+            return key_of(map(str, asked))
+
+        given = list(prompts)
         with ThreadPoolExecutor(requests) as pool:
-            try:
-                for answer in pool.map(ask, prompts):
-                    answers.append(answer)
-                    tick(0)
-            finally:
-                over.set()
-        return answers
+            answers = computed(pool, ask, given, key, lambda asked: 1, tick, over.set)
+        return [answer.decode("utf-8", "surrogatepass") for answer in answers]
 
     def _post(self, body: Mapping[str, Any]) -> bytes:
         headers = {"Content-Type": "application/json", "User-Agent": "hnmine"}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
 from hnmine.tasks.arrays import give_back
+from hnmine.tasks.partial import on_threads
 
 BLOCK = 8192
 """Vectors multiplied at once: their products with some hundreds of queries stay in the cache."""
@@ -140,7 +141,7 @@ def best_by_bfloat16(
         for start in range(0, len(vectors), BLOCK)
     )
     while some := list(islice(blocks, AT_ONCE)):
-        list(pool.map(work, some))
+        on_threads(pool, work, some)
     return _joined(of_threads, len(queries), m)
 
 

@@ -20,6 +20,7 @@ from hnmine.index.coarse import best_by_bfloat16, error_of_products
 from hnmine.index.dots import dots
 from hnmine.index.topk import Ranking, top_k
 from hnmine.tasks.arrays import give_back, save_array
+from hnmine.tasks.partial import on_threads
 
 EXACT = "Flat"
 FAISS_FILE = "index.faiss"
@@ -196,7 +197,7 @@ class DenseIndex:
             dots(queries, query[at], np.asarray(vectors), rows, at, scores)
             give_back(vectors)
 
-        list(self._pool.map(work, parts))
+        on_threads(self._pool, work, parts)
         with damage_explained(self.directory):
             if not np.isfinite(scores).all():
                 raise ValueError("A product with its vectors is no finite number.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -90,14 +90,23 @@ def as_kept(candidates: Candidates, spec: ModelSpec, left_open: Collection[str])
     return spec
 
 
-def scores_plan(candidates: Candidates, spec: ModelSpec, **more: Any) -> dict[str, Any]:
-    """Return the plan of a directory of scores."""
+def scores_plan(
+    candidates: Candidates, spec: ModelSpec, uses: Sequence[str] = (), **more: Any
+) -> dict[str, Any]:
+    """Return the plan of a directory of scores.
+
+    Args:
+        candidates: what is scored.
+        spec: the model.
+        uses: what is done besides with libraries; see `LIBRARIES`.
+        more: what else the scores depend on.
+    """
     return {
         "schema_version": VERSION,
         "stage": "scores",
         "candidates": candidates.hash,
         "model": _nameless(spec),
-        "libraries": library_versions(),
+        "libraries": library_versions([spec.backend, *uses]),
         **more,
     }
 

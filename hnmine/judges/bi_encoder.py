@@ -42,7 +42,9 @@ class BiEncoderJudge:
 
     def compute(self, *, progress: bool, share: Share) -> Counts:
         """Encode the documents among the candidates, then the queries, and keep the cosines."""
-        plan = scores_plan(self.candidates, self.spec, documents_per_task=DOCUMENTS_PER_TASK)
+        plan = scores_plan(
+            self.candidates, self.spec, ["compiled"], documents_per_task=DOCUMENTS_PER_TASK
+        )
         with RunDirectory.open(
             self.path, plan, progress=progress, share=share, passing=(DOCUMENTS,), inner=True
         ) as run:

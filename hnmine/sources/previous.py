@@ -11,7 +11,9 @@ import pyarrow as pa
 from hnmine.data.identity import Keys, Lookup, exact_keys
 from hnmine.data.manifests import known_manifest
 from hnmine.data.parts import read_part, scored_parts
+from hnmine.data.unchanged import Unchanged
 from hnmine.tasks.plan import digest
+from hnmine.tasks.storage import fetch_run
 
 COLUMNS = ("rank", "dense_score", "selected")
 NAMES = ("previous_rank", "previous_score", "previous_selected")
@@ -29,19 +31,24 @@ class Previous:
     """
 
     def __init__(self, path: Path) -> None:
-        self.hash = digest(known_manifest(path, "mined"))
+        fetch_run(path)
         self.parts = scored_parts(path)
+        self._contents = [Unchanged(part) for part in self.parts]
+        # Checks the parts too, and is read after them: what it describes is what must not change.
+        self.hash = digest(known_manifest(path, "mined"))
         self._part = lru_cache(maxsize=2)(self._read)
         queries, numbers = [], []
         for number, part in enumerate(self.parts):
-            ids = read_part(part, ["query_id"])["query_id"].unique().to_pylist()
+            with self._contents[number].reading():
+                ids = read_part(part, ["query_id"])["query_id"].unique().to_pylist()
             queries += ids
             numbers.append(np.full(len(ids), number))
         self._queries = Lookup.build(exact_keys(queries))
         self._numbers = np.concatenate(numbers)
 
     def _read(self, number: int) -> tuple[Lookup, pa.Table]:
-        table = read_part(self.parts[number], ["query_id", "doc_id", *COLUMNS])
+        with self._contents[number].reading():
+            table = read_part(self.parts[number], ["query_id", "doc_id", *COLUMNS])
         return Lookup.build(_pairs(table["query_id"], table["doc_id"])), table.select(COLUMNS)
 
     def columns(self, query_ids: pa.Array, doc_ids: pa.Array) -> dict[str, pa.ChunkedArray]:

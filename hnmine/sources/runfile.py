@@ -16,6 +16,7 @@ from hnmine.data.files import explained
 from hnmine.data.negatives import Negatives
 from hnmine.data.tables import BadRows, Table, as_strings
 from hnmine.data.texts import Texts
+from hnmine.data.unchanged import Unchanged
 from hnmine.errors import InputError
 from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.sources.positives import Queries
@@ -59,25 +60,30 @@ class RunFile:
             )
         if not is_table and not inside.is_file():
             raise InputError(f"There is no file {path}.", fix="Check --from-run.")
+        self._content = Unchanged(inside)
 
     def fingerprint(self) -> str:
         """Hash its content."""
         if found := self.negatives or self.table:
             return found.fingerprint()
+        total = xxhash.xxh3_128()
         with explained(self.path):
-            return xxhash.xxh3_128_hexdigest(self.file.read_bytes())
+            for block in self._content.blocks():
+                total.update(block)
+        return total.hexdigest()
 
     def hits(self) -> Iterator[Hits]:
         """Stream queries, documents and scores, shape (hits,) each.
 
         Raises:
-            InputError: a line is none of a run.
+            InputError: a line is none of a run, or the file changed.
         """
         if self.negatives:
             yield from self.negatives.hits()
             return
         if self.table is None:
-            yield from _trec(self.file)
+            with self._content.reading():
+                yield from _trec(self.file)
             return
         for _, batch in self.table.batches():
             names = self.table.columns

@@ -53,7 +53,7 @@ def batch(settings: BatchSettings) -> StageResult:
     if done := work_together(settings):
         return done
     batching = _Batching(settings)
-    plan = base_plan("batches", batching.settings) | {
+    plan = base_plan("batches", batching.settings, batching.uses) | {
         "mined": batching.hash,
         "encoder": batching.spec and batching.spec.model_dump(),
     }
@@ -99,6 +99,12 @@ class _Batching:
             )
         guard = f"{BELOW_THE_POSITIVE} and {BY_VERDICT}" if self.spec else BY_VERDICT
         self.settings = settings.model_copy(update={"guard": settings.guard or guard})
+
+    @property
+    def uses(self) -> list[str]:
+        """The libraries that the batches depend on, as keys of `LIBRARIES`."""
+        vectors = [self.spec.backend, "faiss"] if self.spec else []
+        return ["compiled", "expressions", *vectors]
 
     def run(self, run: RunDirectory) -> dict[str, int]:
         self.work = run.path / WORK

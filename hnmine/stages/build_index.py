@@ -35,7 +35,7 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
     if done := work_together(settings):
         return done
     builder = _Builder(settings)
-    plan = base_plan("index", settings) | {
+    plan = base_plan("index", settings, builder.uses) | {
         "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},
         "encoder": builder.spec.model_dump() if builder.spec else None,
         "exactness": builder.spec.exactness if builder.spec else None,
@@ -83,6 +83,13 @@ class _Builder:
     def encoder(self) -> Encoder:
         assert self.spec is not None
         return load_encoder(self.spec, self.threads)
+
+    @property
+    def uses(self) -> list[str]:
+        """The libraries that the index depends on, as keys of `LIBRARIES`."""
+        compressed = self.spec is not None and self.settings.faiss != EXACT
+        backend = [self.spec.backend] if self.spec else []
+        return [*["bm25"] * self.settings.bm25, *backend, *["faiss"] * compressed]
 
     def documents(self, run: RunDirectory) -> dict[str, int]:
         rows = sum(table.count_rows() for table in self.inputs.values())

@@ -17,7 +17,7 @@ from hnmine.sources.fuse import mine_block
 from hnmine.sources.previous import Previous
 from hnmine.sources.recipe import open_recipe
 from hnmine.tasks.finished import place_named, read_manifest
-from hnmine.tasks.plan import Task, blocks
+from hnmine.tasks.plan import Task, blocks, versions_of
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 from hnmine.tasks.share import Share
 
@@ -48,6 +48,7 @@ def deepen(
         "deeper_than": base.hash,
         "factor": factor,
         "queries": xxhash.xxh3_128_hexdigest(rows.tobytes()),
+        "libraries": versions_of(base.manifest["libraries"]),
     }
     plan.pop("counts")
     depths = {source: depth * factor for source, depth in base.manifest["sources"].items()}

@@ -40,7 +40,7 @@ def filter(settings: FilterSettings) -> StageResult:
     judges = open_judges(candidates, settings)
     evidence = Evidence(candidates, judges)
     _try_expressions(settings, candidates, evidence)
-    plan = base_plan("mined", settings) | {
+    plan = base_plan("mined", settings, ("compiled", "expressions", "learning")) | {
         "candidates": candidates.hash,
         "sources": candidates.sources,
         "judges": {judge.column: judge.plan() for judge in judges},

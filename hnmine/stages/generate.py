@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import xxhash
+from numpy.typing import NDArray
 
 from hnmine.config import GenerateSettings
 from hnmine.data.inputs import read_documents, read_pairs, read_queries
@@ -105,8 +108,8 @@ class _Maker:
             parts += self._blocks("edit")
             counts |= _with(counts, run.run("edit", "queries", parts, self._edit))
         if self.settings.endpoint:
-            asked = self._blocks("ask")
-            counts |= _with(counts, run.run("ask the model", "queries", asked, self._ask))
+            asked = [replace(task, size=self._requests(task)) for task in self._blocks("ask")]
+            counts |= _with(counts, run.run("ask the model", "answers", asked, self._ask))
             parts += asked
         if "written" in self.inputs:
             given = self.inputs["written"]
@@ -177,9 +180,18 @@ class _Maker:
             for n, block in enumerate(queries)
         ]
 
-    def _pairs(self, task: Task) -> Iterator[Pair]:
+    def _rows(self, task: Task) -> NDArray[np.int64]:
+        """Return the queries of a task, whatever its size counts."""
         start = task.index * self.settings.block_size
-        rows = self.queries.mined[start : start + task.size]
+        rows: NDArray[np.int64] = self.queries.mined[start : start + self.settings.block_size]
+        return rows
+
+    def _requests(self, task: Task) -> int:
+        positives = int(self.queries.positives(self._rows(task))[0][-1])
+        return positives * self.settings.per_positive
+
+    def _pairs(self, task: Task) -> Iterator[Pair]:
+        rows = self._rows(task)
         offsets, documents = self.queries.positives(rows)
         ids, texts = self.queries.texts.id_array(rows).to_pylist(), self.queries.texts.texts(rows)
         positive_ids = self.documents.id_array(documents).to_pylist()

@@ -48,7 +48,7 @@ def mine(settings: MineSettings) -> StageResult:
     if done := work_together(settings):
         return done
     miner = _Miner(settings)
-    plan = base_plan("candidates", settings) | {
+    plan = base_plan("candidates", settings, miner.uses) | {
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},
         "index": miner.index.hash,
         "sources": miner.depths,
@@ -153,6 +153,21 @@ class _Miner:
         dense = self.spec is not None and not words_alone
         fast = self.index.settings["bm25"] and self.settings.bm25_engine == "hnmine"
         return ["dense"] * dense + ["bm25"] * (fast or "bm25" in self.depths)
+
+    @property
+    def uses(self) -> list[str]:
+        """The libraries that the candidates depend on, as keys of `LIBRARIES`."""
+        settings, searched = self.settings, {*self.scores, *self.depths}
+        words = any(name.startswith("bm25") for name in searched)
+        used = {
+            "compiled": True,
+            "bm25": words,
+            "rank-bm25": words and settings.bm25_engine == "rank-bm25",
+            "faiss": "dense" in self.scores or settings.clusters is not None,
+            "expressions": settings.constraint or settings.attribute or settings.matching,
+        }
+        encodes = [self.spec.backend] if "dense" in self.scores and self.spec else []
+        return [*encodes, *(name for name, so in used.items() if so)]
 
     def queries(self, run: RunDirectory) -> Counts:
         rows = sum(table.count_rows() for table in self.inputs.values())

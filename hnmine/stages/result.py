@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,17 @@ class StageResult:
     notes: Sequence[str] = ()
 
 
-def base_plan(stage: str, settings: Settings) -> dict[str, Any]:
-    """Return the part of a plan that all stages share."""
+def base_plan(stage: str, settings: Settings, uses: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the part of a plan that all stages share.
+
+    Args:
+        stage: its name.
+        settings: its settings.
+        uses: what it does with libraries that not every stage needs; see `LIBRARIES`.
+    """
     return {
         "schema_version": VERSION,
         "stage": stage,
         "settings": settings.plan(),
-        "libraries": library_versions(),
+        "libraries": library_versions(uses),
     }

@@ -43,10 +43,10 @@ def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
             why="It holds no JSON object.",
             fix=f"Run the same `hnmine {command}` again: it writes the file anew.",
         )
-    if _version(manifest) > VERSION:
+    if version_of(manifest) > VERSION:
         raise InputError(
             f"{path} was written by a newer hnmine.",
-            why=f"Its layout is version {_version(manifest):g}, this one knows {VERSION}.",
+            why=f"Its layout is version {version_of(manifest):g}, this one knows {VERSION}.",
             fix="Upgrade hnmine.",
         )
     if manifest.get("stage") != stage:
@@ -63,22 +63,26 @@ def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
     return manifest
 
 
-def _version(manifest: Mapping[str, Any]) -> float:
+def version_of(manifest: Mapping[str, Any]) -> float:
+    """Return the version of the layout that a manifest or a plan describes."""
     version = manifest.get("schema_version", VERSION)
     return version if isinstance(version, int | float) else float("inf")
 
 
-def damage(path: Path) -> str:
+def damage(path: Path, *, untouched_too: bool = False) -> str:
     """Say which output of a finished directory is not what was written; empty if none.
 
-    Content is looked at where a file was touched since. A copy without the hidden folder is taken
-    as it is.
+    A copy without the hidden folder is taken as it is.
+
+    Args:
+        path: the directory.
+        untouched_too: compare the content even of files that were not modified since.
 
     Raises:
         InputError: a marker is damaged, or names an output outside the directory.
     """
     for output in finished_outputs(path):
-        if found := changes(output.path, output.recorded):
+        if found := changes(output.path, output.recorded, untouched_too=untouched_too):
             return f"{output.name} {found}"
     return ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from typing import Any
@@ -13,26 +13,25 @@ import xxhash
 Plan = Mapping[str, Any]
 """Everything that the result depends on: settings, inputs by content, models, versions, seed."""
 
-RESULT_LIBRARIES = (
-    "hnmine",
-    "faiss-cpu",
-    "numba",
-    "numpy",
-    "onnxruntime",
-    "openvino",
-    "pyarrow",
-    "PyStemmer",
-    "sentence-transformers",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
-"""Libraries whose version can change what is written."""
+ALWAYS = ("hnmine", "numpy", "pyarrow")
+"""Libraries whose version can change whatever is written."""
 
+_TORCH = ("sentence-transformers", "tokenizers", "torch", "transformers")
+LIBRARIES = {
+    "bm25": ("numba", "PyStemmer"),
+    "compiled": ("numba",),
+    "expressions": ("duckdb",),
+    "faiss": ("faiss-cpu",),
+    "learning": ("scipy",),
+    "onnx": ("onnxruntime", "tokenizers"),
+    "openvino": (*_TORCH, "openvino"),
+    "rank-bm25": ("rank-bm25",),
+    "torch": _TORCH,
+}
+"""Further ones, by what a stage does or by the back end of its model."""
 
 QUERIES_PER_TASK, PAIRS_PER_TASK = 16384, 4096
-"""Queries that are encoded, and pairs that a cross-encoder judges, in one task: that is what a kill
-can lose, a minute on a CPU, seconds on a GPU."""
+"""Queries that are encoded, and pairs that a cross-encoder judges, in one task."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,18 @@ def digest(value: object) -> str:
     return xxhash.xxh3_128_hexdigest(canonical_json(value).encode())
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions of the installed libraries that the result depends on."""
-    installed = {
-        library: next(iter(distributions(name=library)), None) for library in RESULT_LIBRARIES
-    }
+def library_versions(uses: Iterable[str] = ()) -> dict[str, str]:
+    """Return the versions of the installed libraries that a result depends on.
+
+    Args:
+        uses: keys of `LIBRARIES`.
+    """
+    return versions_of({*ALWAYS, *(library for use in uses for library in LIBRARIES[use])})
+
+
+def versions_of(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the version of each of the libraries that is installed."""
+    installed = {library: next(iter(distributions(name=library)), None) for library in libraries}
     return {library: found.version for library, found in installed.items() if found}
 
 

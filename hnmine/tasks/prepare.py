@@ -96,20 +96,28 @@ def check_plan(
             )
         begun = (path / MANIFEST).exists() or markers_of(path)
         if changed and begun and not overwrite:
-            anew = "Remove it" if inner else "Choose another directory, or pass --overwrite,"
-            fix = f"{anew} to have it made anew; bring back what differs to go on with it."
+            fix = f"{how_anew(inner)} to have it made anew, or bring back what differs to resume"
+            fix += "." if inner else ", or choose another directory."
             raise other_plan(path, changed, fix)
         if changed:
             clear(path)
     write_text(saved, canonical_json(plan))
 
 
+def how_anew(inner: bool) -> str:
+    """Say how to have a directory made anew; no flag does that for one inside another run's."""
+    return "Remove it" if inner else "Pass --overwrite"
+
+
 def other_plan(path: Path, changed: list[str], fix: str) -> InputError:
     """Say how the plan that filled a directory differs from the one that would."""
     more = len(changed) - MOST_DIFFERENCES
     shown = changed[:MOST_DIFFERENCES] + [f"and {more} more"] * (more > 0)
+    versions_alone = all(one.startswith("libraries.") for one in changed)
     return InputError(
-        f"{path} was written by a run with another plan.",
+        f"{path} was begun with other versions of libraries, and is not finished."
+        if versions_alone
+        else f"{path} was written by a run with another plan.",
         why="What differs (there -> now):\n  " + "\n  ".join(shown),
         fix=fix,
     )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-import socket
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +19,8 @@ from hnmine.tasks.clearing import clear
 from hnmine.tasks.finished import damage
 from hnmine.tasks.inside import check_links
 from hnmine.tasks.locks import DirectoryLock, one_at_a_time
+from hnmine.tasks.measured import this_run
+from hnmine.tasks.partial import Partial
 from hnmine.tasks.plan import Plan, Task, canonical_json, differences, digest
 from hnmine.tasks.prepare import (
     check_outputs,
@@ -35,6 +34,7 @@ from hnmine.tasks.prepare import (
 )
 from hnmine.tasks.share import ALONE, Share
 from hnmine.tasks.storage import Store
+from hnmine.tasks.versions import as_finished
 from hnmine.tasks.written import (
     CLAIMED,
     DONE,
@@ -47,6 +47,9 @@ from hnmine.tasks.written import (
     record,
     size_of,
 )
+
+PARTIAL = "partial"
+"""The folder, in that of the state, of what tasks that are not done have computed."""
 
 LOOK_AGAIN = 0.2
 """Seconds between two looks at tasks that other processes are at."""
@@ -76,6 +79,7 @@ class RunDirectory:
         self.hash = digest(plan)
         self.started = time.time()
         self.seconds: dict[str, float] = {}
+        self._partial: Partial | None = None
 
     @classmethod
     @contextmanager
@@ -99,8 +103,7 @@ class RunDirectory:
             progress: show a bar for each stage, where stderr is a terminal.
             share: the part of this process in the run.
             passing: folders in it that nobody needs once the run is done.
-            inner: it stands in another run's directory, and no setting says where. Once finished,
-                it is an input like any other: whatever versions of libraries made it, it stays.
+            inner: it stands in another run's directory, and no setting says where.
 
         Raises:
             InputError: the path is a file, or the directory holds something else, another stage's
@@ -131,18 +134,20 @@ class RunDirectory:
         if self.store:
             self.store.check_place()
             self.store.fetch_state(alone=self._lock.alone)
-        if inner and (made_by := self.manifest.get("libraries")):
-            self.plan = {**self.plan, "libraries": made_by}
-            self.hash = digest(self.plan)
+        how = {"inner": inner, "whole": self.store is None, "say": self.share.index == 0}
+        finished = None if overwrite else as_finished(self.path, self.plan, **how)
+        if finished:
+            self.plan, self.hash = finished, digest(finished)
         if not self._lock.alone:
             if changed := differences(read_json(self.path / PLAN) or {}, self.plan):
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
-        before = read_json(self.path / PLAN)
-        check_plan(self.path, self.plan, overwrite, inner=inner, clear=self._clear)
-        if self.store and before != read_json(self.path / PLAN):
-            self.store.put(PLAN)
-        check_outputs(self.path, progress=self.progress)
+        if not finished:
+            before = read_json(self.path / PLAN)
+            check_plan(self.path, self.plan, overwrite, inner=inner, clear=self._clear)
+            if self.store and before != read_json(self.path / PLAN):
+                self.store.put(PLAN)
+            check_outputs(self.path, progress=self.progress)
         shutil.rmtree(self.state / "tmp", ignore_errors=True)
         for folder in (self.state / "tmp", self.path / DONE, self.path / CLAIMED):
             folder.mkdir(exist_ok=True)
@@ -236,9 +241,15 @@ class RunDirectory:
             )
         total = sum(task.size for task in tasks)
         initial = total - sum(task.size for task in todo)
+
+        def how_far() -> str:
+            whole = sum(task.size for task in tasks if task.name in done)
+            in_part = self._partial.items if self._partial else 0
+            return f"Of the step {label!r}: {whole + in_part:,} of {total:,} {unit}."
+
         label = f"{self.plan['stage']}: {stage}" if "stage" in self.plan else stage
         bar_of_stage = progress_bar(label, unit, total, initial, self.progress)
-        with self.timed(stage), bar_of_stage as bar:
+        with self.timed(stage), interrupts.saying(how_far), bar_of_stage as bar:
             while todo:
                 before = len(done)
                 for task in todo:
@@ -303,7 +314,8 @@ class RunDirectory:
             reported += step
             tick(step)
 
-        counts = dict(work(task, temporary, report))
+        with Partial(self.state / PARTIAL / task.name, self.hash) as self._partial:
+            counts = dict(work(task, temporary, report))
         claimed = f"{CLAIMED}/{task.name}.json"
         self._write(claimed, claim_of(task.outputs))
         written = {}
@@ -326,6 +338,7 @@ class RunDirectory:
         remove(self.path / claimed)
         if self.store:
             self.store.delete(claimed)
+        self._partial.remove()
         report(task.size)
         return counts
 
@@ -335,18 +348,9 @@ class RunDirectory:
             if self.share.together and self.complete:
                 return self.manifest
             manifest = {**self.plan, "counts": dict(counts)}
-            usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            this_run = {
-                "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
-                "seconds": round(time.time() - self.started, 3),
-                "seconds_of_steps": {step: round(took, 3) for step, took in self.seconds.items()},
-                "peak_memory_bytes": usage * (1 if sys.platform == "darwin" else 1024),
-                "host": socket.gethostname(),
-                "command": sys.argv,
-                "incidents": self._incidents(),
-                **about_this_run,
-            }
-            self._write(RUN, canonical_json(redacted(this_run)))
+            noted = this_run(self.started, self.seconds) | {"incidents": self._incidents()}
+            remove(self.state / PARTIAL)
+            self._write(RUN, canonical_json(redacted(noted | about_this_run)))
             self._write(MANIFEST, canonical_json(manifest))
             return manifest
 

@@ -17,6 +17,7 @@ from hnmine.index.bm25.kernels import search_queries
 from hnmine.index.bm25.scoring import Queries, score_pairs
 from hnmine.index.bm25.vocabulary import find_terms, letters
 from hnmine.index.topk import Ranking, offsets_of, position_in_list
+from hnmine.tasks.partial import on_threads
 
 
 class BM25Index:
@@ -83,7 +84,7 @@ class BM25Index:
             # Four parts a thread: queries differ in cost, and every part clears its own sums.
             cuts = np.linspace(0, len(queries), 4 * self._threads + 1).astype(np.int64).tolist()
             with ThreadPoolExecutor(self._threads) as pool:
-                list(pool.map(search_part, pairwise(cuts)))
+                on_threads(pool, search_part, pairwise(cuts))
         if (counts < k).any():
             filled = position_in_list(starts) < np.repeat(counts, k)
             slots, scores = slots[filled], scores[filled]

@@ -1,0 +1,103 @@
+"""Inputs that are hashed, then read: what changes in between is an error, not a wrong hash."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import xxhash
+
+from hnmine.errors import InputError
+
+HASH_BLOCK = 1 << 22
+YOUNG = 2_000_000_000
+"""Nanoseconds: a file that was written within them may be written again with the same times."""
+
+State = tuple[int, ...]
+
+
+class Unchanged:
+    """A file that must stay as it was when this was made.
+
+    What tells is its inode, size and times; where they differ, its content, if it was hashed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._state = _state(path)
+        self._hash: str | None = None
+        self._young = bool(self._state) and time.time_ns() - max(self._state[-2:]) < YOUNG
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the content, to be hashed.
+
+        Raises:
+            InputError: it changed.
+        """
+        total = xxhash.xxh3_128()
+        for block in _blocks(self.path):
+            total.update(block)
+            yield block
+        # That of the state, or else `check` says so.
+        self.check()
+        self._hash = total.hexdigest()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Check the file before and after what is done meanwhile.
+
+        Raises:
+            InputError: it changed; also in place of an error of a reader that met the change.
+        """
+        self.check()
+        try:
+            yield
+        except Exception:
+            self.check()
+            raise
+        self.check(closely=self._young)
+
+    def check(self, *, closely: bool = False) -> None:
+        """Check that the file is what it was.
+
+        Args:
+            closely: compare the content even where inode, size and times are the same.
+
+        Raises:
+            InputError: it is not.
+        """
+        state = _state(self.path)
+        if state == self._state and not (closely and self._hash):
+            return
+        if state and self._hash and self._hash == _hash(self.path) and state == _state(self.path):
+            self._state = state
+            return
+        raise InputError(
+            f"{self.path} changed while it was read.",
+            why="What was read may not be what its recorded hash stands for.",
+            fix="Run the command again once nothing writes to the file.",
+        )
+
+
+def _state(path: Path) -> State:
+    """Return what changes when a file does: inode, size, times; nothing if it is not there."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while block := stream.read(HASH_BLOCK):
+            yield block
+
+
+def _hash(path: Path) -> str:
+    total = xxhash.xxh3_128()
+    for block in _blocks(path):
+        total.update(block)
+    return total.hexdigest()

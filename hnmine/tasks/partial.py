@@ -1,0 +1,218 @@
+"""What a task has computed so far: a kill loses no more than what is being computed.
+
+Results are appended to a file as they come, each with a checksum and a key of all that it depends
+on. The task that is begun again reads them, and computes the rest in the same batches.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future, wait
+from contextvars import ContextVar
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+import xxhash
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_HEAD = struct.Struct("<16sIQ")
+"""Before a result: its key, how many of the task's items it counts for, its bytes."""
+
+_CHECK = 8
+"""Bytes of the checksum after a result."""
+
+
+class Partial:
+    """The results of a task that is not done, in a file.
+
+    Attributes:
+        items: how much of the task's work they are.
+    """
+
+    def __init__(self, path: Path, plan: str) -> None:
+        """Read what is there, as far as it is whole.
+
+        Args:
+            path: of the file; made when there is something to keep.
+            plan: hash of the plan: results of another are thrown away.
+        """
+        self._path, self._mark = path, f"hnmine {plan}\n".encode()
+        self._lock, self._file, self._closed = Lock(), -1, False
+        self.items = 0
+        self._results: dict[bytes, bytes] = {}
+        self._whole = self._read()
+
+    def _read(self) -> int:
+        """Read the results; return the bytes up to the last that is whole."""
+        if not self._is_own:
+            return 0
+        content = memoryview(self._path.read_bytes())
+        if content[: len(self._mark)] != self._mark:
+            return 0
+        at = len(self._mark)
+        while at + _HEAD.size <= len(content):
+            key, items, length = _HEAD.unpack_from(content, at)
+            end = at + _HEAD.size + length
+            check = content[end : end + _CHECK]
+            if check != xxhash.xxh3_64_digest(content[at:end]):
+                break
+            self._results[key] = bytes(content[at + _HEAD.size : end])
+            self.items += items
+            at = end + _CHECK
+        return at
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a result; None if it must be computed."""
+        return self._results.get(key)
+
+    def keep(self, key: bytes, result: bytes, items: int) -> None:
+        """Append a result; any thread may."""
+        record = _HEAD.pack(key, items, len(result)) + result
+        with self._lock:
+            if self._closed:
+                return
+            if self._file < 0:
+                self._open()
+            _write(self._file, record + xxhash.xxh3_64_digest(record))
+            self.items += items
+
+    def _open(self) -> None:
+        folder = self._path.parent
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
+        folder.mkdir(exist_ok=True)
+        if not self._is_own:
+            self._path.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        self._file = os.open(self._path, flags, 0o666)
+        os.ftruncate(self._file, self._whole)
+        if not self._whole:
+            _write(self._file, self._mark)
+
+    def __enter__(self) -> Partial:
+        """Let the task that runs now find it."""
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the file, and leave it."""
+        _current.reset(self._token)
+        with self._lock:
+            self._closed = True
+            if self._file >= 0:
+                os.close(self._file)
+
+    def remove(self) -> None:
+        """Forget the results, once the task is done."""
+        self.items = 0
+        if self._is_own:
+            self._path.unlink()
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether the file is there, in a folder that is there, and neither is a link."""
+        try:
+            kinds = [stat.S_IFMT(path.lstat().st_mode) for path in (self._path.parent, self._path)]
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return kinds == [stat.S_IFDIR, stat.S_IFREG]
+
+
+_current: ContextVar[Partial | None] = ContextVar("partial", default=None)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def key_of(texts: Iterable[str]) -> bytes:
+    """Return a key of texts: their order counts, and where each ends."""
+    total = xxhash.xxh3_128()
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        total.update(len(data).to_bytes(8, "little"))
+        total.update(data)
+    return total.digest()
+
+
+def computed(
+    pool: Executor,
+    work: Callable[[Item], bytes],
+    items: Sequence[Item],
+    key: Callable[[Item], bytes],
+    size: Callable[[Item], int],
+    tick: Callable[[int], object],
+    stop: Callable[[], object] = lambda: None,
+) -> list[bytes]:
+    """Return the result of each item; what the running task has kept is not computed again.
+
+    Args:
+        pool: of threads that do the work.
+        work: computes a result.
+        items: such as batches.
+        key: of all that a result depends on.
+        size: of an item, in what the task counts.
+        tick: called with the size of each item.
+        stop: called where it stops early, before what was begun is waited for.
+    """
+    kept = _current.get()
+    if kept is None:
+        return on_threads(pool, work, items, lambda item: tick(size(item)), stop)
+    task = kept
+    looked_up = ((at, task.get(key(item))) for at, item in enumerate(items))
+    found = {at: result for at, result in looked_up if result is not None}
+
+    def keeping(item: Item) -> bytes:
+        result = work(item)
+        task.keep(key(item), result, size(item))
+        return result
+
+    for at in found:
+        tick(size(items[at]))
+    missing = [item for at, item in enumerate(items) if at not in found]
+    rest = iter(on_threads(pool, keeping, missing, lambda item: tick(size(item)), stop))
+    return [found[at] if at in found else next(rest) for at in range(len(items))]
+
+
+def on_threads(
+    pool: Executor,
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    done: Callable[[Item], object] = lambda item: None,
+    stop: Callable[[], object] = lambda: None,
+) -> list[Result]:
+    """Do something with each item on threads, and return the results in order.
+
+    Where it stops early, as by Ctrl-C, nothing more is begun, and what was begun is waited for.
+
+    Args:
+        pool: of threads.
+        work: to do.
+        items: what with.
+        done: called after each item, in their order.
+        stop: called where it stops early, before what was begun is waited for.
+    """
+    given, results = list(items), []
+    begun: list[Future[Result]] = []
+    try:
+        for item in given:
+            # One by one: those before an interrupt must be found here.
+            begun.append(pool.submit(work, item))  # noqa: PERF401
+        for item, future in zip(given, begun, strict=True):
+            results.append(future.result())
+            done(item)
+    except BaseException:
+        stop()
+        raise
+    finally:
+        # An executor would do all that it was given before the process may end.
+        wait([future for future in begun if not future.cancel()])
+    return results
