@@ -265,7 +265,7 @@ def test_interrupted_it_keeps_what_it_scored_and_says_how_much(candidates, tmp_p
     run.process.send_signal(signal.SIGINT)
     code, said = run.end()
     assert code == 130, said
-    (line,) = (line for line in said.splitlines() if line.startswith("Of the step"))
+    (line,) = (line for line in said.splitlines() if line.startswith("Kept of the step"))
     scored, total = (int(word.replace(",", "")) for word in line.split() if word[0].isdigit())
     assert "'scores: cross-encoder'" in line and "pairs" in line
     assert 40 <= scored < total

@@ -245,7 +245,7 @@ class RunDirectory:
         def how_far() -> str:
             whole = sum(task.size for task in tasks if task.name in done)
             in_part = self._partial.items if self._partial else 0
-            return f"Of the step {label!r}: {whole + in_part:,} of {total:,} {unit}."
+            return f"Kept of the step {label!r}: {whole + in_part:,} of {total:,} {unit}."
 
         label = f"{self.plan['stage']}: {stage}" if "stage" in self.plan else stage
         bar_of_stage = progress_bar(label, unit, total, initial, self.progress)
