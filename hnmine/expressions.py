@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import copy
 import difflib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -21,16 +20,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine.duck import connection, functions, one, varies
+from hnmine.duck import LimitExceededError, counting, functions, select
 from hnmine.errors import UsageError
-
-Node = dict[str, Any]
-"""Part of a syntax tree, as DuckDB's json_serialize_sql gives it."""
+from hnmine.syntax import (
+    TOO_DEEP,
+    Node,
+    beyond,
+    bracketed,
+    columns,
+    nodes,
+    parse,
+    place_of,
+    refused,
+    text_of,
+)
 
 _QUERY = (
     "over (partition by query_row order by _row "
     "rows between unbounded preceding and unbounded following)"
 )
+WORK_ROOM = 16
+"""Bytes that DuckDB may take for each of a table, and of each column computed before others."""
+
+SECONDS_PER_ROW = 1e-3
+SECONDS_PER_PAIR, BYTES_OF_PAIR = 1e-6, 24
+
 _CANDIDATES = "filter (where _candidate)"
 _POSITIVES = "filter (where is_positive)"
 
@@ -60,38 +74,13 @@ SHORT = {
 """Functions of x, and y, that stand for longer expressions."""
 
 
-def parse(text: str) -> Node:
-    """Return the syntax tree of one expression.
-
-    Raises:
-        UsageError: it is none, with the place; or its value could differ between two runs.
-    """
-    found = json.loads(one("select json_serialize_sql(?)", f"select {text}"))
-    if found["error"]:
-        place = int(found["position"]) - len("select ") if "position" in found else None
-        raise _refused(text, found["error_message"], place)
-    query = found["statements"][0]["node"]
-    plain = query["type"] == "SELECT_NODE" and query["from_table"]["type"] == "EMPTY"
-    if len(found["statements"]) > 1 or not plain or len(query["select_list"]) > 1:
-        raise _refused(text, "it is more than one expression")
-    (tree,) = query["select_list"]
-    for node in _nodes(tree):
-        name = node.get("function_name", "")
-        if node["class"] in ("SUBQUERY", "STAR", "PARAMETER"):
-            raise _refused(text, f"it holds a {node['class'].lower()}", _place(node, text))
-        if name and varies(name, len(node["arguments" if "arguments" in node else "children"])):
-            raise _refused(text, f"{name}() gives another value each time", _place(node, text))
-    return tree
-
-
 def references(text: str) -> list[tuple[str, ...]]:
     """Return the columns that an expression is about, each by its name and those of its fields.
 
     Raises:
         UsageError: it is no expression.
     """
-    columns = (node for node in _nodes(parse(text)) if node["class"] == "COLUMN_REF")
-    return list(dict.fromkeys(tuple(node["column_names"]) for node in columns))
+    return list(dict.fromkeys(tuple(node["column_names"]) for node in columns(parse(text))))
 
 
 def join(left: pa.Table, right: pa.Table, condition: str) -> pa.Table:
@@ -102,17 +91,19 @@ def join(left: pa.Table, right: pa.Table, condition: str) -> pa.Table:
         right: the same.
         condition: an expression.
     """
-    parse(condition)
-    cursor = connection().cursor()
+    pairs = left.num_rows * right.num_rows
+    sql = f'select "left", "right" from one join other on coalesce({bracketed(condition)}, false)'
     try:
-        cursor.register("one", left)
-        cursor.register("other", right)
-        sql = f'select "left", "right" from one join other on coalesce(({condition}), false)'
-        return cursor.sql(sql).to_arrow_table()
+        return select(
+            sql,
+            {"one": left, "other": right},
+            WORK_ROOM * (left.nbytes + right.nbytes) + BYTES_OF_PAIR * pairs,
+            pairs * SECONDS_PER_PAIR,
+        )
+    except LimitExceededError as limit:
+        raise beyond(limit, [condition]) from limit
     except duckdb.Error as error:
-        raise _refused(condition, str(error)) from error
-    finally:
-        cursor.close()
+        raise refused(condition, str(error)) from error
 
 
 def evaluate(
@@ -132,27 +123,32 @@ def evaluate(
         UsageError: an expression is wrong, or names a column that is not there.
     """
     texts = tuple(expressions.values())
-    trees, compiled, layers = _compiled(texts)
+    try:
+        trees, compiled, layers = _compiled(texts)
+    except RecursionError as error:
+        raise refused(" / ".join(texts), TOO_DEEP) from error
     for tree, text in zip(trees, texts, strict=True):
         _check_columns(tree, text, table.column_names)
-    cursor = connection().cursor()
-    try:
-        cursor.register("candidates", _wide(table, among))
-        source = "candidates"
-        for column, layer in layers.items():
-            source = f"(select *, {layer} as {column} from {source})"
+    source = "candidates"
+    for column, layer in layers.items():
+        source = f"(select *, {layer} as {column} from {source})"
+    selected = ", ".join(f"{sql} as _{place}" for place, sql in enumerate(compiled))
+    sql = f"select {selected} from {source} order by _row"
+    wide = _wide(table, among)
+    room = WORK_ROOM * (1 + len(layers)) * wide.nbytes
+    with counting():
         try:
-            named = zip(expressions, compiled, strict=True)
-            select = ", ".join(f'{sql} as "{name}"' for name, sql in named)
-            found = cursor.sql(f"select {select} from {source} order by _row").to_arrow_table()
-        except duckdb.Error as error:
+            found = select(sql, {"candidates": wide}, room, wide.num_rows * SECONDS_PER_ROW)
+        except (duckdb.Error, LimitExceededError) as error:
             if len(expressions) > 1:  # Alone, the wrong one is found, and can be named.
                 for name, text in expressions.items():
-                    evaluate(table, {name: text})
-            raise _refused(next(iter(expressions.values())), str(error)) from error
-    finally:
-        cursor.close()
-    return _without_decimals(found)
+                    evaluate(table, {name: text}, among)
+            if isinstance(error, LimitExceededError):
+                raise beyond(error, texts) from error
+            raise refused(texts[0], str(error)) from error
+    if found.num_rows != table.num_rows:
+        raise refused(" / ".join(texts), "it gives another number of rows")
+    return _without_decimals(found.rename_columns(list(expressions)))
 
 
 def truth(values: pa.ChunkedArray, text: str) -> NDArray[np.bool_]:
@@ -176,7 +172,7 @@ def _compiled(texts: tuple[str, ...]) -> tuple[list[Node], list[str], dict[str, 
     """Return the trees of expressions, their SQL, and the columns to compute before them."""
     layers = _Layers()
     trees = [parse(text) for text in texts]
-    return trees, [_text(layers.rewrite(tree)) for tree in trees], layers.columns
+    return trees, [text_of(layers.rewrite(tree)) for tree in trees], layers.columns
 
 
 class _Layers:
@@ -200,10 +196,10 @@ class _Layers:
         node = {key: self.rewrite(value) for key, value in node.items()}
         if name in OF_QUERY:
             (argument,) = _arguments(node, 1)
-            return self._column(OF_QUERY[name].format(_text(argument)))
+            return self._column(OF_QUERY[name].format(text_of(argument)))
         if name in functions("function_type = 'aggregate'"):
             only = "" if node["filter"] else _CANDIDATES
-            return self._column(f"{_text(node)} {only} {_QUERY}")
+            return self._column(f"{text_of(node)} {only} {_QUERY}")
         return node
 
     def _column(self, sql: str) -> Node:
@@ -217,7 +213,7 @@ def _arguments(node: Node, count: int) -> list[Node]:
     arguments: list[Node] = node["arguments" if "arguments" in node else "children"]
     if len(arguments) != count:
         name = node["function_name"]
-        raise _refused(_text(node), f"{name}() takes {count}, not {len(arguments)}")
+        raise refused(text_of(node), f"{name}() takes {count}, not {len(arguments)}")
     return [item.get("expression", item) for item in arguments]
 
 
@@ -231,37 +227,19 @@ def _substitute(node: Any, values: Mapping[str, Node]) -> Any:
     return {key: _substitute(value, values) for key, value in node.items()}
 
 
-def _nodes(tree: Any) -> Iterator[Node]:
-    if isinstance(tree, dict):
-        if "class" in tree:
-            yield tree
-        tree = list(tree.values())
-    if isinstance(tree, list):
-        for item in tree:
-            yield from _nodes(item)
-
-
-def _text(tree: Node) -> str:
-    """Return the SQL of a tree."""
-    statement = json.loads(one("select json_serialize_sql(?)", "select 1"))
-    statement["statements"][0]["node"]["select_list"] = [tree]
-    written: str = one("select json_deserialize_sql(?)", json.dumps(statement))
-    return written.removeprefix("SELECT ")
-
-
 def _wide(table: pa.Table, among: NDArray[np.bool_] | None) -> pa.Table:
     """Return the table with its rows numbered, in float64 where it is floating-point."""
-    columns = {}
+    wide = {}
     for name in table.column_names:
         column = table[name]
         if pa.types.is_floating(column.type):
             column = column.cast(pa.float64())
             column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
-        columns[name] = column
+        wide[name] = column
     rows = table.num_rows
-    columns["_row"] = pa.array(np.arange(rows))
-    columns["_candidate"] = pa.array(np.ones(rows, dtype=bool) if among is None else among)
-    return pa.table(columns)
+    wide["_row"] = pa.array(np.arange(rows))
+    wide["_candidate"] = pa.array(np.ones(rows, dtype=bool) if among is None else among)
+    return pa.table(wide)
 
 
 def compares_candidates(text: str) -> str | None:
@@ -270,7 +248,7 @@ def compares_candidates(text: str) -> str | None:
     Raises:
         UsageError: it is no expression.
     """
-    names = [node.get("function_name", "") for node in _nodes(parse(text))]
+    names = [node.get("function_name", "") for node in nodes(parse(text))]
     aggregates = functions("function_type = 'aggregate'")
     candidates = {"rank", *SHORT}
     return next((name for name in names if name in candidates or name in aggregates), None)
@@ -281,7 +259,7 @@ def logarithm(text: str) -> str:
     tree = parse(text)
     if tree.get("function_name") == "exp":
         (inside,) = _arguments(tree, 1)
-        return _text(inside)
+        return text_of(inside)
     return f"case when ({text}) > 0 then ln({text}) when ({text}) = 0 then '-infinity'::double end"
 
 
@@ -300,39 +278,16 @@ def _without_decimals(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields))
 
 
-def _check_columns(tree: Node, text: str, columns: list[str]) -> None:
-    known = {name.lower(): name for name in columns}
-    inside = {
-        id(part) for node in _nodes(tree) if node["class"] == "LAMBDA" for part in _nodes(node)
-    }
-    for node in _nodes(tree):
-        if node["class"] == "COLUMN_REF" and id(node) not in inside:
-            name = node["column_names"][0]
-            if name.lower() not in known:
-                close = difflib.get_close_matches(name.lower(), known, n=1)
-                hint = f" Did you mean {known[close[0]]}?" if close else ""
-                raise _refused(
-                    text,
-                    f"there is no column {name!r}.{hint}",
-                    _place(node, text),
-                    f"Columns: {', '.join(columns)}.",
-                )
-
-
-def _place(node: Node, text: str) -> int | None:
-    """Return where a node stands in its expression."""
-    place = int(node.get("query_location", -1)) - len("select ")
-    return place if 0 <= place <= len(text.encode()) else None
-
-
-def _refused(text: str, message: str, place: int | None = None, fix: str = "") -> UsageError:
-    """Explain what is wrong with an expression, with a mark under the place."""
-    lines = [f"  {text}"]
-    if place is not None and "\n" not in text:
-        lines.append("  " + " " * len(text.encode()[:place].decode(errors="ignore")) + "^")
-    first = message.splitlines()[0].removeprefix("Binder Error: ") if message else "it is empty"
-    return UsageError(
-        f"This expression cannot be used: {first}",
-        why="\n".join(lines),
-        fix=fix or "It is SQL, as DuckDB understands it, over the columns of the candidates.",
-    )
+def _check_columns(tree: Node, text: str, names: list[str]) -> None:
+    known = {name.lower(): name for name in names}
+    for node in columns(tree):
+        name = node["column_names"][0]
+        if name.lower() not in known:
+            close = difflib.get_close_matches(name.lower(), known, n=1)
+            hint = f" Did you mean {known[close[0]]}?" if close else ""
+            raise refused(
+                text,
+                f"there is no column {name!r}.{hint}",
+                place_of(node, text),
+                f"Columns: {', '.join(names)}.",
+            )

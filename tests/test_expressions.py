@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from datetime import date
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import mined_by_words, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hnmine import duck
 from hnmine.errors import UsageError
-from hnmine.expressions import evaluate, parse
+from hnmine.expressions import evaluate, join
+from hnmine.syntax import bracketed, parse
 
 PROPERTY = settings(max_examples=60, deadline=None)
 NAN, INF = float("nan"), float("inf")
@@ -212,3 +221,169 @@ def test_files_cannot_be_read(tmp_path):
 
 def test_parsing_needs_no_columns():
     parse("rank(a) < 3 and b between 1 and 2")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *("having count(*) > 100", "limit 1", "limit 10 percent", "offset 1", "order by x"),
+        *("group by x", "group by all", "qualify x > 1", "window w as (partition by x)"),
+        *("as y", "y", '"y"', "-- comment", "/* comment */", ";", "; ;", "; select 1", "from t"),
+        *("using sample 3", "tablesample 3", "into t", "where x > 2", "union select 1", ", x", ","),
+        *("union all select 1", "intersect select 1", "except select 1", "fetch first 1 rows only"),
+        *(") window w as (partition by (x)", "), (x", "for update", "order by all"),
+    ],
+)
+def test_nothing_may_follow_an_expression(more):
+    table, _ = table_of([(0, False, True, 1.0)])
+    with pytest.raises(UsageError, match="cannot be used"):
+        evaluate(table, {"value": f"x < 2 {more}"})
+    with pytest.raises(UsageError, match="cannot be used"):
+        bracketed(f"x < 2 {more}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("distinct x", "distinct on (x) x", "all x", "y: x", "with a as (select 1) select 1"),
+        *("*", "candidates.*", "columns('x')", "*columns(*)", "coalesce(*)", "struct_pack(*)"),
+        *(
+            "[(select 1)]",
+            "x = any(select 1)",
+            "x in (values (1))",
+            "exists (select 1)",
+            "(table t)",
+        ),
+        *("$1", "?", "$name", "#1", "default", "unnest([x])", "generate_subscripts([x], 1)"),
+        *("random()", "RANDOM()", "x.random()", "main.random()", "uuid()", "nextval('s')"),
+        *("current_date", "current_timestamp", "list_transform([x], lambda y: current_timestamp)"),
+        *("ago(interval 3 day)", "now()", "current_setting('memory_limit')", "getvariable('a')"),
+        *("getenv('HOME')", "current_user", "user()", "current_database()", "current_query()"),
+        *("read_text('a')", "read_csv('a')", "read_blob('a')", "glob('*')", "read_parquet('a')"),
+        *("query('select 1')", "pg_sleep(1)", "sleep_ms(1)", "write_log('a')", "error('a')"),
+        *("pg_get_viewdef(1)", "get_block_size('a')", "duckdb_secrets()", "json_each('[1]')"),
+        *("__internal_compress_string_hugeint('a')", "_row", "list_transform([x], lambda y: z)"),
+        *("1+" * 900 + "1", "(" * 5000 + "1" + ")" * 5000, "not " * 900 + "true", "\udcff", "x\0y"),
+    ],
+)
+def test_only_functions_of_the_columns_are_expressions(text):
+    table, _ = table_of([(0, False, True, 1.0)])
+    with pytest.raises(UsageError, match="cannot be used"):
+        evaluate(table, {"value": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('"x" > 2', [False, True]),
+        ('"query ""row""" > 2', [False, True]),
+        ('"X" > 2 and "query_row" = 0', [False, True]),
+        ("'--' = '/*' or x > 2 or ';' = ''", [False, True]),
+        ("x\n > 2", [False, True]),
+        ("x - -1", [2.0, 4.0]),
+        ("len(list_filter([x, 9], lambda y: y > x))", [1, 1]),
+        ("max(x) over (partition by query_row)", [3.0, 3.0]),
+        ("count(*) filter (where x > 2)", [1, 1]),
+        ("case when x between 1 and 2 then 'a' else 'b' end", ["a", "b"]),
+        ("try_cast('3' as int) + x", [4.0, 6.0]),
+        ("count( * ) * (2) * -(1)", [-4, -4]),
+        ("split_part('a b', ' ', 2) || nullif('c', 'd')", ["bc", "bc"]),
+    ],
+)
+def test_what_is_an_expression_is_evaluated(text, expected):
+    table, _ = table_of([(0, False, True, 1.0), (0, True, True, 3.0)])
+    table = table.append_column('query "row"', table["x"])
+    name = 'a "name" as long as it is -- and as odd'
+    assert evaluate(table, {name: text})[name].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "length(repeat('a', 2000000000)) > x",
+        "repeat('a', (x * 2000000000)::bigint)",
+        "length(repeat('a', (x * 1000000)::bigint)) > 1",
+        "list_sum(range(1000000000)) > x",
+        "length(format('{:>2000000000}', x)) > 1",
+        "length(list_reduce(list_transform(range(40), lambda i: 'a'), lambda a, b: a || a)) > 1",
+    ],
+)
+def test_an_expression_takes_no_more_memory_than_its_limit(text):
+    """In a process of its own, which would take the machine's."""
+    program = f"""
+import resource, numpy as np, pyarrow as pa
+from hnmine.errors import UsageError
+from hnmine.expressions import evaluate
+
+table = pa.table({{"x": np.ones(5000)}})
+evaluate(table, {{"value": "x + 1"}})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    evaluate(table, {{"good": "x", "value": {text!r}}})
+except UsageError as error:
+    print(error.what)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+print(evaluate(table, {{"value": "x + 1"}})["value"][0])
+print(*resource.getrlimit(resource.RLIMIT_DATA))
+"""
+    limits = subprocess.run(["bash", "-c", "ulimit -d"], capture_output=True, text=True).stdout
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    said, taken, works, after = found.stdout.splitlines()
+    assert said == f"This expression takes more than 2.0 GB of memory: {text}"
+    assert int(taken) < 1.1 * duck.LEAST_MEMORY
+    assert works == "2.0"
+    assert limits.strip() != "unlimited" or after == "-1 -1"  # The limit was the expression's.
+
+
+ENDLESS = "list_reduce(range(30000000), lambda a, b: (a * 7 + b) % 13) > x"
+
+
+def test_an_expression_takes_no_more_time_than_its_limit(monkeypatch):
+    table = pa.table({"x": np.ones(5000)})
+    monkeypatch.setattr(duck, "LEAST_SECONDS", 1.0)
+    started = time.monotonic()
+    with pytest.raises(UsageError) as raised:
+        evaluate(table, {"value": ENDLESS})
+    assert raised.value.what == f"This expression takes more than 6 seconds: {ENDLESS}"
+    assert time.monotonic() - started < 6 + duck.PATIENCE + 5
+    assert evaluate(table, {"value": "x + 1"})["value"][0].as_py() == 2
+
+
+def test_a_join_has_limits_too():
+    left = pa.table({"left": [0], "query": [{"a": 1}]})
+    right = pa.table({"right": [0], "doc": [{"a": 1}]})
+    with pytest.raises(UsageError, match=r"more than 2\.0 GB of memory: query.a < length"):
+        join(left, right, "query.a < length(repeat(doc.a::varchar, 4000000000))")
+
+
+def test_ctrl_c_within_an_expression_is_no_error_of_it(tmp_path):
+    write(tmp_path / "corpus.parquet", id=["a", "b", "c"], text=["red fox", "red cat", "red dog"])
+    write(tmp_path / "pairs.parquet", query=["red fox"], positive=["red fox"])
+    candidates = mined_by_words(tmp_path, tmp_path)
+    command = [sys.executable, "-m", "hnmine", "filter", "--candidates", candidates]
+    command += ["--output", tmp_path / "mined", "--where", ENDLESS.replace("x", "bm25_score")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(8)
+    assert process.poll() is None
+    started = time.monotonic()
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.startswith("error: Interrupted. What was finished is kept.")
+    assert time.monotonic() - started < duck.PATIENCE + 5
+
+
+def test_the_database_reaches_nothing_outside(tmp_path):
+    for statement in (
+        "set enable_external_access = true",
+        "set autoload_known_extensions = true",
+        "load httpfs",
+        "install httpfs",
+        f"copy (select 1) to '{tmp_path}/a.csv'",
+        f"attach '{tmp_path}/a.db'",
+        f"select * from read_text('{tmp_path}/*')",
+        "select * from table",
+    ):
+        with pytest.raises(duckdb.Error):
+            duck.ask(statement)
+    assert not list(tmp_path.iterdir())

@@ -176,4 +176,8 @@ def main() -> None:
     """Run the command line."""
     clean_streams()
     interrupts.listen()
-    app()
+    try:
+        app()
+    except SystemExit as stop:
+        interrupts.end(stop.code)
+        raise

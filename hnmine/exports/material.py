@@ -19,6 +19,7 @@ from hnmine.index.topk import offsets_of
 from hnmine.known import check_negatives
 from hnmine.mined import Mined
 from hnmine.schema import SCORES
+from hnmine.syntax import bracketed
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -107,9 +108,8 @@ class Material:
             if self.scores is not None:
                 numbered = table.append_column("query_row", pa.array(query))
                 text = SCORES.get(self.scores, self.scores)
-                found = evaluate(
-                    numbered, {"scores": f"({text})::double"}, table["keep"].to_numpy()
-                )["scores"]
+                wanted = {"scores": f"{bracketed(text)}::double"}
+                found = evaluate(numbered, wanted, table["keep"].to_numpy())["scores"]
                 scores = pc.fill_null(found.cast(pa.float64()), np.nan).to_numpy()
             yield table, query.astype(np.int64), scores
             self.tick(len(table))

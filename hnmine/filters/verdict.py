@@ -23,6 +23,7 @@ from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.names import SOURCES, repeated
 from hnmine.relevance.evidence import numbers
 from hnmine.select import choose, keyed_noise, race, spread
+from hnmine.syntax import bracketed
 
 ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
 RELABELLED, USED_UP = "relabelled", "max-uses"
@@ -66,7 +67,7 @@ class Verdicts:
         score = settings.score or "dense"
         score = schema.SCORES.get(score, score)
         for name, text in (
-            ("score", f"({score})::double"),
+            ("score", f"{bracketed(score)}::double"),
             ("positive_score", f"{ANCHORS[settings.positive_score]}(score)"),
         ):
             column = evaluate(table, {name: text}, self.is_candidate)[name]
@@ -96,8 +97,8 @@ class Verdicts:
             # What is not scored yet falls only by what holds whatever its score will be.
             table = table.append_column("_undecided", pa.array(self._undecided))
             rules = [
-                (name, f"case when _undecided then coalesce(({rule}), true) else ({rule}) end")
-                for name, rule in rules
+                (name, f"case when _undecided then coalesce({whole}, true) else {whole} end")
+                for name, whole in ((name, bracketed(rule)) for name, rule in rules)
             ]
         found = reasons(table, rules, self.is_candidate)
         if self.settings.lazy:

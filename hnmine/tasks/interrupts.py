@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from hnmine.errors import Exit
 _seen = False
 kept = ""
 """How far the step was that was interrupted, for the last message."""
+_left: list[threading.Thread] = []
 
 
 def listen() -> None:
@@ -71,3 +73,16 @@ def saying(how_far: Callable[[], str]) -> Iterator[None]:
     except KeyboardInterrupt:
         kept = how_far()
         raise
+
+
+def leave_behind(thread: threading.Thread) -> None:
+    """Remember a thread that could not be stopped."""
+    _left.append(thread)
+
+
+def end(code: object) -> None:
+    """End the process if a thread is left behind, for which Python would wait."""
+    if any(thread.is_alive() for thread in _left):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else bool(code))
