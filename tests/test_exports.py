@@ -33,7 +33,10 @@ FILTER = {
 
 @pytest.fixture(scope="module")
 def world(stdlib, tmp_path_factory):
-    """Docstrings; some queries have two positives, q0 gets no negative, q1 one of three."""
+    """Docstrings; some queries have two positives, q0 gets no negative, q1 one of three.
+
+    A document is the text of q3.
+    """
     root = tmp_path_factory.mktemp("exports")
     pairs, corpus = rows(stdlib / "pairs.parquet"), rows(stdlib / "corpus.parquet")
     known = {pair["positive_id"] for pair in pairs}
@@ -45,7 +48,9 @@ def world(stdlib, tmp_path_factory):
     names = ("query_id", "query", "positive_id", "positive")
     columns = dict(zip(names, map(list, zip(*table, strict=True)), strict=True))
     pairs_file = str(write(root / "p.parquet", **columns))
-    shutil.copy(stdlib / "corpus.parquet", root / "corpus.parquet")
+    documents = [(row["id"], row["text"]) for row in corpus] + [("itself", pairs[3]["query"])]
+    ids, texts = map(list, zip(*documents, strict=True))
+    write(root / "corpus.parquet", id=ids, text=texts)
     api.build_index(
         corpus=str(root / "corpus.parquet"), pairs=pairs_file, index=root / "i", dense=False
     )
@@ -358,7 +363,10 @@ def test_ms_marco(exported, truth):
 def test_trec(world, exported, truth):
     run = list(ir_measures.read_trec_run(str(exported["trec"] / "run.txt")))
     qrels = list(ir_measures.read_trec_qrels(str(exported["trec"] / "qrels.txt")))
-    scored = [row for row in rows(world / "m" / "scored") if not row["is_query"]]
+    scored = rows(world / "m" / "scored")
+    itself = [(row["query_id"], row["doc_id"]) for row in scored if row["is_query"]]
+    assert itself == [("q3", "itself")]
+    scored = [row for row in scored if not row["is_query"]]
     assert {(one.query_id, one.doc_id): one.score for one in run} == {
         (row["query_id"], row["doc_id"]): row["score"] for row in scored if row["score"] is not None
     }

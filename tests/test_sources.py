@@ -360,6 +360,18 @@ def test_judged_candidates_come_with_their_grade(data, tmp_path):
         assert ordered == sorted(ordered, reverse=True)
 
 
+@pytest.mark.parametrize("name", ["judged", "matching", "random"])
+def test_what_is_not_ordered_by_relevance_has_no_vote_in_the_rank(data, tmp_path, name):
+    found, _ = mine(data, tmp_path / "c", source=["dense", name], **EXTRA.get(name, {}))
+    alone, _ = mine(data, tmp_path / "alone", source=["dense"])
+    votes = {(r["query_id"], r["doc_id"]): r["rrf_score"] for r in alone.to_pylist()}
+    others = 0
+    for row in found.to_pylist():
+        assert row["rrf_score"] == votes.get((row["query_id"], row["doc_id"]), 0.0)
+        others += row["dense_rank"] is None and row["rank"] is not None
+    assert others > 20
+
+
 def test_a_derived_column_tells_what_was_asked(data, tmp_path):
     table, _ = mine(
         data,
