@@ -127,7 +127,7 @@ def candidates_of(world, query, k):
     wanted |= {row for row in canonical if normal[row] in positive}
     rows = []
     for row in wanted:
-        fused = sum(1 / (61 + at[row]) for at in ranks.values() if row in at)
+        fused = np.round(sum(1 / (61 + at[row]) for at in ranks.values() if row in at), 14)
         given = positive.get(normal[row], row)
         rows.append(
             {
@@ -198,6 +198,25 @@ def test_the_table_is_what_working_it_out_by_hand_gives(tmp_path_factory, parts,
     assert table.select(by_hand).to_pylist() == [
         {name: row[name] for name in by_hand} for row in expected
     ]
+
+
+@pytest.mark.parametrize("earlier", [(4, 56), (17, 29)])
+def test_votes_that_are_equal_are_a_tie_however_they_add_up(tmp_path, earlier):
+    # 1/65 + 1/117 = 1/78 + 1/90, but not in float64.
+    later = {(4, 56): (17, 29), (17, 29): (4, 56)}[earlier]
+    rest = range(2, 60)
+    scores = {}
+    for part, name in enumerate(("bm25", "dense")):
+        others = iter(rest)
+        at = {earlier[part]: 0, later[part]: 1}
+        order = [at[rank] if rank in at else next(others) for rank in range(60)]
+        scores[name] = {(0, row): -float(rank) for rank, row in enumerate(order)}
+    texts = [f"t{n}" for n in range(61)]
+    table = World(tmp_path, texts, ["q"], [(0, 60)], scores).mine([0], 60)
+    found = {row["doc_id"]: row for row in table.to_pylist()}
+    assert [found["d0"][f"{name}_rank"] for name in scores] == list(earlier)
+    assert found["d0"]["rrf_score"] == found["d1"]["rrf_score"]
+    assert found["d0"]["rank"] + 1 == found["d1"]["rank"]
 
 
 @PROPERTY

@@ -19,6 +19,10 @@ from hnmine.sources.shingles import Remembered, containment
 RRF_CONSTANT = 60
 """Of reciprocal rank fusion, with ranks from 1 (Cormack, Clarke and Buettcher, SIGIR 2009)."""
 
+VOTE_DECIMALS = 14
+"""Of the fused score: above the error of a float64 sum, and below the difference of neighbouring
+votes down to rank ten million."""
+
 DEEPER = 4
 """How many times more is asked for where too few of the documents found may be candidates."""
 
@@ -95,6 +99,8 @@ def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
             fused += np.where(rank >= 0, 1 / (RRF_CONSTANT + 1 + rank), 0)
         fields.append(schema.ranks(rank_of(name)))
         table[rank_of(name)] = pa.array(rank.astype(np.int32), mask=rank < 0)
+    # The last bits of a sum depend on the order of its terms; without them, equal votes are a tie.
+    fused = np.round(fused, VOTE_DECIMALS)
     for name, score in recipe.scores.items():
         scores = score(asked)(bounds, slots)
         fields.append(schema.scores(score_of(name)))
