@@ -1,14 +1,17 @@
 """Killed again and again, at any operation on files: what comes out is the same.
 
-`python tests/faults.py` kills every stage at every operation; here is a sample.
+`python tests/faults.py` kills every stage at every operation, and `python -m tests.kills` every
+command at random moments, by three signals; here is a sample.
 """
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import faults
 import pytest
+from kills import COMMANDS, Killer
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -61,3 +64,15 @@ def test_killed_at_a_random_moment(undisturbed, tmp_path):
         for seconds in (0.3, 0.6)
     ]
     assert killed[0]
+
+
+def test_every_command_that_is_killed_or_interrupted_goes_on_to_the_same_files(
+    undisturbed, tmp_path
+):
+    inputs, whole, counts = undisturbed
+    killer = Killer(tmp_path, random.Random(0))
+    killer.prepare(COMMANDS, (inputs, whole, tuple(counts)))
+    for name in COMMANDS:
+        killer.kill_until_done(name)
+    assert not killer.wrong, "\n".join(killer.wrong)
+    assert killer.kills.total() >= len(COMMANDS) // 2

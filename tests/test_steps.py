@@ -172,8 +172,10 @@ class TestChoice:
 
     @pytest.mark.parametrize(
         ("budget", "asked"),
-        [("0.4", 0), ("0.6", 1), ("1.4", 1), ("1.6", 2), ("count(*) / 2.2", 3), ("-1.7", 0)]
-        + [("4.6", 4), ("null::double", 0)],
+        [
+            *(("0.4", 0), ("0.6", 1), ("1.4", 1), ("1.6", 2), ("count(*) / 2.2", 3)),
+            *(("-1.7", 0), ("4.6", 4), ("null::double", 0)),
+        ],
     )
     def test_the_budget_is_rounded_and_neither_negative_nor_above_the_number(self, budget, asked):
         assert judged(ONE, budget=budget, num_negatives=4).asked.tolist() == [asked]
