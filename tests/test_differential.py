@@ -387,7 +387,8 @@ class Case:
         rules, flags = self._rules(output)
         most_uses, deepen = flags.get("max_uses"), flags.get("deepen", 1)
         query_where = None
-        if rng.random() < 0.15:
+        # A query that is not used leaves documents that others are barred from already.
+        if rng.random() < 0.15 and most_uses is None:
             flags["query_where"] = "count(*) filter (where selected) >= 2"
             query_where = 2
         layout = rng.choice(["triplet", "n-tuple", "labeled-pair", "labeled-list"])

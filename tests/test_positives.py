@@ -14,7 +14,7 @@ from hnmine.data.records import PairBatch, TextBatch, pair_records, qrel_records
 from hnmine.data.tables import BadRows, Table
 from hnmine.data.texts import Texts, write_texts
 from hnmine.errors import InputError
-from hnmine.sources.positives import Queries, write_positives
+from hnmine.sources.positives import Queries, write_grades, write_positives
 
 PROPERTY = settings(max_examples=60, deadline=None)
 
@@ -135,6 +135,41 @@ def test_graded_judgements_below_the_grade_are_no_positives(world, min_grade, ex
     world.join(qrel_records(Table.open("qrels", str(path)), min_grade, bad), bad)
     assert world.positives([1]) == [expected]
     assert Queries(world.folder / "queries", world.documents).mined.tolist() == [1]
+
+
+def test_the_highest_grade_of_what_is_the_same_counts_and_what_is_unknown_is_left_out(world):
+    judged = [
+        *(("q0", "d0", 1.0), ("q2", "d3", 2.0), ("q0", "d0", 0.0)),  # One query, one document.
+        *(("q0", "d4", -1.0), ("q0", "d1", -3.0), ("q1", "d1", 0.0), ("q1", "d2", 0.5)),
+        *(("nobody", "d2", 3.0), ("q1", "nothing", 3.0), ("nobody", "nothing", 3.0)),
+    ]
+    batches = [
+        PairBatch([0], [query], None, [document], None, [grade])
+        for query, document, grade in judged
+    ]
+    world.join([by_id(("q0", "d0"))])
+    write_grades(batches, world.queries, world.documents)
+    offsets, rows, grades = Queries(world.folder / "queries").judgements(np.array([0, 1, 2, 3]))
+    assert offsets.tolist() == [0, 2, 4, 6, 6]
+    assert rows.tolist() == [0, 1, 1, 2, 0, 1]
+    assert grades.tolist() == [2.0, -1.0, 0.0, 0.5, 2.0, -1.0]
+
+
+@pytest.mark.parametrize("text", ["alpha", "ALPHA  of much", "pha"])
+def test_a_positive_that_is_part_of_the_document_or_holds_it_is_that_document(world, text):
+    world.join([PairBatch([0], ["q0"], None, ["d0"], [text])])
+    assert world.positives([0]) == [[0]]
+
+
+def test_an_id_whose_document_has_another_text_is_refused_or_left_out(world):
+    batch = PairBatch([0, 1, 2], ["q3", "q0", "q1"], None, ["d0", "d2", "d1"], ["alpha", "x", "y"])
+    with pytest.raises(InputError, match="another text") as error:
+        world.join([batch])
+    assert "row 1" in str(error.value) and "row 0" not in str(error.value)
+    bad = BadRows("skip")
+    assert world.join([batch], bad) == {"pairs": 1, "positives": 1}
+    assert world.positives() == [[], [], [], [0]]
+    assert list(bad.counts.values()) == [2]
 
 
 def test_a_row_that_contradicts_another_lends_it_no_positive(tmp_path):
