@@ -10,26 +10,32 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
+from hnmine.encode.files import fingerprint as fingerprint
+from hnmine.encode.guard import refuse_own_code
 from hnmine.errors import MissingModel
 
 PACKAGE_PREFIX = "pkg:"
-NOT_CONTENT = {"README.md", ".gitattributes"}
 WEIGHTS = ("model.onnx", "*.safetensors", "pytorch_model*.bin")
 _WEIGHTS = re.compile(r"^(.+)/(?:model\.onnx|[^/,]+\.safetensors|pytorch_model[^/,]*\.bin),", re.M)
 OTHER_FORMATS = ["*.h5", "*.msgpack", "*.ot", "*.tflite", "onnx/*", "openvino/*", "coreml/*"]
 
 
 def find_model(name: str) -> Path:
-    """Return the folder of a model.
+    """Return the folder of a model as an absolute path, which no library takes for a hub name.
 
     Args:
         name: `pkg:package/sub/folder`, a folder, or a name on the Hugging Face hub.
 
     Raises:
-        MissingModel: it is not on this machine and cannot be downloaded.
+        MissingModel: it is not on this machine and cannot be downloaded, or it brings code of its
+            own.
     """
+    folder = _found(name).resolve()
+    refuse_own_code(folder)
+    return folder
+
+
+def _found(name: str) -> Path:
     if name.startswith(PACKAGE_PREFIX):
         return _packaged(name)
     folder = Path(name)
@@ -43,7 +49,8 @@ def find_model(name: str) -> Path:
 def _packaged(name: str) -> Path:
     package, _, inside = name.removeprefix(PACKAGE_PREFIX).partition("/")
     try:
-        spec = importlib.util.find_spec(package)
+        # With a dot in its name, what stands before the dot would be imported.
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
     except (ImportError, ValueError):
         spec = None
     if spec is None or not spec.submodule_search_locations:
@@ -132,21 +139,6 @@ def is_model(folder: Path) -> bool:
     return (folder / needed).is_file() and any(
         file for pattern in WEIGHTS for file in folder.glob(pattern)
     )
-
-
-def fingerprint(folder: Path) -> str:
-    """Hash a model's files by name and content (xxh3, 128 bits); two checkpoints never share it."""
-    total = xxhash.xxh3_128()
-    for file in sorted(folder.rglob("*")):
-        inside = file.relative_to(folder)
-        hidden = any(part.startswith((".", "__pycache__")) for part in inside.parts)
-        if not file.is_file() or hidden or inside.name in NOT_CONTENT:
-            continue
-        total.update(inside.as_posix().encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 22):
-                total.update(block)
-    return total.hexdigest()
 
 
 def is_onnx(folder: Path) -> bool:

@@ -45,10 +45,20 @@ def _quiet_torch(spec: ModelSpec) -> Any:
     return torch
 
 
-def _weights(torch: Any, spec: ModelSpec) -> Any:
-    """Return the type of the weights; OpenVINO takes float32 and converts them itself."""
+def _how(torch: Any, spec: ModelSpec) -> dict[str, Any]:
+    """Return how a model is loaded: from its folder alone, and without code of its own.
+
+    OpenVINO takes weights in float32 and converts them itself.
+    """
     dtype: Dtype = "fp32" if spec.backend == "openvino" else spec.dtype
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[dtype]
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return {
+        "model_name_or_path": str(spec.folder()),
+        "device": spec.device,
+        "local_files_only": True,
+        "trust_remote_code": False,
+        "model_kwargs": {"dtype": types[dtype], "weights_only": True},
+    }
 
 
 class _Workers:
@@ -124,11 +134,7 @@ class TorchEncoder:
 
         self.spec, self._workers = spec, _Workers(spec, threads)
         try:
-            self.model = SentenceTransformer(
-                str(spec.folder()),
-                device=spec.device,
-                model_kwargs={"dtype": _weights(torch, spec)},
-            )
+            self.model = SentenceTransformer(**_how(torch, spec))
         except Exception as error:
             if isinstance(error, HnmineError) or is_out_of_memory(error):
                 raise
@@ -174,11 +180,9 @@ class TorchCrossEncoder:
         self.spec, self._workers = spec, _Workers(spec, threads)
         self.identity = torch.nn.Identity()
         try:
+            # With an activation given, the one that the model names is not even looked for.
             self.model = Model(
-                str(spec.folder()),
-                device=spec.device,
-                max_length=spec.max_length,
-                model_kwargs={"dtype": _weights(torch, spec)},
+                **_how(torch, spec), max_length=spec.max_length, activation_fn=self.identity
             )
         except Exception as error:
             if isinstance(error, HnmineError) or is_out_of_memory(error):
