@@ -277,6 +277,57 @@ def test_two_checkpoints_with_one_name_have_two_fingerprints(tmp_path):
     assert fingerprint(tmp_path / "copy") == old
 
 
+def test_what_a_symlinked_folder_holds_is_part_of_a_model(tmp_path):
+    model, pooling = tmp_path / "model", tmp_path / "pooling"
+    shutil.copytree(find_model(ENCODER), model)
+    (model / "1_Pooling").rename(pooling)
+    (model / "1_Pooling").symlink_to(pooling)
+    one = fingerprint(model)
+    assert one == fingerprint(find_model(ENCODER))
+    (pooling / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    other = fingerprint(model)
+    assert other != one
+    spec = ModelSpec.find(str(model))
+    (pooling / "more").mkdir()
+    (pooling / "more" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="not the one that was used before"):
+        spec.folder()
+    # Which of two folders a third name leads to counts, and no loop is followed.
+    (model / "2_Dense").mkdir()
+    (model / "2_Dense" / "config.json").write_text("{}")
+    seen = set()
+    for target in ("1_Pooling", "2_Dense", ".", "..", "/"):
+        (model / "3_Link").unlink(missing_ok=True)
+        (model / "3_Link").symlink_to(target)
+        seen.add(fingerprint(model))
+    assert len(seen) == 4  # Nothing is told of folders that hold the whole model.
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": "bc"}, {"ab": "c"}),
+        ({"a": "xb"}, {"a": "x", "b": ""}),
+        ({"a.txt": "b.txtc"}, {"a.txtb.txt": "c"}),
+        ({"a.txt": "x\n", "b.txt": "y\n"}, {"a.txt": "x\nb.txty\n"}),
+        ({"config.json": "{}", "modules.json": "[]"}, {"config.json": "{}modules.json[]"}),
+        ({"model.onnx": "x", "vocab.txt": "y\n"}, {"model.onnx": "xvocab.txty\n"}),
+        ({"a/config.json": "{}"}, {"a": "/config.json{}"}),
+    ],
+)
+def test_models_never_hash_alike_because_one_file_goes_on_where_another_ends(tmp_path, one, other):
+    for name, files in (("one", one), ("other", other)):
+        for file, text in files.items():
+            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / file).write_text(text)
+    assert fingerprint(tmp_path / "one") != fingerprint(tmp_path / "other")
+
+
+def test_the_hash_of_a_usual_model_is_that_of_kept_scores():
+    assert fingerprint(find_model(ENCODER)) == "6e40502c931b297455b07c98ae8a0966"
+    assert fingerprint(find_model(CROSS_ENCODER)) == "bb96c882e79145ac2dbfedd279f4e56e"
+
+
 def test_a_model_that_changed_is_refused(tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(find_model(CROSS_ENCODER), folder)

@@ -15,6 +15,7 @@ from conftest import CROSS_ENCODER, ENCODER, hnmine, mined_by_words
 import hnmine as api
 from hnmine.config import ValidateSettings
 from hnmine.encode import load_cross_encoder, load_encoder
+from hnmine.encode.installed import BI_ENCODER, installed
 from hnmine.encode.models import find_model
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError, MissingModel
@@ -175,6 +176,20 @@ def test_what_is_too_deep_to_be_read_is_refused(saved, tmp_path, name):
     (model / name).write_text("[" * 100_000 + "]" * 100_000)
     with pytest.raises(MissingModel, match="nested deeper"):
         find_model(str(model))
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["[1]", "{", "[" * 99_999, '{"architectures": 1}', '{"architectures": [1]}',
+     '{"num_labels": "x"}', '{"max_position_embeddings": "x"}', '{"id2label": 3}'],
+)  # fmt: skip
+def test_the_list_of_models_says_which_are_damaged(saved, tmp_path, config):
+    shutil.copytree(saved / "bi", tmp_path / "bi")
+    (tmp_path / "bi" / "config.json").write_text(config)
+    (found,) = (
+        model for model in installed([tmp_path]).models if model.name == str(tmp_path / "bi")
+    )
+    assert (found.note and not found.backend) or found.kind == BI_ENCODER
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,7 +57,8 @@ class GenerateSettings(InputSettings, OutputSettings):
     timeout: float = Field(
         120.0,
         gt=0,
-        description="Seconds that the server has for an answer.",
+        le=86_400,
+        description="Seconds that the server has for a whole answer.",
         json_schema_extra=NOT_IN_PLAN,
     )
     requests: int = Field(
@@ -82,8 +84,8 @@ class GenerateSettings(InputSettings, OutputSettings):
             raise ValueError("pairs: give --pairs or --queries and --qrels, not both")
         if bool(self.endpoint) != bool(self.llm):
             raise ValueError("endpoint: --endpoint and --llm go together")
-        if self.endpoint and not re.match(r"https?://.", self.endpoint):
-            raise ValueError("endpoint: must begin with http:// or https://")
+        if self.endpoint:
+            _check_endpoint(self.endpoint)
         if self.prompt and not self.endpoint:
             raise ValueError("prompt: needs --endpoint")
         return self
@@ -94,6 +96,23 @@ class GenerateSettings(InputSettings, OutputSettings):
         if self.edit:
             return tuple(kind for kind in EDITS if kind in self.edit)
         return () if self.written or self.endpoint else EDITS
+
+
+def _check_endpoint(url: str) -> None:
+    if not re.match(r"https?://.", url):
+        raise ValueError("endpoint: must begin with http:// or https://")
+    if re.search(r"[@?#]", url):  # It is stored and printed.
+        raise ValueError(
+            "endpoint: holds a user, a query or a fragment; a key goes in the environment variable "
+            "that --api-key-env names"
+        )
+    try:
+        parts = urlsplit(url)
+        valid = bool(parts.hostname and parts.hostname.encode("idna")) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid or not url.isprintable() or " " in url:
+        raise ValueError("endpoint: is not the address of a server")
 
 
 class MixSettings(OutputSettings):

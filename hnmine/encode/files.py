@@ -72,7 +72,8 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 def fingerprint(folder: Path) -> str:
     """Hash a model's files by name and content (xxh3, 128 bits); two checkpoints never share it."""
-    total, sizes, plain = xxhash.xxh3_128(), [], True
+    total, plain = xxhash.xxh3_128(), True
+    sizes: list[tuple[str, int | str]] = []
     for entry in entries_of(folder):
         inside, name = entry.inside, entry.inside.as_posix()
         hidden = any(part.startswith((".", "__pycache__")) for part in inside.parts)

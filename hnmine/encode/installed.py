@@ -107,6 +107,8 @@ def _model(name: str, folder: Path, device: str) -> Model:
         backend = backend_for("auto", folder, device, "fp32")
     except HnmineError as error:
         return Model(name, kind, "", limit, size, f"cannot be used: {error.what} {error.fix}")
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        return Model(name, kind, "", limit, size, f"cannot be used: its files are damaged: {error}")
     return Model(name, kind, backend, limit, size, note)
 
 

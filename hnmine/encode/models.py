@@ -158,7 +158,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
         if not isinstance(content, dict):
             raise ValueError("It holds no JSON object.")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MissingModel(
             f"The model file {file} is damaged.", why=str(error), fix="Copy the model again."
         ) from error

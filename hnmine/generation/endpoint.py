@@ -1,18 +1,17 @@
-"""Texts from a language model behind an OpenAI-compatible endpoint, over plain HTTP."""
+"""Texts from a language model behind an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
+from hnmine.http_client import BadAnswer, Client, Refused
 from hnmine.tasks.partial import computed, key_of
 
 ATTEMPTS = 6
@@ -23,8 +22,8 @@ LONGEST_WAIT = 60.0
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 """Status codes that another attempt may not get."""
 
-LONGEST_ANSWER = 1 << 24
-"""Bytes of an answer that are read."""
+SLOW_ATTEMPTS = 2
+"""What takes too long once, mostly takes as long again."""
 
 PROMPT = """\
 Query: {query}
@@ -50,12 +49,12 @@ class Endpoint:
         key: sent as a bearer token; empty for none.
         temperature: of its sampling.
         max_tokens: of an answer.
-        timeout: seconds for an answer.
+        timeout: seconds for a whole answer.
     """
 
     url: str
     model: str
-    key: str
+    key: str = field(repr=False)
     temperature: float
     max_tokens: int
     timeout: float
@@ -69,26 +68,42 @@ class Endpoint:
             "max_tokens": self.max_tokens,
             "seed": seed,
         }
-        wait, why = FIRST_WAIT, ""
-        for attempt in range(ATTEMPTS):
+        wait, why, slow = FIRST_WAIT, "", 0
+        for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _content(self._post(body), self.url)
-            except urllib.error.HTTPError as error:
-                why = f"{error.code} {error.reason}: {_said(error)}"
-                if error.code not in PASSING:
-                    raise self._refused(error.code, why) from error
-                asked = error.headers.get("Retry-After", "")
-                wait = max(wait, float(asked)) if asked.isdigit() else wait
+                return self._content(self._client.post(body, over))
+            except Refused as refusal:
+                why = str(refusal)
+                if refusal.code not in PASSING:
+                    raise self._refused(refusal) from None
+                wait = max(wait, refusal.retry_after)
+            except BadAnswer as error:
+                raise self._unusable(str(error)) from None
             except (OSError, http.client.HTTPException) as error:
-                why = str(error) or type(error).__name__
-            if attempt + 1 == ATTEMPTS or over.wait(min(wait, LONGEST_WAIT)):
+                why = self._client.shown(str(error).encode("utf-8", "replace"))
+                why = why or type(error).__name__
+                slow += isinstance(error, TimeoutError)
+            last = attempt == ATTEMPTS or slow == SLOW_ATTEMPTS
+            if last or over.wait(min(wait, LONGEST_WAIT)):
                 break
             wait *= 2
         raise PartialRun(
             f"{self.url} does not answer.",
-            why=f"{why} ({ATTEMPTS} attempts)",
-            fix="See that the server runs, then run the same command: what was finished is kept.",
+            why=f"{why} ({attempt} attempts)",
+            fix="See that the server runs, then run the same command: what was finished is kept. A "
+            "slow server needs a longer --timeout, or fewer --requests.",
         )
+
+    @cached_property
+    def _client(self) -> Client:
+        key = self.key.strip()
+        if not (key.isascii() and key.isprintable()):
+            # The standard library would refuse it too, and show it.
+            raise UsageError(
+                "The key of the server holds characters that no key has.",
+                fix="Check the environment variable that --api-key-env names.",
+            )
+        return Client(self.url.rstrip("/") + "/chat/completions", key, self.timeout)
 
     def ask_all(
         self, prompts: Iterable[tuple[str, int]], requests: int, tick: Callable[[int], None]
@@ -128,49 +143,36 @@ class Endpoint:
             answers = computed(pool, ask, given, key, lambda asked: 1, tick, over.set)
         return [answer.decode("utf-8", "surrogatepass") for answer in answers]
 
-    def _post(self, body: Mapping[str, Any]) -> bytes:
-        headers = {"Content-Type": "application/json", "User-Agent": "hnmine"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(
-            self.url.rstrip("/") + "/chat/completions", json.dumps(body).encode(), headers
-        )
-        with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-            content: bytes = answer.read(LONGEST_ANSWER)
-        return content
-
-    def _refused(self, code: int, why: str) -> Exception:
-        if code in (401, 403):
+    def _refused(self, refusal: Refused) -> Exception:
+        if refusal.code in (401, 403):
             return MissingModel(
                 f"{self.url} asks for another key.",
-                why=why,
+                why=str(refusal),
                 fix="Put the key in the environment variable that --api-key-env names.",
             )
         return UsageError(
             f"{self.url} refuses the request.",
-            why=why,
+            why=str(refusal),
             fix="Check --endpoint (it ends before /chat/completions), --llm and --max-tokens.",
         )
 
+    def _content(self, answer: bytes) -> str:
+        try:
+            content = json.loads(answer)["choices"][0]["message"]["content"]
+            if content is not None and not isinstance(content, str):
+                raise TypeError
+        except (ValueError, LookupError, TypeError, RecursionError):
+            raise self._unusable(f"It answered {self._client.shown(answer)!r}.") from None
+        # Half of a surrogate pair is no character, and no file of texts could hold it.
+        text = (content or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return text.strip()
 
-def _said(error: urllib.error.HTTPError) -> str:
-    """Return the beginning of what the server says about an error."""
-    try:
-        return " ".join(error.read(500).decode("utf-8", "replace").split())
-    except (OSError, http.client.HTTPException):
-        return ""
-
-
-def _content(answer: bytes, url: str) -> str:
-    try:
-        content = json.loads(answer)["choices"][0]["message"]["content"]
-        return (content or "").strip()
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{url} gave no chat completion.",
-            why=f"It answered {answer[:200]!r}.",
+    def _unusable(self, why: str) -> InputError:
+        return InputError(
+            f"{self.url} gave no chat completion.",
+            why=why,
             fix="Give the address of an OpenAI-compatible server, such as http://localhost:8000/v1.",
-        ) from error
+        )
 
 
 def filled(template: str, query: str, positive: str) -> str:
