@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from hnmine.errors import InputError
 from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
 from hnmine.tasks.atomic import write_text
-from hnmine.tasks.clearing import clear
 from hnmine.tasks.inside import check_links, check_plain
 from hnmine.tasks.plan import Plan, canonical_json, differences, digest
+from hnmine.tasks.storage import clear_run
 from hnmine.tasks.written import (
     CLAIMED,
     MANIFEST,
@@ -61,14 +61,7 @@ def check_place(path: Path) -> None:
         )
 
 
-def check_plan(
-    path: Path,
-    plan: Plan,
-    overwrite: bool,
-    *,
-    inner: bool = False,
-    clear: Callable[[Path], None] = clear,
-) -> None:
+def check_plan(path: Path, plan: Plan, overwrite: bool, *, inner: bool = False) -> None:
     """Refuse a directory that another plan filled, or clear it; then write the plan down.
 
     Args:
@@ -76,7 +69,6 @@ def check_plan(
         plan: what will fill it.
         overwrite: clear it.
         inner: no setting names it.
-        clear: deletes what hnmine wrote there.
 
     Raises:
         InputError: another stage wrote here, or another plan and `overwrite` is not given, or
@@ -100,7 +92,7 @@ def check_plan(
             fix += "." if inner else ", or choose another directory."
             raise other_plan(path, changed, fix)
         if changed:
-            clear(path)
+            clear_run(path)
     write_text(saved, canonical_json(plan))
 
 

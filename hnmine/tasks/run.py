@@ -15,7 +15,6 @@ from hnmine.printable import redacted
 from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
 from hnmine.tasks.atomic import flush, flush_all, write_text
-from hnmine.tasks.clearing import clear
 from hnmine.tasks.finished import damage
 from hnmine.tasks.inside import check_links
 from hnmine.tasks.locks import DirectoryLock, one_at_a_time
@@ -41,11 +40,10 @@ from hnmine.tasks.written import (
     MANIFEST,
     PLAN,
     RUN,
-    is_record,
+    is_done,
     markers_of,
     read_json,
     record,
-    size_of,
 )
 
 PARTIAL = "partial"
@@ -144,7 +142,7 @@ class RunDirectory:
             return
         if not finished:
             before = read_json(self.path / PLAN)
-            check_plan(self.path, self.plan, overwrite, inner=inner, clear=self._clear)
+            check_plan(self.path, self.plan, overwrite, inner=inner)
             if self.store and before != read_json(self.path / PLAN):
                 self.store.put(PLAN)
             check_outputs(self.path, progress=self.progress)
@@ -153,17 +151,6 @@ class RunDirectory:
             folder.mkdir(exist_ok=True)
         if self.share.together:
             self._lock.let_others_in()
-
-    def _clear(self, path: Path) -> None:
-        """Delete what another plan wrote; what is on storage decides where there is a cache."""
-        if self.store:
-            self.store.clear()
-            for entry in path.iterdir():
-                if entry != self.state:
-                    remove(entry)
-            shutil.rmtree(path / DONE, ignore_errors=True)
-        else:
-            clear(path)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -182,19 +169,8 @@ class RunDirectory:
     def marker(self, task: Task) -> dict[str, Any] | None:
         """Return what a finished task recorded; None if it must be done (again)."""
         marker = read_json(self.path / DONE / f"{task.name}.json") or {}
-        outputs, counts = marker.get("outputs"), marker.get("counts")
-        whole = (
-            marker.get("plan") == self.hash
-            and isinstance(counts, dict)
-            and all(type(count) in (int, float) for count in counts.values())
-            and isinstance(outputs, dict)
-            and all(
-                is_record(outputs.get(output))
-                and (self.store or size_of(self.path / output) == outputs[output]["bytes"])
-                for output in task.outputs
-            )
-        )
-        return marker if whole else None
+        here = None if self.store else self.path
+        return marker if is_done(marker, self.hash, task.outputs, here) else None
 
     def missing(self, task: Task) -> bool:
         """Tell whether a task must be done (again)."""

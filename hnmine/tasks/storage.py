@@ -17,7 +17,7 @@ from typing import Any
 from hnmine.errors import InputError, PartialRun
 from hnmine.schema import STATE
 from hnmine.tasks.atomic import temporary_name
-from hnmine.tasks.clearing import check_all_own
+from hnmine.tasks.clearing import check_all_own, clear
 from hnmine.tasks.inside import safe_join
 from hnmine.tasks.places import address_of, mirror, public_url, split_url
 from hnmine.tasks.written import (
@@ -253,6 +253,26 @@ def fetch_run(path: Path) -> None:
     if not markers_of(path):  # A copy without the hidden folder is taken as it is.
         for name, info in store.list().items():
             store.fetch(name, info)
+
+
+def clear_run(path: Path) -> None:
+    """Delete what hnmine wrote into a run's directory, and on the storage that it is the cache of.
+
+    Raises:
+        InputError: something else is there; then nothing is deleted.
+    """
+    store = Store.behind(path)
+    if store is None:
+        clear(path)
+        return
+    store.clear()
+    # Of a cache, nothing is kept but the state folder, with its locks.
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink() and entry.name != STATE:
+            shutil.rmtree(entry)
+        elif entry.name != STATE:
+            entry.unlink()
+    shutil.rmtree(path / DONE, ignore_errors=True)
 
 
 def fetch_input(place: str) -> Path:

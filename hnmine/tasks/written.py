@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,28 @@ def is_record(recorded: Any) -> bool:
         isinstance(files, dict)
         and all(type(one) is int and 0 <= one < LARGEST for one in (*numbers, *files.values()))
         and isinstance(recorded["xxh3"], str)
+    )
+
+
+def is_done(
+    marker: Mapping[str, Any], plan: str, outputs: Sequence[str], root: Path | None
+) -> bool:
+    """Tell whether a marker says that a task of a plan is done.
+
+    Args:
+        marker: as it was read.
+        plan: the plan's hash.
+        outputs: of the task.
+        root: where they must be, with their sizes; None for no look at them.
+    """
+    recorded, counts = marker.get("outputs"), marker.get("counts")
+    return (
+        marker.get("plan") == plan
+        and isinstance(counts, dict)
+        and all(type(count) in (int, float) for count in counts.values())
+        and isinstance(recorded, dict)
+        and all(is_record(recorded.get(name)) for name in outputs)
+        and all(root is None or size_of(root / n) == recorded[n]["bytes"] for n in outputs)
     )
 
 
