@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import hnmine as api
 from hnmine.config import COMMANDS
-from hnmine.errors import HnmineError, InputError
+from hnmine.errors import HnmineError, InputError, UsageError
 from hnmine.tasks.atomic import write_text
 from hnmine.tasks.inside import safe_join
 from hnmine.tasks.places import address_of, cache, mirror, mirrored, name_of, public_url
@@ -167,6 +167,19 @@ def test_the_command_line_ends_with_3_and_names_the_marker(copied):
     done = hnmine("inspect", copied / "mined")
     assert done.returncode == 3
     assert "a-task.json" in done.stderr
+
+
+def test_a_review_adds_to_no_sheet_that_the_directory_names_elsewhere(copied, tmp_path):
+    api_sheet = tmp_path / "mine.csv"
+    call("review", {"mined": copied / "mined", "page": False, "sheet": api_sheet})
+    before = api_sheet.read_bytes()
+    file = copied / "mined" / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["settings"]["judge"] = ["\0", "x" * 5000, str(api_sheet)]
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(UsageError, match="--sheet"):
+        call("review", {"mined": copied / "mined", "page": False, "even": 20})
+    assert api_sheet.read_bytes() == before
 
 
 # Links and pipes

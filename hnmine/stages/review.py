@@ -105,9 +105,28 @@ def _sheet(settings: ReviewSettings, mined: Mined) -> Sheet:
 
 
 def _filtered_with(mined: Mined) -> Path | None:
-    """Return the file of verdicts that the directory was filtered with; None if there is none."""
-    files = (Path(name) for name in mined.manifest["settings"]["judge"])
-    return next((file for file in files if file.is_file()), None)
+    """Return the file of verdicts that the directory was filtered with; None if there is none.
+
+    Raises:
+        UsageError: it is elsewhere than beside the directory. A directory that somebody sends must
+            not say which of the user's files is written.
+    """
+    files = (Path(name) for name in mined.manifest["settings"]["judge"] if _is_file(name))
+    named = next(files, None)
+    if named and not named.resolve().is_relative_to(mined.path.resolve().parent):
+        raise UsageError(
+            f"{mined.path} was filtered with the verdicts in {named}, which is elsewhere.",
+            why="hnmine adds to a sheet elsewhere only if you name it.",
+            fix=f"Pass --sheet {shell([named])} to add to it, or --sheet with a new file.",
+        )
+    return named
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # Too long for a name, or with a null in it.
+        return False
 
 
 def _beside(directory: Path, ending: str) -> Path:
