@@ -9,6 +9,7 @@ an outcome like any other. The checksums of what was changed are made anew, or l
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -17,22 +18,27 @@ import re
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from itertools import pairwise
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,13 +47,19 @@ from conftest import CROSS_ENCODER, ENCODER
 from faults import write_inputs
 
 import hnmine
+from hnmine.candidates import Candidates
 from hnmine.cli import app
-from hnmine.errors import Exit
+from hnmine.config import MineSettings
+from hnmine.data.arrays import load_archive, load_array
+from hnmine.errors import Exit, InputError, damage_explained
+from hnmine.sources.base import Asked, Mining
+from hnmine.sources.fuse import Recipe, mine_block
+from hnmine.sources.recipe import open_recipe
 from hnmine.tasks.plan import digest
 from hnmine.tasks.written import record
 
-SECONDS = 60
-"""After which a case hangs; most take a second."""
+SECONDS, WAIT = 60, 600
+"""CPU seconds after which a case hangs, most take one; and seconds, where all of it waits."""
 
 MEMORY = 8 << 30
 """Address space of a case: a small file that asks for more than that is refused."""
@@ -332,6 +344,13 @@ def read(arguments: list[object]) -> tuple[int, str]:
     return 0, said.getvalue()
 
 
+def read_elsewhere(arguments: list[object]) -> tuple[int, str]:
+    """Run a command in another process: PyTorch's threads do not survive a fork."""
+    command = [sys.executable, "-m", "hnmine", *map(str, arguments), "--debug"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
 def case(seed: int, number: int, root: Path) -> Iterator[tuple[str, int, str]]:
     """Change a file and let some readers read; yield what each came to."""
     rng = random.Random(f"{seed}-{number}")
@@ -347,8 +366,8 @@ def case(seed: int, number: int, root: Path) -> Iterator[tuple[str, int, str]]:
         shutil.rmtree(root / "new", ignore_errors=True)
         where = f"{file.relative_to(root)} by {how}, {name}"
         yield where, BEGUN, ""
-        code, said = read([*readers[name](root), *FLAGS])
-        yield where, code, said
+        arguments = [*readers[name](root), *FLAGS]
+        yield where, *(read_elsewhere if readers is NEEDS_MODEL else read)(arguments)
 
 
 def in_child(seed: int, number: int, whole: Path, root: Path) -> list[tuple[str, int, str]]:
@@ -359,6 +378,8 @@ def in_child(seed: int, number: int, whole: Path, root: Path) -> list[tuple[str,
     if not child:
         os.close(receive)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        used = int(time.process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (used + SECONDS, used + SECONDS))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with os.fdopen(send, "w", encoding="utf-8", errors="backslashreplace") as out:
             try:
@@ -370,7 +391,7 @@ def in_child(seed: int, number: int, whole: Path, root: Path) -> list[tuple[str,
                 os._exit(1)
         os._exit(0)
     os.close(send)
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + WAIT
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         if time.monotonic() > deadline:
             os.kill(child, signal.SIGKILL)
@@ -427,6 +448,133 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("hostile") / "whole"
     prepare(root)
     return root
+
+
+def _recipe(root: Path) -> Recipe:
+    """Open all that `mine` searches in, in the candidates' index."""
+    found = Candidates(root / "candidates")
+    settings = MineSettings.model_construct(**found.manifest["settings"], threads=1)
+    mining = Mining(found.index, found.queries, found.paths, settings)
+    return open_recipe(mining, found.manifest["sources"], found.manifest["scores"], None)
+
+
+def _search(root: Path) -> None:
+    """Search for the first queries in every source."""
+    found = Candidates(root / "candidates")
+    mine_block(Asked(found.mined[:2], found.queries), found.index.documents, _recipe(root))
+
+
+def _set(at: int, value: object) -> Callable[[np.ndarray], np.ndarray]:
+    def changed(values: np.ndarray) -> np.ndarray:
+        values.reshape(-1)[at] = value
+        return values
+
+    return changed
+
+
+WRONG: list[tuple[str, Callable[[np.ndarray], np.ndarray]]] = [
+    ("index/bm25/documents.npy", _set(3, 10**6)),
+    ("index/bm25/documents.npy", _set(-1, -1)),
+    ("index/bm25/documents.npy", lambda values: values[::-1].copy()),
+    ("index/bm25/documents.npy", lambda values: values[:-1]),
+    ("index/bm25/indptr.npy", _set(3, 10**9)),
+    ("index/bm25/indptr.npy", _set(3, 0)),
+    ("index/bm25/indptr.npy", _set(-1, 10**9)),
+    ("index/bm25/lengths.npy", _set(0, -700)),
+    ("index/bm25/lengths.npy", lambda values: values[:-1]),
+    ("index/bm25/frequencies.npy", lambda values: values.astype(np.int64)),
+    ("index/bm25/frequencies.npy", _set(0, 0)),
+    ("index/bm25/idf.npy", _set(0, np.nan)),
+    ("index/bm25/impacts.npy", _set(0, np.inf)),
+    ("index/bm25/peaks.npy", lambda values: values.astype(">f4")),
+    ("index/bm25/vocabulary_offsets.npy", _set(2, 10**9)),
+    ("index/bm25/vocabulary.npy", lambda values: values[:-1]),
+    ("index/documents/identity.npy", _set(-1, 10**6)),
+    ("index/documents/identity.npy", _set(3, 2)),
+    ("index/documents/canonical.npy", _set(0, 1)),
+    ("index/documents/ids/rows.npy", _set(0, -2)),
+    ("index/documents/ids/high.npy", _set(0, 2**64 - 1)),
+    ("index/documents/texts/low.npy", lambda values: values[:-1]),
+    ("index/documents/identities/rows.npy", _set(0, 10**6)),
+    ("index/dense/vectors/00000.npy", lambda values: values.astype(np.float64)),
+    ("index/dense/vectors/00000.npy", lambda values: values[:, :-1].copy()),
+    ("index/dense/vectors/00001.npy", lambda values: values[:-1]),
+    ("index/dense/vectors/00001.npy", np.asfortranarray),
+    ("candidates/queries/positive_rows.npy", _set(0, 10**6)),
+    ("candidates/queries/positive_rows.npy", _set(0, -1)),
+    ("candidates/queries/positive_offsets.npy", _set(1, 10**6)),
+    ("candidates/queries/positive_offsets.npy", lambda values: values[:-1]),
+    ("candidates/dense/vectors/00000.npy", lambda values: values[:-1]),
+    ("candidates/clusters.npy", lambda values: values[:-1]),
+    ("candidates/clusters.npy", lambda values: values.astype(object)),
+    ("candidates/runs/run_run/slots.npy", _set(0, 10**6)),
+    ("candidates/runs/run_run/offsets.npy", _set(1, -5)),
+    ("candidates/runs/run_run/scores.npy", _set(0, np.nan)),
+]
+
+
+@pytest.mark.parametrize(("name", "changed"), WRONG)
+def test_an_array_with_wrong_values_is_refused_and_named(whole, tmp_path, name, changed):
+    place(whole, tmp_path / "root")
+    file = tmp_path / "root" / name
+    np.save(file, changed(np.load(file)))
+    for state in (tmp_path / "root").glob("*/.hnmine"):
+        shutil.rmtree(state)
+    with pytest.raises(InputError) as caught:
+        _search(tmp_path / "root")
+    assert str(file.parent) in caught.value.what
+
+
+def test_what_is_sent_whole_is_searched(whole, tmp_path):
+    place(whole, tmp_path / "root")
+    _search(tmp_path / "root")
+
+
+@pytest.mark.parametrize("shape", [b"(10000000000000000,)", b"(-1,)", b"(((", b"(3,3)", b"(True,)"])
+def test_a_header_that_lies_is_refused_before_memory_is_taken(tmp_path, shape):
+    file = tmp_path / "a.npy"
+    np.save(file, np.arange(3))
+    file.write_bytes(file.read_bytes().replace(b"(3,)", shape))
+    for mapped in (True, False):
+        with pytest.raises(InputError, match=re.escape(str(file))):
+            load_array(file, np.int64, mapped=mapped)
+
+
+@pytest.mark.parametrize("damage", ["compressed", "claims", "cut", "missing", "lengths", "pickle"])
+def test_an_archive_that_lies_is_refused(tmp_path, damage):
+    file = tmp_path / "a.npz"
+    values = {"part": np.zeros(40, np.int64), "row": np.arange(40)}
+    if damage == "missing":
+        values.pop("row")
+    if damage == "lengths":
+        values["row"] = np.arange(3)
+    if damage == "pickle":
+        values["row"] = np.full(40, None)
+    (np.savez_compressed if damage == "compressed" else np.savez)(file, **values)
+    if damage == "claims":
+        file.write_bytes(file.read_bytes().replace(b"(40,)", b"(9**9)"[:5]))
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:300])
+    with pytest.raises(InputError, match=re.escape(str(file))):
+        load_archive(file, {"part": np.int64, "row": np.int64})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TokenError("x"), KeyError("x"), OverflowError("x"), UnicodeDecodeError("a", b"", 0, 1, ""),
+     zipfile.BadZipFile("x"), zlib.error("x"), struct.error("x"), AttributeError("x"),
+     pa.ArrowException("x"), duckdb.Error("x"), SyntaxError("x"), AssertionError()],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_whatever_a_damaged_file_throws_names_the_file(tmp_path, error):
+    with pytest.raises(InputError, match="index is damaged"), damage_explained(tmp_path / "index"):
+        raise error
+
+
+def test_a_lack_of_memory_and_of_permission_are_no_damage(tmp_path):
+    for error in (MemoryError(), PermissionError(errno.EACCES, "no")):
+        with pytest.raises(type(error)), damage_explained(tmp_path):
+            raise error
 
 
 def test_every_reader_takes_a_changed_file_or_refuses_it(whole):

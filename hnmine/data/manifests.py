@@ -62,7 +62,7 @@ class _Mined(_Manifest):
     asked = ("format", "num_negatives", "score", "judge", "relabel", "lazy")
     counted = (
         *("positives", "candidates", "kept", "negatives", "negatives_missing"),
-        *("queries", "queries_short", "train_rows"),
+        *("negatives_asked", "queries", "queries_short", "train_rows"),
     )
 
     candidates: str

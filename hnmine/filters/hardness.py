@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from scipy.special import expit
 
+from hnmine.errors import damage_explained
 from hnmine.names import in_order, rank_of
 from hnmine.relevance.evidence import Floats, numbers
 from hnmine.tasks.written import read_json
@@ -186,8 +188,11 @@ class Hardness:
     def read(cls, path: Path) -> Hardness | None:
         """Return what `as_json` gave, from a file; None if there is none, or nothing in it."""
         found = read_json(path) or {}
-        found.pop("verdict", None)
-        return cls(**found) if found else None
+        with damage_explained(path):
+            hardness = TypeAdapter(cls).validate_python(found) if found else None
+            # What it says is put together of every part of it.
+            list(hardness.sentences() if hardness else ())
+        return hardness
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""

@@ -111,11 +111,11 @@ class DenseIndex:
         self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, self.paths, first.shape))
         last = len(self.paths) - 1
         self.count = self.shard_rows * last + len(self._shard(last))
-        with damage_explained(directory):
+        with damage_explained(self.paths[last]):
             if not 0 < len(self._shard(last)) <= self.shard_rows or not self.dimension:
-                raise ValueError("A shard of its vectors has too few or too many rows.")
+                raise ValueError("It has too few or too many rows.")
             if count not in (None, self.count):
-                raise ValueError(f"It holds {self.count:,} vectors, and should hold {count:,}.")
+                raise ValueError(f"With it there are {self.count:,} vectors, not {count:,}.")
         self._whole_shards: set[int] = set()
         self.exact = not (directory / FAISS_FILE).exists()
         if self.exact and search_parameters:

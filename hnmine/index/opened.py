@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from hnmine.data.manifests import known_manifest
 from hnmine.data.texts import Texts
+from hnmine.encode.spec import ModelSpec
+from hnmine.errors import damage_explained
 from hnmine.schema import IndexPaths
 from hnmine.tasks.plan import digest
+from hnmine.tasks.written import MANIFEST
 
 if TYPE_CHECKING:
     from hnmine.index.dense import DenseIndex
@@ -32,6 +35,16 @@ class Index:
     def documents(self) -> Texts:
         """The documents, by row."""
         return Texts(self.paths.documents)
+
+    @property
+    def encoder(self) -> ModelSpec:
+        """The encoder of its documents.
+
+        Raises:
+            InputError: the manifest does not say which it is.
+        """
+        with damage_explained(self.path / MANIFEST):
+            return ModelSpec.model_validate(self.manifest["encoder"])
 
     def vectors(self, threads: int, search_parameters: str | None = None) -> DenseIndex:
         """Open the vectors of the documents.

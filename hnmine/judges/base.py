@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
 from hnmine.encode.spec import ModelSpec
+from hnmine.errors import damage_explained
 from hnmine.schema import VERSION
 from hnmine.tasks.finished import damage
 from hnmine.tasks.incidents import note
@@ -70,11 +71,14 @@ def as_kept(candidates: Candidates, spec: ModelSpec, left_open: Collection[str])
     kept: dict[ModelSpec, Path] = {}
     other: set[str] = set()
     for manifest in sorted(candidates.paths.scores.glob(f"*/{MANIFEST}")):
-        made = (read_json(manifest) or {}).get("model", {})
-        if made.keys() != wanted.keys() or made["content"] != spec.content:
+        made = (read_json(manifest) or {}).get("model")
+        if not isinstance(made, dict) or made.keys() != wanted.keys():
+            continue
+        if made["content"] != spec.content:
             continue
         if fixed.items() <= made.items():
-            kept[ModelSpec(model=spec.model, **made)] = manifest.parent
+            with damage_explained(manifest):
+                kept[ModelSpec(model=spec.model, **made)] = manifest.parent
         other |= {f"{name} {made[name]}" for name in fixed if made[name] != fixed[name]}
     if spec in kept:
         return spec

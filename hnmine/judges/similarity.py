@@ -47,7 +47,7 @@ class PositiveSimilarity:
         first, many = offsets_of(counts)[query], counts[query]
         similarity = np.full(len(slots), -np.inf, dtype=np.float32)
         # Blocks of rows, because a query may have many positives.
-        bounds = np.searchsorted(np.cumsum(many), np.arange(0, many.sum(), PAIRS_AT_ONCE))
+        bounds = np.searchsorted(np.cumsum(many), np.arange(0, max(1, many.sum()), PAIRS_AT_ONCE))
         for start, stop in zip(bounds, [*bounds[1:], len(slots)], strict=True):
             rows = np.repeat(np.arange(start, stop), many[start:stop])
             others = positives[ragged(first[start:stop], many[start:stop])]

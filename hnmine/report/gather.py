@@ -14,6 +14,7 @@ from hnmine.data.parts import read_part
 from hnmine.filters.hardness import HARDNESS, Hardness
 from hnmine.filters.rules import by_text, rules
 from hnmine.names import rank_of
+from hnmine.relevance.learned import read_learned
 from hnmine.report.chosen import make_chosen
 from hnmine.report.examples import examples, literal
 from hnmine.report.facts import (
@@ -30,7 +31,6 @@ from hnmine.report.histograms import histogram
 from hnmine.report.scored import MARGIN, Scored, quoted
 from hnmine.report.shortcuts import shortcuts
 from hnmine.schema import SCORES
-from hnmine.tasks.written import read_json
 
 SCORE_NAMES = {"ce_score": "cross-encoder logit", "dense_score": "cosine", "bm25_score": "BM25"}
 USES = {"1": 1, "2": 2, "3 to 5": 5, "6 to 10": 10, "11 to 20": 20, "21 to 50": 50}
@@ -51,7 +51,7 @@ def gather(scored: Scored) -> Facts:
         settings=_settings(scored),
         origin=_origin(scored),
         no_texts=scored.no_texts,
-        learned=read_json(scored.path / "relevance.json") or {},
+        learned=_learned(scored),
         hardness=Hardness.read(scored.path / HARDNESS),
     )
     make_chosen(scored)
@@ -62,6 +62,11 @@ def gather(scored: Scored) -> Facts:
     facts.estimate = _estimate(scored)
     facts.examples = examples(scored)
     return facts
+
+
+def _learned(scored: Scored) -> dict[str, Any]:
+    file = scored.path / "relevance.json"
+    return read_learned(file) if file.exists() else {}
 
 
 def _funnel(settings: Mapping[str, Any], counts: Mapping[str, int]) -> list[tuple[str, int]]:

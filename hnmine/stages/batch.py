@@ -89,8 +89,7 @@ class _Batching:
         self.train_rows = int(mined.manifest["counts"]["train_rows"])
         self.spec: ModelSpec | None = None
         if self.index.settings["dense"]:
-            spec = ModelSpec.model_validate(self.index.manifest["encoder"])
-            self.spec = spec.on(settings.device)
+            self.spec = self.index.encoder.on(settings.device)
         elif settings.by != "random":
             raise UsageError(
                 f"--by {settings.by} needs vectors of the queries.",

@@ -62,7 +62,9 @@ def deepen(
 
     with RunDirectory.open(path, plan, progress=progress, share=share, inner=True) as run:
         if not run.complete:
-            mine_settings = MineSettings.model_construct(**settings | {"threads": threads})
+            # A manifest holds no places; one that does is not followed.
+            own = {k: v for k, v in settings.items() if k not in MineSettings.places()}
+            mine_settings = MineSettings.model_construct(**own | {"threads": threads})
             mining = Mining(base.index, base.queries, base.paths, mine_settings)
             earlier = place_named(base.path, "previous")
             previous = Previous(earlier) if earlier else None

@@ -190,8 +190,7 @@ def _of_mined(queries: Queries) -> _Amount:
 
 def _encoder(index: BuildIndexSettings | None, opened: Index | None) -> ModelSpec | None:
     if opened:
-        found = opened.manifest["encoder"]
-        return ModelSpec.model_validate(found) if found else None
+        return opened.encoder if opened.manifest["encoder"] else None
     if index and index.dense and index.encoder:
         running = {"device", "backend", "dtype", "batch_tokens", "max_length", "pooling"}
         return ModelSpec.find(index.encoder, **index.model_dump(include=running))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from hnmine.filters import compat
 from hnmine.filters.hardness import HARDNESS, Hardness, why_unknown
 from hnmine.filters.verdict import Verdicts
 from hnmine.judges import open_judges
+from hnmine.relevance.learned import read_learned
 from hnmine.relevance.trial import explained
 from hnmine.stages.filtering import PASSING, Filtering
 from hnmine.stages.learn import Evidence
@@ -65,7 +65,7 @@ def filter(settings: FilterSettings) -> StageResult:
                 candidates=name_of(candidates.path),
             )
         manifest = run.manifest
-        learned = json.loads(run.written("relevance", RELEVANCE).read_text(encoding="utf-8"))
+        learned = read_learned(run.written("relevance", RELEVANCE))
         hardness = Hardness.read(run.written("hardness", HARDNESS))
     found = hardness.sentences() if hardness else [why_unknown(candidates.manifest["scores"])]
     notes = [*explained(learned), *found]
@@ -85,8 +85,7 @@ def _learn(
 
     rows = sum(evidence.candidates.part_rows)
     counts = run.run("learn", "candidates", [Task("relevance", (RELEVANCE,), rows)], work)
-    learned: dict[str, Any] = json.loads((run.path / RELEVANCE).read_text(encoding="utf-8"))
-    return learned, counts
+    return read_learned(run.path / RELEVANCE), counts
 
 
 def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings:

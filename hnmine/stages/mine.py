@@ -131,7 +131,7 @@ class _Miner:
         """Return the encoder of the queries, on the device that it will run on."""
         if not self.index.settings["dense"]:
             return None
-        spec = ModelSpec.model_validate(self.index.manifest["encoder"])
+        spec = self.index.encoder
         if self.settings.query_encoder:
             kept = {"max_length", "pooling", "query_prompt", "document_prompt", "batch_tokens"}
             spec = ModelSpec.find(
