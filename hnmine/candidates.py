@@ -66,6 +66,11 @@ class Candidates:
         """The queries and their positives."""
         return Queries(self.paths.queries, self.index.documents)
 
+    @cached_property
+    def queries_as_documents(self) -> NDArray[np.int64]:
+        """For each query the document whose text is the same, or -1, shape (queries,)."""
+        return self.queries.texts.rows_in(self.index.documents)
+
     @property
     def mined(self) -> NDArray[np.int64]:
         """The rows of the queries that candidates were mined for."""

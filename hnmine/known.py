@@ -29,7 +29,7 @@ def never_negatives(candidates: Candidates, queries: Ints) -> tuple[Ints, Ints]:
     """
     documents = candidates.index.documents
     offsets, positives = candidates.queries.positives(queries)
-    same = documents.find_same(candidates.queries.texts.each_text(queries))
+    same = candidates.queries_as_documents[queries]
     itself = np.flatnonzero(same >= 0)
     owner = np.concatenate([np.repeat(np.arange(len(queries)), np.diff(offsets)), itself])
     slots = documents.slots(np.concatenate([positives, same[itself]]))
@@ -121,7 +121,7 @@ def refusal(candidates: Candidates, path: Path, query: int, document: int) -> In
         what = "its known positive"
     elif np.isin(documents.slots(rows), documents.slots(positives)).any():
         what = "a copy of its known positive"
-    elif documents.find_same(texts.texts(np.array([query]))) == documents.identity[rows]:
+    elif candidates.queries_as_documents[query] == documents.identity[document]:
         what = "the query itself"
     else:
         what = "its positive too"

@@ -35,17 +35,18 @@ QUERIES = 24
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Queries with two positives each, one of which has a copy; the first query is a document."""
+    """Queries with three positives each, one of which has a copy; a query is a document too."""
     folder = tmp_path_factory.mktemp("data")
     ids, texts, pairs = [], [], []
     for n in range(QUERIES):
         one, other = WORDS[n % 12], WORDS[(n + 1 + n // 12) % 12]
         query = f"{one} and {other} {n}"
         answers = [f"the {one} near the {other} is number {n}", f"of {other} with {one} comes {n}"]
-        ids += [f"d{n}a", f"d{n}b", f"d{n}copy", f"d{n}other"]
+        answers.append("x" * (n + 1))  # No word leads there.
+        ids += [f"d{n}a", f"d{n}b", f"d{n}c", f"d{n}copy", f"d{n}other"]
         texts += [*answers, answers[0].upper(), f"{one} {other} {other} without a number"]
         pairs += [
-            (f"q{n}", query, f"d{n}{kind}", text) for kind, text in zip("ab", answers, strict=True)
+            (f"q{n}", query, f"d{n}{kind}", text) for kind, text in zip("abc", answers, strict=True)
         ]
     ids.append("asked")
     texts.append(pairs[0][1])
@@ -194,6 +195,14 @@ class TestNames:
         mine(data, tmp_path / "c", attribute={"judge_model": "doc.length"})
         with pytest.raises(UsageError, match="Two columns would be named judge_model"):
             api.filter(candidates=tmp_path / "c", output=tmp_path / "m", judge=[ENCODER])
+
+    def test_candidates_that_have_a_column_twice_are_not_called_damaged(self, data, candidates):
+        change(
+            candidates, "candidates/00000.parquet", lambda t: t.append_column("Grade", t["grade"])
+        )
+        with pytest.raises(UsageError, match="Two columns would be named Grade") as caught:
+            api.filter(candidates=candidates, output=candidates.parent / "m")
+        assert "Mine again" in caught.value.fix
 
     def test_a_column_of_the_corpus_is_not_hidden_by_the_clusters(self, data):
         opened = Candidates(data / "words-candidates")

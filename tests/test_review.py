@@ -113,14 +113,23 @@ class TestChoice:
     def test_judges_disagree_where_one_is_above_the_positives_and_another_below(
         self, root, tmp_path
     ):
-        # The second judge puts every candidate below the positives.
-        other = "case when is_positive then 50.0 else least(bm25_score, 49) end"
-        api.filter(
-            candidates=root / "c",
-            output=tmp_path / "m",
-            derive={"other_score": other},
-            num_negatives=3,
+        # The other system puts every candidate below the positives.
+        found = rows(root / "c" / "candidates")
+        write(
+            tmp_path / "other.parquet",
+            query_id=[row["query_id"] for row in found],
+            corpus_id=[row["doc_id"] for row in found],
+            score=[50.0 if row["is_positive"] else min(row["bm25_score"], 49) for row in found],
         )
+        api.mine(
+            index=root / "i",
+            queries=str(root / "q.parquet"),
+            qrels=str(root / "qrels.parquet"),
+            from_run=[str(tmp_path / "other.parquet")],
+            output=tmp_path / "c",
+            top_k=20,
+        )
+        api.filter(candidates=tmp_path / "c", output=tmp_path / "m", num_negatives=3)
         review(given(tmp_path / "m", tmp_path, doubtful=24, even=0))
         scored = rows(tmp_path / "m" / "scored")
         lowest = {row["query_id"]: row["bm25_score"] for row in scored if row["is_positive"]}

@@ -125,6 +125,13 @@ class Lookup:
             load_array(directory / "rows.npy", np.int64, high.shape, low=0, below=count),
         )
 
+    @property
+    def keys(self) -> Keys:
+        """The keys, ascending, shape (keys,)."""
+        parts = np.empty(len(self.high), dtype=np.dtype([("high", ">u8"), ("low", ">u8")]))
+        parts["high"], parts["low"] = self.high, self.low
+        return parts.view(KEY)
+
     def find(self, keys: Keys) -> NDArray[np.int64]:
         """Return the row of each key, or -1, shape (n,)."""
         parts = _sortable(keys)

@@ -304,6 +304,12 @@ class Texts:
             rows[missing] = self.find_same(texts[row] for row in missing)
         return rows
 
+    def rows_in(self, others: Texts) -> NDArray[np.int64]:
+        """Return for each row the canonical row of other texts that is the same, or -1."""
+        found = np.full(len(self), -1, dtype=np.int64)
+        found[self._identities.rows] = others._identities.find(self._identities.keys)
+        return found[self.identity]
+
     def find_same(self, texts: Iterable[str]) -> NDArray[np.int64]:
         """Return the canonical row whose normalised text is the same, or -1, shape (n,)."""
         return self._identities.find(identity_keys(texts))

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
 from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
-from hnmine.errors import UsageError
+from hnmine.errors import UsageError, damage_explained
 from hnmine.expressions import evaluate, truth
 from hnmine.filters.rules import BELOW_THE_POSITIVE
 from hnmine.judges.base import Judge
@@ -62,18 +63,20 @@ class Evidence:
         Raises:
             UsageError: two columns have one name.
         """
-        table = self.candidates.read(0).slice(0, 0)
-        for judge in self.judges:
-            table = table.append_column(schema.judged(judge.column), pa.array([], pa.float32()))
-        table = self.estimated(table, None)
-        if name := repeated(table.column_names):
+        with damage_explained(self.candidates.parts[0]):
+            there = pq.read_schema(self.candidates.parts[0]).names
+        added = [*(judge.column for judge in self.judges), *schema.ESTIMATES.names]
+        if name := repeated([*there, *added]):
             raise UsageError(
                 f"Two columns would be named {name}.",
                 why="One is an --attribute of the candidates. hnmine, or a judge that is named "
                 "after its folder, has the other.",
                 fix="Mine again, into a new directory, with another name for the attribute.",
             )
-        return table
+        table = self.candidates.read(0).slice(0, 0)
+        for judge in self.judges:
+            table = table.append_column(schema.judged(judge.column), pa.array([], pa.float32()))
+        return self.estimated(table, None)
 
     def estimated(self, table: pa.Table, model: Relevance | None) -> pa.Table:
         """Add what the model makes of a part's evidence; null without a model."""
