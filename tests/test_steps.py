@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from test_filters import simple
+from test_filters import simple, table_of
 
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
@@ -63,6 +63,14 @@ class TestRules:
         verdicts = judged(ONE, margin=0.0, within="rank(score) < 3", num_negatives=9)
         assert chosen(verdicts) == pytest.approx([0.4, 0.3, 0.2])
 
+    def test_functions_of_the_query_count_neither_its_positives_nor_itself(self):
+        rows = [(0.5, "+", None), (0.9, "?", 0.0), (0.25, "-", 0.0), (0.125, "-", 0.0)]
+        given = {"where": ["rank(score) < 1"], "derive": {"mean": "avg(score)"}}
+        values = {"candidates": "c", "output": "o", "score": "dense", **given}
+        verdicts = Verdicts(table_of([rows]), FilterSettings.parse(values))
+        assert verdicts.reason.tolist() == ["positive", "query", "", "rank(score) < 1"]
+        assert set(verdicts.scored()["mean"].to_pylist()) == {0.1875}
+
     def test_derived_columns_may_use_each_other_and_are_written(self):
         derive = {"gap": "pos(score) - score", "close": "gap < 0.25"}
         verdicts = judged(ONE, derive=derive, where=["not close"], margin=0.0)
@@ -103,6 +111,13 @@ class TestRelabel:
         assert scored["label"].to_pylist() == [1, 1, None, 0, 0, 0, 0]
         assert scored["reason"].to_pylist()[1:3] == ["relabelled", "margin"]
         assert tally.counts(verdicts)["dropped_relabelled"] == 1
+
+    def test_neither_a_known_positive_nor_the_query_itself_is_relabelled(self):
+        rows = [(0.5, "+", None), (0.9, "?", 0.0), (0.75, "-", 0.0), (0.125, "-", 0.0)]
+        values = {"candidates": "c", "output": "o", "score": "dense", "relabel": "score > 0.25"}
+        scored = Verdicts(table_of([rows]), FilterSettings.parse(values)).scored()
+        assert scored["reason"].to_pylist() == ["positive", "query", "relabelled", None]
+        assert scored["label"].to_pylist() == [1, None, 1, 0]
 
     def test_the_anchor_stays_that_of_the_known_positives(self):
         verdicts = judged(ONE, relabel="score between 0.15 and 0.25", margin=0.0)
