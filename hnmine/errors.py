@@ -97,8 +97,8 @@ def damage_explained(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except HnmineError:
-        raise
+    except (HnmineError, NameError, ImportError):
+        raise  # The last two are faults of hnmine's own.
     except Exception as error:
         if is_out_of_memory(error):
             raise

@@ -218,12 +218,7 @@ class DenseIndex:
         vectors = self._shard(shard)
         if shard not in self._whole_shards:
             with damage_explained(self.paths[shard]):
-                # A sum of squares is finite if all numbers are, and found as fast as they are read.
-                for start in range(0, len(vectors), SCORE_BLOCK):
-                    part = vectors[start : start + SCORE_BLOCK]
-                    if not np.isfinite(np.vdot(part, part)):
-                        raise ValueError("It holds numbers that are not finite.")
-                    give_back(part)
+                check_values(vectors, finite=True)
             self._whole_shards.add(shard)
         return vectors
 

@@ -58,7 +58,9 @@ def blocks(total: int, size: int) -> list[range]:
 
 def canonical_json(value: object) -> str:
     """Write JSON with sorted keys, so that equal values are equal text."""
-    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+    # Half a surrogate pair, which JSON can hold and UTF-8 cannot, stays as JSON escapes it.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def digest(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hnmine.data.arrays import AT_ONCE, load_array, load_offsets
+from hnmine.data.arrays import AT_ONCE, check_values, load_array, load_offsets
 from hnmine.errors import UsageError, damage_explained
 from hnmine.index.bm25.formula import VARIANTS, Postings, Statistics
 from hnmine.index.bm25.settings import BM25Settings
@@ -64,13 +64,14 @@ class Files:
     def _documents(self, bounds: NDArray[np.int64], total: int) -> NDArray[np.int32]:
         """Open the documents of the postings, which ascend in each list."""
         path = self._directory / "documents.npy"
-        documents = load_array(path, np.int32, (self.count,), low=0, below=total)
+        documents = load_array(path, np.int32, (self.count,))
         with damage_explained(path):
             for start in range(0, len(documents), AT_ONCE):
                 part = documents[start : start + AT_ONCE + 1]
                 breaks = np.flatnonzero(part[1:] <= part[:-1]) + start + 1
                 if not np.array_equal(bounds[np.searchsorted(bounds, breaks)], breaks):
                     raise ValueError("The documents of a term do not ascend.")
+                check_values(np.asarray(part), low=0, below=total)
                 give_back(part)
         return np.asarray(documents)
 
