@@ -32,6 +32,7 @@ from oracle import BM25, Expression, Rules, Texts, World, higher, pos
 
 import hnmine
 from hnmine.data.tables import content_id
+from hnmine.index.bm25.search import BM25Index
 
 CASES, FILTERS = 16, 3
 WORDS = ["pear", "plum", "fig", "straße", "fish", "naïve", "date", "kiwi", "office", "42", "a_b"]
@@ -266,11 +267,18 @@ class Case:
         self._same("documents_repeated", given.repeated, built.counts["documents_repeated"])
         if parts[0]:
             self.world.bm25 = BM25(documents, *formula, *words)
+            self.world.bm25.measured = self._measured
             bags = self.world.bm25.bags.values()
             self._same("tokens", sum(bag.total() for bag in bags), built.counts["tokens"])
             self._same("postings", sum(map(len, bags)), built.counts["postings"])
         if parts[1]:
             self.vectors = self._vectors(self.index, documents, documents.firsts)
+
+    def _measured(self, query: str) -> dict[int, float]:
+        rows = self.world.documents.firsts
+        index = BM25Index(self.index / "bm25")
+        found = index.score([query], np.array([0, len(rows)]), np.arange(len(rows)))
+        return dict(zip(rows, found.tolist(), strict=True))
 
     def _vectors(self, directory: Path, texts: Texts, of: Sequence[int]) -> dict[int, np.ndarray]:
         """Read vectors as they were written, close to what they should be."""
