@@ -14,7 +14,7 @@ _STEERING = re.compile(f"[{STEERING}]")
 _BESIDE_TEXT = re.compile(f"[\t\n{STEERING}]")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
-_URL = r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]+:/+)"
+_URL = r"(?<![a-z0-9+.])([a-z][a-z0-9+.-]{1,40}:/+)"
 _USER_INFO = re.compile(
     # A password may hold slashes, where a port has digits alone.
     # What abfs has before its @ is a container's name.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from conftest import ROOT, content, hnmine, rows
+from conftest import ROOT, content, hnmine, rows, write
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
 
@@ -249,3 +251,68 @@ class TestPush:
     def test_other_directories_are_refused(self, world):
         with pytest.raises(InputError, match="candidates directory, not mined"):
             api.push(data=world[0] / "candidates", repo="me/negatives")
+
+
+def test_texts_of_the_corpus_are_shown_as_they_are(tmp_path):
+    hostile = "<script>x</script> ![](http://tracker/x) [a](b) `c` | *d* \\ __e__ &lt; \x1b ---"
+    texts = [f"{hostile} fox {n}" + " runs" * n for n in range(12)]
+    corpus = write(tmp_path / "c.parquet", _id=[str(n) for n in range(12)], text=texts)
+    pairs = write(
+        tmp_path / "p.parquet", query=[f"{hostile} fox"], positive=texts[:1], positive_id=["0"]
+    )
+    api.build_index(corpus=str(corpus), dense=False, index=tmp_path / "i")
+    api.mine(index=tmp_path / "i", pairs=str(pairs), output=tmp_path / "c")
+    where = "rank <> 2 -- <b>|```\n"
+    api.filter(candidates=tmp_path / "c", output=tmp_path / "m", near_copy=2, where=[where])
+    card = (tmp_path / "m" / "README.md").read_text("utf-8")
+    shown, code = card.split("## Made by")
+    assert not re.search(r"<[a-z/!]|(?<!\\)[!\[\]]", shown.partition("# Hard")[2])
+    assert "&lt;script&gt;" in shown
+    rows_shown = [line for line in shown.splitlines() if line.startswith("| dropped: rank")]
+    assert len(rows_shown) == 1
+    assert rows_shown[0].replace("\\|", "").count("|") == 3
+    assert code.strip().startswith("````\n")
+    assert "\x1b" not in card
+
+
+def test_no_local_path_is_in_a_card():
+    settings = {"encoder": "/home/alice/models/mine", "query_prompt": "/q: "}
+    index = {"inputs": {"corpus": "x"}, "settings": settings}
+    candidates = {"inputs": {}, "runs": {}, "previous": None, "settings": {}}
+    judges = ["~/v.csv", "../alice/other", "me/model", "s3://K:S@bucket/v.csv", "file:///home/a/x"]
+    mined = {"settings": {"judge": judges, "cross_encoder": "/home/alice/ce"}}
+    made = commands(index, candidates, mined)
+    assert "alice" not in made
+    words = shlex.split(made.replace("\\\n", ""))
+    given = [words[n + 1] for n, word in enumerate(words) if word == "--judge"]
+    assert given == ["v.csv", "other", "me/model", "s3://bucket/v.csv", "x"]
+    assert words[words.index("--query-prompt") + 1] == "/q: "
+
+
+class TestPublished:
+    def test_no_local_path_and_no_other_file_is_uploaded(self, world, hub, tmp_path):
+        verdicts = tmp_path / "verdicts.csv"
+        first = rows(world[0] / "mined" / "scored")[0]
+        verdicts.write_text(f"query_id,doc_id,verdict\n{first['query_id']},{first['doc_id']},0\n")
+        data = tmp_path / "mined"
+        api.filter(candidates=world[0] / "candidates", output=data, judge=[str(verdicts)])
+        (tmp_path / "secret.parquet").write_text("private")
+        (data / "train" / "link.parquet").symlink_to(tmp_path / "secret.parquet")
+        (data / "train" / "notes.txt").write_text("private")
+        (data / "train" / ".hnmine").mkdir()
+        (data / "train" / ".hnmine" / "plan.json").write_text("private")
+        done = push(hub, data)
+        assert done.returncode == 0, done.stderr
+        sent = {
+            line["value"]["path"]: base64.b64decode(line["value"]["content"])
+            for line in hub.commit
+            if line["key"] == "file"
+        }
+        assert sorted(name for name in sent if name.startswith("train/")) == [
+            f"train/{file.name}" for file in sorted((data / "train").glob("train-*.parquet"))
+        ]
+        private = [str(tmp_path), str(world[0]), socket.gethostname()]
+        for name, body in sent.items():
+            assert not any(word.encode() in body for word in private if len(word) > 2), name
+        assert json.loads(sent["manifest.json"])["settings"]["judge"] == ["verdicts.csv"]
+        assert "run.json" not in sent

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from hnmine.exports.reproduce import Manifest, commands
+from hnmine.printable import one_line
 from hnmine.tasks.plan import digest
 
 EXAMPLE_CHARACTERS = 300
@@ -22,6 +25,8 @@ SIZES = (
     (100_000_000, "10M<n<100M"),
 )
 """Numbers of rows below which the hub's size category is this."""
+
+_MARKDOWN = re.compile(r"[\\`*_\[\]!|~$]|:(?=//)")
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def dataset_card(origin: Origin, train: Sequence[Path]) -> str:
             "\n## One row\n",
             _example(train),
             "\n## Made by\n",
-            f"```\n{commands(origin.index, origin.candidates, plan)}\n```",
+            _fenced(commands(origin.index, origin.candidates, plan)),
             "\nWords in capitals stand for the inputs; `manifest.json` holds all settings, the "
             "versions of all libraries and the hash of every model.\n",
             f"Hash of the manifest: `{digest(plan)}`; of the candidates' manifest: "
@@ -83,7 +88,7 @@ def export_card(plan: Manifest, rows: Mapping[str, int], configs: Mapping[str, s
     settings = plan["settings"]
     counted = max(rows[file] for file in configs.values()) if configs else max(rows.values())
     lines = [f"| `{file}` | {count:,} |" for file, count in rows.items()]
-    scores = f" Scores: `{settings['scores']}`." if settings["scores"] else ""
+    scores = f" Scores: {_plain(settings['scores'])}." if settings["scores"] else ""
     return "\n".join(
         [
             _front_matter(configs, counted, digest(plan)),
@@ -132,20 +137,31 @@ def _funnel(counts: Mapping[str, int]) -> str:
     ]
     rows += [("kept", counts["kept"]), ("selected as negatives", counts["negatives"])]
     rows += [("asked for but not found", counts["negatives_missing"])]
-    lines = [f"| {name} | {count:,} |" for name, count in rows]
+    lines = [f"| {_plain(name)} | {count:,} |" for name, count in rows]
     return "\n".join(["| | documents |", "|---|---:|", *lines])
 
 
 def _example(train: Sequence[Path]) -> str:
     for file in train:
         for batch in pq.ParquetFile(file).iter_batches(batch_size=1):
-            values = batch.to_pylist()[0]
-            return "\n".join(
-                f"- **{name}**: {_shorten(str(value))}" for name, value in values.items()
-            )
+            values = batch.to_pylist()[0].items()
+            shown = [(name, _shorten(str(value))) for name, value in values]
+            return "\n".join(f"- **{_plain(name)}**: {_plain(text)}" for name, text in shown)
     return "There is none: no candidate survived."
 
 
 def _shorten(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= EXAMPLE_CHARACTERS else text[:EXAMPLE_CHARACTERS] + " …"
+
+
+def _plain(text: str) -> str:
+    """Return a text as Markdown that shows it as it is: no HTML, no image, no link, no table."""
+    marked = _MARKDOWN.sub(r"\\\g<0>", one_line(text))
+    return html.escape(marked, quote=False)
+
+
+def _fenced(code: str) -> str:
+    """Return a block of code, whatever backticks it holds."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+    return f"{fence}\n{code}\n{fence}"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
-from hnmine.printable import shell
+from hnmine.printable import shell, without_credentials
 
 PLACES = {"index": "runs/index", "candidates": "runs/candidates", "mined": "runs/mined"}
 """Where the commands put what they write: where it stood does not belong in a card."""
 
 Manifest = Mapping[str, Any]
 
+_LOCAL = re.compile(r"(file:)?/|~/|\.\.?(/|$)|.*/\.\.(/|$)")
+"""Paths that tell of somebody's machine; a hub's name, or a package's, is none."""
+
 
 def commands(index: Manifest, candidates: Manifest, mined: Manifest) -> str:
     """Return the three command lines; inputs, of which manifests hold the content, are named so.
+
+    No local path is in them: of a model or a file that stands at one, its name is enough.
 
     Args:
         index: manifest, or plan, of the index.
@@ -43,7 +50,9 @@ def commands(index: Manifest, candidates: Manifest, mined: Manifest) -> str:
             {"candidates": PLACES["candidates"], "output": PLACES["mined"]},
         ),
     ]
-    return "\n".join(command_line(kind, plan["settings"], places) for kind, plan, places in made)
+    return "\n".join(
+        command_line(kind, public(plan["settings"]), places) for kind, plan, places in made
+    )
 
 
 def command_line(kind: Any, settings: Mapping[str, Any], places: Mapping[str, Any]) -> str:
@@ -72,3 +81,15 @@ def _flags(flag: str, value: Any) -> Iterator[list[str]]:
         yield from ([f"--{flag}", str(inner)] for inner in value)
     else:
         yield [f"--{flag}", str(value)]
+
+
+def public(value: Any) -> Any:
+    """Return JSON values in which a local path is its last name, and a URL holds no credentials."""
+    if isinstance(value, Mapping):
+        # A prompt is text, whatever it begins with.
+        return {k: v if k.endswith("prompt") else public(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [public(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return PurePath(value).name if _LOCAL.match(value) else without_credentials(value)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hnmine.report.facts import DROPPED, NEGATIVE, Document, Example
-from hnmine.report.scored import MARGIN, Scored
+from hnmine.report.scored import MARGIN, Scored, literal
 
 NEGATIVES, REASONS, OF_EACH_REASON = 6, 4, 3
 CHARACTERS = 700
@@ -38,11 +38,6 @@ def examples(scored: Scored) -> list[Example]:
         taken += _rows(scored, condition, order, OF_EACH_REASON)
     positives = _positives(scored, [row["query_id"] for row in taken])
     return [_example(scored, row, positives.get(row["query_id"])) for row in taken]
-
-
-def literal(text: str) -> str:
-    """Return a text as SQL has it."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _rows(scored: Scored, condition: str, order: str, count: int) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from hnmine.filters.rules import by_text, rules
 from hnmine.names import rank_of
 from hnmine.relevance.learned import read_learned
 from hnmine.report.chosen import make_chosen
-from hnmine.report.examples import examples, literal
+from hnmine.report.examples import examples
 from hnmine.report.facts import (
     DROPPED,
     KEPT,
@@ -28,7 +28,7 @@ from hnmine.report.facts import (
     Mix,
 )
 from hnmine.report.histograms import histogram
-from hnmine.report.scored import MARGIN, Scored, quoted
+from hnmine.report.scored import MARGIN, Scored, literal, quoted
 from hnmine.report.shortcuts import shortcuts
 from hnmine.schema import SCORES
 

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from hnmine.errors import missing_extra
+from hnmine.printable import one_line
 from hnmine.report.facts import Facts, Histogram
 from hnmine.report.highlight import Matcher
 from hnmine.report.notes import notes
@@ -38,6 +39,7 @@ def page(facts: Facts, matcher: Matcher) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     environment.filters |= {
         "number": number,
@@ -79,3 +81,8 @@ def _setting(value: Any) -> str:
 def _flags(text: str) -> Markup:
     """Mark the flags in a text as code that is not broken behind its dashes."""
     return Markup(re.sub(r"(--[a-z-]+)", r'<code class="flag">\1</code>', str(escape(text))))
+
+
+def _shown(value: Any) -> Any:
+    """Return what a page shows of a value: nothing in an id or a name turns its text round."""
+    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value

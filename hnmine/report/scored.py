@@ -89,6 +89,7 @@ class Scored:
             connection = duckdb.connect(
                 config={"threads": threads, "memory_limit": MEMORY, "temp_directory": temporary}
             )
+            connection.execute("set enable_external_access = false")
             try:
                 scored = cls(path, connection)
                 scored._open_texts(candidates, index)
@@ -190,6 +191,11 @@ class Scored:
 def quoted(column: str) -> str:
     """Return a column's name as SQL has it."""
     return '"' + column.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL has it."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def clean(text: str) -> str:

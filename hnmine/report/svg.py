@@ -13,6 +13,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hnmine.printable import one_line, printable
+
 # Colours that nothing else has stand for the page's variables, which differ by theme.
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
 BLUE, ORANGE, GREEN, GREY = "#040404", "#050505", "#060606", "#070707"
@@ -88,7 +90,7 @@ def drawing(
 
 def _inline(svg: str, name: str, title: str) -> str:
     """Return an SVG file as an element of a page."""
-    svg = svg[svg.index("<svg") :]
+    svg = printable(svg[svg.index("<svg") :])
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var(--{variable})")
@@ -96,6 +98,6 @@ def _inline(svg: str, name: str, title: str) -> str:
     box = re.search(r'viewBox="[^"]*"', svg)
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'{box.group() if box else ""} role="img" aria-label="{html.escape(title)}">'
+        f'{box.group() if box else ""} role="img" aria-label="{html.escape(one_line(title))}">'
     )
     return opening + svg[svg.index(">") + 1 :].strip()

@@ -9,7 +9,9 @@ from pathlib import Path
 from hnmine.config import PushSettings
 from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.exports import FORMATS
+from hnmine.exports.reproduce import public
 from hnmine.tasks.finished import read_manifest
+from hnmine.tasks.plan import canonical_json
 from hnmine.tasks.written import MANIFEST, files_of, read_json
 
 CARD = "README.md"
@@ -35,26 +37,30 @@ class Pushed:
 def push(settings: PushSettings) -> Pushed:
     """Upload what is for others; what is there already is not sent again.
 
+    In the manifest, a local path is its last name.
+
     Raises:
         InputError: the directory is none of `hnmine filter` or `hnmine export`.
         UsageError: the name is none of a repository.
         PartialRun: the hub is out of reach, or refuses.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HFValidationError
 
     files = _files(settings.data)
-    names = [file.relative_to(settings.data).as_posix() for file in files]
+    sent = [
+        CommitOperationAdd(file.relative_to(settings.data).as_posix(), _content(file))
+        for file in files
+    ]
     api = HfApi()
     try:
         address = api.create_repo(
             settings.repo, repo_type="dataset", private=settings.private, exist_ok=True
         )
-        api.upload_folder(
+        api.create_commit(
             repo_id=settings.repo,
             repo_type="dataset",
-            folder_path=settings.data,
-            allow_patterns=names,
+            operations=sent,
             commit_message="Upload hard negatives",
         )
     except HFValidationError as error:
@@ -89,7 +95,16 @@ def _files(directory: Path) -> list[Path]:
     else:
         read_manifest(directory, "mined", "filter")
         names = MINED
-    files = [file for name in names for file in files_of(directory / name) if file.is_file()]
+    found = [(directory / name, file) for name in names for file in files_of(directory / name)]
+    # What a link points to, or somebody has put beside the parts, is not what the stage wrote.
+    own = directory.resolve()
+    files = [
+        file
+        for place, file in found
+        if file.is_file()
+        and file.resolve() == own / file.relative_to(directory)
+        and (file == place or file.suffix == ".parquet")
+    ]
     missing = [name for name in names if not (directory / name).exists()]
     if missing:
         raise InputError(
@@ -98,3 +113,10 @@ def _files(directory: Path) -> list[Path]:
             fix="Run the command that wrote it again.",
         )
     return files
+
+
+def _content(file: Path) -> bytes | str:
+    """Return what to upload: the manifest without local paths, other files as they are."""
+    if file.name != MANIFEST:
+        return str(file)
+    return canonical_json(public(read_json(file))).encode()
