@@ -91,6 +91,12 @@ def _files(directory: Path) -> list[Path]:
     stage = (read_json(directory / MANIFEST) or {}).get("stage")
     if stage == "export":
         form = read_manifest(directory, "export", "export")["settings"]["to"]
+        if form not in FORMATS:
+            raise InputError(
+                f"{directory / MANIFEST} is damaged.",
+                why=f"There is no format {form!r}.",
+                fix="Run the same `hnmine export` again.",
+            )
         names = (CARD, MANIFEST, *FORMATS[form].files)
     else:
         read_manifest(directory, "mined", "filter")
