@@ -39,6 +39,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
 
 import duckdb
+import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,7 +52,9 @@ from hnmine.candidates import Candidates
 from hnmine.cli import app
 from hnmine.config import MineSettings
 from hnmine.data.arrays import load_archive, load_array
+from hnmine.data.manifests import known_manifest
 from hnmine.errors import Exit, InputError, damage_explained
+from hnmine.index.approximate import read_faiss
 from hnmine.sources.base import Asked, Mining
 from hnmine.sources.fuse import Recipe, mine_block
 from hnmine.sources.recipe import open_recipe
@@ -528,6 +531,108 @@ def test_an_array_with_wrong_values_is_refused_and_named(whole, tmp_path, name, 
 def test_what_is_sent_whole_is_searched(whole, tmp_path):
     place(whole, tmp_path / "root")
     _search(tmp_path / "root")
+
+
+OTHER = [
+    ("index", {"settings": {"k1": "x"}}),
+    ("index", {"settings": {"shard_size": 0}}),
+    ("index", {"encoder": 3}),
+    ("index", {"counts": {"terms": -1}}),
+    ("candidates", {"settings": {"block_size": 0}}),
+    ("candidates", {"settings": {"block_size": None}}),
+    ("candidates", {"sources": {"bm25": "many"}}),
+    ("candidates", {"scores": "dense"}),
+    ("mined", {"counts": {"kept": 1.5}}),
+    ("mined", {"settings": {"num_negatives": "3", "format": "odd"}}),
+    ("mined", {"judges": []}),
+]
+
+
+@pytest.mark.parametrize(("stage", "other"), OTHER)
+def test_a_manifest_with_wrong_values_is_refused_and_named(whole, tmp_path, stage, other):
+    place(whole, tmp_path / "root")
+    file = tmp_path / "root" / stage / "manifest.json"
+    found = json.loads(file.read_bytes())
+    for key, value in other.items():
+        found[key] = found[key] | value if isinstance(value, dict) else value
+    file.write_text(json.dumps(found))
+    with pytest.raises(InputError, match=re.escape(str(file))):
+        known_manifest(file.parent, stage)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda table: table.drop_columns(["doc_row"]),
+        lambda table: table.append_column("rank", table["rank"]),
+        lambda table: table.set_column(0, "query_id", table["query_id"].dictionary_encode()),
+        lambda table: table.set_column(1, "doc_id", pa.nulls(len(table), pa.string())),
+        lambda table: table.set_column(1, "doc_id", not_utf8(len(table))),
+        lambda table: with_rows(table, "doc_row", lambda rows: rows + 60),
+        lambda table: with_rows(table, "query_row", lambda rows: rows - 1),
+        lambda table: with_rows(table, "query_row", lambda rows: rows[::-1]),
+    ],
+    ids=["lacking", "twice", "dictionary", "null", "bytes", "beyond", "negative", "order"],
+)
+def test_a_part_of_the_candidates_with_wrong_columns_is_refused_and_named(whole, tmp_path, changed):
+    place(whole, tmp_path / "root")
+    candidates = Candidates(tmp_path / "root/candidates")
+    file = candidates.parts[0]
+    pq.write_table(changed(pq.read_table(file)), file)
+    with pytest.raises(InputError, match=re.escape(str(file))):
+        candidates.read(0)
+
+
+def not_utf8(rows: int) -> pa.Array:
+    return pa.array([b"\xff\xfe"] * rows, pa.binary()).view(pa.string())
+
+
+def with_rows(table: pa.Table, name: str, act: Callable[[np.ndarray], np.ndarray]) -> pa.Table:
+    place = table.column_names.index(name)
+    return table.set_column(place, table.field(name), pa.array(act(table[name].to_numpy())))
+
+
+def _break_lists(index: Any) -> None:
+    ids = faiss.rev_swig_ptr(index.invlists.get_ids(0), index.invlists.list_size(0))
+    ids[0] = 10**6
+
+
+def _break_graph(index: Any) -> None:
+    neighbours = faiss.vector_to_array(index.hnsw.neighbors)
+    neighbours[5] = 10**6
+    faiss.copy_array_to_vector(neighbours, index.hnsw.neighbors)
+
+
+def _start_nowhere(index: Any) -> None:
+    index.hnsw.entry_point = 10**6
+
+
+@pytest.mark.parametrize(
+    ("factory", "damage"),
+    [
+        ("IVF4,Flat", _break_lists),
+        ("PCA8,IVF4,Flat", lambda index: _break_lists(faiss.extract_index_ivf(index))),
+        ("IVF4,SQ8", lambda index: index.add(np.zeros((1, 16), np.float32))),
+        ("HNSW8", _break_graph),
+        ("HNSW8", _start_nowhere),
+        ("Flat", lambda index: index.reset()),
+    ],
+)
+def test_a_faiss_index_that_leads_out_of_itself_is_refused(tmp_path, factory, damage):
+    vectors = np.random.default_rng(0).random((300, 16)).astype(np.float32)
+    index = faiss.index_factory(16, factory, faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add(vectors)
+    file = tmp_path / "index.faiss"
+    faiss.write_index(index, str(file))
+    assert read_faiss(file, 16, 300).ntotal == 300
+    for dimension, count in ((8, 300), (16, 299)):
+        with pytest.raises(InputError, match="It is an index of 300 vectors"):
+            read_faiss(file, dimension, count)
+    damage(index)
+    faiss.write_index(index, str(file))
+    with pytest.raises(InputError, match=re.escape(str(file))):
+        read_faiss(file, 16, 300)
 
 
 @pytest.mark.parametrize("shape", [b"(10000000000000000,)", b"(-1,)", b"(((", b"(3,3)", b"(True,)"])
