@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 import hnmine as api
 from hnmine.audit.estimate import Audit, clopper_pearson, even_sample, of_sheet, over_queries
 from hnmine.config import AuditSettings
+from hnmine.config.file import settings_for
 from hnmine.errors import InputError, UsageError
 from hnmine.stages.audit import audit
 
@@ -129,6 +130,80 @@ def test_judgements_count_what_is_judged_relevant(mined):
     assert p_relevant.endswith("estimated for 90 of 90")
     assert qrels.endswith("90 of 90 are of queries with judgements")
     assert groups[1].endswith("are of queries with judgements")
+
+
+@pytest.mark.parametrize("with_grades", [True, False])
+def test_queries_that_nobody_judged_are_left_out_and_not_called_right(mined, tmp_path, with_grades):
+    judged = ["q0"] * 6 + ["q3", "q4"]
+    docs = [f"d0-{n}" for n in range(6)] + ["d3-0", "d9-1"]
+    grades = {"score": [1] * 6 + [1, 0]} if with_grades else {}
+    file = write(tmp_path / "q.parquet", **{"query-id": judged, "corpus-id": docs, **grades})
+    found = audit(given(mined, qrels=str(file)))
+    rows = [row for row in pq.read_table(mined / "m" / "scored").to_pylist() if row["selected"]]
+    known = [row for row in rows if row["query_id"] in ("q0", "q3", "q4")]
+    false = [
+        row for row in known if (row["query_id"], row["doc_id"]) in zip(judged, docs, strict=True)
+    ]
+    estimate = found.estimates["qrels"]
+    assert (estimate.known, estimate.negatives) == (len(known), len(rows)) == (9, 90)
+    assert estimate.rate == pytest.approx(len(false) / len(known))
+    assert estimate.rate > 0.1  # Of all 90 it would be less.
+    assert sum(group.known for group in found.groups["rank"].values()) == 9
+    assert set(found.worst) <= {"q0", "q3", "q4"}
+
+
+def test_where_no_query_is_judged_the_share_is_unknown(mined, tmp_path):
+    file = write(tmp_path / "q.parquet", **{"query-id": ["x"], "corpus-id": ["d"], "score": [1]})
+    found = audit(given(mined, qrels=str(file)))
+    assert found.as_json()["estimates"]["qrels"]["rate"] is None
+    assert found.estimates["qrels"].known == 0
+    lines = list(found.lines())
+    assert "  qrels        nothing is known" in lines
+    assert not any("0.00 % (0.00 %" in line for line in lines)
+    assert all(group.known for group in found.groups["rank"].values())  # By p_relevant.
+
+
+def test_the_judgements_that_were_mined_with_know_nothing_of_the_negatives(mined, tmp_path):
+    root = mined
+    topics = len(set(pq.read_table(root / "p.parquet")["query_id"].to_pylist()))
+    pairs = pq.read_table(root / "p.parquet")
+    queries = write(
+        tmp_path / "queries.parquet",
+        _id=pairs["query_id"].to_pylist(),
+        text=pairs["query"].to_pylist(),
+    )
+    known = {"query-id": [f"q{t}" for t in range(topics) for _ in range(2)]}
+    known["corpus-id"] = [f"d{t}-{n}" for t in range(topics) for n in range(2)]
+    qrels = write(tmp_path / "qrels.parquet", **known, score=[2, 1] * topics)
+    inputs = {"queries": str(queries), "qrels": str(qrels)}
+    run = tmp_path / "run"
+    mine = {"index": root / "i", "output": run / "candidates", "top_k": 20, "min_grade": 2}
+    api.mine(**inputs, **mine)
+    api.filter(candidates=run / "candidates", output=run / "mined", num_negatives=3, depth=0)
+    estimates = audit(AuditSettings.parse({"mined": run / "mined", "qrels": str(qrels)})).estimates
+    assert estimates["qrels"].rate > 0  # A lower grade than was mined with.
+    same = AuditSettings.parse({"mined": run / "mined", "qrels": str(qrels), "min_grade": 2})
+    assert audit(same).estimates["qrels"].known == 0
+    for file in (
+        {"output": str(run), "mine": {**inputs, "min_grade": 2}},
+        {"output": str(run), **inputs, "min-grade": 2},
+        {"output": str(run)},
+    ):
+        settings = settings_for("audit", file, {})
+        assert settings.mined == run / "mined"
+        assert settings.qrels is None
+        assert list(audit(settings).estimates) == ["p_relevant"]
+    file = {"output": str(run), **inputs, "audit": {"qrels": str(root / "qrels.parquet")}}
+    assert settings_for("audit", file, {}).qrels == str(root / "qrels.parquet")
+    assert settings_for("audit", {"mined": "m", "qrels": "fuller"}, {}).qrels == "fuller"
+
+
+@pytest.mark.parametrize("grade", [NAN, float("inf"), -float("inf")])
+def test_a_grade_that_is_not_finite_is_an_error(mined, tmp_path, grade):
+    columns = {"query-id": ["q0", "q1"], "corpus-id": ["d0-0", "d1-0"], "score": [1.0, grade]}
+    file = write(tmp_path / "q.parquet", **columns)
+    with pytest.raises(InputError, match=rf"row 1: {grade} is no verdict"):
+        audit(given(mined, qrels=str(file)))
 
 
 def test_only_what_somebody_judged_is_called_judged(mined, tmp_path):

@@ -1,15 +1,27 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
+import typer
+import yaml
+from typer.testing import CliRunner
 
+from hnmine.cli import app
 from hnmine.config import (
+    COMMANDS,
+    PLACES,
+    STAGES,
     BuildIndexSettings,
     FilterSettings,
     MineSettings,
 )
-from hnmine.config.file import pipeline, read_yaml, settings_for
+from hnmine.config.file import optional, pipeline, read_yaml, settings_for
 from hnmine.errors import UsageError
 from hnmine.stages.filter import resolve
 from hnmine.stages.filtering import settle
@@ -172,3 +184,299 @@ def test_paths_may_be_given_for_texts_and_texts_for_paths():
     assert settings.index == Path("i")
     several = BuildIndexSettings.parse({**given, "corpus": (Path("a"), "b"), "encoder": "e"})
     assert several.corpus == ["a", "b"]
+
+
+def kinds(annotation: Any) -> set[Any]:
+    """The types in an annotation: `list[int] | None` is of a list, of int and of None."""
+    if get_origin(annotation) is Literal:
+        return {Literal}
+    parts = get_args(annotation)
+    found = {get_origin(annotation) or annotation}
+    return found.union(*map(kinds, parts)) if parts else found
+
+
+def settings_of(*wanted: Any) -> list[tuple[str, str]]:
+    """Every (command, setting) of some types, in an order."""
+    return [
+        (command, name)
+        for command, settings in COMMANDS.items()
+        for name, field in settings.model_fields.items()
+        if kinds(field.annotation) & set(wanted)
+    ]
+
+
+def is_map(command: str, name: str) -> bool:
+    return dict in kinds(COMMANDS[command].model_fields[name].annotation)
+
+
+def problems(command: str, values: dict[str, Any]) -> str:
+    """What is wrong with some settings; they lack what is required, so that something always is."""
+    with pytest.raises(UsageError) as raised:
+        COMMANDS[command].parse({**values, "no-such": 1})
+    return raised.value.what
+
+
+def flagged(command: str, name: str, *values: str) -> Any:
+    flag = f"--{name.replace('_', '-')}"
+    registered = typer.main.get_command(app).commands[command]
+    known = [option for parameter in registered.params for option in parameter.opts]
+    given = [part for value in values for part in ((flag, value) if flag in known else (value,))]
+    return CliRunner().invoke(app, [command, *given])
+
+
+NOT_NUMBERS = ("nan", "inf", "-inf")
+
+
+@pytest.mark.parametrize(("command", "name"), settings_of(float, int))
+def test_no_number_is_nan_or_infinite(command, name, tmp_path):
+    for value in NOT_NUMBERS:
+        python: Any = float(value)
+        text = f"a={value}" if is_map(command, name) else value
+        loaded = yaml.safe_load(f"key: .{value}" if value[0] != "-" else "key: -.inf")["key"]
+        for given in (python, loaded, value):
+            given = {"a": given} if is_map(command, name) else given
+            assert f"{name.replace('_', '-')}" in problems(command, {name: given})
+        done = flagged(command, name, text)
+        assert done.exit_code == 2, done.output
+        assert not isinstance(done.exception, ValueError)
+        assert "fault" not in done.output
+
+
+@pytest.mark.parametrize(("command", "name"), settings_of(int))
+def test_counts_are_whole_numbers_within_bounds(command, name):
+    wrong = [-1, 1.5, 10**30, -(10**30), True, False, "x", "1e3", b"\xff", [[]]]
+    for value in wrong:
+        given = {"a": value} if is_map(command, name) else value
+        assert name.replace("_", "-") in problems(command, {name: given}), value
+    for value in (2, "2"):
+        value = 20 if name == "characters" else value
+        given = {"a": value} if is_map(command, name) else value
+        assert not problems(command, {name: given}).startswith(name.replace("_", "-") + ":")
+
+
+@pytest.mark.parametrize(("command", "name"), settings_of(float))
+def test_a_number_is_no_yes_or_no(command, name):
+    for value in (True, False):
+        assert f"{name.replace('_', '-')}: must be a number" in problems(command, {name: value})
+
+
+def test_every_setting_of_several_values_is_walked():
+    assert {("mine", "source"), ("filter", "where"), ("mix", "by")} <= set(settings_of(list))
+    assert ("filter", "quota") in settings_of(dict)
+    assert ("filter", "margin") in settings_of(float)
+
+
+LISTED = {"source": "bm25", "edit": "date", "by": "mochi:3", "cluster_size": 7}
+
+
+@pytest.mark.parametrize(("command", "name"), settings_of(list))
+def test_a_list_may_be_one_plain_value(command, name, tmp_path):
+    value = LISTED.get(name, "x")
+    file = tmp_path / "c.yaml"
+    file.write_text(f"{name.replace('_', '-')}: {value}\n")
+    required = {
+        "mine": {"index": "i", "output": "o", "pairs": "p"},
+        "build-index": {"index": "i", "dense": False, "pairs": "p"},
+        "filter": FILTER,
+        "batch": {"mined": "m", "output": "o", "by": "balanced-cluster"},
+        "generate": {"output": "o", "pairs": "p"},
+        "mix": {"mined": "m", "output": "o"},
+        "inspect": {"mined": "m"},
+    }
+    settings = settings_for(command, read_yaml(file), required.get(command, {}))
+    assert [str(item) for item in getattr(settings, name)] == [str(value)]
+    # Its lines are all commented out.
+    default = settings.model_fields[name].get_default(call_default_factory=True)
+    if (command, name) != ("batch", "cluster_size"):
+        file.write_text(f"{name.replace('_', '-')}:\n  # - {value}\n")
+        settings = settings_for(command, read_yaml(file), required.get(command, {}))
+        assert getattr(settings, name) == default
+
+
+@pytest.mark.parametrize(("command", "name"), settings_of(dict))
+def test_the_entries_of_mappings_are_checked(command, name):
+    left, right = ("corpus.text", "b") if name == "column" else ("a", 1 if name == "quota" else "b")
+    good, entry = {left: right}, f"{left}={right}"
+    for value in (good, [entry], entry, (entry,)):
+        assert f"{name.replace('_', '-')}" not in problems(command, {name: value})
+    wrong: list[Any] = [{left: ""}, {"": right}, {left: None}, {left: []}, {1: right}, {" ": right}]
+    wrong += ["a", [entry, entry], [f"{left}="], [f"={right}"], 3, [3], {left: {}}]
+    if name == "column":
+        wrong += [{"text": "b"}, {"corpse.text": "b"}]
+    for value in wrong:
+        assert name.replace("_", "-") in problems(command, {name: value}), value
+
+
+def test_quotas_are_counts_of_at_least_one_in_all():
+    assert FilterSettings.parse({**FILTER, "quota": {"a": 2, "b": 0}}).num_negatives == 2
+    for quota in ({"a": -3, "b": 5}, {"a": -3}, {"a": 1.5}, {"a": 0}, {"a": 2**31}):
+        with pytest.raises(UsageError, match="quota"):
+            FilterSettings.parse({**FILTER, "quota": quota})
+
+
+@pytest.mark.parametrize("build", [FilterSettings.parse, lambda given: FilterSettings(**given)])
+def test_what_a_setting_fills_in_is_checked_like_what_was_given(build):
+    quota = {**FILTER, "quota": {"a": 3, "b": 4}}
+    assert build(quota).num_negatives == 7
+    for more in ({"range_min": 5, "range_max": 5}, {"range_min": 5, "range_max": 8}):
+        with pytest.raises((UsageError, ValueError), match="range-m"):
+            build({**quota, **more})
+    lazy = {**FILTER, "lazy": True, "cross_encoder": "m"}
+    assert build(lazy).margin == 3.0
+    with pytest.raises((UsageError, ValueError), match="lazy"):
+        build({**lazy, "quota": {"a": 3}})
+
+
+class TestLargeFiles:
+    """What is made to be large is refused before it is read."""
+
+    def refused(self, file: Path) -> str:
+        started = time.monotonic()
+        with pytest.raises(UsageError) as raised:
+            read_yaml(file)
+        assert time.monotonic() - started < 1
+        return raised.value.what
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("\n".join(f"key-{n}: {n}" for n in range(40_000)), "5,000 keys and values"),
+            ("filter:\n" + "\n".join(f"  k{n}: {n}" for n in range(40_000)), "5,000 keys"),
+            ("where: [" + "a, " * 40_000 + "a]", "5,000 keys and values"),
+            ("where: " + "[" * 40_000 + "]" * 40_000, "20 levels"),
+            ("where: " + "{a: " * 40_000 + "1" + "}" * 40_000, "20 levels"),
+            ("where: " + "- " * 40_000 + "a", "20 levels|not valid"),
+            ("\n".join(" " * n + f"k{n}:" for n in range(1000)), "20 levels"),
+            ("where: &a [*a, *a]", "5,000 keys and values"),
+            ("a0: &a0 x\n" + "".join(f"a{n + 1}: &a{n + 1} [{f'*a{n}, ' * 9}]\n" for n in range(9)),
+             "5,000 keys and values"),
+            ("a0: &a0 {x: 1}\n"
+             + "".join(f"a{n + 1}: &a{n + 1} {{<<: [{f'*a{n}, ' * 9}]}}\n" for n in range(9)),
+             "5,000 keys and values"),
+            ("x: " + "a" * 3_000_000, "1,000,000 bytes"),
+            ("x: " + "é" * 3_000_000, "1,000,000 bytes"),
+            ("# " + "a\n# " * 3_000_000, "1,000,000 bytes"),
+        ],
+    )  # fmt: skip
+    def test_it_is_refused_within_a_second(self, tmp_path, text, says):
+        import re
+
+        file = tmp_path / "c.yaml"
+        file.write_text(text)
+        assert re.search(says, self.refused(file))
+
+    def test_a_device_that_never_ends_is_refused(self):
+        assert "1,000,000 bytes" in self.refused(Path("/dev/zero"))
+
+    @pytest.mark.parametrize(
+        "text",
+        ["a: *b", "a: !!int ''", "a: !!bool x", "a: !!timestamp x", "a: !!map [1]", "a: !!x y"],
+    )
+    def test_values_that_are_none_are_errors(self, tmp_path, text):
+        file = tmp_path / "c.yaml"
+        file.write_text(text)
+        assert "not valid YAML" in self.refused(file)
+
+    def test_aliases_may_be_used(self, tmp_path):
+        file = tmp_path / "c.yaml"
+        file.write_text("seed: &s 3\nfilter: &f {seed: *s}\nmine: {<<: *f}\n")
+        assert read_yaml(file) == {"seed": 3, "filter": {"seed": 3}, "mine": {"seed": 3}}
+
+
+BYTES = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(command, name) for command, name in settings_of(str, Path, Literal, int, float, list, dict)],
+)
+def test_bytes_of_another_encoding_are_a_usage_error(command, name):
+    value = f"corpus.text={BYTES}" if name == "column" else BYTES
+    value = f"{BYTES}=2" if name == "quota" else f"a={BYTES}" if is_map(command, name) else value
+    done = flagged(command, name, value)
+    assert done.exit_code == 2, done.output
+    assert "fault" not in done.output
+    key = name.replace("_", "-")
+    mapped = {BYTES: "b", "a": BYTES} if is_map(command, name) else BYTES
+    assert key in problems(command, {name: mapped})
+    assert key in problems(command, {name: [mapped]})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["filter", "--candidates", "c", "--output", "o", "--where", BYTES],
+        ["filter", "--candidates", BYTES, "--output", "o"],
+        ["filter", "--candidates", "c", "--output", "o", "--derive", f"{BYTES}=rank"],
+        ["mine", "--index", "i", "--output", BYTES, "--pairs", "p"],
+        ["export", "--mined", "m", "--output", "o", "--to", BYTES],
+        ["inspect", BYTES],
+        ["inspect", "m", "--query", BYTES],
+        ["report", BYTES],
+        ["init", BYTES],
+        ["validate", BYTES],
+        ["filter", "--config", BYTES],
+        ["filter", f"--{BYTES}", "3"],
+        ["filter", "--margin", BYTES],
+        [BYTES],
+    ],
+)
+def test_bytes_of_another_encoding_on_a_real_command_line(arguments, tmp_path):
+    command = [sys.executable, "-m", "hnmine", *map(os.fsencode, arguments)]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=strict)
+    assert done.returncode == 2, done.stderr
+    assert b"fault in hnmine" not in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_lone_surrogates_of_a_file_are_errors(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text('where: "a\\uD800"\ncandidates: c\noutput: o\n')
+    with pytest.raises(UsageError, match=r"where: .* is not valid UTF-8"):
+        settings_for("filter", read_yaml(file), {})
+    file.write_text('"a\\uD800": 1\n')
+    with pytest.raises(UsageError, match="no such setting"):
+        settings_for("filter", read_yaml(file), {})
+
+
+SECTIONS = {
+    "batch": {"by": "greedy"},
+    "generate": {"edit": ["date"], "corpus": "c"},
+    "mix": {"by": ["mochi:1"]},
+}
+SHARED = [
+    (stage, section, name)
+    for section in SECTIONS
+    for stage, settings in STAGES.items()
+    for name in settings.model_fields
+    if name in COMMANDS[section].model_fields and name not in PLACES
+]
+VALUES: dict[str, Any] = {
+    "clusters": 8, "threads": 1, "workers": 2, "engine": "ray", "ray_address": "auto",
+    "max_memory": "1GB", "task": "0/2", "column": ["corpus.text=t"], "on_bad_row": "skip",
+    "corpus": ["c"], "pairs": "p", "min_grade": 2.0, "seed": 3, "block_size": 7, "device": "cpu",
+    "queries": "q", "qrels": "r", "top_k": 5,
+}  # fmt: skip
+TOGETHER = {"queries": {"qrels": "r"}, "qrels": {"queries": "q"}, "ray_address": {"engine": "ray"}}
+
+
+@pytest.mark.parametrize(("stage", "section", "name"), SHARED)
+def test_a_flag_that_a_stage_and_a_section_share_breaks_neither(stage, section, name):
+    field = STAGES[stage].model_fields[name]
+    value = VALUES.get(name, not field.default)
+    judged = name in ("queries", "qrels")
+    file = {"output": "o", "corpus": "c", "encoder": "e", section: SECTIONS[section]}
+    file |= {} if judged else {"pairs": "p"}
+    for flags, top in (({name: value}, {}), ({}, {name: value})):
+        more = TOGETHER.get(name, {})
+        given = {**file, **top, **({} if flags else more)}
+        flags = {**flags, **more} if flags else {}
+        settings = {s.command: s for s in pipeline(given, flags)}
+        found = optional(section, given, flags)
+        assert getattr(settings[stage], name) in (value, {"corpus.text": "t"})
+        if (section, name) == ("batch", "clusters"):
+            assert found.clusters is None  # Clusters of queries are another thing.
+        else:
+            assert getattr(found, name) in (value, {"corpus.text": "t"})

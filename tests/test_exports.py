@@ -420,6 +420,13 @@ def test_scores_may_be_any_expression(world, truth, tmp_path):
             assert row[scores] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_no_file_holds_a_number_that_json_does_not_know(tmp_path, name, number):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_rows(tmp_path / name, name, [{"score": 1.0}, {"scores": [number]}])
+
+
 class TestRefusals:
     def export(self, world, tmp_path, **settings):
         return api.export(**{"mined": world / "m", "output": tmp_path / "e", **settings})

@@ -131,6 +131,22 @@ def test_blank_values_are_an_error_that_names_the_row_or_a_count(
     assert "blank" in str(error.value)
 
 
+@pytest.mark.parametrize("grade", [float("nan"), float("inf"), -float("inf"), None])
+def test_a_grade_that_is_not_finite_makes_a_bad_row(tmp_path, grade):
+    ids = {"query-id": ["a", "b", "c", " "], "corpus-id": ["1", "2", "3", "4"]}
+    table = open_table(tmp_path, "qrels", {**ids, "score": [2.0, grade, 0.0, grade]})
+    bad = BadRows("skip")
+    assert judgements(table, 1.0, bad) == [("a", "1")]
+    assert bad.settle() and bad.counts.total() == 2  # What has two faults is one bad row.
+    assert judgements(table, -float("inf"), BadRows("skip")) == [("a", "1"), ("c", "3")]
+    bad = BadRows("error")
+    judgements(table, 1.0, bad)
+    with pytest.raises(InputError, match="2 bad rows") as error:
+        bad.settle()
+    assert "row 1: with " in str(error.value)
+    assert "grade" in str(error.value)
+
+
 def test_a_bad_row_far_into_the_file_is_named_by_its_number(tmp_path):
     texts = [f"text {n}" for n in range(20_000)]
     texts[8192] = texts[19_999] = " "

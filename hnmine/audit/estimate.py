@@ -196,7 +196,8 @@ class Audit:
     def lines(self) -> Iterator[str]:
         """Write the audit for a terminal."""
         yield from self.estimate_lines()
-        grouped = "qrels" if "qrels" in self.estimates else "p_relevant"
+        judged = "qrels" in self.estimates and self.estimates["qrels"].known
+        grouped = "qrels" if judged else "p_relevant"
         for kind, groups in self.groups.items():
             yield f"by {kind}"
             for group, estimate in groups.items():

@@ -23,7 +23,9 @@ from hnmine.cli.printing import (
     say_cost,
 )
 from hnmine.config import file as configfile
+from hnmine.config.base import check_text
 from hnmine.config.commands import EXAMPLES, FIRST_STEPS, MORE_HELP, SUMMARIES
+from hnmine.errors import UsageError
 from hnmine.tasks import interrupts
 
 app = typer.Typer(
@@ -107,12 +109,20 @@ def _stage(
     """Return what runs the stage of a command; its heavy packages are imported only then."""
 
     def act(file: dict[str, Any], flags: dict[str, Any]) -> Any:
-        paths = [flags.pop("paths", [])] if takes_paths else []
+        paths = [_readable(flags.pop("paths", []))] if takes_paths else []
         settings = configfile.settings_for(command, file, flags)
         name = command.replace("-", "_")
         return getattr(import_module(f"hnmine.stages.{name}"), name)(settings, *paths)
 
     return act
+
+
+def _readable(paths: list[str]) -> list[str]:
+    try:
+        check_text(paths)
+    except ValueError as error:
+        raise UsageError(str(error), fix="Rename the file, or give its directory.") from error
+    return paths
 
 
 def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:

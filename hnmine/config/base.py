@@ -7,14 +7,14 @@ import os
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -36,12 +36,6 @@ PLACE: dict[str, Any] = {"in_plan": False, "place": True}
 """Marks settings that say where something is."""
 
 
-def _as_list(value: Any) -> Any:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else value
-
-
 def _as_text(value: Any) -> Any:
     """Return paths as texts: in Python, either may say where something is."""
     if isinstance(value, list | tuple):
@@ -52,12 +46,17 @@ def _as_text(value: Any) -> Any:
     return "://".join(url) if url else os.fspath(value)
 
 
-Several = Annotated[list[str], BeforeValidator(_as_list)]
-"""One text, or a list of them."""
-
 Dtype = Literal["fp32", "bf16", "fp16"]
 Backend = Literal["torch", "openvino", "onnx"]
 Pooling = Literal["mean", "cls"]
+
+
+Count = Annotated[int, Field(ge=0, le=MANY)]
+
+
+def seed(help: str) -> Any:
+    """Declare a setting that starts what is drawn at random."""
+    return Field(0, ge=0, le=MANY, description=help)
 
 
 def path(help: str, default: Any = ...) -> Any:
@@ -69,7 +68,7 @@ class Settings(BaseModel):
     """What all commands share."""
 
     # Building the validators of all commands takes a third of the time of `--help`.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
     command: ClassVar[str] = ""
 
@@ -81,6 +80,23 @@ class Settings(BaseModel):
         description="Show progress bars on stderr, where that is a terminal.",
         json_schema_extra=NOT_IN_PLAN,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Check what holds for all settings of a kind: texts, numbers, lists and mappings."""
+        field = cls.model_fields[info.field_name or ""]
+        kinds = _kinds(field.annotation)
+        check_text(value)
+        if kinds & {int, float} and _holds_bool(value):
+            raise ValueError("must be a number, not yes or no")
+        if kinds & {list, dict}:
+            if value is None:  # A key of the file whose lines are all commented out.
+                return field.get_default(call_default_factory=True)
+            return value if isinstance(value, list | tuple | Mapping) else [value]
+        if int in kinds and isinstance(value, int) and abs(value) > MANY:
+            raise ValueError(f"must be at most {MANY:,}")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -154,23 +170,69 @@ def _problem(item: Any, known: Mapping[str, Any]) -> str:
     return f"{name}: {message}{given}" if name else message
 
 
+def _kinds(annotation: Any) -> set[Any]:
+    """Return the types that an annotation names, and those of what lists and mappings hold."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal or not parts:
+        return {origin or annotation}
+    return {origin}.union(*map(_kinds, parts))
+
+
+def _holds_bool(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return any(map(_holds_bool, value)) if isinstance(value, list) else isinstance(value, bool)
+
+
+def check_text(value: Any) -> None:
+    """Check that texts can be written as UTF-8, on whatever level of a value.
+
+    Raises:
+        ValueError: one holds bytes of another encoding, as flags and file names may.
+    """
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for item in value:
+            check_text(item)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(text, str) and not _is_utf8(text):
+        raise ValueError(f"{_short(text)} is not valid UTF-8")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
-    """Read what a flag gives as a list of assignments; what is a mapping already stays one.
+    """Return a mapping; a flag gives it as a list of assignments.
 
     Args:
-        value: strings such as `a=b = c`.
+        value: a mapping, or strings such as `a=b = c`.
         shape: NAME=EXPRESSION, where the name is before the first =, or EXPRESSION=N, where the
             number is after the last.
     """
-    if isinstance(value, Mapping):
-        return value
-    parsed = {}
-    for item in value if isinstance(value, list | tuple) else [value]:
+    if value is None:
+        return None
+    pairs = list(value.items()) if isinstance(value, Mapping) else []
+    given = value if isinstance(value, list | tuple) else [value]
+    for item in () if isinstance(value, Mapping) else given:
         split = str(item).rpartition if shape.endswith("=N") else str(item).partition
         name, equals, rest = split("=")
-        if not (equals and name.strip() and rest.strip()):
+        if not equals:
             raise ValueError(f"{item!r} is not of the form {shape}")
-        parsed[name.strip()] = rest.strip()
+        pairs.append((name.strip(), rest.strip()))
+    parsed: dict[Any, Any] = {}
+    for name, rest in pairs:
+        if any(isinstance(part, str) and not part.strip() for part in (name, rest)):
+            raise ValueError(f"'{name}={rest}' is not of the form {shape}")
+        if name in parsed:
+            raise ValueError(f"{name!r} comes twice")
+        parsed[name] = rest
     return parsed
 
 
@@ -189,23 +251,16 @@ class InputSettings(Settings):
     @field_validator("column", mode="before")
     @classmethod
     def _parse_columns(cls, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return value
-        if not isinstance(value, list | tuple):
-            raise ValueError("must be a list of TABLE.ROLE=NAME")
-        parsed = {}
-        for item in value:
-            role, equals, name = str(item).partition("=")
-            if not equals or "." not in role:
-                raise ValueError(f"{item!r} is not of the form TABLE.ROLE=NAME")
-            parsed[role] = name
-        return parsed
+        return assignments(value, "TABLE.ROLE=NAME")
 
     @field_validator("column")
     @classmethod
     def _check_tables(cls, value: dict[str, str]) -> dict[str, str]:
         for role in value:
-            if role.partition(".")[0] not in TABLES:
+            table, dot, _ = role.partition(".")
+            if not dot:
+                raise ValueError(f"{role!r} is not of the form TABLE.ROLE")
+            if table not in TABLES:
                 raise ValueError(f"{role!r} names no table: use one of {', '.join(TABLES)}")
         return value
 

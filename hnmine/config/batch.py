@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from hnmine.config.base import MANY, path
+from hnmine.config.base import MANY, path, seed
 from hnmine.config.output import OutputSettings
 
 NEIGHBOURS = 64
@@ -45,7 +45,7 @@ class BatchSettings(OutputSettings):
         le=MANY,
         description="Clusters of --by cluster. [default: one for every 200 queries]",
     )
-    cluster_size: list[int] = Field(
+    cluster_size: list[Annotated[int, Field(ge=1, le=MANY)]] = Field(
         default_factory=list,
         description="Queries in a cluster of --by balanced-cluster, at most. Given several times, "
         "one for each epoch; the last stays.",
@@ -62,20 +62,8 @@ class BatchSettings(OutputSettings):
         "of its batch, over dense_score and keep, false where `hnmine filter` dropped it, else "
         "null. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']",
     )
-    seed: int = Field(0, ge=0, description="Seed of every random choice.")
+    seed: int = seed("Seed of every random choice.")
     device: str = Field("auto", description="Of the encoder: auto, cpu, cuda, cuda:1 or mps.")
-
-    @field_validator("cluster_size", mode="before")
-    @classmethod
-    def _as_list(cls, value: Any) -> Any:
-        return value if isinstance(value, list | tuple) else [value]
-
-    @field_validator("cluster_size")
-    @classmethod
-    def _positive(cls, value: list[int]) -> list[int]:
-        if any(size < 1 for size in value):
-            raise ValueError("must be at least 1")
-        return value
 
     @model_validator(mode="after")
     def _check(self) -> BatchSettings:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hnmine.config.base import MANY, InputSettings, ModelSettings, Pooling, Several, path
+from hnmine.config.base import MANY, InputSettings, ModelSettings, Pooling, path
 from hnmine.config.output import OutputSettings
 
 
@@ -16,7 +16,7 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
 
     command = "build-index"
 
-    corpus: Several = path(
+    corpus: list[str] = path(
         "Corpus: a Parquet, JSONL or CSV file, a directory or a glob. May be repeated.", []
     )
     pairs: str | None = path(

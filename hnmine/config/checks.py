@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from hnmine.config.base import JudgedSettings, ModelSettings, Settings, Several, path
+from hnmine.config.base import JudgedSettings, ModelSettings, Settings, path, seed
 
 
 class ValidateSettings(JudgedSettings, ModelSettings):
@@ -14,7 +14,7 @@ class ValidateSettings(JudgedSettings, ModelSettings):
 
     command = "validate"
 
-    corpus: Several = path("Corpus: a file, a directory or a glob. May be repeated.", [])
+    corpus: list[str] = path("Corpus: a file, a directory or a glob. May be repeated.", [])
     pairs: str | None = path("(query, positive) pairs as text.", None)
     queries: str | None = path("Queries with ids.", None)
     encoder: str | None = Field(
@@ -26,7 +26,7 @@ class ValidateSettings(JudgedSettings, ModelSettings):
     calibrate: bool = Field(
         True, description="Run the models on a few texts, to estimate the time that they need."
     )
-    seed: int = Field(0, description="Seed of the samples that lengths and near copies are from.")
+    seed: int = seed("Seed of the samples that lengths and near copies are from.")
 
 
 class AuditSettings(Settings):
@@ -47,4 +47,4 @@ class AuditSettings(Settings):
         description="Say how well length, BM25, shared words or wording alone tell the positives "
         "from the negatives.",
     )
-    seed: int = Field(0, description="Seed of the sample.")
+    seed: int = seed("Seed of the sample.")

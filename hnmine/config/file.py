@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,18 @@ from hnmine.config import (
 )
 from hnmine.errors import UsageError
 
+OF_STAGES = {"batch": ("clusters",), "generate": (), "mix": ()}
+"""Keys of the commands that `hnmine run` adds, of which the same name is another thing in a stage:
+from the file's top level and from flags they go to the stage alone."""
+
+
 LONGEST_WHY = 500
 """Characters of a parser's message that are shown: a screen, not a file."""
+
+MOST_BYTES = 1_000_000
+MOST_VALUES = 5_000
+DEEPEST = 20
+"""Far more than all settings together need."""
 
 
 def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Any:
@@ -37,8 +48,10 @@ def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]
     values = {key.replace("-", "_"): value for key, value in file.items() if key not in COMMANDS}
     places = _places(values["output"]).get(command, {}) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in PLACES}
+    if command == "audit" and "queries" in values:
+        own.pop("qrels", None)  # Those that were mined with know no false negative.
     section = {key.replace("-", "_"): value for key, value in file.get(command, {}).items()}
-    if command in ("validate", "audit"):
+    if command == "validate":
         section = {**_of_stages(file, fields), **section}
     return COMMANDS[command].parse({**own, **places, **section, **flags})
 
@@ -89,6 +102,10 @@ def optional(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) ->
     """
     if command not in file:
         return None
+    file, flags = (
+        {key: given[key] for key in given if key.replace("-", "_") not in OF_STAGES[command]}
+        for given in (file, flags)
+    )
     file = {**file, "output": flags.get("output", file.get("output"))}
     return settings_for(command, file, _flags_for(command, flags))
 
@@ -109,6 +126,7 @@ def _places(output: Any) -> dict[str, dict[str, Path]]:
         "batch": {"mined": root / "mined", "output": root / "batches"},
         "export": {"mined": root / "mined", "output": root / "export"},
         "push": {"data": root / "mined"},
+        "audit": {"mined": root / "mined"},
         "report": {"mined": root / "mined"},
         "inspect": {"mined": root / "mined"},
         "review": {"mined": root / "mined"},
@@ -138,19 +156,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read settings from a YAML file: one key for each flag, without the dashes before it.
 
     Raises:
-        UsageError: the file is missing, or is no mapping from keys to values.
+        UsageError: the file is missing or too large, or is no mapping from keys to values.
     """
     import yaml
 
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            written = file.read(MOST_BYTES + 1)
+        text = written.decode("utf-8")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError) and len(written) > MOST_BYTES:
+            raise _too_large(path, f"{MOST_BYTES:,} bytes") from error
         raise UsageError(f"Cannot read {path}.", why=str(error), fix="Check the path.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    if len(written) > MOST_BYTES:
+        raise _too_large(path, f"{MOST_BYTES:,} bytes")
+    try:
+        if excess := _excess(yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise _too_large(path, excess)
+        values = yaml.load(text, Loader=_loader())
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise UsageError(
             f"{path} is not valid YAML.",
             why=str(error)[:LONGEST_WHY],
-            fix="Mend it at that place.",
+            fix="Correct the file at that place.",
         ) from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(
@@ -163,15 +191,57 @@ def read_yaml(path: Path) -> dict[str, Any]:
     }
 
 
+def _too_large(path: Path, limit: str) -> UsageError:
+    return UsageError(
+        f"{path} is no file of settings: it holds more than {limit}.",
+        fix="Pass the file that holds the settings, with one `key: value` for each flag.",
+    )
+
+
+def _excess(events: Iterator[Any]) -> str:
+    """Return the limit that a file exceeds, once its aliases are written out; else nothing.
+
+    Args:
+        events: of YAML's parser, which reads no more of the file than is asked for.
+    """
+    import yaml
+
+    sizes = [0]
+    anchors: list[str | None] = []
+    known: dict[str, int] = {}
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            sizes.append(1)
+            anchors.append(event.anchor)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            size = sizes.pop()
+            sizes[-1] += size
+            if anchor := anchors.pop():
+                known[anchor] = size
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[-1] += 1
+            if event.anchor:
+                known[event.anchor] = 1
+        elif isinstance(event, yaml.AliasEvent):
+            name = str(event.anchor)
+            endless = name in anchors  # It is within itself.
+            sizes[-1] += MOST_VALUES if endless else known.get(name, 1)
+        if sum(sizes) > MOST_VALUES:
+            return f"{MOST_VALUES:,} keys and values"
+        if len(sizes) > DEEPEST:
+            return f"{DEEPEST} levels"
+    return ""
+
+
 def _loader() -> Any:
     """Return YAML's safe loader, but for keys that come twice: the second would win unnoticed."""
     import yaml
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            for key in keys:
-                if keys.count(key) > 1:
+            keys = (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            for key, count in Counter(keys).items():
+                if count > 1:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"the key {key!r} comes twice", node.start_mark
                     )

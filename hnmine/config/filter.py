@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from hnmine.config.base import MANY, ModelSettings, Pooling, assignments, path
+from hnmine.config.base import MANY, Count, ModelSettings, Pooling, assignments, path, seed
 from hnmine.config.output import OutputSettings
 from hnmine.names import check_names
 
@@ -141,7 +141,7 @@ class FilterSettings(ModelSettings, OutputSettings):
     strata: str | None = Field(
         None, description="Expression whose values take turns, so that each is chosen as often."
     )
-    quota: dict[str, int] = Field(
+    quota: dict[str, Count] = Field(
         default_factory=dict,
         description="Negatives of one kind, as EXPRESSION=N, such as 'bm25_rank is not null=2'; "
         "together they replace --num-negatives. May be repeated.",
@@ -185,17 +185,12 @@ class FilterSettings(ModelSettings, OutputSettings):
         "negatives. They are the same as without, by --margin and the like (3 logits where none is "
         "given); what needs every score, such as the default rule, cannot be had.",
     )
-    seed: int = Field(0, description="Seed of every random choice.")
+    seed: int = seed("Seed of every random choice.")
     compat: Literal["sentence-transformers"] | None = Field(
         None,
         description="Choose as mine_hard_negatives of sentence-transformers does: ranges count "
         "survivors, the best by score come first, no rule is on by default.",
     )
-
-    @field_validator("where", "judge", mode="before")
-    @classmethod
-    def _as_list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
 
     @field_validator("derive", "train_column", "quota", mode="before")
     @classmethod
@@ -217,8 +212,10 @@ class FilterSettings(ModelSettings, OutputSettings):
             raise ValueError("calibrate-by: needs --target-fn-rate")
         if self.quota and (self.budget or self.strata):
             raise ValueError("quota: cannot be combined with --budget or --strata")
-        if self.quota and self.num_negatives != sum(self.quota.values()):
-            return self.model_copy(update={"num_negatives": sum(self.quota.values())})
+        if self.quota:
+            self._settle("num_negatives", sum(self.quota.values()))
+        if not 0 < self.num_negatives <= MANY:
+            raise ValueError(f"quota: asks for {self.num_negatives:,} negatives")
         if self.range_max is not None and self.range_max <= self.range_min:
             raise ValueError("range-max: must be greater than range-min")
         window = (self.range_max or 10**9) - self.range_min
@@ -259,5 +256,9 @@ class FilterSettings(ModelSettings, OutputSettings):
                 flag = name.replace("_", "-")
                 raise ValueError(f"lazy: cannot be combined with --{flag}, which needs all scores")
         if self.default_rule and not self.rules_given:
-            return self.model_copy(update={"margin": DEFAULT_MARGIN})
+            self._settle("margin", DEFAULT_MARGIN)
         return self
+
+    def _settle(self, name: str, value: object) -> None:
+        """Fill in what another setting says, before what comes next is checked."""
+        object.__setattr__(self, name, value)

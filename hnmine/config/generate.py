@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import MANY, NOT_IN_PLAN, InputSettings, Several, path
+from hnmine.config.base import MANY, NOT_IN_PLAN, InputSettings, path, seed
 from hnmine.config.output import OutputSettings
 
 Edit = Literal["number", "unit", "entity", "negation", "comparison", "date"]
@@ -24,7 +24,9 @@ class GenerateSettings(InputSettings, OutputSettings):
     command = "generate"
 
     output: Path = path("Directory to write the texts to.")
-    corpus: Several = path("Corpus: none of its documents is generated again. May be repeated.", [])
+    corpus: list[str] = path(
+        "Corpus: none of its documents is generated again. May be repeated.", []
+    )
     pairs: str | None = path("(query, positive) pairs as text: file, directory or glob.", None)
     queries: str | None = path("Queries with ids; needs --qrels and --corpus.", None)
     qrels: str | None = path("Judgements: query id, corpus id and, if graded, score.", None)
@@ -71,7 +73,7 @@ class GenerateSettings(InputSettings, OutputSettings):
     api_key_env: str = path(
         "Environment variable that holds the server's key, if it wants one.", "OPENAI_API_KEY"
     )
-    seed: int = Field(0, description="Seed of every random choice.")
+    seed: int = seed("Seed of every random choice.")
     block_size: int = Field(
         64, ge=1, le=MANY, description="Queries in one task: the most that a kill can lose."
     )
@@ -142,12 +144,7 @@ class MixSettings(OutputSettings):
     vectors: bool = Field(
         False, description="Write the mixed vectors too, not only their parents and weights."
     )
-    seed: int = Field(0, description="Seed of every random choice.")
-
-    @field_validator("by", mode="before")
-    @classmethod
-    def _as_list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+    seed: int = seed("Seed of every random choice.")
 
     @field_validator("by")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import MANY, JudgedSettings, assignments, path
+from hnmine.config.base import MANY, JudgedSettings, assignments, path, seed
 from hnmine.config.output import OutputSettings
 from hnmine.names import SOURCES, check_names
 
@@ -64,7 +64,7 @@ class MineSettings(JudgedSettings, OutputSettings):
         "previous_selected.",
         None,
     )
-    seed: int = Field(0, description="Of everything that is drawn at random.")
+    seed: int = seed("Seed of every random choice.")
     bm25_engine: Literal["hnmine", "rank-bm25"] = Field(
         "hnmine", description="What searches: hnmine's index, or the package rank-bm25 (slow)."
     )

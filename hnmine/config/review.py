@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from hnmine.config.base import MANY, path
+from hnmine.config.base import MANY, path, seed
 from hnmine.config.look import LookSettings
 
 
@@ -40,4 +40,4 @@ class ReviewSettings(LookSettings):
         "ended there or by Ctrl-C; without it, only write the sheet.",
     )
     port: int = Field(0, ge=0, le=65535, description="Port of the page; 0: any that is free.")
-    seed: int = Field(0, description="Seed of the even sample, and of the order of the queries.")
+    seed: int = seed("Seed of the even sample, and of the order of the queries.")

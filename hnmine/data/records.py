@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,11 +136,13 @@ def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairB
             "corpus id": corpus_ids,
             "grade": [None if grade is None else "grade" for grade in grades],
         }
-        keep = [
-            row
-            for row in _usable(table, start, bad, by_row)
-            if (grade := grades[row]) is not None and grade >= min_grade
-        ]
+        keep = []
+        for row in _usable(table, start, bad, by_row):
+            grade = grades[row] or 0.0
+            if "score" in table.columns and not math.isfinite(grade):
+                bad.add("with a grade that is not finite", f"{table.path}, row {start + row}")
+            elif grade >= min_grade:
+                keep.append(row)
         yield PairBatch(
             [start + row for row in keep],
             [query_ids[row] or "" for row in keep],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from functools import cached_property
 from typing import Any
 
@@ -64,36 +66,55 @@ def read_drawn(table: Table) -> dict[tuple[str, str], str]:
     return found
 
 
-def read_verdicts(table: Table, limit: float = 1.0) -> dict[tuple[str, str], float]:
+def read_grades(table: Table) -> dict[tuple[str, str], float]:
+    """Return judgements by (query id, document id); without grades, all are infinitely relevant.
+
+    Args:
+        table: of the kind `qrels`; rows whose grade is null are not judged.
+
+    Raises:
+        InputError: a grade is not finite.
+    """
+    return _read(table, -sys.float_info.max, sys.float_info.max, "Grades are finite numbers.")
+
+
+def read_verdicts(table: Table) -> dict[tuple[str, str], float]:
     """Return verdicts by (query id, document id); of several on one pair, the last.
 
     Args:
         table: of the kind `qrels`, with a score; rows without a score are not judged yet.
-        limit: the highest verdict there is.
 
     Raises:
         InputError: a row holds no such verdict.
     """
-    found: dict[tuple[str, str], float] = {}
     if "score" not in table.columns:
         raise InputError(
             f"{table.path} holds no verdicts.",
             why="It has no column named verdict or score.",
             fix="Add one, from 0 (not relevant) to 1 (relevant).",
         )
+    return _read(table, 0.0, 1.0, "Verdicts go from 0 (not relevant) to 1 (relevant).")
+
+
+def _read(table: Table, low: float, high: float, allowed: str) -> dict[tuple[str, str], float]:
+    found: dict[tuple[str, str], float] = {}
+    graded = "score" in table.columns
     for start, batch in table.batches():
         queries, documents = (
             as_strings(batch[name], name, table.path).to_pylist()
             for name in (table.columns[role] for role in ("query_id", "corpus_id"))
         )
-        values = pc.cast(batch[table.columns["score"]], pa.float64(), safe=False)
-        for row, value in enumerate(values.to_pylist()):
+        values: list[float | None] = [math.inf] * len(queries)
+        if graded:
+            scores = batch[table.columns["score"]]
+            values = pc.cast(scores, pa.float64(), safe=False).to_pylist()
+        for row, value in enumerate(values):
             if value is None:
                 continue
-            if not 0 <= value <= limit:
+            if graded and not low <= value <= high:
                 raise InputError(
                     f"{table.path}, row {start + row}: {value} is no verdict.",
-                    why=f"Verdicts go from 0 (not relevant) to {limit:g} (relevant).",
+                    why=allowed,
                     fix="Leave out the row, or scale the scores.",
                 )
             found[queries[row], documents[row]] = value

@@ -10,16 +10,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine.audit.estimate import WORST_QUERIES, Audit, Estimate, even_sample, of_sheet
+from hnmine.audit.estimate import (
+    WORST_QUERIES,
+    Audit,
+    Estimate,
+    even_sample,
+    of_sheet,
+    over_queries,
+)
 from hnmine.audit.sheet import EVEN, Sheet, with_texts
 from hnmine.audit.shortcuts import Labelled, shortcuts
 from hnmine.candidates import Candidates
 from hnmine.config import AuditSettings
 from hnmine.data.parts import read_part, scored_parts
 from hnmine.data.tables import Table
-from hnmine.errors import UsageError
+from hnmine.errors import HnmineError, UsageError
 from hnmine.filters.hardness import origins_of
-from hnmine.judges.verdicts import DRAWN, read_drawn, read_verdicts
+from hnmine.judges.verdicts import DRAWN, read_drawn, read_grades, read_verdicts
 from hnmine.mined import Mined
 from hnmine.select import hashes
 
@@ -52,8 +59,12 @@ def audit(settings: AuditSettings) -> Audit:
     values = chance
     found.add("p_relevant", chance, query, groups)
     if settings.qrels:
-        values = _judged(settings, query_ids, doc_ids)
-        found.add("qrels", values, query, groups)
+        judged = _judged(settings, mined, query_ids, doc_ids)
+        if np.isfinite(judged).any():
+            values = judged
+            found.add("qrels", values, query, groups)
+        else:  # What is known of the groups stays.
+            found.estimates["qrels"] = over_queries(judged, query)
     if settings.verdicts:
         pairs = list(zip(query_ids, doc_ids, strict=True))
         found.estimates["verdicts"] = _by_verdicts(settings.verdicts, pairs)
@@ -98,10 +109,17 @@ def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 def _judged(
-    settings: AuditSettings, query_ids: list[str], doc_ids: list[str]
+    settings: AuditSettings, mined: Mined, query_ids: list[str], doc_ids: list[str]
 ) -> NDArray[np.float64]:
-    """Return 1 for negatives judged relevant, 0 for all others of queries with judgements."""
-    given = read_verdicts(Table.open("qrels", settings.qrels or ""), limit=np.inf)
+    """Return 1 for negatives judged relevant, 0 for all others of queries with judgements.
+
+    NaN where nothing is known: of queries without judgements; and of all where the judgements are
+    those that were mined with, whose relevant documents are no negatives.
+    """
+    table = Table.open("qrels", settings.qrels or "")
+    if _mined_with(table, settings.min_grade, mined):
+        return np.full(len(query_ids), np.nan)
+    given = read_grades(table)
     judged = {query for query, _ in given}
     return np.array(
         [
@@ -111,6 +129,16 @@ def _judged(
             for query, doc in zip(query_ids, doc_ids, strict=True)
         ]
     )
+
+
+def _mined_with(table: Table, min_grade: float, mined: Mined) -> bool:
+    """Tell whether the documents that are relevant by judgements were known as positives."""
+    try:
+        before = mined.candidates.manifest
+    except HnmineError:
+        return False  # The candidates are gone, and nobody knows.
+    same: bool = before["inputs"].get("qrels") == table.fingerprint()
+    return same and min_grade >= before["settings"]["min_grade"]
 
 
 def _by_verdicts(path: str, negatives: list[tuple[str, str]]) -> Estimate:
