@@ -70,7 +70,7 @@ def copy(made, tmp_path):
     return root
 
 
-def by_other_versions(folder, **versions):
+def by_other_versions(folder, *, without=(), **versions):
     """Let a directory be as other versions of libraries would have written it."""
     hashes = {}
     for name in (PLAN, MANIFEST):
@@ -78,6 +78,7 @@ def by_other_versions(folder, **versions):
             found = json.loads((folder / name).read_text())
             old = digest({key: value for key, value in found.items() if key != "counts"})
             found["libraries"] |= versions
+            found = {key: value for key, value in found.items() if key not in without}
             hashes[old] = digest({key: found[key] for key in found if key != "counts"})
             (folder / name).write_text(canonical_json(found))
     for marker in (folder / DONE).glob("*.json"):
@@ -148,6 +149,14 @@ def test_how_models_run_is_as_it_was_unless_a_setting_says_otherwise(
     name, given = next(settings(inputs, copy))
     with pytest.raises(InputError, match=r"encoder\.batch_tokens: 1024 -> 512"):
         getattr(api, name)(**SHARED, **given, batch_tokens=512)
+
+
+def test_a_mined_directory_without_recorded_sources_is_finished_too(inputs, copy):
+    by_other_versions(copy / "mined", without=("sources",))
+    name, given = list(settings(inputs, copy))[2]
+    before = content(copy)
+    assert "sources" not in getattr(api, name)(**SHARED, **given).manifest
+    assert content(copy) == before
 
 
 def test_overwrite_makes_it_anew(inputs, copy, upgraded):

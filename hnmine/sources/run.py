@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from hnmine.data.arrays import load_array, load_offsets
 from hnmine.index.topk import Ranking, offsets_of, ragged
 from hnmine.sources.base import Asked, Ints, Mining, Score, Search, Source
+from hnmine.tasks.inside import safe_join
 
 
 def open_run(folder: str, mining: Mining) -> Source:
     """Open a run that was read before."""
-    return _Run(mining.paths.runs / folder, mining).source
+    return _Run(safe_join(mining.paths.runs, folder), mining).source
 
 
 class _Run:

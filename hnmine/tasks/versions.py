@@ -71,6 +71,8 @@ def _decider(plan: Plan) -> Callable[[str], bool]:
         first, *inside = difference.partition(": ")[0].split(".")
         if first in MODELS:
             return bool(inside) and inside[-1] in left_open
-        return first in ("libraries", "schema_version")
+        # Earlier versions did not record the sources of a mined directory.
+        newer = difference.startswith("sources: absent -> ")
+        return newer or first in ("libraries", "schema_version")
 
     return installed
