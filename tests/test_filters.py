@@ -155,10 +155,10 @@ class TestOneRule:
         [
             {},
             {"margin": 0.5},
-            {"margin": -INF},
+            {"margin": -1e308},
             {"relative_margin": 0.5},
-            {"max_score": INF},
-            {"min_score": -INF},
+            {"max_score": 1e308},
+            {"min_score": -1e308},
             {"range_max": 5},
         ],
     )

@@ -275,18 +275,6 @@ def test_judgements_without_a_grade_are_all_positives(tmp_path):
     assert judgements(open_table(tmp_path, "qrels", columns), 5.0) == [("q", "a"), ("q", "b")]
 
 
-def test_a_null_grade_is_a_bad_row_and_nan_is_no_positive(tmp_path):
-    columns = {
-        "query-id": ["q"] * 3,
-        "corpus-id": ["a", "b", "c"],
-        "score": pa.array([None, float("nan"), 1.0]),
-    }
-    bad = BadRows("skip")
-    table = open_table(tmp_path, "qrels", columns)
-    assert judgements(table, 1.0, bad) == [("q", "c")]
-    assert list(bad.settle().values()) == [1]
-
-
 @pytest.mark.parametrize("grades", [["x", "1"], [[1], [1]]], ids=["text", "list"])
 def test_grades_that_are_no_numbers_are_refused(tmp_path, grades):
     columns = {"query-id": ["q", "q"], "corpus-id": ["a", "b"], "score": grades}
