@@ -57,7 +57,12 @@ def bracketed(text: str) -> str:
         UsageError: it is no expression by itself.
     """
     parse(text)
-    return f"({text})"
+    return _in_brackets(text)
+
+
+def _in_brackets(text: str) -> str:
+    """Return a text in brackets; the line end keeps a comment from holding the second one."""
+    return f"({text}\n)"
 
 
 def _only(text: str) -> Node:
@@ -68,26 +73,27 @@ def _only(text: str) -> Node:
     extra = [key for key, value in query.items() if _without_places(value) != _bare().get(key)]
     if extra or len(trees) != 1 or trees[0]["alias"]:
         raise refused(text, ONE)
-    if forgotten := _forgotten(text):
-        raise refused(text, f"it holds a {forgotten}")
+    if _holds_star(text):
+        raise refused(text, "it holds a star")
     # What the parser reads and forgets, such as a named window, cannot stand in brackets.
-    inside = _statement(f"({text})", text, ONE)["node"]["select_list"]
+    inside = _statement(_in_brackets(text), text, ONE)["node"]["select_list"]
     if _without_places(inside) != _without_places(trees):
         raise refused(text, ONE)
     return trees[0]
 
 
-def _forgotten(text: str) -> str:
-    """Return what an expression holds of which its tree knows nothing."""
-    tokens = duckdb.tokenize(text)
-    if any(kind == duckdb.token_type.comment for _, kind in tokens):
-        return "comment"
-    written, places = text.encode(), [place for place, _ in tokens]
-    ends = [*places[1:], len(written)]
-    words = [written[a:b].strip().lower() for a, b in zip(places, ends, strict=True)]
+def _holds_star(text: str) -> bool:
+    """Tell whether an expression holds a star as an argument, which its tree does not show."""
+    tokens, written = duckdb.tokenize(text), text.encode()
+    ends = [*(place for place, _ in tokens[1:]), len(written)]
+    words = [
+        written[place:end].strip().lower()
+        for (place, kind), end in zip(tokens, ends, strict=True)
+        if kind != duckdb.token_type.comment
+    ]
     before = zip([b"", b"", *words], [b"", *words], words, strict=False)
     stars = (name for name, bracket, word in before if word == b"*" and bracket in (b"(", b","))
-    return "star" if any(name != b"count" for name in stars) else ""
+    return any(name != b"count" for name in stars)
 
 
 def _statement(sql: str, text: str, message: str = "") -> Node:

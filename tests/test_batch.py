@@ -81,6 +81,10 @@ class World:
             "query_rows": np.arange(queries),
         }.items():
             np.save(folder / "rows" / f"{name}.npy", values)
+        texts = pa.table({"query": [str(q) for q in query], "positive": [""] * len(query)})
+        shard = folder / "rows" / "00000.arrow"
+        with pa.OSFile(str(shard), "wb") as file, pa.ipc.new_file(file, texts.schema) as writer:
+            writer.write_table(texts)
         self.rows = Rows(folder / "rows", slots)
         self.query = query
         self.guard = Guard(self.rows, f"{BELOW_THE_POSITIVE} and {BY_VERDICT}", self.vectors)
@@ -514,7 +518,7 @@ class TestErrors:
         [
             ({"by": "balanced-cluster"}, "cluster-size: must be given"),
             ({"by": "greedy", "clusters": 3}, "clusters: applies to --by cluster alone"),
-            ({"by": "balanced-cluster", "cluster_size": [0]}, "must be at least 1"),
+            ({"by": "balanced-cluster", "cluster_size": [0]}, "greater than or equal to 1"),
             (
                 {"by": "balanced-cluster", "cluster_size": [1, 2], "epochs": 1},
                 "1 are too few for 2",

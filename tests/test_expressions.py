@@ -228,7 +228,7 @@ def test_parsing_needs_no_columns():
     [
         *("having count(*) > 100", "limit 1", "limit 10 percent", "offset 1", "order by x"),
         *("group by x", "group by all", "qualify x > 1", "window w as (partition by x)"),
-        *("as y", "y", '"y"', "-- comment", "/* comment */", ";", "; ;", "; select 1", "from t"),
+        *("as y", "y", '"y"', ";", "; ;", "; select 1", "from t", "-- comment\n limit 1"),
         *("using sample 3", "tablesample 3", "into t", "where x > 2", "union select 1", ", x", ","),
         *("union all select 1", "intersect select 1", "except select 1", "fetch first 1 rows only"),
         *(") window w as (partition by (x)", "), (x", "for update", "order by all"),
@@ -240,6 +240,13 @@ def test_nothing_may_follow_an_expression(more):
         evaluate(table, {"value": f"x < 2 {more}"})
     with pytest.raises(UsageError, match="cannot be used"):
         bracketed(f"x < 2 {more}")
+
+
+@pytest.mark.parametrize("text", ["x < 2 -- comment", "x /* limit 1 */ < 2", "x -- comment\n < 2"])
+def test_a_comment_is_no_part_of_an_expression(text):
+    table, _ = table_of([(0, False, True, 1.0), (0, False, True, 3.0)])
+    for one in (text, f"{bracketed(text)} and true", f"rank(x) >= 0 and {bracketed(text)}"):
+        assert evaluate(table, {"value": one})["value"].to_pylist() == [True, False]
 
 
 @pytest.mark.parametrize(
