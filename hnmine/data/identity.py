@@ -18,27 +18,31 @@ Keys = NDArray[np.void]
 KEY = np.dtype("V16")
 """A 128-bit xxh3 digest: in 100 million texts the chance of one collision is about 1e-23."""
 
-_ZERO_WIDTH = [
-    *(0xAD, 0x34F, 0x61C, 0x180E, 0xFEFF),
-    *range(0x200B, 0x2010),
-    *range(0x202A, 0x202F),
-    *range(0x2060, 0x2070),
-    *range(0xFE00, 0xFE10),
-]
-"""Joiners, direction marks, soft hyphens, variation selectors and the like."""
-
-_INVISIBLE = dict.fromkeys(_ZERO_WIDTH)
+INVISIBLE = dict.fromkeys(
+    [
+        *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0),
+        *range(0x180B, 0x1810),
+        *range(0x200B, 0x2010),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+        *range(0xFE00, 0xFE10),
+        *range(0xE0000, 0xE1000),
+    ]
+)
+"""Joiners, direction marks, soft hyphens, variation selectors, fillers and the like."""
 
 
 def normalise(text: str) -> str:
     """Return the form in which equal texts are equal strings.
 
-    Unicode NFKC, casefold, white space collapsed, zero-width characters out. NFKC is applied
-    again after casefolding, which can undo it (Unicode 16, section 3.13, definition D145).
+    Unicode NFKC, casefold, white space collapsed, zero-width characters out, and the dot that
+    casefold leaves above the i of a Turkish \u0130. NFKC is applied again after casefolding, which
+    can undo it (Unicode 16, section 3.13, definition D145).
     """
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold()
-        return " ".join(unicodedata.normalize("NFKC", text).split())
+        text = unicodedata.normalize("NFKC", text.translate(INVISIBLE)).casefold()
+        text = unicodedata.normalize("NFKC", text.replace("i\u0307", "i"))
+        return " ".join(text.split())
     return " ".join(text.casefold().split())
 
 
