@@ -6,7 +6,6 @@ simplicity bias"): where all negatives are short, or all were generated, it lear
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,7 +17,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.special import expit
 
-from hnmine.data.identity import normalise
+from hnmine.index.tokenise import Tokeniser
 from hnmine.index.topk import offsets_of
 from hnmine.select import hashes
 
@@ -81,8 +80,8 @@ def shortcuts(rows: Labelled) -> dict[str, float]:
     none is below 0.5, but for `wording`: that of a logistic model over runs of one and two words of
     the documents, which has seen neither the query nor the document. NaN where nothing is known.
     """
-    words = [_words(text) for text in rows.documents]
-    asked = [set(_words(text)) for text in rows.queries]
+    words = _words(rows.documents)
+    asked = [set(query) for query in _words(rows.queries)]
     overlap = [
         len(query.intersection(text)) / max(len(query), 1)
         for query, text in zip(asked, words, strict=True)
@@ -128,8 +127,10 @@ def _either_way(score: Floats, rows: Labelled) -> float:
     return max(found, 1 - found)
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", normalise(text))
+def _words(texts: Sequence[str]) -> list[list[str]]:
+    words, tokens, lengths = Tokeniser(stemmer="none").number(texts)
+    bounds = offsets_of(lengths.astype(np.int64)).tolist()
+    return [[words[token] for token in tokens[slice(*span)]] for span in pairwise(bounds)]
 
 
 def _wording(words: Sequence[Sequence[str]], rows: Labelled) -> Floats:

@@ -44,11 +44,15 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
     )
     k1: float = Field(1.5, ge=0, description="BM25 term frequency saturation.")
     b: float = Field(0.75, ge=0, le=1, description="BM25 length normalisation.")
-    tokenizer: Literal["word", "whitespace"] = Field(
-        "word", description="BM25 tokens: lower-cased words, or the text split at white space."
+    tokenizer: Literal["auto", "word", "whitespace"] = Field(
+        "auto",
+        description="BM25 tokens: auto takes lower-cased words, and pairs of characters in scripts "
+        "without spaces and in Korean; word takes words only; whitespace splits at white space.",
     )
     stemmer: str = Field(
-        "english", description="Snowball stemmer of the BM25 tokens: a language, or none."
+        "english",
+        description="Snowball stemmer of the BM25 tokens: a language of PyStemmer such as hindi or "
+        "arabic, or none.",
     )
     shard_size: int = Field(
         16384, ge=1, le=MANY, description="Documents in one shard: the most that a kill can lose."

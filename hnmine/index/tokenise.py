@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import Stemmer
 from numpy.typing import NDArray
 
 from hnmine.errors import UsageError
 from hnmine.index.counting import count_owners, turn
+from hnmine.index.scripts import Classes, classes_of, codes_of
+from hnmine.index.topk import offsets_of, ragged
 from hnmine.index.words import Words
 
-KINDS = ("word", "whitespace")
-_find_words = re.compile(r"\w+").findall
-_TEXTS_A_BATCH = 1024
-
-
-def _letters(kind: str) -> NDArray[np.int16]:
-    """What each byte of a text becomes in a word, -1 if it separates words; kinds of `Tokeniser`.
-
-    Bytes from 128 up are parts of other letters, which `Tokeniser._batches` has already split.
-    """
-    letters = np.arange(256, dtype=np.int16)
-    for code in range(128):
-        letter = chr(code)
-        if kind == "word":
-            letters[code] = ord(letter.lower()) if _find_words(letter) else -1
-        elif not letter.split():
-            letters[code] = -1
-    return letters
-
-
-_LETTERS = {kind: _letters(kind) for kind in KINDS}
+KINDS = ("auto", "word", "whitespace")
+_TEXTS_A_BATCH, _LETTERS_A_BATCH = 1024, 1 << 18
 
 
 @dataclass(frozen=True)
@@ -64,22 +49,27 @@ class Tokeniser:
     r"""Splits a text into terms.
 
     Attributes:
-        kind: "word" casefolds and takes the runs of Unicode word characters (`\w+`);
-            "whitespace" splits at white space and keeps the case, for text tokenised before.
+        kind: "auto" takes words as "word" does, and every two neighbours of scripts that are
+            written without spaces, and of Hangul; "word" takes the runs of letters, digits and
+            their marks, folded by NFKC and case; "whitespace" splits at white space and keeps the
+            case, for text tokenised before.
         stemmer: "none", or a Snowball language of PyStemmer.
+        unicode: version of Unicode that says what a letter is: that of this Python, or "" for an
+            index from before it was recorded, whose words are the runs of `\w` in casefolded text.
 
     Raises:
         UsageError: for an unknown kind or stemmer.
     """
 
-    kind: str = "word"
+    kind: str = "auto"
     stemmer: str = "english"
+    unicode: str = unicodedata.unidata_version
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UsageError(
                 f"Unknown kind of tokeniser: {self.kind!r}.",
-                why="A tokeniser splits either at word boundaries or at white space.",
+                why="A tokeniser splits by script, at word boundaries or at white space.",
                 fix=f"Choose one of: {', '.join(KINDS)}.",
             )
         if self.stemmer != "none" and self.stemmer not in Stemmer.algorithms():
@@ -91,7 +81,36 @@ class Tokeniser:
 
     def __call__(self, text: str) -> list[str]:
         """Split one text into terms, in the order of the text."""
-        return self._stem(self._split(text))
+        words, tokens, _ = self.split([text])
+        terms = self._terms(words.list())
+        return [terms[token] for token in tokens]
+
+    def spans(self, text: str) -> list[tuple[int, int, str]]:
+        """Return where each term starts and ends in a text, and the term, in the text's order."""
+        if self._prepare(text) != text:
+            words_of_text = re.finditer(r"\w+", text)
+            return [(*word.span(), term) for word in words_of_text for term in self(word.group())]
+        words = Words(self._classes)
+        codes, ends, origins = codes_of([text], self._classes)
+        spans = np.empty((len(codes), 2), np.int64)
+        tokens, _ = words.add(codes, ends, spans)
+        spans = spans[: len(tokens)]
+        if origins is not None:
+            spans = np.column_stack((origins[spans[:, 0]], origins[spans[:, 1] - 1] + 1))
+        terms = self._terms(words.list())
+        return [(*place, terms[token]) for place, token in zip(spans.tolist(), tokens, strict=True)]
+
+    def split(self, texts: Iterable[str]) -> tuple[Words, NDArray[np.int32], NDArray[np.int32]]:
+        """Split all texts into words, which are not yet stemmed.
+
+        Returns:
+            The distinct words; for every token, text after text, the number of its word, shape
+            (tokens,); how many tokens each text has, shape (texts,).
+        """
+        words, none = Words(self._classes), np.zeros(0, np.int32)
+        split = [self._add(words, batch) for batch in _batches(map(self._prepare, texts))]
+        tokens = np.concatenate([none, *(tokens for tokens, _ in split)])
+        return words, tokens, np.concatenate([none, *(lengths for _, lengths in split)])
 
     def number(
         self, texts: Iterable[str]
@@ -102,15 +121,14 @@ class Tokeniser:
             The distinct terms, sorted by code point; for every token, text after text, its
             position among them, shape (tokens,); how many tokens each text has, shape (texts,).
         """
-        words = Words(_LETTERS[self.kind])
-        split = [words.add(data, ends) for data, ends in self._batches(texts)]
-        stems = self._stem(words.list())
-        vocabulary = sorted(set(stems))
-        place = {term: number for number, term in enumerate(vocabulary)}
-        term_of_word = np.array([place[stem] for stem in stems], dtype=np.int32)
-        none = np.zeros(0, np.int32)
-        tokens = np.concatenate([none, *(tokens for tokens, _ in split)])
-        return vocabulary, term_of_word[tokens], np.concatenate([none, *(n for _, n in split)])
+        words, tokens, lengths = self.split(texts)
+        stems = pa.array(self._terms(words.list()), pa.large_string()).dictionary_encode()
+        order = pc.sort_indices(stems.dictionary).to_numpy()
+        place = np.empty(len(order), np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        term_of_word, vocabulary = place[stems.indices], stems.dictionary.take(order).to_pylist()
+        # In place: no other array as long as the texts.
+        return vocabulary, term_of_word.take(tokens, out=tokens, mode="clip"), lengths
 
     def count(self, texts: Iterable[str]) -> TermCounts:
         """Count the terms of every text."""
@@ -120,25 +138,47 @@ class Tokeniser:
         offsets, numbers, frequencies = turn(*owners, len(lengths))
         return TermCounts(vocabulary, offsets, numbers, frequencies, lengths)
 
-    def _batches(
-        self, texts: Iterable[str]
-    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Join texts to blocks of bytes that the compiled splitter splits as `_split` would."""
-        rest = iter(texts)
-        while batch := list(islice(rest, _TEXTS_A_BATCH)):
-            # Compiled code knows the classes of ASCII letters alone. In other texts, Python finds
-            # the words, and only the spaces between them are left to be found.
-            parts = [
-                (text if text.isascii() else " ".join(self._split(text))).encode() for text in batch
-            ]
-            ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
-            yield np.frombuffer(b"".join(parts), np.uint8), ends
+    @property
+    def _folds(self) -> bool:
+        return self.kind != "whitespace" and self.unicode != ""
 
-    def _split(self, text: str) -> list[str]:
-        if self.kind == "word":
-            return _find_words(text.casefold())
-        # A lone surrogate (JSON can hold one) has no UTF-8 form, which stemmer and index need.
-        return text.encode("utf-8", "replace").decode("utf-8").split()
+    @property
+    def _turkish(self) -> bool:
+        return self._folds and self.stemmer == "turkish"
+
+    @property
+    def _classes(self) -> Classes:
+        return classes_of(self.kind if self._folds else "whitespace", self._turkish)
+
+    def _prepare(self, text: str) -> str:
+        if self._folds or self.kind == "whitespace":
+            return text
+        return " ".join(re.findall(r"\w+", text.casefold()))
+
+    def _add(self, words: Words, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Split some texts; those in ASCII first, as they take a quarter of the memory and time."""
+        plain = np.array([text.isascii() for text in texts])
+        groups = [rows for rows in (np.flatnonzero(plain), np.flatnonzero(~plain)) if len(rows)]
+        parts = []
+        for rows in groups:
+            codes, ends, _ = codes_of([texts[row] for row in rows], self._classes)
+            parts.append(words.add(codes, ends))
+        if len(parts) == 1:
+            return parts[0]
+        tokens, lengths = (np.concatenate(both) for both in zip(*parts, strict=True))
+        place = np.argsort(np.concatenate(groups))
+        return tokens[ragged(offsets_of(lengths)[place], lengths[place])], lengths[place]
+
+    def _terms(self, words: list[str]) -> list[str]:
+        """Settle what depends on the characters of a whole word, and stem."""
+        if not self._folds:
+            return self._stem(words)
+        settled = [word if word.isascii() else _compose(word) for word in words]
+        if self._turkish:
+            settled = [word.replace("İ", "i").replace("I", "\u0131").casefold() for word in settled]
+        stems = self._stem(settled)
+        # With a dot or without, i is one letter of a term: in other languages, I is that of both.
+        return [stem if stem.isascii() else stem.replace("\u0131", "i") for stem in stems]
 
     def _stem(self, words: list[str]) -> list[str]:
         if self.stemmer == "none":
@@ -146,3 +186,25 @@ class Tokeniser:
         # Made anew each time: under a microsecond, and a stemmer must not be shared by threads. Its
         # cache would only cost time, for words that are distinct.
         return list(Stemmer.Stemmer(self.stemmer, 0).stemWords(words))
+
+
+def _compose(word: str) -> str:
+    word = unicodedata.normalize("NFC", word)
+    if "\u0307" in word:
+        # What is left of a Turkish İ.
+        word = unicodedata.normalize("NFC", word.replace("i\u0307", "i"))
+    return word
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Group texts, so many or with so many characters in all."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if len(batch) == _TEXTS_A_BATCH or size > _LETTERS_A_BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

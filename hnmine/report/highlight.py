@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-
 import numpy as np
 
 from hnmine.index.tokenise import Tokeniser
 from hnmine.report.scored import Scored, clean
+from hnmine.sources.bm25 import recorded_settings
 
 SAMPLE = 500
 COMMON = 0.1
@@ -25,7 +23,6 @@ class Matcher:
 
     def __init__(self, tokeniser: Tokeniser, common: frozenset[str] = frozenset()) -> None:
         self._tokeniser, self._common = tokeniser, common
-        self._words = re.compile(r"\w+" if tokeniser.kind == "word" else r"\S+")
 
     @classmethod
     def of(cls, scored: Scored) -> Matcher:
@@ -33,14 +30,13 @@ class Matcher:
         if scored.texts is None:
             return cls(Tokeniser())
         index = scored.texts.index
-        tokeniser = Tokeniser(index.settings["tokenizer"], index.settings["stemmer"])
+        tokeniser = recorded_settings(index).tokeniser
         rows = np.unique(np.linspace(0, len(index.documents) - 1, SAMPLE).astype(np.int64))
-        held = Counter(
-            term for text in index.documents.texts(rows) for term in set(tokeniser(text))
-        )
+        counts = tokeniser.count(index.documents.texts(rows))
+        held = np.bincount(counts.terms, minlength=len(counts.vocabulary))
         # A term of one document is not common, however small the corpus.
-        most = max(COMMON * len(rows), 1)
-        return cls(tokeniser, frozenset(term for term, count in held.items() if count > most))
+        common = np.flatnonzero(held > max(COMMON * len(rows), 1))
+        return cls(tokeniser, frozenset(counts.vocabulary[term] for term in common))
 
     def split(self, text: str | None, query: str | None) -> list[tuple[str, bool]]:
         """Cut a text into pieces, each with whether it is a word of the query.
@@ -53,8 +49,12 @@ class Matcher:
         wanted = set(self._tokeniser(query or "")) - self._common
         pieces: list[tuple[str, bool]] = []
         end = 0
-        for word in self._words.finditer(text):
-            if wanted.intersection(self._tokeniser(word.group())):
-                pieces += [(text[end : word.start()], False), (word.group(), True)]
-                end = word.end()
+        for first, last, term in self._tokeniser.spans(text):
+            if term not in wanted:
+                continue
+            if first < end:  # Neighbouring bigrams share a character.
+                pieces[-1] = (pieces[-1][0] + text[end:last], True)
+            else:
+                pieces += [(text[end:first], False), (text[first:last], True)]
+            end = max(end, last)
         return [piece for piece in [*pieces, (text[end:], False)] if piece[0]]

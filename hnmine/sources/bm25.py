@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from hnmine.index.bm25.files import Files
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.settings import BM25Settings
+from hnmine.index.opened import Index
 from hnmine.index.tokenise import Tokeniser
 from hnmine.sources.base import Asked, Mining, Score, Search, Source
 from hnmine.sources.merge import best_of_positives
@@ -26,6 +28,13 @@ def bm25_settings(settings: Mapping[str, Any]) -> BM25Settings:
     )
 
 
+def recorded_settings(index: Index) -> BM25Settings:
+    """Return the settings that an index's terms were made with, or would be if it has none."""
+    if index.paths.bm25.exists():
+        return Files(index.paths.bm25).settings
+    return bm25_settings(index.settings)
+
+
 def _engine(mining: Mining) -> BM25Index | RankBM25:
     """Open the BM25 index, or hand all its documents to the package rank-bm25."""
     index = mining.index
@@ -33,7 +42,7 @@ def _engine(mining: Mining) -> BM25Index | RankBM25:
         documents = len(index.documents.canonical)
         return BM25Index(index.paths.bm25, mining.threads, documents)
     texts = index.documents.texts(np.asarray(index.documents.canonical))
-    return RankBM25(texts, bm25_settings(index.settings))
+    return RankBM25(texts, recorded_settings(index))
 
 
 def open_bm25(mining: Mining) -> Source:

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
 from hnmine.data.identity import normalise
+from hnmine.index.tokenise import Tokeniser
 from hnmine.index.topk import offsets_of, ragged
 
 WORDS = 5
 """Words in a shingle. A text of fewer words is one shingle."""
+
+_WORDS = Tokeniser(stemmer="none")
 
 Ints = NDArray[np.int64]
 Shingles = tuple[Ints, NDArray[np.uint64]]
@@ -22,12 +25,12 @@ Shingles = tuple[Ints, NDArray[np.uint64]]
 def shingles(texts: Sequence[str], words: int = WORDS) -> Shingles:
     """Hash the distinct runs of `words` words of each text, after normalising it.
 
-    A word is a run of ASCII letters, digits and underscores, or of any other characters than ASCII.
+    Words are those of BM25: bigrams, in scripts without spaces.
     """
-    encoded = [normalise(text).encode("utf-8", "replace") for text in texts]
-    letters = np.frombuffer(b"".join(encoded) or b" ", dtype=np.uint8)
-    bounds = offsets_of(np.array([len(text) for text in encoded], dtype=np.int64))
-    counts, hashes = _hash_shingles(letters, bounds, words)
+    distinct, tokens, lengths = _WORDS.split(map(normalise, texts))
+    counts, hashes = _hash_shingles(
+        distinct.hashes[tokens], offsets_of(lengths.astype(np.int64)), words
+    )
     return offsets_of(counts), hashes
 
 
@@ -76,39 +79,19 @@ def containment(
 
 
 @compiled()
-def _is_word(byte: int) -> bool:
-    return byte >= 128 or 97 <= byte <= 122 or 48 <= byte <= 57 or byte == 95
-
-
-@compiled()
 def _hash_shingles(
-    letters: NDArray[np.uint8], bounds: Ints, words: int
+    tokens: NDArray[np.uint64], bounds: Ints, words: int
 ) -> tuple[Ints, NDArray[np.uint64]]:
     counts = np.zeros(len(bounds) - 1, dtype=np.int64)
-    # A word is a letter and a space at least.
-    hashes = np.empty((len(letters) + len(bounds)) // 2 + len(bounds), dtype=np.uint64)
-    ring = np.zeros(words, dtype=np.uint64)
+    hashes = np.empty(len(tokens), dtype=np.uint64)
     end = 0
     for text in range(len(bounds) - 1):
-        start = end
-        seen = 0
-        i = bounds[text]
-        while i < bounds[text + 1]:
-            if not _is_word(letters[i]):
-                i += 1
-                continue
-            word = np.uint64(14695981039346656037)
-            while i < bounds[text + 1] and _is_word(letters[i]):
-                word = (word ^ np.uint64(letters[i])) * np.uint64(1099511628211)
-                i += 1
-            ring[seen % words] = word
-            seen += 1
-            if seen >= words:
-                hashes[end] = _combine(ring, seen, words)
+        start, last = end, bounds[text + 1]
+        size = min(words, last - bounds[text])
+        if size > 0:
+            for first in range(bounds[text], last - size + 1):
+                hashes[end] = _combine(tokens[first : first + size], words)
                 end += 1
-        if 0 < seen < words:
-            hashes[end] = _combine(ring, seen, seen)
-            end += 1
         found, end = hashes[start:end], start
         found.sort()
         for value in found:
@@ -120,11 +103,11 @@ def _hash_shingles(
 
 
 @compiled()
-def _combine(ring: NDArray[np.uint64], seen: int, words: int) -> np.uint64:
-    """Hash the last `words` words in their order."""
+def _combine(tokens: NDArray[np.uint64], words: int) -> np.uint64:
+    """Hash some words in their order."""
     total = np.uint64(words)
-    for back in range(words, 0, -1):
-        total = (total ^ ring[(seen - back) % len(ring)]) * np.uint64(0x9E3779B97F4A7C15)
+    for token in tokens:
+        total = (total ^ token) * np.uint64(0x9E3779B97F4A7C15)
         total ^= total >> np.uint64(32)
     return total
 

@@ -86,7 +86,11 @@ def _settings(given: dict[str, Any]) -> BM25Settings:
     numbers = [rest.get(name) for name in ("k1", "b", "delta")]
     if any(isinstance(value, bool | str) for value in numbers):
         raise ValueError("A setting is no number.")
+    # Before the version of Unicode was recorded, the words were others.
+    words = {"unicode": "", **given["tokeniser"]}
+    if not all(isinstance(value, str) for value in words.values()):
+        raise ValueError("A setting of its words is no text.")
     try:
-        return BM25Settings(**rest, tokeniser=Tokeniser(**given["tokeniser"]))
+        return BM25Settings(**rest, tokeniser=Tokeniser(**words))
     except UsageError as error:  # Of no use to a user who never gave it.
         raise ValueError(error.what) from error
