@@ -189,12 +189,6 @@ def finished_outputs(root: Path) -> Iterator[Output]:
         InputError: a marker is damaged, or names an output outside the directory.
     """
     for marker in markers_of(root):
-        if read_json(marker) is None:
-            raise InputError(
-                f"{root} is damaged.",
-                why=f"{marker} holds no JSON object.",
-                fix="Run the command that wrote it again: it makes anew what is missing.",
-            )
         yield from (output for output in outputs_of(root, marker) if output.lasting)
 
 
