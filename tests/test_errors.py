@@ -575,10 +575,10 @@ def test_a_fault_of_hnmine_says_so_in_one_screen(run, inputs):
 def test_a_path_that_is_no_unicode(inputs, tmp_path, monkeypatch):
     """A byte that no text has may stand in a path on Linux: refused, or no harm."""
     folder = tmp_path / os.fsdecode(b"caf\xe9")
-    complains(commands(inputs, folder)["index"], 3, "not UTF-8", "relative")
+    complains(commands(inputs, folder)["index"], 2, "index: ", "is not valid UTF-8", "relative")
     folder.mkdir()
     shutil.copy(inputs / "corpus.parquet", folder)
-    complains(build(folder, tmp_path), 3, "Cannot read", debug=False)
+    complains(build(folder, tmp_path), 2, "corpus: ", "is not valid UTF-8", debug=False)
     monkeypatch.chdir(folder)
     for stage, command in commands(inputs, Path()).items():
         succeeds([*command, "--index", "index"] if stage == "mined" else command)

@@ -373,7 +373,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(TypeError):
         write_text(target, None)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(UsageError, match="is a directory"):
         write_text(tmp_path / "folder", "two")
     assert target.read_text() == "one"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["folder", "report.html"]
