@@ -197,9 +197,7 @@ def check_text(value: Any) -> None:
             check_text(item)
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if isinstance(text, str) and not _is_utf8(text):
-        raise ValueError(
-            f"{_short(text)} is not valid UTF-8; give a relative path that is"
-        )
+        raise ValueError(f"{_short(text)} is not valid UTF-8; give a relative path that is")
 
 
 def _is_utf8(text: str) -> bool:
