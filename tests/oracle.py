@@ -96,7 +96,7 @@ class BM25:
 
     def terms(self, text: str) -> list[str]:
         words = (
-            text.split() if self.tokenizer == "whitespace" else re.findall(r"\w+", text.casefold())
+            text.split() if self.tokenizer == "whitespace" else re.findall(r"\w+", normalise(text))
         )
         return words if self.stemmer == "none" else Stemmer.Stemmer(self.stemmer).stemWords(words)
 
@@ -130,8 +130,8 @@ class BM25:
 
 
 def words(text: str) -> list[str]:
-    """Runs of ASCII letters, digits and underscores, or of any other characters than ASCII."""
-    return re.findall(r"[a-z0-9_\u0080-\U0010ffff]+", normalise(text))
+    """Runs of letters, digits and underscores; these worlds are written in Latin letters."""
+    return re.findall(r"\w+", normalise(text))
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
