@@ -27,8 +27,8 @@ import hnmine as api
 from hnmine.config import BuildIndexSettings
 from hnmine.data.files import find_files
 from hnmine.errors import InputError, PartialRun
-from hnmine.index.opened import Index
 from hnmine.tasks import incidents
+from hnmine.tasks.finished import read_manifest
 from hnmine.tasks.places import cache, mirror, mirrored, name_of, split_url
 from hnmine.tasks.plan import Task
 from hnmine.tasks.run import RunDirectory
@@ -396,10 +396,10 @@ def spoil(url: str) -> None:
 def test_an_object_that_is_damaged_is_found_by_whoever_fetches_it(bucket, tmp_path, monkeypatch):
     fill(f"{bucket}/run")
     spoil(f"{bucket}/run/parts/1/text")
-    Index(mirror(f"{bucket}/run"))  # Its own copy is whole.
+    read_manifest(mirror(f"{bucket}/run"), "index", "build-index")  # Its own copy is whole.
     monkeypatch.setenv("HNMINE_CACHE", str(tmp_path / "another"))
     with pytest.raises(InputError, match="is damaged") as refused:
-        Index(mirror(f"{bucket}/run"))
+        read_manifest(mirror(f"{bucket}/run"), "index", "build-index")
     assert "parts/1 has another content" in refused.value.why
 
 
@@ -479,7 +479,7 @@ def test_a_file_system_of_fsspec(tmp_path, monkeypatch):
     assert fill("memory://place/run") == 2
     monkeypatch.setenv("HNMINE_CACHE", str(tmp_path / "another"))
     assert fill("memory://place/run") == 0
-    assert Index(mirror("memory://place/run")).manifest["a"] == 1
+    assert read_manifest(mirror("memory://place/run"), "index", "build-index")["a"] == 1
 
 
 # Names
