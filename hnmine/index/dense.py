@@ -310,6 +310,9 @@ class DenseIndex:
             vectors = self._shard(int(shard))
             gathered[at] = vectors[slots[at] - shard * self.shard_rows]
             give_back(vectors)
+        with damage_explained(self.directory):
+            if not np.isfinite(np.vdot(gathered, gathered)):
+                raise ValueError("Its vectors hold numbers that are not finite.")
         return gathered
 
     def _propose(self, queries: Vectors, m: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
