@@ -149,7 +149,8 @@ def test_the_highest_grade_of_what_is_the_same_counts_and_what_is_unknown_is_lef
     ]
     world.join([by_id(("q0", "d0"))])
     write_grades(batches, world.queries, world.documents)
-    offsets, rows, grades = Queries(world.folder / "queries").judgements(np.array([0, 1, 2, 3]))
+    queries = Queries(world.folder / "queries", world.documents)
+    offsets, rows, grades = queries.judgements(np.array([0, 1, 2, 3]))
     assert offsets.tolist() == [0, 2, 4, 6, 6]
     assert rows.tolist() == [0, 1, 1, 2, 0, 1]
     assert grades.tolist() == [2.0, -1.0, 0.0, 0.5, 2.0, -1.0]
