@@ -22,7 +22,7 @@ CURSOR_UP = "\x1b[A"
 
 
 class Cleaned:
-    """An output stream on which nothing steers the terminal, whoever writes to it.
+    """An output stream that escapes what would steer the terminal, from any writer.
 
     Progress bars may go back to the beginning of their line.
     """
@@ -44,7 +44,7 @@ class Cleaned:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "buffer":  # Whoever asks would write past this.
+        if name == "buffer":  # Bytes written to the buffer would skip the escapes.
             raise AttributeError(name)
         return getattr(self.stream, name)
 

@@ -53,7 +53,7 @@ def _remember(number: int, frame: FrameType | None) -> None:
 
 
 def _stop() -> None:
-    # Whoever asks twice does not want to wait for threads that finish what they are at.
+    # A second Ctrl-C means now: do not wait for threads to finish their batch.
     os.write(2, b"error: Interrupted again, and stopped at once. What was finished is kept.\n")
     os._exit(Exit.INTERRUPTED)
 
