@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,3 +63,16 @@ def flush_all(path: Path) -> None:
     """Make sure that a file, or everything in a folder, is on the disk."""
     for file in {*files_of(path), path}:
         flush(file)
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder of its own, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if is_folder(path):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

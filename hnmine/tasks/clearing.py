@@ -64,7 +64,7 @@ def check_all_own(
         own |= {inside[name] for name in inside if name.startswith(f"{STATE}/")}
         for name in inside:
             if name.startswith((f"{DONE}/", f"{CLAIMED}/")):
-                for output in outputs_of(Path(where, place), fetched(inside[name])):
+                for output in outputs_of(Path(where, place), fetched(inside[name])) or []:
                     own |= {inside[one] for one in _written(output, inside, sizes)}
     if others := _shortest(sizes.keys() - own, own):
         more = f" and {len(others) - MOST_NAMED:,} more" if len(others) > MOST_NAMED else ""

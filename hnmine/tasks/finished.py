@@ -11,7 +11,7 @@ from hnmine.schema import STATE, VERSION
 from hnmine.tasks.inside import check_plain
 from hnmine.tasks.places import beside, mirror, public_url, split_url
 from hnmine.tasks.storage import fetch_run
-from hnmine.tasks.written import MANIFEST, RUN, changes, finished_outputs, markers_of, read_json
+from hnmine.tasks.written import MANIFEST, RUN, changes, markers_of, outputs_of, read_json
 
 
 def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
@@ -82,11 +82,12 @@ def damage(path: Path, *, untouched_too: bool = False) -> str:
         InputError: a marker is damaged, or names an output outside the directory.
     """
     for marker in markers_of(path):
-        if read_json(marker) is None:
+        outputs = outputs_of(path, marker)
+        if outputs is None:
             return f"{marker} holds no JSON object."
-    for output in finished_outputs(path):
-        if found := changes(output.path, output.recorded, untouched_too=untouched_too):
-            return f"{output.name} {found}"
+        for output in (one for one in outputs if one.lasting):
+            if found := changes(output.path, output.recorded, untouched_too=untouched_too):
+                return f"{output.name} {found}"
     return ""
 
 

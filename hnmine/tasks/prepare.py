@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,7 @@ from tqdm import tqdm
 from hnmine.errors import InputError
 from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
-from hnmine.tasks.atomic import write_text
+from hnmine.tasks.atomic import remove, write_text
 from hnmine.tasks.inside import check_links, check_plain
 from hnmine.tasks.plan import Plan, canonical_json, differences, digest
 from hnmine.tasks.storage import clear_run
@@ -127,7 +126,7 @@ def check_outputs(path: Path, *, progress: bool) -> None:
     markers = markers_of(path)
     with progress_bar("check what is there", "tasks", len(markers), 0, progress) as bar:
         for file in markers:
-            for output in outputs_of(path, file):
+            for output in outputs_of(path, file) or []:
                 there = output.path
                 found = there.exists() and changes(there, output.recorded, untouched_too=True)
                 if found:
@@ -168,16 +167,3 @@ def progress_bar(stage: str, unit: str, total: int, initial: int, wanted: bool) 
         file=sys.stderr,
         disable=not shown,
     )
-
-
-def is_folder(path: Path) -> bool:
-    """Tell whether a path is a folder of its own, and no link to one."""
-    return path.is_dir() and not path.is_symlink()
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
-    if is_folder(path):
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from hnmine.errors import PartialRun
 from hnmine.printable import redacted
 from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
-from hnmine.tasks.atomic import flush, flush_all, write_text
+from hnmine.tasks.atomic import flush, flush_all, is_folder, remove, write_text
 from hnmine.tasks.finished import damage
 from hnmine.tasks.inside import check_links
 from hnmine.tasks.locks import DirectoryLock, one_at_a_time
@@ -26,10 +26,8 @@ from hnmine.tasks.prepare import (
     check_place,
     check_plan,
     claim_of,
-    is_folder,
     other_plan,
     progress_bar,
-    remove,
 )
 from hnmine.tasks.share import ALONE, Share
 from hnmine.tasks.storage import Store

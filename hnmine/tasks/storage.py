@@ -7,7 +7,6 @@ markers there say what is done; those in the mirror follow them.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
@@ -16,7 +15,7 @@ from typing import Any
 
 from hnmine.errors import InputError, PartialRun
 from hnmine.schema import STATE
-from hnmine.tasks.atomic import temporary_name
+from hnmine.tasks.atomic import remove, temporary_name
 from hnmine.tasks.clearing import check_all_own, clear
 from hnmine.tasks.inside import safe_join
 from hnmine.tasks.places import address_of, mirror, public_url, split_url
@@ -27,9 +26,9 @@ from hnmine.tasks.written import (
     RUN,
     changes,
     files_of,
-    finished_outputs,
     is_record,
     markers_of,
+    outputs_of,
 )
 
 
@@ -223,7 +222,7 @@ class Store:
             return "was recorded by another version."
         if here.exists() and not changes(here, recorded):
             return ""
-        shutil.rmtree(here) if here.is_dir() else here.unlink(missing_ok=True)
+        remove(here)
         files = self.list(output) or {output: None}
         for name, info in files.items():
             if info is not None or self.exists(name):
@@ -243,14 +242,15 @@ def fetch_run(path: Path) -> None:
     if store is None:
         return
     store.fetch_state(alone=False)
-    for output in finished_outputs(path):
-        if found := store.fetch_output(output.name, output.recorded):
+    markers = markers_of(path)
+    for output in (one for marker in markers for one in outputs_of(path, marker) or []):
+        if output.lasting and (found := store.fetch_output(output.name, output.recorded)):
             raise InputError(
                 f"{store.url} is damaged.",
                 why=f"{output.name} {found}",
                 fix="Run the command that wrote it again: it makes anew what is damaged.",
             )
-    if not markers_of(path):  # A copy without the hidden folder is taken as it is.
+    if not markers:  # A copy without the hidden folder is taken as it is.
         for name, info in store.list().items():
             store.fetch(name, info)
 
@@ -268,11 +268,9 @@ def clear_run(path: Path) -> None:
     store.clear()
     # Of a cache, nothing is kept but the state folder, with its locks.
     for entry in path.iterdir():
-        if entry.is_dir() and not entry.is_symlink() and entry.name != STATE:
-            shutil.rmtree(entry)
-        elif entry.name != STATE:
-            entry.unlink()
-    shutil.rmtree(path / DONE, ignore_errors=True)
+        if entry.name != STATE:
+            remove(entry)
+    remove(path / DONE)
 
 
 def fetch_input(place: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,17 +160,20 @@ class Output:
         return not self.name.startswith(f"{STATE}/")
 
 
-def outputs_of(root: Path, marker: Path) -> list[Output]:
-    """Read which outputs a marker records.
+def outputs_of(root: Path, marker: Path) -> list[Output] | None:
+    """Read which outputs a marker records; None if it holds no JSON object.
 
     Args:
         root: the directory of the run.
-        marker: its file; an unreadable one records none.
+        marker: its file.
 
     Raises:
         InputError: the marker is not hnmine's, or names an output outside the directory.
     """
-    outputs = (read_json(marker) or {}).get("outputs", {})
+    found = read_json(marker)
+    if found is None:
+        return None
+    outputs = found.get("outputs", {})
     if not isinstance(outputs, dict):
         raise InputError(
             f"{marker} is damaged.",
@@ -180,16 +183,6 @@ def outputs_of(root: Path, marker: Path) -> list[Output]:
     return [
         Output(name, safe_join(root, name, marker), recorded) for name, recorded in outputs.items()
     ]
-
-
-def finished_outputs(root: Path) -> Iterator[Output]:
-    """Yield what the finished tasks of a directory wrote and somebody may need.
-
-    Raises:
-        InputError: a marker is damaged, or names an output outside the directory.
-    """
-    for marker in markers_of(root):
-        yield from (output for output in outputs_of(root, marker) if output.lasting)
 
 
 def files_of(path: Path) -> list[Path]:
