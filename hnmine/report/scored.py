@@ -16,14 +16,13 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from hnmine.candidates import Candidates
-from hnmine.data.manifests import known_manifest
-from hnmine.data.parts import check_types, scored_parts
-from hnmine.errors import HnmineError, InputError, damage_explained
+from hnmine.data.parts import check_types
+from hnmine.errors import HnmineError, damage_explained
+from hnmine.mined import Mined
 from hnmine.names import in_order, score_of, sources_of
 from hnmine.printable import STEERING
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
 from hnmine.schema import SCORES
-from hnmine.tasks.finished import place_named
 from hnmine.tasks.written import RUN, read_json
 
 MEMORY = "2GB"
@@ -53,11 +52,12 @@ class Scored:
         no_texts: why it cannot be; else empty.
     """
 
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
-        self.path, self._connection = path, connection
-        self.manifest = known_manifest(path, "mined")
+    def __init__(self, mined: Mined, connection: duckdb.DuckDBPyConnection) -> None:
+        self._mined, self._connection = mined, connection
+        self.path = path = mined.path
+        self.manifest = mined.manifest
         self.run = read_json(path / RUN) or {}
-        files = scored_parts(path)
+        files = mined.parts
         for file in files:
             with damage_explained(file):
                 check_types(pq.read_schema(file), NEEDED)
@@ -91,28 +91,18 @@ class Scored:
             )
             connection.execute("set enable_external_access = false")
             try:
-                scored = cls(path, connection)
-                scored._open_texts(candidates, index)
+                scored = cls(Mined(path, candidates, index), connection)
+                scored._open_texts(given=bool(candidates or index))
                 yield scored
             finally:
                 connection.close()
 
-    def _open_texts(self, candidates: Path | None, index: Path | None) -> None:
-        """Open the candidates; where they are not given and not there, do without texts."""
+    def _open_texts(self, *, given: bool) -> None:
+        """Open the candidates; where they are not `given` and not there, do without texts."""
         try:
-            where = candidates or place_named(self.path, "candidates")
-            if where is None:
-                raise InputError(f"{self.path / RUN} does not say which candidates it is from.")
-            opened = Candidates(where, index)
-            if opened.hash != self.manifest["candidates"]:
-                raise InputError(
-                    f"The candidates at {where} are not those that {self.path} was made from.",
-                    why="Their manifest has another hash.",
-                    fix="Give the right ones with --candidates, or filter again.",
-                )
-            self.texts = opened
+            self.texts = self._mined.candidates
         except HnmineError as error:
-            if candidates or index:
+            if given:
                 raise
             self.no_texts = error.what
 
