@@ -28,6 +28,9 @@ LEAST_MEMORY = 2 * 10**9
 LEAST_SECONDS = 60.0
 """What every statement may take; more for many rows."""
 
+ROOM = 64 * 10**6
+"""Bytes that a statement may take in any case, after one that has taken all."""
+
 PATIENCE = 5.0
 """Seconds that an interrupted statement has to end."""
 
@@ -119,7 +122,10 @@ def _bounded(work: Callable[[duckdb.DuckDBPyConnection], T], memory: int, second
     found: list[T] = []
     failed: list[BaseException] = []
 
+    begin = threading.Event()
+
     def run() -> None:
+        begin.wait()
         try:
             found.append(work(cursor))
         except BaseException as error:
@@ -128,16 +134,20 @@ def _bounded(work: Callable[[duckdb.DuckDBPyConnection], T], memory: int, second
             cursor.close()
 
     thread = threading.Thread(target=run, name="duckdb")
-    with _memory_limited(memory):
-        thread.start()
-        try:
-            thread.join(seconds)
-        finally:
-            if thread.is_alive():
-                with suppress(duckdb.Error):  # It may just have ended.
-                    cursor.interrupt()
-                thread.join(PATIENCE)
-                interrupts.leave_behind(thread)
+    thread.start()  # Within the limit, there may be no room for its stack.
+    try:
+        with _memory_limited(memory):
+            begin.set()
+            try:
+                thread.join(seconds)
+            finally:
+                if thread.is_alive():
+                    with suppress(duckdb.Error):  # It may just have ended.
+                        cursor.interrupt()
+                    thread.join(PATIENCE)
+                    interrupts.leave_behind(thread)
+    finally:
+        begin.set()  # Nothing may wait for ever, whatever ends the wait for the limit.
     if found:
         return found[0]
     if not failed or isinstance(failed[0], duckdb.InterruptException):
@@ -154,8 +164,10 @@ def _memory_limited(more: int) -> Iterator[None]:
     """Let the process take so many bytes more than now; where that can be known, on Linux."""
     with _limiting:  # The limit is one for all threads.
         soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        most = (_counted_from.get() or _data_bytes()) + more
-        limited = most > more and (soft == resource.RLIM_INFINITY or most < soft)
+        now = _data_bytes()
+        # What a failed statement held counts on, and the next one must have some room beside it.
+        most = max((_counted_from.get() or now) + more, now + ROOM)
+        limited = now > 0 and (soft == resource.RLIM_INFINITY or most < soft)
         if limited:
             resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
         try:
