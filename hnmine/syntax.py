@@ -42,10 +42,13 @@ def parse(text: str) -> Node:
     Raises:
         UsageError: it is none, with the place; or its value could differ between two runs.
     """
-    tree = _only(text)
-    for node in nodes(tree):
-        if objection := _objection(node):
-            raise refused(text, objection, place_of(node, text))
+    try:
+        tree = _only(text)
+        for node in nodes(tree):
+            if objection := _objection(node):
+                raise refused(text, objection, place_of(node, text))
+    except RecursionError as error:
+        raise refused(text, TOO_DEEP) from error
     return tree
 
 
@@ -100,8 +103,6 @@ def _statement(sql: str, text: str, message: str = "") -> Node:
     """Return the statement that selects something; `message` says what is wrong if it is none."""
     try:
         found = json.loads(one("select json_serialize_sql(?)", f"select {sql}"))
-    except RecursionError as error:
-        raise refused(text, TOO_DEEP) from error
     except duckdb.Error as error:
         raise refused(text, str(error)) from error
     except LimitExceededError as error:
@@ -116,9 +117,16 @@ def _statement(sql: str, text: str, message: str = "") -> Node:
 
 
 @cache
+def _select_one() -> str:
+    """Return the statement that selects one expression and nothing else, as JSON."""
+    written: str = one("select json_serialize_sql(?)", "select 1")
+    return written
+
+
+@cache
 def _bare() -> Node:
-    """Return what a statement says that selects one expression and nothing else."""
-    query: Node = json.loads(one("select json_serialize_sql(?)", "select 1"))["statements"][0]
+    """Return what that statement says."""
+    query: Node = json.loads(_select_one())["statements"][0]
     return dict(_without_places(query["node"]))
 
 
@@ -193,7 +201,7 @@ def columns(tree: Any, bound: frozenset[str] = frozenset()) -> Iterator[Node]:
 
 def text_of(tree: Node) -> str:
     """Return the SQL of a tree."""
-    statement = json.loads(one("select json_serialize_sql(?)", "select 1"))
+    statement = json.loads(_select_one())
     statement["statements"][0]["node"]["select_list"] = [tree]
     written: str = one("select json_deserialize_sql(?)", json.dumps(statement))
     return written.removeprefix("SELECT ")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from hnmine import duck
 from hnmine.errors import UsageError
-from hnmine.expressions import evaluate, join
+from hnmine.expressions import compares_candidates, evaluate, join, logarithm, references
 from hnmine.syntax import bracketed, parse
 
 PROPERTY = settings(max_examples=60, deadline=None)
@@ -277,6 +277,13 @@ def test_only_functions_of_the_columns_are_expressions(text):
     table, _ = table_of([(0, False, True, 1.0)])
     with pytest.raises(UsageError, match="cannot be used"):
         evaluate(table, {"value": text})
+
+
+@pytest.mark.parametrize("read", [parse, bracketed, references, compares_candidates, logarithm])
+@pytest.mark.parametrize("text", ["1+" * 900 + "1", "not " * 900 + "true"])
+def test_what_is_nested_too_deeply_is_refused_by_all_that_read_it(read, text):
+    with pytest.raises(UsageError, match="cannot be used"):
+        read(text)
 
 
 @pytest.mark.parametrize(
