@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hnmine.encode.base import logits, unit_vectors
 from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.models import find_model, fingerprint
 from hnmine.encode.openvino import run_by_openvino
+from hnmine.encode.pytorch import _Workers
 from hnmine.encode.spec import OPENVINO_TYPES, ModelSpec
 from hnmine.errors import InputError, MissingModel, UsageError
 
@@ -137,6 +139,20 @@ def test_without_openvino_pytorch_runs_or_the_extra_is_named(monkeypatch):
     with pytest.raises(MissingModel) as error:
         ModelSpec.find(folder, backend="openvino")
     assert error.value.fix == "pip install 'hnmine[openvino]'"
+
+
+def test_only_the_first_batch_runs_alone():
+    """The others wait for it, not for each other."""
+    workers = _Workers(ModelSpec(model="m", content="c", backend="torch", device="cpu"), 3)
+    together = threading.Barrier(2)
+
+    def run(batch):
+        if batch[0]:  # Raises where the other one does not run at the same time.
+            together.wait(timeout=10)
+        return np.zeros((len(batch), 1), dtype=np.float32)
+
+    given = [np.array([n]) for n in range(3)]
+    assert len(workers.run(run, given, lambda place: [str(place)], lambda done: None)) == 3
 
 
 def test_a_prompt_is_part_of_the_text():

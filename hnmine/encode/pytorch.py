@@ -99,12 +99,14 @@ class _Workers:
 
     def _first_alone(self, run: Run, batch: NDArray[np.int64]) -> NDArray[Any]:
         """Run a batch; the first sets the tokeniser up, which others must not use meanwhile."""
-        if self._warm:
-            return halved_where_memory_is_short(run, batch)
-        with self._warming:
-            found = halved_where_memory_is_short(run, batch)
-            self._warm = True
-        return found
+        if not self._warm:
+            with self._warming:
+                # Threads that waited here need not be alone any more.
+                if not self._warm:
+                    found = halved_where_memory_is_short(run, batch)
+                    self._warm = True
+                    return found
+        return halved_where_memory_is_short(run, batch)
 
 
 def halved_where_memory_is_short(run: Run, batch: NDArray[np.int64]) -> NDArray[Any]:
