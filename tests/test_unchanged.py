@@ -6,24 +6,24 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import hnmine
-from faults import write_inputs
+from conftest import hnmine, renamed_inside
+from faults import SHARED, write_inputs
 
 import hnmine as api
 from hnmine.data.tables import Table
+from hnmine.data.unchanged import YOUNG, Unchanged
 from hnmine.errors import InputError
 from hnmine.judges.verdicts import VerdictFile
 from hnmine.tasks.run import RunDirectory
 from hnmine.tasks.share import ALONE
 from hnmine.tasks.written import MANIFEST
-
-SHARED = {"threads": 1, "progress": False}
 
 
 def in_place(path, other):
@@ -123,10 +123,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def root(made, tmp_path):
-    copy = shutil.copytree(made, tmp_path / "made")
-    for note in copy.glob("*/run.json"):
-        note.write_text(note.read_text().replace(str(made), str(copy)))
-    return copy
+    return renamed_inside(shutil.copytree(made, tmp_path / "made"), made)
 
 
 def at(root, *names):
@@ -221,6 +218,24 @@ def test_what_is_replaced_while_it_is_read_is_refused_with_exit_code_3(root):
     assert not (root / "new" / MANIFEST).exists()
     again = hnmine("build-index", *arguments)
     assert again.returncode == 0, again.stderr
+
+
+def test_an_old_file_that_is_touched_is_young_again(tmp_path):
+    path = tmp_path / "c.jsonl"
+    path.write_text("x")
+    os.utime(path, ns=(1, 1))
+    # The time of its inode is new too, and cannot be set.
+    time.sleep(YOUNG / 1e9)
+    content = Unchanged(path)
+    list(content.blocks())
+    path.write_text("x")
+    content.check()
+    state = content._state
+    path.write_text("y")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InputError, match="changed"):
+        patch.setattr("hnmine.data.unchanged._state", lambda path: state)
+        with content.reading():
+            pass
 
 
 def test_a_file_written_within_a_tick_of_the_clock_is_compared_by_content(tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ class Unchanged:
         self.path = path
         self._state = _state(path)
         self._hash: str | None = None
-        self._young = bool(self._state) and time.time_ns() - max(self._state[-2:]) < YOUNG
+        self._young = _is_young(self._state, time.time_ns())
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the content, to be hashed.
@@ -68,17 +68,21 @@ class Unchanged:
         Raises:
             InputError: it is not.
         """
-        state = _state(self.path)
+        state, now = _state(self.path), time.time_ns()
         if state == self._state and not (closely and self._hash):
             return
         if state and self._hash and self._hash == _hash(self.path) and state == _state(self.path):
-            self._state = state
+            self._state, self._young = state, _is_young(state, now)
             return
         raise InputError(
             f"{self.path} changed while it was read.",
             why="What was read may not be what its recorded hash stands for.",
             fix="Run the command again once nothing writes to the file.",
         )
+
+
+def _is_young(state: State, now: int) -> bool:
+    return bool(state) and now - max(state[-2:]) < YOUNG
 
 
 def _state(path: Path) -> State:
