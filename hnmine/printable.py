@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -23,7 +24,7 @@ _USER_INFO = re.compile(
     re.IGNORECASE,
 )
 _OPTIONS = re.compile(_URL + r"([^\s?'\"]*)\?([^\s#'\"]*)", re.IGNORECASE)
-SECRET = re.compile("key|secret|token|passw|pwd|sig|cred|auth|sas", re.IGNORECASE)
+_SECRET = re.compile("key|secret|token|passw|pwd|sig|cred|auth|sas", re.IGNORECASE)
 """Names of options that hold credentials."""
 
 
@@ -53,8 +54,13 @@ def without_credentials(text: str) -> str:
     return _OPTIONS.sub(_harmless, _USER_INFO.sub(r"\1", text))
 
 
+def harmless(options: Iterable[str]) -> list[str]:
+    """Return those of the options of a URL that hold no credentials."""
+    return [option for option in options if not _SECRET.search(option.partition("=")[0])]
+
+
 def _harmless(url: re.Match[str]) -> str:
-    options = [o for o in url[3].split("&") if not SECRET.search(o.partition("=")[0])]
+    options = harmless(url[3].split("&"))
     return f"{url[1]}{url[2]}" + ("?" + "&".join(options) if options else "")
 
 
@@ -81,3 +87,12 @@ def redacted(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: redacted(item) for key, item in value.items()}
     return [redacted(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def without_nan(value: Any) -> Any:
+    """Return JSON values with null for every number that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

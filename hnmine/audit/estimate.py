@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
 from hnmine.audit.shortcuts import ADVICE, WARN_FROM
+from hnmine.printable import without_nan
 from hnmine.schema import RELEVANT
 
 Floats = NDArray[np.float64]
@@ -185,7 +186,8 @@ class Audit:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values; what is unknown is null."""
-        return _without_nan(asdict(self))
+        found: dict[str, Any] = without_nan(asdict(self))
+        return found
 
     def estimate_lines(self) -> Iterator[str]:
         """Write the estimates for a terminal."""
@@ -238,9 +240,3 @@ def _shown(estimate: Estimate, name: str) -> str:
         interval = f"between {low} and {high}"
     known = KNOWN[name].format(known=f"{estimate.known:,}", all=f"{estimate.negatives:,}")
     return f"{interval}, {known}"
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value

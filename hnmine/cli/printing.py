@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import resource
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 import typer
 
 from hnmine.errors import HnmineError
-from hnmine.printable import one_line, printable, redacted, without_credentials
+from hnmine.printable import one_line, printable, redacted, without_credentials, without_nan
 from hnmine.tasks.places import mirrored
 
 CURSOR_UP = "\x1b[A"
@@ -76,16 +75,8 @@ def _place(result: Any) -> str:
 
 def _json(value: Any) -> str:
     """Return JSON in ASCII without control characters, and null for what is no number."""
-    text = json.dumps(_finite(value), indent=2, allow_nan=False)
+    text = json.dumps(without_nan(value), indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_counts(result: Any, as_json: bool) -> None:

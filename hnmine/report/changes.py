@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine.report.facts import NEGATIVE, without_nan
+from hnmine.printable import without_nan
+from hnmine.report.facts import NEGATIVE
 from hnmine.report.scored import Scored
 from hnmine.report.terminal import number
 from hnmine.tasks.plan import differences

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
+from hnmine.printable import without_nan
 
 if TYPE_CHECKING:  # It takes SciPy, which looking at a single query can do without.
     from hnmine.audit.estimate import Estimate
@@ -197,12 +197,3 @@ class Facts:
         """Return everything as JSON values; what is unknown is null."""
         found: dict[str, Any] = without_nan(asdict(self))
         return found
-
-
-def without_nan(value: Any) -> Any:
-    """Return JSON values with null for every number that is not finite."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import xxhash
 
-from hnmine.printable import SECRET
+from hnmine.printable import harmless
 from hnmine.tasks.inside import safe_join
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)", re.DOTALL)
@@ -75,7 +75,7 @@ def mirror(place: str | Path, kind: str = "runs") -> Path:
         return Path("/", rest)
     public = public_url(place).partition("://")[2]
     server, *key = [part for part in public.split("/") if part]
-    options = [one for one in _options(rest) if not SECRET.search(one.partition("=")[0])]
+    options = harmless(_options(rest))
     if options:  # The same bucket of two services is two places.
         server += "-" + xxhash.xxh3_64_hexdigest("&".join(sorted(options)).encode())
     folder = safe_join(cache() / kind, "/".join([scheme, server, *key]), public_url(place))
