@@ -65,7 +65,8 @@ def check_all_own(
         for name in inside:
             if name.startswith((f"{DONE}/", f"{CLAIMED}/")):
                 for output in outputs_of(Path(where, place), fetched(inside[name])) or []:
-                    own |= {inside[one] for one in _written(output, inside, sizes)}
+                    if output.lasting:  # All of the state folder is hnmine's already.
+                        own |= {inside[one] for one in _written(output, inside, sizes)}
     if others := _shortest(sizes.keys() - own, own):
         more = f" and {len(others) - MOST_NAMED:,} more" if len(others) > MOST_NAMED else ""
         raise InputError(

@@ -111,6 +111,7 @@ class Partial:
     def remove(self) -> None:
         """Forget the results, once the task is done."""
         self.items = 0
+        self._results.clear()
         if self._is_own:
             self._path.unlink()
 
@@ -166,20 +167,21 @@ def computed(
     kept = _current.get()
     if kept is None:
         return on_threads(pool, work, items, lambda item: tick(size(item)), stop)
-    task = kept
-    looked_up = ((at, task.get(key(item))) for at, item in enumerate(items))
-    found = {at: result for at, result in looked_up if result is not None}
+    task, keys = kept, [key(item) for item in items]
+    looked_up = {at: task.get(one) for at, one in enumerate(keys)}
+    found = {at: result for at, result in looked_up.items() if result is not None}
 
-    def keeping(item: Item) -> bytes:
-        result = work(item)
-        task.keep(key(item), result, size(item))
+    def keeping(at: int) -> bytes:
+        result = work(items[at])
+        task.keep(keys[at], result, size(items[at]))
         return result
 
     for at in found:
         tick(size(items[at]))
-    missing = [item for at, item in enumerate(items) if at not in found]
-    rest = iter(on_threads(pool, keeping, missing, lambda item: tick(size(item)), stop))
-    return [found[at] if at in found else next(rest) for at in range(len(items))]
+    missing = [at for at in range(len(items)) if at not in found]
+    computed_now = on_threads(pool, keeping, missing, lambda at: tick(size(items[at])), stop)
+    found.update(zip(missing, computed_now, strict=True))
+    return [found[at] for at in range(len(items))]
 
 
 def on_threads(

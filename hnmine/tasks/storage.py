@@ -7,7 +7,7 @@ markers there say what is done; those in the mirror follow them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -146,9 +146,11 @@ class Store:
 
     def delete(self, name: str) -> None:
         """Remove a file, or all files of a folder, from the storage, if they are there."""
-        found = [name] if self.exists(name) else self.list(name)
+        self._delete([name] if self.exists(name) else self.list(name))
+
+    def _delete(self, names: Iterable[str]) -> None:
         with explained(self.url):
-            for one in found:
+            for one in names:
                 with suppress(FileNotFoundError):  # Another process may have been first.
                     self._fs.delete_file(self._at(one))
 
@@ -186,7 +188,8 @@ class Store:
             name: at_top[name] for name in (MANIFEST, RUN) if name in at_top
         }
         # Nothing else of the state folder: the locks in it are those of this machine.
-        wanted |= {name: one for name, one in self.list(STATE).items() if name == PLAN}
+        state = self.list(STATE, recursive=False)
+        wanted |= {name: one for name, one in state.items() if name == PLAN}
         for name, info in wanted.items():
             self.fetch(name, info)
         markers = [f"{DONE}/{file.name}" for file in markers_of(self.root)]
@@ -207,8 +210,7 @@ class Store:
             return self.root / name
 
         own = check_all_own(self.url, {name: one.size for name, one in found.items()}, read)
-        for name in own:
-            self.delete(name)
+        self._delete(own)
 
     def fetch_marker(self, name: str) -> None:
         """Bring the marker of a task to the mirror, if another machine has done it."""
