@@ -23,7 +23,7 @@ from hnmine.schema import CandidatePaths
 from hnmine.sources.positives import Queries
 from hnmine.tasks.finished import place_named
 from hnmine.tasks.plan import digest
-from hnmine.tasks.written import RUN, read_json
+from hnmine.tasks.written import RUN
 
 
 class Candidates:
@@ -41,7 +41,6 @@ class Candidates:
         """
         self.path, self.paths = path, CandidatePaths(path)
         self.manifest: dict[str, Any] = known_manifest(path, "candidates")
-        self.run: dict[str, Any] = read_json(path / RUN) or {}
         where = index or self._mined_from()
         self.index = Index(where)
         if self.index.hash != self.manifest.get("index"):

@@ -41,12 +41,11 @@ class Refused(Exception):
 
     Attributes:
         code: of HTTP.
-        said: what the server says about it, fit to be shown.
         retry_after: seconds that it asks for; 0 if it does not.
     """
 
     def __init__(self, code: int, said: str, retry_after: float) -> None:
-        self.code, self.said, self.retry_after = code, said, retry_after
+        self.code, self.retry_after = code, retry_after
         super().__init__(f"{code} {said}".strip())
 
 

@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from conftest import CROSS_ENCODER, ENCODER, content
+from conftest import CROSS_ENCODER, ENCODER, content, renamed_inside
 
 STAGES = ("build_index", "mine", "filter", "batch", "export", "mix", "generate")
 PRELOAD = [*(f"hnmine.stages.{stage}" for stage in STAGES), "faiss", "onnxruntime", "duckdb"]
@@ -242,8 +242,7 @@ def before(step: str, whole: Path, root: Path) -> None:
         directory = STEPS[name][1]
         leave = shutil.ignore_patterns(*KEPT_BESIDE)
         shutil.copytree(whole / directory, root / directory, ignore=leave)
-        for note in (root / directory).glob("run.json"):
-            note.write_text(note.read_text().replace(str(whole), str(root)))
+    renamed_inside(root, whole)
 
 
 def written(step: str, root: Path) -> dict[str, bytes]:
@@ -270,18 +269,20 @@ def prepare(folder: Path, steps: Iterable[str] = STEPS) -> tuple[Path, Path, dic
     return inputs, whole, counts
 
 
+def wrong_files(expected: dict[str, bytes], found: dict[str, bytes], root: Path) -> list[object]:
+    """Return the files that differ, and those left over below a folder."""
+    names = expected.keys() | found.keys()
+    differ = [name for name in names if expected.get(name) != found.get(name)]
+    return [*differ, *root.rglob(".hnmine/tmp/*"), *root.rglob("*.tmp")]
+
+
 def kill_and_go_on(step: str, inputs: Path, whole: Path, root: Path, **kill: Any) -> bool:
     """Kill a step, run it again, and compare; tell whether it was killed at all."""
     before(step, whole, root)
     killed = attempt(step, inputs, root, **kill) is None
     attempt(step, inputs, root)
-    expected, found = written(step, whole), written(step, root)
-    differ = [
-        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
-    ]
-    assert not differ, (step, kill, differ)
-    leftover = [*root.rglob(".hnmine/tmp/*"), *root.rglob("*.tmp")]
-    assert not leftover, (step, kill, leftover)
+    wrong = wrong_files(written(step, whole), written(step, root), root)
+    assert not wrong, (step, kill, wrong)
     return killed
 
 

@@ -196,12 +196,8 @@ class Killer:
         self._once(name, root)
         # Other work on the machine comes and goes, and with it the time that a command takes.
         self.seconds[name] = (self.seconds[name] + time.monotonic() - start) / 2
-        expected, found = self._written(name, self.whole), self._written(name, root)
-        differ: list[object] = [
-            file for file in expected.keys() | found.keys() if expected.get(file) != found.get(file)
-        ]
-        differ += [*root.rglob(".hnmine/tmp/*"), *root.rglob("*.tmp")]
-        if differ:
+        written = self._written(name, self.whole), self._written(name, root)
+        if differ := faults.wrong_files(*written, root):
             self.wrong.append(f"{name} left {differ}:\n{self._log(root)}")
 
     def _before(self, name: str, root: Path) -> None:

@@ -44,8 +44,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import CROSS_ENCODER, ENCODER
-from faults import write_inputs
+from conftest import CROSS_ENCODER, ENCODER, renamed_inside
+from faults import SHARED, write_inputs
 
 import hnmine
 from hnmine.candidates import Candidates
@@ -73,7 +73,6 @@ CLEAN = {Exit.OK, Exit.USAGE, Exit.BAD_INPUT, Exit.PARTIAL, Exit.MISSING}
 BEGUN = 1000
 """Stands for the exit code of a command that has begun."""
 
-SHARED = {"threads": 1, "progress": False}
 FLAGS = ["--threads", "1", "--no-progress"]
 MINED = ("index", "candidates", "mined")
 
@@ -97,17 +96,12 @@ def prepare(root: Path) -> None:
     candidates = {"candidates": root / "candidates", "num_negatives": 3}
     hnmine.filter(output=root / "mined", **candidates, **judged)
     hnmine.filter(output=root / "other", margin=0.01, score="dense", **candidates, **SHARED)
-    for name in ("candidates", "mined", "other"):
-        note = root / name / "run.json"
-        note.write_text(note.read_text().replace(str(root), "@"))
 
 
 def place(whole: Path, root: Path) -> None:
     """Copy what was prepared to where a case may change it."""
     shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(whole, root)
-    for note in root.glob("*/run.json"):
-        note.write_text(note.read_text().replace("@", str(root)))
+    renamed_inside(shutil.copytree(whole, root), whole)
 
 
 Reader = Callable[[Path], list[object]]

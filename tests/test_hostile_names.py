@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import hnmine, mined_by_words, write
+from conftest import hnmine, mined_by_words, renamed_inside, write
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,11 +86,7 @@ def made(tmp_path_factory) -> Path:
 @pytest.fixture
 def copied(made, tmp_path) -> Path:
     """A copy of it, which names itself, and a file and a folder that must stay as they are."""
-    root = tmp_path / "sent"
-    shutil.copytree(made, root)
-    for name in ("candidates", "mined"):
-        about = json.loads((root / name / "run.json").read_text().replace(str(made), str(root)))
-        (root / name / "run.json").write_text(json.dumps(about))
+    root = renamed_inside(shutil.copytree(made, tmp_path / "sent"), made)
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim" / "thesis.tex").write_text("important")
     return root

@@ -7,7 +7,7 @@ import os
 import shutil
 
 import pytest
-from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, content, hnmine
+from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, content, hnmine, renamed_inside
 from faults import write_inputs
 
 import hnmine as api
@@ -64,10 +64,7 @@ def upgraded(monkeypatch):
 
 @pytest.fixture
 def copy(made, tmp_path):
-    root = shutil.copytree(made, tmp_path / "made")
-    for note in root.glob("*/run.json"):
-        note.write_text(note.read_text().replace(str(made), str(root)))
-    return root
+    return renamed_inside(shutil.copytree(made, tmp_path / "made"), made)
 
 
 def by_other_versions(folder, *, without=(), **versions):

@@ -159,12 +159,6 @@ def _known(
     return np.unique(np.concatenate(positives)), np.unique(np.concatenate(dropped)), rows
 
 
-def _open_shard(path: Path) -> pa.RecordBatch:
-    shard = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-    shard.validate(full=True)
-    return shard
-
-
 class Rows:
     """What `write_rows` wrote, memory-mapped.
 
@@ -178,7 +172,10 @@ class Rows:
     def __init__(self, directory: Path, slots: int) -> None:
         """Open the rows of an index with so many slots."""
         with damage_explained(directory):
-            self._shards = [_open_shard(path) for path in sorted(directory.glob("*.arrow"))]
+            self._shards = [
+                pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+                for path in sorted(directory.glob("*.arrow"))
+            ]
             self._starts = offsets_of(np.array([len(shard) for shard in self._shards]))
             rows = int(self._starts[-1])
             if not rows:
@@ -199,10 +196,19 @@ class Rows:
             directory / "query_rows.npy", np.int64, (self.queries,), low=0
         )
         self._index_slots = slots
+        self._directory, self._checked = directory, set[int]()
 
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.query)
+
+    def _shard(self, shard: int) -> pa.RecordBatch:
+        """Return a shard; the first time, check its offsets and its UTF-8."""
+        if shard not in self._checked:
+            with damage_explained(self._directory):
+                self._shards[shard].validate(full=True)
+            self._checked.add(shard)
+        return self._shards[shard]
 
     def take(self, rows: Ints) -> pa.Table:
         """Read rows of train/, in the given order."""
@@ -214,7 +220,7 @@ class Rows:
         parts = [self._shards[0].slice(0, 0)]
         for shard in np.unique(shards):
             at = order[shards[order] == shard]
-            parts.append(self._shards[shard].take(pa.array(source[at] - self._starts[shard])))
+            parts.append(self._shard(int(shard)).take(pa.array(source[at] - self._starts[shard])))
         return pa.Table.from_batches(parts).combine_chunks().take(pa.array(back))
 
     def query_texts(self, first: int, last: int) -> list[str]:

@@ -163,13 +163,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             written = file.read(MOST_BYTES + 1)
+        if len(written) > MOST_BYTES:
+            raise _too_large(path, f"{MOST_BYTES:,} bytes")
         text = written.decode("utf-8")
     except (OSError, ValueError) as error:
-        if isinstance(error, UnicodeDecodeError) and len(written) > MOST_BYTES:
-            raise _too_large(path, f"{MOST_BYTES:,} bytes") from error
         raise UsageError(f"Cannot read {path}.", why=str(error), fix="Check the path.") from error
-    if len(written) > MOST_BYTES:
-        raise _too_large(path, f"{MOST_BYTES:,} bytes")
     try:
         if excess := _excess(yaml.parse(text, Loader=yaml.SafeLoader)):
             raise _too_large(path, excess)

@@ -51,7 +51,7 @@ class Negatives:
 
     def fingerprint(self) -> str:
         """Hash its content."""
-        return content_hash(self.files)
+        return content_hash(file.content for file in self.files)
 
     def hits(self) -> Iterator[tuple[list[str], list[str], NDArray[np.float64]]]:
         """Stream queries, negatives and scores, shape (hits,) each.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,7 @@ import xxhash
 
 from hnmine.data.files import DataFile, explained, find_files
 from hnmine.data.identity import normalise
+from hnmine.data.unchanged import Unchanged
 from hnmine.errors import InputError, UsageError
 
 CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -152,7 +153,7 @@ class Table:
 
     def fingerprint(self) -> str:
         """Hash the content of all files (xxh3, 128 bits), in the order in which they are read."""
-        return content_hash(self.files)
+        return content_hash(file.content for file in self.files)
 
     def count_rows(self) -> int:
         """Count rows, from the footers where the format has them."""
@@ -196,12 +197,12 @@ class Table:
         return as_strings(batch[self.columns[role]], self.columns[role], self.path)
 
 
-def content_hash(files: list[DataFile]) -> str:
+def content_hash(contents: Iterable[Unchanged]) -> str:
     """Hash the content of files (xxh3, 128 bits), one after the other."""
     digest = xxhash.xxh3_128()
-    for file in files:
-        with explained(file.path):
-            for block in file.content.blocks():
+    for content in contents:
+        with explained(content.path):
+            for block in content.blocks():
                 digest.update(block)
     return digest.hexdigest()
 

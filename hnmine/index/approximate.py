@@ -160,7 +160,7 @@ def _check_lists(index: Any) -> None:
             raise ValueError("A list is longer than the index.")
         if size:
             ids = faiss.rev_swig_ptr(lists.get_ids(number), size)
-            _check_range("A list", ids, 0, index.ntotal)
+            check_values(ids, low=0, below=index.ntotal)
     if total != index.ntotal:
         raise ValueError("Its lists hold another number of vectors than it says.")
 
@@ -172,16 +172,11 @@ def _check_graph(graph: Any, count: int) -> None:
         faiss.vector_to_array(getattr(graph, name))
         for name in ("neighbors", "levels", "offsets", "cum_nneighbor_per_level")
     )
-    _check_range("Its graph", neighbours, -1, count)
-    _check_range("Its graph", levels, 1, len(widths))
+    check_values(neighbours, low=-1, below=count)
+    check_values(levels, low=1, below=len(widths))
     if len(levels) != count or len(offsets) != count + 1 or offsets[0] != 0:
         raise ValueError("Its graph has another number of vectors than it says.")
     if offsets[-1] != len(neighbours) or (np.diff(offsets) != widths[levels]).any():
         raise ValueError("The lists of its graph are not where they should be.")
     if not (0 <= graph.entry_point < count and graph.max_level == levels.max() - 1):
         raise ValueError("Its graph has no place to start from.")
-
-
-def _check_range(what: str, values: Any, low: int, below: int) -> None:
-    if len(values) and not (values.min() >= low and values.max() < below):
-        raise ValueError(f"{what} names vectors that are not there.")

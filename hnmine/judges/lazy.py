@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
     def __init__(self, full: CrossEncoderJudge) -> None:
         super().__init__(full.candidates, full.spec, full.threads, full.column)
         self.path = full.path.with_name(f"{full.path.name}-waves")
+        self._wave = lru_cache(maxsize=1)(self._pairs)
 
     def compute(self, *, progress: bool, share: Share) -> Counts:
         """Do nothing: what is scored depends on the choice; see `score_what`."""
@@ -58,7 +59,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
                         if not any(map(len, rows)):
                             break
                         run.run("plan a wave", "waves", [wave], _writer(rows))
-                pairs = len(self._pairs(number)[0])
+                pairs = len(self._wave(number)[0])
                 tasks = [
                     Task(
                         f"logits-{number:04d}-{n:05d}",
@@ -117,7 +118,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
     def _score(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
         wave = int(task.name.split("-")[1])
         block = slice(task.index, task.index + task.size)
-        parts, rows = (column[block] for column in self._pairs(wave))
+        parts, rows = (column[block] for column in self._wave(wave))
         tables = [
             self.candidates.read(part, ["query_row", "doc_row"]).take(pa.array(rows[parts == part]))
             for part in np.unique(parts)

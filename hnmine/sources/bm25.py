@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hnmine.index.bm25.files import Files
+from hnmine.index.bm25.files import read_settings
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.settings import BM25Settings
@@ -31,7 +31,7 @@ def bm25_settings(settings: Mapping[str, Any]) -> BM25Settings:
 def recorded_settings(index: Index) -> BM25Settings:
     """Return the settings that an index's terms were made with, or would be if it has none."""
     if index.paths.bm25.exists():
-        return Files(index.paths.bm25).settings
+        return read_settings(index.paths.bm25)
     return bm25_settings(index.settings)
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 from numpy.typing import NDArray
 
 from hnmine.data.files import explained
 from hnmine.data.negatives import Negatives
-from hnmine.data.tables import BadRows, Table, as_strings
+from hnmine.data.tables import BadRows, Table, as_strings, content_hash
 from hnmine.data.texts import Texts
 from hnmine.data.unchanged import Unchanged
 from hnmine.errors import InputError
@@ -66,11 +65,7 @@ class RunFile:
         """Hash its content."""
         if found := self.negatives or self.table:
             return found.fingerprint()
-        total = xxhash.xxh3_128()
-        with explained(self.path):
-            for block in self._content.blocks():
-                total.update(block)
-        return total.hexdigest()
+        return content_hash([self._content])
 
     def hits(self) -> Iterator[Hits]:
         """Stream queries, documents and scores, shape (hits,) each.

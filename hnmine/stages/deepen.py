@@ -83,7 +83,7 @@ class Deeper(Candidates):
     def __init__(self, base: Candidates, path: Path, rows: Ints) -> None:
         self.path, self.paths = path, CandidatePaths(path)
         self.manifest = read_manifest(path, "candidates", "filter")
-        self.run, self.index, self.queries, self._rows = base.run, base.index, base.queries, rows
+        self.index, self.queries, self._rows = base.index, base.queries, rows
 
     @property
     def mined(self) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ from hnmine.expressions import references
 from hnmine.index.clusters import k_means
 from hnmine.index.dense import DenseIndex, write_vectors
 from hnmine.index.opened import Index
-from hnmine.names import column_of, rank_of, repeated, score_of
+from hnmine.names import rank_of, repeated, score_of
 from hnmine.schema import CandidatePaths
 from hnmine.sources.base import Asked, Mining
 from hnmine.sources.fuse import mine_block
@@ -118,7 +118,7 @@ class _Miner:
                     fix="Rename one file.",
                 )
             depths[run.column] = of_runs
-        taken = [f(column_of(name)) for name in depths for f in (rank_of, score_of)]
+        taken = [f(name) for name in depths for f in (rank_of, score_of)]
         if again := repeated(settings.attribute, taken):
             raise UsageError(
                 f"--attribute {again} is the name of a source's column.",
@@ -177,16 +177,17 @@ class _Miner:
             read = partial(read_queries, self.inputs)
             written = write_texts(read, outputs[0], QUERIES_PER_TASK, bad, tick)
             again = BadRows("skip") if "pairs" in self.inputs else bad
+            queries = Texts(outputs[0])
             pairs = write_positives(
                 read_pairs(self.inputs, self.settings.min_grade, again),
-                Texts(outputs[0]),
+                queries,
                 self.index.documents,
                 self.settings.pairs or self.settings.qrels or "",
                 bad,
             )
             if "qrels" in self.inputs and "score" in self.inputs["qrels"].columns:
                 graded = qrel_records(self.inputs["qrels"], -math.inf, BadRows("skip"))
-                write_grades(graded, Texts(outputs[0]), self.index.documents)
+                write_grades(graded, queries, self.index.documents)
             mined = len(Queries(outputs[0], self.index.documents).mined)
             if not mined:
                 raise InputError(
@@ -205,11 +206,16 @@ class _Miner:
 
         return run.run("queries", "rows", [Task("queries", ("queries",), 2 * rows)], work)
 
+    @cached_property
+    def _written(self) -> Queries:
+        """The queries and their positives, once they are written."""
+        return Queries(self.paths.queries, self.index.documents)
+
     def encode(self, run: RunDirectory) -> Counts:
         """Encode the queries, each distinct text once."""
         if "dense" not in self.scores or self.spec is None:
             return {}
-        queries, spec = Queries(self.paths.queries, self.index.documents), self.spec
+        queries, spec = self._written, self.spec
         rows = encoded_rows(queries)
         tasks = [
             Task(f"vectors-{n:05d}", (f"dense/vectors/{n:05d}.npy",), len(block), block.start)
@@ -242,8 +248,8 @@ class _Miner:
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             bad = BadRows(self.settings.on_bad_row)
-            queries = Queries(self.paths.queries, self.index.documents)
-            found = write_run(runs[task.index], outputs[0], queries, self.index.documents, bad)
+            given = runs[task.index]
+            found = write_run(given, outputs[0], self._written, self.index.documents, bad)
             return found | {f"skipped {reason}": count for reason, count in bad.counts.items()}
 
         tasks = [Task(run.column, (f"runs/{run.column}",), 1, n) for n, run in enumerate(runs)]
@@ -274,7 +280,7 @@ class _Miner:
 
     def search(self, run: RunDirectory) -> Counts:
         """Search for all queries, block by block."""
-        queries = Queries(self.paths.queries, self.index.documents)
+        queries = self._written
         tasks = [
             Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n)
             for n, block in enumerate(blocks(len(queries.mined), self.settings.block_size))

@@ -15,7 +15,7 @@ from hnmine.config import MixSettings
 from hnmine.data.parts import read_part
 from hnmine.errors import UsageError, damage_explained
 from hnmine.generation.mixtures import Floats, Mixture, Parents, materialise, mixtures
-from hnmine.known import check_negatives
+from hnmine.known import Bools, Ints, check_negatives
 from hnmine.mined import Mined
 from hnmine.sources.queryvectors import QueryVectors
 from hnmine.stages.result import StageResult, base_plan
@@ -79,13 +79,16 @@ class _Mixing:
         table = read_part(self.parts[task.index], SCORED)
         table = table.filter(pc.is_valid(table["label"]))
         query_ids = table["query_id"].to_pylist()
-        self._check(table)
+        queries = self.candidates.queries.texts.find_ids(query_ids)
+        documents = self.documents.find_ids(table["doc_id"].to_pylist())
+        self._check(table["label"].to_numpy() == 0, queries, documents)
         starts = [n for n in range(len(query_ids)) if n == 0 or query_ids[n] != query_ids[n - 1]]
         rows: list[dict[str, Any]] = []
         vectors: list[Floats] = []
         short = 0
         for start, stop in zip(starts, [*starts[1:], len(query_ids)], strict=False):
-            found, mixed = self._of_query(table.slice(start, stop - start))
+            part = table.slice(start, stop - start)
+            found, mixed = self._of_query(part, queries[start : start + 1], documents[start:stop])
             rows += found
             vectors.append(mixed)
             short += len(found) < sum(self.settings.mixtures.values())
@@ -97,11 +100,8 @@ class _Mixing:
                 save_array(file, np.concatenate([empty, *vectors]).astype(np.float32))
         return {"mixtures": len(rows), "queries": len(vectors), "queries_short": short}
 
-    def _check(self, table: pa.Table) -> None:
+    def _check(self, negative: Bools, query: Ints, document: Ints) -> None:
         """Refuse parents that may not be negatives of their query."""
-        query = self.candidates.queries.texts.find_ids(table["query_id"].to_pylist())
-        document = self.documents.find_ids(table["doc_id"].to_pylist())
-        negative = table["label"].to_numpy() == 0
         check_negatives(
             self.candidates,
             self.settings.mined,
@@ -109,11 +109,18 @@ class _Mixing:
             (query[~negative], document[~negative]),
         )
 
-    def _of_query(self, table: pa.Table) -> tuple[list[dict[str, Any]], Floats]:
-        """Return the recipes of one query, and their vectors, shape (mixtures, dimension)."""
+    def _of_query(
+        self, table: pa.Table, row: Ints, documents: Ints
+    ) -> tuple[list[dict[str, Any]], Floats]:
+        """Return the recipes of one query, and their vectors, shape (mixtures, dimension).
+
+        Args:
+            table: its labelled rows of scored/.
+            row: of the query in queries/, shape (1,).
+            documents: the rows of its documents in the index, shape (rows,).
+        """
         query_id, ids = table["query_id"][0].as_py(), table["doc_id"].to_pylist()
-        slots = self.documents.slots(self.documents.find_ids(ids))
-        row = self.candidates.queries.texts.find_ids([query_id])
+        slots = self.documents.slots(documents)
         label = table["label"].to_numpy()
         rank = table["rank"].fill_null(-1).to_numpy()
         parents = Parents(

@@ -16,6 +16,8 @@ from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.tokenise import Tokeniser
 from hnmine.tasks.arrays import give_back
 
+HEADER = "settings.json"
+
 
 class Files:
     """The files of an index but the impacts and their peaks, memory-mapped."""
@@ -31,8 +33,8 @@ class Files:
             InputError: a file is missing or damaged, or they contradict each other.
         """
         self._directory = directory
-        with damage_explained(directory / "settings.json"):
-            header = json.loads((directory / "settings.json").read_text(encoding="utf-8"))
+        with damage_explained(directory / HEADER):
+            header = _header(directory)
             self.settings = _settings(header["settings"])
             counts = [header[name] for name in ("documents", "tokens", "terms", "postings")]
             if not all(type(count) is int and count >= 0 for count in counts):
@@ -74,6 +76,21 @@ class Files:
                 check_values(np.asarray(part), low=0, below=total)
                 give_back(part)
         return np.asarray(documents)
+
+
+def read_settings(directory: Path) -> BM25Settings:
+    """Return the settings of an index, without opening its arrays.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with damage_explained(directory / HEADER):
+        return _settings(_header(directory)["settings"])
+
+
+def _header(directory: Path) -> dict[str, Any]:
+    header: dict[str, Any] = json.loads((directory / HEADER).read_text(encoding="utf-8"))
+    return header
 
 
 def _settings(given: dict[str, Any]) -> BM25Settings:
