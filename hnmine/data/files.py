@@ -8,25 +8,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.json
-import pyarrow.parquet as pq
 
-from hnmine.data.cells import from_cell, is_sheet
-from hnmine.data.json_lines import BATCH_ROWS, LONGEST_VALUE, json_batches
+from hnmine.data.formats import FORMATS
+from hnmine.data.formats.base import Format
 from hnmine.data.unchanged import Unchanged
 from hnmine.errors import InputError
 from hnmine.schema import STATE
 from hnmine.tasks.storage import fetch_input
 
-CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
-SUFFIXES = (".parquet", *JSON_SUFFIXES, *CSV_DELIMITERS)
+SUFFIXES = tuple(FORMATS)
 PACKED = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip"}
 
 
@@ -54,25 +49,11 @@ class DataFile:
             InputError: it cannot be read, or two of its columns have one name.
         """
         with explained(path), (content := Unchanged(path)).reading():
-            rows: int | None = None
+            found = _format(path).columns(path)
             types: dict[str, list[pa.DataType]] = {}
-            if _is_json(path):
-                rows = 0
-                fields: dict[pa.Field, None] = {}
-                for batch in json_batches(path):
-                    rows += batch.num_rows
-                    fields |= dict.fromkeys(batch.schema)
-            elif _is_csv(path):
-                header = next(_csv_rows(path))
-                _refuse_twins(header)
-                fields = dict.fromkeys(pa.field(name, pa.large_string()) for name in header)
-            else:
-                _refuse_twins(pq.read_schema(path).names)
-                fields = dict.fromkeys(_parquet(path).schema)
-                rows = pq.read_metadata(path).num_rows
-            for field in fields:
+            for field in found.fields:
                 types.setdefault(field.name, []).append(field.type)
-            return cls(path, types, rows, content)
+            return cls(path, types, found.rows, content)
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream those of the columns that the file has, at most `BATCH_ROWS` rows at once.
@@ -83,22 +64,13 @@ class DataFile:
         names = [name for name in columns if name in self.types]
         rows = 0
         with self.content.reading(), explained(self.path):
-            for batch in self._read(names):
+            for batch in _format(self.path).batches(self.path, names):
                 batch.validate(full=True)
                 if batch.num_rows:
                     yield batch
                     rows += batch.num_rows
             if self.rows not in (None, rows):
                 raise ValueError(f"{rows:,} of its {self.rows:,} rows can be read.")
-
-    def _read(self, names: list[str]) -> Iterator[pa.RecordBatch]:
-        if not (_is_json(self.path) or _is_csv(self.path)):
-            yield from _parquet(self.path).to_batches(columns=names, batch_size=BATCH_ROWS)
-            return
-        for batch in json_batches(self.path) if _is_json(self.path) else _csv(self.path):
-            there = batch.schema.names
-            columns = [batch[name] if name in there else pa.nulls(batch.num_rows) for name in names]
-            yield pa.RecordBatch.from_arrays(columns, names=names)
 
     def count_rows(self) -> int:
         """Count the rows.
@@ -109,12 +81,6 @@ class DataFile:
         if self.rows is not None:
             return self.rows
         return sum(batch.num_rows for batch in self.batches(list(self.types)[:1]))
-
-
-def _refuse_twins(names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"It has two columns named {name!r}.")
 
 
 @contextmanager
@@ -223,55 +189,5 @@ def _nothing_there(place: Path) -> InputError:
     )
 
 
-def _parquet(path: Path) -> ds.Dataset:
-    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    return ds.dataset(
-        [str(path)], format=ds.ParquetFileFormat(default_fragment_scan_options=checked)
-    )
-
-
-def _is_json(path: Path) -> bool:
-    return path.suffix.lower() in JSON_SUFFIXES
-
-
-def _is_csv(path: Path) -> bool:
-    return path.suffix.lower() in CSV_DELIMITERS
-
-
-def _csv_rows(path: Path) -> Iterator[list[str]]:
-    """Yield the header and the rows of a CSV file; a row that does not fit the header is an error.
-
-    Python's parser, because Arrow's takes a quote that is never closed for a value that holds the
-    rest of the file.
-    """
-    csv.field_size_limit(LONGEST_VALUE)
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=CSV_DELIMITERS[path.suffix.lower()], strict=True)
-        header: list[str] | None = None
-        try:
-            for row in reader:
-                if not row:
-                    continue
-                header = header or row
-                if len(row) != len(header):
-                    raise ValueError(f"It has {len(row)} columns, the header has {len(header)}.")
-                yield row
-        except UnicodeDecodeError:
-            raise
-        except (csv.Error, ValueError) as error:
-            raise ValueError(f"Line {reader.line_num}: {error}") from error
-    if header is None:
-        raise ValueError("The file is empty.")
-
-
-def _csv(path: Path) -> Iterator[pa.RecordBatch]:
-    rows = _csv_rows(path)
-    header = next(rows)
-    text_of = from_cell if is_sheet(header) else str
-    while block := list(islice(rows, BATCH_ROWS)):
-        # What is quoted and what is not cannot be told apart here: an empty value is no value.
-        columns = [
-            pa.array([text_of(value) or None for value in column], pa.large_string())
-            for column in zip(*block, strict=True)
-        ]
-        yield pa.RecordBatch.from_arrays(columns, names=header)
+def _format(path: Path) -> Format:
+    return FORMATS[path.suffix.lower()]

@@ -10,16 +10,35 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.json
 
-BATCH_ROWS = 8192
+from hnmine.data.formats.base import BATCH_ROWS, LONGEST_VALUE, Columns
+
 JSON_BLOCK = 1 << 24
-LONGEST_VALUE = 1 << 28
-"""Characters of a CSV value, bytes of a JSON line: beyond that, a quote was left open."""
 
 DEEPEST = 100
 """Nested objects and lists in a JSON line; at some thousands Arrow's parser overflows the stack."""
 
 
-def json_batches(path: Path) -> Iterator[pa.RecordBatch]:
+class JsonLines:
+    """One JSON object a line."""
+
+    def columns(self, path: Path) -> Columns:
+        """Find the columns of a file, by reading all of it."""
+        rows = 0
+        fields: dict[pa.Field, None] = {}
+        for batch in _batches(path):
+            rows += batch.num_rows
+            fields |= dict.fromkeys(batch.schema)
+        return Columns(list(fields), rows)
+
+    def batches(self, path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Stream columns; what a block of lines lacks is null there."""
+        for batch in _batches(path):
+            there = batch.schema.names
+            columns = [batch[name] if name in there else pa.nulls(batch.num_rows) for name in names]
+            yield pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Parse a file of one JSON object a line; each block finds the types of its own columns."""
     for block in _json_blocks(path):
         parse = partial(

@@ -1,0 +1,58 @@
+"""What is asked of a file format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+BATCH_ROWS = 8192
+LONGEST_VALUE = 1 << 28
+"""Characters of a CSV value, bytes of a JSON line: beyond that, a quote was left open."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a file.
+
+    Attributes:
+        fields: a column that changes its type half-way has one for each.
+        rows: how many the file has; None where that takes reading all of it.
+    """
+
+    fields: list[pa.Field]
+    rows: int | None = None
+
+
+class Format(Protocol):
+    """Reads the files of one format; whatever a reader raises is explained by the caller."""
+
+    def columns(self, path: Path) -> Columns:
+        """Find the columns of a file.
+
+        Raises:
+            ValueError: it is damaged, or two of its columns have one name.
+        """
+        ...
+
+    def batches(self, path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Stream columns, at most `BATCH_ROWS` rows at once.
+
+        Raises:
+            ValueError: a row cannot be read.
+        """
+        ...
+
+
+def refuse_twins(names: list[str]) -> None:
+    """Refuse two columns with one name.
+
+    Raises:
+        ValueError: names a column.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"It has two columns named {name!r}.")
