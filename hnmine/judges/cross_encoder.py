@@ -30,7 +30,7 @@ class CrossEncoderJudge:
         self, candidates: Candidates, spec: ModelSpec, threads: int, column: str = "ce_score"
     ) -> None:
         self.candidates, self.spec, self.threads, self.column = candidates, spec, threads, column
-        self.path = place_of(candidates, spec)
+        self.path = place_of(candidates, spec, "cross-encoder")
 
     def plan(self) -> dict[str, Any]:
         """Return what the logits depend on."""
