@@ -84,6 +84,11 @@ class Found:
     fault: str = ""
 
     @property
+    def a_role(self) -> str:
+        """Its role with the article."""
+        return f"{'an' if self.role[0] in 'aeiouL' else 'a'} {self.role}"
+
+    @property
     def use(self) -> Use | None:
         """What it can be used as; None if hnmine cannot use it."""
         return None if self.fault else USES.get(self.role)
@@ -131,9 +136,9 @@ def admit(model: str, folder: Path, wanted: Use | None = None) -> Found:
             "a pair of texts.",
             "encoder": "An encoder gives a vector for each text.",
         }
-        wants = "n encoder" if wanted == "encoder" else " cross-encoder"
+        wants = "an encoder" if wanted == "encoder" else "a cross-encoder"
         raise UsageError(
-            f"The model {model} is a {found.role}, and a{wants} is needed here.",
+            f"The model {model} is {found.a_role}, and {wants} is needed here.",
             why=f"{found.why} {lacking[wanted]}",
             fix=f"Pass it as {TAKEN_BY[found.use]}, and another model here.",
         )
@@ -149,9 +154,8 @@ def _usable(model: str, folder: Path) -> Found:
             fix="Name another model.",
         )
     if found.use is None:
-        article = "an" if found.role[0] in "aeiou" else "a"
         raise MissingModel(
-            f"The model {model} cannot be used: it is {article} {found.role}.",
+            f"The model {model} cannot be used: it is {found.a_role}.",
             why=found.why,
             fix=ADVICE[found.role],
         )

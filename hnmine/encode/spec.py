@@ -174,7 +174,7 @@ def backend_for(wanted: str, folder: Path, device: str, dtype: str, found: Found
         )
     if wanted == "openvino" and found.role in ("static model", "LLM reranker"):
         raise UsageError(
-            f"--backend openvino cannot run a {found.role}.",
+            f"--backend openvino cannot run {found.a_role}.",
             why=found.why,
             fix="Leave --backend out, or pass --backend torch.",
         )
