@@ -26,10 +26,11 @@ from zoo import (
 import hnmine as api
 from hnmine.candidates import Candidates
 from hnmine.encode import load_cross_encoder, load_encoder
-from hnmine.encode.gate import admit, use_of, what_is
+from hnmine.encode.gate import admit, use_of
 from hnmine.encode.installed import installed
 from hnmine.encode.limits import own_limit, positions_of
 from hnmine.encode.models import find_model
+from hnmine.encode.roles import what_is
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, MissingModel, UsageError
 from hnmine.judges.base import place_of
@@ -191,6 +192,14 @@ ROLES = {
         },
     ),
     "a bare decoder": ("text generator", {"config": of("Qwen3ForCausalLM")}),
+    "a decoder that was saved as a CrossEncoder without a score": (
+        "text generator",
+        {
+            "config": of("Qwen3ForCausalLM"),
+            "modules": modules("models.Transformer"),
+            "config_sentence_transformers": {"model_type": "CrossEncoder"},
+        },
+    ),
     "GPT-2": ("text generator", {"config": of("GPT2LMHeadModel")}),
     "a decoder that no class names": (
         "text generator", {"config": {"model_type": "x"}, "tensors": {"lm_head.weight": (9, 4)}},
@@ -337,6 +346,15 @@ def test_weights_are_never_drawn_at_random(tmp_path, weights, lost):
         load_cross_encoder(ModelSpec.find(str(folder), device="cpu"), 1)
 
 
+def test_a_masked_language_model_is_an_encoder_with_a_note(tmp_path, caplog):
+    from transformers import BertConfig, BertForMaskedLM
+
+    folder = bert(tmp_path / "m")
+    BertForMaskedLM(BertConfig.from_pretrained(str(folder))).save_pretrained(folder)
+    assert load_encoder(ModelSpec.find(str(folder), device="cpu"), 1).encode(["a"], "query").any()
+    assert "was trained to fill in words" in caplog.text
+
+
 def test_token_vectors_do_not_need_a_pooler(tmp_path):
     from safetensors.torch import load_file, save_file
 
@@ -364,6 +382,13 @@ def test_what_sentence_transformers_saves_is_told_apart(tmp_path):
     assert what_is(with_modules(tmp_path / "e")).role == "bi-encoder"
     assert what_is(with_modules(tmp_path / "c", judges=True)).role == "cross-encoder"
     assert what_is(bert(tmp_path / "three", num_labels=3)).outputs == 3
+
+
+def test_pylates_own_modules_are_named_for_what_they_are(tmp_path):
+    kinds = [*modules("models.Transformer"), {"type": "pylate.models.Dense.Dense", "path": "1_D"}]
+    folder = described(tmp_path / "m", config=of("BertModel"), modules=kinds)
+    with pytest.raises(MissingModel, match="it is a late-interaction model"):
+        ModelSpec.find(str(folder), device="cpu")
 
 
 LIMITS = {

@@ -6,11 +6,13 @@ from functools import lru_cache
 from typing import Any
 
 from hnmine.encode.base import CrossEncoder, Encoder
-from hnmine.encode.gate import Use, admit
+from hnmine.encode.gate import admit
 from hnmine.encode.onnx import OnnxCrossEncoder, OnnxEncoder
 from hnmine.encode.openvino import OpenVinoCrossEncoder, OpenVinoEncoder
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
+from hnmine.encode.roles import Use
 from hnmine.encode.spec import ModelSpec
+from hnmine.tasks import incidents
 
 BACKENDS: dict[str, dict[Use, type[Encoder] | type[CrossEncoder]]] = {
     "torch": {"encoder": TorchEncoder, "cross-encoder": TorchCrossEncoder},
@@ -43,8 +45,15 @@ def load_cross_encoder(spec: ModelSpec, threads: int) -> CrossEncoder:
 
 def _load(use: Use, spec: ModelSpec, threads: int) -> Any:
     # Gone or changed since, it is an error however it was loaded before.
-    admit(spec.model, spec.folder(), use)
+    found = admit(spec.model, spec.folder(), use)
+    if found.note:
+        _say_once(f"{spec.model} {found.note}")
     return _loaded(use, spec, threads)
+
+
+@lru_cache
+def _say_once(what: str) -> None:
+    incidents.note(what)
 
 
 @lru_cache(maxsize=1)  # The stages of one process take turns; two large models may not fit.

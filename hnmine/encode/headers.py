@@ -21,10 +21,10 @@ def tensors_of(folder: Path) -> Shapes | None:
     Raises:
         MissingModel: a file is damaged, or one that the index names is missing.
     """
-    if (whole := folder / "model.safetensors").exists():
+    if (whole := folder / "model.safetensors").is_file():
         return _header(whole)
     index = folder / "model.safetensors.index.json"
-    if not index.exists():
+    if not index.is_file():
         return None
     try:
         names = sorted(
@@ -41,7 +41,7 @@ def tensors_of(folder: Path) -> Shapes | None:
 
 
 def _header(file: Path) -> Shapes:
-    if not file.exists():
+    if not file.is_file():
         raise _damaged(file, "It is missing, and the model's index names it.")
     with file.open("rb") as stream:
         start = stream.read(8)

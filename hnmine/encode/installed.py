@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hnmine.encode.gate import Found, Use, what_is
 from hnmine.encode.limits import own_limit
 from hnmine.encode.models import cached, find_model, folders_in, packaged
+from hnmine.encode.roles import Found, Use, what_is
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError
 from hnmine.tasks.written import size_of

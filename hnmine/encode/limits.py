@@ -81,5 +81,6 @@ def limit_for(model: str, folder: Path, wanted: int | None) -> int | None:
 
 def _count(value: Any) -> int | None:
     """Return a number of tokens from a configuration; None where it stands for no limit."""
-    usable = isinstance(value, int | float) and 0 < value < NO_LIMIT
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    usable = number and 0 < value < NO_LIMIT
     return int(value) if usable else None

@@ -158,7 +158,7 @@ def modules_of(folder: Path) -> list[dict[str, Any]]:
     """
     file = folder / "modules.json"
     try:
-        content = json.loads(file.read_text("utf-8")) if file.exists() else []
+        content = json.loads(file.read_text("utf-8")) if file.is_file() else []
         if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
             raise ValueError("It holds no list of modules.")
     except (ValueError, RecursionError) as error:
@@ -174,7 +174,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """
     file = folder / name
     try:
-        content: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        content: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
         if not isinstance(content, dict):
             raise ValueError("It holds no JSON object.")
     except (ValueError, RecursionError) as error:

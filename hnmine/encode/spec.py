@@ -11,9 +11,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from hnmine.config import Backend, Dtype, Pooling
-from hnmine.encode.gate import Found, Use, admit
+from hnmine.encode.gate import admit
 from hnmine.encode.limits import limit_for
 from hnmine.encode.models import find_model, fingerprint, is_onnx, read_json
+from hnmine.encode.roles import Found, Use
 from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768

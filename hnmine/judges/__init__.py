@@ -6,7 +6,8 @@ import re
 
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
-from hnmine.encode.gate import Use, use_of
+from hnmine.encode.gate import use_of
+from hnmine.encode.roles import Use
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
 from hnmine.judges.base import Judge, as_kept, name_of

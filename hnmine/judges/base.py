@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
-from hnmine.encode.gate import Use
 from hnmine.encode.limits import own_limit
 from hnmine.encode.models import find_model
+from hnmine.encode.roles import Use
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import damage_explained
 from hnmine.schema import VERSION

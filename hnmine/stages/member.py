@@ -9,7 +9,8 @@ from typing import Any
 
 from hnmine.config import COMMANDS
 from hnmine.config.output import OutputSettings
-from hnmine.encode.gate import Use, check, use_of
+from hnmine.encode.gate import check, use_of
+from hnmine.encode.roles import Use
 from hnmine.stages.result import StageResult
 from hnmine.tasks.places import name_of, split_url
 
