@@ -6,50 +6,56 @@ from functools import lru_cache
 from typing import Any
 
 from hnmine.encode.base import CrossEncoder, Encoder
-from hnmine.encode.models import find_model, is_onnx, read_json
+from hnmine.encode.gate import admit
 from hnmine.encode.onnx import OnnxCrossEncoder, OnnxEncoder
-from hnmine.encode.onnx import is_classifier as onnx_is_classifier
 from hnmine.encode.openvino import OpenVinoCrossEncoder, OpenVinoEncoder
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
+from hnmine.encode.roles import Use
 from hnmine.encode.spec import ModelSpec
+from hnmine.tasks import incidents
 
-BACKENDS: dict[str, tuple[type[Encoder], type[CrossEncoder]]] = {
-    "torch": (TorchEncoder, TorchCrossEncoder),
-    "openvino": (OpenVinoEncoder, OpenVinoCrossEncoder),
-    "onnx": (OnnxEncoder, OnnxCrossEncoder),
+BACKENDS: dict[str, dict[Use, type[Encoder] | type[CrossEncoder]]] = {
+    "torch": {"encoder": TorchEncoder, "cross-encoder": TorchCrossEncoder},
+    "openvino": {"encoder": OpenVinoEncoder, "cross-encoder": OpenVinoCrossEncoder},
+    "onnx": {"encoder": OnnxEncoder, "cross-encoder": OnnxCrossEncoder},
 }
 
 
-def is_cross_encoder(model: str) -> bool:
-    """Tell whether a model judges pairs: a classifier in its configuration, else by its outputs.
+def load_encoder(spec: ModelSpec, threads: int) -> Encoder:
+    """Load a bi-encoder, or return the one that was loaded last, if it is the same.
 
     Raises:
-        MissingModel: it is not here, or damaged.
+        MissingModel: it cannot be loaded, or part of its weights is missing.
+        UsageError: the model is none.
     """
-    folder = find_model(model)
-    if is_onnx(folder):
-        return onnx_is_classifier(folder)
-    architectures = read_json(folder, "config.json").get("architectures") or []
-    return any(name.endswith("ForSequenceClassification") for name in architectures)
-
-
-def load_encoder(spec: ModelSpec, threads: int) -> Encoder:
-    """Load a bi-encoder, or return the one that was loaded last, if it is the same."""
-    encoder: Encoder = _load(0, spec, threads)
+    encoder: Encoder = _load("encoder", spec, threads)
     return encoder
 
 
 def load_cross_encoder(spec: ModelSpec, threads: int) -> CrossEncoder:
-    """Load a cross-encoder, or return the one that was loaded last, if it is the same."""
-    cross_encoder: CrossEncoder = _load(1, spec, threads)
+    """Load a cross-encoder, or return the one that was loaded last, if it is the same.
+
+    Raises:
+        MissingModel: it cannot be loaded, or part of its weights is missing.
+        UsageError: the model is none.
+    """
+    cross_encoder: CrossEncoder = _load("cross-encoder", spec, threads)
     return cross_encoder
 
 
-def _load(kind: int, spec: ModelSpec, threads: int) -> Any:
-    spec.folder()  # Gone or changed since, it is an error however it was loaded before.
-    return _loaded(kind, spec, threads)
+def _load(use: Use, spec: ModelSpec, threads: int) -> Any:
+    # Gone or changed since, it is an error however it was loaded before.
+    found = admit(spec.model, spec.folder(), use)
+    if found.note:
+        _say_once(f"{spec.model} {found.note}")
+    return _loaded(use, spec, threads)
+
+
+@lru_cache
+def _say_once(what: str) -> None:
+    incidents.note(what)
 
 
 @lru_cache(maxsize=1)  # The stages of one process take turns; two large models may not fit.
-def _loaded(kind: int, spec: ModelSpec, threads: int) -> Any:
-    return BACKENDS[spec.backend][kind](spec, threads)
+def _loaded(use: Use, spec: ModelSpec, threads: int) -> Any:
+    return BACKENDS[spec.backend][use](spec, threads)

@@ -41,6 +41,12 @@ def refuse_own_code(folder: Path) -> None:
         modules = content if name == "modules.json" and isinstance(content, list) else []
         for module in modules:
             known = isinstance(module, dict) and isinstance(module.get("type"), str)
+            if known and module["type"].startswith("pylate."):
+                raise MissingModel(
+                    f"The model {folder} cannot be used: it is a late-interaction model of PyLate.",
+                    why="It has a vector for each token; hnmine compares one for each text.",
+                    fix="Rank with it elsewhere, and pass the ranking to `hnmine mine --from-run`.",
+                )
             if not known or not MODULE.fullmatch(module["type"]):
                 _refuse(folder, inside, "type", module.get("type") if known else module)
             if not _stays_inside(module.get("path", "")):

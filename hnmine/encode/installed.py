@@ -9,19 +9,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hnmine.encode import is_cross_encoder
-from hnmine.encode.models import cached, folders_in, is_onnx, packaged, read_json
-from hnmine.encode.onnx import own_max_length
+from hnmine.encode.limits import own_limit
+from hnmine.encode.models import cached, find_model, folders_in, packaged
+from hnmine.encode.roles import Found, Use, what_is
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError
 from hnmine.tasks.written import size_of
 
 BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
+SERVES: dict[Use | None, str] = {
+    "encoder": BI_ENCODER, "cross-encoder": CROSS_ENCODER, None: OTHER
+}  # fmt: skip
 PACKAGES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
 """What each back end needs; the extras of hnmine have the names of the back ends."""
-
-MOST_OUTPUTS = 2
-"""Of a classifier that judges relevance: one logit, or irrelevant and relevant."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Model:
         name: as `--encoder` and `--cross-encoder` take it.
         kind: what it serves as.
         backend: what runs it here; empty if nothing does.
-        max_length: tokens after which it cuts a text.
+        max_length: tokens after which it cuts a text; None: never.
         size: bytes on the disk.
         note: why it cannot be used; empty if it can.
     """
@@ -40,7 +40,7 @@ class Model:
     name: str
     kind: str
     backend: str
-    max_length: int
+    max_length: int | None
     size: int
     note: str = ""
 
@@ -77,7 +77,8 @@ class Installed:
                 yield {OTHER: "not for retrieval"}.get(kind, f"{kind}s")
             width = max((len(model.name) for model in found), default=0)
             for model in found:
-                facts = f"{model.backend:<9} {model.max_length:>6,} tokens {_size(model.size):>9}"
+                limit = f"{model.max_length:>6,} tokens" if model.max_length else "no token limit"
+                facts = f"{model.backend:<9} {limit:<14} {_size(model.size):>8}"
                 yield f"  {model.name:<{width}}  {model.note or facts}"
             if not found and kind != OTHER:
                 yield "  none here; --folder DIR looks elsewhere"
@@ -100,11 +101,11 @@ def installed(folders: Iterable[Path]) -> Installed:
 
 
 def _model(name: str, folder: Path, device: str) -> Model:
-    limit, size, kind = 0, size_of(folder) or 0, OTHER
+    limit, size, kind = None, size_of(folder) or 0, OTHER
     try:
-        limit = own_max_length(folder)
-        kind, note = _kind(folder)
-        backend = backend_for("auto", folder, device, "fp32")
+        limit, found = own_limit(find_model(str(folder.resolve()))), what_is(folder)
+        kind, note = SERVES[found.use], _note(found)
+        backend = backend_for("auto", folder, device, "fp32", found) if found.use else ""
     except HnmineError as error:
         return Model(name, kind, "", limit, size, f"cannot be used: {error.what} {error.fix}")
     except (TypeError, ValueError, AttributeError, LookupError) as error:
@@ -112,18 +113,11 @@ def _model(name: str, folder: Path, device: str) -> Model:
     return Model(name, kind, backend, limit, size, note)
 
 
-def _kind(folder: Path) -> tuple[str, str]:
-    """Return what a model serves as, and why it cannot be used; empty if it can."""
-    config = read_json(folder, "config.json")
-    outputs = config.get("num_labels") or len(config.get("id2label") or ())
-    if is_cross_encoder(str(folder.resolve())):
-        many = f"cannot be used: it has {outputs} outputs, and judges no relevance"
-        return (OTHER, many) if outputs > MOST_OUTPUTS else (CROSS_ENCODER, "")
-    names = config.get("architectures") or []
-    retrieves = is_onnx(folder) or (folder / "modules.json").is_file()
-    if retrieves or any(name.endswith(("Model", "ForMaskedLM")) for name in names):
-        return BI_ENCODER, ""
-    return OTHER, f"no encoder: {', '.join(names) or 'of unknown architecture'}"
+def _note(found: Found) -> str:
+    """Say why a model cannot be used; empty if it can."""
+    if found.use:
+        return ""
+    return f"cannot be used: {found.fault or f'{found.role}: {found.why}'}"
 
 
 def machine() -> Machine:

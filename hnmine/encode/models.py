@@ -17,6 +17,9 @@ from hnmine.errors import MissingModel
 PACKAGE_PREFIX = "pkg:"
 WEIGHTS = ("model.onnx", "*.safetensors", "pytorch_model*.bin")
 _WEIGHTS = re.compile(r"^(.+)/(?:model\.onnx|[^/,]+\.safetensors|pytorch_model[^/,]*\.bin),", re.M)
+CONFIGURATIONS = ["config.json", "modules.json", "adapter_config.json"]
+"""One of these stands beside the weights of every model for PyTorch."""
+
 OTHER_FORMATS = ["*.h5", "*.msgpack", "*.ot", "*.tflite", "onnx/*", "openvino/*", "coreml/*"]
 
 
@@ -135,8 +138,8 @@ def cached() -> dict[str, Path]:
 
 def is_model(folder: Path) -> bool:
     """Tell whether a folder holds what an encoder or a cross-encoder is loaded from."""
-    needed = "tokenizer.json" if is_onnx(folder) else "config.json"
-    return (folder / needed).is_file() and any(
+    needed = ["tokenizer.json"] if is_onnx(folder) else CONFIGURATIONS
+    return any((folder / name).is_file() for name in needed) and any(
         file for pattern in WEIGHTS for file in folder.glob(pattern)
     )
 
@@ -147,6 +150,22 @@ def is_onnx(folder: Path) -> bool:
     return (folder / "model.onnx").exists() and not weights
 
 
+def modules_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the modules that a sentence-transformers model consists of; none for other models.
+
+    Raises:
+        MissingModel: modules.json is damaged.
+    """
+    file = folder / "modules.json"
+    try:
+        content = json.loads(file.read_text("utf-8")) if file.is_file() else []
+        if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+            raise ValueError("It holds no list of modules.")
+    except (ValueError, RecursionError) as error:
+        raise _damaged(file, error) from error
+    return content
+
+
 def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Read a model's JSON file; an empty dict where it has none.
 
@@ -155,11 +174,15 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     """
     file = folder / name
     try:
-        content: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        content: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
         if not isinstance(content, dict):
             raise ValueError("It holds no JSON object.")
     except (ValueError, RecursionError) as error:
-        raise MissingModel(
-            f"The model file {file} is damaged.", why=str(error), fix="Copy the model again."
-        ) from error
+        raise _damaged(file, error) from error
     return content
+
+
+def _damaged(file: Path, error: Exception) -> MissingModel:
+    return MissingModel(
+        f"The model file {file} is damaged.", why=str(error), fix="Copy the model again."
+    )

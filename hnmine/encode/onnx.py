@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hnmine.config import Pooling
 from hnmine.encode.base import Kind, Tick, logits, unit_vectors
+from hnmine.encode.limits import own_limit
 from hnmine.encode.models import read_json
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import MissingModel, missing_extra
@@ -27,10 +28,6 @@ TEXTS_AT_ONCE = 256
 
 Reduce = Callable[[NDArray[Any]], NDArray[Any]]
 """Makes one array, shape (n,), of what the graph gives for a text."""
-
-DEFAULT_MAX_LENGTH = 512
-NO_LIMIT = 100_000
-"""Tokenisers without a limit of their own record an absurdly large one."""
 
 
 def _open(folder: Path, model: str) -> tuple[Any, Any]:
@@ -58,12 +55,6 @@ def _open(folder: Path, model: str) -> tuple[Any, Any]:
         ) from error
 
 
-def is_classifier(folder: Path) -> bool:
-    """Tell whether a graph's first output is one or two numbers for each text."""
-    shape = _open(folder, str(folder))[0].get_outputs()[0].shape
-    return len(shape) < 2 or (len(shape) == 2 and shape[1] in (1, 2))
-
-
 class _Graph:
     """A tokeniser and the graph behind it."""
 
@@ -71,7 +62,9 @@ class _Graph:
         self.folder = folder = spec.folder()
         self.session, self.tokenizer = _open(folder, spec.model)
         self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(max_length(spec, folder))
+        self.tokenizer.no_truncation()
+        if limit := spec.max_length or own_limit(folder):
+            self.tokenizer.enable_truncation(limit)
         self.inputs = {node.name for node in self.session.get_inputs()}
         self.pool = ThreadPoolExecutor(threads)
 
@@ -120,21 +113,6 @@ class _Graph:
         }
         first: NDArray[Any] = self.session.run(None, feed)[0][0]
         return first
-
-
-def max_length(spec: ModelSpec, folder: Path) -> int:
-    """Return the tokens that a model takes: what the user, else its own files, say."""
-    return spec.max_length or own_max_length(folder)
-
-
-def own_max_length(folder: Path) -> int:
-    """Return the tokens that a model takes by its own files."""
-    limits = (
-        read_json(folder, "sentence_bert_config.json").get("max_seq_length"),
-        read_json(folder, "tokenizer_config.json").get("model_max_length"),
-        read_json(folder, "config.json").get("max_position_embeddings"),
-    )
-    return int(next((n for n in limits if n and n < NO_LIMIT), DEFAULT_MAX_LENGTH))
 
 
 def pooling(spec: ModelSpec, folder: Path) -> Pooling:

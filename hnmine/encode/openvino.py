@@ -65,10 +65,12 @@ def run_by_openvino(model: Any, dtype: Dtype, threads: int) -> None:
     known = inspect.signature(model.forward).parameters
     tokens = torch.ones((2, 16), dtype=torch.long)
     names = [n for n in ("input_ids", "attention_mask", "token_type_ids") if n in known]
+    # Many models have one segment only, which is 0.
+    example = {name: tokens * (name != "token_type_ids") for name in names}
     with warnings.catch_warnings():
         # PyTorch warns of branches that the trace fixes; the tests compare the outcome.
         warnings.simplefilter("ignore")
-        graph = openvino.convert_model(model.eval(), example_input=dict.fromkeys(names, tokens))
+        graph = openvino.convert_model(model.eval(), example_input=example)
     compiled = openvino.Core().compile_model(
         graph,
         "CPU",

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from hnmine.config import Dtype
 from hnmine.encode.base import Kind, Tick, logits, unit_vectors
 from hnmine.encode.batching import TokenCounter, batches
+from hnmine.encode.limits import own_limit
+from hnmine.encode.loaded import let_it_pad, no_new_weights
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
 from hnmine.tasks import incidents
@@ -136,13 +138,15 @@ class TorchEncoder:
 
         self.spec, self._workers = spec, _Workers(spec, threads)
         try:
-            self.model = SentenceTransformer(**_how(torch, spec))
+            with no_new_weights(spec.model):
+                self.model = SentenceTransformer(**_how(torch, spec))
         except Exception as error:
             if isinstance(error, HnmineError) or is_out_of_memory(error):
                 raise
             raise _cannot_load(spec.model, error) from error
-        if spec.max_length:
-            self.model.max_seq_length = spec.max_length
+        if limit := _own_or_wanted(spec):
+            self.model.max_seq_length = limit
+        let_it_pad(spec.model, self.model.tokenizer, self.model.transformers_model)
         self._counter = TokenCounter(self.model.tokenizer)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
@@ -181,15 +185,18 @@ class TorchCrossEncoder:
 
         self.spec, self._workers = spec, _Workers(spec, threads)
         self.identity = torch.nn.Identity()
+        limit = _own_or_wanted(spec)
         try:
-            # With an activation given, the one that the model names is not even looked for.
-            self.model = Model(
-                **_how(torch, spec), max_length=spec.max_length, activation_fn=self.identity
-            )
+            with no_new_weights(spec.model):
+                # With an activation given, the one that the model names is not even looked for.
+                self.model = Model(
+                    **_how(torch, spec), max_length=limit, activation_fn=self.identity
+                )
         except Exception as error:
             if isinstance(error, HnmineError) or is_out_of_memory(error):
                 raise
             raise _cannot_load(spec.model, error) from error
+        let_it_pad(spec.model, self.model.tokenizer, self.model.transformers_model)
         self._counter = TokenCounter(self.model.tokenizer)
 
     def score(
@@ -222,6 +229,11 @@ class TorchCrossEncoder:
         for batch, part in zip(groups, parts, strict=True):
             scores[batch] = part[:, 0]
         return scores
+
+
+def _own_or_wanted(spec: ModelSpec) -> int | None:
+    """Return the tokens after which texts are cut; None: never."""
+    return spec.max_length or own_limit(spec.folder())
 
 
 def _limit(tokens: float | None) -> int:

@@ -11,7 +11,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from hnmine.config import Backend, Dtype, Pooling
+from hnmine.encode.gate import admit
+from hnmine.encode.limits import limit_for
 from hnmine.encode.models import find_model, fingerprint, is_onnx, read_json
+from hnmine.encode.roles import Found, Use
 from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
@@ -49,7 +52,8 @@ class ModelSpec(BaseModel):
         content: hash of the model's files.
         device: where it runs.
         dtype: of its weights and activations; outputs are always float32.
-        max_length: tokens after which a text is cut.
+        max_length: tokens after which a text is cut; None: never, or, where an earlier version
+            recorded it, as the model's own files say.
         batch_tokens: tokens in one forward pass, about; the last digits can depend on what shares
             a batch. None: one text at a time.
         pooling: for ONNX encoders without a sentence-transformers configuration.
@@ -79,15 +83,18 @@ class ModelSpec(BaseModel):
         backend: Backend | Literal["auto"] = "auto",
         dtype: Dtype | Literal["auto"] = "fp32",
         batch_tokens: int | None = None,
+        use: Use | None = None,
+        max_length: int | None = None,
         **other: Any,
     ) -> ModelSpec:
-        """Resolve a model's name, device and batch without loading it.
+        """Resolve a model's name, device, batch and length limit without loading it.
 
         Raises:
-            MissingModel: the model is not here, or the device is not.
-            UsageError: the back end cannot do what is asked.
+            MissingModel: the model is not here or of no use, or the device is not here.
+            UsageError: the model or the back end cannot do what is asked.
         """
         folder = find_model(model)
+        found = admit(model, folder, use)
         onnx = is_onnx(folder)
         if onnx and dtype not in ("fp32", "auto"):
             raise UsageError(
@@ -96,7 +103,7 @@ class ModelSpec(BaseModel):
                 fix="Leave --dtype out.",
             )
         device = "cpu" if onnx else device_for(device)
-        backend = backend_for(backend, folder, device, dtype)
+        backend = backend_for(backend, folder, device, dtype, found)
         automatic = CPU_BATCH_TOKENS if device == "cpu" else GPU_BATCH_TOKENS
         return cls(
             model=model,
@@ -104,6 +111,7 @@ class ModelSpec(BaseModel):
             backend=backend,
             device=device,
             dtype="fp32" if onnx else fast_dtype(device) if dtype == "auto" else dtype,
+            max_length=limit_for(model, folder, max_length),
             batch_tokens=None if onnx else batch_tokens or automatic,
             **other,
         )
@@ -141,7 +149,7 @@ class ModelSpec(BaseModel):
         return folder
 
 
-def backend_for(wanted: str, folder: Path, device: str, dtype: str) -> Backend:
+def backend_for(wanted: str, folder: Path, device: str, dtype: str, found: Found) -> Backend:
     """Return what runs a model: the fastest that is installed and can.
 
     Raises:
@@ -165,8 +173,15 @@ def backend_for(wanted: str, folder: Path, device: str, dtype: str) -> Backend:
             why="Here it runs models on the CPU, in fp32 or bf16.",
             fix="Pass --backend torch, or --device cpu and another --dtype.",
         )
+    if wanted == "openvino" and found.role in ("static model", "LLM reranker"):
+        raise UsageError(
+            f"--backend openvino cannot run {found.a_role}.",
+            why=found.why,
+            fix="Leave --backend out, or pass --backend torch.",
+        )
     config = read_json(folder, "config.json")
     tested = config.get("model_type") in OPENVINO_TYPES and "auto_map" not in config
+    tested = tested and found.role != "LLM reranker"
     able = installed and tested and device == "cpu" and dtype != "fp16"
     return "openvino" if wanted == "openvino" or (wanted == "auto" and able) else "torch"
 

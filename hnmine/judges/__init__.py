@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from hnmine.candidates import Candidates
-from hnmine.config import FilterSettings, Pooling
-from hnmine.encode import is_cross_encoder
+from hnmine.config import FilterSettings
+from hnmine.encode.gate import use_of
+from hnmine.encode.roles import Use
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
 from hnmine.judges.base import Judge, as_kept, name_of
@@ -28,7 +29,7 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
     judges: list[Judge] = []
     threads = settings.cpu_threads
     if settings.cross_encoder:
-        spec = _spec(candidates, settings.cross_encoder, settings)
+        spec = _spec(candidates, settings.cross_encoder, settings, "cross-encoder")
         judge = CrossEncoderJudge(candidates, spec, threads)
         everything_is_there = (judge.path / MANIFEST).exists()
         lazy = settings.lazy and not everything_is_there
@@ -37,12 +38,10 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
         column = "judge_" + re.sub(r"\W+", "_", name_of(name)).strip("_").lower()
         if fetch_input(name).is_file():
             judges.append(VerdictFile(candidates, name))
-        elif is_cross_encoder(name):
-            spec = _spec(candidates, name, settings)
-            judges.append(CrossEncoderJudge(candidates, spec, threads, column))
-        else:
-            spec = _spec(candidates, name, settings, settings.pooling)
-            judges.append(BiEncoderJudge(candidates, spec, threads, column))
+            continue
+        spec = _spec(candidates, name, settings, use := use_of(name))
+        kind = CrossEncoderJudge if use == "cross-encoder" else BiEncoderJudge
+        judges.append(kind(candidates, spec, threads, column))
     if "dense" in candidates.manifest["scores"] and not settings.compat:
         judges.append(PositiveSimilarity(candidates, threads))
     columns = [judge.column for judge in judges]
@@ -56,10 +55,10 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
     return judges
 
 
-def _spec(
-    candidates: Candidates, model: str, settings: FilterSettings, pooling: Pooling | None = None
-) -> ModelSpec:
-    runs = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
-    spec = ModelSpec.find(model, max_length=settings.max_length, pooling=pooling, **runs)
+def _spec(candidates: Candidates, model: str, settings: FilterSettings, use: Use) -> ModelSpec:
+    fields = {"device", "backend", "dtype", "batch_tokens", "max_length"}
+    runs = settings.model_dump(include=fields)
+    pooling = settings.pooling if use == "encoder" else None
+    spec = ModelSpec.find(model, use=use, pooling=pooling, **runs)
     left_open = {name for name, value in runs.items() if value in ("auto", None)}
-    return as_kept(candidates, spec, left_open)
+    return as_kept(candidates, spec, use, left_open)

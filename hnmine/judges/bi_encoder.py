@@ -34,7 +34,7 @@ class BiEncoderJudge:
 
     def __init__(self, candidates: Candidates, spec: ModelSpec, threads: int, column: str) -> None:
         self.candidates, self.spec, self.threads, self.column = candidates, spec, threads, column
-        self.path = place_of(candidates, spec)
+        self.path = place_of(candidates, spec, "encoder")
 
     def plan(self) -> dict[str, Any]:
         """Return what the cosines depend on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,19 @@ from hnmine.data.arrays import load_array
 from hnmine.encode import load_cross_encoder
 from hnmine.encode.base import CrossEncoder
 from hnmine.encode.spec import ModelSpec
+from hnmine.errors import InputError
 from hnmine.judges.base import place_of, scores_plan
 from hnmine.tasks.arrays import save_array
 from hnmine.tasks.plan import PAIRS_PER_TASK, Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
 from hnmine.tasks.share import Share
 from hnmine.tasks.storage import fetch_run
+
+ENOUGH = 32
+"""Pairs of a task that are not all odd texts: without a finite score, the model is at fault."""
+
+SHOWN = 60
+"""Letters of a query that are shown."""
 
 
 class CrossEncoderJudge:
@@ -30,7 +38,7 @@ class CrossEncoderJudge:
         self, candidates: Candidates, spec: ModelSpec, threads: int, column: str = "ce_score"
     ) -> None:
         self.candidates, self.spec, self.threads, self.column = candidates, spec, threads, column
-        self.path = place_of(candidates, spec)
+        self.path = place_of(candidates, spec, "cross-encoder")
 
     def plan(self) -> dict[str, Any]:
         """Return what the logits depend on."""
@@ -47,7 +55,10 @@ class CrossEncoderJudge:
         )
         with RunDirectory.open(self.path, plan, progress=progress, share=share, inner=True) as run:
             if not run.complete:
-                run.finish(run.run("cross-encoder", "pairs", self._tasks(), self._score))
+                counts = run.run("cross-encoder", "pairs", self._tasks(), self._score)
+                self._check_some_finite(counts)
+                run.finish(counts)
+            self._check_some_finite(run.manifest.get("counts", {}))
         fetch_run(self.path)
         return {"pairs_scored": sum(self.candidates.part_rows)}
 
@@ -81,4 +92,39 @@ class CrossEncoderJudge:
         """Score rows of the candidates."""
         queries = self.candidates.queries.texts.texts(rows["query_row"].to_numpy())
         documents = self.candidates.index.documents.texts(rows["doc_row"].to_numpy())
-        return self._model.score(queries, documents, tick)
+        scores = self._model.score(queries, documents, tick)
+        if len(scores) and not np.isfinite(scores).any() and self._is_at_fault(len(scores)):
+            first = rows.slice(0, 1)
+            ids = (
+                self.candidates.queries.texts.id_array(first["query_row"].to_numpy())[0],
+                self.candidates.index.documents.id_array(first["doc_row"].to_numpy())[0],
+            )
+            example = f"query {ids[0]} ({queries[0][:SHOWN]!r}) with document {ids[1]}"
+            raise self._no_finite_score(len(scores), f", such as {example}")
+        return scores
+
+    def _is_at_fault(self, pairs: int) -> bool:
+        """Tell whether it is the model that gives no finite score, and not a few odd texts."""
+        if pairs >= ENOUGH:
+            return True
+        plain = self._model.score(["What is it?"], ["It is this."], lambda done: None)
+        return not np.isfinite(plain).all()
+
+    def _check_some_finite(self, counts: Mapping[str, Any]) -> None:
+        if 0 < counts.get("pairs", 0) == counts.get("not_finite", 0):
+            raise self._no_finite_score(counts["pairs"])
+
+    def _no_finite_score(self, pairs: int, example: str = "") -> InputError:
+        dtype, backend = self.spec.dtype, self.spec.backend
+        damaged = "the model is damaged (NaN in its weights): copy it again, or name another."
+        return InputError(
+            f"{self.spec.model} gave no finite score (NaN or infinite) for any of {pairs:,} pairs"
+            f"{example}.",
+            why=f"It ran in {dtype} on {backend}. Half precision can overflow, and a damaged model "
+            "gives NaN.",
+            fix="Pass --dtype fp32."
+            if dtype != "fp32"
+            else f"Pass --backend torch. If that gives none either, {damaged}"
+            if backend == "openvino"
+            else damaged[0].upper() + damaged[1:],
+        )

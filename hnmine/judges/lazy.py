@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from itertools import count
@@ -49,6 +50,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
             self.candidates, self.spec, activation="none", pairs_per_wave_task=PAIRS_PER_TASK
         )
         fetch_run(self.path)
+        total: Counter[str] = Counter()
         with RunDirectory.open(self.path, plan, progress=progress, share=share, inner=True) as run:
             for number in count():
                 wave = Task(f"wave-{number:04d}", (f"waves/{number:04d}.npz",), 1)
@@ -69,8 +71,11 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
                     )
                     for n, block in enumerate(blocks(pairs, PAIRS_PER_TASK))
                 ]
-                run.run(f"cross-encoder, wave {number + 1}", "pairs", tasks, self._score)
+                counts = run.run(f"cross-encoder, wave {number + 1}", "pairs", tasks, self._score)
+                for name in ("pairs", "not_finite"):
+                    total[name] += counts.get(name, 0)
                 self.__dict__.pop("_known", None)
+        self._check_some_finite(total)
         scored = sum(len(rows) for _, rows, _ in self._known)
         everything = sum(self.candidates.part_rows)
         return {"pairs_scored": scored, "pairs_not_scored": everything - scored}

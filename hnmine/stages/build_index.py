@@ -69,6 +69,7 @@ class _Builder:
         if settings.dense and settings.encoder:
             self.spec = ModelSpec.find(
                 settings.encoder,
+                use="encoder",
                 device=settings.device,
                 backend=settings.backend,
                 dtype=settings.dtype,

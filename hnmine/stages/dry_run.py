@@ -19,6 +19,7 @@ from hnmine.errors import InputError
 from hnmine.index.dense import EXACT
 from hnmine.index.opened import Index
 from hnmine.sources.positives import Queries
+from hnmine.stages.member import check_models
 from hnmine.stages.trial import unit_costs
 from hnmine.stages.workers import affordable
 from hnmine.validate.checks import SAMPLE, Gathered, gather
@@ -97,6 +98,7 @@ def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
     assert index is None or isinstance(index, BuildIndexSettings)
     assert mine is None or isinstance(mine, MineSettings)
     assert filter_ is None or isinstance(filter_, FilterSettings)
+    check_models(stages)
     subject = _subject(index, mine, filter_)
     threads = stages[0].cpu_threads
     found = list(steps(subject.load, _costs(subject, filter_, threads)))
@@ -193,7 +195,7 @@ def _encoder(index: BuildIndexSettings | None, opened: Index | None) -> ModelSpe
         return opened.encoder if opened.manifest["encoder"] else None
     if index and index.dense and index.encoder:
         running = {"device", "backend", "dtype", "batch_tokens", "max_length", "pooling"}
-        return ModelSpec.find(index.encoder, **index.model_dump(include=running))
+        return ModelSpec.find(index.encoder, use="encoder", **index.model_dump(include=running))
     return None
 
 
@@ -212,6 +214,7 @@ def _costs(subject: _Subject, filter_: FilterSettings | None, threads: int) -> C
         costs = replace(costs, encode_query=threads / rate)
     if filter_ and filter_.cross_encoder and asked:
         running = {"device", "backend", "dtype", "batch_tokens", "max_length"}
-        spec = ModelSpec.find(filter_.cross_encoder, **filter_.model_dump(include=running))
+        how = filter_.model_dump(include=running)
+        spec = ModelSpec.find(filter_.cross_encoder, use="cross-encoder", **how)
         costs = replace(costs, judge=threads / score_rate(spec, asked, documents, threads))
     return costs

@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hnmine.config import COMMANDS
 from hnmine.config.output import OutputSettings
+from hnmine.encode.gate import check, use_of
+from hnmine.encode.roles import Use
 from hnmine.stages.result import StageResult
 from hnmine.tasks.places import name_of, split_url
 
-MODELS = ("encoder", "query_encoder", "cross_encoder")
+MODELS: dict[str, Use] = {
+    "encoder": "encoder",
+    "query_encoder": "encoder",
+    "cross_encoder": "cross-encoder",
+}
+"""The settings that name a model, and what it is used as."""
 
 
 def models_of(settings: OutputSettings) -> list[str]:
     """Return the names of the models that a stage loads."""
     models = [name for field in MODELS if (name := getattr(settings, field, None))]
+    return models + _judges_of(settings)
+
+
+def _judges_of(settings: OutputSettings) -> list[str]:
     judges = getattr(settings, "judge", [])
-    return models + [name for name in judges if not (split_url(name) or Path(name).is_file())]
+    return [name for name in judges if not (split_url(name) or Path(name).is_file())]
+
+
+def check_models(stages: Iterable[OutputSettings]) -> None:
+    """Check the models of all stages by their files, so that none fails after hours of the others.
+
+    Raises:
+        MissingModel: one is not here, damaged, or of no use.
+        UsageError: one is of another kind, or has fewer positions than --max-length.
+    """
+    for settings in stages:
+        named = {field: getattr(settings, field, None) for field in MODELS}
+        if not getattr(settings, "dense", True):
+            named.pop("encoder")
+        limit = getattr(settings, "max_length", None)
+        for field, model in named.items():
+            if model:
+                check(model, MODELS[field], limit)
+        for model in _judges_of(settings):
+            check(model, use_of(model), limit)
 
 
 def with_absolute_paths(settings: OutputSettings) -> OutputSettings:

@@ -133,9 +133,11 @@ class _Miner:
             return None
         spec = self.index.encoder
         if self.settings.query_encoder:
-            kept = {"max_length", "pooling", "query_prompt", "document_prompt", "batch_tokens"}
+            kept = {"pooling", "query_prompt", "document_prompt", "batch_tokens"}
             spec = ModelSpec.find(
                 self.settings.query_encoder,
+                use="encoder",
+                max_length=self.index.settings.get("max_length"),
                 device=self.settings.device,
                 dtype=spec.dtype,
                 **spec.model_dump(include=kept),

@@ -15,6 +15,7 @@ from hnmine.stages.batch import batch as make_batches
 from hnmine.stages.build_index import build_index
 from hnmine.stages.filter import filter
 from hnmine.stages.generate import generate as make_texts
+from hnmine.stages.member import check_models
 from hnmine.stages.mine import mine
 from hnmine.stages.mix import mix as make_mixtures
 from hnmine.stages.result import StageResult
@@ -36,6 +37,7 @@ def run(
         HnmineError: see the commands.
     """
     index, mining, filtering = settings
+    check_models(settings)
     results = []
     if generate:
         results.append(make_texts(generate))

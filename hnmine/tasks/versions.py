@@ -14,7 +14,8 @@ from hnmine.tasks.written import MANIFEST, read_json
 
 log = logging.getLogger("hnmine")
 
-MODELS, LEFT_OPEN = ("encoder", "judges"), ("backend", "batch_tokens", "device", "dtype")
+MODELS = ("encoder", "judges")
+LEFT_OPEN = ("backend", "batch_tokens", "device", "dtype", "max_length")
 """How a model runs; where no setting says it, what is installed or attached decides."""
 
 

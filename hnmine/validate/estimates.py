@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.base import Kind
+from hnmine.encode.gate import admit
+from hnmine.encode.limits import limit_for
 from hnmine.encode.models import find_model, read_json
-from hnmine.encode.onnx import own_max_length
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.tokenise import Tokeniser
 
@@ -34,16 +35,19 @@ BASE_RAM, TORCH_RAM, DOCUMENT_RAM = 300 << 20, 600 << 20, 300
 """Python with its libraries, PyTorch, and what one document takes while ids are checked."""
 
 
-def encoder_facts(encoder: str, max_length: int | None) -> tuple[Path, int, int | None, int]:
+def encoder_facts(encoder: str, max_length: int | None) -> tuple[Path, int | None, int | None, int]:
     """Return an encoder's folder, the tokens it takes, its dimension if known, its bytes.
 
     Raises:
-        MissingModel: it is not on this machine.
+        MissingModel: it is not on this machine, or of no use.
+        UsageError: it is no encoder, or has fewer positions.
     """
     folder = find_model(encoder)
+    admit(encoder, folder, "encoder")
     pooled = read_json(folder / "1_Pooling", "config.json").get("word_embedding_dimension")
     dimension = pooled or read_json(folder, "config.json").get("hidden_size")
-    return folder, max_length or own_max_length(folder), dimension, weights_of(folder)
+    limit = limit_for(encoder, folder, max_length)
+    return folder, limit, dimension, weights_of(folder)
 
 
 def weights_of(folder: Path) -> int:

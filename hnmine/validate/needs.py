@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hnmine.config import ValidateSettings
+from hnmine.encode.gate import check
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError
 from hnmine.validate.checks import Gathered
@@ -36,6 +37,11 @@ def estimate(
             folder, limit, dimension, weights = facts
         except HnmineError as error:
             report.fault(error)
+    if settings.cross_encoder:
+        try:
+            check(settings.cross_encoder, "cross-encoder", None)
+        except HnmineError as error:
+            report.fault(error)
     samples = {what: list(rows.sample.values()) for what, rows in found.items() if rows}
     for what, texts in samples.items():
         report.measured[what]["tokens"] = lengths(texts, folder, limit)
@@ -61,11 +67,14 @@ def _time(
     running = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
     try:
         if settings.encoder:
-            spec = ModelSpec.find(settings.encoder, **running, max_length=settings.max_length)
+            limit = settings.max_length
+            spec = ModelSpec.find(settings.encoder, use="encoder", **running, max_length=limit)
             rate = encode_rate(spec, samples["documents"], threads, "document")
             report.estimates["encode_seconds"] = documents / rate
         if settings.cross_encoder and "queries" in samples and pairs:
-            spec = ModelSpec.find(settings.cross_encoder, device=settings.device)
+            spec = ModelSpec.find(
+                settings.cross_encoder, use="cross-encoder", device=settings.device
+            )
             rate = score_rate(spec, samples["queries"], samples["documents"], threads)
             report.estimates["cross_encoder_seconds"] = pairs / rate
     except HnmineError as error:

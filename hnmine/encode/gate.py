@@ -1,0 +1,99 @@
+"""One gate for models, asked before any weights are loaded or texts are read.
+
+Every flag that takes a model, every back end and `hnmine models` ask what it is by its files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hnmine.encode.limits import limit_for
+from hnmine.encode.models import find_model
+from hnmine.encode.roles import Found, Role, Use, what_is
+from hnmine.errors import MissingModel, UsageError
+
+TAKEN_BY: dict[Use, str] = {
+    "encoder": "--encoder (or as a judge with --judge)",
+    "cross-encoder": "--cross-encoder or --judge",
+}
+
+ELSEWHERE = "Rank with it elsewhere, and pass the ranking to `hnmine mine --from-run`."
+ADVICE: dict[Role, str] = {
+    "late-interaction model": f"hnmine compares one vector for each text. {ELSEWHERE}",
+    "sparse encoder": f"hnmine compares dense vectors. {ELSEWHERE}",
+    "adapter": "Merge it into its base model (peft: merge_and_unload, then save_pretrained), and "
+    "pass the folder of the merged model. If this folder's own weights are the merged ones, remove "
+    "adapter_config.json.",
+    "text generator": "For a reranker, state which tokens mean relevant and irrelevant, and its "
+    "prompt: save it with sentence-transformers as a CrossEncoder of the modules Transformer "
+    "(transformer_task='text-generation') and LogitScore, with the prompt of its model card.",
+    "model of another kind": "Name a bi-encoder (--encoder) or a cross-encoder (--cross-encoder).",
+}
+
+
+def use_of(model: str) -> Use:
+    """Return what a model can be used as.
+
+    Raises:
+        MissingModel: it is not here, damaged, or of no use.
+    """
+    use = _usable(model, find_model(model)).use
+    assert use
+    return use
+
+
+def check(model: str, wanted: Use, max_length: int | None) -> None:
+    """Check by its files alone that a model can be used as wanted, and takes texts of a length.
+
+    Raises:
+        MissingModel: it is not here, damaged, or of no use.
+        UsageError: it is of use for something else, or has fewer positions.
+    """
+    folder = find_model(model)
+    admit(model, folder, wanted)
+    limit_for(model, folder, max_length)
+
+
+def admit(model: str, folder: Path, wanted: Use | None = None) -> Found:
+    """Return what a model is, checked to be usable as wanted.
+
+    Args:
+        model: as the user named it.
+        folder: where it is.
+        wanted: what it will be used as; None: anything.
+
+    Raises:
+        MissingModel: it is damaged, or of no use.
+        UsageError: it is of use for something else.
+    """
+    found = _usable(model, folder)
+    if wanted and found.use and found.use != wanted:
+        lacking = {
+            "cross-encoder": "A cross-encoder has a classification head, which gives a score for "
+            "a pair of texts.",
+            "encoder": "An encoder gives a vector for each text.",
+        }
+        wants = "an encoder" if wanted == "encoder" else "a cross-encoder"
+        raise UsageError(
+            f"The model {model} is {found.a_role}, and {wants} is needed here.",
+            why=f"{found.why} {lacking[wanted]}",
+            fix=f"Pass it as {TAKEN_BY[found.use]}, and another model here.",
+        )
+    return found
+
+
+def _usable(model: str, folder: Path) -> Found:
+    found = what_is(folder)
+    if found.fault:
+        raise MissingModel(
+            f"The {found.role} {model} cannot be used: {found.fault}",
+            why=found.why,
+            fix="Name another model.",
+        )
+    if found.use is None:
+        raise MissingModel(
+            f"The model {model} cannot be used: it is {found.a_role}.",
+            why=found.why,
+            fix=ADVICE[found.role],
+        )
+    return found

@@ -1,0 +1,61 @@
+"""What an ONNX graph takes and gives, without its tokeniser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hnmine.errors import MissingModel, missing_extra
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The ends of a graph.
+
+    Attributes:
+        inputs: their names.
+        output: name of the first output.
+        shape: of the first output; what varies is a name or None.
+    """
+
+    inputs: frozenset[str]
+    output: str
+    shape: tuple[Any, ...]
+
+
+def graph_of(folder: Path) -> Graph:
+    """Return the ends of the graph in a folder.
+
+    Raises:
+        MissingModel: it is damaged, or onnxruntime is not installed.
+    """
+    file = folder / "model.onnx"
+    return _ends(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _ends(file: Path, modified: int) -> Graph:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_extra("onnxruntime", "onnx") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    # Optimising takes longest, and nothing is run.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise MissingModel(
+            f"The ONNX model {file.parent} cannot be loaded.",
+            why=str(error).strip().splitlines()[0],
+            fix="Check that its folder holds a whole model.onnx and tokenizer.json.",
+        ) from error
+    first = session.get_outputs()[0]
+    names = frozenset(node.name for node in session.get_inputs())
+    return Graph(names, first.name, tuple(first.shape))
