@@ -7,8 +7,17 @@ from collections.abc import Mapping
 from hnmine.config import ValidateSettings
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError
+from hnmine.index.dense import EXACT
 from hnmine.validate.checks import Gathered
-from hnmine.validate.estimates import encode_rate, encoder_facts, lengths, memory, score_rate, sizes
+from hnmine.validate.estimates import (
+    check_faiss,
+    encode_rate,
+    encoder_facts,
+    lengths,
+    memory,
+    score_rate,
+    sizes,
+)
 from hnmine.validate.report import Report
 
 Samples = Mapping[str, list[str]]
@@ -39,6 +48,9 @@ def estimate(
     samples = {what: list(rows.sample.values()) for what, rows in found.items() if rows}
     for what, texts in samples.items():
         report.measured[what]["tokens"] = lengths(texts, folder, limit)
+        rows = found[what]
+        if rows and rows.huge:
+            report.measured[what] |= {"huge": rows.huge, "longest_characters": rows.longest}
     if not (documents := found["documents"]):
         return
     distinct = len(documents.canonical)
@@ -50,19 +62,28 @@ def estimate(
     report.estimates["peak_ram_bytes"] = memory(len(documents), weights, threads)
     if mined:
         report.estimates["cross_encoder_pairs"] = pairs
+    if settings.encoder and settings.faiss != EXACT:
+        try:
+            check_faiss(settings.faiss, _encoder(settings), distinct, threads)
+        except HnmineError as error:
+            report.fault(error)
     if settings.calibrate:
         _time(report, settings, samples, distinct, pairs)
+
+
+def _encoder(settings: ValidateSettings) -> ModelSpec:
+    assert settings.encoder is not None
+    running = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
+    return ModelSpec.find(settings.encoder, **running, max_length=settings.max_length)
 
 
 def _time(
     report: Report, settings: ValidateSettings, samples: Samples, documents: int, pairs: int
 ) -> None:
     threads = settings.cpu_threads
-    running = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
     try:
         if settings.encoder:
-            spec = ModelSpec.find(settings.encoder, **running, max_length=settings.max_length)
-            rate = encode_rate(spec, samples["documents"], threads, "document")
+            rate = encode_rate(_encoder(settings), samples["documents"], threads, "document")
             report.estimates["encode_seconds"] = documents / rate
         if settings.cross_encoder and "queries" in samples and pairs:
             spec = ModelSpec.find(settings.cross_encoder, device=settings.device)
