@@ -33,6 +33,9 @@ SUFFIXES = (".csv", ".parquet")
 
 Key = tuple[str, str, int]
 
+CHARACTERS = 20_000
+"""Of a text in a sheet, at most."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -296,13 +299,25 @@ def with_texts(candidates: Candidates, columns: Mapping[str, pa.Array]) -> pa.Ta
     )
     offsets, positives = queries.positives(query)
     texts = {
-        "query": queries.texts.text_array(query),
-        "positive": documents.text_array(_firsts(offsets, positives)),
-        "document": documents.text_array(document),
+        "query": _readable(queries.texts.text_array(query)),
+        "positive": _readable(documents.text_array(_firsts(offsets, positives))),
+        "document": _readable(documents.text_array(document)),
     }
     known = {name: values for name, values in columns.items() if name not in PAIR}
     verdict = pa.nulls(len(query), pa.float64())
     return pa.table({name: columns[name] for name in PAIR} | texts | known | {"verdict": verdict})
+
+
+def _readable(texts: pa.Array) -> pa.Array:
+    """Return texts, of those that nobody would read to the end the beginning."""
+    long = pc.greater(pc.utf8_length(texts), CHARACTERS)
+    if not pc.any(long).as_py():
+        return texts
+    start = pc.utf8_slice_codeunits(texts, 0, CHARACTERS)
+    more = pa.scalar(" …", texts.type)
+    return pc.if_else(
+        long, pc.binary_join_element_wise(start, more, pa.scalar("", texts.type)), texts
+    )
 
 
 def _firsts(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -20,6 +20,9 @@ class ValidateSettings(JudgedSettings, ModelSettings):
     encoder: str | None = Field(
         None, description="Bi-encoder whose length limit, vectors and time are estimated."
     )
+    faiss: str = Field(
+        "Flat", description="FAISS index-factory string, to check for these documents."
+    )
     cross_encoder: str | None = Field(
         None, description="Cross-encoder whose time is estimated, at its own length limit."
     )

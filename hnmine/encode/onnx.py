@@ -7,7 +7,7 @@ CPU it costs no throughput: the threads work on different texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hnmine.config import Pooling
 from hnmine.encode.base import Kind, Tick, logits, unit_vectors
+from hnmine.encode.cut import Cutter
 from hnmine.encode.limits import own_limit
 from hnmine.encode.models import read_json
 from hnmine.encode.spec import ModelSpec
@@ -25,6 +26,9 @@ from hnmine.tasks.partial import computed, key_of
 
 TEXTS_AT_ONCE = 256
 """Texts that are tokenised at once."""
+
+CHARACTERS_AT_ONCE = 1 << 22
+"""Their characters, but for those of the last: a tokeniser takes 150 bytes for each."""
 
 Reduce = Callable[[NDArray[Any]], NDArray[Any]]
 """Makes one array, shape (n,), of what the graph gives for a text."""
@@ -65,6 +69,7 @@ class _Graph:
         self.tokenizer.no_truncation()
         if limit := spec.max_length or own_limit(folder):
             self.tokenizer.enable_truncation(limit)
+        self.cutter = Cutter(self.tokenizer)
         self.inputs = {node.name for node in self.session.get_inputs()}
         self.pool = ThreadPoolExecutor(threads)
 
@@ -82,9 +87,18 @@ class _Graph:
             tick: called with the items done.
         """
         found: list[bytes] = []
-        for start in range(0, len(items), TEXTS_AT_ONCE):
-            found += self._block(items[start : start + TEXTS_AT_ONCE], reduce, kind, tick)
+        for block in _blocks(self._cut(items)):
+            found += self._block(block, reduce, kind, tick)
         return np.frombuffer(b"".join(found), np.float32).reshape(len(items), -1)
+
+    def _cut(self, items: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        how = self.tokenizer.truncation
+        if how is None or how["direction"] != "right":
+            return list(items)
+        if items and len(items[0]) > 1:
+            queries, documents = zip(*items, strict=True)
+            return list(self.cutter.pairs(queries, documents, how["max_length"]))
+        return [(self.cutter.cut(text, how["max_length"]),) for (text,) in items]
 
     def _block(
         self, items: Sequence[tuple[str, ...]], reduce: Reduce, kind: str, tick: Tick
@@ -113,6 +127,20 @@ class _Graph:
         }
         first: NDArray[Any] = self.session.run(None, feed)[0][0]
         return first
+
+
+def _blocks(items: Sequence[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
+    """Yield items that are tokenised at once: so many, or with so many characters in all."""
+    block: list[tuple[str, ...]] = []
+    size = 0
+    for item in items:
+        block.append(item)
+        size += sum(map(len, item))
+        if len(block) == TEXTS_AT_ONCE or size > CHARACTERS_AT_ONCE:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def pooling(spec: ModelSpec, folder: Path) -> Pooling:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hnmine.config import Dtype
 from hnmine.encode.base import Kind, Tick, logits, unit_vectors
 from hnmine.encode.batching import TokenCounter, batches
+from hnmine.encode.cut import cutter_of, lead_of
 from hnmine.encode.limits import own_limit
 from hnmine.encode.loaded import let_it_pad, no_new_weights
 from hnmine.encode.spec import ModelSpec
@@ -148,12 +149,16 @@ class TorchEncoder:
             self.model.max_seq_length = limit
         let_it_pad(spec.model, self.model.tokenizer, self.model.transformers_model)
         self._counter = TokenCounter(self.model.tokenizer)
+        self._cutter = cutter_of(self.model)
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
         """Return unit vectors, shape (texts, dimension)."""
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         limit = _limit(self.model.max_seq_length)
+        names = ["query"] if kind == "query" else ["document", "passage", "corpus"]
+        lead = lead_of(self.model, prompt, names)
+        texts = [self._cutter.cut(text, limit, lead) for text in texts]
 
         def run(batch: NDArray[np.int64]) -> NDArray[Any]:
             vectors: NDArray[Any] = encode(
@@ -198,16 +203,18 @@ class TorchCrossEncoder:
             raise _cannot_load(spec.model, error) from error
         let_it_pad(spec.model, self.model.tokenizer, self.model.transformers_model)
         self._counter = TokenCounter(self.model.tokenizer)
+        self._cutter = cutter_of(self.model)
 
     def score(
         self, queries: Sequence[str], documents: Sequence[str], tick: Tick
     ) -> NDArray[np.float32]:
         """Return one raw logit for each pair, no activation applied, shape (pairs,)."""
         limit = _limit(self.model.max_length)
+        pairs = self._cutter.pairs(queries, documents, limit, lead_of(self.model, None))
+        queries, documents = [query for query, _ in pairs], [text for _, text in pairs]
         different = list(dict.fromkeys([*queries, *documents]))
         counts = self._counter.count(different, limit).tolist()
         of_text = dict(zip(different, counts, strict=True))
-        pairs = zip(queries, documents, strict=True)
         both = np.array([of_text[query] + of_text[text] for query, text in pairs], dtype=np.int64)
 
         def run(batch: NDArray[np.int64]) -> NDArray[np.float32]:

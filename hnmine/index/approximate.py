@@ -113,12 +113,12 @@ def read_faiss(path: Path, dimension: int, count: int) -> Any:
                 f"It is an index of {index.ntotal:,} vectors of {index.d:,} dimensions, not of "
                 f"{count:,} of {dimension:,} by inner product."
             )
-        for part in _parts(index):
+        for part in parts_of(index):
             _check(part)
         return index
 
 
-def _parts(index: Any) -> Iterator[Any]:
+def parts_of(index: Any) -> Iterator[Any]:
     """Yield an index and those that it consists of."""
     import faiss
 
@@ -127,7 +127,7 @@ def _parts(index: Any) -> Iterator[Any]:
     for name in ("index", "base_index", "refine_index", "quantizer", "storage"):
         inner = getattr(index, name, None)
         if isinstance(inner, faiss.Index):
-            yield from _parts(inner)
+            yield from parts_of(inner)
 
 
 def _check(index: Any) -> None:

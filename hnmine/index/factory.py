@@ -11,27 +11,103 @@ from numpy.typing import NDArray
 
 from hnmine.data.arrays import load_array
 from hnmine.errors import PartialRun, UsageError
+from hnmine.index.approximate import parts_of
 
 TRAINING_VECTORS = 1 << 18
 ADDED_AT_ONCE = 1 << 14
 
 
-def check_factory(factory: str, dimension: int) -> Any:
-    """Make an empty FAISS index for inner products.
+A_FEW, TRIAL = 128, 1024
+"""Vectors of a trial, at least and at most. What needs more of them is known well enough."""
+
+ADVISED = 39
+"""Vectors for each centroid, from which on FAISS does not warn."""
+
+
+def check_factory(factory: str, dimension: int, count: int) -> None:
+    """Check that FAISS can build an index of so many vectors, searched by inner products.
 
     Args:
         factory: a string of the FAISS index factory, such as `IVF4096,SQ8`.
         dimension: of the vectors.
+        count: of the vectors.
 
     Raises:
-        UsageError: FAISS does not know the string, or it does not fit the dimension.
+        UsageError: FAISS does not know the string, it does not fit the dimension, there are too few
+            vectors to train it, or hnmine cannot fill or search it.
     """
     import faiss
 
+    index = _empty(factory, dimension)
+    needed = centroids(index)
+    if needed > -(-count // _step(count)):
+        lists = 2 ** max(0, (count // ADVISED).bit_length() - 1)
+        raise UsageError(
+            f"--faiss {factory!r} needs at least {needed:,} vectors, and there are {count:,}.",
+            why=f"FAISS trains {needed:,} centroids, and advises {ADVISED} vectors for each.",
+            fix=f"Use Flat (exact), or no more than IVF{lists}.",
+        )
+    if needed > TRIAL:
+        return
+    numbers = np.random.default_rng(0)
+    size = min(count, max(needed, A_FEW))
+    vectors = numbers.standard_normal((size, dimension), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for part in parts_of(index):
+        for trained in (part, getattr(part, "pq", None)):
+            settings = getattr(trained, "cp", None)
+            if settings is not None:
+                # FAISS need not warn of the trial's size.
+                settings.min_points_per_centroid, settings.niter = 1, 1
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
     try:
-        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        index.train(vectors)
+        index.add(vectors)
+        index.search(vectors[:1], 1)
     except RuntimeError as error:
         raise _no_such_index(factory, error) from error
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def _empty(factory: str, dimension: int) -> Any:
+    import faiss
+
+    try:
+        index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise _no_such_index(factory, error) from error
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise UsageError(
+            f"FAISS cannot build --faiss {factory!r} for inner products.",
+            why="It would compare vectors by their distance.",
+            fix="Use Flat (exact), HNSW32, or IVF lists with PQ or SQ8.",
+        )
+    return index
+
+
+def centroids(index: Any) -> int:
+    """Return the most centroids that an index trains at once: it needs as many vectors."""
+    import faiss
+
+    counts = [1]
+    for part in parts_of(index):
+        counts.append(getattr(part, "nlist", 0))
+        counts.append(getattr(getattr(part, "pq", None), "ksub", 0))
+        for name in ("rq", "lsq", "prq", "plsq"):
+            quantizer = getattr(part, name, None)
+            bits = faiss.vector_to_array(quantizer.nbits) if quantizer is not None else []
+            counts += [2 ** int(most) for most in bits]
+        for n in range(part.chain.size() if hasattr(part, "chain") else 0):
+            step = faiss.downcast_VectorTransform(part.chain.at(n))
+            counts.append(256 if isinstance(step, faiss.OPQMatrix) else 0)
+            counts.append(step.d_out if isinstance(step, faiss.PCAMatrix) else 0)
+    return max(counts)
+
+
+def _step(total: int) -> int:
+    return max(1, total // TRAINING_VECTORS)
 
 
 def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) -> dict[str, int]:
@@ -47,8 +123,8 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
     # Each shard is opened when it is needed: thousands would be more files than may be open.
     rows, dimension = zip(*(_open(shard).shape for shard in shards), strict=True)
     total = sum(rows)
-    index = check_factory(factory, dimension[0])
-    step = max(1, total // TRAINING_VECTORS)
+    index = _empty(factory, dimension[0])
+    step = _step(total)
     try:
         if not index.is_trained:
             # Every step-th vector of all, however they are cut into shards.

@@ -8,7 +8,9 @@ from hnmine.index.tokenise import Tokeniser
 from hnmine.report.scored import Scored, clean
 from hnmine.sources.bm25 import recorded_settings
 
-SAMPLE = 500
+SAMPLE, READ = 500, 1 << 14
+"""Documents that tell which terms are common, and characters of each that are read."""
+
 COMMON = 0.1
 """A term in a larger share of the documents says nothing about a match."""
 
@@ -32,7 +34,8 @@ class Matcher:
         index = scored.texts.index
         tokeniser = recorded_settings(index).tokeniser
         rows = np.unique(np.linspace(0, len(index.documents) - 1, SAMPLE).astype(np.int64))
-        counts = tokeniser.count(index.documents.texts(rows))
+        texts = (text for row in rows[:, None] for text in index.documents.texts(row))
+        counts = tokeniser.count(text[:READ] for text in texts)
         held = np.bincount(counts.terms, minlength=len(counts.vocabulary))
         # A term of one document is not common, however small the corpus.
         common = np.flatnonzero(held > max(COMMON * len(rows), 1))

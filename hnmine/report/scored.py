@@ -40,6 +40,9 @@ NEEDED = (
 
 _CONTROL = re.compile(f"[{STEERING}]+")
 
+QUERY_CHARACTERS = 4000
+"""Of a query, at most, that are shown."""
+
 
 class Scored:
     """The scored candidates as the SQL table `scored`, with the column `kind` added.
@@ -171,11 +174,11 @@ class Scored:
         return shortened(documents.texts(documents.find_ids([doc_id]))[0], characters)
 
     def query(self, query_id: str) -> str | None:
-        """Return a query's text; None if it cannot be read."""
+        """Return a query's text, or its beginning; None if it cannot be read."""
         if self.texts is None:
             return None
         queries = self.texts.queries.texts
-        return clean(queries.texts(queries.find_ids([query_id]))[0])
+        return shortened(queries.texts(queries.find_ids([query_id]))[0], QUERY_CHARACTERS)
 
 
 def quoted(column: str) -> str:

@@ -20,10 +20,13 @@ from hnmine.schema import STATE, IndexPaths
 from hnmine.sources.bm25 import bm25_settings
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
+from hnmine.tasks.late import Late
 from hnmine.tasks.plan import Task, blocks
 from hnmine.tasks.run import RunDirectory, Tick
 
 COUNTS = f"{STATE}/bm25-counts"
+FAISS_ALONE = Late(("settings.faiss", "libraries.faiss-cpu"), ("faiss",))
+"""Vectors do not depend on the index that is made of them."""
 
 
 def build_index(settings: BuildIndexSettings) -> StageResult:
@@ -40,7 +43,9 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
         "encoder": builder.spec.model_dump() if builder.spec else None,
         "exactness": builder.spec.exactness if builder.spec else None,
     }
-    with RunDirectory.open(settings.index, plan, passing=(COUNTS,), **settings.manner) as run:
+    with RunDirectory.open(
+        settings.index, plan, passing=(COUNTS,), late=FAISS_ALONE, **settings.manner
+    ) as run:
         if not run.complete:
             counts = builder.documents(run)
             if settings.bm25:
@@ -142,7 +147,8 @@ class _Builder:
         shards = self._shards("vectors", "dense/vectors/{:05d}.npy")
         if factory != EXACT and not all(run.marker(shard) for shard in shards):
             # An impossible index is better refused now than after days of encoding.
-            check_factory(factory, self.encoder.encode(["dimension"], "document").shape[1])
+            dimension = self.encoder.encode(["dimension"], "document").shape[1]
+            check_factory(factory, dimension, sum(shard.size for shard in shards))
 
         def encode(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             return write_vectors(self._texts(task), self.encoder, outputs[0], tick)

@@ -23,7 +23,14 @@ from hnmine.stages.member import check_models
 from hnmine.stages.trial import unit_costs
 from hnmine.stages.workers import affordable
 from hnmine.validate.checks import SAMPLE, Gathered, gather
-from hnmine.validate.estimates import encode_rate, encoder_facts, memory, score_rate, sizes
+from hnmine.validate.estimates import (
+    check_faiss,
+    encode_rate,
+    encoder_facts,
+    memory,
+    score_rate,
+    sizes,
+)
 from hnmine.validate.forecast import Costs, Load, Step, steps
 from hnmine.validate.given import Given
 from hnmine.validate.report import Report, layout
@@ -101,6 +108,8 @@ def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
     check_models(stages)
     subject = _subject(index, mine, filter_)
     threads = stages[0].cpu_threads
+    if index is not None and subject.encoder and index.faiss != EXACT:
+        check_faiss(index.faiss, subject.encoder, subject.load.distinct, threads)
     found = list(steps(subject.load, _costs(subject, filter_, threads)))
     dimension = weights = None
     if subject.encoder:

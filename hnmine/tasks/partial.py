@@ -125,6 +125,20 @@ class Partial:
         return kinds == [stat.S_IFDIR, stat.S_IFREG]
 
 
+def relabel(folder: Path, before: str, after: str) -> None:
+    """Let the results of one plan count for another: hashes of both."""
+    old, new = (f"hnmine {plan}\n".encode() for plan in (before, after))
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_file():
+            continue
+        with path.open("r+b") as file:
+            if file.read(len(old)) == old:
+                file.seek(0)
+                file.write(new)
+
+
 _current: ContextVar[Partial | None] = ContextVar("partial", default=None)
 
 

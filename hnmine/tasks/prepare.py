@@ -14,6 +14,7 @@ from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
 from hnmine.tasks.atomic import remove, write_text
 from hnmine.tasks.inside import check_links, check_plain
+from hnmine.tasks.late import NOTHING, Late, hand_on
 from hnmine.tasks.plan import Plan, canonical_json, differences, digest
 from hnmine.tasks.storage import clear_run
 from hnmine.tasks.written import (
@@ -60,7 +61,9 @@ def check_place(path: Path) -> None:
         )
 
 
-def check_plan(path: Path, plan: Plan, overwrite: bool, *, inner: bool = False) -> None:
+def check_plan(
+    path: Path, plan: Plan, overwrite: bool, *, inner: bool = False, late: Late = NOTHING
+) -> None:
     """Refuse a directory that another plan filled, or clear it; then write the plan down.
 
     Args:
@@ -68,6 +71,7 @@ def check_plan(path: Path, plan: Plan, overwrite: bool, *, inner: bool = False) 
         plan: what will fill it.
         overwrite: clear it.
         inner: no setting names it.
+        late: what only its last tasks depend on: where nothing else differs, the rest is kept.
 
     Raises:
         InputError: another stage wrote here, or another plan and `overwrite` is not given, or
@@ -85,12 +89,20 @@ def check_plan(path: Path, plan: Plan, overwrite: bool, *, inner: bool = False) 
                 why=f"Here the stage {plan.get('stage')} would write.",
                 fix="Choose another directory.",
             )
-        begun = (path / MANIFEST).exists() or markers_of(path)
-        if changed and begun and not overwrite:
+        finished = (path / MANIFEST).exists()
+        kept = old is not None and late.explains(changed)
+        if changed and (finished or (markers_of(path) and not kept)) and not overwrite:
             fix = f"{how_anew(inner)} to have it made anew, or bring back what differs to resume"
             fix += "." if inner else ", or choose another directory."
+            if kept:
+                fix = (
+                    "Pass --overwrite: what does not depend on it is kept, the vectors among it. "
+                    "Or choose another directory."
+                )
             raise other_plan(path, changed, fix)
-        if changed:
+        if changed and old and kept:
+            hand_on(path, old, plan, late)
+        elif changed:
             clear_run(path)
     write_text(saved, canonical_json(plan))
 

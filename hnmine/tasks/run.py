@@ -17,6 +17,7 @@ from hnmine.tasks import incidents, interrupts
 from hnmine.tasks.atomic import flush, flush_all, is_folder, remove, write_text
 from hnmine.tasks.finished import damage
 from hnmine.tasks.inside import check_links
+from hnmine.tasks.late import NOTHING, PARTIAL, Late
 from hnmine.tasks.locks import DirectoryLock, one_at_a_time
 from hnmine.tasks.measured import this_run
 from hnmine.tasks.partial import Partial
@@ -43,9 +44,6 @@ from hnmine.tasks.written import (
     read_json,
     record,
 )
-
-PARTIAL = "partial"
-"""The folder, in that of the state, of what tasks that are not done have computed."""
 
 LOOK_AGAIN = 0.2
 """Seconds between two looks at tasks that other processes are at."""
@@ -88,6 +86,7 @@ class RunDirectory:
         progress: bool = True,
         share: Share = ALONE,
         passing: Sequence[str] = (),
+        late: Late = NOTHING,
         inner: bool = False,
     ) -> Iterator[RunDirectory]:
         """Take hold of a directory for one plan.
@@ -99,6 +98,8 @@ class RunDirectory:
             progress: show a bar for each stage, where stderr is a terminal.
             share: the part of this process in the run.
             passing: folders in it that nobody needs once the run is done.
+            late: what only the last tasks depend on: where another plan that differs in nothing
+                else was begun here, or is thrown away, what the others wrote is kept.
             inner: it stands in another run's directory, and no setting says where.
 
         Raises:
@@ -114,7 +115,7 @@ class RunDirectory:
             with door:
                 lock = DirectoryLock(run.state, path, together=share.together)
                 run._lock = held.enter_context(closing(lock))
-                run._prepare(overwrite, inner)
+                run._prepare(overwrite, inner, late)
             yield run
             run._keep_incidents()
             with one_at_a_time(run.state):
@@ -125,7 +126,7 @@ class RunDirectory:
                         if run.store and not share.together:
                             run.store.delete(folder)
 
-    def _prepare(self, overwrite: bool, inner: bool) -> None:
+    def _prepare(self, overwrite: bool, inner: bool, late: Late) -> None:
         """Check and clear the directory, unless others are at work in it."""
         if self.store:
             self.store.check_place()
@@ -140,7 +141,7 @@ class RunDirectory:
             return
         if not finished:
             before = read_json(self.path / PLAN)
-            check_plan(self.path, self.plan, overwrite, inner=inner)
+            check_plan(self.path, self.plan, overwrite, inner=inner, late=late)
             if self.store and before != read_json(self.path / PLAN):
                 self.store.put(PLAN)
             check_outputs(self.path, progress=self.progress)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from hnmine.config import ValidateSettings
+from hnmine.validate.checks import HUGE
 from hnmine.validate.report import Report
 
 MANY = 0.01
@@ -24,6 +25,15 @@ def advise(report: Report, settings: ValidateSettings, examples: Mapping[str, st
     _joins(report)
     for what in ("documents", "queries"):
         tokens = report.measured.get(what, {}).get("tokens", {})
+        if huge := report.measured.get(what, {}).get("huge"):
+            longest = report.measured[what]["longest_characters"]
+            report.warn(
+                f"{huge:,} of the {what} {'has' if huge == 1 else 'have'} more than {HUGE:,} "
+                f"characters; the longest has {longest:,}.",
+                why="A model reads the start alone. BM25 sees all of it, and finds it for "
+                "nearly every query.",
+                fix="Split them into passages, or leave them out if they are there by mistake.",
+            )
         if tokens.get("cut_share", 0) >= MANY:
             report.warn(
                 f"{tokens['cut_share']:.1%} of the {what} are longer than the "

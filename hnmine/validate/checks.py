@@ -27,6 +27,9 @@ SAMPLE = 20_000
 
 EXAMPLES = 5
 
+HUGE = 1_000_000
+"""Characters from which on a text is hardly a passage."""
+
 
 @dataclass(frozen=True)
 class Gathered:
@@ -41,6 +44,8 @@ class Gathered:
         conflicts: places of rows that share an id and differ in text; a few of them, to show.
         sample: row to text, for up to `SAMPLE` canonical rows; which texts depends on the seed and
             the texts alone, not on the order of the rows.
+        huge: rows of the stream with more than `HUGE` characters.
+        longest: characters of the longest text of the stream.
     """
 
     ids: Keys
@@ -50,6 +55,8 @@ class Gathered:
     repeated: int
     conflicts: list[tuple[int, int]]
     sample: dict[int, str]
+    huge: int = 0
+    longest: int = 0
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -98,10 +105,14 @@ class _Watcher:
         self.sample: dict[int, str] = {}
         self._seed = np.uint64(xxhash.xxh3_64_intdigest(str(seed).encode()))
         self._limit = np.uint64(2**64 - 1)
+        self.huge = self.longest = 0
 
     def watch(self, batches: Iterable[TextBatch]) -> Iterator[TextBatch]:
         for batch in batches:
             identities = identity_keys(batch.texts)
+            lengths = list(map(len, batch.texts))
+            self.huge += sum(length > HUGE for length in lengths)
+            self.longest = max(self.longest, *lengths, 0)
             self.keys.append((exact_keys(batch.ids), exact_keys(batch.texts), identities))
             priorities = identities.view(np.uint64)[::2] ^ self._seed
             for row in np.flatnonzero(priorities <= self._limit):
@@ -130,7 +141,10 @@ def gather(
         return None
     ids, texts, identities = (np.concatenate(keys) for keys in zip(*watcher.keys, strict=True))
     places = np.flatnonzero(keep)
-    found = Gathered(ids[places], identities[places], places, len(keep), repeated, [], {})
+    found = Gathered(
+        ids[places], identities[places], places, len(keep), repeated, [], {},
+        watcher.huge, watcher.longest,
+    )  # fmt: skip
     found.conflicts.extend(_conflicts(found, ids, texts))
     drawn = [watcher.sample[priority] for priority in sorted(watcher.sample)]
     # A text that stands only in rows left out is no document.

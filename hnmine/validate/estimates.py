@@ -16,10 +16,14 @@ from hnmine.encode.gate import admit
 from hnmine.encode.limits import limit_for
 from hnmine.encode.models import find_model, read_json
 from hnmine.encode.spec import ModelSpec
+from hnmine.index.factory import check_factory
 from hnmine.index.tokenise import Tokeniser
 
 LENGTHS_FROM, TRIAL = 2000, 64
 """Texts that are split into tokens, and texts that are encoded."""
+
+LONG, PARTS_AT_ONCE = 1 << 16, 64
+"""Characters of a text, at most, that are split into tokens, and texts at once."""
 
 BYTES_PER_TOKEN = 4
 POSTING_BYTES = 9
@@ -70,8 +74,15 @@ def token_counts(texts: Sequence[str], folder: Path | None) -> tuple[NDArray[np.
     tokeniser = Tokenizer.from_file(str(file))
     tokeniser.no_padding()
     tokeniser.no_truncation()
-    counts = [len(encoding.ids) for encoding in tokeniser.encode_batch(list(texts))]
-    return np.array(counts, dtype=np.int64), True
+    # A tokeniser takes many times the memory of a text: of the longest, a part tells enough.
+    parts = [text[:LONG].encode("utf-8", "replace").decode() for text in texts]
+    found = (
+        tokeniser.encode_batch_fast(parts[start : start + PARTS_AT_ONCE])
+        for start in range(0, len(parts), PARTS_AT_ONCE)
+    )
+    counted = [len(encoding.ids) for some in found for encoding in some]
+    longer = np.array([max(1.0, len(text) / LONG) for text in texts])
+    return (np.array(counted) * longer).astype(np.int64), True
 
 
 def lengths(texts: Sequence[str], folder: Path | None, limit: int | None) -> dict[str, Any]:
@@ -126,6 +137,16 @@ def memory(rows: int, weights: int | None, threads: int) -> int:
     """
     libraries = BASE_RAM + (0 if weights is None else TORCH_RAM + weights)
     return libraries + rows * (DOCUMENT_RAM + 4 * threads)
+
+
+def check_faiss(factory: str, spec: ModelSpec, documents: int, threads: int) -> None:
+    """Check that FAISS can build an index of so many vectors of an encoder.
+
+    Raises:
+        HnmineError: it cannot, or the encoder cannot be loaded or run.
+    """
+    vectors = load_encoder(spec, threads).encode(["dimension"], "document")
+    check_factory(factory, vectors.shape[1], documents)
 
 
 def encode_rate(spec: ModelSpec, texts: Sequence[str], threads: int, kind: Kind) -> float:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from hnmine.config import ValidateSettings
 from hnmine.encode.gate import check
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError
+from hnmine.index.dense import EXACT
 from hnmine.validate.checks import Gathered
-from hnmine.validate.estimates import encode_rate, encoder_facts, lengths, memory, score_rate, sizes
+from hnmine.validate.estimates import (
+    check_faiss,
+    encode_rate,
+    encoder_facts,
+    lengths,
+    memory,
+    score_rate,
+    sizes,
+)
 from hnmine.validate.report import Report
 
 Samples = Mapping[str, list[str]]
@@ -32,19 +42,18 @@ def estimate(
     folder = limit = dimension = None
     weights = None
     if settings.encoder:
-        try:
+        with _reported(report):
             facts = encoder_facts(settings.encoder, settings.max_length)
             folder, limit, dimension, weights = facts
-        except HnmineError as error:
-            report.fault(error)
     if settings.cross_encoder:
-        try:
+        with _reported(report):
             check(settings.cross_encoder, "cross-encoder", None)
-        except HnmineError as error:
-            report.fault(error)
     samples = {what: list(rows.sample.values()) for what, rows in found.items() if rows}
     for what, texts in samples.items():
         report.measured[what]["tokens"] = lengths(texts, folder, limit)
+        rows = found[what]
+        if rows and rows.huge:
+            report.measured[what] |= {"huge": rows.huge, "longest_characters": rows.longest}
     if not (documents := found["documents"]):
         return
     distinct = len(documents.canonical)
@@ -56,20 +65,36 @@ def estimate(
     report.estimates["peak_ram_bytes"] = memory(len(documents), weights, threads)
     if mined:
         report.estimates["cross_encoder_pairs"] = pairs
+    if settings.encoder and settings.faiss != EXACT:
+        with _reported(report):
+            check_faiss(settings.faiss, _encoder(settings), distinct, threads)
     if settings.calibrate:
         _time(report, settings, samples, distinct, pairs)
+
+
+@contextmanager
+def _reported(report: Report) -> Iterator[None]:
+    """Report an error, and go on."""
+    try:
+        yield
+    except HnmineError as error:
+        report.fault(error)
+
+
+def _encoder(settings: ValidateSettings) -> ModelSpec:
+    assert settings.encoder is not None
+    running = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
+    limit = settings.max_length
+    return ModelSpec.find(settings.encoder, use="encoder", **running, max_length=limit)
 
 
 def _time(
     report: Report, settings: ValidateSettings, samples: Samples, documents: int, pairs: int
 ) -> None:
     threads = settings.cpu_threads
-    running = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
-    try:
+    with _reported(report):
         if settings.encoder:
-            limit = settings.max_length
-            spec = ModelSpec.find(settings.encoder, use="encoder", **running, max_length=limit)
-            rate = encode_rate(spec, samples["documents"], threads, "document")
+            rate = encode_rate(_encoder(settings), samples["documents"], threads, "document")
             report.estimates["encode_seconds"] = documents / rate
         if settings.cross_encoder and "queries" in samples and pairs:
             spec = ModelSpec.find(
@@ -77,5 +102,3 @@ def _time(
             )
             rate = score_rate(spec, samples["queries"], samples["documents"], threads)
             report.estimates["cross_encoder_seconds"] = pairs / rate
-    except HnmineError as error:
-        report.fault(error)

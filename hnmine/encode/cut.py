@@ -1,0 +1,182 @@
+"""Cut texts far beyond a model's limit before they are tokenised, where the result stays the same.
+
+A tokeniser takes many times the memory of a text. A part from the text's start is enough if its
+tokens reach the limit, and if nothing that follows could change them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from typing import Any
+
+from hnmine.encode.batching import CHARACTERS
+from hnmine.encode.boundaries import Boundaries, boundaries_of
+
+CutText = Callable[[str, int, str | None], tuple[str, bool]]
+
+
+class Cutter:
+    """Cuts texts for one tokeniser."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Take a tokeniser.
+
+        Args:
+            tokenizer: of the package tokenizers; None: no text is cut.
+        """
+        self._tokenizer = copy.deepcopy(tokenizer)
+        if self._tokenizer:
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+
+    @cached_property
+    def _boundaries(self) -> Boundaries | None:
+        return None if self._tokenizer is None else boundaries_of(self._tokenizer)
+
+    def cut(self, text: str, limit: int, lead: str | None = "") -> str:
+        """Return a text, or as much of it as gives the same first tokens.
+
+        Args:
+            text: to encode.
+            limit: how many tokens matter.
+            lead: what is put before the text; None: not known.
+        """
+        return self._cut(text, limit, lead)[0]
+
+    def pairs(
+        self, queries: Sequence[str], documents: Sequence[str], limit: int, lead: str | None = ""
+    ) -> list[tuple[str, str]]:
+        """Return pairs, each text cut so that the pair gives the same tokens.
+
+        Args:
+            queries: the first texts.
+            documents: the second texts.
+            limit: tokens of a pair; the longer text gives more of them up.
+            lead: what is put before a query; None: not known.
+        """
+        pairs = list(zip(queries, documents, strict=True))
+        if not any(len(text) > CHARACTERS * limit for pair in pairs for text in pair):
+            return pairs
+        cut, count = cache(self._cut), cache(self._count)
+        return [_cut_pair(pair, limit, lead, cut, count) for pair in pairs]
+
+    def _cut(self, text: str, limit: int, lead: str | None) -> tuple[str, bool]:
+        """Return a text or its start, and whether the tokens of all of it are still there."""
+        size = CHARACTERS * limit
+        if len(text) <= size or self._boundaries is None:
+            return text, True
+        while True:
+            end, window = self._end(text, size)
+            kept = self._without_long_words(text[:end])
+            if end == len(text):
+                return kept, True
+            if self._settled(kept, window, lead) >= limit:
+                return kept, False
+            size = 2 * end
+
+    def _end(self, text: str, size: int) -> tuple[int, int]:
+        """Return where a text can be cut, after so many characters, and the window before."""
+        assert self._boundaries
+        between = self._boundaries.between
+        if found := between.search(text, size, 2 * size):
+            return found.start(), 0
+        for run, window in self._boundaries.runs:
+            if found := run.search(text, size, 2 * size):
+                return found.end() - 1, window
+        found = between.search(text, 2 * size)
+        return (found.start() if found else len(text)), 0
+
+    def _without_long_words(self, text: str) -> str:
+        assert self._boundaries
+        word = self._boundaries.word
+        return word.sub(r"\1", text) if word else text
+
+    def _settled(self, text: str, window: int, lead: str | None) -> int:
+        """Count the tokens that what follows the text cannot change, nor what stands before it."""
+        assert self._boundaries
+        unsettled = 0
+        if lead is None:
+            start = self._boundaries.between.search(text)
+            if start is None:
+                return 0
+            unsettled = len(self._tokens([text[: start.start()]])[0])
+        whole = (lead or "") + text
+        # Whatever follows, a token begins at one of these places, and the tokens up to it are those
+        # of the text that ends there.
+        tokens = self._tokens([whole[: len(whole) - back] for back in range(window + 1)])
+        settled = min(map(len, tokens))
+        for other in tokens[1:]:
+            alike = zip(tokens[0], other, strict=False)
+            settled = min(settled, next((n for n, (a, b) in enumerate(alike) if a != b), settled))
+        return settled - unsettled
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        # A lone surrogate (JSON can hold one) has no UTF-8 form.
+        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(clean, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def _count(self, text: str) -> int:
+        return len(self._tokens([text])[0])
+
+
+def _cut_pair(
+    pair: tuple[str, str],
+    limit: int,
+    lead: str | None,
+    cut: CutText,
+    count: Callable[[str], int],
+) -> tuple[str, str]:
+    """Cut a pair such that the longer of the two, in tokens, stays the longer.
+
+    Where both give tokens up and the limit is odd, it keeps one more.
+    """
+    while True:
+        query, query_is_whole = cut(pair[0], limit, lead)
+        document, document_is_whole = cut(pair[1], limit, lead if lead is None else "")
+        if query_is_whole and document_is_whole:
+            return query, document
+        if not (query_is_whole or document_is_whole):
+            if lead is None:
+                return query, document
+            limit *= 2
+            continue
+        # Without a known lead the two are one text, and only its first tokens matter.
+        most = 0 if lead is None else count(lead + query if query_is_whole else document)
+        if most < limit:
+            return query, document
+        limit = most + 1
+
+
+def cutter_of(model: Any) -> Cutter:
+    """Return what cuts texts for a model of sentence-transformers, as far as it is known."""
+    from sentence_transformers.base.modules import Transformer
+
+    module: Any = next(iter(model), None)
+    plain = (
+        type(module) is Transformer
+        and module.query_length is None
+        and module.document_length is None
+        and module.query_expansion is None
+        and not module.processing_kwargs
+        and getattr(module.tokenizer, "truncation_side", "") == "right"
+    )
+    return Cutter(getattr(model.tokenizer, "backend_tokenizer", None) if plain else None)
+
+
+def lead_of(model: Any, prompt: str | None, names: Sequence[str] = ()) -> str | None:
+    """Return what a model of sentence-transformers puts before a text; None: not known.
+
+    Args:
+        model: of sentence-transformers.
+        prompt: what it is told to put there; None: what its configuration says.
+        names: of prompts in its configuration, the first that is there.
+    """
+    if "message" in getattr(next(iter(model), None), "modality_config", ()):
+        return None
+    if prompt is None:
+        names = [*names, *[model.default_prompt_name] * (model.default_prompt_name is not None)]
+        prompt = next((model.prompts[name] for name in names if name in model.prompts), None)
+    return prompt or ""
