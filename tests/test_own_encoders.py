@@ -149,6 +149,22 @@ def test_a_document_without_a_vector_is_an_error_that_names_it(data):
     assert "--on-bad-row skip" in error.value.fix
 
 
+def test_what_was_encoded_before_a_text_without_a_vector_is_kept(data):
+    """The same directory, now with --on-bad-row skip: the result is that of one run."""
+    model, more = static(data / "model"), {"shard_size": 2}
+    with pytest.raises(InputError, match="no vector"):
+        built(data, model, on_bad_row="error", **more)
+    first = data / "index/dense/vectors/00000.npy"
+    before = first.stat().st_mtime_ns
+    built(data, model, **more)
+    assert first.stat().st_mtime_ns == before
+    built(data, model, "once", **more)
+    assert content(data / "index") == content(data / "once")
+    # What is finished is what it is.
+    with pytest.raises(InputError, match="another plan"):
+        built(data, model, on_bad_row="error", **more)
+
+
 def test_a_document_without_a_vector_is_skipped_by_dense_search_alone(data):
     write(data / "known.parquet", query_id=["q"], query=["teapot bicycle"], positive=[TEXTS["p"]])
     counts = built(data, static(data / "model")).counts

@@ -26,6 +26,7 @@ from hnmine.tasks.prepare import (
     check_place,
     check_plan,
     claim_of,
+    let_skip,
     other_plan,
     progress_bar,
 )
@@ -139,6 +140,8 @@ class RunDirectory:
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
         if not finished:
+            if not self.store:
+                let_skip(self.path, self.plan)
             before = read_json(self.path / PLAN)
             check_plan(self.path, self.plan, overwrite, inner=inner)
             if self.store and before != read_json(self.path / PLAN):
