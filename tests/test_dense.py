@@ -424,3 +424,18 @@ def test_a_crowd_of_near_ties_of_long_vectors_is_ranked_exactly(
     k = random.integers(1, 60, size=70)
     index = DenseIndex(store(tmp_path, vectors, 1100), 1, similarity="dot")
     assert lists(index.search(queries, k)) == slow_search(queries, vectors, k)
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_queries_of_several_depths_that_go_deep_together_are_not_confused(
+    tmp_path, monkeypatch, bf16
+):
+    """Those that asked for 5 and for 40 come to ask for all documents in the same round."""
+    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+    random = np.random.default_rng(4)
+    centre = random.normal(size=16)
+    vectors = unit(centre + 1e-7 * random.normal(size=(3000, 16)))
+    queries = unit(centre + 0.5 * random.normal(size=(70, 16)))
+    k = random.choice([5, 40, 100], size=70)
+    index = DenseIndex(store(tmp_path, vectors, 1100), 1)
+    assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)

@@ -106,7 +106,8 @@ class DenseIndex(StoredVectors):
                 deepest = short[depth[short] >= WIDEST]
                 parts += [self._best_of_all(queries, row, int(wanted[row])) for row in deepest]
                 again.append(short[depth[short] < WIDEST])
-            todo = np.concatenate(again)
+            # In order, as they are scored: those of several depths may have reached one.
+            todo = np.sort(np.concatenate(again))
             depth[todo] = np.minimum(depth[todo] * 4, self.count)
         query, hits, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
         found = ~np.isneginf(scores)
@@ -137,7 +138,7 @@ class DenseIndex(StoredVectors):
             slots, bound = best_by_bfloat16(queries[chosen], shards, int(m), self._pool)
             error = error_of_products(self.dimension) * self._reach(queries[chosen])
             again.append(self._keep(queries, wanted, chosen, slots, bound + error, parts))
-        return np.concatenate(again)
+        return np.sort(np.concatenate(again))
 
     def _keep(
         self,
