@@ -47,7 +47,12 @@ CANDIDATES = pa.schema(
         _field("rrf_score", pa.float64(), "sum over sources of 1 / (61 + rank in the source)"),
         _field("bm25_score", pa.float64(), "BM25 score; null without a BM25 index", null=True),
         _field("bm25_rank", pa.int32(), "rank in BM25's list; null if not in it", null=True),
-        _field("dense_score", pa.float32(), "cosine; null without a dense index", null=True),
+        _field(
+            "dense_score",
+            pa.float32(),
+            "cosine, or dot product where the encoder's files say so; null without a vector",
+            null=True,
+        ),
         _field("dense_rank", pa.int32(), "rank in the dense list; null if not in it", null=True),
         _field(
             "near_copy",

@@ -302,3 +302,140 @@ def test_search_parameters_that_do_not_apply_are_a_usage_error(tmp_path):
     index = DenseIndex(store(tmp_path, vectors, 50, "IVF4,Flat"), 1, "nonsense=4")
     with pytest.raises(UsageError, match="--faiss-search"):
         index.search(vectors[:1], np.array([3]))
+
+
+def of_any_length(seed, rows, dimension, crowded):
+    """Vectors whose lengths vary by 1,000, some equal, some almost, some zeros."""
+    random = np.random.default_rng(seed)
+    vectors = (
+        awkward_vectors(seed, rows, dimension) if crowded else random_vectors(seed, rows, dimension)
+    )
+    lengths = 10 ** random.uniform(-1.5, 1.5, size=(rows, 1))
+    if crowded:
+        lengths = random.choice([0, 0.03, 1, 1, 30], size=(rows, 1))
+    return (vectors * lengths).astype(np.float32)
+
+
+def slow_search(queries, vectors, k):
+    """By all dot products, without what is zeros."""
+    there = np.flatnonzero(vectors.any(axis=1))
+    found = []
+    for query, length in zip(queries, k, strict=True):
+        scores = exact_scores(query, vectors[there])
+        order = np.lexsort((there, -scores))[: length if query.any() else 0]
+        found.append((there[order].tolist(), scores[order].tolist()))
+    return found
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    shape=st.tuples(st.integers(1, 200), st.sampled_from([1, 2, 3, 8, 33, 384])),
+    shard_rows=st.integers(1, 210),
+    k=st.lists(st.integers(0, 210), min_size=1, max_size=5),
+    crowded=st.booleans(),
+    many=st.booleans(),
+    bf16=st.booleans(),
+)
+def test_dot_products_of_vectors_of_any_length_are_ranked_exactly(
+    tmp_path_factory, seed, shape, shard_rows, k, crowded, many, bf16
+):
+    vectors = of_any_length(seed, *shape, crowded)
+    k = np.array(k * (COARSE_FROM if many else 1))
+    queries = of_any_length(seed + 1, len(k), shape[1], crowded)
+    queries[:: 1 + len(k) // 2] = vectors[0]
+    directory = store(tmp_path_factory.mktemp("dot"), vectors, shard_rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+        index = DenseIndex(directory, 1, similarity="dot")
+        assert lists(index.search(queries, k)) == slow_search(queries, vectors, k)
+
+
+@pytest.mark.parametrize("widest", [64, 4096])
+@pytest.mark.parametrize("bf16", [True, False])
+def test_many_dot_products_are_ranked_exactly(tmp_path, monkeypatch, widest, bf16):
+    """With more documents than a search asks for at first, and near ties among the longest."""
+    monkeypatch.setattr(dense, "WIDEST", widest)
+    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+    vectors = np.concatenate([of_any_length(n, 1500, 24, n % 2) for n in range(4)])
+    vectors = np.random.default_rng(9).permutation(vectors)
+    queries = of_any_length(8, 80, 24, crowded=False)
+    k = np.random.default_rng(7).integers(1, 200, size=80)
+    index = DenseIndex(store(tmp_path, vectors, 1700), 2, similarity="dot")
+    assert lists(index.search(queries, k)) == slow_search(queries, vectors, k)
+
+
+@pytest.mark.parametrize("factory", ["IVF4,Flat", "PQ4x4", "HNSW8", "IVF2,SQ8"])
+def test_an_approximate_index_of_dot_products_gives_exact_scores_and_no_zeros(tmp_path, factory):
+    vectors = of_any_length(1, 400, 16, crowded=True)
+    queries = of_any_length(2, 20, 16, crowded=False)
+    index = DenseIndex(store(tmp_path, vectors, 90, factory), 1, similarity="dot")
+    there = int(vectors.any(axis=1).sum())
+    found = index.search(queries, np.full(20, 400))
+    assert np.diff(found.offsets).tolist() == [there] * 20
+    expected = slow_search(queries, vectors, [400] * 20)
+    assert [sorted(slots) for slots, _ in lists(found)] == [sorted(s) for s, _ in expected]
+    few = lists(index.search(queries, np.full(20, 5)))
+    for query, (slots, scores) in zip(queries, few, strict=True):
+        assert len(slots) == 5
+        assert scores == exact_scores(query, vectors)[slots].tolist()
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_zeros_have_no_score_and_are_no_neighbours(tmp_path, similarity):
+    vectors = random_vectors(0, 50, 8)
+    vectors[[3, 17]] = 0
+    # Orthogonal to it, and no zeros: 0 is a score.
+    vectors[5], vectors[6] = np.eye(8)[0], np.eye(8)[1]
+    index = DenseIndex(store(tmp_path, vectors, 7), 1, similarity=similarity)
+    queries = np.stack([vectors[5], np.zeros(8, np.float32)])
+    assert lists(index.search(queries, np.array([50, 50]))) == slow_search(
+        queries, vectors, [50, 50]
+    )
+    slots = np.array([3, 6, 17, 3, 6])
+    scores = index.score(queries, np.array([0, 3, 5]), slots)
+    np.testing.assert_array_equal(scores, [np.nan, 0, np.nan, np.nan, np.nan])
+    similar = index.similarity(np.array([3, 5, 5]), np.array([3, 6, 17]))
+    np.testing.assert_array_equal(similar, [np.nan, 0, np.nan])
+
+
+def test_pairs_of_documents_are_compared_by_cosine_whatever_their_lengths(tmp_path):
+    vectors = of_any_length(3, 60, 12, crowded=False)
+    index = DenseIndex(store(tmp_path, vectors, 25), 1, similarity="dot")
+    one, other = np.arange(60), np.arange(60)[::-1]
+    expected = (unit(vectors)[one] * unit(vectors)[other]).sum(axis=1)
+    np.testing.assert_allclose(index.similarity(one, other), expected, atol=1e-6)
+    np.testing.assert_allclose(index.directions(one), unit(vectors), atol=1e-6)
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+@pytest.mark.parametrize("spread", [1e-8, 1e-7, 1e-6])
+def test_a_crowd_of_near_ties_of_long_vectors_is_ranked_exactly(
+    tmp_path, monkeypatch, spread, bf16
+):
+    """What rounding may change grows with the lengths: a bound for length 1 leaves some out."""
+    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+    random = np.random.default_rng(4)
+    centre = random.normal(size=64)
+    crowd = 300 * unit(centre + spread * random.normal(size=(2500, 64)))
+    vectors = np.concatenate([crowd, of_any_length(5, 500, 64, crowded=False)])
+    vectors = random.permutation(vectors)
+    queries = (20 * unit(centre + 0.1 * random.normal(size=(70, 64)))).astype(np.float32)
+    k = random.integers(1, 60, size=70)
+    index = DenseIndex(store(tmp_path, vectors, 1100), 1, similarity="dot")
+    assert lists(index.search(queries, k)) == slow_search(queries, vectors, k)
+
+
+@pytest.mark.parametrize("bf16", [True, False])
+def test_queries_of_several_depths_that_go_deep_together_are_not_confused(
+    tmp_path, monkeypatch, bf16
+):
+    """Those that asked for 5 and for 40 come to ask for all documents in the same round."""
+    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+    random = np.random.default_rng(4)
+    centre = random.normal(size=16)
+    vectors = unit(centre + 1e-7 * random.normal(size=(3000, 16)))
+    queries = unit(centre + 0.5 * random.normal(size=(70, 16)))
+    k = random.choice([5, 40, 100], size=70)
+    index = DenseIndex(store(tmp_path, vectors, 1100), 1)
+    assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)

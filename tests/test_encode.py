@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnmine.encode import load_cross_encoder, load_encoder
-from hnmine.encode.base import logits, unit_vectors
+from hnmine.encode.base import logits
 from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.models import find_model, fingerprint
 from hnmine.encode.openvino import run_by_openvino
 from hnmine.encode.pytorch import _Workers
 from hnmine.encode.spec import OPENVINO_TYPES, ModelSpec
+from hnmine.encode.vectors import as_compared
 from hnmine.errors import InputError, MissingModel, UsageError
 
 TEXTS = [
@@ -227,10 +228,37 @@ def test_two_outputs_become_log_odds_and_more_are_refused():
         logits(np.zeros((2, 3)), "m")
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
-def test_vectors_without_a_direction_are_refused(bad):
-    with pytest.raises(InputError, match="1 of 2"):
-        unit_vectors(np.array([[1.0, 2.0], [bad, bad]]))
+def spec_of(**fields):
+    return ModelSpec(model="m", content="c", backend="torch", device="cpu", **fields)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_vectors_that_are_not_finite_are_refused(bad):
+    for similarity in ("cosine", "dot"):
+        with pytest.raises(InputError, match="1 of 2"):
+            as_compared(np.array([[1.0, 2.0], [bad, bad]]), spec_of(similarity=similarity))
+
+
+def test_only_cosines_are_of_vectors_of_length_1_and_no_direction_is_zeros():
+    vectors = np.array([[3.0, 4.0, 5.0], [0.0, 0.0, 9.0], [1e-30, 0.0, 0.0]])
+    cut = as_compared(vectors, spec_of(truncate_dim=2))
+    np.testing.assert_allclose(cut, [[0.6, 0.8], [0, 0], [0, 0]], rtol=1e-6)
+    raw = as_compared(vectors, spec_of(truncate_dim=2, similarity="dot"))
+    assert raw.tolist() == [[3, 4], [0, 0], [0, 0]]
+    with pytest.raises(UsageError, match="--truncate-dim 4 is more"):
+        as_compared(vectors, spec_of(truncate_dim=4))
+
+
+def test_a_manifest_of_an_earlier_version_says_the_same():
+    earlier = {
+        "model": "m", "content": "c", "backend": "torch", "device": "cpu", "dtype": "fp32",
+        "max_length": None, "batch_tokens": None, "pooling": None, "query_prompt": None,
+        "document_prompt": None,
+    }  # fmt: skip
+    spec = ModelSpec.model_validate(earlier)
+    assert spec.model_dump() == earlier
+    assert (spec.similarity, spec.truncate_dim) == ("cosine", None)
+    assert spec.model_copy(update={"similarity": "dot"}).model_dump()["similarity"] == "dot"
 
 
 @given(st.lists(st.integers(1, 600), min_size=1, max_size=40), st.integers(1, 2000))

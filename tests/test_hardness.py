@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.filters.hardness import EASY, MILLION, POISONOUS, SCALE, Hardness, sums, why_unknown
+from hnmine.filters.hardness import EASY, MILLION, POISONOUS, SCALES, Hardness, sums, why_unknown
 
 cosines = st.floats(-1, 1, allow_subnormal=False)
 candidates = st.tuples(
@@ -30,7 +30,7 @@ def by_torch(query, cosine, positive, negative, chance):
     for row in np.flatnonzero(positive & np.isfinite(cosine)):
         others = np.flatnonzero(negative & (query == query[row]) & np.isfinite(cosine))
         if len(others):
-            logits = torch.tensor(SCALE * cosine[[row, *others]], requires_grad=True)
+            logits = torch.tensor(SCALES["cosine"] * cosine[[row, *others]], requires_grad=True)
             loss = torch.nn.functional.cross_entropy(logits[None], torch.tensor([0]))
             loss.backward()
             gradient = logits.grad.numpy()
@@ -77,7 +77,7 @@ def gradients(query, cosine, positive, negative):
     for row in np.flatnonzero(positive & np.isfinite(cosine)):
         others = np.flatnonzero(negative & (query == query[row]) & np.isfinite(cosine))
         if len(others):
-            logits = torch.tensor(SCALE * cosine[[row, *others]], requires_grad=True)
+            logits = torch.tensor(SCALES["cosine"] * cosine[[row, *others]], requires_grad=True)
             torch.nn.functional.cross_entropy(logits[None], torch.tensor([0])).backward()
             total[others] += logits.grad.numpy()[1:]
     return total

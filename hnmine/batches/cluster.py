@@ -52,7 +52,7 @@ def _middle(first: int, last: int) -> int:
 def _halves(vectors: DenseIndex, members: Ints, random: np.random.Generator) -> Ints:
     """Return members reordered: those of one half, rounded up, before those of the other."""
     half = _middle(0, len(members))
-    centroids = vectors.read(np.sort(random.permutation(members)[:2])).astype(np.float64)
+    centroids = vectors.directions(np.sort(random.permutation(members)[:2])).astype(np.float64)
     halves = members
     for _ in range(SPLIT_ROUNDS):
         preference = _products(vectors, members, centroids[0] - centroids[1])
@@ -69,7 +69,7 @@ def _products(
     vectors: DenseIndex, members: Ints, direction: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     parts = [
-        np.einsum("ij,j->i", vectors.read(members[start : start + BLOCK]), direction)
+        np.einsum("ij,j->i", vectors.directions(members[start : start + BLOCK]), direction)
         for start in range(0, len(members), BLOCK)
     ]
     return np.concatenate(parts)
@@ -78,7 +78,7 @@ def _products(
 def _centroid(vectors: DenseIndex, members: Ints) -> NDArray[np.float64]:
     total = np.zeros(vectors.dimension)
     for start in range(0, len(members), BLOCK):
-        total += vectors.read(members[start : start + BLOCK]).sum(axis=0, dtype=np.float64)
+        total += vectors.directions(members[start : start + BLOCK]).sum(axis=0, dtype=np.float64)
     norm = float(np.linalg.norm(total))
     return total / norm if norm else total
 

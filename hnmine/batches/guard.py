@@ -140,12 +140,13 @@ class Guard:
         }
         if self.vectors:
             encoded = self.vectors.queries.read(asked)
-            cosines = [
-                self._cosines(encoded[np.searchsorted(asked, queries)], slots)
+            of_sides = [
+                self._scores(encoded[np.searchsorted(asked, queries)], slots)
                 for queries, slots in sides
             ]
             own = self.vectors.documents.score(encoded, offsets, positives).astype(np.float32)
-            columns["dense_score"] = np.concatenate([*cosines, own])
+            scores = np.concatenate([*of_sides, own])
+            columns["dense_score"] = pa.array(scores, mask=np.isnan(scores))
         dropped = np.append(self.rows.is_dropped(query, slot), np.zeros(len(positives), bool))
         table = pa.table(columns).append_column("keep", pa.array(known, mask=~dropped))
         found = evaluate(table, {"guard": self.expression}, ~known)["guard"]
@@ -158,10 +159,12 @@ class Guard:
             )
         ]
 
-    def _cosines(self, encoded: NDArray[np.float32], slots: Ints) -> NDArray[np.float32]:
+    def _scores(self, encoded: NDArray[np.float32], slots: Ints) -> NDArray[np.float32]:
         """Score every document with every query, to float32 as the dense index does."""
         assert self.vectors
         distinct, place = np.unique(slots, return_inverse=True)
         documents = self.vectors.documents.read(distinct).astype(np.float64)
-        cosines = (encoded.astype(np.float64) @ documents.T).astype(np.float32)
-        return cosines[:, place].ravel()
+        scores = (encoded.astype(np.float64) @ documents.T).astype(np.float32)
+        scores[:, ~documents.any(axis=1)] = np.nan
+        scores[~encoded.any(axis=1)] = np.nan
+        return scores[:, place].ravel()

@@ -48,7 +48,7 @@ def _as_text(value: Any) -> Any:
 
 Dtype = Literal["fp32", "bf16", "fp16"]
 Backend = Literal["torch", "openvino", "onnx"]
-Pooling = Literal["mean", "cls"]
+Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 
 
 Count = Annotated[int, Field(ge=0, le=MANY)]

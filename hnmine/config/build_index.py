@@ -7,7 +7,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hnmine.config.base import MANY, InputSettings, ModelSettings, Pooling, path
+from hnmine.config.base import (
+    MANY,
+    NOT_IN_PLAN,
+    InputSettings,
+    ModelSettings,
+    Pooling,
+    path,
+)
 from hnmine.config.output import OutputSettings
 
 
@@ -37,6 +44,14 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
     )
     pooling: Pooling | None = Field(
         None, description="Pooling of an ONNX encoder. [default: the model's own, else mean]"
+    )
+    truncate_dim: int | None = Field(
+        None,
+        ge=1,
+        le=MANY,
+        description="Keep this many dimensions of each vector, for Matryoshka models. "
+        "[default: the model's own, else all]",
+        json_schema_extra=NOT_IN_PLAN,
     )
     faiss: str = Field("Flat", description="FAISS index-factory string; Flat is exact.")
     bm25_variant: Literal["lucene", "okapi", "plus", "l"] = Field(

@@ -22,7 +22,10 @@ class Encoder(Protocol):
         """Load the model that the spec describes."""
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
-        """Return unit vectors, shape (texts, dimension)."""
+        """Return vectors as they are compared, shape (texts, dimension).
+
+        For cosines they have length 1. A text that the model gives no direction has zeros.
+        """
         ...
 
 
@@ -40,25 +43,6 @@ class CrossEncoder(Protocol):
         `tick` is called with the number of pairs done.
         """
         ...
-
-
-def unit_vectors(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    """Scale vectors, shape (n, d), to length 1.
-
-    Raises:
-        InputError: a vector is not finite or is zero, so that no similarity can be computed.
-    """
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    bad = ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0)
-    if bad.any():
-        raise InputError(
-            f"The encoder gave zero or non-finite vectors for {bad.sum():,} of {len(bad):,} texts.",
-            why="Half precision can overflow, and a damaged model gives NaN.",
-            fix="Try --dtype fp32, or another model.",
-        )
-    scaled: NDArray[np.float32] = vectors / norms
-    return scaled
 
 
 def logits(outputs: NDArray[Any], model: str) -> NDArray[np.float32]:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.config import Pooling
-from hnmine.encode.base import Kind, Tick, logits, unit_vectors
+from hnmine.encode.base import Kind, Tick, logits
 from hnmine.encode.cut import Cutter
 from hnmine.encode.limits import own_limit
-from hnmine.encode.models import read_json
+from hnmine.encode.pooling import Layer, Pipeline, pooled_before
 from hnmine.encode.spec import ModelSpec
+from hnmine.encode.vectors import as_compared
 from hnmine.errors import MissingModel, missing_extra
 from hnmine.tasks.partial import computed, key_of
 
@@ -114,11 +114,20 @@ class _Graph:
 
         return computed(self.pool, work, range(len(items)), key, lambda at: 1, tick)
 
+    def tokens_of_prompt(self, prompt: str) -> int:
+        """Count the tokens that a prompt puts before a text, the special ones at its front too."""
+        if not prompt:
+            return 0
+        ids = self.tokenizer.encode(prompt).ids
+        added = self.tokenizer.get_added_tokens_decoder()
+        return len(ids) - int(ids[-1] in added and added[ids[-1]].special)
+
     def _forward(self, encoding: Any) -> NDArray[Any]:
         everything = {
             "input_ids": encoding.ids,
             "attention_mask": encoding.attention_mask,
             "token_type_ids": encoding.type_ids,
+            "position_ids": range(len(encoding.ids)),
         }
         feed = {
             name: np.array([values], dtype=np.int64)
@@ -143,34 +152,55 @@ def _blocks(items: Sequence[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]
         yield block
 
 
-def pooling(spec: ModelSpec, folder: Path) -> Pooling:
-    """Return how token vectors become one: as the user says, else the model's files, else mean."""
-    if spec.pooling:
-        return spec.pooling
-    return (
-        "cls"
-        if read_json(folder / "1_Pooling", "config.json").get("pooling_mode_cls_token")
-        else "mean"
-    )
+WHOLE = "sentence_embedding"
+"""The output of a graph that holds all modules of a model."""
 
 
 class OnnxEncoder:
-    """A bi-encoder whose graph gives a vector for each token, or one for the text."""
+    """A bi-encoder whose graph gives a vector for each token, or one for the text.
+
+    Attributes:
+        pooling: how token vectors become one.
+    """
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         self.spec, self.graph = spec, _Graph(spec, threads)
-        self.pooling = pooling(spec, self.graph.folder)
+        folder = self.graph.folder
+        pooling = spec.pooling or pooled_before(folder)
+        self._pipeline = Pipeline((pooling,))
+        self._layers: list[Layer] = []
+        if spec.own_modules:
+            self._pipeline = Pipeline.read(folder, spec.pooling)
+            self._layers = self._pipeline.layers()
+        elif "+" in pooling:
+            self._pipeline = Pipeline(tuple(pooling.split("+")))
+        output = self.graph.session.get_outputs()[0]
+        self.pooling = self._pipeline.pooling
+        if len(output.shape) == 2:
+            self.pooling = "in the graph"
+            if output.name != WHOLE and self._pipeline.has_more:
+                raise MissingModel(
+                    f"The ONNX model {spec.model} pools in its graph.",
+                    why=f"Its folder lists more, and what of it the output {output.name!r} holds "
+                    "is not known.",
+                    fix=f"Export the graph with the vectors of tokens, or all of it as {WHOLE}.",
+                )
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
-        """Return unit vectors, shape (texts, dimension)."""
-        prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
-        whole = [((prompt or "") + text,) for text in texts]
-        return unit_vectors(self.graph.run(whole, self._pool, kind, lambda done: None))
+        """Return vectors as they are compared, shape (texts, dimension)."""
+        prompt = (self.spec.query_prompt if kind == "query" else self.spec.document_prompt) or ""
+        tokens = 0 if self._pipeline.prompt else self.graph.tokens_of_prompt(prompt)
 
-    def _pool(self, output: NDArray[Any]) -> NDArray[Any]:
-        if output.ndim == 1:
-            return output
-        return output[0] if self.pooling == "cls" else output.mean(axis=0)
+        def pool(output: NDArray[Any]) -> NDArray[Any]:
+            if output.ndim == 1:
+                return output
+            vector = self._pipeline.pool(output, tokens)
+            for layer in self._layers:
+                vector = layer(vector)
+            return vector
+
+        whole = [(prompt + text,) for text in texts]
+        return as_compared(self.graph.run(whole, pool, kind, lambda done: None), self.spec)
 
 
 class OnnxCrossEncoder:

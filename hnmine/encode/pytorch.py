@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.config import Dtype
-from hnmine.encode.base import Kind, Tick, logits, unit_vectors
+from hnmine.encode.base import Kind, Tick, logits
 from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.cut import cutter_of, lead_of
 from hnmine.encode.limits import own_limit
 from hnmine.encode.loaded import let_it_pad, no_new_weights
 from hnmine.encode.spec import ModelSpec
+from hnmine.encode.vectors import as_compared
 from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
 from hnmine.tasks import incidents
 from hnmine.tasks.partial import computed, key_of
@@ -151,8 +152,14 @@ class TorchEncoder:
         self._counter = TokenCounter(self.model.tokenizer)
         self._cutter = cutter_of(self.model)
 
+    @property
+    def pooling(self) -> str | None:
+        """How token vectors become one; None where the model has no module that says it."""
+        modes = [module.pooling_mode for module in self.model if hasattr(module, "pooling_mode")]
+        return "+".join([modes[0]] if isinstance(modes[0], str) else modes[0]) if modes else None
+
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
-        """Return unit vectors, shape (texts, dimension)."""
+        """Return vectors as they are compared, shape (texts, dimension)."""
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         limit = _limit(self.model.max_seq_length)
@@ -164,6 +171,7 @@ class TorchEncoder:
             vectors: NDArray[Any] = encode(
                 [texts[row] for row in batch],
                 prompt=prompt,
+                truncate_dim=self.spec.truncate_dim,
                 batch_size=len(batch),
                 convert_to_numpy=True,
                 show_progress_bar=False,
@@ -178,7 +186,7 @@ class TorchEncoder:
         sorted_vectors = np.concatenate(parts)
         vectors = np.empty(sorted_vectors.shape, dtype=np.float32)
         vectors[np.concatenate(groups)] = sorted_vectors
-        return unit_vectors(vectors)
+        return as_compared(vectors, self.spec)
 
 
 class TorchCrossEncoder:

@@ -8,9 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from hnmine.config import Backend, Dtype, Pooling
+from hnmine.config import Backend, Dtype
+from hnmine.encode.declared import declared
 from hnmine.encode.gate import admit
 from hnmine.encode.limits import limit_for
 from hnmine.encode.models import find_model, fingerprint, is_onnx, read_json
@@ -44,6 +45,12 @@ OpenVINO, 4e-3 between fp32 and bf16. What shares a batch changes how sums are c
 """
 
 
+Similarity = Literal["cosine", "dot"]
+
+LATER = ("prompts_not_used", "similarity", "truncate_dim", "own_modules")
+"""Fields that earlier manifests do not have."""
+
+
 class ModelSpec(BaseModel):
     """What a model's output depends on; recorded in every manifest.
 
@@ -56,9 +63,16 @@ class ModelSpec(BaseModel):
             recorded it, as the model's own files say.
         batch_tokens: tokens in one forward pass, about; the last digits can depend on what shares
             a batch. None: one text at a time.
-        pooling: for ONNX encoders without a sentence-transformers configuration.
-        query_prompt: put before every query; None: what the model's own configuration says.
+        pooling: of an ONNX encoder; None: cls if the flag of sentence-transformers before 6 says
+            so, else mean.
+        query_prompt: put before every query; None: nothing, or in what earlier versions wrote,
+            what `encode_query` of sentence-transformers takes from the model.
         document_prompt: the same for documents.
+        prompts_not_used: names of the model's own prompts that are neither.
+        similarity: what vectors are compared by; with dot they keep their lengths.
+        truncate_dim: dimensions that are kept; None: all.
+        own_modules: whether an ONNX encoder runs what its folder lists after pooling, and pools
+            without the prompt where it says so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,9 +84,21 @@ class ModelSpec(BaseModel):
     dtype: Dtype = "fp32"
     max_length: int | None = None
     batch_tokens: int | None = None
-    pooling: Pooling | None = None
+    pooling: str | None = None
     query_prompt: str | None = None
     document_prompt: str | None = None
+    prompts_not_used: tuple[str, ...] = ()
+    similarity: Similarity = "cosine"
+    truncate_dim: int | None = None
+    own_modules: bool = False
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out later fields at their defaults: an earlier manifest says the same."""
+        found: dict[str, Any] = dump(self)
+        fields = type(self).model_fields
+        usual = {name for name in LATER if found.get(name) == fields[name].default}
+        return {name: value for name, value in found.items() if name not in usual}
 
     @classmethod
     def find(
@@ -113,7 +139,7 @@ class ModelSpec(BaseModel):
             dtype="fp32" if onnx else fast_dtype(device) if dtype == "auto" else dtype,
             max_length=limit_for(model, folder, max_length),
             batch_tokens=None if onnx else batch_tokens or automatic,
-            **other,
+            **declared(folder, onnx, other),
         )
 
     def on(self, device: str) -> ModelSpec:

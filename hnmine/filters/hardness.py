@@ -22,8 +22,9 @@ from hnmine.tasks.written import read_json
 HARDNESS = "hardness.json"
 """Where it stands in a mined directory."""
 
-SCALE = 20.0
-"""Of the cosines in the softmax: the default of sentence-transformers' contrastive losses."""
+SCALES = {"cosine": 20.0, "dot": 1.0}
+"""Of the scores in the softmax, by what they are: as sentence-transformers' contrastive losses have
+it by default, and advise it for dot products."""
 
 EASY = 0.05
 """Gradient of a row below which no choice that was trained on differed from random documents."""
@@ -43,33 +44,35 @@ MOST_ORIGINS = 3
 
 def sums(
     query: NDArray[np.int64],
-    cosine: Floats,
+    score: Floats,
     positive: NDArray[np.bool_],
     negative: NDArray[np.bool_],
     p_relevant: Floats | None,
     origin: NDArray[np.str_] | None = None,
+    scale: float = SCALES["cosine"],
 ) -> dict[str, int]:
     """Add up what a student sees that scores as the bi-encoder does.
 
     A row is a positive with all negatives of its query; its loss is the cross-entropy of the
-    softmax over `SCALE` times their cosines. The gradient on the logit of the positive is `1 - p`,
+    softmax over `scale` times their scores. The gradient on the logit of the positive is `1 - p`,
     and just as much falls on the negatives together, on each by its own probability.
 
     Args:
         query: of each candidate, shape (candidates,).
-        cosine: with the query, NaN if unknown: such a candidate is passed over.
+        score: with the query, NaN if unknown: such a candidate is passed over.
         positive: which serve as positives.
         negative: which were chosen as negatives.
         p_relevant: chance of being relevant, NaN if unknown, which counts as 0; None if no one
             estimated it.
         origin: the sources that found it, as one text; None if that is not asked.
+        scale: of the scores; see `SCALES`.
 
     Returns:
         Counts and sums in millionths, which add up over parts: see `Hardness.of`.
     """
-    known = np.isfinite(cosine)
+    known = np.isfinite(score)
     positive, negative = positive & known, negative & known
-    logit = SCALE * np.where(known, cosine, 0.0)
+    logit = scale * np.where(known, score, 0.0)
     queries = int(query.max(initial=-1)) + 1
     top = np.full(queries, -np.inf)
     np.maximum.at(top, query[negative], logit[negative])
@@ -114,15 +117,17 @@ def sums_of(
     positive: NDArray[np.bool_],
     negative: NDArray[np.bool_],
     sources: Sequence[str],
+    similarity: str = "cosine",
 ) -> dict[str, int]:
     """Return `sums` of candidates with their columns; nothing where no bi-encoder scored them."""
     if "dense_score" not in table.column_names:
         return {}
-    cosine = numbers(table["dense_score"])
+    score = numbers(table["dense_score"])
     estimated = "p_relevant" in table.column_names
     chance = numbers(table["p_relevant"]) if estimated else None
     origins = origins_of(table, sources, " + ")
-    return sums(query, cosine, positive, negative, chance, origins)
+    scale = SCALES[similarity]
+    return sums(query, score, positive, negative, chance, origins, scale)
 
 
 def origins_of(table: pa.Table, sources: Sequence[str], between: str) -> NDArray[np.str_]:

@@ -332,11 +332,14 @@ class Verdicts:
         at = np.flatnonzero(self.selected)
         return self._rows("query_row")[at], self._rows("doc_row")[at], self._noise[at]
 
-    def hardness(self) -> dict[str, int]:
-        """Add up the losses and gradients of a student; see `hnmine.filters.hardness`."""
-        return sums_of(
-            self.table, self.query, self.serves_as_positive, self.selected, self._sources
-        )
+    def hardness(self, similarity: str = "cosine") -> dict[str, int]:
+        """Add up the losses and gradients of a student; see `hnmine.filters.hardness`.
+
+        Args:
+            similarity: what the bi-encoder's scores are.
+        """
+        chosen = (self.serves_as_positive, self.selected)
+        return sums_of(self.table, self.query, *chosen, self._sources, similarity)
 
 
 def _check_new(name: str, table: pa.Table) -> None:

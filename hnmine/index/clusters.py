@@ -13,7 +13,7 @@ BLOCK = 1 << 14
 
 
 def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> NDArray[np.int64]:
-    """Return the cluster of each vector, by k-means on unit vectors, shape (vectors,).
+    """Return the cluster of each vector, by k-means on their directions, shape (vectors,).
 
     FAISS trains it on one thread, because sums of floats depend on how they are divided.
 
@@ -30,7 +30,7 @@ def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> NDArra
     try:
         random = np.random.default_rng(seed)
         drawn = min(vectors.count, clusters * SAMPLE_PER_CLUSTER)
-        sample = vectors.read(np.sort(random.permutation(vectors.count)[:drawn]))
+        sample = vectors.directions(np.sort(random.permutation(vectors.count)[:drawn]))
         trained = faiss.Kmeans(
             vectors.dimension, clusters, seed=seed, spherical=True, min_points_per_centroid=1
         )
@@ -38,7 +38,7 @@ def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> NDArra
         found = np.empty(vectors.count, dtype=np.int64)
         for start in range(0, vectors.count, BLOCK):
             block = np.arange(start, min(start + BLOCK, vectors.count))
-            found[block] = trained.index.search(vectors.read(block), 1)[1][:, 0]
+            found[block] = trained.index.search(vectors.directions(block), 1)[1][:, 0]
             tick(len(block))
         return found
     finally:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache, partial
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data.arrays import Shape, check_values, load_array
-from hnmine.encode.base import Encoder, Kind
-from hnmine.encode.spec import computes_in_bf16
-from hnmine.errors import UsageError, damage_explained
+from hnmine.encode.spec import Similarity, computes_in_bf16
+from hnmine.errors import UsageError
 from hnmine.index.approximate import Approximate
 from hnmine.index.coarse import best_by_bfloat16, error_of_products
-from hnmine.index.dots import dots
+from hnmine.index.stored import Ints, StoredVectors, Vectors
 from hnmine.index.topk import Ranking, top_k
-from hnmine.tasks.arrays import give_back, save_array
-from hnmine.tasks.partial import on_threads
+from hnmine.tasks.arrays import give_back
 
 EXACT = "Flat"
 FAISS_FILE = "index.faiss"
-ENCODE_BLOCK = 1024
-SCORE_BLOCK = 1 << 14
-OPEN_SHARDS = 64
 WIDEST = 4096
 COARSE_FROM = 64
 """Queries from which products in bfloat16 are faster: each vector has to be rounded first."""
@@ -38,39 +29,15 @@ REFINED = 8
 FAISS's refine indexes, but from the vectors on disk."""
 FLOAT32_STEP = float(np.finfo(np.float32).eps)
 """The largest gap between neighbouring float32 numbers up to 2."""
+UNDERFLOW = float(np.finfo(np.float32).tiny)
+"""What a product or a sum in float32 loses at most where it is too small for a float32."""
 
-Vectors = NDArray[np.float32]
-Ints = NDArray[np.int64]
 Hits = tuple[Ints, Ints, NDArray[np.float64]]
 """Query, slot and score of each."""
 
 
-def write_vectors(
-    texts: Iterator[str],
-    encoder: Encoder,
-    path: Path,
-    tick: Callable[[int], None],
-    kind: Kind = "document",
-) -> dict[str, int]:
-    """Encode one shard of texts and write its vectors, float32, shape (texts, dimension)."""
-    parts = []
-    while block := list(islice(texts, ENCODE_BLOCK)):
-        parts.append(encoder.encode(block, kind))
-        tick(len(block))
-    with path.open("wb") as file:
-        save_array(file, np.concatenate(parts))
-    return {"vectors": sum(map(len, parts))}
-
-
-def _open_shard(paths: list[Path], shape: Shape, shard: int) -> Vectors:
-    """Open a shard; each but the last has as many rows as the first."""
-    rows = shape[0] if shard < len(paths) - 1 else None
-    vectors: Vectors = load_array(paths[shard], np.float32, (rows, shape[1]))
-    return vectors
-
-
-class DenseIndex:
-    """Vectors by slot; every score that leaves it is the float64 dot product, rounded to float32.
+class DenseIndex(StoredVectors):
+    """Vectors by slot that can be searched; a search finds no zeros.
 
     FAISS only proposes: its own scores depend on the block of queries and on the index's
     compression, and its order among equal scores is not defined.
@@ -82,6 +49,7 @@ class DenseIndex:
         threads: int,
         search_parameters: str | None = None,
         count: int | None = None,
+        similarity: Similarity = "cosine",
     ) -> None:
         """Open a directory of vectors.
 
@@ -90,6 +58,7 @@ class DenseIndex:
             threads: CPU threads.
             search_parameters: of an approximate index.
             count: how many vectors there must be.
+            similarity: what they are compared by.
 
         Raises:
             InputError: they are damaged, or are not so many.
@@ -98,25 +67,8 @@ class DenseIndex:
         import faiss
 
         faiss.omp_set_num_threads(threads)
-        self.directory, self.search_parameters = directory, search_parameters
-        self.paths = sorted((directory / "vectors").glob("*.npy"))
-        self._pool = ThreadPoolExecutor(threads)
-        with damage_explained(directory):
-            numbered = [f"{n:05d}" for n in range(max(1, len(self.paths)))]
-            if [path.stem for path in self.paths] != numbered:
-                raise ValueError("A shard of its vectors is missing.")
-        first = load_array(self.paths[0], np.float32, (None, None))
-        self.shard_rows, self.dimension = first.shape
-        # Not a method, which would hold the index, and with it all files, until a collection.
-        self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, self.paths, first.shape))
-        last = len(self.paths) - 1
-        self.count = self.shard_rows * last + len(self._shard(last))
-        with damage_explained(self.paths[last]):
-            if not 0 < len(self._shard(last)) <= self.shard_rows or not self.dimension:
-                raise ValueError("It has too few or too many rows.")
-            if count not in (None, self.count):
-                raise ValueError(f"With it there are {self.count:,} vectors, not {count:,}.")
-        self._whole_shards: set[int] = set()
+        super().__init__(directory, threads, count, similarity)
+        self.search_parameters = search_parameters
         self.exact = not (directory / FAISS_FILE).exists()
         if self.exact and search_parameters:
             raise UsageError(
@@ -126,17 +78,17 @@ class DenseIndex:
             )
 
     def search(self, queries: Vectors, k: NDArray[np.int64]) -> Ranking:
-        """Find the `k[q]` nearest documents of each query by cosine.
+        """Find the `k[q]` documents with the highest scores of each query.
 
         Exact for Flat: where the vectors that FAISS left out could still belong to the top k, by
         the bound on float32 rounding, it is asked for more.
 
         Args:
-            queries: unit vectors, shape (queries, dimension).
+            queries: their vectors, shape (queries, dimension).
             k: how many for each query, shape (queries,).
         """
-        wanted = np.minimum(k, self.count)
-        self._check(queries, wanted[:0])
+        self._check(queries, k[:0])
+        wanted = np.where(queries.any(axis=1), np.minimum(k, self.count), 0)
         todo = np.flatnonzero(wanted > 0)
         parts = [(todo[:0], todo[:0], np.empty(0))]
         if self.exact and len(todo) >= COARSE_FROM and computes_in_bf16("cpu"):
@@ -148,79 +100,18 @@ class DenseIndex:
             for m in np.unique(depth[todo]):
                 chosen = todo[depth[todo] == m]
                 slots, bound = self._propose(queries[chosen], int(m))
-                if not self.exact or m >= self.count:
+                if not self.exact:
                     bound[:] = -np.inf
                 short = self._keep(queries, wanted, chosen, slots, bound, parts)
                 deepest = short[depth[short] >= WIDEST]
                 parts += [self._best_of_all(queries, row, int(wanted[row])) for row in deepest]
                 again.append(short[depth[short] < WIDEST])
-            todo = np.concatenate(again)
+            # In order, as they are scored: those of several depths may have reached one.
+            todo = np.sort(np.concatenate(again))
             depth[todo] = np.minimum(depth[todo] * 4, self.count)
         query, hits, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return top_k(query, hits, scores, wanted)
-
-    def score(
-        self, queries: Vectors, offsets: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Score given documents: query `i` against `slots[offsets[i]:offsets[i + 1]]`."""
-        query = np.repeat(np.arange(len(queries)), np.diff(offsets))
-        return self._dots(np.ascontiguousarray(queries), query, slots).astype(np.float64)
-
-    def similarity(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> Vectors:
-        """Return the cosines of pairs of documents, given by slot, shape (pairs,)."""
-        cosines = np.empty(len(one), dtype=np.float32)
-        for start in range(0, len(one), SCORE_BLOCK):
-            block = slice(start, start + SCORE_BLOCK)
-            distinct, place = np.unique(one[block], return_inverse=True)
-            cosines[block] = self._dots(self.read(distinct), place, other[block])
-        return cosines
-
-    def _dots(
-        self, queries: Vectors, query: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> Vectors:
-        """Multiply queries with documents, shard by shard, shape (pairs,)."""
-        self._check(queries, slots)
-        scores = np.empty(len(slots), dtype=np.float32)
-        shards = slots // self.shard_rows
-        order = np.argsort(shards, kind="stable")
-        ends = np.flatnonzero(np.diff(shards[order])) + 1
-        parts = [
-            part[start : start + SCORE_BLOCK]
-            for part in np.split(order, ends)
-            for start in range(0, len(part), SCORE_BLOCK)
-        ]
-
-        def work(at: NDArray[np.int64]) -> None:
-            shard = int(shards[at[0]])
-            vectors = self._shard(shard)
-            rows = slots[at] - shard * self.shard_rows
-            dots(queries, query[at], np.asarray(vectors), rows, at, scores)
-            give_back(vectors)
-
-        on_threads(self._pool, work, parts)
-        with damage_explained(self.directory):
-            if not np.isfinite(scores).all():
-                raise ValueError("A product with its vectors is no finite number.")
-        return scores
-
-    def _check(self, queries: Vectors, slots: Ints) -> None:
-        """Refuse what compiled code would read beyond a vector, or beyond all of them, for."""
-        with damage_explained(self.directory):
-            if queries.shape[1:] != (self.dimension,):
-                raise ValueError(
-                    f"Its vectors have {self.dimension:,} dimensions, the queries' "
-                    f"{queries.shape[-1]:,}."
-                )
-            check_values(slots, low=0, below=self.count)
-
-    def _whole(self, shard: int) -> Vectors:
-        """Open a shard that is searched; the first time, check its numbers."""
-        vectors = self._shard(shard)
-        if shard not in self._whole_shards:
-            with damage_explained(self.paths[shard]):
-                check_values(vectors, finite=True)
-            self._whole_shards.add(shard)
-        return vectors
+        found = ~np.isneginf(scores)
+        return top_k(query[found], hits[found], scores[found], wanted)
 
     def _exact(
         self, queries: Vectors, chosen: NDArray[np.int64], slots: NDArray[np.int64]
@@ -229,7 +120,8 @@ class DenseIndex:
         counts = np.zeros(len(queries) + 1, dtype=np.int64)
         counts[chosen + 1] = slots.shape[1]
         query = np.repeat(chosen, slots.shape[1])
-        return query, hits, self.score(queries, np.cumsum(counts), hits)
+        scores = self.score(queries, np.cumsum(counts), hits)
+        return query, hits, np.where(np.isnan(scores), -np.inf, scores)
 
     def _search_coarsely(
         self, queries: Vectors, wanted: Ints, todo: Ints, parts: list[Hits]
@@ -244,9 +136,9 @@ class DenseIndex:
                 continue
             shards = ((n * self.shard_rows, self._whole(n)) for n in range(len(self.paths)))
             slots, bound = best_by_bfloat16(queries[chosen], shards, int(m), self._pool)
-            error = error_of_products(self.dimension)
+            error = error_of_products(self.dimension) * self._reach(queries[chosen])
             again.append(self._keep(queries, wanted, chosen, slots, bound + error, parts))
-        return np.concatenate(again)
+        return np.sort(np.concatenate(again))
 
     def _keep(
         self,
@@ -260,7 +152,7 @@ class DenseIndex:
         """Score what was proposed, and keep the best of the queries that have surely got them.
 
         Args:
-            queries: unit vectors of all queries.
+            queries: vectors of all queries.
             wanted: how many documents each query wants.
             chosen: the queries that something was proposed for.
             slots: what was proposed, shape (chosen, m).
@@ -273,7 +165,9 @@ class DenseIndex:
         query, hits, scores = self._exact(queries, chosen, slots)
         only_chosen = np.where(np.isin(np.arange(len(wanted)), chosen), wanted, 0)
         found = top_k(query, hits, scores, only_chosen)
-        short: Ints = chosen[found.scores[found.offsets[chosen + 1] - 1] <= bound]
+        least = found.scores[found.offsets[chosen + 1] - 1]
+        # Where all were proposed there is nothing more to find.
+        short: Ints = chosen[(least <= bound) & (slots.shape[1] < self.count)]
         whole = ~np.isin(found.query_of_hit, short)
         parts.append((found.query_of_hit[whole], found.slots[whole], found.scores[whole]))
         return short
@@ -286,39 +180,29 @@ class DenseIndex:
         One shard at a time; keeps what is not clearly below the k-th best so far.
         """
         query = queries[row].astype(np.float64)
+        gap = FLOAT32_STEP * self._reach(queries[row : row + 1])[0]
         slots, scores = np.empty(0, dtype=np.int64), np.empty(0)
         for shard in range(len(self.paths)):
             vectors = self._whole(shard)
             first = shard * self.shard_rows
             slots = np.concatenate([slots, np.arange(first, first + len(vectors))])
-            scores = np.concatenate([scores, vectors.astype(np.float64) @ query])
+            products = vectors.astype(np.float64) @ query
+            products[~vectors.any(axis=1)] = -np.inf
+            scores = np.concatenate([scores, products])
             if len(scores) > k:
-                keep = scores >= np.partition(scores, -k)[-k] - FLOAT32_STEP
+                keep = scores >= np.partition(scores, -k)[-k] - gap
                 slots, scores = slots[keep], scores[keep]
             give_back(vectors)
         exact = self.score(queries[row : row + 1], np.array([0, len(slots)]), slots)
-        return np.full(len(slots), row), slots, exact
+        return np.full(len(slots), row), slots, np.where(np.isnan(exact), -np.inf, exact)
 
-    def read(self, slots: NDArray[np.int64]) -> Vectors:
-        """Read the unit vectors of documents, given by slot, shape (slots, dimension)."""
-        with damage_explained(self.directory):
-            check_values(slots, low=0, below=self.count)
-        shards = slots // self.shard_rows
-        gathered = np.empty((len(slots), self.dimension), dtype=np.float32)
-        for shard in np.unique(shards):
-            at = np.flatnonzero(shards == shard)
-            vectors = self._shard(int(shard))
-            gathered[at] = vectors[slots[at] - shard * self.shard_rows]
-            give_back(vectors)
-        with damage_explained(self.directory):
-            if not np.isfinite(np.vdot(gathered, gathered)):
-                raise ValueError("Its vectors hold numbers that are not finite.")
-        return gathered
-
-    def _propose(self, queries: Vectors, m: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _propose(self, queries: Vectors, m: int) -> tuple[Ints, NDArray[np.float64]]:
         """Ask FAISS for m documents a query; return them and what no other's score exceeds."""
         scores, slots = self._scan(queries, m) if self.exact else self._search_in_file(queries, m)
-        return slots, scores[:, -1] + self.dimension * float(np.finfo(np.float32).eps)
+        error = self.dimension * FLOAT32_STEP * self._reach(queries)
+        if self.compared_by == "dot":
+            error += 2 * self.dimension * UNDERFLOW
+        return slots, scores[:, -1] + error
 
     def _scan(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
         import faiss

@@ -59,7 +59,8 @@ class Index:
         from hnmine.index.dense import DenseIndex  # It takes FAISS, which most readers do without.
 
         count = len(self.documents.canonical)
-        return DenseIndex(self.paths.dense, threads, search_parameters, count)
+        similarity = self.encoder.similarity
+        return DenseIndex(self.paths.dense, threads, search_parameters, count, similarity)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Cosines of a further bi-encoder; a document is encoded once, however many queries it is for."""
+"""Scores of a further bi-encoder; a document is encoded once, however many queries it is for.
+
+They are cosines, or dot products where its own files say so.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,14 @@ from hnmine.candidates import Candidates
 from hnmine.data.arrays import load_array
 from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
+from hnmine.encode.declared import explained
 from hnmine.encode.spec import ModelSpec
-from hnmine.index.dense import DenseIndex, write_vectors
+from hnmine.index.dense import DenseIndex
+from hnmine.index.encoded import write_vectors
 from hnmine.index.topk import offsets_of
 from hnmine.judges.base import place_of, scores_plan
 from hnmine.schema import STATE
+from hnmine.tasks import incidents
 from hnmine.tasks.arrays import save_array
 from hnmine.tasks.plan import Task, blocks
 from hnmine.tasks.run import Counts, RunDirectory, Tick
@@ -49,6 +55,8 @@ class BiEncoderJudge:
             self.path, plan, progress=progress, share=share, passing=(DOCUMENTS,), inner=True
         ) as run:
             if not run.complete:
+                if share.index == 0 and (said := explained(self.spec)):
+                    incidents.note(said)
                 run.finish(self._run(run))
         fetch_run(self.path)
         return {}
@@ -101,7 +109,8 @@ class BiEncoderJudge:
             scores = vectors.score(queries, offsets_of(counted), places)
             with outputs[0].open("wb") as file:
                 save_array(file, scores.astype(np.float32))
-            return {"pairs": len(scores)}
+            unknown = int(np.isnan(scores).sum())
+            return {"pairs": len(scores)} | ({"pairs_without_vector": unknown} if unknown else {})
 
         parts = [
             Task(f"cosines-{part:05d}", (f"{part:05d}.npy",), rows, part)

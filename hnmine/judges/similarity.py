@@ -53,6 +53,6 @@ class PositiveSimilarity:
             others = positives[ragged(first[start:stop], many[start:stop])]
             pairs = self._vectors.similarity(slots[rows], slots[others])
             # A positive is not its own evidence.
-            np.maximum.at(similarity, rows, np.where(rows == others, -np.inf, pairs))
+            np.fmax.at(similarity, rows, np.where(rows == others, -np.inf, pairs))
         similarity[~np.isfinite(similarity)] = np.nan
         return similarity

@@ -105,7 +105,15 @@ def _shortfall(scored: Scored) -> dict[str, tuple[int, int]]:
 def _score_name(scored: Scored, column: str) -> str:
     if column == "score":
         column = SCORES.get(scored.settings["score"], str(scored.settings["score"]))
+    if column == "dense_score" and _by_dot(scored):
+        return "dot product"
     return SCORE_NAMES.get(column, column.removesuffix("_score"))
+
+
+def _by_dot(scored: Scored) -> bool:
+    candidates = scored.texts
+    dense = candidates is not None and "dense" in candidates.manifest["scores"]
+    return dense and candidates is not None and candidates.index.encoder.similarity == "dot"
 
 
 def _distributions(scored: Scored, facts: Facts) -> None:

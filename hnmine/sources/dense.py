@@ -10,7 +10,7 @@ from hnmine.index.dense import DenseIndex
 from hnmine.index.topk import Ranking
 from hnmine.sources.base import Asked, Ints, Mining, Score, Search, Source
 from hnmine.sources.merge import best_of_each, best_of_positives
-from hnmine.sources.queryvectors import QueryVectors
+from hnmine.sources.queryvectors import open_query_vectors
 
 
 def _vectors(mining: Mining) -> DenseIndex:
@@ -19,7 +19,7 @@ def _vectors(mining: Mining) -> DenseIndex:
 
 def open_dense(mining: Mining) -> Source:
     """Search with the query's vector."""
-    vectors, queries = _vectors(mining), QueryVectors(mining.paths, mining.queries, mining.threads)
+    vectors, queries = _vectors(mining), open_query_vectors(mining)
 
     def search(asked: Asked) -> Search:
         return partial(vectors.search, queries.read(asked.rows))
@@ -45,7 +45,7 @@ def open_dense_from_positive(mining: Mining) -> Source:
 def open_dense_from_queries(mining: Mining) -> Source:
     """Take the positives of the queries that are most like the query."""
     queries, documents = (
-        QueryVectors(mining.paths, mining.queries, mining.threads),
+        open_query_vectors(mining),
         mining.index.documents,
     )
 

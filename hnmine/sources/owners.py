@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hnmine.index.topk import offsets_of, ragged
 from hnmine.sources.base import Asked, Ints, Mining, Score
-from hnmine.sources.queryvectors import QueryVectors
+from hnmine.sources.queryvectors import open_query_vectors
 
 
 class Owners:
@@ -19,7 +19,7 @@ class Owners:
 
     def __init__(self, mining: Mining) -> None:
         documents = mining.index.documents
-        self.vectors = QueryVectors(mining.paths, mining.queries, mining.threads)
+        self.vectors = open_query_vectors(mining)
         offsets, rows = mining.queries.positives(self.vectors.rows)
         slots = documents.slots(rows)
         owner = np.repeat(np.arange(self.vectors.count), np.diff(offsets))
@@ -39,7 +39,7 @@ class Owners:
             another = owner != query[pair]
             pair, owner = pair[another], owner[another]
             best = np.full(len(slots), -np.inf)
-            np.maximum.at(best, pair, self.vectors.index.similarity(query[pair], owner))
+            np.fmax.at(best, pair, self.vectors.index.similarity(query[pair], owner))
             return np.where(np.isfinite(best), best, np.nan)
 
         return score

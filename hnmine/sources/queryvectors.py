@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.encode.spec import Similarity
 from hnmine.errors import damage_explained
 from hnmine.index.dense import DenseIndex
 from hnmine.schema import CandidatePaths
+from hnmine.sources.base import Mining
 from hnmine.sources.positives import Queries
 
 Ints = NDArray[np.int64]
@@ -26,9 +28,12 @@ class QueryVectors:
         index: the vectors, which can be searched.
     """
 
-    def __init__(self, paths: CandidatePaths, queries: Queries, threads: int) -> None:
+    def __init__(
+        self, paths: CandidatePaths, queries: Queries, threads: int, similarity: Similarity
+    ) -> None:
         self.queries, self.rows = queries, encoded_rows(queries)
-        self.index = DenseIndex(paths.dense, threads, count=len(self.rows))
+        count = len(self.rows)
+        self.index = DenseIndex(paths.dense, threads, count=count, similarity=similarity)
 
     @property
     def count(self) -> int:
@@ -48,3 +53,13 @@ class QueryVectors:
     def read(self, rows: Ints) -> NDArray[np.float32]:
         """Read the vectors of queries, shape (n, dimension)."""
         return self.index.read(self.places(rows))
+
+    def directions(self, rows: Ints) -> NDArray[np.float32]:
+        """Read the vectors of queries at length 1, shape (n, dimension)."""
+        return self.index.directions(self.places(rows))
+
+
+def open_query_vectors(mining: Mining) -> QueryVectors:
+    """Open the vectors of the queries that are mined for."""
+    similarity = mining.index.encoder.similarity
+    return QueryVectors(mining.paths, mining.queries, mining.threads, similarity)

@@ -23,7 +23,8 @@ from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
 from hnmine.filters.rules import BELOW_THE_POSITIVE
 from hnmine.index.clusters import k_means
-from hnmine.index.dense import DenseIndex, write_vectors
+from hnmine.index.dense import DenseIndex
+from hnmine.index.encoded import write_vectors
 from hnmine.mined import Mined
 from hnmine.names import repeated
 from hnmine.schema import STATE
@@ -146,7 +147,12 @@ class _Batching:
             return None
         threads = self.settings.cpu_threads
         return Vectors(
-            DenseIndex(self.work / "queries", threads, count=self.rows.queries),
+            DenseIndex(
+                self.work / "queries",
+                threads,
+                count=self.rows.queries,
+                similarity=self.index.encoder.similarity,
+            ),
             self.index.vectors(threads),
         )
 

@@ -12,17 +12,22 @@ from hnmine.data.tables import BadRows, Table
 from hnmine.data.texts import Texts, write_texts
 from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
+from hnmine.encode.declared import as_before, explained
 from hnmine.encode.spec import ModelSpec
+from hnmine.errors import UsageError
 from hnmine.index.bm25.build import count_documents, merge_counts
-from hnmine.index.dense import EXACT, FAISS_FILE, write_vectors
+from hnmine.index.dense import EXACT, FAISS_FILE
+from hnmine.index.encoded import refuse_without_vector, write_vectors
 from hnmine.index.factory import build_faiss, check_factory
 from hnmine.schema import STATE, IndexPaths
 from hnmine.sources.bm25 import bm25_settings
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
+from hnmine.tasks import incidents
 from hnmine.tasks.late import Late
 from hnmine.tasks.plan import Task, blocks
 from hnmine.tasks.run import RunDirectory, Tick
+from hnmine.tasks.written import MANIFEST, read_json
 
 COUNTS = f"{STATE}/bm25-counts"
 FAISS_ALONE = Late(("settings.faiss", "libraries.faiss-cpu"), ("faiss",))
@@ -47,6 +52,7 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
         settings.index, plan, passing=(COUNTS,), late=FAISS_ALONE, **settings.manner
     ) as run:
         if not run.complete:
+            builder.try_encoder()
             counts = builder.documents(run)
             if settings.bm25:
                 counts |= builder.bm25(run)
@@ -72,7 +78,7 @@ class _Builder:
         self.bm25_settings = bm25_settings(settings.plan())
         self.spec = None
         if settings.dense and settings.encoder:
-            self.spec = ModelSpec.find(
+            spec = ModelSpec.find(
                 settings.encoder,
                 use="encoder",
                 device=settings.device,
@@ -83,7 +89,25 @@ class _Builder:
                 pooling=settings.pooling,
                 query_prompt=settings.query_prompt,
                 document_prompt=settings.document_prompt,
+                truncate_dim=settings.truncate_dim,
             )
+            if settings.pooling and spec.backend != "onnx":
+                raise UsageError(
+                    f"--pooling {settings.pooling} does not apply to {settings.encoder}.",
+                    why="It is no ONNX graph, and pools as its own files say.",
+                    fix="Leave --pooling out, or change the pooling in the model's folder.",
+                )
+            recorded = (read_json(settings.index / MANIFEST) or {}).get("encoder")
+            self.spec = as_before(spec, recorded) if isinstance(recorded, dict) else spec
+
+    def try_encoder(self) -> None:
+        """Say what of the encoder's own settings is used; find out early what it cannot do."""
+        if self.spec is None:
+            return
+        if self.settings.share.index == 0 and (said := explained(self.spec)):
+            incidents.note(said)
+        if self.settings.truncate_dim:
+            self.encoder.encode(["dimension"], "document")
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -151,7 +175,13 @@ class _Builder:
             check_factory(factory, dimension, sum(shard.size for shard in shards))
 
         def encode(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
-            return write_vectors(self._texts(task), self.encoder, outputs[0], tick)
+            documents, bad = Texts(self.paths.documents), BadRows(self.settings.on_bad_row)
+            start = task.index * self.settings.shard_size
+            rows = documents.canonical[start : start + task.size]
+            without = refuse_without_vector(bad, "document", documents, rows)
+            texts = documents.each_text(rows)
+            counts = write_vectors(texts, self.encoder, outputs[0], tick, without=without)
+            return counts | {f"skipped {reason}": count for reason, count in bad.counts.items()}
 
         encoded = run.run("dense: encode", "docs", shards, encode, passed_on=factory != EXACT)
         counts = dict(encoded)

@@ -53,7 +53,9 @@ def try_depths(
         negatives: for each query.
         threads: to read vectors with.
     """
-    if "dense" not in candidates.manifest["scores"]:
+    scored = "dense" in candidates.manifest["scores"]
+    # The students are trained by cosines; what they make of lengths that count was not measured.
+    if not scored or candidates.index.encoder.similarity != "cosine":
         return {"depth": USUAL}
     drawn = _draw(rows)
     if drawn is None:
@@ -82,7 +84,7 @@ def try_depths(
     copies = ~free & kept
     others[query[copies], np.searchsorted(documents, slots[copies])] = False
     vectors = candidates.index.vectors(threads)
-    asked = QueryVectors(candidates.paths, candidates.queries, threads)
+    asked = QueryVectors(candidates.paths, candidates.queries, threads, "cosine")
     ids = rows["query_id"].to_pylist()
     trial = Trial(
         [ids[start] for start in starts],

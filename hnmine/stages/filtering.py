@@ -255,7 +255,9 @@ class Filtering:
         pq.write_table(train, outputs[1], compression="zstd")
         short = tally.shortfall(part)
         pq.write_table(short, outputs[2], compression="zstd")
-        hard = {f"{OF_HARDNESS}{name}": value for name, value in part.hardness().items()}
+        dense = "dense" in self.candidates.manifest["scores"]
+        sums = part.hardness(self.candidates.index.encoder.similarity if dense else "cosine")
+        hard = {f"{OF_HARDNESS}{name}": value for name, value in sums.items()}
         return tally.counts(part) | hard | {"train_rows": len(train), "queries_short": len(short)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,11 +17,13 @@ from hnmine.data.records import qrel_records
 from hnmine.data.tables import BadRows, Table
 from hnmine.data.texts import Texts, write_texts
 from hnmine.encode import load_encoder
+from hnmine.encode.declared import explained
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 from hnmine.expressions import references
 from hnmine.index.clusters import k_means
-from hnmine.index.dense import DenseIndex, write_vectors
+from hnmine.index.dense import DenseIndex
+from hnmine.index.encoded import refuse_without_vector, write_vectors
 from hnmine.index.opened import Index
 from hnmine.names import rank_of, repeated, score_of
 from hnmine.schema import CandidatePaths
@@ -33,6 +36,7 @@ from hnmine.sources.recipe import open_recipe
 from hnmine.sources.runfile import RunFile, write_run
 from hnmine.stages.result import StageResult, base_plan
 from hnmine.stages.workers import work_together
+from hnmine.tasks import incidents
 from hnmine.tasks.arrays import save_array
 from hnmine.tasks.places import name_of
 from hnmine.tasks.plan import QUERIES_PER_TASK, Task, blocks
@@ -133,14 +137,19 @@ class _Miner:
             return None
         spec = self.index.encoder
         if self.settings.query_encoder:
-            kept = {"pooling", "query_prompt", "document_prompt", "batch_tokens"}
+            # Its vectors are compared with those of the index; its own prompts are used unless
+            # others were asked for.
+            kept = {"batch_tokens", "similarity", "truncate_dim"}
+            given = {"query_prompt", "document_prompt", "pooling"}
+            fields: dict[str, Any] = {name: getattr(spec, name) for name in kept}
+            fields |= {name: self.index.settings.get(name) for name in given}
             spec = ModelSpec.find(
                 self.settings.query_encoder,
                 use="encoder",
                 max_length=self.index.settings.get("max_length"),
                 device=self.settings.device,
                 dtype=spec.dtype,
-                **spec.model_dump(include=kept),
+                **fields,
             )
         return spec.on(self.settings.device)
 
@@ -224,15 +233,21 @@ class _Miner:
             for n, block in enumerate(blocks(len(rows), QUERIES_PER_TASK))
         ]
         encoder = load_encoder(spec, self.threads) if any(map(run.missing, tasks)) else None
+        if encoder and self.settings.query_encoder and (said := explained(spec)):
+            incidents.note(said)
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             assert encoder is not None
-            texts = queries.texts.each_text(rows[task.index : task.index + task.size])
-            return write_vectors(texts, encoder, outputs[0], tick, "query")
+            bad = BadRows(self.settings.on_bad_row)
+            chosen = rows[task.index : task.index + task.size]
+            without = refuse_without_vector(bad, "query", queries.texts, chosen)
+            texts = queries.texts.each_text(chosen)
+            counts = write_vectors(texts, encoder, outputs[0], tick, "query", without)
+            return counts | {f"skipped {reason}": count for reason, count in bad.counts.items()}
 
         encoded = run.run("encode queries", "queries", tasks, work)
         self._check_dimension()
-        return {"queries_encoded": encoded["vectors"]}
+        return {"queries_encoded": encoded.pop("vectors"), **encoded}
 
     def _check_dimension(self) -> None:
         ours = DenseIndex(self.paths.dense, self.threads).dimension

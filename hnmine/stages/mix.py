@@ -59,7 +59,12 @@ class _Mixing:
         threads = settings.cpu_threads
         self.documents = self.candidates.index.documents
         self.document_vectors = self.candidates.index.vectors(threads)
-        self.query_vectors = QueryVectors(self.candidates.paths, self.candidates.queries, threads)
+        self.query_vectors = QueryVectors(
+            self.candidates.paths,
+            self.candidates.queries,
+            threads,
+            self.candidates.index.encoder.similarity,
+        )
         self.parts = mined.parts
 
     def tasks(self) -> list[Task]:
@@ -125,8 +130,8 @@ class _Mixing:
         rank = table["rank"].fill_null(-1).to_numpy()
         parents = Parents(
             query_id,
-            self.query_vectors.read(row)[0].astype(np.float64),
-            self.document_vectors.read(slots).astype(np.float64),
+            self.query_vectors.directions(row)[0].astype(np.float64),
+            self.document_vectors.directions(slots).astype(np.float64),
             sorted(np.flatnonzero(label == 0).tolist(), key=lambda at: int(rank[at])),
             np.flatnonzero(label == 1).tolist(),
         )

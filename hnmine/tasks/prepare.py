@@ -27,6 +27,9 @@ from hnmine.tasks.written import (
     read_json,
 )
 
+NOW_SKIPS = 'settings.on_bad_row: "error" -> "skip"'
+"""The difference between two plans after which what was finished is what would be written."""
+
 MOST_DIFFERENCES = 8
 """Differences between two plans that an error shows: it must fit on a screen."""
 
@@ -105,6 +108,25 @@ def check_plan(
         elif changed:
             clear_run(path)
     write_text(saved, canonical_json(plan))
+
+
+def let_skip(path: Path, plan: Plan) -> None:
+    """Let an unfinished run go on that stopped at a bad row, and may now skip it.
+
+    What its finished tasks read had no bad row, so skipping would have written the same.
+
+    Args:
+        path: the directory.
+        plan: what will fill it.
+    """
+    old = read_json(path / PLAN)
+    if not old or (path / MANIFEST).exists() or differences(old, plan) != [NOW_SKIPS]:
+        return
+    for file in markers_of(path):
+        marker = read_json(file) or {}
+        if marker.get("plan") == digest(old):
+            write_text(file, canonical_json(marker | {"plan": digest(plan)}))
+    write_text(path / PLAN, canonical_json(plan))
 
 
 def how_anew(inner: bool) -> str:

@@ -27,6 +27,7 @@ from hnmine.tasks.prepare import (
     check_place,
     check_plan,
     claim_of,
+    let_skip,
     other_plan,
     progress_bar,
 )
@@ -140,6 +141,8 @@ class RunDirectory:
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
         if not finished:
+            if not self.store:
+                let_skip(self.path, self.plan)
             before = read_json(self.path / PLAN)
             check_plan(self.path, self.plan, overwrite, inner=inner, late=late)
             if self.store and before != read_json(self.path / PLAN):

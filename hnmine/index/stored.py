@@ -1,0 +1,207 @@
+"""Vectors in shards on disk, memory-mapped: read, and scored exactly."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.data.arrays import Shape, check_values, load_array
+from hnmine.encode.spec import Similarity
+from hnmine.errors import damage_explained
+from hnmine.index.dots import dots
+from hnmine.tasks.arrays import give_back
+from hnmine.tasks.partial import on_threads
+
+SCORE_BLOCK = 1 << 14
+OPEN_SHARDS = 64
+
+Vectors = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+def _open_shard(paths: list[Path], shape: Shape, shard: int) -> Vectors:
+    """Open a shard; each but the last has as many rows as the first."""
+    rows = shape[0] if shard < len(paths) - 1 else None
+    vectors: Vectors = load_array(paths[shard], np.float32, (rows, shape[1]))
+    return vectors
+
+
+def norms_of(vectors: Vectors) -> NDArray[np.float64]:
+    """Return the length of each vector, shape (n,)."""
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+
+
+class StoredVectors:
+    """Vectors by slot; every score that leaves it is the float64 dot product, rounded to float32.
+
+    Vectors have length 1, and dot products are cosines, unless they are compared by `dot`. Zeros
+    are no vector, and have no score.
+    """
+
+    def __init__(
+        self, directory: Path, threads: int, count: int | None, similarity: Similarity
+    ) -> None:
+        """Open a directory of vectors.
+
+        Args:
+            directory: with a folder of shards.
+            threads: CPU threads.
+            count: how many vectors there must be.
+            similarity: what they are compared by.
+
+        Raises:
+            InputError: they are damaged, or are not so many.
+        """
+        self.directory, self.compared_by = directory, similarity
+        self.paths = sorted((directory / "vectors").glob("*.npy"))
+        self._pool = ThreadPoolExecutor(threads)
+        with damage_explained(directory):
+            numbered = [f"{n:05d}" for n in range(max(1, len(self.paths)))]
+            if [path.stem for path in self.paths] != numbered:
+                raise ValueError("A shard of its vectors is missing.")
+        first = load_array(self.paths[0], np.float32, (None, None))
+        self.shard_rows, self.dimension = first.shape
+        # Not a method, which would hold the index, and with it all files, until a collection.
+        self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, self.paths, first.shape))
+        last = len(self.paths) - 1
+        self.count = self.shard_rows * last + len(self._shard(last))
+        with damage_explained(self.paths[last]):
+            if not 0 < len(self._shard(last)) <= self.shard_rows or not self.dimension:
+                raise ValueError("It has too few or too many rows.")
+            if count not in (None, self.count):
+                raise ValueError(f"With it there are {self.count:,} vectors, not {count:,}.")
+        self._whole_shards: set[int] = set()
+
+    def score(
+        self, queries: Vectors, offsets: NDArray[np.int64], slots: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Score given documents: query `i` against `slots[offsets[i]:offsets[i + 1]]`.
+
+        Returns:
+            Shape (slots,); NaN where either has no vector.
+        """
+        query = np.repeat(np.arange(len(queries)), np.diff(offsets))
+        return self._dots(np.ascontiguousarray(queries), query, slots).astype(np.float64)
+
+    def similarity(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> Vectors:
+        """Return the cosines of pairs of documents, given by slot, shape (pairs,).
+
+        NaN where either has no vector.
+        """
+        cosines = np.empty(len(one), dtype=np.float32)
+        for start in range(0, len(one), SCORE_BLOCK):
+            block = slice(start, start + SCORE_BLOCK)
+            distinct, place = np.unique(one[block], return_inverse=True)
+            vectors = self.read(distinct)
+            cosines[block] = self._dots(vectors, place, other[block])
+            if self.compared_by == "dot":
+                others, at = np.unique(other[block], return_inverse=True)
+                cosines[block] /= norms_of(vectors)[place] * norms_of(self.read(others))[at]
+        return cosines
+
+    def _dots(
+        self, queries: Vectors, query: NDArray[np.int64], slots: NDArray[np.int64]
+    ) -> Vectors:
+        """Multiply queries with documents, shard by shard, shape (pairs,)."""
+        self._check(queries, slots)
+        scores = np.empty(len(slots), dtype=np.float32)
+        shards = slots // self.shard_rows
+        order = np.argsort(shards, kind="stable")
+        ends = np.flatnonzero(np.diff(shards[order])) + 1
+        parts = [
+            part[start : start + SCORE_BLOCK]
+            for part in np.split(order, ends)
+            for start in range(0, len(part), SCORE_BLOCK)
+        ]
+
+        def work(at: NDArray[np.int64]) -> None:
+            shard = int(shards[at[0]])
+            vectors = self._shard(shard)
+            rows = slots[at] - shard * self.shard_rows
+            dots(queries, query[at], np.asarray(vectors), rows, at, scores)
+            give_back(vectors)
+
+        on_threads(self._pool, work, parts)
+        with damage_explained(self.directory):
+            if not np.isfinite(scores).all():
+                raise ValueError("A product with its vectors is no finite number.")
+        if len(naught := np.flatnonzero(scores == 0)):
+            asked = np.asarray(queries.any(axis=1))[query[naught]]
+            there = asked & self._is_vector(slots[naught])
+            scores[naught[~there]] = np.nan
+        return scores
+
+    def _is_vector(self, slots: Ints) -> NDArray[np.bool_]:
+        """Tell which slots hold more than zeros, shape (slots,)."""
+        distinct, place = np.unique(slots, return_inverse=True)
+        found = [
+            np.any(self.read(distinct[start : start + SCORE_BLOCK]), axis=1)
+            for start in range(0, len(distinct), SCORE_BLOCK)
+        ]
+        there: NDArray[np.bool_] = np.concatenate(found)
+        return there[place]
+
+    @cached_property
+    def _longest(self) -> float:
+        """The length of the longest vector; 1 for cosines."""
+        if self.compared_by == "cosine":
+            return 1.0
+        longest = 0.0
+        for shard in range(len(self.paths)):
+            vectors = self._whole(shard)
+            longest = max(longest, float(norms_of(vectors).max()))
+            give_back(vectors)
+        return longest
+
+    def _reach(self, queries: Vectors) -> NDArray[np.float64]:
+        """Return what no score of each query exceeds, by Cauchy and Schwarz, shape (queries,)."""
+        if self.compared_by == "cosine":
+            return np.ones(len(queries))
+        return norms_of(queries) * self._longest
+
+    def _check(self, queries: Vectors, slots: Ints) -> None:
+        """Refuse what compiled code would read beyond a vector, or beyond all of them, for."""
+        with damage_explained(self.directory):
+            if queries.shape[1:] != (self.dimension,):
+                raise ValueError(
+                    f"Its vectors have {self.dimension:,} dimensions, the queries' "
+                    f"{queries.shape[-1]:,}."
+                )
+            check_values(slots, low=0, below=self.count)
+
+    def _whole(self, shard: int) -> Vectors:
+        """Open a shard that is searched; the first time, check its numbers."""
+        vectors = self._shard(shard)
+        if shard not in self._whole_shards:
+            with damage_explained(self.paths[shard]):
+                check_values(vectors, finite=True)
+            self._whole_shards.add(shard)
+        return vectors
+
+    def read(self, slots: NDArray[np.int64]) -> Vectors:
+        """Read the vectors of documents, given by slot, shape (slots, dimension)."""
+        with damage_explained(self.directory):
+            check_values(slots, low=0, below=self.count)
+        shards = slots // self.shard_rows
+        gathered = np.empty((len(slots), self.dimension), dtype=np.float32)
+        for shard in np.unique(shards):
+            at = np.flatnonzero(shards == shard)
+            vectors = self._shard(int(shard))
+            gathered[at] = vectors[slots[at] - shard * self.shard_rows]
+            give_back(vectors)
+        with damage_explained(self.directory):
+            if not np.isfinite(np.vdot(gathered, gathered)):
+                raise ValueError("Its vectors hold numbers that are not finite.")
+        return gathered
+
+    def directions(self, slots: NDArray[np.int64]) -> Vectors:
+        """Read vectors, and scale them to length 1 where they are not; zeros stay zeros."""
+        vectors = self.read(slots)
+        if self.compared_by == "cosine":
+            return vectors
+        norms = np.maximum(norms_of(vectors), np.finfo(np.float64).tiny)
+        return (vectors / norms[:, None]).astype(np.float32)
