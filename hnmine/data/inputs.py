@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
+from hnmine.data.labels import Labels, read_labels
 from hnmine.data.records import (
     PairBatch,
     TextBatch,
@@ -16,11 +20,28 @@ from hnmine.data.records import (
 )
 from hnmine.data.tables import BadRows, Table, content_id
 from hnmine.errors import InputError
+from hnmine.tasks.incidents import note
 
 
-def positives_of(batch: PairBatch) -> TextBatch:
-    """Return the positives of pairs as documents; without ids they go by their content."""
-    texts, ids = batch.positives or [], batch.positive_ids
+class JudgedSettings(Protocol):
+    """Settings with a grade; `model_fields_set` tells what the user gave."""
+
+    @property
+    def min_grade(self) -> float:
+        """From which grade on a document is a positive."""
+        ...
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """Names of the settings that were given."""
+        ...
+
+
+def documents_of(batch: PairBatch) -> TextBatch:
+    """Return the passages of pairs; without ids they go by their content."""
+    texts, ids = batch.positives, batch.positive_ids
+    if texts is None:  # The ids are those of a corpus.
+        return TextBatch([], [], False)
     return TextBatch(ids or [content_id(text) for text in texts], texts, ids is not None)
 
 
@@ -32,11 +53,11 @@ def queries_of(table: Table, batch: PairBatch) -> TextBatch:
 
 
 def read_documents(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
-    """Stream the documents: the corpus, then the positives of pairs."""
+    """Stream the documents: the corpus, then the positives of pairs and the known negatives."""
     if "corpus" in inputs:
         yield from corpus_records(inputs["corpus"], bad)
     if "pairs" in inputs:
-        yield from map(positives_of, pair_records(inputs["pairs"], bad))
+        yield from map(documents_of, pair_records(inputs["pairs"], bad, negatives=True))
 
 
 def read_queries(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
@@ -48,11 +69,69 @@ def read_queries(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatc
         yield from (queries_of(pairs, batch) for batch in pair_records(pairs, bad))
 
 
-def read_pairs(inputs: Mapping[str, Table], min_grade: float, bad: BadRows) -> Iterator[PairBatch]:
+def read_pairs(
+    inputs: Mapping[str, Table], min_grade: float, bad: BadRows, labels: Labels | None = None
+) -> Iterator[PairBatch]:
     """Stream which document is a positive of which query: pairs, or judgements from a grade on."""
     if "pairs" in inputs:
-        return pair_records(inputs["pairs"], bad)
+        records = pair_records(inputs["pairs"], bad, labels)
+        return (batch.only_positives for batch in records)
     return qrel_records(inputs["qrels"], min_grade, bad)
+
+
+def read_judgements(
+    inputs: Mapping[str, Table], labels: Labels | None = None
+) -> Iterator[PairBatch] | None:
+    """Stream judgements of any grade; None if nothing but positives is known.
+
+    A positive without a label has the grade 1, and a known negative 0.
+    """
+    if "qrels" in inputs:
+        graded = "score" in inputs["qrels"].columns
+        return qrel_records(inputs["qrels"], -math.inf, BadRows("skip")) if graded else None
+    pairs = inputs["pairs"]
+    if labels is None and not pairs.negatives:
+        return None
+    low = min(0.0, labels.threshold - 1) if labels else 0.0
+    records = pair_records(pairs, BadRows("skip"), labels, negatives=True)
+    return (_graded(batch, low) for batch in records)
+
+
+def _graded(batch: PairBatch, low: float) -> PairBatch:
+    if batch.grades is not None:
+        return batch
+    return replace(batch, grades=[1.0 if batch.relevant is None else low] * len(batch.rows))
+
+
+def labels_of(inputs: Mapping[str, Table], settings: JudgedSettings, bad: BadRows) -> Labels | None:
+    """Return what the labels of pairs mean, and say it; None if there are none.
+
+    Raises:
+        InputError: they do not say which rows are positives.
+    """
+    table = inputs.get("pairs")
+    if table is None:
+        return None
+    if table.negatives:
+        note(f"{table.path}: {table.negatives_named}: taken as known negatives.")
+    is_given = "min_grade" in settings.model_fields_set
+    labels = read_labels(table, settings.min_grade, is_given, bad)
+    if labels:
+        note(f"{table.path}: {labels.said}")
+    return labels
+
+
+def say_indexed(inputs: Mapping[str, Table]) -> None:
+    """Say which passages of pairs are indexed besides the positives."""
+    table = inputs.get("pairs")
+    if table is None:
+        return
+    if table.negatives:
+        note(f"{table.path}: {table.negatives_named}: known negatives, indexed too.")
+    if label := table.columns.get("label"):
+        note(
+            f"{table.path}: {label}: says which rows are positives in `mine`; all are indexed here."
+        )
 
 
 def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.data.columns import CONVENTIONS
 from hnmine.data.files import DataFile, find_files
-from hnmine.data.tables import CONVENTIONS, content_hash
+from hnmine.data.tables import content_hash
 from hnmine.errors import InputError
 
 NEGATIVES = re.compile(r"neg|negatives?|negative_(\d+)")

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
-from hnmine.data.tables import Table, as_strings
+from hnmine.data.tables import Table
+from hnmine.data.values import as_strings
 from hnmine.errors import InputError
 from hnmine.tasks.run import Counts
 from hnmine.tasks.share import Share

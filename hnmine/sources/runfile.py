@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from hnmine.data.files import explained
 from hnmine.data.negatives import Negatives
-from hnmine.data.tables import BadRows, Table, as_strings, content_hash
+from hnmine.data.tables import BadRows, Table, content_hash
 from hnmine.data.texts import Texts
 from hnmine.data.unchanged import Unchanged
+from hnmine.data.values import as_strings
 from hnmine.errors import InputError
 from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.sources.positives import Queries

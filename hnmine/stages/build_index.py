@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from hnmine.config import BuildIndexSettings
-from hnmine.data.inputs import read_documents
+from hnmine.data.inputs import read_documents, say_indexed
 from hnmine.data.tables import BadRows, Table
 from hnmine.data.texts import Texts, write_texts
 from hnmine.encode import load_encoder
@@ -96,6 +96,7 @@ class _Builder:
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             bad = BadRows(self.settings.on_bad_row)
+            say_indexed(self.inputs)
             read = partial(read_documents, self.inputs)
             counts = write_texts(read, outputs[0], self.settings.shard_size, bad, tick)
             skipped = {f"skipped {reason}": count for reason, count in bad.counts.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pyarrow.compute as pc
 
 from hnmine.candidates import write_candidates
 from hnmine.config import MineSettings
-from hnmine.data.inputs import read_pairs, read_queries
-from hnmine.data.records import qrel_records
+from hnmine.data.inputs import labels_of, read_judgements, read_pairs, read_queries
 from hnmine.data.tables import BadRows, Table
 from hnmine.data.texts import Texts, write_texts
 from hnmine.encode import load_encoder
@@ -178,16 +176,16 @@ class _Miner:
             written = write_texts(read, outputs[0], QUERIES_PER_TASK, bad, tick)
             again = BadRows("skip") if "pairs" in self.inputs else bad
             queries = Texts(outputs[0])
+            labels = labels_of(self.inputs, self.settings, bad)
             pairs = write_positives(
-                read_pairs(self.inputs, self.settings.min_grade, again),
+                read_pairs(self.inputs, self.settings.min_grade, again, labels),
                 queries,
                 self.index.documents,
                 self.settings.pairs or self.settings.qrels or "",
                 bad,
             )
-            if "qrels" in self.inputs and "score" in self.inputs["qrels"].columns:
-                graded = qrel_records(self.inputs["qrels"], -math.inf, BadRows("skip"))
-                write_grades(graded, queries, self.index.documents)
+            if judgements := read_judgements(self.inputs, labels):
+                write_grades(judgements, queries, self.index.documents)
             mined = len(Queries(outputs[0], self.index.documents).mined)
             if not mined:
                 raise InputError(
