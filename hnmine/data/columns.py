@@ -174,6 +174,11 @@ def find_columns(
     return found
 
 
+def conventional(kind: str, role: str, types: Types) -> str | None:
+    """Return the column that has a role by its name, if there is one."""
+    return _match(kind, role, CONVENTIONS[kind][role], types, all_paths(types), False)
+
+
 def _match(
     kind: str, role: str, wanted: Iterable[str], types: Types, inside: list[str], is_given: bool
 ) -> str | None:

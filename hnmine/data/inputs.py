@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hnmine.data.labels import Labels, read_labels
+from hnmine.data.layouts import find_layout
 from hnmine.data.records import (
     PairBatch,
     TextBatch,
@@ -21,6 +22,14 @@ from hnmine.data.records import (
 from hnmine.data.tables import BadRows, Table, content_id
 from hnmine.errors import InputError
 from hnmine.tasks.incidents import note
+
+
+class TableSettings(Protocol):
+    """Settings that name columns."""
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Return the column names given for one table, by role."""
+        ...
 
 
 class JudgedSettings(Protocol):
@@ -35,6 +44,61 @@ class JudgedSettings(Protocol):
     def model_fields_set(self) -> set[str]:
         """Names of the settings that were given."""
         ...
+
+
+def open_inputs(
+    settings: TableSettings, kinds: Sequence[str], also: Collection[str] = ()
+) -> dict[str, Table]:
+    """Open the inputs of a stage; pairs may be a folder of a corpus, queries and judgements.
+
+    Args:
+        settings: of the stage.
+        kinds: of tables that it reads: attributes of the settings, where they have them.
+        also: columns without a role to keep where they are there, if it is no corpus.
+
+    Raises:
+        InputError: one cannot be read, or pairs name documents of no corpus.
+    """
+    paths = {kind: path for kind in kinds if (path := getattr(settings, kind, None))}
+    layout = find_layout(paths["pairs"]) if "pairs" in paths else None
+    if layout is not None:
+        folder = paths.pop("pairs")
+        parts = {
+            kind: part
+            for kind in ("corpus", "queries", "qrels", "pairs")
+            if (part := getattr(layout, kind))
+        }
+        if not {"queries", "pairs"} & parts.keys():
+            raise InputError(
+                f"{folder} holds judgements by ids, and no texts.",
+                why=f"It has {', '.join(sorted(entry.name for entry in Path(folder).iterdir()))}.",
+                fix="Pass its judgements with --qrels, besides --queries with texts.",
+            )
+        paths = parts | paths
+        note(f"{folder}: read as its parts: {', '.join(sorted(parts))}.")
+    for kind in paths.keys() - {"pairs"}:
+        paths[kind] = _part(kind, paths[kind])
+    tables = {
+        kind: Table.open(kind, path, settings.columns(kind), also)
+        for kind, path in paths.items()
+        if kind in kinds
+    }
+    pairs = tables.get("pairs")
+    if "corpus" in kinds and "corpus" not in tables and pairs and "positive" not in pairs.columns:
+        raise InputError(
+            f"{pairs.path} names positives by their ids in {pairs.columns['positive_id']!r}, and "
+            "has no texts of them.",
+            fix="Pass the documents with --corpus, or name the texts with --column "
+            "pairs.positive=NAME.",
+        )
+    return tables
+
+
+def _part(kind: str, path: Any) -> Any:
+    """Return what a folder that holds several kinds of tables has of one."""
+    one = path[0] if isinstance(path, list) and len(path) == 1 else path
+    layout = find_layout(one) if isinstance(one, str) else None
+    return (layout and getattr(layout, kind)) or path
 
 
 def documents_of(batch: PairBatch) -> TextBatch:

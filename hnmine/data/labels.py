@@ -26,10 +26,6 @@ MOST_VALUES = 1000
 SHOWN = 6
 
 
-class _Words(Exception):
-    """A label is no number."""
-
-
 @dataclass(frozen=True)
 class Labels:
     """From which label on rows are positives.
@@ -62,7 +58,7 @@ def label_numbers(column: pa.Array, name: str, path: str) -> tuple[NDArray[np.in
     """Return (row, number) of each label of a column of numbers or lists of numbers; NaN if null.
 
     Raises:
-        _Words: a label is no number.
+        InputError: a label is no number.
     """
     if is_list(column.type):
         owner, place = flat_places(column)
@@ -81,7 +77,7 @@ def label_numbers(column: pa.Array, name: str, path: str) -> tuple[NDArray[np.in
         numbers = pc.cast(values, pa.float64(), safe=False)
     except pa.ArrowException:
         found = [str(value) for value in pc.unique(values) if value.is_valid]
-        raise _Words(", ".join(found[:SHOWN])) from None
+        raise _in_words(name, path, ", ".join(found[:SHOWN])) from None
     return owner, pc.fill_null(numbers, np.nan).to_numpy(zero_copy_only=False)
 
 
@@ -106,10 +102,7 @@ def read_labels(table: Table, min_grade: float, is_given: bool, bad: BadRows) ->
     for file in table.files:
         top = top_of(name, file.types)
         for batch in file.batches([top] if top else list(file.types)[:1]):
-            try:
-                owner, numbers = label_numbers(at_path(batch, name), name, table.path)
-            except _Words as words:
-                raise _in_words(table, name, str(words)) from None
+            owner, numbers = label_numbers(at_path(batch, name), name, table.path)
             for row in owner[~np.isfinite(numbers)]:
                 bad.add("with null or blank label", f"{table.path}, row {start + row}")
             numbers = numbers[np.isfinite(numbers)]
@@ -148,9 +141,9 @@ def _values(counts: dict[float, int]) -> str:
     return ", ".join(f"{value:g}" for value in sorted(common)) + more
 
 
-def _in_words(table: Table, name: str, words: str) -> InputError:
+def _in_words(name: str, path: str, words: str) -> InputError:
     return InputError(
-        f"Column {name!r} of {table.path} may say which rows are positives, but in words: {words}.",
+        f"Column {name!r} of {path} may say which rows are positives, but in words: {words}.",
         why="Positives have the label 1, all others 0 or -1.",
         fix=f"Write numbers instead, or keep the positives only and pass `--column pairs.label=`, "
         f"which leaves {name!r} out.",

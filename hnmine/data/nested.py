@@ -23,7 +23,8 @@ LEAVES = {
 Types = Mapping[str, Sequence[pa.DataType]]
 
 
-def _inside(kind: pa.DataType) -> pa.DataType:
+def inside_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of what lists hold, or the type itself."""
     while is_list(kind):
         kind = kind.value_type
     return kind
@@ -31,12 +32,12 @@ def _inside(kind: pa.DataType) -> pa.DataType:
 
 def is_struct(kinds: Iterable[pa.DataType]) -> bool:
     """Tell whether one of a column's types is a struct or a list of structs."""
-    return any(pa.types.is_struct(_inside(kind)) for kind in kinds)
+    return any(pa.types.is_struct(inside_type(kind)) for kind in kinds)
 
 
 def paths_below(name: str, kinds: Iterable[pa.DataType], depth: int = DEEPEST) -> Iterator[str]:
     """Yield the paths of what is no struct below a column."""
-    for kind in map(_inside, kinds):
+    for kind in map(inside_type, kinds):
         if not pa.types.is_struct(kind) or not depth:
             continue
         for field in kind:
@@ -77,7 +78,7 @@ def type_at(path: str, types: Types) -> list[pa.DataType]:
         kinds = [
             _around(kind, inside.field(name).type)
             for kind in kinds
-            if pa.types.is_struct(inside := _inside(kind)) and inside.get_field_index(name) >= 0
+            if pa.types.is_struct(inside := inside_type(kind)) and inside.get_field_index(name) >= 0
         ]
     return kinds
 

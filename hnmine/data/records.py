@@ -88,7 +88,7 @@ def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
         texts = _strings(table, batch, "text")
         if "title" in table.columns:
             titles = _strings(table, batch, "title")
-            texts = [_join(title, text) for title, text in zip(titles, texts, strict=True)]
+            texts = [joined(title, text) for title, text in zip(titles, texts, strict=True)]
         ids = _strings(table, batch, "id") if "id" in table.columns else None
         keep = _usable(table, start, bad, {"text": texts, "id": ids})
         yield TextBatch(
@@ -165,7 +165,7 @@ class _Part:
         owner, columns = self._aligned(of, labels)
         texts, ids, grades = columns["positive"], columns["positive id"], columns["label"]
         if texts and columns["title"]:
-            texts = list(map(_join, columns["title"], texts))
+            texts = list(map(joined, columns["title"], texts))
         given = {
             "query": [self.queries[row] for row in owner],
             "query id": [self.query_ids[row] for row in owner] if self.query_ids else None,
@@ -308,7 +308,8 @@ def _grades(table: Table, batch: pa.RecordBatch) -> list[float | None]:
     return grades
 
 
-def _join(title: str | None, text: str | None) -> str:
+def joined(title: str | None, text: str | None) -> str:
+    """Return a title and a text as one text."""
     return " ".join(part.strip() for part in (title, text) if part and part.strip())
 
 

@@ -83,7 +83,7 @@ class Table:
     def open(
         cls,
         kind: str,
-        path: str | Sequence[str],
+        path: str | Sequence[str] | DataFile,
         given: Mapping[str, str] | None = None,
         also: Collection[str] = (),
     ) -> Table:
@@ -91,7 +91,7 @@ class Table:
 
         Args:
             kind: `corpus`, `pairs`, `queries` or `qrels`.
-            path: a file, a directory or a glob, or several.
+            path: a file, a directory or a glob, or several; or a file that is open.
             given: column names by role that the user set, such as `{"text": "body"}`.
             also: columns without a role to keep where they are there, if it is no corpus.
 
@@ -99,9 +99,12 @@ class Table:
             InputError: nothing is there, it cannot be read, a column is missing, or files
                 contradict each other.
         """
-        places = [path] if isinstance(path, str) else list(dict.fromkeys(path))
-        path = ", ".join(places)
-        files = [DataFile.open(file) for place in places for file in find_files(place)]
+        if isinstance(path, DataFile):
+            files, path = [path], str(path.path)
+        else:
+            places = [path] if isinstance(path, str) else list(dict.fromkeys(path))
+            path = ", ".join(places)
+            files = [DataFile.open(file) for place in places for file in find_files(place)]
         types = merged(file.types for file in files)
         columns = find_columns(
             kind, path, list(types), given or {}, types, lambda: _longest(files[0])
@@ -137,7 +140,7 @@ class Table:
 
     def fingerprint(self) -> str:
         """Hash the content of all files (xxh3, 128 bits), in the order in which they are read."""
-        return content_hash(file.content for file in self.files)
+        return content_hash(content for file in self.files for content in file.contents)
 
     def count_rows(self) -> int:
         """Count rows, from the footers where the format has them."""

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hnmine.data.files import explained
+from hnmine.data.layouts import find_layout
 from hnmine.data.negatives import Negatives
 from hnmine.data.tables import BadRows, Table, content_hash
 from hnmine.data.texts import Texts
@@ -38,7 +39,7 @@ class RunFile:
             columns of judgements and a score, or another miner's negatives (see `negatives`).
 
     Attributes:
-        by_text: its hits are texts, not ids.
+        column: the beginning of the names of its columns.
 
     Raises:
         InputError: it is not there or has not these columns.
@@ -47,11 +48,16 @@ class RunFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.column = "run_" + re.sub(r"\W+", "_", Path(path).stem).strip("_").lower()
-        inside = self.file = fetch_input(path)
-        is_table = inside.is_dir() or TABLES & {suffix.lower() for suffix in inside.suffixes}
-        self.negatives = Negatives.open(path) if is_table else None
-        self.by_text = self.negatives is not None
-        self.table = Table.open("qrels", path) if is_table and not self.by_text else None
+        layout = find_layout(path)
+        part = layout.run if layout and layout.run else path
+        inside = self.file = fetch_input(part) if isinstance(part, str) else part.path
+        is_table = (
+            not isinstance(part, str)
+            or inside.is_dir()
+            or bool(TABLES & {suffix.lower() for suffix in inside.suffixes})
+        )
+        self.negatives = Negatives.open(part) if is_table and isinstance(part, str) else None
+        self.table = Table.open("qrels", part) if is_table and not self.negatives else None
         if self.table and "score" not in self.table.columns:
             raise InputError(
                 f"{path} holds no run.",
@@ -137,8 +143,11 @@ def write_run(
     line = 0
     for query_ids, doc_ids, scores in run.hits():
         query, document = (
-            where.find_texts(found) if run.by_text else where.find_ids(found)
-            for where, found in ((queries.texts, query_ids), (documents, doc_ids))
+            where.find_texts(found) if by_text else where.find_ids(found)
+            for where, found, by_text in (
+                (queries.texts, query_ids, run.negatives and run.negatives.queries_by_text),
+                (documents, doc_ids, run.negatives and run.negatives.by_text),
+            )
         )
         for what, wrong in (
             ("whose document is not in the index", (query >= 0) & (document < 0)),

@@ -15,8 +15,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from hnmine.config import GenerateSettings
-from hnmine.data.inputs import labels_of, read_documents, read_pairs, read_queries
-from hnmine.data.tables import BadRows, Table, content_id
+from hnmine.data.inputs import labels_of, open_inputs, read_documents, read_pairs, read_queries
+from hnmine.data.tables import BadRows, content_id
 from hnmine.data.texts import Texts, write_texts
 from hnmine.errors import InputError, UsageError
 from hnmine.generation.edits import Entities, draw_edits
@@ -71,11 +71,7 @@ class _Maker:
 
     def __init__(self, settings: GenerateSettings) -> None:
         self.settings = settings
-        self.inputs = {
-            kind: Table.open(kind, place, settings.columns(kind))
-            for kind in ("corpus", "pairs", "queries", "qrels", "written")
-            if (place := getattr(settings, kind))
-        }
+        self.inputs = open_inputs(settings, ("corpus", "pairs", "queries", "qrels", "written"))
         written = self.inputs.get("written")
         if written and not {"query_id", "query"} & written.columns.keys():
             raise InputError(

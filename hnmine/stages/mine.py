@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from hnmine.candidates import write_candidates
 from hnmine.config import MineSettings
-from hnmine.data.inputs import labels_of, read_judgements, read_pairs, read_queries
-from hnmine.data.tables import BadRows, Table
+from hnmine.data.inputs import labels_of, open_inputs, read_judgements, read_pairs, read_queries
+from hnmine.data.tables import BadRows
 from hnmine.data.texts import Texts, write_texts
 from hnmine.encode import load_encoder
 from hnmine.encode.spec import ModelSpec
@@ -82,15 +82,7 @@ class _Miner:
         self.spec = self._encoder_spec()
         texts = [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]
         asked = {names[1] for text in texts for names in references(text) if len(names) > 1}
-        self.inputs = {
-            kind: Table.open(kind, path, settings.columns(kind), asked)
-            for kind, path in (
-                ("pairs", settings.pairs),
-                ("queries", settings.queries),
-                ("qrels", settings.qrels),
-            )
-            if path is not None
-        }
+        self.inputs = open_inputs(settings, ("pairs", "queries", "qrels"), asked)
 
     def _choose_sources(self) -> dict[str, int]:
         """Return the sources to search, and how many candidates to take from each."""
