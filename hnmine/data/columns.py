@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from hnmine.data.nested import LEAVES, Types, all_paths, is_struct, leaf, paths_below, type_at
+from hnmine.data.nested import (
+    LEAVES,
+    Types,
+    all_paths,
+    inside_type,
+    is_struct,
+    leaf,
+    paths_below,
+    type_at,
+)
 from hnmine.data.values import is_list
 from hnmine.errors import InputError, UsageError
 
@@ -222,7 +231,12 @@ def _beside(kind: str, role: str, found: Mapping[str, str], inside: list[str]) -
 def find_negatives(types: Types) -> list[Passages]:
     """Find the columns of negatives, the hardest first."""
     inside = all_paths(types)
-    found = {name: match for name in types if (match := NEGATIVES.fullmatch(name))}
+    found = {
+        name: match
+        for name, kinds in types.items()
+        if (match := NEGATIVES.fullmatch(name))
+        and not all(pa.types.is_null(inside_type(kind)) for kind in kinds)
+    }
     order = sorted(found, key=lambda n: (not found[n]["hard"], int(found[n]["number"] or 0)))
     ids = next((name for name in NEGATIVE_IDS if name in types), None)
     passages: list[Passages] = []

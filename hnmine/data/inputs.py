@@ -177,7 +177,7 @@ def labels_of(inputs: Mapping[str, Table], settings: JudgedSettings, bad: BadRow
     if table is None:
         return None
     if table.negatives:
-        note(f"{table.path}: {table.negatives_named}: taken as known negatives.")
+        note(f"{table.path}: {table.negatives_named}: taken as known negatives (grade 0).")
     is_given = "min_grade" in settings.model_fields_set
     labels = read_labels(table, settings.min_grade, is_given, bad)
     if labels:
@@ -190,7 +190,7 @@ def say_indexed(inputs: Mapping[str, Table]) -> None:
     table = inputs.get("pairs")
     if table is None:
         return
-    if table.negatives:
+    if any(found.text for found in table.negatives):
         note(f"{table.path}: {table.negatives_named}: known negatives, indexed too.")
     if label := table.columns.get("label"):
         note(

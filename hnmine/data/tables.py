@@ -29,6 +29,9 @@ from hnmine.errors import InputError
 SAMPLED, SHOWN = 100, 80
 """Rows that say which texts are long, and the characters of one that are shown."""
 
+EXAMPLES = 10
+"""Bad rows that an error names."""
+
 
 @dataclass
 class BadRows:
@@ -38,10 +41,15 @@ class BadRows:
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
+    @property
+    def shows_more(self) -> bool:
+        """Whether the next example is kept."""
+        return len(self.examples) < EXAMPLES
+
     def add(self, reason: str, example: str, count: int = 1) -> None:
         """Record rows that share a reason."""
         self.counts[reason] += count
-        if len(self.examples) < 10:
+        if self.shows_more:
             self.examples.append(f"  {example}: {reason}")
 
     def settle(self) -> dict[str, int]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hnmine.data.files import explained
 from hnmine.data.layouts import find_layout
+from hnmine.data.nearest import near
 from hnmine.data.negatives import Negatives
 from hnmine.data.tables import BadRows, Table, content_hash
 from hnmine.data.texts import Texts
@@ -125,6 +126,10 @@ def _trec(path: Path) -> Iterator[Hits]:
     yield queries, documents, np.array(scores)
 
 
+def _rows(texts: Texts, found: list[str], by_text: bool) -> NDArray[np.int64]:
+    return texts.find_texts(found) if by_text else texts.find_ids(found)
+
+
 def write_run(
     run: RunFile, folder: Path, queries: Queries, documents: Texts, bad: BadRows
 ) -> dict[str, int]:
@@ -141,20 +146,21 @@ def write_run(
     """
     parts = []
     line = 0
+    by_text = run.negatives is not None and run.negatives.by_text
+    queries_by_text = run.negatives is not None and run.negatives.queries_by_text
     for query_ids, doc_ids, scores in run.hits():
-        query, document = (
-            where.find_texts(found) if by_text else where.find_ids(found)
-            for where, found, by_text in (
-                (queries.texts, query_ids, run.negatives and run.negatives.queries_by_text),
-                (documents, doc_ids, run.negatives and run.negatives.by_text),
-            )
-        )
+        query = _rows(queries.texts, query_ids, queries_by_text)
+        document = _rows(documents, doc_ids, by_text)
         for what, wrong in (
             ("whose document is not in the index", (query >= 0) & (document < 0)),
             ("whose score is no number", ~np.isfinite(scores)),
         ):
             for hit in np.flatnonzero(wrong):
-                bad.add(what, f"{run.path}, hit {line + int(hit)}: {doc_ids[hit][:80]}")
+                near_it = ""
+                if document[hit] < 0 and not by_text and bad.shows_more:
+                    near_it = near(doc_ids[hit], documents)
+                where = f"{run.path}, hit {line + int(hit)}: {doc_ids[hit][:80]}"
+                bad.add(what, where + near_it)
         line += len(scores)
         use = (query >= 0) & (document >= 0) & np.isfinite(scores)
         parts.append((queries.texts.identity[query[use]], document[use], scores[use]))

@@ -83,6 +83,13 @@ class _Miner:
         texts = [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]
         asked = {names[1] for text in texts for names in references(text) if len(names) > 1}
         self.inputs = open_inputs(settings, ("pairs", "queries", "qrels"), asked)
+        pairs = self.inputs.get("pairs")
+        if "judged" in self.depths and pairs and not (pairs.negatives or "label" in pairs.columns):
+            raise UsageError(
+                "source: judged needs --qrels, or pairs with labels or negatives.",
+                why=f"{pairs.path} has neither a column of labels nor one of negatives.",
+                fix="Leave --source judged out.",
+            )
 
     def _choose_sources(self) -> dict[str, int]:
         """Return the sources to search, and how many candidates to take from each."""
@@ -176,13 +183,20 @@ class _Miner:
                 self.settings.pairs or self.settings.qrels or "",
                 bad,
             )
+            known = {}
             if judgements := read_judgements(self.inputs, labels):
-                write_grades(judgements, queries, self.index.documents)
+                least = self.settings.min_grade
+                known = write_grades(judgements, queries, self.index.documents, least)
             mined = len(Queries(outputs[0], self.index.documents).mined)
             if not mined:
                 raise InputError(
                     "No query has a positive in the index.",
-                    why=f"{written['rows']:,} queries, {pairs['pairs']:,} pairs that join.",
+                    why="\n".join(
+                        [
+                            f"{written['rows']:,} queries, {pairs['pairs']:,} pairs that join.",
+                            *bad.examples,
+                        ]
+                    ),
                     fix="Check that the index was built from the corpus that these pairs refer to, "
                     "and --min-grade.",
                 )
@@ -191,6 +205,7 @@ class _Miner:
                 "queries": written["rows"],
                 "queries_without_positive": written["rows"] - mined,
                 **pairs,
+                **known,
                 **skipped,
             }
 
