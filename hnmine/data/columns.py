@@ -96,11 +96,13 @@ NEGATIVES = re.compile(
 )
 NEGATIVE_IDS = ("negative_document_ids", "negative_ids", "negative_id", "neg_ids", "neg_id")
 
-MOST_NAMES = 30
-"""Columns that an error lists."""
+MOST_NAMES, MOST_WANTED = 30, 6
+"""Columns that an error lists: of those that are there, and of those that are looked for."""
+
+REQUIRED_OF_QRELS = ("query_id", "corpus_id")
 
 Files = Iterable[Mapping[str, Sequence[pa.DataType]]]
-Sample = Callable[[], "tuple[str, str] | None"]
+Sample = Callable[[], "tuple[str, str, float] | None"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def find_columns(
     inside = all_paths(types)
     found: dict[str, str] = {}
     for role, conventional in roles.items():
-        if given.get(role) == "" and role in OPTIONAL[kind]:
+        if role in given and not given[role].strip() and role in OPTIONAL[kind]:
             continue
         wanted = (given[role],) if role in given else conventional
         column = _match(kind, role, wanted, types, inside, role in given)
@@ -285,11 +287,19 @@ def _missing(
     close = [near for name in wanted for near in difflib.get_close_matches(name, names, 1)]
     best = next((near for near in close if not is_struct(types[near])), None)
     why = f"Its columns are: {listed(names)}." if names else "It has no columns."
-    if best is None and _part(role) == "text" and sample and (found := sample()):
-        best, value = found
-        why += f"\nThe longest texts are in {best!r}, such as {value!r}."
+    if _part(role) == "text" and sample and (found := sample()):
+        why += f"\nThe longest texts are in {found[0]!r}, such as {found[1]!r}."
+        best = best or found[0]
+    fix = f"Pass --column {kind}.{role}={best or 'NAME'}."
+    if kind == "pairs" and all(conventional("qrels", one, types) for one in REQUIRED_OF_QRELS):
+        fix = (
+            "It looks like judgements by ids: pass it as --qrels, with --queries and --corpus. "
+            f"If it holds texts, p{fix[1:]}"
+        )
+    named = " or ".join(map(repr, wanted[:MOST_WANTED]))
     return InputError(
-        f"{path} has no column {' or '.join(map(repr, wanted))} for the {role} of {kind}.",
+        f"{path} has no column {named}{' …' * (len(wanted) > MOST_WANTED)} for the {role} of "
+        f"{kind}.",
         why=why,
-        fix=f"Pass --column {kind}.{role}={best or 'NAME'}.",
+        fix=fix,
     )

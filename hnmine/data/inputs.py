@@ -19,6 +19,7 @@ from hnmine.data.records import (
     qrel_records,
     query_records,
 )
+from hnmine.data.samples import answers
 from hnmine.data.tables import BadRows, Table, content_id
 from hnmine.errors import InputError
 from hnmine.tasks.incidents import note
@@ -84,6 +85,8 @@ def open_inputs(
         if kind in kinds
     }
     pairs = tables.get("pairs")
+    if pairs and (doubt := answers(pairs)):
+        note(doubt)
     if "corpus" in kinds and "corpus" not in tables and pairs and "positive" not in pairs.columns:
         raise InputError(
             f"{pairs.path} names positives by their ids in {pairs.columns['positive_id']!r}, and "

@@ -21,13 +21,11 @@ from hnmine.data.columns import (
 )
 from hnmine.data.files import DataFile, explained, find_files
 from hnmine.data.identity import normalise
-from hnmine.data.nested import at_path, text_paths, top_of
+from hnmine.data.nested import at_path, top_of
+from hnmine.data.samples import longest
 from hnmine.data.unchanged import Unchanged
-from hnmine.data.values import as_string_lists, as_strings, is_list, last_values
+from hnmine.data.values import as_strings, is_list, last_values
 from hnmine.errors import InputError
-
-SAMPLED, SHOWN = 100, 80
-"""Rows that say which texts are long, and the characters of one that are shown."""
 
 EXAMPLES = 10
 """Bad rows that an error names."""
@@ -115,7 +113,7 @@ class Table:
             files = [DataFile.open(file) for place in places for file in find_files(place)]
         types = merged(file.types for file in files)
         columns = find_columns(
-            kind, path, list(types), given or {}, types, lambda: _longest(files[0])
+            kind, path, list(types), given or {}, types, lambda: longest(files[0])
         )
         check_types(kind, path, columns, types)
         tops = {role: top_of(name, types) for role, name in columns.items()}
@@ -203,25 +201,6 @@ def content_hash(contents: Iterable[Unchanged]) -> str:
             for block in content.blocks():
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _longest(file: DataFile) -> tuple[str, str] | None:
-    """Return the column of a file that holds the longest texts, and one of them."""
-    paths = text_paths(file.types)
-    tops = list(dict.fromkeys(top for path in paths if (top := top_of(path, file.types))))
-    batch = next(file.batches(tops), None) if tops else None
-    if batch is None:
-        return None
-    found = []
-    for path in paths:
-        _, texts = as_string_lists(at_path(batch.slice(0, SAMPLED), path), path, str(file.path))
-        values = [text for text in texts.to_pylist() if text]
-        if values:
-            found.append((sum(map(len, values)) / len(values), path, values[0]))
-    if not found:
-        return None
-    _, path, value = max(found)
-    return path, value if len(value) <= SHOWN else value[:SHOWN] + " …"
 
 
 def _common_type(name: str, files: list[DataFile]) -> pa.DataType:

@@ -19,6 +19,7 @@ from hnmine.data.records import (
     qrel_records,
     query_records,
 )
+from hnmine.data.samples import answers
 from hnmine.data.tables import BadRows, Table
 from hnmine.errors import InputError, UsageError
 from hnmine.validate.report import Report
@@ -74,6 +75,8 @@ class Given:
         try:
             table = Table.open(kind, path, self.settings.columns(kind))
             rows = table.count_rows()
+            if kind == "pairs" and rows and (doubt := answers(table)):
+                self.report.warn(doubt)
         except InputError as error:
             self._unreadable(kind, error)
         except (pa.ArrowException, OSError, ValueError) as error:
