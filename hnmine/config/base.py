@@ -251,7 +251,8 @@ class InputSettings(Settings):
         default_factory=dict,
         description="Name a column that is not found by convention, as TABLE.ROLE=NAME, such as "
         "corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says "
-        "that no column is a label. Tables: corpus, pairs, queries, qrels, written. May be repeated.",
+        "that no column is a label. Tables: corpus, pairs, queries, qrels, written. May be "
+        "repeated.",
     )
     on_bad_row: Literal["error", "skip"] = Field(
         "error", description="What to do with rows that are null, blank or contradict others."
