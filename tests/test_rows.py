@@ -277,7 +277,7 @@ def test_answers_are_no_passages(tmp_path, caplog):
     table = {"question": queries, "answer": ["yes", "no"] * 10, "context": contexts}
     path = write(tmp_path / "p.parquet", **table)
     mined(tmp_path / "a", path)
-    assert "'yes' is a positive of 10 of 20 queries" in caplog.text
+    assert "'no' is a positive of 10 of 20 queries" in caplog.text
     assert "--column pairs.positive=context" in caplog.text
     caplog.clear()
     mined(tmp_path / "b", path, column={"pairs.positive": "context"})

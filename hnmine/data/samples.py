@@ -85,7 +85,8 @@ def answers(table: Table) -> str | None:
     }
     if len(pairs) < MANY_QUERIES:
         return None
-    (common, uses), *_ = Counter(text for _, text in pairs).most_common(1)
+    counts = Counter(text for _, text in pairs)
+    common, uses = min(counts.items(), key=lambda item: (-item[1], item[0]))
     asked = len({query for query, _ in pairs})
     words = median(len(text.split()) for _, text in pairs)
     characters = median(len(text) for _, text in pairs)
