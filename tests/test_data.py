@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
+import uuid
+from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hnmine.data.columns import find_columns
+from hnmine.data.files import find_files
 from hnmine.data.records import query_records
-from hnmine.data.tables import BadRows, Table, as_string_lists, content_id, find_columns, find_files
+from hnmine.data.tables import BadRows, Table, content_id
+from hnmine.data.values import as_string_lists, as_strings
 from hnmine.errors import InputError, UsageError
 
 PROPERTY = settings(max_examples=50, deadline=None)
@@ -249,14 +256,70 @@ def test_integers_of_every_width_become_strings(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    "values",
-    [[1.0], [1.5], [True], [b"x"], [{"a": 1}], [["x"]]],
-    ids=["float", "half", "bool", "bytes", "struct", "list"],
+    ("values", "said"),
+    [
+        (pa.array([1.5]), "1.5 is no id"),
+        (pa.array([float("inf")]), "inf is no id"),
+        (pa.array([2.0**53]), "cannot tell neighbouring numbers apart"),
+        (pa.array([2.0**24], pa.float32()), "cannot tell neighbouring numbers apart"),
+        (pa.array([Decimal("1.50")]), "no whole number"),
+        (pa.array([b"caf\xe9"]), r"caf\\xe9"),
+        (pa.array([b"\xff" * 15], pa.binary(15)), "not UTF-8"),
+        (pa.array([b"\xff" * 16], pa.binary(16)), "not UTF-8"),
+        (pa.array([True]), "holds bool"),
+        (pa.array([{"a": 1}]), r"--column corpus\.id=id\.a"),
+        (pa.array([["x"]]), "holds lists"),
+        (pa.array([0], pa.timestamp("s")), "Write it as text"),
+    ],
+    ids=str,
 )
-def test_ids_that_are_neither_text_nor_whole_numbers_are_refused(tmp_path, values):
+def test_ids_that_are_neither_text_nor_whole_numbers_are_refused(tmp_path, values, said):
     path = write(tmp_path / "c.parquet", {"id": values, "text": ["a"]})
-    table = Table.open("corpus", str(path))
-    refused(lambda: read(table, "id"), "'id'", str(path))
+    with pytest.raises(InputError, match=said) as caught:
+        read(Table.open("corpus", str(path)), "id")
+    assert "'id'" in str(caught.value) and str(path) in str(caught.value)
+    assert "Cast it to string" not in str(caught.value)
+
+
+SOME_UUID = uuid.UUID("c73b91cf-cb19-4472-a447-454c5160b4d4")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pa.array([1.0, None, float("nan"), -0.0]), ["1", None, None, "0"]),
+        (pa.array([2.0**53 - 1, -7.0]), [str(2**53 - 1), "-7"]),
+        (pa.array([16.0], pa.float16()), ["16"]),
+        (pa.array([Decimal(10**37), None, Decimal(-3)], pa.decimal128(38, 0)), None),
+        (pa.array([Decimal("2.00")], pa.decimal128(9, 2)), ["2"]),
+        (pa.array([Decimal(10**60)], pa.decimal256(76, 0)), [str(10**60)]),
+        (pa.array([Decimal(5)], pa.decimal32(9, 0)), ["5"]),
+        (pa.array([b"a", None, "é".encode()]), ["a", None, "é"]),
+        (pa.array([b"a"], pa.large_binary()), ["a"]),
+        (pa.array([b"a"], pa.binary_view()), ["a"]),
+        (pa.array([b"abcdefghijklmnop"], pa.binary(16)), ["abcdefghijklmnop"]),
+        (pa.array([SOME_UUID.bytes, None], pa.binary(16)), [str(SOME_UUID), None]),
+        (pa.array([SOME_UUID.bytes, None], pa.uuid()), [str(SOME_UUID), None]),
+        (pa.array([datetime.date(2020, 1, 2)]), ["2020-01-02"]),
+        (pa.array(["b", "b", "a"]).dictionary_encode(), ["b", "b", "a"]),
+    ],
+    ids=str,
+)
+def test_the_types_of_warehouses_become_strings(values, expected):
+    expected = expected or [str(10**37), None, "-3"]
+    assert as_strings(values, "id", "f").to_pylist() == expected
+    assert as_strings(values[1:], "id", "f").to_pylist() == expected[1:]
+
+
+def test_what_duckdb_writes_is_read(tmp_path):
+    kinds = {"i": "uuid", "h": "hugeint", "u": "ubigint", "b": "blob", "e": "enum('x')"}
+    values = f"'{SOME_UUID}', 7, {2**64 - 1}, 'blob', 'x'"
+    columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    duckdb.sql(f"create table t ({columns}); insert into t values ({values})")
+    duckdb.sql(f"copy t to '{tmp_path / 't.parquet'}'")
+    table = pq.read_table(tmp_path / "t.parquet").to_batches()[0]
+    found = [as_strings(table[name], name, "f").to_pylist() for name in kinds]
+    assert found == [[str(SOME_UUID)], ["7"], [str(2**64 - 1)], ["blob"], ["x"]]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from datasets import load_dataset
 import hnmine as api
 from hnmine.config.export import FORMATS as SUMMARIES
 from hnmine.config.export import WITH_PROMPT
+from hnmine.data.texts import Texts
 from hnmine.encode.models import find_model
 from hnmine.errors import InputError, UsageError
 from hnmine.exports import FORMATS, LAYOUTS
@@ -566,3 +567,70 @@ class TestFromAnotherMiner:
     def test_a_row_that_makes_no_sense_is_named(self, world, tmp_path, columns, message):
         with pytest.raises(InputError, match=message):
             self.mined(world, tmp_path, write(tmp_path / "t.parquet", **columns))
+
+
+FULL = {"n-tuple", "pylate-kd", "ms-swift-embedding"}
+WITH_IDS = {"trec", "tevatron", "tevatron-ids", "pylate-kd", "colbert", "beir", "mteb", "msmarco"}
+
+
+class TestReadBack:
+    """What export writes comes back by --pairs and --from-run, whatever the format."""
+
+    def expected(self, truth, name):
+        found = {}
+        for query_id, (query, positives, negatives) in truth.items():
+            if name not in FULL or len(negatives) == ASKED:
+                named = flat(query) if name not in WITH_IDS else query_id
+                ids = name in WITH_IDS
+                lists = [
+                    sorted(document if ids else flat(text) for document, text, _ in documents)
+                    for documents in (positives, negatives)
+                ]
+                found[named] = tuple(lists)
+        return found
+
+    def found(self, name, candidates, index):
+        documents, queries = Texts(index / "documents"), Texts(candidates / "queries")
+        table = rows(candidates / "candidates")
+        lists = defaultdict(lambda: ([], []))
+        for row in table:
+            rank = next(
+                value
+                for key, value in row.items()
+                if key.startswith("run_") and key.endswith("_rank")
+            )
+            if name in WITH_IDS:
+                query, document = row["query_id"], row["doc_id"]
+            else:
+                query = flat(queries.texts(queries.find_ids([row["query_id"]]))[0])
+                document = flat(documents.texts(documents.find_ids([row["doc_id"]]))[0])
+            if row["is_positive"]:
+                lists[query][0].append(document)
+            elif rank is not None:
+                lists[query][1].append(document)
+        return {query: tuple(map(sorted, both)) for query, both in lists.items() if both[1]}
+
+    @pytest.mark.parametrize("name", FORMATS)
+    def test_pairs_and_negatives(self, world, exported, truth, tmp_path, name):
+        folder = str(exported[name])
+        pairs = {"pairs": folder}
+        if name == "trec":  # It has no texts.
+            with pytest.raises(InputError, match="--qrels"):
+                api.build_index(pairs=folder, dense=False, index=tmp_path / "i")
+            write(tmp_path / "q.parquet", id=list(truth), text=[one[0] for one in truth.values()])
+            pairs = {"queries": str(tmp_path / "q.parquet"), "qrels": folder}
+            api.build_index(corpus=str(world / "corpus.parquet"), dense=False, index=tmp_path / "i")
+        else:
+            api.build_index(pairs=folder, dense=False, index=tmp_path / "i")
+        api.mine(
+            index=tmp_path / "i", **pairs, from_run=[folder], source=["run"], output=tmp_path / "c"
+        )
+        found = self.found(name, tmp_path / "c", tmp_path / "i")
+        wanted = self.expected(truth, name)
+        if name == "trec":  # Its run holds all candidates.
+            assert found.keys() == wanted.keys()
+            for query, (positives, negatives) in wanted.items():
+                assert found[query][0] == positives
+                assert set(negatives) <= set(found[query][1])
+        else:
+            assert found == wanted

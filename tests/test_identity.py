@@ -193,3 +193,19 @@ def test_lookup_finds_texts_by_hash():
 def test_lookup_of_nothing_finds_nothing():
     assert Lookup.build(exact_keys([])).find(exact_keys(["a"])).tolist() == [-1]
     assert Lookup.build(exact_keys(["a"])).find(exact_keys([])).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("AT&amp;T", "at&T", True),
+        ("caf&eacute; &#8364;5", "CAFÉ €5", True),
+        ("a&nbsp;b&#x20;c", "a b c", True),
+        ("R&amp;amp;D", "R&amp;D", False),
+        ("?a=1&copy=2", "?a=1©=2", False),
+        ("&unheard;", "&unheard;", True),
+        ("&#1114112;", "\ufffd", True),
+    ],
+)
+def test_html_entities_are_the_characters_that_they_name(one, other, same):
+    assert (normalise(one) == normalise(other)) is same

@@ -208,6 +208,13 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+COLUMN = "TABLE.ROLE=NAME"
+"""How `--column` names a column."""
+
+LEFT_OUT = "pairs.label"
+"""The role of which an empty name says that no column has it."""
+
+
 def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
     """Return a mapping; a flag gives it as a list of assignments.
 
@@ -228,7 +235,8 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
         pairs.append((name.strip(), rest.strip()))
     parsed: dict[Any, Any] = {}
     for name, rest in pairs:
-        if any(isinstance(part, str) and not part.strip() for part in (name, rest)):
+        needed = (name,) if shape == COLUMN else (name, rest)
+        if any(isinstance(part, str) and not part.strip() for part in needed):
             raise ValueError(f"'{name}={rest}' is not of the form {shape}")
         if name in parsed:
             raise ValueError(f"{name!r} comes twice")
@@ -242,7 +250,9 @@ class InputSettings(Settings):
     column: dict[str, str] = Field(
         default_factory=dict,
         description="Name a column that is not found by convention, as TABLE.ROLE=NAME, such as "
-        "corpus.text=body. Tables: corpus, pairs, queries, qrels, written. May be repeated.",
+        "corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says "
+        "that no column is a label. Tables: corpus, pairs, queries, qrels, written. May be "
+        "repeated.",
     )
     on_bad_row: Literal["error", "skip"] = Field(
         "error", description="What to do with rows that are null, blank or contradict others."
@@ -251,12 +261,14 @@ class InputSettings(Settings):
     @field_validator("column", mode="before")
     @classmethod
     def _parse_columns(cls, value: Any) -> Any:
-        return assignments(value, "TABLE.ROLE=NAME")
+        return assignments(value, COLUMN)
 
     @field_validator("column")
     @classmethod
     def _check_tables(cls, value: dict[str, str]) -> dict[str, str]:
-        for role in value:
+        for role, name in value.items():
+            if not name.strip() and role != LEFT_OUT:
+                raise ValueError(f"'{role}={name}' is not of the form {COLUMN}")
             table, dot, _ = role.partition(".")
             if not dot:
                 raise ValueError(f"{role!r} is not of the form TABLE.ROLE")

@@ -110,7 +110,7 @@ class MineSettings(JudgedSettings, OutputSettings):
         for name, flag, given in (
             ("run", "from-run", self.from_run),
             ("matching", "matching", self.matching),
-            ("judged", "qrels", self.qrels),
+            ("judged", "qrels", self.qrels or self.pairs),
         ):
             if name in self.depths and not given:
                 raise ValueError(f"source: {name} needs --{flag}")

@@ -22,6 +22,8 @@ from hnmine.schema import STATE
 from hnmine.tasks.storage import fetch_input
 
 SUFFIXES = tuple(FORMATS)
+OWN_FILES = {"manifest.json", "run.json"}
+"""What hnmine writes beside data."""
 PACKED = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip"}
 
 
@@ -54,6 +56,11 @@ class DataFile:
             for field in found.fields:
                 types.setdefault(field.name, []).append(field.type)
             return cls(path, types, found.rows, content)
+
+    @property
+    def contents(self) -> tuple[Unchanged, ...]:
+        """What the rows depend on."""
+        return (self.content,)
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream those of the columns that the file has, at most `BATCH_ROWS` rows at once.
@@ -164,7 +171,7 @@ def _in_directory(place: Path) -> Iterator[Path]:
         seen.add(here.resolve())
         folders[:] = [name for name in folders if not _hidden(Path(name))]
         for name in names:
-            if name.lower().endswith(endings) and not _hidden(Path(name)):
+            if name.lower().endswith(endings) and not (_hidden(Path(name)) or name in OWN_FILES):
                 yield here / name
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,14 +33,19 @@ INVISIBLE = dict.fromkeys(
 )
 """Joiners, direction marks, soft hyphens, variation selectors, fillers and the like."""
 
+ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[a-zA-Z][a-zA-Z\d]{1,31});")
+"""An HTML entity; without the semicolon it may be part of a URL."""
+
 
 def normalise(text: str) -> str:
     """Return the form in which equal texts are equal strings.
 
-    Unicode NFKC, casefold, white space collapsed, zero-width characters out, and the dot that
-    casefold leaves above the i of a Turkish \u0130. NFKC is applied again after casefolding, which
-    can undo it (Unicode 16, section 3.13, definition D145).
+    HTML entities as characters, Unicode NFKC, casefold, white space collapsed, zero-width
+    characters out, and the dot that casefold leaves above the i of a Turkish \u0130. NFKC is
+    applied again after casefolding, which can undo it (Unicode 16, section 3.13, definition D145).
     """
+    if "&" in text:
+        text = ENTITY.sub(lambda found: html.unescape(found.group()), text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(INVISIBLE)).casefold()
         text = unicodedata.normalize("NFKC", text.replace("i\u0307", "i"))

@@ -6,11 +6,18 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import compress
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hnmine.data.tables import BadRows, Table, as_string_lists, content_id, is_blank
+from hnmine.data.columns import Passages
+from hnmine.data.labels import Labels, label_numbers
+from hnmine.data.nested import at_path
+from hnmine.data.tables import BadRows, Table, content_id, is_blank
+from hnmine.data.values import as_string_lists, is_list
 from hnmine.errors import InputError
 
 
@@ -44,6 +51,7 @@ class PairBatch:
         positives: one for each pair; None where the pairs come as ids only.
         grades: one for each judgement; None where the input has none.
         metadata: a struct for each pair, about its query, or None.
+        relevant: whether the text is a positive, one for each pair; None if all are.
     """
 
     rows: list[int]
@@ -53,6 +61,25 @@ class PairBatch:
     positives: list[str] | None
     grades: list[float] | None = None
     metadata: pa.StructArray | None = None
+    relevant: list[bool] | None = None
+
+    @property
+    def only_positives(self) -> PairBatch:
+        """The pairs whose text is a positive; without grades and metadata if there are others."""
+        if self.relevant is None:
+            return self
+        chosen = partial(_chosen, self.relevant)
+        return PairBatch(
+            chosen(self.rows) or [],
+            chosen(self.query_ids) or [],
+            chosen(self.queries),
+            chosen(self.positive_ids),
+            chosen(self.positives),
+        )
+
+
+def _chosen(relevant: list[bool], values: list[Any] | None) -> list[Any] | None:
+    return None if values is None else list(compress(values, relevant))
 
 
 def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
@@ -61,7 +88,7 @@ def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
         texts = _strings(table, batch, "text")
         if "title" in table.columns:
             titles = _strings(table, batch, "title")
-            texts = [_join(title, text) for title, text in zip(titles, texts, strict=True)]
+            texts = [joined(title, text) for title, text in zip(titles, texts, strict=True)]
         ids = _strings(table, batch, "id") if "id" in table.columns else None
         keep = _usable(table, start, bad, {"text": texts, "id": ids})
         yield TextBatch(
@@ -85,39 +112,130 @@ def query_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
         )
 
 
-def pair_records(table: Table, bad: BadRows) -> Iterator[PairBatch]:
-    """Stream pairs as text; a list of positives becomes one pair for each of them."""
-    for start, batch in table.batches():
-        queries = _strings(table, batch, "query")
-        query_ids = _strings(table, batch, "query_id") if "query_id" in table.columns else None
-        owner, positives = _lists(table, batch, "positive")
-        positive_ids = None
-        if "positive_id" in table.columns:
-            id_owner, positive_ids = _lists(table, batch, "positive_id")
-            if id_owner != owner:
-                owner, positives, positive_ids = _matched(
-                    table, start, bad, (owner, positives), (id_owner, positive_ids)
-                )
-        by_pair = {
-            "query": [queries[row] for row in owner],
-            "query id": [query_ids[row] for row in owner] if query_ids else None,
-            "positive": positives,
-            "positive id": positive_ids,
+_Lists = tuple[list[int], list[Any]]
+
+
+def pair_records(
+    table: Table, bad: BadRows, labels: Labels | None = None, negatives: bool = False
+) -> Iterator[PairBatch]:
+    """Stream pairs as text; a list of positives becomes one pair for each of them.
+
+    Args:
+        table: of pairs.
+        bad: where rows are recorded that cannot be used.
+        labels: which rows are positives; without them, all are.
+        negatives: whether to stream the texts of columns of negatives too, as not relevant.
+    """
+    own = Passages(*(table.columns.get(role) for role in ("positive", "positive_id", "title")))
+    others = table.negatives if negatives else ()
+    for start, batch in table.batches([path for found in others for path in found.paths]):
+        part = _Part(table, start, batch, bad)
+        yield part.pairs(own, labels)
+        for found in others:
+            yield part.pairs(found, negative=True)
+
+
+class _Part:
+    """A batch of a table of pairs.
+
+    Args:
+        table: of pairs.
+        start: number of its first row.
+        batch: of the table's columns.
+        bad: where rows are recorded that cannot be used.
+    """
+
+    def __init__(self, table: Table, start: int, batch: pa.RecordBatch, bad: BadRows) -> None:
+        self.table, self.start, self.batch, self.bad = table, start, batch, bad
+        self.queries = _strings(table, batch, "query")
+        self.query_ids: list[str | None] | None = None
+        if "query_id" in table.columns:
+            self.query_ids = _strings(table, batch, "query_id")
+
+    def pairs(
+        self, of: Passages, labels: Labels | None = None, negative: bool = False
+    ) -> PairBatch:
+        """Return the pairs of queries and one column of passages.
+
+        Args:
+            of: the column.
+            labels: of the passages.
+            negative: whether they are negatives, of which a row may have none.
+        """
+        owner, columns = self._aligned(of, labels)
+        texts, ids, grades = columns["positive"], columns["positive id"], columns["label"]
+        if texts and columns["title"]:
+            texts = list(map(joined, columns["title"], texts))
+        given = {
+            "query": [self.queries[row] for row in owner],
+            "query id": [self.query_ids[row] for row in owner] if self.query_ids else None,
+            "positive": texts,
+            "positive id": ids,
         }
-        keep = _usable(table, start, bad, by_pair, owner)
-        yield PairBatch(
-            [start + owner[pair] for pair in keep],
-            [
-                (query_ids[owner[pair]] or "")
-                if query_ids
-                else content_id(queries[owner[pair]] or "")
-                for pair in keep
-            ],
-            [queries[owner[pair]] or "" for pair in keep],
-            [positive_ids[pair] or "" for pair in keep] if positive_ids else None,
-            [positives[pair] or "" for pair in keep],
-            metadata=_metadata(table, batch, [owner[pair] for pair in keep]),
+        # Rows with a bad query are recorded with their positives.
+        bad = BadRows("skip") if negative else self.bad
+        keep = _usable(self.table, self.start, bad, given, owner)
+        relevant = [False] * len(keep) if negative else None
+        if labels and grades is not None:
+            # Those that are missing were recorded when the labels were read.
+            keep = [pair for pair in keep if math.isfinite(grades[pair])]
+            relevant = [grades[pair] >= labels.threshold for pair in keep]
+        rows = [owner[pair] for pair in keep]
+        queries = [self.queries[row] or "" for row in rows]
+        return PairBatch(
+            [self.start + row for row in rows],
+            [self.query_ids[row] or "" for row in rows]
+            if self.query_ids
+            else list(map(content_id, queries)),
+            queries,
+            [ids[pair] for pair in keep] if ids is not None else None,
+            [texts[pair] for pair in keep] if texts is not None else None,
+            [grades[pair] for pair in keep] if grades is not None else None,
+            metadata=_metadata(self.table, self.batch, rows),
+            relevant=relevant,
         )
+
+    def _aligned(
+        self, of: Passages, labels: Labels | None
+    ) -> tuple[list[int], dict[str, list[Any] | None]]:
+        """Flatten the texts, ids, titles and labels of passages, row by row of the same number."""
+        columns = {"positive": of.text, "positive id": of.id, "title": of.title}
+        lists: dict[str, _Lists] = {
+            name: _lists(self.table, self.batch, path) for name, path in columns.items() if path
+        }
+        owner = next(iter(lists.values()))[0]
+        if labels:
+            column = at_path(self.batch, labels.column)
+            of_label, numbers = label_numbers(column, labels.column, self.table.path)
+            lists["label"] = of_label.tolist(), numbers.tolist()
+            if not is_list(column.type):  # It holds for all positives of its row.
+                lists["label"] = owner, [lists["label"][1][row] for row in owner]
+        for name, (other, _) in lists.items():
+            if other != owner:
+                owner, lists = self._matched(lists, name)
+                break
+        return owner, {name: lists.get(name, (None, None))[1] for name in (*columns, "label")}
+
+    def _matched(
+        self, lists: Mapping[str, _Lists], other: str
+    ) -> tuple[list[int], dict[str, _Lists]]:
+        """Leave out the rows whose lists differ in length."""
+        counts = [Counter(owner) for owner, _ in lists.values()]
+        wrong = {row for row, count in counts[0].items() for each in counts if each[row] != count}
+        first = next(iter(lists))
+        for row in sorted(wrong):
+            self.bad.add(
+                f"with another number of {first}s than of {other}s",
+                f"{self.table.path}, row {self.start + row}",
+                counts[0][row],
+            )
+        if self.bad.mode == "error":
+            self.bad.settle()
+        left = {}
+        for name, (owner, values) in lists.items():
+            keep = [row not in wrong for row in owner]
+            left[name] = list(compress(owner, keep)), list(compress(values, keep))
+        return left[first][0], left
 
 
 def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairBatch]:
@@ -126,25 +244,29 @@ def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairB
     A table without grades holds positives only.
     """
     for start, batch in table.batches():
-        query_ids = _strings(table, batch, "query_id")
-        corpus_ids = _strings(table, batch, "corpus_id")
-        grades: list[float | None] = [min_grade] * batch.num_rows
+        owner, corpus_ids = _lists(table, batch, table.columns["corpus_id"])
+        by_query = _strings(table, batch, "query_id")
+        query_ids = [by_query[row] for row in owner]
+        grades: list[float | None] = [min_grade] * len(owner)
         if "score" in table.columns:
-            grades = _grades(table, batch)
+            by_list = _grades(table, batch)
+            grades = [by_list[row] for row in owner]
         by_row = {
             "query id": query_ids,
             "corpus id": corpus_ids,
             "grade": [None if grade is None else "grade" for grade in grades],
         }
         keep = []
-        for row in _usable(table, start, bad, by_row):
+        for row in _usable(table, start, bad, by_row, owner):
             grade = grades[row] or 0.0
             if "score" in table.columns and not math.isfinite(grade):
-                bad.add("with a grade that is not finite", f"{table.path}, row {start + row}")
+                bad.add(
+                    "with a grade that is not finite", f"{table.path}, row {start + owner[row]}"
+                )
             elif grade >= min_grade:
                 keep.append(row)
         yield PairBatch(
-            [start + row for row in keep],
+            [start + owner[row] for row in keep],
             [query_ids[row] or "" for row in keep],
             None,
             [corpus_ids[row] or "" for row in keep],
@@ -168,36 +290,9 @@ def _strings(table: Table, batch: pa.RecordBatch, role: str) -> list[str | None]
     return values
 
 
-def _lists(table: Table, batch: pa.RecordBatch, role: str) -> tuple[list[int], list[str | None]]:
-    name = table.columns[role]
-    owner, values = as_string_lists(batch[name], name, table.path)
+def _lists(table: Table, batch: pa.RecordBatch, path: str) -> _Lists:
+    owner, values = as_string_lists(at_path(batch, path), path, table.path)
     return owner.to_pylist(), values.to_pylist()
-
-
-def _matched(
-    table: Table,
-    start: int,
-    bad: BadRows,
-    texts: tuple[list[int], list[str | None]],
-    ids: tuple[list[int], list[str | None]],
-) -> tuple[list[int], list[str | None], list[str | None]]:
-    """Leave out the rows that have another number of positives than of ids."""
-    of_texts, of_ids = Counter(texts[0]), Counter(ids[0])
-    wrong = {row for row, count in of_texts.items() if of_ids[row] != count}
-    for row in sorted(wrong):
-        bad.add(
-            "with another number of positives than of positive ids",
-            f"{table.path}, row {start + row}",
-            of_texts[row],
-        )
-    if bad.mode == "error":
-        bad.settle()
-    owner = [row for row in texts[0] if row not in wrong]
-    positives, positive_ids = (
-        [value for row, value in zip(*column, strict=True) if row not in wrong]
-        for column in (texts, ids)
-    )
-    return owner, positives, positive_ids
 
 
 def _grades(table: Table, batch: pa.RecordBatch) -> list[float | None]:
@@ -213,7 +308,8 @@ def _grades(table: Table, batch: pa.RecordBatch) -> list[float | None]:
     return grades
 
 
-def _join(title: str | None, text: str | None) -> str:
+def joined(title: str | None, text: str | None) -> str:
+    """Return a title and a text as one text."""
     return " ".join(part.strip() for part in (title, text) if part and part.strip())
 
 

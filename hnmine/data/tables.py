@@ -2,61 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 
+from hnmine.data.columns import (
+    OPTIONAL,
+    Passages,
+    check_types,
+    find_columns,
+    find_negatives,
+    listed,
+    merged,
+)
 from hnmine.data.files import DataFile, explained, find_files
 from hnmine.data.identity import normalise
+from hnmine.data.nested import at_path, top_of
+from hnmine.data.samples import longest
 from hnmine.data.unchanged import Unchanged
-from hnmine.errors import InputError, UsageError
+from hnmine.data.values import as_strings, is_list, last_values
+from hnmine.errors import InputError
 
-CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
-    "corpus": {
-        "id": ("_id", "id", "doc_id", "docid", "corpus_id", "corpus-id"),
-        "text": ("text", "document", "passage", "contents"),
-        "title": ("title",),
-    },
-    "pairs": {
-        "query": ("query", "anchor", "question", "sentence1"),
-        "positive": ("positive", "answer", "document", "passage", "text", "sentence2"),
-        "query_id": ("query_id", "query-id", "qid"),
-        "positive_id": ("positive_id", "positive_ids", "positive-id", "doc_id"),
-    },
-    "queries": {
-        "id": ("_id", "id", "query_id", "query-id", "qid"),
-        "text": ("text", "query", "question"),
-    },
-    "qrels": {
-        "query_id": ("query-id", "query_id", "qid"),
-        "corpus_id": ("corpus-id", "corpus_id", "doc_id", "docid"),
-        "score": ("score", "relevance", "grade", "verdict"),
-    },
-    "written": {
-        "query_id": ("query_id", "query-id", "qid"),
-        "query": ("query", "anchor", "question"),
-        "text": ("text", "negative", "passage", "document"),
-    },
-}
-"""Column names found without a flag, first match wins (BEIR, MTEB, sentence-transformers)."""
-
-MOST_NAMES = 30
-"""Columns that an error lists."""
-
-OPTIONAL = {
-    "corpus": {"id", "title"},
-    "pairs": {"query_id", "positive_id"},
-    "queries": set[str](),
-    "qrels": {"score"},
-    "written": {"query_id", "query"},
-}
+EXAMPLES = 10
+"""Bad rows that an error names."""
 
 
 @dataclass
@@ -67,10 +39,15 @@ class BadRows:
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
+    @property
+    def shows_more(self) -> bool:
+        """Whether the next example is kept."""
+        return len(self.examples) < EXAMPLES
+
     def add(self, reason: str, example: str, count: int = 1) -> None:
         """Record rows that share a reason."""
         self.counts[reason] += count
-        if len(self.examples) < 10:
+        if self.shows_more:
             self.examples.append(f"  {example}: {reason}")
 
     def settle(self) -> dict[str, int]:
@@ -95,9 +72,10 @@ class Table:
         kind: `corpus`, `pairs`, `queries` or `qrels`.
         path: the file, directory or glob as the user gave it; several with commas.
         files: in the order in which they are read.
-        columns: role to column name; absent optional roles are left out.
+        columns: role to the name or the path of its column; absent optional roles are left out.
         metadata: the type of each further column that is kept: all that a corpus has, and of
             another table those asked for; the same in all files.
+        negatives: of pairs, the columns of negatives, the hardest first.
     """
 
     kind: str
@@ -105,12 +83,13 @@ class Table:
     files: list[DataFile]
     columns: Mapping[str, str]
     metadata: Mapping[str, pa.DataType]
+    negatives: Sequence[Passages] = ()
 
     @classmethod
     def open(
         cls,
         kind: str,
-        path: str | Sequence[str],
+        path: str | Sequence[str] | DataFile,
         given: Mapping[str, str] | None = None,
         also: Collection[str] = (),
     ) -> Table:
@@ -118,7 +97,7 @@ class Table:
 
         Args:
             kind: `corpus`, `pairs`, `queries` or `qrels`.
-            path: a file, a directory or a glob, or several.
+            path: a file, a directory or a glob, or several; or a file that is open.
             given: column names by role that the user set, such as `{"text": "body"}`.
             also: columns without a role to keep where they are there, if it is no corpus.
 
@@ -126,25 +105,39 @@ class Table:
             InputError: nothing is there, it cannot be read, a column is missing, or files
                 contradict each other.
         """
-        places = [path] if isinstance(path, str) else list(dict.fromkeys(path))
-        path = ", ".join(places)
-        files = [DataFile.open(file) for place in places for file in find_files(place)]
-        names = list(dict.fromkeys(name for file in files for name in file.types))
-        columns = find_columns(kind, path, names, given or {})
+        if isinstance(path, DataFile):
+            files, path = [path], str(path.path)
+        else:
+            places = [path] if isinstance(path, str) else list(dict.fromkeys(path))
+            path = ", ".join(places)
+            files = [DataFile.open(file) for place in places for file in find_files(place)]
+        types = merged(file.types for file in files)
+        columns = find_columns(
+            kind, path, list(types), given or {}, types, lambda: longest(files[0])
+        )
+        check_types(kind, path, columns, types)
+        tops = {role: top_of(name, types) for role, name in columns.items()}
         for file in files:
-            for role, name in columns.items():
+            for role, name in tops.items():
                 if role not in OPTIONAL[kind] and name not in file.types:
                     raise InputError(
                         f"{file.path} has no column {name!r} for the {role} of {kind}.",
                         why=f"Other files of {path} have it; its columns are: "
-                        f"{_listed(list(file.types))}.",
+                        f"{listed(list(file.types))}.",
                         fix="Give files with the same columns.",
                     )
-        others = [name for name in names if name not in columns.values()]
+        negatives = find_negatives(types) if kind == "pairs" else []
+        negatives = [found for found in negatives if not {*found.paths} & {*columns.values()}]
+        others = [name for name in types if name not in tops.values()]
         metadata = {
             name: _common_type(name, files) for name in others if kind == "corpus" or name in also
         }
-        return cls(kind, path, files, columns, metadata)
+        return cls(kind, path, files, columns, metadata, negatives)
+
+    @property
+    def negatives_named(self) -> str:
+        """The columns of negatives, for a message."""
+        return listed([found.text or found.id or "" for found in self.negatives])
 
     @property
     def metadata_columns(self) -> list[str]:
@@ -153,32 +146,32 @@ class Table:
 
     def fingerprint(self) -> str:
         """Hash the content of all files (xxh3, 128 bits), in the order in which they are read."""
-        return content_hash(file.content for file in self.files)
+        return content_hash(content for file in self.files for content in file.contents)
 
     def count_rows(self) -> int:
         """Count rows, from the footers where the format has them."""
         return sum(file.count_rows() for file in self.files)
 
-    def batches(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def batches(self, also: Sequence[str] = ()) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Stream the columns with a role, and metadata of a corpus, with their first row's number.
 
         An optional column that a file lacks is null there. Columns with a role keep the type that
         they have in their file; metadata has one type throughout.
 
+        Args:
+            also: paths of further columns.
+
         Raises:
             InputError: a file turned out to be damaged or of another type half-way.
         """
         # One column may have two roles: a query's text is its id too.
-        names = list(dict.fromkeys([*self.columns.values(), *self.metadata]))
+        names = list(dict.fromkeys([*self.columns.values(), *self.metadata, *also]))
         start = 0
         for file in self.files:
-            for batch in file.batches(names):
-                there = batch.schema.names
-                columns = {
-                    name: batch[name] if name in there else pa.nulls(batch.num_rows)
-                    for name in names
-                }
+            needed = [top for name in names if (top := top_of(name, file.types))]
+            for batch in file.batches(list(dict.fromkeys(needed))):
                 with explained(file.path):
+                    columns = {name: at_path(batch, name) for name in names}
                     for name, kind in self.metadata.items():
                         columns[name] = columns[name].cast(kind)
                 yield start, pa.RecordBatch.from_pydict(columns)
@@ -194,7 +187,10 @@ class Table:
         """
         if role not in self.columns:
             return None
-        return as_strings(batch[self.columns[role]], self.columns[role], self.path)
+        column = batch[self.columns[role]]
+        if self.columns[role].startswith("messages.") and is_list(column.type):
+            column = last_values(column)  # Of a chat: what the user said.
+        return as_strings(column, self.columns[role], self.path)
 
 
 def content_hash(contents: Iterable[Unchanged]) -> str:
@@ -244,97 +240,10 @@ def _storable(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    is_ = pa.types
-    return bool(
-        is_.is_list(kind)
-        or is_.is_large_list(kind)
-        or is_.is_list_view(kind)
-        or is_.is_large_list_view(kind)
-        or is_.is_fixed_size_list(kind)
-    )
-
-
-def _listed(names: list[str]) -> str:
-    """Name columns, but no more than fit on a screen."""
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
-
-
-def find_columns(
-    kind: str, path: str, names: list[str], given: Mapping[str, str]
-) -> dict[str, str]:
-    """Match roles to column names: what the user gave, else the first conventional name there.
-
-    Raises:
-        UsageError: the user named a role that this kind of table does not have.
-        InputError: a column is missing; the error lists the columns that are there.
-    """
-    roles = CONVENTIONS[kind]
-    unknown = [role for role in given if role not in roles]
-    if unknown:
-        raise UsageError(
-            f"--column {kind}.{unknown[0]} is not known.",
-            fix=f"The columns of {kind} are: {', '.join(f'{kind}.{role}' for role in roles)}.",
-        )
-    found = {}
-    for role, conventional in roles.items():
-        wanted = (given[role],) if role in given else conventional
-        name = next((name for name in wanted if name in names), None)
-        if name is not None:
-            found[role] = name
-        elif role in given or role not in OPTIONAL[kind]:
-            close = [near for name in wanted for near in difflib.get_close_matches(name, names, 1)]
-            raise InputError(
-                f"{path} has no column {' or '.join(map(repr, wanted))} for the {role} of {kind}.",
-                why=f"Its columns are: {_listed(names)}." if names else "It has no columns.",
-                fix=f"Pass --column {kind}.{role}={close[0] if close else 'NAME'}.",
-            )
-    return found
-
-
-def as_strings(column: pa.Array, name: str, path: str) -> pa.Array:
-    """Cast text or whole numbers to large_string.
-
-    Raises:
-        InputError: the type is another; a float id, for one, cannot be cast without guessing.
-    """
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind = column.type
-    if not (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_null(kind)
-    ):
-        raise InputError(
-            f"Column {name!r} of {path} holds {kind}, not text.",
-            fix="Cast it to string, or name another column with --column.",
-        )
-    with explained(path):
-        return column.cast(pa.large_string())
-
-
-def as_string_lists(column: pa.Array, name: str, path: str) -> tuple[pa.Array, pa.Array]:
-    """Flatten text, or lists of text, into (row of each value, values).
-
-    A null or an empty list gives its row one null, so that no row is lost without a reason.
-    """
-    if not _is_list(column.type):
-        values = as_strings(column, name, path)
-        return pa.array(range(len(values)), pa.int64()), values
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
-    owner = np.repeat(np.arange(len(column)), np.maximum(lengths, 1))
-    empty = lengths[owner] == 0
-    place = np.cumsum(~empty) - 1
-    values = as_strings(pc.list_flatten(column), name, path)
-    return pa.array(owner), values.take(pa.array(place, mask=empty))
-
-
 def is_blank(text: str | None) -> bool:
     """Tell whether nothing is left of a text once it is normalised."""
+    if text is not None and text[:1].isascii() and text[:1].isalnum():
+        return False  # As nearly all are; to normalise a text takes longer.
     return text is None or not (text.strip() and normalise(text))
 
 

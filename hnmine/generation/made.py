@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 
 from hnmine import schema
 from hnmine.data.identity import exact_keys, first_rows, identity_keys
-from hnmine.data.tables import BadRows, Table, as_string_lists, content_id, is_blank
+from hnmine.data.tables import BadRows, Table, content_id, is_blank
 from hnmine.data.texts import Texts
+from hnmine.data.values import as_string_lists
 from hnmine.tasks.run import Counts, Tick
 
 Row = tuple[str, str, "str | None", str, "str | None", "str | None"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +14,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hnmine.candidates import Candidates
-from hnmine.data.tables import Table, as_strings
+from hnmine.data.nearest import HasIds, near
+from hnmine.data.tables import Table
+from hnmine.data.values import as_strings
 from hnmine.errors import InputError
+from hnmine.tasks.incidents import note
 from hnmine.tasks.run import Counts
 from hnmine.tasks.share import Share
 
@@ -47,7 +51,29 @@ class VerdictFile:
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], float]:
-        return read_verdicts(self.table)
+        found = read_verdicts(self.table)
+        say_if_unknown(self.table.path, found, self.candidates.queries.texts, 0)
+        say_if_unknown(self.table.path, found, self.candidates.index.documents, 1)
+        return found
+
+
+def say_if_unknown(
+    path: str, judged: Collection[tuple[str, str]], among: HasIds | Collection[str], end: int
+) -> None:
+    """Say that no judgement is about what is here, and which ids are near the first.
+
+    Args:
+        path: of the judgements.
+        judged: pairs of a query's and a document's id.
+        among: the queries or the documents that are here, or their ids.
+        end: 0 for the queries of the pairs, 1 for the documents.
+    """
+    ids = [pair[end] for pair in judged]
+    known = among if isinstance(among, Collection) else None
+    found = any(one in known for one in ids) if known else (among.find_ids(ids) >= 0).any()  # type: ignore[union-attr]
+    if ids and not found:
+        what = ("query", "document")[end]
+        note(f"{path}: no {what} of it is here. One is {ids[0]!r}{near(ids[0], among, 'there is')}")
 
 
 def read_drawn(table: Table) -> dict[tuple[str, str], str]:

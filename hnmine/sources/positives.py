@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hnmine.data.arrays import load_array, load_offsets
 from hnmine.data.identity import normalise
+from hnmine.data.nearest import near
 from hnmine.data.records import PairBatch
 from hnmine.data.tables import BadRows
 from hnmine.data.texts import Texts
@@ -48,21 +49,22 @@ def write_positives(
         bad: where pairs are recorded whose query or positive is not there, or is another.
     """
     found_queries, found_documents = [], []
+    asked, known = (queries, "the queries have"), (documents, "the index has")
     for batch in pairs:
         query = queries.find_ids(batch.query_ids)
         document = find_documents(batch, documents)
         left_out = _left_out(batch, query, queries)
         other = _other_text(batch.positives if batch.positive_ids else None, document, documents)
-        for wrong, what in (
-            (query < 0, "whose query is not among the queries"),
-            (
-                document < 0,
-                "whose positive is not in the index (build-index --pairs adds positives)",
-            ),
-            (other, "whose positive's id has another text in the index"),
+        # A positive that has a text can be added to the index; an id alone cannot.
+        adds = " (build-index --pairs adds positives)" if batch.positives is not None else ""
+        for wrong, what, ids, among in (
+            (query < 0, "whose query is not among the queries", batch.query_ids, asked),
+            (document < 0, f"whose positive is not in the index{adds}", batch.positive_ids, known),
+            (other, "whose positive's id has another text in the index", batch.positive_ids, None),
         ):
             for pair in np.flatnonzero(wrong & ~left_out):
-                bad.add(what, f"{source}, row {batch.rows[pair]}")
+                where = f"{source}, row {batch.rows[pair]}"
+                bad.add(what, where + _named(bad, ids[pair] if ids else None, among))
         both = (query >= 0) & (document >= 0) & ~other & ~left_out
         found_queries.append(query[both])
         found_documents.append(document[both])
@@ -83,7 +85,9 @@ def write_positives(
     return {"pairs": len(order), "positives": len(document)}
 
 
-def write_grades(judgements: Iterable[PairBatch], queries: Texts, documents: Texts) -> None:
+def write_grades(
+    judgements: Iterable[PairBatch], queries: Texts, documents: Texts, threshold: float = 1.0
+) -> dict[str, int]:
     """Write the grade of every judged (query, document) beside the queries.
 
     Of several grades for one query and one document, the highest counts. What is judged of
@@ -93,12 +97,18 @@ def write_grades(judgements: Iterable[PairBatch], queries: Texts, documents: Tex
         judgements: with grades, positive or not.
         queries: already written; the grades go to their directory.
         documents: of the index.
+        threshold: grades below it make known negatives.
+
+    Returns:
+        Counts: `known_negatives`, and `known_negatives_not_in_the_index`.
     """
     parts = []
+    lost = 0
     for batch in judgements:
         query, document = queries.find_ids(batch.query_ids), find_documents(batch, documents)
         both = (query >= 0) & (document >= 0)
         grades = np.array(batch.grades or [], dtype=np.float64)
+        lost += int(((query >= 0) & (document < 0) & (grades < threshold)).sum())
         parts.append((query[both], document[both], grades[both]))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     query, document = queries.identity[columns[0]], documents.identity[columns[1]]
@@ -110,6 +120,15 @@ def write_grades(judgements: Iterable[PairBatch], queries: Texts, documents: Tex
     save_array(queries.directory / "grade_offsets.npy", offsets_of(counts))
     save_array(queries.directory / "grade_rows.npy", document[first])
     save_array(queries.directory / "grades.npy", grades[first])
+    negative = int((grades[first] < threshold).sum())
+    return {"known_negatives": negative, "known_negatives_not_in_the_index": lost}
+
+
+def _named(bad: BadRows, wanted: str | None, among: tuple[Texts, str] | None) -> str:
+    """Name an id, and those near it where it is shown."""
+    if wanted is None or not bad.shows_more:
+        return ""
+    return f", id {wanted!r}{near(wanted, *among) if among else ''}"
 
 
 def find_documents(batch: PairBatch, documents: Findable) -> Rows:

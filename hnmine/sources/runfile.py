@@ -12,10 +12,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hnmine.data.files import explained
+from hnmine.data.layouts import find_layout
+from hnmine.data.nearest import near
 from hnmine.data.negatives import Negatives
-from hnmine.data.tables import BadRows, Table, as_strings, content_hash
+from hnmine.data.tables import BadRows, Table, content_hash
 from hnmine.data.texts import Texts
 from hnmine.data.unchanged import Unchanged
+from hnmine.data.values import as_strings
 from hnmine.errors import InputError
 from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.sources.positives import Queries
@@ -37,7 +40,7 @@ class RunFile:
             columns of judgements and a score, or another miner's negatives (see `negatives`).
 
     Attributes:
-        by_text: its hits are texts, not ids.
+        column: the beginning of the names of its columns.
 
     Raises:
         InputError: it is not there or has not these columns.
@@ -46,11 +49,16 @@ class RunFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.column = "run_" + re.sub(r"\W+", "_", Path(path).stem).strip("_").lower()
-        inside = self.file = fetch_input(path)
-        is_table = inside.is_dir() or TABLES & {suffix.lower() for suffix in inside.suffixes}
-        self.negatives = Negatives.open(path) if is_table else None
-        self.by_text = self.negatives is not None
-        self.table = Table.open("qrels", path) if is_table and not self.by_text else None
+        layout = find_layout(path)
+        part = layout.run if layout and layout.run else path
+        inside = self.file = fetch_input(part) if isinstance(part, str) else part.path
+        is_table = (
+            not isinstance(part, str)
+            or inside.is_dir()
+            or bool(TABLES & {suffix.lower() for suffix in inside.suffixes})
+        )
+        self.negatives = Negatives.open(part) if is_table and isinstance(part, str) else None
+        self.table = Table.open("qrels", part) if is_table and not self.negatives else None
         if self.table and "score" not in self.table.columns:
             raise InputError(
                 f"{path} holds no run.",
@@ -118,6 +126,10 @@ def _trec(path: Path) -> Iterator[Hits]:
     yield queries, documents, np.array(scores)
 
 
+def _rows(texts: Texts, found: list[str], by_text: bool) -> NDArray[np.int64]:
+    return texts.find_texts(found) if by_text else texts.find_ids(found)
+
+
 def write_run(
     run: RunFile, folder: Path, queries: Queries, documents: Texts, bad: BadRows
 ) -> dict[str, int]:
@@ -134,17 +146,21 @@ def write_run(
     """
     parts = []
     line = 0
+    by_text = run.negatives is not None and run.negatives.by_text
+    queries_by_text = run.negatives is not None and run.negatives.queries_by_text
     for query_ids, doc_ids, scores in run.hits():
-        query, document = (
-            where.find_texts(found) if run.by_text else where.find_ids(found)
-            for where, found in ((queries.texts, query_ids), (documents, doc_ids))
-        )
+        query = _rows(queries.texts, query_ids, queries_by_text)
+        document = _rows(documents, doc_ids, by_text)
         for what, wrong in (
             ("whose document is not in the index", (query >= 0) & (document < 0)),
             ("whose score is no number", ~np.isfinite(scores)),
         ):
             for hit in np.flatnonzero(wrong):
-                bad.add(what, f"{run.path}, hit {line + int(hit)}: {doc_ids[hit][:80]}")
+                near_it = ""
+                if document[hit] < 0 and not by_text and bad.shows_more:
+                    near_it = near(doc_ids[hit], documents)
+                where = f"{run.path}, hit {line + int(hit)}: {doc_ids[hit][:80]}"
+                bad.add(what, where + near_it)
         line += len(scores)
         use = (query >= 0) & (document >= 0) & np.isfinite(scores)
         parts.append((queries.texts.identity[query[use]], document[use], scores[use]))

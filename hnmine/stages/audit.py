@@ -26,7 +26,7 @@ from hnmine.data.parts import read_part, scored_parts
 from hnmine.data.tables import Table
 from hnmine.errors import HnmineError, UsageError
 from hnmine.filters.hardness import origins_of
-from hnmine.judges.verdicts import DRAWN, read_drawn, read_grades, read_verdicts
+from hnmine.judges.verdicts import DRAWN, read_drawn, read_grades, read_verdicts, say_if_unknown
 from hnmine.mined import Mined
 from hnmine.select import hashes
 
@@ -120,6 +120,7 @@ def _judged(
     if _mined_with(table, settings.min_grade, mined):
         return np.full(len(query_ids), np.nan)
     given = read_grades(table)
+    say_if_unknown(table.path, given, set(query_ids), 0)
     judged = {query for query, _ in given}
     return np.array(
         [
@@ -149,6 +150,7 @@ def _by_verdicts(path: str, negatives: list[tuple[str, str]]) -> Estimate:
     """
     table = Table.open("qrels", path, also=[DRAWN])
     given, drawn = read_verdicts(table), read_drawn(table)
+    say_if_unknown(table.path, given, {query for query, _ in negatives}, 0)
     verdicts = np.array([given.get(pair, np.nan) for pair in negatives], dtype=np.float64)
     if not drawn:
         return of_sheet(verdicts, verdicts)

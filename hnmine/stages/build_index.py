@@ -7,8 +7,8 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from hnmine.config import BuildIndexSettings
-from hnmine.data.inputs import read_documents
-from hnmine.data.tables import BadRows, Table
+from hnmine.data.inputs import open_inputs, read_documents, say_indexed
+from hnmine.data.tables import BadRows
 from hnmine.data.texts import Texts, write_texts
 from hnmine.encode import load_encoder
 from hnmine.encode.base import Encoder
@@ -70,11 +70,7 @@ class _Builder:
         self.settings = settings
         self.threads = settings.cpu_threads
         self.paths = IndexPaths(settings.index)
-        self.inputs = {
-            kind: Table.open(kind, path, settings.columns(kind))
-            for kind, path in (("corpus", settings.corpus), ("pairs", settings.pairs))
-            if path
-        }
+        self.inputs = open_inputs(settings, ("corpus", "pairs"))
         self.bm25_settings = bm25_settings(settings.plan())
         self.spec = None
         if settings.dense and settings.encoder:
@@ -126,6 +122,7 @@ class _Builder:
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             bad = BadRows(self.settings.on_bad_row)
+            say_indexed(self.inputs)
             read = partial(read_documents, self.inputs)
             counts = write_texts(read, outputs[0], self.settings.shard_size, bad, tick)
             skipped = {f"skipped {reason}": count for reason, count in bad.counts.items()}

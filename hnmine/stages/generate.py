@@ -15,8 +15,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from hnmine.config import GenerateSettings
-from hnmine.data.inputs import read_documents, read_pairs, read_queries
-from hnmine.data.tables import BadRows, Table, content_id
+from hnmine.data.inputs import labels_of, open_inputs, read_documents, read_pairs, read_queries
+from hnmine.data.tables import BadRows, content_id
 from hnmine.data.texts import Texts, write_texts
 from hnmine.errors import InputError, UsageError
 from hnmine.generation.edits import Entities, draw_edits
@@ -71,11 +71,7 @@ class _Maker:
 
     def __init__(self, settings: GenerateSettings) -> None:
         self.settings = settings
-        self.inputs = {
-            kind: Table.open(kind, place, settings.columns(kind))
-            for kind in ("corpus", "pairs", "queries", "qrels", "written")
-            if (place := getattr(settings, kind))
-        }
+        self.inputs = open_inputs(settings, ("corpus", "pairs", "queries", "qrels", "written"))
         written = self.inputs.get("written")
         if written and not {"query_id", "query"} & written.columns.keys():
             raise InputError(
@@ -130,16 +126,16 @@ class _Maker:
         rows = sum(t.count_rows() for kind, t in self.inputs.items() if kind != "written")
 
         def store(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-            lost, bad, again = BadRows(bad_mode), BadRows(bad_mode), BadRows("skip")
+            lost, bad = BadRows(bad_mode), BadRows(bad_mode)
             read = partial(read_documents, self.inputs)
             stored = write_texts(read, outputs[0], SHARD_ROWS, lost, tick)
             asked = write_texts(
                 partial(read_queries, self.inputs), outputs[1], SHARD_ROWS, bad, tick
             )
+            labels = labels_of(self.inputs, self.settings, bad)
+            again = BadRows("skip") if "pairs" in self.inputs else bad
             pairs = write_positives(
-                read_pairs(
-                    self.inputs, self.settings.min_grade, again if "pairs" in self.inputs else bad
-                ),
+                read_pairs(self.inputs, self.settings.min_grade, again, labels),
                 Texts(outputs[1]),
                 Texts(outputs[0]),
                 self.settings.pairs or self.settings.qrels or "",

@@ -87,8 +87,11 @@ def values_for_member(
         for name in settings.places()
         if isinstance(value := getattr(settings, name), Path)
     }
+    values = settings.model_dump(mode="json")
+    if "min_grade" not in settings.model_fields_set:
+        values.pop("min_grade", None)  # Labels other than 0 and 1 need one that the user gave.
     return (
-        settings.model_dump(mode="json")
+        values
         | directories
         | {
             "engine": "local",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import pyarrow.compute as pc
 
 from hnmine.candidates import write_candidates
 from hnmine.config import MineSettings
-from hnmine.data.inputs import read_pairs, read_queries
-from hnmine.data.records import qrel_records
-from hnmine.data.tables import BadRows, Table
+from hnmine.data.inputs import labels_of, open_inputs, read_judgements, read_pairs, read_queries
+from hnmine.data.tables import BadRows
 from hnmine.data.texts import Texts, write_texts
 from hnmine.encode import load_encoder
 from hnmine.encode.declared import explained
@@ -88,15 +86,14 @@ class _Miner:
         self.spec = self._encoder_spec()
         texts = [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]
         asked = {names[1] for text in texts for names in references(text) if len(names) > 1}
-        self.inputs = {
-            kind: Table.open(kind, path, settings.columns(kind), asked)
-            for kind, path in (
-                ("pairs", settings.pairs),
-                ("queries", settings.queries),
-                ("qrels", settings.qrels),
+        self.inputs = open_inputs(settings, ("pairs", "queries", "qrels"), asked)
+        pairs = self.inputs.get("pairs")
+        if "judged" in self.depths and pairs and not (pairs.negatives or "label" in pairs.columns):
+            raise UsageError(
+                "source: judged needs --qrels, or pairs with labels or negatives.",
+                why=f"{pairs.path} has neither a column of labels nor one of negatives.",
+                fix="Leave --source judged out.",
             )
-            if path is not None
-        }
 
     def _choose_sources(self) -> dict[str, int]:
         """Return the sources to search, and how many candidates to take from each."""
@@ -189,21 +186,28 @@ class _Miner:
             written = write_texts(read, outputs[0], QUERIES_PER_TASK, bad, tick)
             again = BadRows("skip") if "pairs" in self.inputs else bad
             queries = Texts(outputs[0])
+            labels = labels_of(self.inputs, self.settings, bad)
             pairs = write_positives(
-                read_pairs(self.inputs, self.settings.min_grade, again),
+                read_pairs(self.inputs, self.settings.min_grade, again, labels),
                 queries,
                 self.index.documents,
                 self.settings.pairs or self.settings.qrels or "",
                 bad,
             )
-            if "qrels" in self.inputs and "score" in self.inputs["qrels"].columns:
-                graded = qrel_records(self.inputs["qrels"], -math.inf, BadRows("skip"))
-                write_grades(graded, queries, self.index.documents)
+            known = {}
+            if judgements := read_judgements(self.inputs, labels):
+                least = self.settings.min_grade
+                known = write_grades(judgements, queries, self.index.documents, least)
             mined = len(Queries(outputs[0], self.index.documents).mined)
             if not mined:
                 raise InputError(
                     "No query has a positive in the index.",
-                    why=f"{written['rows']:,} queries, {pairs['pairs']:,} pairs that join.",
+                    why="\n".join(
+                        [
+                            f"{written['rows']:,} queries, {pairs['pairs']:,} pairs that join.",
+                            *bad.examples,
+                        ]
+                    ),
                     fix="Check that the index was built from the corpus that these pairs refer to, "
                     "and --min-grade.",
                 )
@@ -212,6 +216,7 @@ class _Miner:
                 "queries": written["rows"],
                 "queries_without_positive": written["rows"] - mined,
                 **pairs,
+                **known,
                 **skipped,
             }
 

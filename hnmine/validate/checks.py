@@ -14,6 +14,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from hnmine.data.identity import Keys, Lookup, exact_keys, first_rows, identity_keys
+from hnmine.data.nearest import near
 from hnmine.data.records import PairBatch, TextBatch
 from hnmine.data.tables import BadRows, Table
 from hnmine.data.texts import _rows_to_keep
@@ -216,6 +217,8 @@ class Side:
         for n, pair in enumerate(missing):
             reason = "has no usable text" if named and textless[n] else "is not there"
             name = f", {self.what} {named[n]!r}" if named else ""
+            if named and self.rows and self.bad.shows_more:
+                name += near(named[n], self.rows, "there is")
             self.bad.add(f"whose {self.what} {reason}", f"{source}, row {where[pair]}{name}")
 
 

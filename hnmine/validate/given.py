@@ -8,7 +8,9 @@ from typing import TypeVar
 import pyarrow as pa
 
 from hnmine.config import ValidateSettings
-from hnmine.data.inputs import guess_kind, positives_of, queries_of
+from hnmine.data.columns import CONVENTIONS
+from hnmine.data.inputs import documents_of, guess_kind, labels_of, queries_of
+from hnmine.data.labels import Labels
 from hnmine.data.records import (
     PairBatch,
     TextBatch,
@@ -17,7 +19,8 @@ from hnmine.data.records import (
     qrel_records,
     query_records,
 )
-from hnmine.data.tables import CONVENTIONS, BadRows, Table
+from hnmine.data.samples import answers
+from hnmine.data.tables import BadRows, Table
 from hnmine.errors import InputError, UsageError
 from hnmine.validate.report import Report
 
@@ -72,6 +75,8 @@ class Given:
         try:
             table = Table.open(kind, path, self.settings.columns(kind))
             rows = table.count_rows()
+            if kind == "pairs" and rows and (doubt := answers(table)):
+                self.report.warn(doubt)
         except InputError as error:
             self._unreadable(kind, error)
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -108,11 +113,28 @@ class Given:
             return BadRows("skip")
         return self.bad.setdefault(kind, self.bad_rows())
 
-    def _pairs(self) -> Iterator[PairBatch]:
-        return self._guarded("pairs", pair_records(self.tables["pairs"], self._bad("pairs")))
+    def _pairs(self, labels: Labels | None = None, negatives: bool = False) -> Iterator[PairBatch]:
+        records = pair_records(self.tables["pairs"], self._bad("pairs"), labels, negatives)
+        return self._guarded("pairs", records)
+
+    def _labels(self) -> Labels | None:
+        """Return what the labels of pairs mean; what they do not say is a fault."""
+        bad = BadRows("skip")
+        try:
+            labels = labels_of(self.tables, self.settings, bad)
+        except InputError as error:
+            self._unreadable("pairs", error)
+            return None
+        if labels:
+            self.bad["pairs"].counts.update(bad.counts)
+            self.bad["pairs"].examples.extend(bad.examples)
+            self.report.inputs["pairs"]["rows that are no positives"] = (
+                labels.rows - labels.positives
+            )
+        return labels
 
     def documents(self) -> Iterator[TextBatch]:
-        """Stream what `hnmine build-index` indexes: the corpus, then the positives of pairs."""
+        """Stream what `hnmine build-index` indexes: the corpus, then the passages of pairs."""
         if "corpus" in self.tables:
             rows = 0
             records = corpus_records(self.tables["corpus"], self._bad("corpus"))
@@ -121,7 +143,7 @@ class Given:
                 self.corpus_rows = max(self.corpus_rows, rows)
                 yield batch
         if "pairs" in self.tables:
-            yield from map(positives_of, self._pairs())
+            yield from map(documents_of, self._pairs(negatives=True))
 
     def queries(self) -> Iterator[TextBatch]:
         """Stream what `hnmine mine` takes for queries."""
@@ -142,4 +164,4 @@ class Given:
                 yield batch
             self.report.inputs["qrels"]["rows below --min-grade"] = below - bad.counts.total()
         elif "pairs" in self.tables and "qrels" not in self.unread:
-            yield from self._pairs()
+            yield from (batch.only_positives for batch in self._pairs(self._labels()))
