@@ -236,7 +236,23 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
     return parsed
 
 
-class InputSettings(Settings):
+class SplitSettings(Settings):
+    """Which files of an input are read."""
+
+    split: list[str] = Field(
+        default_factory=list,
+        description="Splits to read of inputs that have several, such as train, several with "
+        "commas, or all; CONFIG/SPLIT where a data set has several configurations.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+
+    @field_validator("split")
+    @classmethod
+    def _split_at_commas(cls, value: list[str]) -> list[str]:
+        return [name for item in value for part in item.split(",") if (name := part.strip())]
+
+
+class InputSettings(SplitSettings):
     """How input tables are read."""
 
     column: dict[str, str] = Field(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data.files import DataFile, find_files
+from hnmine.data.files import DataFile
 from hnmine.data.tables import CONVENTIONS, content_hash
 from hnmine.errors import InputError
 
@@ -42,7 +42,7 @@ class Negatives:
         Raises:
             InputError: nothing is there, or it cannot be read.
         """
-        files = [DataFile.open(file) for file in find_files(path)]
+        files = DataFile.open_all(path)
         names = list(dict.fromkeys(name for file in files for name in file.types))
         query = next((name for name in CONVENTIONS["pairs"]["query"] if name in names), None)
         found = {name: match for name in names if (match := NEGATIVES.fullmatch(name))}

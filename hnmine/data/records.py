@@ -57,7 +57,7 @@ class PairBatch:
 
 def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
     """Stream a corpus: the title joined before the text, other columns as metadata."""
-    for start, batch in table.batches():
+    for start, batch in table.batches(bad):
         texts = _strings(table, batch, "text")
         if "title" in table.columns:
             titles = _strings(table, batch, "title")
@@ -74,7 +74,7 @@ def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
 
 def query_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
     """Stream a table of queries."""
-    for start, batch in table.batches():
+    for start, batch in table.batches(bad):
         ids, texts = _strings(table, batch, "id"), _strings(table, batch, "text")
         keep = _usable(table, start, bad, {"text": texts, "id": ids})
         yield TextBatch(
@@ -87,7 +87,7 @@ def query_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
 
 def pair_records(table: Table, bad: BadRows) -> Iterator[PairBatch]:
     """Stream pairs as text; a list of positives becomes one pair for each of them."""
-    for start, batch in table.batches():
+    for start, batch in table.batches(bad):
         queries = _strings(table, batch, "query")
         query_ids = _strings(table, batch, "query_id") if "query_id" in table.columns else None
         owner, positives = _lists(table, batch, "positive")
@@ -125,7 +125,7 @@ def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairB
 
     A table without grades holds positives only.
     """
-    for start, batch in table.batches():
+    for start, batch in table.batches(bad):
         query_ids = _strings(table, batch, "query_id")
         corpus_ids = _strings(table, batch, "corpus_id")
         grades: list[float | None] = [min_grade] * batch.num_rows
