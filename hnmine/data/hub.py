@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hnmine.data.formats import FORMATS, LOOKED_AT, READABLE
 from hnmine.data.formats.stream import PACKED
-from hnmine.data.splits import SIDE_FILES, card_of, choose, fits, group
+from hnmine.data.splits import CARD, SIDE_FILES, card_of, choose, fits, group
 from hnmine.errors import InputError
 from hnmine.tasks.atomic import write_text
 from hnmine.tasks.incidents import note_once
@@ -27,6 +27,9 @@ _NAME = re.compile(
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 SECONDS = 20
 """To wait for an answer of the hub."""
+
+AT_ONCE = 8
+"""Files that are downloaded at the same time."""
 
 
 @dataclass(frozen=True)
@@ -90,27 +93,27 @@ def fetch(name: HubName, split: Sequence[str], *, strict: bool) -> tuple[Path, l
     Raises:
         InputError: the hub cannot be reached, has no such data set, or one that needs code.
     """
-    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub import hf_hub_download
 
     commit, files, online = _files_of(name)
-    place = {"repo_id": name.repo, "repo_type": "dataset", "revision": commit}
-    try:
-        card = None
-        if "README.md" in files:
-            readme = hf_hub_download(filename="README.md", local_files_only=not online, **place)
-            card = card_of(Path(readme).read_text(encoding="utf-8", errors="replace"))
-        chosen = _choose(name, files, card, split, strict=strict)
-        wanted = [glob.escape(file) for file in chosen]
-        root = Path(snapshot_download(allow_patterns=wanted, local_files_only=not online, **place))
-    except InputError:
-        raise
-    except Exception as error:
-        raise _not_found(name, error) from error
-    for file in chosen:
-        if not safe_join(root, file, name.path).is_file():
-            raise _not_found(name, FileNotFoundError(f"{file} is not in the cache."))
+
+    def download(file: str) -> Path:
+        """Bring a file to the client's cache; return the folder that all files are in."""
+        place = {"repo_id": name.repo, "repo_type": "dataset", "revision": commit}
+        try:
+            here = Path(hf_hub_download(filename=file, local_files_only=not online, **place))
+        except Exception as error:
+            raise _not_found(name, error) from error
+        return here.parents[file.count("/")]
+
+    card = None
+    if CARD in files:
+        card = card_of((download(CARD) / CARD).read_text(encoding="utf-8", errors="replace"))
+    chosen = _choose(name, files, card, split, strict=strict)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        roots = list(pool.map(download, chosen))
     note_once(f"{name.path}: read at commit {commit}; @{commit} names the same data later.")
-    return root, chosen
+    return roots[0], chosen
 
 
 def _files_of(name: HubName) -> tuple[str, list[str], bool]:
@@ -118,7 +121,7 @@ def _files_of(name: HubName) -> tuple[str, list[str], bool]:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    kept = cache() / "hub" / f"{name.repo.replace('/', '--')}@{_plain(name.revision)}.json"
+    kept = _kept(name, name.revision)
     try:
         info = HfApi().dataset_info(name.repo, revision=name.revision or None, timeout=SECONDS)
     except HfHubHTTPError as error:  # The hub answered: there is no such data set.
@@ -132,12 +135,15 @@ def _files_of(name: HubName) -> tuple[str, list[str], bool]:
     said = json.dumps({"commit": info.sha, "files": files})
     commit, files = _checked(name, said)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    write_text(kept, said)
+    for place in {kept, _kept(name, commit)}:
+        write_text(place, said)
     return commit, files, True
 
 
-def _plain(revision: str) -> str:
-    return re.sub(r"[^\w.-]", "-", revision) or "main"
+def _kept(name: HubName, revision: str) -> Path:
+    """Return the file that says, where the hub cannot be reached, what a revision holds."""
+    plain = re.sub(r"[^\w.-]", "-", revision) or "main"
+    return cache() / "hub" / f"{name.repo.replace('/', '--')}@{plain}.json"
 
 
 def _checked(name: HubName, said: str) -> tuple[str, list[str]]:

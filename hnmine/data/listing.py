@@ -15,7 +15,16 @@ from hnmine.data.formats import FORMATS, LOOKED_AT, READABLE, STREAMED
 from hnmine.data.formats.stream import CODECS, PACKED, ending
 from hnmine.data.hub import HubName, fetch
 from hnmine.data.reading import explained
-from hnmine.data.splits import SAVED, SAVED_SPLITS, SIDE_FILES, card_of, choose, folders_of, group
+from hnmine.data.splits import (
+    CARD,
+    SAVED,
+    SAVED_SPLITS,
+    SIDE_FILES,
+    card_of,
+    choose,
+    folders_of,
+    group,
+)
 from hnmine.errors import InputError
 from hnmine.schema import STATE
 from hnmine.tasks.incidents import note_once
@@ -23,7 +32,6 @@ from hnmine.tasks.inside import safe_join
 from hnmine.tasks.storage import fetch_input
 
 SUFFIXES = tuple(FORMATS)
-CARD = "README.md"
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 LARGEST_NOTE = 1 << 24
 """Bytes of a file about the data."""

@@ -13,6 +13,7 @@ import yaml
 from hnmine.errors import InputError
 from hnmine.tasks.incidents import note_once
 
+CARD = "README.md"
 SAVED, SAVED_SPLITS = "state.json", "dataset_dict.json"
 SIDE_FILES = {SAVED, SAVED_SPLITS, "dataset_info.json", "dataset_infos.json", "config.json"}
 """Files about the data beside it, by the library datasets and the hub."""
