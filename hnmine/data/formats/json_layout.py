@@ -72,7 +72,7 @@ def find_layout(path: Path) -> Layout:
     skipped += len(head) - skipped - len(text)
     if text[:1] == b"[":
         return Layout(offset=skipped + 1, line=1 + head.count(b"\n", 0, skipped), listed=True)
-    if text[:1] != b"{" or _on_lines(path, text, whole=len(head) < HEAD):
+    if text[:1] != b"{" or _on_lines(path, text):
         return Layout(lines=True, offset=len(BOM) if head.startswith(BOM) else 0)
     with open_bytes(path) as stream:
         return _choose(
@@ -82,13 +82,13 @@ def find_layout(path: Path) -> Layout:
         )
 
 
-def _on_lines(path: Path, text: bytes, *, whole: bool) -> bool:
+def _on_lines(path: Path, text: bytes) -> bool:
     """Tell whether each line is an object, or is meant to be one."""
-    lines = [line.strip() for line in text.split(b"\n", 50) if line.strip()]
-    if lines[0].endswith((b"{", b"[", b",", b":")) or (len(lines) == 1 and not whole):
-        return False
-    alone = len(lines) == 1
-    return not (alone and ending(path).startswith(".json") and ending(path)[:6] != ".jsonl")
+    lines = [line.strip() for line in text.split(b"\n", 2) if line.strip()]
+    if len(lines) > 1:
+        return not lines[0].endswith((b"{", b"[", b",", b":"))
+    # One line, or the start of one: in a file named .json it may be an object around all rows.
+    return not ending(path).startswith(".json.") and ending(path) != ".json"
 
 
 @dataclass

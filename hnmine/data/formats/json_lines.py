@@ -40,13 +40,18 @@ class JsonLines:
         fields: dict[pa.Field, None] = {}
         bad = BadLines()
         mixed: set[str] = set()
+        wide: set[str] = set()
         for block in json_blocks(path, layout, JSON_BLOCK):
             for batch in _parse(block, bad):
                 rows += batch.num_rows
                 fields |= dict.fromkeys(field.remove_metadata() for field in batch.schema)
                 mixed |= {field.name for field in batch.schema if MIXED in (field.metadata or ())}
+                wide |= {name for name in batch.schema.names if _is_wide(batch[name])}
         if bad.total and not rows:
             raise ValueError(bad.examples[0])
+        # Whole numbers that a float would change, and floats, have only text in common.
+        floats = {field.name for field in fields if pa.types.is_floating(field.type)}
+        fields |= dict.fromkeys(pa.field(name, pa.string()) for name in floats & wide)
         return Columns(list(fields), rows + bad.total, bad, mixed)
 
     def batches(self, path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
@@ -146,6 +151,14 @@ def _is_exact(column: pa.ChunkedArray | pa.Array) -> bool:
         return True
     largest = pc.max(pc.abs(column)).as_py()
     return largest is None or largest < EXACT
+
+
+def _is_wide(column: pa.Array) -> bool:
+    """Tell whether a column holds whole numbers that a float would change."""
+    if not pa.types.is_integer(column.type):
+        return False
+    found = pc.min_max(column).as_py()
+    return max(-(found["min"] or 0), found["max"] or 0) >= EXACT
 
 
 def _has_floats(kind: pa.DataType) -> bool:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import lzma
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
+CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 """Of the endings that are unpacked."""
 
-PACKED = {*CODECS, ".lz4", ".zip", ".tar", ".tgz", ".7z", ".snappy"}
+PACKED = {*CODECS, ".xz", ".lz4", ".zip", ".tar", ".tgz", ".7z", ".snappy"}
 """Endings of packed files, those that are not unpacked among them."""
 
 UNPACKED_BLOCK = 1 << 20
@@ -28,33 +27,25 @@ def ending(path: Path) -> str:
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file for reading, unpacked where its ending is one of `CODECS`.
 
-    Reading raises OSError or ValueError where a packed file is damaged or ends too early.
+    Reading raises OSError where a packed file is damaged or ends too early.
     """
     codec = CODECS.get(path.suffix.lower())
     if codec is None:
         return path.open("rb")
-    packed: Any = lzma.open(path) if codec == "xz" else _arrow(path, codec)  # noqa: SIM115
-    return io.BufferedReader(_Unpacked(packed), UNPACKED_BLOCK)
-
-
-def _arrow(path: Path, codec: str) -> pa.CompressedInputStream:
-    return pa.CompressedInputStream(pa.OSFile(str(path)), codec)
+    return io.BufferedReader(_Unpacked(path, codec), UNPACKED_BLOCK)
 
 
 class _Unpacked(io.RawIOBase):
     """The content of a packed file."""
 
-    def __init__(self, packed: Any) -> None:
-        self._packed = packed
+    def __init__(self, path: Path, codec: str) -> None:
+        self._packed = pa.CompressedInputStream(pa.OSFile(str(path)), codec)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        try:
-            found = self._packed.read(len(buffer))
-        except (EOFError, lzma.LZMAError) as error:
-            raise ValueError(str(error)) from error
+        found = self._packed.read(len(buffer))
         buffer[: len(found)] = found
         return len(found)
 
