@@ -239,17 +239,17 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
 class SplitSettings(Settings):
     """Which files of an input are read."""
 
-    split: list[str] = Field(
-        default_factory=list,
+    split: str | None = Field(
+        None,
         description="Splits to read of inputs that have several, such as train, several with "
         "commas, or all; CONFIG/SPLIT where a data set has several configurations.",
         json_schema_extra=NOT_IN_PLAN,
     )
 
-    @field_validator("split")
-    @classmethod
-    def _split_at_commas(cls, value: list[str]) -> list[str]:
-        return [name for item in value for part in item.split(",") if (name := part.strip())]
+    @property
+    def splits(self) -> list[str]:
+        """The names in `split`."""
+        return [name for part in (self.split or "").split(",") if (name := part.strip())]
 
 
 class InputSettings(SplitSettings):

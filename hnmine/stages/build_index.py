@@ -60,7 +60,7 @@ class _Builder:
         self.threads = settings.cpu_threads
         self.paths = IndexPaths(settings.index)
         self.inputs = {
-            kind: Table.open(kind, path, settings.columns(kind), split=settings.split)
+            kind: Table.open(kind, path, settings.columns(kind), split=settings.splits)
             for kind, path in (("corpus", settings.corpus), ("pairs", settings.pairs))
             if path
         }

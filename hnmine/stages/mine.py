@@ -85,7 +85,7 @@ class _Miner:
         texts = [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]
         asked = {names[1] for text in texts for names in references(text) if len(names) > 1}
         self.inputs = {
-            kind: Table.open(kind, path, settings.columns(kind), asked, settings.split)
+            kind: Table.open(kind, path, settings.columns(kind), asked, settings.splits)
             for kind, path in (
                 ("pairs", settings.pairs),
                 ("queries", settings.queries),

@@ -57,7 +57,7 @@ class Given:
         for path in paths:
             try:
                 columns = {kind: self.settings.columns(kind) for kind in CONVENTIONS}
-                kind = guess_kind(path, columns, self.settings.split)
+                kind = guess_kind(path, columns, self.settings.splits)
             except InputError as error:
                 self.report.fault(error)
                 continue
@@ -71,7 +71,7 @@ class Given:
 
     def _open(self, kind: str, path: str | list[str]) -> None:
         try:
-            table = Table.open(kind, path, self.settings.columns(kind), split=self.settings.split)
+            table = Table.open(kind, path, self.settings.columns(kind), split=self.settings.splits)
             rows = table.count_rows()
         except InputError as error:
             self._unreadable(kind, error)
