@@ -244,7 +244,23 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
     return parsed
 
 
-class InputSettings(Settings):
+class SplitSettings(Settings):
+    """Which files of an input are read."""
+
+    split: str | None = Field(
+        None,
+        description="Splits to read of inputs that have several, such as train, several with "
+        "commas, or all; CONFIG/SPLIT where a data set has several configurations.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+
+    @property
+    def splits(self) -> list[str]:
+        """The names in `split`."""
+        return [name for part in (self.split or "").split(",") if (name := part.strip())]
+
+
+class InputSettings(SplitSettings):
     """How input tables are read."""
 
     column: dict[str, str] = Field(

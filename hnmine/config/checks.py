@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from hnmine.config.base import JudgedSettings, ModelSettings, Settings, path, seed
+from hnmine.config.base import JudgedSettings, ModelSettings, SplitSettings, path, seed
 
 
 class ValidateSettings(JudgedSettings, ModelSettings):
@@ -32,7 +32,7 @@ class ValidateSettings(JudgedSettings, ModelSettings):
     seed: int = seed("Seed of the samples that lengths and near copies are from.")
 
 
-class AuditSettings(Settings):
+class AuditSettings(SplitSettings):
     """Settings of `hnmine audit`."""
 
     command = "audit"

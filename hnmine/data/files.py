@@ -1,30 +1,24 @@
-"""Files in, Parquet, JSONL, CSV or TSV, as record batches: every row of them, or an error."""
+"""Data files as record batches: every row of them, or an error."""
 
 from __future__ import annotations
 
-import csv
-import difflib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 import pyarrow as pa
-import pyarrow.json
 
-from hnmine.data.formats import FORMATS
-from hnmine.data.formats.base import Format
+from hnmine.data.bad_rows import BadRows
+from hnmine.data.formats import format_of
+from hnmine.data.formats.base import BadLines
+from hnmine.data.formats.json_values import MIXED
+from hnmine.data.listing import list_files
+from hnmine.data.reading import explained as explained
 from hnmine.data.unchanged import Unchanged
 from hnmine.errors import InputError
-from hnmine.schema import STATE
-from hnmine.tasks.storage import fetch_input
 
-SUFFIXES = tuple(FORMATS)
-OWN_FILES = {"manifest.json", "run.json"}
-"""What hnmine writes beside data."""
-PACKED = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip"}
+SKIP = "--on-bad-row skip leaves such lines out and counts them."
 
 
 @dataclass(frozen=True)
@@ -34,53 +28,118 @@ class DataFile:
     Attributes:
         path: the file.
         types: of each column; several where a JSONL file changes its mind half-way.
-        rows: how many it has; None for CSV, which has not been read yet.
+        rows: how many it has, bad lines included; None for CSV, which has not been read yet.
         content: checks that it stays as it was.
+        partitions: columns that its folders are named after, as Hive does, with their value.
+        bad: lines that are no rows.
+        mixed: columns of a JSON file that hold values of several types.
     """
 
     path: Path
     types: dict[str, list[pa.DataType]]
     rows: int | None
     content: Unchanged
+    partitions: Mapping[str, str | None] = field(default_factory=dict)
+    bad: BadLines = field(default_factory=BadLines)
+    mixed: Collection[str] = ()
 
     @classmethod
-    def open(cls, path: Path) -> DataFile:
+    def open(cls, path: Path, partitions: Mapping[str, str | None] | None = None) -> DataFile:
         """Find the columns of a file.
+
+        Args:
+            path: the file.
+            partitions: columns that its folders are named after; those in the file come first.
 
         Raises:
             InputError: it cannot be read, or two of its columns have one name.
         """
         with explained(path), (content := Unchanged(path)).reading():
-            found = _format(path).columns(path)
+            found = format_of(path).columns(path)
             types: dict[str, list[pa.DataType]] = {}
-            for field in found.fields:
-                types.setdefault(field.name, []).append(field.type)
-            return cls(path, types, found.rows, content)
+            for one in found.fields:
+                types.setdefault(one.name, []).append(one.type)
+            more = {key: value for key, value in (partitions or {}).items() if key not in types}
+            types |= {key: [pa.large_string()] for key in more}
+            return cls(path, types, found.rows, content, more, found.bad, found.mixed)
 
     @property
     def contents(self) -> tuple[Unchanged, ...]:
         """What the rows depend on."""
         return (self.content,)
 
-    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    @classmethod
+    def open_all(
+        cls, path: str, split: Sequence[str] = (), *, strict: bool = True
+    ) -> list[DataFile]:
+        """Open the files of an input, in the order in which they are read; see `list_files`."""
+        return [
+            cls.open(one.path, one.partitions) for one in list_files(path, split, strict=strict)
+        ]
+
+    def batches(
+        self,
+        columns: list[str],
+        bad: BadRows | None = None,
+        single: Collection[str] = (),
+        several: Collection[str] = (),
+    ) -> Iterator[pa.RecordBatch]:
         """Stream those of the columns that the file has, at most `BATCH_ROWS` rows at once.
 
+        Args:
+            columns: their names.
+            bad: records lines that are no rows, if they may be skipped.
+            single: columns in which a list or an object is no value, where others have text.
+            several: likewise, but a list is a value.
+
         Raises:
-            InputError: the file turned out to be damaged half-way, or changed.
+            InputError: the file turned out to be damaged half-way, or changed; or it has lines that
+                are no rows and may not be skipped.
         """
-        names = [name for name in columns if name in self.types]
-        rows = 0
+        skip = bad if bad and bad.mode == "skip" else None
+        self._report(self.bad, skip)
+        there = [name for name in columns if name in self.types]
+        names = [name for name in there if name not in self.partitions]
+        rows = self.bad.total
         with self.content.reading(), explained(self.path):
-            for batch in _format(self.path).batches(self.path, names):
+            for batch in format_of(self.path).batches(self.path, names):
                 batch.validate(full=True)
+                if not batch.num_rows:
+                    continue
+                rows += batch.num_rows
+                odd = BadLines()
+                batch = _usable(batch, odd, single, several)
+                self._report(odd, skip)
                 if batch.num_rows:
-                    yield batch
-                    rows += batch.num_rows
+                    yield self._with_partitions(batch, there)
             if self.rows not in (None, rows):
                 raise ValueError(f"{rows:,} of its {self.rows:,} rows can be read.")
 
+    def _with_partitions(self, batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+        columns = [
+            pa.array([self.partitions[name]] * batch.num_rows, pa.large_string())
+            if name in self.partitions
+            else batch[name]
+            for name in names
+        ]
+        return pa.RecordBatch.from_arrays(columns, names=names)
+
+    def _report(self, lines: BadLines, bad: BadRows | None) -> None:
+        """Record lines that are no rows, or refuse them."""
+        if not lines.total:
+            return
+        if bad is None:
+            what = "line is" if lines.total == 1 else "lines are"
+            raise InputError(
+                f"Cannot read {self.path}: {lines.total:,} {what} no row.",
+                why="\n".join(lines.examples),
+                fix=f"Correct the file; or {SKIP}",
+            )
+        examples = [f"{self.path}, {example}" for example in lines.examples]
+        bad.add_all(lines.counts, examples)
+
     def count_rows(self) -> int:
-        """Count the rows.
+        """Count the rows, lines that are no rows included.
 
         Raises:
             InputError: a row of a CSV file cannot be read.
@@ -90,111 +149,41 @@ class DataFile:
         return sum(batch.num_rows for batch in self.batches(list(self.types)[:1]))
 
 
-@contextmanager
-def explained(path: Path | str) -> Iterator[None]:
-    """Turn whatever a reader throws at a file into an error that names the file.
+def _usable(
+    batch: pa.RecordBatch, odd: BadLines, single: Collection[str], several: Collection[str]
+) -> pa.RecordBatch:
+    """Leave out rows that hold a list or an object where the others hold text."""
+    dropped: dict[int, int] = {}
+    for one in batch.schema:
+        marks = json.loads((one.metadata or {}).get(MIXED, "{}"))
+        lists = pa.types.is_list(one.type)
+        if not marks or not (one.name in single or (one.name in several and not lists)):
+            continue
+        for row, line in marks.items():
+            if int(row) not in dropped:
+                dropped[int(row)] = line
+                odd.add(
+                    line,
+                    f"with a list or an object as {one.name}",
+                    f"{one.name!r} is a list or an object, and text in other lines",
+                )
+    columns = []
+    keep = pa.array([row for row in range(batch.num_rows) if row not in dropped], pa.int64())
+    if not dropped:
+        return batch
+    for one, column in zip(batch.schema, batch.take(keep).columns, strict=True):
+        if one.name in single and pa.types.is_list(one.type) and MIXED in (one.metadata or {}):
+            column = _first_items(column)
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
-    Raises:
-        InputError: instead of the reader's exceptions, with what they say.
-    """
-    try:
-        yield
-    except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise InputError(
-            f"Cannot read {path}.",
-            why=lines[0].strip()[:500] if lines else repr(error),
-            fix="Check that the file is whole and what its ending says: Parquet, JSONL, CSV or "
-            "TSV.",
-        ) from error
+
+def _first_items(column: pa.ListArray) -> pa.Array:
+    """Return lists of one item, or none, as what is in them."""
+    values = [items[0] if items else None for items in column.to_pylist()]
+    return pa.array(values, column.type.value_type)
 
 
 def find_files(path: str) -> list[Path]:
-    """List the data files of a file, directory or glob, sorted; of a URL, their mirrors.
-
-    Hidden files, and what hnmine itself wrote below the directory, are no input.
-
-    Raises:
-        InputError: nothing is there, or the files are of several or unknown formats.
-    """
-    place = fetch_input(path)
-    with explained(path or "''"):
-        if not path.strip():
-            raise ValueError("The path is empty.")
-        files = sorted(set(_matches(place)))
-        if not files:
-            raise _nothing_there(place)
-    suffixes = {file.suffix.lower() for file in files}
-    if len(suffixes) > 1 or not suffixes <= set(SUFFIXES):
-        packed = suffixes & set(PACKED)
-        raise InputError(
-            f"Cannot tell the format of {path}: it has files ending in "
-            f"{', '.join(sorted(suffix or 'nothing' for suffix in suffixes))}.",
-            why="Packed files are not read." if packed else "",
-            fix=f"Give files of one kind: {', '.join(SUFFIXES)}"
-            + (", unpacked." if packed else "."),
-        )
-    return files
-
-
-def _matches(place: Path) -> Iterator[Path]:
-    """Yield the files of a file, a directory or a glob."""
-    if place.is_file():
-        yield place
-    elif place.is_dir():
-        yield from _in_directory(place)
-    else:
-        parts = place.parts
-        wild = next((n for n, part in enumerate(parts) if set("*?[").intersection(part)), None)
-        if wild is None:
-            return
-        root = Path(*parts[:wild])
-        hidden_wanted = any(part.startswith((".", "_")) for part in parts[wild:])
-        for match in root.glob(str(Path(*parts[wild:]))):
-            if not hidden_wanted and _hidden(match.relative_to(root)):
-                continue
-            if not match.is_dir():
-                yield match
-            elif match.name.lower().endswith(SUFFIXES):
-                yield from _in_directory(match)  # As Spark writes a table.
-
-
-def _in_directory(place: Path) -> Iterator[Path]:
-    endings = (*SUFFIXES, *(suffix + packed for suffix in SUFFIXES for packed in PACKED))
-    seen = set()
-    for folder, folders, names in os.walk(place, onerror=_raise, followlinks=True):
-        here = Path(folder)
-        written_here = here != place and (here / STATE).exists()
-        if written_here or here.resolve() in seen:
-            folders.clear()
-            continue
-        seen.add(here.resolve())
-        folders[:] = [name for name in folders if not _hidden(Path(name))]
-        for name in names:
-            if name.lower().endswith(endings) and not (_hidden(Path(name)) or name in OWN_FILES):
-                yield here / name
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
-
-
-def _hidden(inside: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in inside.parts)
-
-
-def _nothing_there(place: Path) -> InputError:
-    lost = place.parent.is_dir() and not place.exists()
-    nearby = [entry.name for entry in place.parent.iterdir()] if lost else []
-    close = difflib.get_close_matches(place.name, nearby, n=3)
-    return InputError(
-        f"No data found at {place}.",
-        why=f"The directory holds no file that ends in {', '.join(SUFFIXES)}."
-        if place.is_dir()
-        else "There is no such file or directory.",
-        fix=f"Did you mean {' or '.join(close)}?" if close else "Check the path.",
-    )
-
-
-def _format(path: Path) -> Format:
-    return FORMATS[path.suffix.lower()]
+    """List the data files of an input; see `list_files`."""
+    return [one.path for one in list_files(path)]

@@ -26,7 +26,12 @@ from hnmine.tasks.incidents import note
 
 
 class TableSettings(Protocol):
-    """Settings that name columns."""
+    """Settings that name columns, and the splits to read."""
+
+    @property
+    def splits(self) -> list[str]:
+        """Splits to read, where there are several."""
+        ...
 
     def columns(self, table: str) -> dict[str, str]:
         """Return the column names given for one table, by role."""
@@ -80,7 +85,7 @@ def open_inputs(
     for kind in paths.keys() - {"pairs"}:
         paths[kind] = _part(kind, paths[kind])
     tables = {
-        kind: Table.open(kind, path, settings.columns(kind), also)
+        kind: Table.open(kind, path, settings.columns(kind), also, settings.splits)
         for kind, path in paths.items()
         if kind in kinds
     }
@@ -201,12 +206,15 @@ def say_indexed(inputs: Mapping[str, Table]) -> None:
         )
 
 
-def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:
+def guess_kind(
+    path: str, columns: Mapping[str, Mapping[str, str]], split: Sequence[str] = ()
+) -> str:
     """Tell by its columns, and last by its name, what a table holds.
 
     Args:
         path: a file, a directory or a glob.
         columns: names that the user gave, by table and role.
+        split: the splits to read, where there are several.
 
     Raises:
         InputError: nothing is there, it cannot be read, or it has not the columns of any table.
@@ -214,11 +222,11 @@ def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:
     tables = {}
     for kind in ("pairs", "qrels", "corpus", "queries"):
         with suppress(InputError):
-            tables[kind] = Table.open(kind, path, columns[kind])
+            tables[kind] = Table.open(kind, path, columns[kind], split=split)
     if not tables:
         # Raises: nothing is there, or it says what columns there are.
         kind = next((kind for kind in columns if columns[kind]), "corpus")
-        Table.open(kind, path, columns[kind])
+        Table.open(kind, path, columns[kind], split=split)
     if tables.keys() == {"corpus", "queries"}:
         named = "quer" in Path(path).name.lower()
         return "queries" if named and "title" not in tables["corpus"].columns else "corpus"

@@ -97,11 +97,12 @@ def read_labels(table: Table, min_grade: float, is_given: bool, bad: BadRows) ->
     if name is None:
         return None
     counts: dict[float, int] = {}
+    unread = BadRows(bad.mode)  # Who reads the pairs records what is no row.
     start, least, most, whole = 0, np.inf, -np.inf, True
     rows = positives = 0
     for file in table.files:
         top = top_of(name, file.types)
-        for batch in file.batches([top] if top else list(file.types)[:1]):
+        for batch in file.batches([top] if top else list(file.types)[:1], unread):
             owner, numbers = label_numbers(at_path(batch, name), name, table.path)
             for row in owner[~np.isfinite(numbers)]:
                 bad.add("with null or blank label", f"{table.path}, row {start + row}")

@@ -7,7 +7,7 @@ and ids apart (Tevatron with ids, PyLate, ColBERT, TREC).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from hnmine.data.bad_rows import BadRows
 from hnmine.data.columns import CONVENTIONS
-from hnmine.data.files import OWN_FILES, DataFile, explained
+from hnmine.data.files import DataFile, explained
 from hnmine.data.formats.base import BATCH_ROWS
+from hnmine.data.splits import OWN_FILES
 from hnmine.data.unchanged import Unchanged
 from hnmine.tasks.storage import fetch_input
 
@@ -37,7 +39,7 @@ PAIR = {"query-id": pa.large_string(), "corpus-id": pa.large_string(), "score": 
 TEXTS = {"id": pa.large_string(), "text": pa.large_string()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MadeFile(DataFile):
     """A file whose rows are made from other files, that no format can read by itself.
 
@@ -54,15 +56,21 @@ class MadeFile(DataFile):
         """Return the rows that are made from files, with columns of these types."""
         first, *others = map(Unchanged, paths)
         kinds = {name: [kind] for name, kind in types.items()}
-        return cls(paths[0], kinds, None, first, rows, tuple(others))
+        return cls(paths[0], kinds, None, first, rows_of=rows, others=tuple(others))
 
     @property
     def contents(self) -> tuple[Unchanged, ...]:
         """What the rows depend on."""
         return (self.content, *self.others)
 
-    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """Stream those of the columns that the file has."""
+    def batches(
+        self,
+        columns: list[str],
+        bad: BadRows | None = None,
+        single: Collection[str] = (),
+        several: Collection[str] = (),
+    ) -> Iterator[pa.RecordBatch]:
+        """Stream those of the columns that the file has; each row is one, or an error."""
         names = [name for name in columns if name in self.types]
         schema = pa.schema({name: kinds[0] for name, kinds in self.types.items()})
         with self.content.reading(), explained(self.path):

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.data.columns import Passages, conventional, find_negatives, merged
-from hnmine.data.files import DataFile, find_files
+from hnmine.data.files import DataFile
 from hnmine.data.labels import label_numbers
 from hnmine.data.nested import at_path, inside_type, top_of
 from hnmine.data.records import joined
@@ -53,7 +53,7 @@ class Negatives:
         Raises:
             InputError: nothing is there, or it cannot be read.
         """
-        files = [DataFile.open(file) for file in find_files(path)]
+        files = DataFile.open_all(path)
         types = merged(file.types for file in files)
         text = conventional("pairs", "query", types)
         query = text or conventional("pairs", "query_id", types)
@@ -87,7 +87,9 @@ class Negatives:
         paths = [self.query, *(path for found in self.passages for path in found.paths)]
         paths += [self.label] if self.label else [OWN_SCORES, ALL_SCORES]
         for file in self.files:
-            tops = dict.fromkeys(top for path in paths if (top := top_of(path, file.types)))
+            tops = dict.fromkeys(
+                top for path in paths if (top := top_of(path, file.types)) is not None
+            )
             for batch in file.batches(list(tops)):
                 queries: list[str] = []
                 texts: list[str] = []

@@ -84,7 +84,7 @@ def _chosen(relevant: list[bool], values: list[Any] | None) -> list[Any] | None:
 
 def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
     """Stream a corpus: the title joined before the text, other columns as metadata."""
-    for start, batch in table.batches():
+    for start, batch in table.batches(bad):
         texts = _strings(table, batch, "text")
         if "title" in table.columns:
             titles = _strings(table, batch, "title")
@@ -101,7 +101,7 @@ def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
 
 def query_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
     """Stream a table of queries."""
-    for start, batch in table.batches():
+    for start, batch in table.batches(bad):
         ids, texts = _strings(table, batch, "id"), _strings(table, batch, "text")
         keep = _usable(table, start, bad, {"text": texts, "id": ids})
         yield TextBatch(
@@ -128,7 +128,7 @@ def pair_records(
     """
     own = Passages(*(table.columns.get(role) for role in ("positive", "positive_id", "title")))
     others = table.negatives if negatives else ()
-    for start, batch in table.batches([path for found in others for path in found.paths]):
+    for start, batch in table.batches(bad, [path for found in others for path in found.paths]):
         part = _Part(table, start, batch, bad)
         yield part.pairs(own, labels)
         for found in others:
@@ -243,7 +243,7 @@ def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairB
 
     A table without grades holds positives only.
     """
-    for start, batch in table.batches():
+    for start, batch in table.batches(bad):
         owner, corpus_ids = _lists(table, batch, table.columns["corpus_id"])
         by_query = _strings(table, batch, "query_id")
         query_ids = [by_query[row] for row in owner]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Generator, Iterator
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 
+from hnmine.data.bad_rows import BadRows
 from hnmine.data.files import DataFile
 from hnmine.data.identity import normalise
 from hnmine.data.nested import at_path, text_paths, top_of
@@ -37,9 +38,11 @@ def longest(file: DataFile, but: Collection[str] = ()) -> tuple[str, str, float]
         but: columns that are left out.
     """
     paths = [path for path in text_paths(file.types) if path not in but]
-    tops = list(dict.fromkeys(top for path in paths if (top := top_of(path, file.types))))
+    tops = list(
+        dict.fromkeys(top for path in paths if (top := top_of(path, file.types)) is not None)
+    )
     found = []
-    batch = _first(file.batches(tops)) if tops else None
+    batch = _first(file.batches(tops, BadRows("skip"))) if tops else None
     if batch is None:
         return None
     for path in paths:
@@ -71,7 +74,7 @@ def answers(table: Table) -> str | None:
     positive = table.columns.get("positive")
     if positive is None:
         return None
-    read = _first(table.batches())
+    read = _first(table.batches(BadRows("skip")))
     if read is None:
         return None
     batch = read[1].slice(0, SAMPLED)

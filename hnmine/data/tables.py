@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import pyarrow as pa
 import xxhash
 
+from hnmine.data.bad_rows import BadRows as BadRows
 from hnmine.data.columns import (
     OPTIONAL,
     Passages,
@@ -19,49 +19,19 @@ from hnmine.data.columns import (
     listed,
     merged,
 )
-from hnmine.data.files import DataFile, explained, find_files
+from hnmine.data.files import DataFile, explained
+from hnmine.data.files import find_files as find_files
+from hnmine.data.formats.json_values import cast
 from hnmine.data.identity import normalise
 from hnmine.data.nested import at_path, top_of
 from hnmine.data.samples import longest
 from hnmine.data.unchanged import Unchanged
 from hnmine.data.values import as_strings, is_list, last_values
 from hnmine.errors import InputError
+from hnmine.tasks.incidents import note_once
 
-EXAMPLES = 10
-"""Bad rows that an error names."""
-
-
-@dataclass
-class BadRows:
-    """Rows that cannot be used: an error that names them, or a count of what was skipped."""
-
-    mode: Literal["error", "skip"]
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
-
-    @property
-    def shows_more(self) -> bool:
-        """Whether the next example is kept."""
-        return len(self.examples) < EXAMPLES
-
-    def add(self, reason: str, example: str, count: int = 1) -> None:
-        """Record rows that share a reason."""
-        self.counts[reason] += count
-        if self.shows_more:
-            self.examples.append(f"  {example}: {reason}")
-
-    def settle(self) -> dict[str, int]:
-        """Raise if rows were bad and may not be skipped; else return the counts by reason."""
-        if self.counts and self.mode == "error":
-            total = sum(self.counts.values())
-            summary = ", ".join(f"{count:,} {reason}" for reason, count in self.counts.items())
-            raise InputError(
-                f"{total:,} bad {'row' if total == 1 else 'rows'}: {summary}.",
-                why="\n".join(self.examples),
-                fix="Mend the input, or pass --on-bad-row skip to leave these rows out and count "
-                "them.",
-            )
-        return dict(self.counts)
+LISTS = {"positive", "positive_id"}
+"""Roles whose columns may hold lists."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +62,7 @@ class Table:
         path: str | Sequence[str] | DataFile,
         given: Mapping[str, str] | None = None,
         also: Collection[str] = (),
+        split: Sequence[str] = (),
     ) -> Table:
         """Open an input and find its columns.
 
@@ -100,6 +71,7 @@ class Table:
             path: a file, a directory or a glob, or several; or a file that is open.
             given: column names by role that the user set, such as `{"text": "body"}`.
             also: columns without a role to keep where they are there, if it is no corpus.
+            split: the splits to read, where there are several.
 
         Raises:
             InputError: nothing is there, it cannot be read, a column is missing, or files
@@ -110,7 +82,11 @@ class Table:
         else:
             places = [path] if isinstance(path, str) else list(dict.fromkeys(path))
             path = ", ".join(places)
-            files = [DataFile.open(file) for place in places for file in find_files(place)]
+            files = [
+                file
+                for place in places
+                for file in DataFile.open_all(place, split, strict=kind != "corpus")
+            ]
         types = merged(file.types for file in files)
         columns = find_columns(
             kind, path, list(types), given or {}, types, lambda: longest(files[0])
@@ -130,7 +106,9 @@ class Table:
         negatives = [found for found in negatives if not {*found.paths} & {*columns.values()}]
         others = [name for name in types if name not in tops.values()]
         metadata = {
-            name: _common_type(name, files) for name in others if kind == "corpus" or name in also
+            name: _common_type(path, name, files)
+            for name in others
+            if kind == "corpus" or name in also
         }
         return cls(kind, path, files, columns, metadata, negatives)
 
@@ -145,20 +123,30 @@ class Table:
         return list(self.metadata)
 
     def fingerprint(self) -> str:
-        """Hash the content of all files (xxh3, 128 bits), in the order in which they are read."""
-        return content_hash(content for file in self.files for content in file.contents)
+        """Hash the content of all files (xxh3, 128 bits), in the order in which they are read.
+
+        What the names of their folders say of the rows is content, too.
+        """
+        content = content_hash(content for file in self.files for content in file.contents)
+        named = [dict(file.partitions) for file in self.files]
+        if not any(named):
+            return content
+        return xxhash.xxh3_128_hexdigest(json.dumps([content, named], sort_keys=True).encode())
 
     def count_rows(self) -> int:
         """Count rows, from the footers where the format has them."""
         return sum(file.count_rows() for file in self.files)
 
-    def batches(self, also: Sequence[str] = ()) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def batches(
+        self, bad: BadRows | None = None, also: Sequence[str] = ()
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Stream the columns with a role, and metadata of a corpus, with their first row's number.
 
         An optional column that a file lacks is null there. Columns with a role keep the type that
         they have in their file; metadata has one type throughout.
 
         Args:
+            bad: records lines of JSON files that are no rows, if they may be skipped.
             also: paths of further columns.
 
         Raises:
@@ -166,14 +154,16 @@ class Table:
         """
         # One column may have two roles: a query's text is its id too.
         names = list(dict.fromkeys([*self.columns.values(), *self.metadata, *also]))
+        several = {name for role, name in self.columns.items() if role in LISTS}
+        single = {*self.columns.values()} - several
         start = 0
         for file in self.files:
-            needed = [top for name in names if (top := top_of(name, file.types))]
-            for batch in file.batches(list(dict.fromkeys(needed))):
+            needed = [top for name in names if (top := top_of(name, file.types)) is not None]
+            for batch in file.batches(list(dict.fromkeys(needed)), bad, single, several):
                 with explained(file.path):
                     columns = {name: at_path(batch, name) for name in names}
                     for name, kind in self.metadata.items():
-                        columns[name] = columns[name].cast(kind)
+                        columns[name] = cast(columns[name], kind)
                 yield start, pa.RecordBatch.from_pydict(columns)
                 start += batch.num_rows
         if start == 0:
@@ -203,16 +193,24 @@ def content_hash(contents: Iterable[Unchanged]) -> str:
     return digest.hexdigest()
 
 
-def _common_type(name: str, files: list[DataFile]) -> pa.DataType:
+def _common_type(path: str, name: str, files: list[DataFile]) -> pa.DataType:
     """Find the type that holds a metadata column of all files."""
     found = {kind: file for file in files for kind in file.types.get(name, ())}
     fields = []
     for kind, file in found.items():
         with explained(file.path):  # Names inside a struct need not be UTF-8.
             fields.append(pa.schema([pa.field(name, _storable(kind))]))
+    changing = [file for file in files if name in file.mixed or len(file.types.get(name, ())) > 1]
     try:
-        return pa.unify_schemas(fields, promote_options="permissive").field(0).type
+        kind = pa.unify_schemas(fields, promote_options="permissive").field(0).type
+        if any(name in file.mixed for file in files):
+            kept = "text" if pa.types.is_large_string(kind) else kind
+            note_once(f"{path}: column {name!r} holds values of several types; kept as {kept}.")
+        return kind
     except pa.ArrowException as error:
+        if changing:  # JSON: a column of one file has one type in every other format.
+            note_once(f"{path}: column {name!r} holds values of several types; kept as text.")
+            return pa.large_string()
         kinds = ", ".join(f"{kind} in {file.path}" for kind, file in list(found.items())[:3])
         raise InputError(
             f"Column {name!r} has types that cannot stand in one column.",

@@ -54,7 +54,7 @@ def write_made(rows: Sequence[Row], documents: Texts, queries: Texts, path: Path
 
 def read_written(table: Table, queries: Texts, bad: BadRows, tick: Tick) -> Iterator[Row]:
     """Read texts that were written elsewhere; what is for no known query is a bad row."""
-    for start, batch in table.batches():
+    for start, batch in table.batches(bad):
         name = table.columns["text"]
         owner, texts = as_string_lists(batch[name], name, table.path)
         ids = _query_ids(table, batch)

@@ -62,7 +62,7 @@ def init(settings: InitSettings, paths: Sequence[str]) -> Written:
         UsageError: the file is there already.
     """
     report = Report()
-    known = {"column": settings.column, "on_bad_row": settings.on_bad_row}
+    known = settings.model_dump(include={"column", "on_bad_row", "split"})
     found = Given(ValidateSettings.parse(known), paths, report)
     for fault in report.faults:
         raise InputError(fault["what"], why=fault["why"], fix=fault["fix"])
@@ -96,6 +96,8 @@ def _text(settings: InitSettings, inputs: Mapping[str, Mapping[str, Any]]) -> It
         yield from (f"  {_value(role)}: {_value(name)}" for role, name in settings.column.items())
     if settings.on_bad_row != "error":
         yield f"on-bad-row: {settings.on_bad_row}"
+    if settings.split:
+        yield f"split: {_value(settings.split)}"
     given = {"encoder": settings.encoder, "cross_encoder": settings.cross_encoder}
     for command, names in FIRST.items():
         yield ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from hnmine.config import COMMANDS
 from hnmine.config.output import OutputSettings
+from hnmine.data.hub import HubName
 from hnmine.encode.gate import check, use_of
 from hnmine.encode.roles import Use
 from hnmine.stages.result import StageResult
@@ -64,9 +65,15 @@ def _absolute(value: Any, *, there: bool = False) -> Any:
     """Make a path, or several, absolute; only what is `there`, where it may be another name."""
     if isinstance(value, list):
         return [_absolute(one, there=there) for one in value]
-    if value is None or split_url(value) or (there and not Path(value).exists()):
+    if value is None or is_elsewhere(value) or (there and not Path(value).exists()):
         return value
     return type(value)(Path(value).absolute())
+
+
+def is_elsewhere(value: str | Path) -> bool:
+    """Tell whether a place is at a URL, or a data set on the hub."""
+    on_hub = isinstance(value, str) and HubName.parse(value) is not None
+    return on_hub or split_url(value) is not None
 
 
 def values_for_member(

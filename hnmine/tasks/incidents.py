@@ -17,6 +17,12 @@ def note(what: str) -> None:
     _noted.append(shown)
 
 
+def note_once(what: str) -> None:
+    """Note what several readings of one file would each note."""
+    if without_credentials(one_line(what)) not in _noted:
+        note(what)
+
+
 def drain() -> list[str]:
     """Return what was noted since the last call."""
     noted = list(_noted)

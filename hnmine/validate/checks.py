@@ -185,7 +185,7 @@ def ids_without_text(table: Table, usable: Gathered) -> Lookup:
         InputError: the table cannot be read.
     """
     keys = [exact_keys([])]
-    for _, batch in table.batches():
+    for _, batch in table.batches(BadRows("skip")):
         ids = table.text(batch, "id")
         if ids is not None:
             found = exact_keys(value for value in ids.to_pylist() if value is not None)

@@ -59,7 +59,8 @@ class Given:
             )
         for path in paths:
             try:
-                kind = guess_kind(path, {kind: self.settings.columns(kind) for kind in CONVENTIONS})
+                columns = {kind: self.settings.columns(kind) for kind in CONVENTIONS}
+                kind = guess_kind(path, columns, self.settings.splits)
             except InputError as error:
                 self.report.fault(error)
                 continue
@@ -73,7 +74,7 @@ class Given:
 
     def _open(self, kind: str, path: str | list[str]) -> None:
         try:
-            table = Table.open(kind, path, self.settings.columns(kind))
+            table = Table.open(kind, path, self.settings.columns(kind), split=self.settings.splits)
             rows = table.count_rows()
             if kind == "pairs" and rows and (doubt := answers(table)):
                 self.report.warn(doubt)

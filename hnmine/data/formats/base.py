@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -14,17 +15,49 @@ LONGEST_VALUE = 1 << 28
 """Characters of a CSV value, bytes of a JSON line: beyond that, a quote was left open."""
 
 
+MOST_EXAMPLES = 10
+
+
+@dataclass
+class BadLines:
+    """Lines that are no rows: how many for each reason, and what is wrong with the first."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return self.counts.total()
+
+    def add(self, line: int, reason: str, what: str) -> None:
+        """Record one.
+
+        Args:
+            line: its number in the file.
+            reason: what it shares with others, such as `that are no UTF-8`.
+            what: is wrong with it.
+        """
+        self.counts[reason] += 1
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples.append(f"Line {line}: {what}.")
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns of a file.
 
     Attributes:
         fields: a column that changes its type half-way has one for each.
-        rows: how many the file has; None where that takes reading all of it.
+        rows: how many the file has, bad lines included; None where that takes reading all of it.
+        bad: lines that are no rows; they are left out where the others are read.
+        mixed: columns that hold values of several types.
     """
 
     fields: list[pa.Field]
     rows: int | None = None
+    bad: BadLines = field(default_factory=BadLines)
+    mixed: set[str] = field(default_factory=set)
 
 
 class Format(Protocol):

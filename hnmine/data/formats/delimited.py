@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from hnmine.data.cells import from_cell, is_sheet
 from hnmine.data.formats.base import BATCH_ROWS, LONGEST_VALUE, Columns, refuse_twins
+from hnmine.data.formats.stream import open_bytes
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Delimited:
         the rest of the file.
         """
         csv.field_size_limit(LONGEST_VALUE)
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, delimiter=self.delimiter, strict=True)
             header: list[str] | None = None
             try:
