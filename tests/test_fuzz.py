@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import faulthandler
+import gzip
 import io
 import json
 import random
@@ -27,7 +28,7 @@ import pytest
 
 import hnmine
 from hnmine.config import file as configfile
-from hnmine.data.tables import Table
+from hnmine.data.tables import BadRows, Table
 from hnmine.errors import Exit, HnmineError, UsageError
 
 CASES = 1500
@@ -159,9 +160,30 @@ def comma(rng: random.Random, rows: list[dict[str, object]], delimiter: str = ",
     return sink.getvalue().encode("utf-8", "surrogatepass")
 
 
+def array(rng: random.Random, rows: list[dict[str, object]]) -> bytes:
+    inside = rows if rng.random() < 0.7 else {"data": rows}
+    return json.dumps(inside, indent=rng.choice([None, 1])).encode("utf-8", "surrogatepass")
+
+
+def arrow(rng: random.Random, rows: list[dict[str, object]]) -> bytes:
+    table = pa.Table.from_pylist(rows)
+    sink = pa.BufferOutputStream()
+    make = rng.choice([pa.ipc.new_stream, pa.ipc.new_file])
+    with make(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=rng.choice([1, 7, 1000]))
+    return sink.getvalue().to_pybytes()
+
+
+def packed(rng: random.Random, rows: list[dict[str, object]]) -> bytes:
+    return gzip.compress(jsonl(rng, rows))
+
+
 FORMATS = {
     "parquet": parquet,
     "jsonl": jsonl,
+    "json": array,
+    "jsonl.gz": packed,
+    "arrow": arrow,
     "csv": comma,
     "tsv": lambda rng, rows: comma(rng, rows, "\t"),
 }
@@ -201,8 +223,10 @@ def mutate(rng: random.Random, whole: bytes) -> bytes:
 def pairs_in(table: Table) -> int:
     """Count pairs by hand: one for each positive of a row, and one for a row without any."""
     name = table.columns["positive"]
-    values = [value for _, batch in table.batches() for value in batch[name].to_pylist()]
-    return sum(max(len(value), 1) if isinstance(value, list) else 1 for value in values)
+    bad = BadRows("skip")
+    values = [value for _, batch in table.batches(bad) for value in batch[name].to_pylist()]
+    kept = sum(max(len(value), 1) if isinstance(value, list) else 1 for value in values)
+    return kept + bad.counts.total()
 
 
 def account(counts: dict[str, int], kept: tuple[str, ...], expected: int) -> None:
