@@ -14,14 +14,15 @@ from typing import NoReturn
 import pyarrow as pa
 import pyarrow.json
 
-from hnmine.data.formats import FORMATS
-from hnmine.data.formats.base import Format
+from hnmine.data.formats import FORMATS, NAMED, reader_of
+from hnmine.data.formats.base import Asked, Format
 from hnmine.data.unchanged import Unchanged
 from hnmine.errors import InputError
 from hnmine.schema import STATE
 from hnmine.tasks.storage import fetch_input
 
 SUFFIXES = tuple(FORMATS)
+ANYTHING = Asked()
 PACKED = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip"}
 
 
@@ -34,26 +35,34 @@ class DataFile:
         types: of each column; several where a JSONL file changes its mind half-way.
         rows: how many it has; None for CSV, which has not been read yet.
         content: checks that it stays as it was.
+        reader: of its format.
     """
 
     path: Path
     types: dict[str, list[pa.DataType]]
     rows: int | None
     content: Unchanged
+    reader: Format
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What the user should know of how it is read."""
+        return getattr(self.reader, "said", ())
 
     @classmethod
-    def open(cls, path: Path) -> DataFile:
+    def open(cls, path: Path, asked: Asked = ANYTHING) -> DataFile:
         """Find the columns of a file.
 
         Raises:
             InputError: it cannot be read, or two of its columns have one name.
         """
         with explained(path), (content := Unchanged(path)).reading():
-            found = _format(path).columns(path)
+            reader = reader_of(path, asked)
+            found = reader.columns(path)
             types: dict[str, list[pa.DataType]] = {}
             for field in found.fields:
                 types.setdefault(field.name, []).append(field.type)
-            return cls(path, types, found.rows, content)
+            return cls(path, types, found.rows, content, reader)
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream those of the columns that the file has, at most `BATCH_ROWS` rows at once.
@@ -64,7 +73,7 @@ class DataFile:
         names = [name for name in columns if name in self.types]
         rows = 0
         with self.content.reading(), explained(self.path):
-            for batch in _format(self.path).batches(self.path, names):
+            for batch in self.reader.batches(self.path, names):
                 batch.validate(full=True)
                 if batch.num_rows:
                     yield batch
@@ -102,10 +111,14 @@ def explained(path: Path | str) -> Iterator[None]:
         ) from error
 
 
-def find_files(path: str) -> list[Path]:
+def find_files(path: str, *, any_ending: bool = False) -> list[Path]:
     """List the data files of a file, directory or glob, sorted; of a URL, their mirrors.
 
     Hidden files, and what hnmine itself wrote below the directory, are no input.
+
+    Args:
+        path: where they are.
+        any_ending: one file whose ending is not known is a text table, as runs often are.
 
     Raises:
         InputError: nothing is there, or the files are of several or unknown formats.
@@ -118,7 +131,9 @@ def find_files(path: str) -> list[Path]:
         if not files:
             raise _nothing_there(place)
     suffixes = {file.suffix.lower() for file in files}
-    if len(suffixes) > 1 or not suffixes <= set(SUFFIXES):
+    if any_ending and place.is_file() and not suffixes & set(PACKED):
+        return files
+    if len(suffixes) > 1 or not suffixes <= {*SUFFIXES, *NAMED}:
         packed = suffixes & set(PACKED)
         raise InputError(
             f"Cannot tell the format of {path}: it has files ending in "
@@ -187,7 +202,3 @@ def _nothing_there(place: Path) -> InputError:
         else "There is no such file or directory.",
         fix=f"Did you mean {' or '.join(close)}?" if close else "Check the path.",
     )
-
-
-def _format(path: Path) -> Format:
-    return FORMATS[path.suffix.lower()]

@@ -14,7 +14,7 @@ from hnmine.data.records import (
     qrel_records,
     query_records,
 )
-from hnmine.data.tables import BadRows, Table, content_id
+from hnmine.data.tables import BadRows, Reading, Table, content_id
 from hnmine.errors import InputError
 
 
@@ -55,12 +55,15 @@ def read_pairs(inputs: Mapping[str, Table], min_grade: float, bad: BadRows) -> I
     return qrel_records(inputs["qrels"], min_grade, bad)
 
 
-def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:
+def guess_kind(
+    path: str, columns: Mapping[str, Mapping[str, str]], reading: Reading | None = None
+) -> str:
     """Tell by its columns, and last by its name, what a table holds.
 
     Args:
         path: a file, a directory or a glob.
         columns: names that the user gave, by table and role.
+        reading: how to read text files.
 
     Raises:
         InputError: nothing is there, it cannot be read, or it has not the columns of any table.
@@ -68,11 +71,11 @@ def guess_kind(path: str, columns: Mapping[str, Mapping[str, str]]) -> str:
     tables = {}
     for kind in ("pairs", "qrels", "corpus", "queries"):
         with suppress(InputError):
-            tables[kind] = Table.open(kind, path, columns[kind])
+            tables[kind] = Table.open(kind, path, columns[kind], reading=reading, aloud=False)
     if not tables:
         # Raises: nothing is there, or it says what columns there are.
         kind = next((kind for kind in columns if columns[kind]), "corpus")
-        Table.open(kind, path, columns[kind])
+        Table.open(kind, path, columns[kind], reading=reading)
     if tables.keys() == {"corpus", "queries"}:
         named = "quer" in Path(path).name.lower()
         return "queries" if named and "title" not in tables["corpus"].columns else "corpus"

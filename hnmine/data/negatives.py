@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data.files import DataFile, find_files
+from hnmine.data.files import ANYTHING, DataFile, find_files
+from hnmine.data.formats.base import Asked
 from hnmine.data.tables import CONVENTIONS, content_hash
 from hnmine.errors import InputError
 
@@ -36,13 +37,17 @@ class Negatives:
     columns: list[str]
 
     @classmethod
-    def open(cls, path: str) -> Negatives | None:
+    def open(cls, path: str, asked: Asked = ANYTHING) -> Negatives | None:
         """Open a table; None if it holds no negatives by text.
+
+        Args:
+            path: a file, a directory or a glob.
+            asked: how to read text files, and what else they may hold.
 
         Raises:
             InputError: nothing is there, or it cannot be read.
         """
-        files = [DataFile.open(file) for file in find_files(path)]
+        files = [DataFile.open(file, asked) for file in find_files(path, any_ending=True)]
         names = list(dict.fromkeys(name for file in files for name in file.types))
         query = next((name for name in CONVENTIONS["pairs"]["query"] if name in names), None)
         found = {name: match for name in names if (match := NEGATIVES.fullmatch(name))}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 import xxhash
 
 from hnmine.data.files import DataFile, explained, find_files
+from hnmine.data.formats.base import Asked
 from hnmine.data.identity import normalise
 from hnmine.data.unchanged import Unchanged
 from hnmine.errors import InputError, UsageError
+from hnmine.tasks.incidents import note
 
 CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "corpus": {
@@ -36,8 +38,14 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "qrels": {
         "query_id": ("query-id", "query_id", "qid"),
-        "corpus_id": ("corpus-id", "corpus_id", "doc_id", "docid"),
+        "corpus_id": ("corpus-id", "corpus_id", "doc_id", "docid", "pid", "docno"),
         "score": ("score", "relevance", "grade", "verdict"),
+    },
+    "run": {
+        "query_id": ("query-id", "query_id", "qid"),
+        "corpus_id": ("corpus-id", "corpus_id", "doc_id", "docid", "pid", "docno"),
+        "score": ("score", "relevance", "grade", "verdict"),
+        "rank": ("rank",),
     },
     "written": {
         "query_id": ("query_id", "query-id", "qid"),
@@ -47,16 +55,48 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Column names found without a flag, first match wins (BEIR, MTEB, sentence-transformers)."""
 
+KNOWN = frozenset(
+    name for roles in CONVENTIONS.values() for names in roles.values() for name in names
+)
+
 MOST_NAMES = 30
 """Columns that an error lists."""
+
+ANY_ENDING = {"qrels", "run"}
+"""Tables that a file of any ending may hold, such as `qrels.trec8`."""
 
 OPTIONAL = {
     "corpus": {"id", "title"},
     "pairs": {"query_id", "positive_id"},
     "queries": set[str](),
     "qrels": {"score"},
+    "run": {"score", "rank"},
     "written": {"query_id", "query"},
 }
+
+
+class Reading(Protocol):
+    """How the user wants text files read."""
+
+    @property
+    def quoting(self) -> str:
+        """`auto`, `csv` or `none`."""
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of text files without a byte order mark."""
+
+
+def asked_for(
+    kind: str, given: Mapping[str, str] | None = None, reading: Reading | None = None
+) -> Asked:
+    """Return what a file is read for, as a table of a kind."""
+    asked = Asked(
+        kind, CONVENTIONS[kind], frozenset(CONVENTIONS[kind]) - OPTIONAL[kind], given or {}, KNOWN
+    )
+    if reading is None:
+        return asked
+    return replace(asked, quoting=reading.quoting, encoding=reading.encoding)
 
 
 @dataclass
@@ -113,6 +153,9 @@ class Table:
         path: str | Sequence[str],
         given: Mapping[str, str] | None = None,
         also: Collection[str] = (),
+        *,
+        reading: Reading | None = None,
+        aloud: bool = True,
     ) -> Table:
         """Open an input and find its columns.
 
@@ -121,6 +164,8 @@ class Table:
             path: a file, a directory or a glob, or several.
             given: column names by role that the user set, such as `{"text": "body"}`.
             also: columns without a role to keep where they are there, if it is no corpus.
+            reading: how to read text files.
+            aloud: note how text files are read where that had to be found out.
 
         Raises:
             InputError: nothing is there, it cannot be read, a column is missing, or files
@@ -128,7 +173,12 @@ class Table:
         """
         places = [path] if isinstance(path, str) else list(dict.fromkeys(path))
         path = ", ".join(places)
-        files = [DataFile.open(file) for place in places for file in find_files(place)]
+        asked = asked_for(kind, given, reading)
+        files = [
+            DataFile.open(file, asked)
+            for place in places
+            for file in find_files(place, any_ending=kind in ANY_ENDING)
+        ]
         names = list(dict.fromkeys(name for file in files for name in file.types))
         columns = find_columns(kind, path, names, given or {})
         for file in files:
@@ -140,6 +190,8 @@ class Table:
                         f"{_listed(list(file.types))}.",
                         fix="Give files with the same columns.",
                     )
+        for said in dict.fromkeys(line for file in files for line in file.said if aloud):
+            note(said)
         others = [name for name in names if name not in columns.values()]
         metadata = {
             name: _common_type(name, files) for name in others if kind == "corpus" or name in also

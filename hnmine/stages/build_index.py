@@ -60,7 +60,7 @@ class _Builder:
         self.threads = settings.cpu_threads
         self.paths = IndexPaths(settings.index)
         self.inputs = {
-            kind: Table.open(kind, path, settings.columns(kind))
+            kind: Table.open(kind, path, settings.columns(kind), reading=settings)
             for kind, path in (("corpus", settings.corpus), ("pairs", settings.pairs))
             if path
         }

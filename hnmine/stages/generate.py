@@ -72,7 +72,7 @@ class _Maker:
     def __init__(self, settings: GenerateSettings) -> None:
         self.settings = settings
         self.inputs = {
-            kind: Table.open(kind, place, settings.columns(kind))
+            kind: Table.open(kind, place, settings.columns(kind), reading=settings)
             for kind in ("corpus", "pairs", "queries", "qrels", "written")
             if (place := getattr(settings, kind))
         }

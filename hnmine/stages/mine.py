@@ -79,13 +79,13 @@ class _Miner:
         self.paths = CandidatePaths(settings.output)
         self.index = Index(settings.index)
         self.previous = Previous(settings.previous) if settings.previous else None
-        self.runs = [RunFile(path) for path in settings.from_run]
+        self.runs = [RunFile(path, settings.columns("run"), settings) for path in settings.from_run]
         self.depths = self._choose_sources()
         self.spec = self._encoder_spec()
         texts = [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]
         asked = {names[1] for text in texts for names in references(text) if len(names) > 1}
         self.inputs = {
-            kind: Table.open(kind, path, settings.columns(kind), asked)
+            kind: Table.open(kind, path, settings.columns(kind), asked, reading=settings)
             for kind, path in (
                 ("pairs", settings.pairs),
                 ("queries", settings.queries),

@@ -56,7 +56,8 @@ class Given:
             )
         for path in paths:
             try:
-                kind = guess_kind(path, {kind: self.settings.columns(kind) for kind in CONVENTIONS})
+                columns = {kind: self.settings.columns(kind) for kind in CONVENTIONS}
+                kind = guess_kind(path, columns, self.settings)
             except InputError as error:
                 self.report.fault(error)
                 continue
@@ -70,7 +71,7 @@ class Given:
 
     def _open(self, kind: str, path: str | list[str]) -> None:
         try:
-            table = Table.open(kind, path, self.settings.columns(kind))
+            table = Table.open(kind, path, self.settings.columns(kind), reading=self.settings)
             rows = table.count_rows()
         except InputError as error:
             self._unreadable(kind, error)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +12,29 @@ import pyarrow as pa
 BATCH_ROWS = 8192
 LONGEST_VALUE = 1 << 28
 """Characters of a CSV value, bytes of a JSON line: beyond that, a quote was left open."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a file is read for, and how the user wants it read.
+
+    Attributes:
+        kind: the kind of table, such as `corpus`; empty if it is none.
+        roles: names of columns by convention, by role.
+        required: roles that the table must have.
+        given: columns by role as the user named them; numbers count the columns from 1.
+        known: all names of columns by convention, of all kinds of tables.
+        quoting: `auto`, `csv` or `none`.
+        encoding: of text files without a byte order mark.
+    """
+
+    kind: str = ""
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    given: Mapping[str, str] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+    quoting: str = "auto"
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True)

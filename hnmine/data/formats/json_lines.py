@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.json
 
-from hnmine.data.formats.base import BATCH_ROWS, LONGEST_VALUE, Columns
+from hnmine.data.formats.base import BATCH_ROWS, Asked, Columns
+from hnmine.data.formats.text import line_blocks
 
 JSON_BLOCK = 1 << 24
 
@@ -18,29 +20,40 @@ DEEPEST = 100
 """Nested objects and lists in a JSON line; at some thousands Arrow's parser overflows the stack."""
 
 
+@dataclass(frozen=True)
 class JsonLines:
-    """One JSON object a line."""
+    """One JSON object a line.
+
+    Attributes:
+        encoding: of a file without a byte order mark.
+    """
+
+    encoding: str = "utf-8"
+
+    def fit(self, path: Path, asked: Asked) -> JsonLines:
+        """Return the reader that fits a file."""
+        return replace(self, encoding=asked.encoding)
 
     def columns(self, path: Path) -> Columns:
         """Find the columns of a file, by reading all of it."""
         rows = 0
         fields: dict[pa.Field, None] = {}
-        for batch in _batches(path):
+        for batch in _batches(path, self.encoding):
             rows += batch.num_rows
             fields |= dict.fromkeys(batch.schema)
         return Columns(list(fields), rows)
 
     def batches(self, path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream columns; what a block of lines lacks is null there."""
-        for batch in _batches(path):
+        for batch in _batches(path, self.encoding):
             there = batch.schema.names
             columns = [batch[name] if name in there else pa.nulls(batch.num_rows) for name in names]
             yield pa.RecordBatch.from_arrays(columns, names=names)
 
 
-def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, encoding: str) -> Iterator[pa.RecordBatch]:
     """Parse a file of one JSON object a line; each block finds the types of its own columns."""
-    for block in _json_blocks(path):
+    for block in _json_blocks(path, encoding):
         parse = partial(
             pa.json.read_json,
             read_options=pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1),
@@ -64,23 +77,10 @@ def _as_written(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _json_blocks(path: Path) -> Iterator[bytes]:
+def _json_blocks(path: Path, encoding: str) -> Iterator[bytes]:
     """Yield whole lines, about `JSON_BLOCK` bytes at once, checked to be one object each."""
-    number = 1
-    rest = bytearray()
-    with path.open("rb") as stream:
-        if stream.read(3) != b"\xef\xbb\xbf":
-            stream.seek(0)
-        while read := stream.read(JSON_BLOCK):
-            rest += read
-            end = rest.rfind(b"\n") + 1
-            if len(rest) - end > LONGEST_VALUE:
-                raise ValueError(f"Line {number}: it is longer than {LONGEST_VALUE:,} bytes.")
-            block = bytes(rest[:end])
-            del rest[:end]
-            yield from _checked(block, number)
-            number += block.count(b"\n")
-    yield from _checked(bytes(rest), number)
+    for number, block in line_blocks(path, encoding, JSON_BLOCK):
+        yield from _checked(block, number)
 
 
 def _checked(block: bytes, first: int) -> Iterator[bytes]:
