@@ -62,14 +62,15 @@ class Delimited:
             ValueError: it is empty or damaged.
         """
         fitted = replace(self, encoding=asked.encoding)
-        head = next(fitted._blocks(path, SAMPLE_BYTES), (1, b""))[1]
+        # Two blocks, because a last line without an end is one of its own.
+        head = b"".join(block for _, block in islice(fitted._blocks(path, SAMPLE_BYTES), 2))
         lines = [line for line in head.decode().split("\n") if line.strip("\r")][:SAMPLE_ROWS]
         if not lines:
             raise ValueError("The file is empty.")
         delimiter = fitted._find_delimiter(lines, asked)
         fitted = replace(fitted, delimiter=delimiter)
         quoting = fitted._find_quoting(path, asked)
-        proved = quoting.quoted and delimiter == "\t" and asked.quoting == "auto"
+        proved = delimiter == "\t" and asked.quoting == "auto" and not quoting.all_quoted
         fitted = replace(fitted, quoted=quoting.quoted, proved=proved)
         rows = fitted._sample(lines)
         names, there = find_names(str(path), rows, asked)
@@ -109,8 +110,12 @@ class Delimited:
         if asked.kind in BLANK_DELIMITED and choice[0] == "\t":
             choice += BLANKS
         for delimiter in choice:
-            sizes = {len(row) for row in _split(lines, delimiter, choice[0] != "\t")}
-            if len(sizes) == 1 and sizes.pop() > 1:
+            rows = _split(lines, delimiter, choice[0] != "\t")
+            if len({len(row) for row in rows}) != 1 or len(rows[0]) == 1:
+                continue
+            # Only the tag of a TREC run, its last column, may have blanks.
+            mixed = BLANKS in choice and any(" " in cell.strip() for cell in rows[-1][:-1])
+            if not mixed or asked.known.intersection(rows[0]):
                 return delimiter
         first = (one for one in choice if len(_split(lines[:1], one, False)[0]) > 1)
         return next(first, choice[0])
@@ -191,9 +196,12 @@ class Delimited:
                 start = reader.line_num + 1
         except csv.Error as error:
             if "end of data" in str(error):
-                raise ValueError(f"Line {start}: a quote is opened and never closed.") from error
-            begun = f" The row begins on line {start}." if start < reader.line_num else ""
-            raise ValueError(f"Line {reader.line_num}: {error}.{begun}") from error
+                wrong = f"Line {start}: a quote is opened and never closed."
+            elif start < reader.line_num:
+                wrong = f"Line {reader.line_num}: {error}, in the row that begins on line {start}."
+            else:
+                wrong = f"Line {start}: {error}."
+            raise ValueError(f"{wrong} If quotes belong to the values: --quoting none.") from error
 
 
 def _split(lines: list[str], delimiter: str, quoted: bool) -> list[list[str]]:

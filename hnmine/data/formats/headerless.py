@@ -62,7 +62,7 @@ def _pairs(columns: Rows, _triples: bool) -> list[str] | None:
     if len(columns) not in (2, 3) or not all(map(_is_text, columns)):
         return None
     phrases = sum(" " in cell or not cell.isascii() for cell in columns[0])
-    if phrases <= len(columns[0]) / 2:
+    if phrases < len(columns[0]) / 2:
         return None
     return ["query", "positive", "negative"][: len(columns)]
 

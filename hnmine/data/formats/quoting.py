@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,10 +29,12 @@ class Quoting:
     Attributes:
         quoted: quotes quote values, as in CSV.
         said: what the user should know of the choice; empty if it is proved.
+        all_quoted: all values are quoted, so that a row that runs on over lines is one.
     """
 
     quoted: bool
     said: str = ""
+    all_quoted: bool = False
 
 
 def prove(path: Path, blocks: Blocks, delimiter: str) -> Quoting:
@@ -46,11 +51,10 @@ def prove(path: Path, blocks: Blocks, delimiter: str) -> Quoting:
     Raises:
         InputError: both readings hold, and one has fewer rows.
     """
-    first = next(
-        (line for _, block in blocks() for line in block.split(b"\n") if line.strip()), b""
-    )
-    if _all_quoted(first, delimiter):
-        return Quoting(True)
+    start = next(blocks())[1]
+    first = next(line for line in start.split(b"\n") if line.strip())
+    if _all_quoted(first, start, delimiter):
+        return Quoting(True, all_quoted=True)
     if not any(len(_Lines(block, delimiter).leading) for _, block in blocks()):
         return Quoting(False)
     values = first.count(delimiter.encode()) + 1
@@ -147,12 +151,17 @@ def _ambiguous(path: Path, line: int, lines: int) -> InputError:
     )
 
 
-def _all_quoted(line: bytes, delimiter: str) -> bool:
-    """Tell whether all of several values are quoted, as in the header of a file that quotes all."""
-    cells = line.strip().split(delimiter.encode())
-    return len(cells) > 1 and all(
-        len(cell) > 2 and cell.startswith(b'"') and cell.endswith(b'"') for cell in cells
-    )
+def _all_quoted(first: bytes, start: bytes, delimiter: str) -> bool:
+    """Tell whether the first line quotes all of several values, and all rows quote some."""
+    cells = first.rstrip(b"\r").split(delimiter.encode())
+    if len(cells) < 2 or not all(re.fullmatch(rb'"[^"]+"', cell) for cell in cells):
+        return False
+    lines = io.StringIO(start.decode(), newline="")
+    rows = 0
+    with suppress(csv.Error):
+        for row in csv.reader(lines, delimiter=delimiter, strict=True):
+            rows += bool(row)
+    return len(_Lines(start, delimiter).leading) >= rows + len(cells) - 1
 
 
 class _Lines:

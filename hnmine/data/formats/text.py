@@ -72,8 +72,8 @@ def not_decoded(path: Path, line: int, encoding: str, found: bytes) -> InputErro
     return InputError(
         f"Cannot read {path}.",
         why=f"Line {line}: byte 0x{found.hex()} is not {encoding}.",
-        fix="Pass --encoding with the file's encoding, such as --encoding cp1252 for Windows and "
-        "Latin-1, or --encoding utf-16.",
+        fix="Save the file as UTF-8, or pass its encoding: --encoding cp1252 for Windows and "
+        "Latin-1, --encoding utf-16.",
     )
 
 
