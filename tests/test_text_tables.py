@@ -8,17 +8,20 @@ import json
 import logging
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hnmine.config import BuildIndexSettings
+from hnmine.config import BuildIndexSettings, InitSettings
 from hnmine.config.base import InputSettings
 from hnmine.data.formats.delimited import SAMPLE_BYTES
+from hnmine.data.formats.text import open_utf8
 from hnmine.data.inputs import guess_kind
 from hnmine.data.records import pair_records, qrel_records, query_records
 from hnmine.data.tables import CONVENTIONS, BadRows, Table
 from hnmine.errors import InputError, UsageError
 from hnmine.sources.runfile import RunFile
+from hnmine.stages.init import init
 
 PASSAGES = [
     "The teapot is cleaned with warm vinegar once a month.",
@@ -377,6 +380,26 @@ def test_the_plan_of_an_older_version_stays_the_same():
     plan = InputSettings().plan()
     assert not {"quoting", "encoding"} & plan.keys()
     assert InputSettings(quoting="none").plan()["quoting"] == "none"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_stream_of_another_encoding_is_utf8(tmp_path, encoding):
+    text = "é\n" * 10_000
+    path = write(tmp_path / "c.jsonl", text, encoding)
+    with open_utf8(path, "cp1252" if encoding == "cp1252" else "utf-8") as stream:
+        assert stream.read(7) + stream.read() == text.encode()
+
+
+def test_init_writes_how_the_files_are_read(tmp_path):
+    for name, (_, rows) in list(MSMARCO.items())[:3]:
+        write(tmp_path / name, "".join("\t".join(row) + "\n" for row in rows), "utf-16-le")
+    known = {"file": tmp_path / "h.yaml", "quoting": "none", "encoding": "utf-16-le"}
+    written = init(InitSettings.parse(known), [str(tmp_path / name) for name in list(MSMARCO)[:3]])
+    assert {kind: facts["rows"] for kind, facts in written.inputs.items()} == {
+        "corpus": 3, "queries": 2, "qrels": 2
+    }  # fmt: skip
+    settings = yaml.safe_load((tmp_path / "h.yaml").read_text())
+    assert (settings["quoting"], settings["encoding"]) == ("none", "utf-16-le")
 
 
 # ---- Runs

@@ -182,7 +182,7 @@ class Delimited:
     def _rows(self, path: Path) -> Iterator[list[str]]:
         """Yield the rows, the header too."""
         csv.field_size_limit(LONGEST_VALUE)
-        lines = (io.StringIO(block.decode(), newline="") for _, block in self._blocks(path))
+        lines = (_lines(block) for _, block in self._blocks(path))
         reader = csv.reader(chain.from_iterable(lines), delimiter=self.delimiter, strict=True)
         start = 1
         try:
@@ -221,8 +221,10 @@ def _normal(block: bytes, delimiter: str) -> bytes:
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n").removesuffix(b"\r")
     if delimiter == BLANKS:
-        block = re.sub(rb"[ \t]+", b"\t", block).replace(b"\t\n", b"\n").replace(b"\n\t", b"\n")
-        block = block.strip(b"\t")
+        block = block.replace(b" ", b"\t")
+        while b"\t\t" in block:
+            block = block.replace(b"\t\t", b"\t")
+        block = block.replace(b"\t\n", b"\n").replace(b"\n\t", b"\n").strip(b"\t")
     if not block.endswith(b"\n"):
         block += b"\n"
     if b"\n\n" in block or block.startswith(b"\n"):
@@ -256,3 +258,8 @@ def _columns(lines: bytes, mark: int, size: int, places: list[int]) -> list[pa.A
         [pa.py_buffer(known), pa.py_buffer(offsets), pa.py_buffer(signs[~is_end])],
     )
     return [values.take(pa.array(np.arange(place, len(ends), size))) for place in places]
+
+
+def _lines(block: bytes) -> Iterator[str]:
+    """Yield lines with their ends."""
+    return io.TextIOWrapper(io.BytesIO(block), "utf-8", newline="")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+import io
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from hnmine.data.formats.base import LONGEST_VALUE
 from hnmine.data.formats.stream import open_bytes
@@ -59,6 +61,8 @@ def check_utf8(path: Path, block: bytes, first: int) -> bytes:
     Raises:
         InputError: names the line, and the flag that reads other encodings.
     """
+    if block.isascii():
+        return block
     try:
         block.decode()
     except UnicodeDecodeError as error:
@@ -77,7 +81,7 @@ def not_decoded(path: Path, line: int, encoding: str, found: bytes) -> InputErro
     )
 
 
-def _recoded(path: Path, encoding: str, size: int) -> Iterator[bytes]:
+def _recoded(path: Path, encoding: str, size: int) -> Generator[bytes]:
     """Yield the content in UTF-8, which is not checked if the file is in UTF-8."""
     with open_bytes(path) as stream:
         start = stream.read(size)
@@ -121,3 +125,33 @@ def _refuse_zeros(path: Path, start: bytes) -> None:
                 why="Line 1: every other byte is zero, as in UTF-16.",
                 fix=f"Pass --encoding {name}.",
             )
+
+
+def open_utf8(path: Path, encoding: str) -> BinaryIO:
+    """Open a file as bytes in UTF-8, without its byte order mark; UTF-8 is passed on unchecked.
+
+    Args:
+        path: a file; a byte order mark at its start says its encoding.
+        encoding: its encoding, if it has no such mark.
+    """
+    return io.BufferedReader(_Pieces(_recoded(path, encoding, BLOCK)), BLOCK)
+
+
+class _Pieces(io.RawIOBase):
+    """Pieces of bytes as a stream."""
+
+    def __init__(self, pieces: Generator[bytes]) -> None:
+        self._pieces, self._rest = pieces, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._rest or next(self._pieces, b"")
+        size = min(len(piece), len(buffer))
+        buffer[:size], self._rest = piece[:size], piece[size:]
+        return size
+
+    def close(self) -> None:
+        self._pieces.close()
+        super().close()
