@@ -457,7 +457,8 @@ VALUES: dict[str, Any] = {
     "clusters": 8, "threads": 1, "workers": 2, "engine": "ray", "ray_address": "auto",
     "max_memory": "1GB", "task": "0/2", "column": ["corpus.text=t"], "on_bad_row": "skip",
     "corpus": ["c"], "pairs": "p", "min_grade": 2.0, "seed": 3, "block_size": 7, "device": "cpu",
-    "queries": "q", "qrels": "r", "top_k": 5, "split": "train",
+    "queries": "q", "qrels": "r", "top_k": 5, "split": "train", "quoting": "none",
+    "encoding": "cp1252",
 }  # fmt: skip
 TOGETHER = {"queries": {"qrels": "r"}, "qrels": {"queries": "q"}, "ray_address": {"engine": "ray"}}
 

@@ -170,13 +170,18 @@ def test_json_is_read_however_its_rows_lie(tmp_path, monkeypatch, layout, name, 
         (json.dumps({row["id"]: row for row in ROWS}), "to_entries[]"),
         (json.dumps({f"q{n}": "text" for n in range(200)}), "text: .value"),
         ('[{"id": "1", "text": "a\nb"}]', "Line 1: a string does not end"),
-        (json.dumps(ROWS).encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
+        (json.dumps(ROWS).encode("utf-16-le"), "--encoding utf-16-le"),
     ],
 )
 def test_json_that_is_no_list_of_rows_is_named_with_the_fix(tmp_path, content, what):
     file = tmp_path / "c.json"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     refused(lambda: read(file), str(file), what)
+
+
+def test_a_byte_order_mark_says_the_encoding(tmp_path):
+    (tmp_path / "c.json").write_bytes(json.dumps(ROWS).encode("utf-16"))
+    assert read(tmp_path / "c.json") == plain()
 
 
 def test_what_is_left_out_of_an_object_is_said(tmp_path):

@@ -190,8 +190,8 @@ def test_a_missing_path_suggests_names_that_are_near(tmp_path):
 
 def test_mixed_and_unknown_formats_are_refused(tmp_path):
     write(tmp_path / "a.parquet", {"text": ["x"]})
-    (tmp_path / "a.txt").write_text("x")
-    refused(lambda: find_files(str(tmp_path / "a.txt")), ".txt", ".parquet")
+    (tmp_path / "a.doc").write_text("x")
+    refused(lambda: find_files(str(tmp_path / "a.doc")), ".doc", ".parquet")
     (tmp_path / "noending").write_text("x")
     refused(lambda: find_files(str(tmp_path / "noending")))
     write(tmp_path / "b.csv", {"text": ["x"]})

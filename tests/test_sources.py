@@ -336,7 +336,7 @@ class TestRun:
 
     def test_a_line_that_is_none_of_a_run_is_named(self, data, tmp_path):
         (tmp_path / "r.trec").write_text("q0 Q0 d 1 0.5 tag\nq0 d 0.5\n")
-        with pytest.raises(InputError, match="line 2 is no line of a TREC run"):
+        with pytest.raises(InputError, match="Line 2: It has 3 columns, the first line has 6"):
             mine(data, tmp_path / "c", from_run=[str(tmp_path / "r.trec")])
 
     def test_two_runs_of_one_name_are_refused(self, data, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import os
 import reprlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
@@ -26,7 +28,7 @@ from hnmine.tasks.places import mirror, split_url
 MANY = 2**31 - 1
 """The largest number of documents that anything is counted in."""
 
-TABLES = ("corpus", "pairs", "queries", "qrels", "written")
+TABLES = ("corpus", "pairs", "queries", "qrels", "run", "written")
 """What `--column` names the columns of."""
 
 NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
@@ -244,6 +246,24 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
     return parsed
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How the user wants the files of an input read.
+
+    Attributes:
+        quoting: of text tables: `auto`, `csv` or `none`.
+        encoding: of text files without a byte order mark.
+        splits: to read, where there are several.
+    """
+
+    quoting: str = "auto"
+    encoding: str = "utf-8"
+    splits: tuple[str, ...] = ()
+
+
+AS_IT_IS = Reading()
+
+
 class SplitSettings(Settings):
     """Which files of an input are read."""
 
@@ -255,9 +275,14 @@ class SplitSettings(Settings):
     )
 
     @property
-    def splits(self) -> list[str]:
+    def splits(self) -> tuple[str, ...]:
         """The names in `split`."""
-        return [name for part in (self.split or "").split(",") if (name := part.strip())]
+        return tuple(name for part in (self.split or "").split(",") if (name := part.strip()))
+
+    @property
+    def reading(self) -> Reading:
+        """How the files of inputs are read."""
+        return Reading(splits=self.splits)
 
 
 class InputSettings(SplitSettings):
@@ -267,8 +292,19 @@ class InputSettings(SplitSettings):
         default_factory=dict,
         description="Name a column that is not found by convention, as TABLE.ROLE=NAME, such as "
         "corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says "
-        "that no column is a label. Tables: corpus, pairs, queries, qrels, written. May be "
-        "repeated.",
+        "that no column is a label. In a file without a header, columns are numbered: "
+        "corpus.text=2. Tables: corpus, pairs, queries, qrels, run, written. May be repeated.",
+    )
+    quoting: Literal["auto", "csv", "none"] = Field(
+        "auto",
+        description="Whether quotes in text tables quote values, as in CSV, or belong to the "
+        "values. auto: CSV is quoted; all lines of a TSV file must prove that it is, or that it "
+        "isn't.",
+    )
+    encoding: str = Field(
+        "utf-8",
+        description="Encoding of text files, such as cp1252 for Windows and Latin-1. A byte order "
+        "mark in a file overrides it.",
     )
     on_bad_row: Literal["error", "skip"] = Field(
         "error", description="What to do with rows that are null, blank or contradict others."
@@ -291,6 +327,28 @@ class InputSettings(SplitSettings):
             if table not in TABLES:
                 raise ValueError(f"{role!r} names no table: use one of {', '.join(TABLES)}")
         return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value)  # Codecs that are no encodings of text are refused, too.
+        except (LookupError, UnicodeError) as error:
+            raise ValueError(f"{value!r} is not known; try cp1252 or utf-16") from error
+        return codecs.lookup(value).name
+
+    def plan(self) -> dict[str, Any]:
+        """Return the settings on which the result depends, as JSON values."""
+        recorded = super().plan()
+        for name in ("quoting", "encoding"):  # Plans of older versions do not have them.
+            if recorded[name] == InputSettings.model_fields[name].default:
+                del recorded[name]
+        return recorded
+
+    @property
+    def reading(self) -> Reading:
+        """How the files of inputs are read."""
+        return Reading(self.quoting, self.encoding, self.splits)
 
     def columns(self, table: str) -> dict[str, str]:
         """Return the column names given for one table, by role."""

@@ -28,9 +28,9 @@ class MineSettings(JudgedSettings, OutputSettings):
         "run with --from-run, matching with --matching]",
     )
     from_run: list[str] = path(
-        "What another system found: a TREC run, a table of query id, document id and score, or "
-        "another miner's output by text (FlagEmbedding's query and neg; sentence-transformers' "
-        "triplets and n-tuples). May be repeated.",
+        "What another system found: a TREC run, a table of query id, document id and score or "
+        "rank, or another miner's output by text (FlagEmbedding's query and neg; "
+        "sentence-transformers' triplets and n-tuples). May be repeated.",
         [],
     )
     matching: str | None = Field(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from hnmine.config.base import AS_IT_IS, Reading
+from hnmine.data.formats.base import Asked
 from hnmine.data.nested import (
     LEAVES,
     Types,
@@ -61,9 +63,18 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "query_id": ("query-id", "query_id", "qid"),
         "corpus_id": (
             *("corpus-id", "corpus_id", "doc_id", "docid", "document_id", "passage_id", "pid"),
-            *("positive_document_ids", "positive_ids", "pos"),
+            *("docno", "positive_document_ids", "positive_ids", "pos"),
         ),
         "score": ("score", "relevance", "grade", "verdict", "label", "labels", "rel"),
+    },
+    "run": {
+        "query_id": ("query-id", "query_id", "qid"),
+        "corpus_id": (
+            *("corpus-id", "corpus_id", "doc_id", "docid", "document_id", "passage_id", "pid"),
+            "docno",
+        ),
+        "score": ("score", "relevance", "grade", "verdict", "label", "rel"),
+        "rank": ("rank",),
     },
     "written": {
         "query_id": ("query_id", "query-id", "qid"),
@@ -79,8 +90,16 @@ OPTIONAL = {
     "pairs": {"query_id", "positive_id", "title", "label"},
     "queries": set[str](),
     "qrels": {"score"},
+    "run": {"score", "rank"},
     "written": {"query_id", "query"},
 }
+
+KNOWN = frozenset(
+    name for roles in CONVENTIONS.values() for names in roles.values() for name in names
+)
+
+ANY_ENDING = {"qrels", "run"}
+"""Tables that a file of any ending may hold, such as `qrels.trec8`."""
 
 LISTS = {
     "pairs": {"query", "positive", "positive_id", "title", "label"},
@@ -273,7 +292,7 @@ def check_types(kind: str, path: str, columns: Mapping[str, str], types: Types) 
                 why=f"Its fields are: {listed(inside)}.",
                 fix=f"Name one by its path, such as --column {kind}.{role}={best}.",
             )
-        if role not in LISTS.get(kind, ()) and any(map(is_list, kinds)):
+        if role not in LISTS.get(kind, ()) and kinds and all(map(is_list, kinds)):
             raise InputError(
                 f"Column {column!r} of {path} holds lists; the {role} of {kind} is one value.",
                 fix="Write one row for each value, or join the values of a list into one text.",
@@ -303,3 +322,13 @@ def _missing(
         why=why,
         fix=fix,
     )
+
+
+def asked_for(
+    kind: str, given: Mapping[str, str] | None = None, reading: Reading = AS_IT_IS
+) -> Asked:
+    """Return what a file is read for, as a table of a kind."""
+    roles = CONVENTIONS[kind]
+    required = frozenset(roles) - OPTIONAL[kind]
+    how = (reading.quoting, reading.encoding, tuple(reading.splits))
+    return Asked(kind, roles, required, given or {}, KNOWN, *how)

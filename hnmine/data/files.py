@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from hnmine.data.bad_rows import BadRows
-from hnmine.data.formats import format_of
-from hnmine.data.formats.base import BadLines
-from hnmine.data.formats.json_values import MIXED
+from hnmine.data.formats import reader_of
+from hnmine.data.formats.base import Asked, BadLines, Format
+from hnmine.data.formats.json_values import MIXED, NO_UTF_8
 from hnmine.data.listing import list_files
 from hnmine.data.reading import explained as explained
 from hnmine.data.unchanged import Unchanged
 from hnmine.errors import InputError
 
+ANYTHING = Asked()
+ENCODING = ", or pass its encoding, such as --encoding cp1252 for Windows and Latin-1"
 SKIP = "--on-bad-row skip leaves such lines out and counts them."
 
 
@@ -33,6 +35,7 @@ class DataFile:
         partitions: columns that its folders are named after, as Hive does, with their value.
         bad: lines that are no rows.
         mixed: columns of a JSON file that hold values of several types.
+        reader: of its format; None where its rows are made otherwise.
     """
 
     path: Path
@@ -42,26 +45,39 @@ class DataFile:
     partitions: Mapping[str, str | None] = field(default_factory=dict)
     bad: BadLines = field(default_factory=BadLines)
     mixed: Collection[str] = ()
+    reader: Format | None = None
 
     @classmethod
-    def open(cls, path: Path, partitions: Mapping[str, str | None] | None = None) -> DataFile:
+    def open(
+        cls,
+        path: Path,
+        partitions: Mapping[str, str | None] | None = None,
+        asked: Asked = ANYTHING,
+    ) -> DataFile:
         """Find the columns of a file.
 
         Args:
             path: the file.
             partitions: columns that its folders are named after; those in the file come first.
+            asked: what it is read for, and how.
 
         Raises:
             InputError: it cannot be read, or two of its columns have one name.
         """
         with explained(path), (content := Unchanged(path)).reading():
-            found = format_of(path).columns(path)
+            reader = reader_of(path, asked)
+            found = reader.columns(path)
             types: dict[str, list[pa.DataType]] = {}
             for one in found.fields:
                 types.setdefault(one.name, []).append(one.type)
             more = {key: value for key, value in (partitions or {}).items() if key not in types}
             types |= {key: [pa.large_string()] for key in more}
-            return cls(path, types, found.rows, content, more, found.bad, found.mixed)
+            return cls(path, types, found.rows, content, more, found.bad, found.mixed, reader)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What the user should know of how it is read."""
+        return getattr(self.reader, "said", ())
 
     @property
     def contents(self) -> tuple[Unchanged, ...]:
@@ -70,12 +86,16 @@ class DataFile:
 
     @classmethod
     def open_all(
-        cls, path: str, split: Sequence[str] = (), *, strict: bool = True
+        cls,
+        path: str,
+        asked: Asked = ANYTHING,
+        *,
+        strict: bool = True,
+        any_ending: bool = False,
     ) -> list[DataFile]:
         """Open the files of an input, in the order in which they are read; see `list_files`."""
-        return [
-            cls.open(one.path, one.partitions) for one in list_files(path, split, strict=strict)
-        ]
+        found = list_files(path, asked.splits, strict=strict, any_ending=any_ending)
+        return [cls.open(one.path, one.partitions, asked) for one in found]
 
     def batches(
         self,
@@ -102,7 +122,8 @@ class DataFile:
         names = [name for name in there if name not in self.partitions]
         rows = self.bad.total
         with self.content.reading(), explained(self.path):
-            for batch in format_of(self.path).batches(self.path, names):
+            assert self.reader
+            for batch in self.reader.batches(self.path, names):
                 batch.validate(full=True)
                 if not batch.num_rows:
                     continue
@@ -133,7 +154,7 @@ class DataFile:
             raise InputError(
                 f"Cannot read {self.path}: {lines.total:,} {what} no row.",
                 why="\n".join(lines.examples),
-                fix=f"Correct the file; or {SKIP}",
+                fix=f"Correct the file{ENCODING if NO_UTF_8 in lines.counts else ''}; or {SKIP}",
             )
         examples = [f"{self.path}, {example}" for example in lines.examples]
         bad.add_all(lines.counts, examples)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from hnmine.config.base import AS_IT_IS, Reading
 from hnmine.data.labels import Labels, read_labels
 from hnmine.data.layouts import find_layout
 from hnmine.data.records import (
@@ -26,11 +27,11 @@ from hnmine.tasks.incidents import note
 
 
 class TableSettings(Protocol):
-    """Settings that name columns, and the splits to read."""
+    """Settings that name columns, and say how files are read."""
 
     @property
-    def splits(self) -> list[str]:
-        """Splits to read, where there are several."""
+    def reading(self) -> Reading:
+        """How the files are read."""
         ...
 
     def columns(self, table: str) -> dict[str, str]:
@@ -85,7 +86,7 @@ def open_inputs(
     for kind in paths.keys() - {"pairs"}:
         paths[kind] = _part(kind, paths[kind])
     tables = {
-        kind: Table.open(kind, path, settings.columns(kind), also, settings.splits)
+        kind: Table.open(kind, path, settings.columns(kind), also, reading=settings.reading)
         for kind, path in paths.items()
         if kind in kinds
     }
@@ -207,14 +208,14 @@ def say_indexed(inputs: Mapping[str, Table]) -> None:
 
 
 def guess_kind(
-    path: str, columns: Mapping[str, Mapping[str, str]], split: Sequence[str] = ()
+    path: str, columns: Mapping[str, Mapping[str, str]], reading: Reading = AS_IT_IS
 ) -> str:
     """Tell by its columns, and last by its name, what a table holds.
 
     Args:
         path: a file, a directory or a glob.
         columns: names that the user gave, by table and role.
-        split: the splits to read, where there are several.
+        reading: how to read its files.
 
     Raises:
         InputError: nothing is there, it cannot be read, or it has not the columns of any table.
@@ -222,11 +223,11 @@ def guess_kind(
     tables = {}
     for kind in ("pairs", "qrels", "corpus", "queries"):
         with suppress(InputError):
-            tables[kind] = Table.open(kind, path, columns[kind], split=split)
+            tables[kind] = Table.open(kind, path, columns[kind], reading=reading, aloud=False)
     if not tables:
         # Raises: nothing is there, or it says what columns there are.
         kind = next((kind for kind in columns if columns[kind]), "corpus")
-        Table.open(kind, path, columns[kind], split=split)
+        Table.open(kind, path, columns[kind], reading=reading)
     if tables.keys() == {"corpus", "queries"}:
         named = "quer" in Path(path).name.lower()
         return "queries" if named and "title" not in tables["corpus"].columns else "corpus"

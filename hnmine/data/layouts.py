@@ -16,9 +16,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from hnmine.data.bad_rows import BadRows
-from hnmine.data.columns import CONVENTIONS
 from hnmine.data.files import DataFile, explained
 from hnmine.data.formats.base import BATCH_ROWS
+from hnmine.data.hub import HubName
 from hnmine.data.splits import OWN_FILES
 from hnmine.data.unchanged import Unchanged
 from hnmine.tasks.storage import fetch_input
@@ -104,8 +104,10 @@ class Layout:
 
 def find_layout(path: str) -> Layout | None:
     """Tell the parts of a folder by the names of its files; None if it is none of these."""
-    place = fetch_input(path) if path.strip() else Path()
-    if not path.strip() or not place.is_dir():
+    if not path.strip() or HubName.parse(path):
+        return None
+    place = fetch_input(path)
+    if not place.is_dir():
         return None
     parts: dict[str, Path] = {}
     for entry in sorted(place.iterdir()):
@@ -116,55 +118,35 @@ def find_layout(path: str) -> Layout | None:
     if {"corpus", "queries", "triples"} <= parts.keys() and (place / "query_ids.jsonl").exists():
         return _colbert(place, parts)
     if {"corpus", "queries", "qrels"} <= parts.keys():
-        run = _fields(parts["triples"], 3) if "triples" in parts else _table(parts["qrels"])
-        corpus, queries, qrels = (_table(parts[kind]) for kind in ("corpus", "queries", "qrels"))
+        run = _triples(parts["triples"]) if "triples" in parts else str(parts["qrels"])
+        corpus, queries, qrels = (str(parts[kind]) for kind in ("corpus", "queries", "qrels"))
         return Layout(corpus, queries, qrels, run=run)
     if {"corpus", "queries", "train"} <= parts.keys():
         judged = _lists(parts["train"])
-        return Layout(_table(parts["corpus"]), _table(parts["queries"]), judged, run=judged)
+        return Layout(str(parts["corpus"]), str(parts["queries"]), judged, run=judged)
     if {"corpus", "train"} <= parts.keys():
         train = str(parts["train"])
-        return Layout(_table(parts["corpus"]), pairs=train, run=train)
+        return Layout(str(parts["corpus"]), pairs=train, run=train)
     if {"run", "qrels"} <= parts.keys():
-        return Layout(qrels=_table(parts["qrels"]), run=str(parts["run"]))
+        return Layout(qrels=str(parts["qrels"]), run=str(parts["run"]))
     return None
 
 
-def _table(path: Path) -> str | DataFile:
-    """Return a table's path; of a file of fields without a header, its rows."""
-    if path.suffix.lower() not in (".tsv", ".txt") or not path.is_file():
-        return str(path)
-    with explained(path), path.open(encoding="utf-8-sig") as file:
-        first = file.readline().split("\t" if path.suffix.lower() == ".tsv" else None)
-    named = {name for roles in CONVENTIONS.values() for names in roles.values() for name in names}
-    if {one.strip().lower() for one in first} & named:
-        return str(path)
-    return _fields(path, len(first))
-
-
-def _fields(path: Path, count: int) -> DataFile:
-    """Return the rows of a file without a header: texts, judgements, or triples of ids."""
+def _triples(path: Path) -> DataFile:
+    """Return what a file without a header has of queries, positives and negatives by id."""
     separator = "\t" if path.suffix.lower() == ".tsv" else None
 
-    def lines() -> Iterator[list[str]]:
+    def rows() -> Rows:
         with path.open(encoding="utf-8-sig", newline="\n") as file:
             for number, line in enumerate(file, 1):
                 fields = line.rstrip("\r\n").split(separator)
                 if fields in ([""], []):
                     continue
-                if len(fields) != count:
-                    raise ValueError(f"Line {number}: it has {len(fields)} fields, not {count}.")
-                yield fields
+                if len(fields) != 3:
+                    raise ValueError(f"Line {number}: it has {len(fields)} fields, not 3.")
+                yield fields[0], fields[2], 0.0
 
-    shapes: dict[int, tuple[dict[str, pa.DataType], Callable[[list[str]], tuple[object, ...]]]] = {
-        2: (TEXTS, tuple),
-        3: (PAIR, lambda row: (row[0], row[2], 0.0)),  # query, positive, negative
-        4: (PAIR, lambda row: (row[0], row[2], float(row[3]))),  # query, 0, document, grade
-    }
-    if count not in shapes:
-        raise ValueError(f"{path} has {count} fields in its first line.")
-    types, shape = shapes[count]
-    return MadeFile.of(types, lambda: map(shape, lines()), path)
+    return MadeFile.of(PAIR, rows, path)
 
 
 def _lists(path: Path) -> DataFile:

@@ -50,7 +50,9 @@ class Listed:
     partitions: Mapping[str, str | None] = field(default_factory=dict)
 
 
-def list_files(path: str, split: Sequence[str] = (), *, strict: bool = True) -> list[Listed]:
+def list_files(
+    path: str, split: Sequence[str] = (), *, strict: bool = True, any_ending: bool = False
+) -> list[Listed]:
     """List the data files of a file, directory or glob, sorted; of a URL, their mirrors.
 
     Hidden files, files about the data, and what hnmine itself wrote below the directory, are no
@@ -60,6 +62,7 @@ def list_files(path: str, split: Sequence[str] = (), *, strict: bool = True) -> 
         path: as the user gave it.
         split: the splits to read, where there are several.
         strict: a split that is not there is an error even where only one is.
+        any_ending: one file whose ending is not known is a text table, as runs often are.
 
     Raises:
         InputError: nothing is there, the files are of several or unknown formats, or of several
@@ -74,7 +77,8 @@ def list_files(path: str, split: Sequence[str] = (), *, strict: bool = True) -> 
         if not path.strip():
             raise ValueError("The path is empty.")
         if place.is_file():
-            _check_formats(path, [place])
+            if not any_ending or place.suffix.lower() in PACKED:
+                _check_formats(path, [place])
             return [Listed(place)]
         root, found = _matches(place)
         files = _without_side_files(path, sorted(set(found)))

@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.data.columns import Passages, conventional, find_negatives, merged
-from hnmine.data.files import DataFile
+from hnmine.data.files import ANYTHING, DataFile
+from hnmine.data.formats.base import Asked
 from hnmine.data.labels import label_numbers
 from hnmine.data.nested import at_path, inside_type, top_of
 from hnmine.data.records import joined
@@ -47,13 +48,17 @@ class Negatives:
     by_text: bool
 
     @classmethod
-    def open(cls, path: str) -> Negatives | None:
+    def open(cls, path: str, asked: Asked = ANYTHING) -> Negatives | None:
         """Open a table; None if it holds neither negatives nor labelled texts.
+
+        Args:
+            path: a file, a directory or a glob.
+            asked: how to read its files, and what else they may hold.
 
         Raises:
             InputError: nothing is there, or it cannot be read.
         """
-        files = DataFile.open_all(path)
+        files = DataFile.open_all(path, asked, any_ending=True)
         types = merged(file.types for file in files)
         text = conventional("pairs", "query", types)
         query = text or conventional("pairs", "query_id", types)

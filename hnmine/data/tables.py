@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import xxhash
 
+from hnmine.config.base import AS_IT_IS, Reading
 from hnmine.data.bad_rows import BadRows as BadRows
 from hnmine.data.columns import (
+    ANY_ENDING,
     OPTIONAL,
     Passages,
+    asked_for,
     check_types,
     find_columns,
     find_negatives,
@@ -62,7 +65,9 @@ class Table:
         path: str | Sequence[str] | DataFile,
         given: Mapping[str, str] | None = None,
         also: Collection[str] = (),
-        split: Sequence[str] = (),
+        *,
+        reading: Reading = AS_IT_IS,
+        aloud: bool = True,
     ) -> Table:
         """Open an input and find its columns.
 
@@ -71,7 +76,8 @@ class Table:
             path: a file, a directory or a glob, or several; or a file that is open.
             given: column names by role that the user set, such as `{"text": "body"}`.
             also: columns without a role to keep where they are there, if it is no corpus.
-            split: the splits to read, where there are several.
+            reading: how to read its files.
+            aloud: note how text files are read where that had to be found out.
 
         Raises:
             InputError: nothing is there, it cannot be read, a column is missing, or files
@@ -82,11 +88,9 @@ class Table:
         else:
             places = [path] if isinstance(path, str) else list(dict.fromkeys(path))
             path = ", ".join(places)
-            files = [
-                file
-                for place in places
-                for file in DataFile.open_all(place, split, strict=kind != "corpus")
-            ]
+            asked = asked_for(kind, given, reading)
+            how = {"strict": kind != "corpus", "any_ending": kind in ANY_ENDING}
+            files = [file for place in places for file in DataFile.open_all(place, asked, **how)]
         types = merged(file.types for file in files)
         columns = find_columns(
             kind, path, list(types), given or {}, types, lambda: longest(files[0])
@@ -102,6 +106,8 @@ class Table:
                         f"{listed(list(file.types))}.",
                         fix="Give files with the same columns.",
                     )
+        for said in dict.fromkeys(line for file in files for line in file.said if aloud):
+            note_once(said)
         negatives = find_negatives(types) if kind == "pairs" else []
         negatives = [found for found in negatives if not {*found.paths} & {*columns.values()}]
         others = [name for name in types if name not in tops.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine.data.files import explained
+from hnmine.config.base import AS_IT_IS, Reading
+from hnmine.data.columns import asked_for
 from hnmine.data.layouts import find_layout
 from hnmine.data.nearest import near
 from hnmine.data.negatives import Negatives
-from hnmine.data.tables import BadRows, Table, content_hash
+from hnmine.data.tables import BadRows, Table
 from hnmine.data.texts import Texts
-from hnmine.data.unchanged import Unchanged
 from hnmine.data.values import as_strings
 from hnmine.errors import InputError
 from hnmine.index.topk import offsets_of, position_in_list
 from hnmine.sources.positives import Queries
 from hnmine.tasks.arrays import save_array
-from hnmine.tasks.storage import fetch_input
-
-TREC_FIELDS = 6
-LINES_AT_ONCE = 1 << 17
-TABLES = {".parquet", ".jsonl", ".csv", ".json", ".arrow"}
 
 Hits = tuple[list[str], list[str], NDArray[np.float64]]
 
@@ -37,7 +32,10 @@ class RunFile:
 
     Args:
         path: a TREC run (`query Q0 document rank score tag` on each line), a table with the
-            columns of judgements and a score, or another miner's negatives (see `negatives`).
+            columns of judgements and a score or a rank, or another miner's negatives (see
+            `negatives`).
+        columns: names of its columns that the user gave, by role.
+        reading: how to read its files.
 
     Attributes:
         column: the beginning of the names of its columns.
@@ -46,84 +44,66 @@ class RunFile:
         InputError: it is not there or has not these columns.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self, path: str, columns: Mapping[str, str] | None = None, reading: Reading = AS_IT_IS
+    ) -> None:
         self.path = path
         self.column = "run_" + re.sub(r"\W+", "_", Path(path).stem).strip("_").lower()
         layout = find_layout(path)
         part = layout.run if layout and layout.run else path
-        inside = self.file = fetch_input(part) if isinstance(part, str) else part.path
-        is_table = (
-            not isinstance(part, str)
-            or inside.is_dir()
-            or bool(TABLES & {suffix.lower() for suffix in inside.suffixes})
-        )
-        self.negatives = Negatives.open(part) if is_table and isinstance(part, str) else None
-        self.table = Table.open("qrels", part) if is_table and not self.negatives else None
-        if self.table and "score" not in self.table.columns:
+        asked = asked_for("run", columns, reading)
+        self.negatives = Negatives.open(part, asked) if isinstance(part, str) else None
+        self._found = self.negatives or Table.open("run", part, columns, reading=reading)
+        if isinstance(self._found, Table) and not {"score", "rank"} & self._found.columns.keys():
             raise InputError(
                 f"{path} holds no run.",
-                why="It has no column named score.",
-                fix="Add the score by which the documents were ranked.",
+                why="It has no column named score or rank.",
+                fix="Add the score or the rank of each document, or name its column with --column "
+                "run.score=NAME or --column run.rank=NAME.",
             )
-        if not is_table and not inside.is_file():
-            raise InputError(f"There is no file {path}.", fix="Check --from-run.")
-        self._content = Unchanged(inside)
 
     def fingerprint(self) -> str:
         """Hash its content."""
-        if found := self.negatives or self.table:
-            return found.fingerprint()
-        return content_hash([self._content])
+        return self._found.fingerprint()
 
     def hits(self) -> Iterator[Hits]:
         """Stream queries, documents and scores, shape (hits,) each.
 
+        The score of a run that has only ranks is minus the rank.
+
         Raises:
-            InputError: a line is none of a run, or the file changed.
+            InputError: a row is none of a run, or the file changed.
         """
-        if self.negatives:
-            yield from self.negatives.hits()
+        if isinstance(self._found, Negatives):
+            yield from self._found.hits()
             return
-        if self.table is None:
-            with self._content.reading():
-                yield from _trec(self.file)
-            return
-        for _, batch in self.table.batches():
-            names = self.table.columns
+        names = self._found.columns
+        for start, batch in self._found.batches():
             queries, documents = (
                 as_strings(batch[names[role]], names[role], self.path).to_pylist()
                 for role in ("query_id", "corpus_id")
             )
-            scores = pc.fill_null(batch[names["score"]].cast(pa.float64()), np.nan)
-            yield queries, documents, scores.to_numpy(zero_copy_only=False)
+            if "score" in names:
+                yield queries, documents, self._numbers(batch, names["score"], start)
+            else:
+                yield queries, documents, -self._numbers(batch, names["rank"], start)
 
+    def _numbers(self, batch: pa.RecordBatch, name: str, start: int) -> NDArray[np.float64]:
+        """Return a column as numbers; NaN where it is null.
 
-def _trec(path: Path) -> Iterator[Hits]:
-    queries: list[str] = []
-    documents: list[str] = []
-    scores: list[float] = []
-    with explained(path), path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            fields = line.split()
-            if not fields:
-                continue
-            try:
-                if len(fields) != TREC_FIELDS:
-                    raise ValueError(f"It has {len(fields)} fields.")
-                score = float(fields[4])
-            except ValueError as error:
-                raise InputError(
-                    f"{path}, line {number} is no line of a TREC run: {line.strip()[:80]}",
-                    why=str(error),
-                    fix="Each must be: query Q0 document rank score tag.",
-                ) from error
-            queries.append(fields[0])
-            documents.append(fields[2])
-            scores.append(score)
-            if len(scores) == LINES_AT_ONCE:
-                yield queries, documents, np.array(scores)
-                queries, documents, scores = [], [], []
-    yield queries, documents, np.array(scores)
+        Raises:
+            InputError: names the first row that holds none.
+        """
+        try:
+            numbers = batch[name].cast(pa.float64())
+        except pa.ArrowException as error:
+            raise InputError(
+                f"Column {name!r} of {self.path} does not hold numbers.",
+                why=f"From row {start} on: {str(error).splitlines()[0]}",
+                fix="Fix the row, or name another column with --column run.score=NAME or --column "
+                "run.rank=NAME.",
+            ) from error
+        return np.asarray(pc.fill_null(numbers, np.nan).to_numpy(zero_copy_only=False))
 
 
 def _rows(texts: Texts, found: list[str], by_text: bool) -> NDArray[np.int64]:

@@ -116,7 +116,7 @@ def _judged(
     NaN where nothing is known: of queries without judgements; and of all where the judgements are
     those that were mined with, whose relevant documents are no negatives.
     """
-    table = Table.open("qrels", settings.qrels or "", split=settings.splits)
+    table = Table.open("qrels", settings.qrels or "", reading=settings.reading)
     if _mined_with(table, settings.min_grade, mined):
         return np.full(len(query_ids), np.nan)
     given = read_grades(table)

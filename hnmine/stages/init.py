@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hnmine.config import STAGES, InitSettings, ValidateSettings
+from hnmine.config.base import InputSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.printable import one_line, printable, shell
 from hnmine.tasks.atomic import write_text
@@ -62,7 +63,7 @@ def init(settings: InitSettings, paths: Sequence[str]) -> Written:
         UsageError: the file is there already.
     """
     report = Report()
-    known = settings.model_dump(include={"column", "on_bad_row", "split"})
+    known = {name: getattr(settings, name) for name in InputSettings.model_fields}
     found = Given(ValidateSettings.parse(known), paths, report)
     for fault in report.faults:
         raise InputError(fault["what"], why=fault["why"], fix=fault["fix"])
@@ -94,10 +95,10 @@ def _text(settings: InitSettings, inputs: Mapping[str, Mapping[str, Any]]) -> It
     if settings.column:
         yield "column:"
         yield from (f"  {_value(role)}: {_value(name)}" for role, name in settings.column.items())
-    if settings.on_bad_row != "error":
-        yield f"on-bad-row: {settings.on_bad_row}"
-    if settings.split:
-        yield f"split: {_value(settings.split)}"
+    for name in ("on_bad_row", "quoting", "encoding", "split"):
+        value = getattr(settings, name)
+        if value != InputSettings.model_fields[name].default:
+            yield f"{name.replace('_', '-')}: {_value(value)}"
     given = {"encoder": settings.encoder, "cross_encoder": settings.cross_encoder}
     for command, names in FIRST.items():
         yield ""

@@ -81,7 +81,9 @@ class _Miner:
         self.paths = CandidatePaths(settings.output)
         self.index = Index(settings.index)
         self.previous = Previous(settings.previous) if settings.previous else None
-        self.runs = [RunFile(path) for path in settings.from_run]
+        self.runs = [
+            RunFile(path, settings.columns("run"), settings.reading) for path in settings.from_run
+        ]
         self.depths = self._choose_sources()
         self.spec = self._encoder_spec()
         texts = [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]

@@ -60,7 +60,7 @@ class Given:
         for path in paths:
             try:
                 columns = {kind: self.settings.columns(kind) for kind in CONVENTIONS}
-                kind = guess_kind(path, columns, self.settings.splits)
+                kind = guess_kind(path, columns, self.settings.reading)
             except InputError as error:
                 self.report.fault(error)
                 continue
@@ -74,7 +74,9 @@ class Given:
 
     def _open(self, kind: str, path: str | list[str]) -> None:
         try:
-            table = Table.open(kind, path, self.settings.columns(kind), split=self.settings.splits)
+            table = Table.open(
+                kind, path, self.settings.columns(kind), reading=self.settings.reading
+            )
             rows = table.count_rows()
             if kind == "pairs" and rows and (doubt := answers(table)):
                 self.report.warn(doubt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hnmine.data.formats.arrow import ArrowFile
-from hnmine.data.formats.base import Format
+from hnmine.data.formats.base import Asked, Format
 from hnmine.data.formats.delimited import Delimited
 from hnmine.data.formats.json_lines import JsonLines
 from hnmine.data.formats.parquet import Parquet
@@ -16,23 +16,33 @@ FORMATS: dict[str, Format] = {
     ".jsonl": JsonLines(),
     ".json": JsonLines(),
     ".ndjson": JsonLines(),
-    ".csv": Delimited(","),
+    ".csv": Delimited(",;\t|"),
     ".tsv": Delimited("\t"),
     ".arrow": ArrowFile(),
     ".feather": ArrowFile(),
 }
 """By the ending of a file's name."""
 
-STREAMED = (".jsonl", ".json", ".ndjson", ".csv", ".tsv")
+NAMED = dict.fromkeys((".txt", ".qrels", ".qrel", ".run", ".trec"), Delimited("\t"))
+"""Formats of files that are read if they are named; in a directory they may be anything."""
+
+STREAMED = (".jsonl", ".json", ".ndjson", ".csv", ".tsv", *NAMED)
 """Endings of formats that are read front to back, and so packed, too."""
 
-READABLE = {*FORMATS, *(name + packed for name in STREAMED for packed in CODECS)}
+READABLE = {*FORMATS, *NAMED, *(name + packed for name in STREAMED for packed in CODECS)}
 """Endings of the files that are read."""
 
-LOOKED_AT = (*READABLE, *(name + packed for name in FORMATS for packed in PACKED))
-"""Endings of what is data, whether it can be read or not."""
+LOOKED_AT = tuple(name + packed for name in FORMATS for packed in ("", *PACKED))
+"""Endings of what is data in a directory, whether it can be read or not."""
 
 
-def format_of(path: Path) -> Format:
-    """Return what reads a file, by the ending of its name."""
-    return FORMATS["." + ending(path).split(".")[1]]
+def reader_of(path: Path, asked: Asked) -> Format:
+    """Return what reads a file.
+
+    Raises:
+        InputError: it is not as it is asked for.
+        ValueError: it is empty or damaged.
+    """
+    suffix = "." + ending(path).split(".")[1] if ending(path) else ""
+    found = FORMATS.get(suffix) or NAMED.get(suffix) or Delimited("\t")
+    return found.fit(path, asked) if isinstance(found, Delimited | JsonLines) else found

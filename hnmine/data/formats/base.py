@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +41,31 @@ class BadLines:
         self.counts[reason] += 1
         if len(self.examples) < MOST_EXAMPLES:
             self.examples.append(f"Line {line}: {what}.")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a file is read for, and how the user wants it read.
+
+    Attributes:
+        kind: the kind of table, such as `corpus`; empty if it is none.
+        roles: names of columns by convention, by role.
+        required: roles that the table must have.
+        given: columns by role as the user named them; numbers count the columns from 1.
+        known: all names of columns by convention, of all kinds of tables.
+        quoting: `auto`, `csv` or `none`.
+        encoding: of text files without a byte order mark.
+        splits: the splits to read, where there are several.
+    """
+
+    kind: str = ""
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    given: Mapping[str, str] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+    quoting: str = "auto"
+    encoding: str = "utf-8"
+    splits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

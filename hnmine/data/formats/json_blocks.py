@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from hnmine.data.formats.base import LONGEST_VALUE
 from hnmine.data.formats.json_layout import TOKEN, Layout
-from hnmine.data.formats.stream import open_bytes
+from hnmine.data.formats.text import open_utf8
 
 NEWLINE = b"\n"
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
@@ -38,13 +38,13 @@ class Block:
         return self.first + self.source.count(NEWLINE, 0, self.starts[index])
 
 
-def json_blocks(path: Path, layout: Layout, size: int) -> Iterator[Block]:
+def json_blocks(path: Path, layout: Layout, size: int, encoding: str = "utf-8") -> Iterator[Block]:
     """Yield the rows of a file, about `size` bytes at once.
 
     Raises:
         ValueError: the file is cut, or something else stands between its rows.
     """
-    with open_bytes(path) as stream:
+    with open_utf8(path, encoding) as stream:
         left = layout.offset
         while left:
             left -= len(stream.read(min(left, size))) or left

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hnmine.data.formats.base import LONGEST_VALUE
-from hnmine.data.formats.stream import ending, open_bytes
+from hnmine.data.formats.stream import ending
+from hnmine.data.formats.text import open_utf8
 
 HEAD = 1 << 20
 """Bytes at the start of a file that tell how its rows lie."""
@@ -57,24 +58,21 @@ class Layout:
     left_out: tuple[str, ...] = ()
 
 
-def find_layout(path: Path) -> Layout:
+def find_layout(path: Path, encoding: str = "utf-8") -> Layout:
     """Tell how the rows lie in a file.
 
     Raises:
         ValueError: it is no UTF-8, it is cut, or it is one object that is no row.
     """
-    with open_bytes(path) as stream:
+    with open_utf8(path, encoding) as stream:
         head = stream.read(HEAD)
-    if head.startswith(UTF_16):
-        raise ValueError("It is UTF-16. Convert it: iconv -f UTF-16 -t UTF-8.")
-    skipped = len(BOM) if head.startswith(BOM) else 0
-    text = head[skipped:].lstrip()
-    skipped += len(head) - skipped - len(text)
+    text = head.lstrip()
+    skipped = len(head) - len(text)
     if text[:1] == b"[":
         return Layout(offset=skipped + 1, line=1 + head.count(b"\n", 0, skipped), listed=True)
     if text[:1] != b"{" or _on_lines(path, text):
-        return Layout(lines=True, offset=len(BOM) if head.startswith(BOM) else 0)
-    with open_bytes(path) as stream:
+        return Layout(lines=True)
+    with open_utf8(path, encoding) as stream:
         return _choose(
             path,
             _Outline.of(stream),

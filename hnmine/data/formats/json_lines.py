@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from hnmine.data.formats.base import BATCH_ROWS, BadLines, Columns
+from hnmine.data.formats.base import BATCH_ROWS, Asked, BadLines, Columns
 from hnmine.data.formats.json_blocks import Block, json_blocks
 from hnmine.data.formats.json_layout import find_layout
 from hnmine.data.formats.json_values import MIXED, TOO_DEEP, NoRow, load_row, to_batch
@@ -27,12 +28,23 @@ EXACT = float(1 << 53)
 """From here on, a float may stand for a whole number that it is not."""
 
 
+@dataclass(frozen=True)
 class JsonLines:
-    """Objects: one a line, in an array, or in the one list of an object."""
+    """Objects: one a line, in an array, or in the one list of an object.
+
+    Attributes:
+        encoding: of a file without a byte order mark.
+    """
+
+    encoding: str = "utf-8"
+
+    def fit(self, path: Path, asked: Asked) -> JsonLines:
+        """Return the reader that fits a file."""
+        return replace(self, encoding=asked.encoding)
 
     def columns(self, path: Path) -> Columns:
         """Find the columns of a file, by reading all of it."""
-        layout = find_layout(path)
+        layout = find_layout(path, self.encoding)
         if layout.left_out:
             left_out = ", ".join(map(repr, layout.left_out[:5]))
             note_once(f"{path}: the rows are those of {layout.key!r}; {left_out} is left out.")
@@ -41,7 +53,7 @@ class JsonLines:
         bad = BadLines()
         mixed: set[str] = set()
         wide: set[str] = set()
-        for block in json_blocks(path, layout, JSON_BLOCK):
+        for block in json_blocks(path, layout, JSON_BLOCK, self.encoding):
             for batch in _parse(block, bad):
                 rows += batch.num_rows
                 fields |= dict.fromkeys(field.remove_metadata() for field in batch.schema)
@@ -56,7 +68,8 @@ class JsonLines:
 
     def batches(self, path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream columns; what a block of rows lacks is null there."""
-        for block in json_blocks(path, find_layout(path), JSON_BLOCK):
+        layout = find_layout(path, self.encoding)
+        for block in json_blocks(path, layout, JSON_BLOCK, self.encoding):
             for batch in _parse(block, BadLines()):
                 nothing = pa.nulls(batch.num_rows)
                 fields = [_field(batch.schema, name) for name in names]

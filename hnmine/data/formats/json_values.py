@@ -20,6 +20,8 @@ TOO_DEEP = "that are nested too deeply"
 INT64 = range(-(1 << 63), 1 << 63)
 UINT64 = range(1 << 64)
 
+NO_UTF_8 = "that are no UTF-8"
+
 
 class NoRow(ValueError):
     """A line that is no row.
@@ -43,7 +45,7 @@ def load_row(line: bytes) -> dict[str, Any]:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         byte = f"byte {error.start + 1}, 0x{line[error.start]:02x}, is no UTF-8"
-        raise NoRow("that are no UTF-8", byte) from error
+        raise NoRow(NO_UTF_8, byte) from error
     if not (text.startswith("{") and text.endswith("}")):
         raise NoRow(NO_OBJECT, "it is not one whole JSON object")
     try:
