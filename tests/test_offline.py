@@ -87,7 +87,7 @@ def test_no_stage_asks_anything_of_the_network(home, stdlib):
     ):
         python(home, "-m", "hnmine", *command)
     assert asked(home) == []
-    # Matplotlib and the libraries of the models may have caches there.
+    # The libraries of the models may have caches there.
     left = [path.name for path in (home / "home").iterdir()]
     assert set(left) <= {".cache", ".config"}
 

@@ -32,7 +32,7 @@ class Spread:
     high: float
 
 
-Scale = Literal["linear", "log", "logit"]
+Scale = Literal["linear", "whole", "log", "logit"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Histogram:
         edges: of the bins, ascending, one more than bins.
         counts: by group: for each bin.
         spread: by group.
-        scale: `log`, bins are as wide as their values are large; `logit`, equally wide in log-odds.
+        scale: `whole`, values are whole numbers; `log`, bins are as wide as their values are large;
+            `logit`, equally wide in log-odds.
     """
 
     name: str

@@ -124,7 +124,7 @@ def _distributions(scored: Scored, facts: Facts) -> None:
     )
     facts.scores = [one for one in found if one]
     facts.margins = histogram(scored, "margin", MARGIN, fates)
-    facts.ranks = histogram(scored, "rank", "rank", fates, whole=True)
+    facts.ranks = histogram(scored, "rank", "rank", fates, scale="whole")
     label = f"case label when 1 then '{POSITIVE}' else '{NEGATIVE}' end"
     both = (POSITIVE, NEGATIVE)
     facts.lengths = histogram(

@@ -24,7 +24,6 @@ def histogram(
     *,
     table: str = "scored",
     group: str = "kind",
-    whole: bool = False,
     scale: Scale = "linear",
 ) -> Histogram | None:
     """Count the finite values of an expression; None where there are none.
@@ -36,8 +35,8 @@ def histogram(
         groups: to count, in order; those without a value are left out.
         table: what the expression is about.
         group: the expression of the group.
-        whole: the values are whole numbers, and bins are as wide as one or more of them.
-        scale: `log`, bins grow with the values, which are at least 1; `logit`, they are equally
+        scale: `whole`, the values are whole numbers, and bins are as wide as one or more of them;
+            `log`, bins grow with the values, which are at least 1; `logit`, they are equally
             wide in log-odds, and chances beyond `RAREST` count at the ends.
     """
     rows = (
@@ -56,14 +55,14 @@ def histogram(
     if not found:
         return None
     low, high = scored.ask(f"select min(x), max(x) from {rows}")[0]
-    width, bins = _bins(low, high, whole=whole)
+    width, bins = _bins(low, high, whole=scale == "whole")
     counts = {kind: [0] * bins for kind in found}
     place = f"least(floor((x - ({low!r}::double)) / {width!r}), {bins - 1})::int"
     for kind, at, count in scored.ask(f"select kind, {place}, count(*) from {rows} group by all"):
         if kind in counts:
             counts[kind][at] = count
     edges = low + width * np.arange(bins + 1)
-    if scale != "linear":
+    if scale in ("log", "logit"):
         edges = np.exp(edges) if scale == "log" else expit(edges)
     return Histogram(name, edges.tolist(), counts, {kind: spread[kind] for kind in found}, scale)
 

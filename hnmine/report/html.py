@@ -7,20 +7,15 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-from hnmine.errors import missing_extra
+import jinja2
+from markupsafe import Markup, escape
+
 from hnmine.printable import one_line
+from hnmine.report import figures
 from hnmine.report.facts import Facts, Histogram
 from hnmine.report.highlight import Matcher
 from hnmine.report.notes import notes
 from hnmine.report.terminal import likely_false, number, percent
-
-try:
-    import jinja2
-    from markupsafe import Markup, escape
-
-    from hnmine.report import plots
-except ModuleNotFoundError as error:
-    raise missing_extra(error.name or "matplotlib", "report") from error
 
 
 def page(facts: Facts, matcher: Matcher) -> str:
@@ -29,9 +24,6 @@ def page(facts: Facts, matcher: Matcher) -> str:
     Args:
         facts: what it says.
         matcher: finds the words of a query in a text.
-
-    Raises:
-        MissingModel: jinja2 or matplotlib is not installed (on import of this module).
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("hnmine", "report"),
@@ -53,12 +45,12 @@ def page(facts: Facts, matcher: Matcher) -> str:
         notes=list(notes(facts)),
         likely_false=likely_false(facts),
         distributions=list(_distributions(facts)),
-        plots=plots,
+        figures=figures,
         split=matcher.split,
     )
 
 
-def _distributions(facts: Facts) -> list[tuple[str, str, Histogram]]:
+def _distributions(facts: Facts) -> list[tuple[str, Markup, Histogram]]:
     """Return title, figure and numbers of every distribution there is."""
     titles: list[tuple[str, Histogram | None]] = [
         *((f"Scores: {one.name}", one) for one in facts.scores),
@@ -67,11 +59,7 @@ def _distributions(facts: Facts) -> list[tuple[str, str, Histogram]]:
         ("Lengths in characters", facts.lengths),
         ("Estimated chance of being relevant", facts.chances),
     ]
-    return [
-        (title, plots.distribution(one, f"distribution-{place}"), one)
-        for place, (title, one) in enumerate(titles)
-        if one is not None
-    ]
+    return [(title, figures.distribution(one), one) for title, one in titles if one is not None]
 
 
 def _setting(value: Any) -> str:

@@ -11,6 +11,7 @@ from hnmine.config import ReportSettings
 from hnmine.report.facts import Facts
 from hnmine.report.gather import gather
 from hnmine.report.highlight import Matcher
+from hnmine.report.html import page
 from hnmine.report.scored import Scored
 from hnmine.report.terminal import lines
 from hnmine.tasks.atomic import write_text
@@ -47,10 +48,8 @@ def report(settings: ReportSettings) -> Report:
     """Gather the facts, and write the page where it is asked for.
 
     Raises:
-        HnmineError: the directory cannot be used, or what draws the page is not installed.
+        HnmineError: the directory cannot be used.
     """
-    if settings.html:
-        from hnmine.report.html import page  # What is missing is better known beforehand.
     where = settings.output or settings.mined / PAGE
     with Scored.open(
         settings.mined, settings.candidates, settings.index, settings.cpu_threads

@@ -34,6 +34,23 @@ def test_it_is_never_wider_than_the_window(browser, page, width):
     assert browser.run("return document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [400, 1200])
+def test_the_words_of_figures_are_inside_and_large_enough(browser, page, width):
+    browser.open(page, width)
+    texts = browser.run(
+        "return [...document.querySelectorAll('figure text')].map((one) => {"
+        "const box = one.getBBox(), view = one.ownerSVGElement.viewBox.baseVal;"
+        "const inside = box.x >= 0 && box.x + box.width <= view.width"
+        " && box.y >= 0 && box.y + box.height <= view.height;"
+        "const scale = one.ownerSVGElement.getBoundingClientRect().width / view.width;"
+        "return [one.textContent, inside, scale * parseFloat(getComputedStyle(one).fontSize)];"
+        "})"
+    )
+    assert len(texts) > 50
+    assert [text for text, inside, _ in texts if not inside] == []
+    assert min(size for _, _, size in texts) >= 10
+
+
 def test_it_asks_nothing_of_any_network_and_the_console_is_silent(browser, page):
     browser.open(page)
     asked = browser.requests()
