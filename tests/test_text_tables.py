@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hnmine.config import BuildIndexSettings, InitSettings
-from hnmine.config.base import InputSettings
+from hnmine.config.tables import InputSettings
 from hnmine.data.columns import CONVENTIONS
 from hnmine.data.formats.delimited import SAMPLE_BYTES
 from hnmine.data.formats.text import open_utf8

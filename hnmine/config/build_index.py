@@ -10,12 +10,12 @@ from pydantic import Field, model_validator
 from hnmine.config.base import (
     MANY,
     NOT_IN_PLAN,
-    InputSettings,
     ModelSettings,
     Pooling,
     path,
 )
 from hnmine.config.output import OutputSettings
+from hnmine.config.tables import InputSettings
 
 
 class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from hnmine.config.base import JudgedSettings, ModelSettings, SplitSettings, path, seed
+from hnmine.config.base import ModelSettings, path, seed
+from hnmine.config.tables import JudgedSettings, SplitSettings
 
 
 class ValidateSettings(JudgedSettings, ModelSettings):

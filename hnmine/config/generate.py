@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import MANY, NOT_IN_PLAN, InputSettings, path, seed
+from hnmine.config.base import MANY, NOT_IN_PLAN, path, seed
 from hnmine.config.output import OutputSettings
+from hnmine.config.tables import InputSettings
 
 Edit = Literal["number", "unit", "entity", "negation", "comparison", "date"]
 EDITS: tuple[Edit, ...] = get_args(Edit)

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import MANY, JudgedSettings, assignments, path, seed
+from hnmine.config.base import MANY, assignments, path, seed
 from hnmine.config.output import OutputSettings
+from hnmine.config.tables import JudgedSettings
 from hnmine.names import SOURCES, check_names
 
 

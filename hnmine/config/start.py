@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from hnmine.config.base import InputSettings, Settings, path
+from hnmine.config.base import Settings, path
 from hnmine.config.output import OutputSettings
+from hnmine.config.tables import InputSettings
 
 
 class ModelsSettings(Settings):

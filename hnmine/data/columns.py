@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from hnmine.config.base import AS_IT_IS, Reading
+from hnmine.config.tables import AS_IT_IS, Reading
 from hnmine.data.formats.base import Asked
 from hnmine.data.nested import (
     LEAVES,

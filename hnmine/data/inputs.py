@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from hnmine.config.base import AS_IT_IS, Reading
+from hnmine.config.tables import AS_IT_IS, Reading
 from hnmine.data.labels import Labels, read_labels
 from hnmine.data.layouts import find_layout
 from hnmine.data.records import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import xxhash
 
-from hnmine.config.base import AS_IT_IS, Reading
+from hnmine.config.tables import AS_IT_IS, Reading
 from hnmine.data.bad_rows import BadRows as BadRows
 from hnmine.data.columns import (
     ANY_ENDING,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine.config.base import AS_IT_IS, Reading
+from hnmine.config.tables import AS_IT_IS, Reading
 from hnmine.data.columns import asked_for
 from hnmine.data.layouts import find_layout
 from hnmine.data.nearest import near

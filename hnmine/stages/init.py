@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hnmine.config import STAGES, InitSettings, ValidateSettings
-from hnmine.config.base import InputSettings
+from hnmine.config.tables import InputSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.printable import one_line, printable, shell
 from hnmine.tasks.atomic import write_text
