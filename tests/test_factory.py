@@ -36,6 +36,13 @@ def test_too_few_vectors_to_train_are_named(factory, count, needed):
     check_factory(factory, 32, count + 96)
 
 
+def test_a_rotation_needs_as_many_vectors_as_dimensions():
+    """With fewer, FAISS writes outside its memory, and the process ends."""
+    with pytest.raises(UsageError, match="at least 384 vectors, and there are 383"):
+        check_factory("OPQ8,PQ8", 384, 383)
+    check_factory("OPQ8,PQ8", 384, 384)
+
+
 @pytest.mark.parametrize(
     "factory", ["IDMap,Flat", "IDMap2,IVF4,Flat", "bogus", "HNSW16,PQ8", "PQ7"]
 )

@@ -54,6 +54,9 @@ def check_factory(factory: str, dimension: int, count: int) -> None:
     vectors = numbers.standard_normal((size, dimension), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     for part in parts_of(index):
+        for step in _steps(part):
+            if isinstance(step, faiss.OPQMatrix):
+                step.niter, step.niter_pq, step.niter_pq_0 = 1, 1, 1
         for trained in (part, getattr(part, "pq", None)):
             settings = getattr(trained, "cp", None)
             if settings is not None:
@@ -84,6 +87,10 @@ def _empty(factory: str, dimension: int) -> Any:
             why="It would compare vectors by their distance.",
             fix="Use Flat (exact), HNSW32, or IVF lists with PQ or SQ8.",
         )
+    for part in parts_of(index):
+        if hasattr(part, "do_polysemous_training"):
+            # It takes minutes, and only a search by Hamming distance uses it.
+            part.do_polysemous_training = False
     return index
 
 
@@ -99,11 +106,19 @@ def centroids(index: Any) -> int:
             quantizer = getattr(part, name, None)
             bits = faiss.vector_to_array(quantizer.nbits) if quantizer is not None else []
             counts += [2 ** int(most) for most in bits]
-        for n in range(part.chain.size() if hasattr(part, "chain") else 0):
-            step = faiss.downcast_VectorTransform(part.chain.at(n))
-            counts.append(256 if isinstance(step, faiss.OPQMatrix) else 0)
+        for step in _steps(part):
+            # With fewer vectors than dimensions, FAISS's rotation writes outside its memory.
+            counts.append(max(256, step.d_in) if isinstance(step, faiss.OPQMatrix) else 0)
             counts.append(step.d_out if isinstance(step, faiss.PCAMatrix) else 0)
     return max(counts)
+
+
+def _steps(part: Any) -> Iterator[Any]:
+    """Yield what changes vectors before an index takes them, such as rotations."""
+    import faiss
+
+    for n in range(part.chain.size() if hasattr(part, "chain") else 0):
+        yield faiss.downcast_VectorTransform(part.chain.at(n))
 
 
 def _step(total: int) -> int:
