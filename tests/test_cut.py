@@ -264,7 +264,7 @@ def test_the_longer_text_of_a_pair_stays_the_longer():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda made: setattr(made, "normalizer", normalizers.Replace(Regex("(?s)^(.*)z$"), "z")),
+        lambda made: setattr(made, "normalizer", normalizers.Replace(Regex("^.*z$"), "z")),
         lambda made: setattr(
             made, "pre_tokenizer", pre_tokenizers.Split(Regex("a(?=.*z)"), "isolated")
         ),
