@@ -11,10 +11,12 @@ import subprocess
 import sys
 import termios
 
+import numpy as np
 import pytest
 import typer
 import yaml
 from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, ROOT, hnmine, write
+from safetensors.numpy import save_file
 
 from hnmine.cli import app
 from hnmine.config import COMMANDS
@@ -182,7 +184,8 @@ class TestModels:
         (cache / "refs" / "main").write_text("0123")
         config = {"architectures": ["BertForSequenceClassification"], "model_type": "bert"}
         (snapshot / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 77}))
-        (snapshot / "model.safetensors").write_bytes(b"x" * 1_500_000)
+        head = {"classifier.weight": np.zeros((1, 400_000), np.float32)}
+        save_file(head, snapshot / "model.safetensors")
         broken = tmp_path / "folder" / "deep" / "broken"
         broken.mkdir(parents=True)
         (broken / "config.json").write_text("{")
@@ -195,7 +198,7 @@ class TestModels:
         many.mkdir()
         labels = {"id2label": {"0": "a", "1": "b", "2": "c"}}
         (many / "config.json").write_text(json.dumps(config | labels))
-        (many / "model.safetensors").write_bytes(b"x")
+        save_file({"classifier.weight": np.zeros((3, 4), np.float32)}, many / "model.safetensors")
         found = hnmine(
             "models", "--folder", tmp_path / "folder", "--json",
             env={**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub")},

@@ -99,7 +99,7 @@ ELSEWHERE = [
     (
         "Vectors that are NaN or zero",
         f"{ST}, FAISS",
-        "tests/test_encode.py::test_vectors_without_a_direction_are_refused",
+        "tests/test_own_encoders.py::test_a_document_without_a_vector_is_an_error_that_names_it",
     ),
     (
         "An empty corpus divides by zero",
