@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hnmine.data.bad_rows import BadRows
 from hnmine.data.columns import Passages, conventional, find_negatives, merged
 from hnmine.data.files import ANYTHING, DataFile
 from hnmine.data.formats.base import Asked
@@ -78,11 +79,16 @@ class Negatives:
         """Hash its content."""
         return content_hash(file.content for file in self.files)
 
-    def hits(self) -> Iterator[tuple[list[str], list[str], NDArray[np.float64]]]:
+    def hits(
+        self, bad: BadRows | None = None
+    ) -> Iterator[tuple[list[str], list[str], NDArray[np.float64]]]:
         """Stream queries, negatives and scores, shape (hits,) each.
 
         Where the table has no scores, a negative's is minus its place in the table: the first is
         the best of its query.
+
+        Args:
+            bad: records lines of JSON files that are no rows, if they may be skipped.
 
         Raises:
             InputError: a row holds no text where text belongs, or another number of scores than of
@@ -95,7 +101,7 @@ class Negatives:
             tops = dict.fromkeys(
                 top for path in paths if (top := top_of(path, file.types)) is not None
             )
-            for batch in file.batches(list(tops)):
+            for batch in file.batches(list(tops), bad):
                 queries: list[str] = []
                 texts: list[str] = []
                 scores: list[float] = []

@@ -66,19 +66,22 @@ class RunFile:
         """Hash its content."""
         return self._found.fingerprint()
 
-    def hits(self) -> Iterator[Hits]:
+    def hits(self, bad: BadRows | None = None) -> Iterator[Hits]:
         """Stream queries, documents and scores, shape (hits,) each.
 
         The score of a run that has only ranks is minus the rank.
+
+        Args:
+            bad: records lines of JSON files that are no rows, if they may be skipped.
 
         Raises:
             InputError: a row is none of a run, or the file changed.
         """
         if isinstance(self._found, Negatives):
-            yield from self._found.hits()
+            yield from self._found.hits(bad)
             return
         names = self._found.columns
-        for start, batch in self._found.batches():
+        for start, batch in self._found.batches(bad):
             queries, documents = (
                 as_strings(batch[names[role]], names[role], self.path).to_pylist()
                 for role in ("query_id", "corpus_id")
@@ -128,7 +131,7 @@ def write_run(
     line = 0
     by_text = run.negatives is not None and run.negatives.by_text
     queries_by_text = run.negatives is not None and run.negatives.queries_by_text
-    for query_ids, doc_ids, scores in run.hits():
+    for query_ids, doc_ids, scores in run.hits(bad):
         query = _rows(queries.texts, query_ids, queries_by_text)
         document = _rows(documents, doc_ids, by_text)
         for what, wrong in (

@@ -48,10 +48,23 @@ def encoder_facts(encoder: str, max_length: int | None) -> tuple[Path, int | Non
     """
     folder = find_model(encoder)
     admit(encoder, folder, "encoder")
-    pooled = read_json(folder / "1_Pooling", "config.json").get("word_embedding_dimension")
-    dimension = pooled or read_json(folder, "config.json").get("hidden_size")
+    dimension = _dimension(folder)
     limit = limit_for(encoder, folder, max_length)
     return folder, limit, dimension, weights_of(folder)
+
+
+def _dimension(folder: Path) -> int | None:
+    """Return the dimension of an encoder's vectors, if its files say it."""
+    pooling = read_json(folder / "1_Pooling", "config.json")
+    layers = [read_json(layer, "config.json") for layer in sorted(folder.glob("[0-9]*_Dense"))]
+    found = (
+        read_json(folder, "config_sentence_transformers.json").get("truncate_dim"),
+        *(layer.get("out_features") for layer in reversed(layers)),
+        pooling.get("embedding_dimension"),
+        pooling.get("word_embedding_dimension"),
+        read_json(folder, "config.json").get("hidden_size"),
+    )
+    return next((size for size in found if isinstance(size, int) and size > 0), None)
 
 
 def weights_of(folder: Path) -> int:
