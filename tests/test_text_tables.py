@@ -207,7 +207,8 @@ def test_files_without_a_header_are_recognised(tmp_path, caplog, name, end):
         found = rows_of(path, kind)
     places = PLACES.get(kind, {}).get(len(rows[0]), range(len(rows[0])))
     assert found == [tuple(row[place] for place in places) for row in rows]
-    assert f"{name} has no header: its columns are taken as" in caplog.text
+    is_trec = (kind, len(rows[0])) in (("qrels", 4), ("run", 6))
+    assert (f"{name} has no header: its columns are taken as" in caplog.text) != is_trec
 
 
 @pytest.mark.parametrize(

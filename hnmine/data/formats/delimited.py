@@ -77,7 +77,7 @@ class Delimited:
         said = [quoting.said] if quoting.said else []
         if delimiter != self.delimiters[0] and delimiter != BLANKS:
             said.append(f"{path}: values are separated by {delimiter!r}.")
-        if not there:
+        if not there and "iteration" not in names:  # TREC's files never have one.
             said.append(f"{path} has no header: its columns are taken as {', '.join(names)}.")
         return replace(fitted, names=tuple(names), header=there, said=tuple(said))
 
