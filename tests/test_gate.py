@@ -83,12 +83,18 @@ def theirs(made):
     return score
 
 
-@pytest.mark.parametrize("backend", ["torch", "openvino", "onnx"])
-@pytest.mark.parametrize("name", ZOO)
+RUN_BY = [
+    (name, backend)
+    for name in ZOO
+    for backend in ("torch", "openvino", "onnx")
+    if backend == "torch" or name not in LLM
+]
+"""LLM rerankers run on PyTorch alone."""
+
+
+@pytest.mark.parametrize(("name", "backend"), RUN_BY)
 def test_scores_are_those_of_sentence_transformers(made, theirs, name, backend):
     """Long pairs are cut at the same token everywhere, and what shares a batch does not matter."""
-    if name in LLM and backend != "torch":
-        pytest.skip("LLM rerankers run on PyTorch alone; see the next test")
     folder = str(made(name, backend))
     batch = None if backend == "onnx" else 256
     spec = ModelSpec.find(
