@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from checkpoints import plain
 from zoo_encoders import LIMIT, PROMPTS, TEXTS, ZOO, Tiny, backends, difference, make
 
 from hnmine.encode import load_encoder
@@ -165,3 +166,97 @@ def test_prompts_are_found_whatever_they_are_called(prompts, default, expected):
     given = Prompts.choose(prompts, default, query="mine ", document="")
     assert (given.query, given.document) == ("mine ", "")
     assert set(given.not_used) == {name for name, text in prompts.items() if text}
+
+
+def theirs(folder, texts):
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    return model.encode_document(texts, normalize_embeddings=True)
+
+
+def ours(folder, texts):
+    return load_encoder(ModelSpec.find(str(folder), device="cpu"), 1).encode(texts, "document")
+
+
+@pytest.fixture
+def pooled(tmp_path):
+    """A BERT whose vectors are those of its own pooler."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    modules = [Transformer(str(plain(tmp_path / "plain"))), Pooling(32)]
+    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "pooled"))
+    edited = {
+        "sentence_bert_config.json": lambda found: (
+            found
+            | {
+                "modality_config": {
+                    "text": {"method": "forward", "method_output_name": "pooler_output"}
+                },
+                "module_output_name": "sentence_embedding",
+            }
+        ),
+        "modules.json": lambda found: found[:1],
+    }
+    for name, edit in edited.items():
+        file = tmp_path / "pooled" / name
+        file.write_text(json.dumps(edit(json.loads(file.read_text()))))
+    return tmp_path / "pooled"
+
+
+def test_a_pooler_of_the_model_is_run_by_pytorch(pooled):
+    np.testing.assert_allclose(ours(pooled, TEXTS), theirs(pooled, TEXTS), atol=2e-6)
+    with pytest.raises(UsageError, match="vectors are made of pooler_output"):
+        ModelSpec.find(str(pooled), device="cpu", backend="openvino")
+
+
+def test_a_pooler_without_weights_is_never_drawn_at_random(pooled):
+    from safetensors.torch import load_file, save_file
+
+    weights = pooled / "model.safetensors"
+    kept = {key: value for key, value in load_file(weights).items() if "pooler" not in key}
+    save_file(kept, weights, metadata={"format": "pt"})
+    with pytest.raises(MissingModel, match=r"lacks weights: pooler\.dense"):
+        ours(pooled, TEXTS)
+
+
+def test_a_router_is_run_by_pytorch(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Router, Transformer
+
+    base = str(plain(tmp_path / "plain"))
+    sides = [[Transformer(base), Pooling(32)] for _ in range(2)]
+    router = Router.for_query_document(*sides)
+    SentenceTransformer(modules=[router], device="cpu").save(str(tmp_path / "router"))
+    found = ours(tmp_path / "router", TEXTS)
+    np.testing.assert_allclose(found, theirs(tmp_path / "router", TEXTS), atol=2e-6)
+
+
+def test_a_graph_that_gives_the_pooler_first_is_pooled_as_its_folder_says(bert, tmp_path):
+    import onnx
+
+    folder = tmp_path / "m"
+    shutil.copytree(bert / "onnx", folder)
+    expected = ours(folder, TEXTS)
+    graph = onnx.load(folder / "model.onnx")
+    (tokens,) = graph.graph.output
+    mean = onnx.helper.make_node("ReduceMean", [tokens.name], ["pooler_output"], axes=[1])
+    mean.attribute.append(onnx.helper.make_attribute("keepdims", 0))
+    graph.graph.node.append(mean)
+    pooler = onnx.helper.make_tensor_value_info("pooler_output", 1, ["b", 32])
+    graph.graph.output.insert(0, pooler)
+    onnx.save(graph, folder / "model.onnx")
+    np.testing.assert_array_equal(ours(folder, TEXTS), expected)
+
+
+def test_a_graph_is_cut_at_the_side_that_its_tokeniser_says(tmp_path):
+    tiny = Tiny()
+    make(tmp_path, tiny)
+    for place in (tmp_path / "torch", tmp_path / "onnx"):
+        file = place / "tokenizer_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"truncation_side": "left"}))
+    long = ["lantern " * 200 + "harbour oil market teapot"]
+    assert difference(tmp_path, tiny, "onnx") < 2e-6
+    kept = ours(tmp_path / "onnx", long)
+    assert np.abs(kept - ours(tmp_path / "onnx", ["lantern " * 300])).max() > 1e-3

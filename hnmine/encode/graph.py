@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +17,8 @@ class Graph:
 
     Attributes:
         inputs: their names.
-        output: name of the first output.
-        shape: of the first output; what varies is a name or None.
+        output: name of the output that is used.
+        shape: of that output; what varies is a name or None.
     """
 
     inputs: frozenset[str]
@@ -56,6 +57,13 @@ def _ends(file: Path, modified: int) -> Graph:
             why=str(error).strip().splitlines()[0],
             fix="Check that its folder holds a whole model.onnx and tokenizer.json.",
         ) from error
-    first = session.get_outputs()[0]
+    used = _used(session.get_outputs())
     names = frozenset(node.name for node in session.get_inputs())
-    return Graph(names, first.name, tuple(first.shape))
+    return Graph(names, used.name, tuple(used.shape))
+
+
+def _used(outputs: Sequence[Any]) -> Any:
+    """Return the first output; where that is the pooler's, the vectors of tokens beside it."""
+    if outputs[0].name.lower() not in ("pooler_output", "pooled_output"):
+        return outputs[0]
+    return next((output for output in outputs if len(output.shape) > 2), outputs[0])

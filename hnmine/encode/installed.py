@@ -107,7 +107,7 @@ def _model(name: str, folder: Path, device: str) -> Model:
         kind, note = SERVES[found.use], _note(found)
         backend = backend_for("auto", folder, device, "fp32", found) if found.use else ""
     except HnmineError as error:
-        return Model(name, kind, "", limit, size, f"cannot be used: {error.what} {error.fix}")
+        return Model(name, kind, "", limit, size, f"{error.what} {error.why} {error.fix}")
     except (TypeError, ValueError, AttributeError, LookupError) as error:
         return Model(name, kind, "", limit, size, f"cannot be used: its files are damaged: {error}")
     return Model(name, kind, backend, limit, size, note)

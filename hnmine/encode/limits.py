@@ -34,6 +34,15 @@ def transformer_folder(folder: Path) -> Path:
     return folder
 
 
+def output_of(folder: Path) -> str:
+    """Return what a model's first module takes from its transformer."""
+    about = read_json(transformer_folder(folder), "sentence_bert_config.json")
+    kinds = about.get("modality_config")
+    text = kinds.get("text") if isinstance(kinds, dict) else None
+    named = text.get("method_output_name") if isinstance(text, dict) else None
+    return str(named or "last_hidden_state")
+
+
 def positions_of(folder: Path) -> int | None:
     """Return how many tokens a model has positions for; None for one without a limit."""
     config = read_json(transformer_folder(folder), "config.json")

@@ -15,8 +15,12 @@ _loading = Lock()
 
 
 @contextmanager
-def no_new_weights(model: str) -> Iterator[None]:
+def no_new_weights(model: str, pools: bool = False) -> Iterator[None]:
     """Refuse a model for whose loading transformers draws weights at random.
+
+    Args:
+        model: its name.
+        pools: whether its vectors are those of its own pooler.
 
     Raises:
         MissingModel: the files lack weights that its outputs depend on.
@@ -29,7 +33,8 @@ def no_new_weights(model: str) -> Iterator[None]:
     def from_pretrained(cls: type, *arguments: Any, **more: Any) -> Any:
         more["output_loading_info"] = True
         loaded, info = inherited.__func__(cls, *arguments, **more)
-        missing.update(_needed(cls, info["missing_keys"]))
+        lacking = set(info["missing_keys"])
+        missing.update(lacking if pools else _needed(cls, lacking))
         return loaded
 
     # sentence-transformers loads the model, and does not ask what was missing.

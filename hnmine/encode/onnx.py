@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from hnmine.encode.base import Kind, Tick, logits
 from hnmine.encode.cut import Cutter
+from hnmine.encode.graph import graph_of
 from hnmine.encode.limits import own_limit
+from hnmine.encode.models import read_json
 from hnmine.encode.pooling import Layer, Pipeline, pooled_before
 from hnmine.encode.spec import ModelSpec
 from hnmine.encode.vectors import as_compared
@@ -68,7 +70,10 @@ class _Graph:
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         if limit := spec.max_length or own_limit(folder):
-            self.tokenizer.enable_truncation(limit)
+            side = read_json(folder, "tokenizer_config.json").get("truncation_side")
+            side = "left" if side == "left" else "right"
+            self.tokenizer.enable_truncation(limit, direction=side)
+        self.ends = graph_of(folder)
         self.cutter = Cutter(self.tokenizer)
         self.inputs = {node.name for node in self.session.get_inputs()}
         self.pool = ThreadPoolExecutor(threads)
@@ -134,8 +139,8 @@ class _Graph:
             for name, values in everything.items()
             if name in self.inputs
         }
-        first: NDArray[Any] = self.session.run(None, feed)[0][0]
-        return first
+        output: NDArray[Any] = self.session.run([self.ends.output], feed)[0][0]
+        return output
 
 
 def _blocks(items: Sequence[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
@@ -174,14 +179,14 @@ class OnnxEncoder:
             self._layers = self._pipeline.layers()
         elif "+" in pooling:
             self._pipeline = Pipeline(tuple(pooling.split("+")))
-        output = self.graph.session.get_outputs()[0]
+        output = self.graph.ends
         self.pooling = self._pipeline.pooling
         if len(output.shape) == 2:
             self.pooling = "in the graph"
-            if output.name != WHOLE and self._pipeline.has_more:
+            if output.output != WHOLE and self._pipeline.has_more:
                 raise MissingModel(
                     f"The ONNX model {spec.model} pools in its graph.",
-                    why=f"Its folder lists more, and what of it the output {output.name!r} holds "
+                    why=f"Its folder lists more, and what of it the output {output.output!r} holds "
                     "is not known.",
                     fix=f"Export the graph with the vectors of tokens, or all of it as {WHOLE}.",
                 )

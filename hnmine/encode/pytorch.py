@@ -16,7 +16,7 @@ from hnmine.config import Dtype
 from hnmine.encode.base import Kind, Tick, logits
 from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.cut import cutter_of, lead_of
-from hnmine.encode.limits import own_limit
+from hnmine.encode.limits import output_of, own_limit
 from hnmine.encode.loaded import let_it_pad, no_new_weights
 from hnmine.encode.spec import ModelSpec
 from hnmine.encode.vectors import as_compared
@@ -24,6 +24,7 @@ from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
 from hnmine.tasks import incidents
 from hnmine.tasks.partial import computed, key_of
 
+POOLED = "pooler_output"
 NO_LIMIT = 1 << 20
 """Stands for the length limit of a model without one."""
 
@@ -140,7 +141,7 @@ class TorchEncoder:
 
         self.spec, self._workers = spec, _Workers(spec, threads)
         try:
-            with no_new_weights(spec.model):
+            with no_new_weights(spec.model, output_of(spec.folder()) == POOLED):
                 self.model = SentenceTransformer(**_how(torch, spec))
         except Exception as error:
             if isinstance(error, HnmineError) or is_out_of_memory(error):

@@ -180,7 +180,8 @@ def _by_modules(
     made_as = read_json(folder, "config_sentence_transformers.json").get("model_type")
     if "StaticEmbedding" in names and "Transformer" not in names:
         return Found("static model", listed)
-    if "Transformer" in names and not config:
+    own = [str(module.get("type", "")) for module in modules_of(folder)]
+    if any(name.endswith(".Transformer") for name in own) and not config:
         raise MissingModel(
             f"The model {folder} is not whole.",
             why=f"modules.json lists a Transformer, and {place / 'config.json'} is missing.",

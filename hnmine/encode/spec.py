@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from hnmine.config import Backend, Dtype
 from hnmine.encode.declared import declared
 from hnmine.encode.gate import admit
-from hnmine.encode.limits import limit_for
-from hnmine.encode.models import find_model, fingerprint, is_onnx, read_json
+from hnmine.encode.limits import limit_for, output_of, transformer_folder
+from hnmine.encode.models import find_model, fingerprint, is_onnx, modules_of, read_json
 from hnmine.encode.roles import Found, Use
 from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
 
@@ -26,6 +27,9 @@ OPENVINO_TYPES = (
     "xlm-roberta",
 )  # fmt: skip
 """Model types that are converted without being asked for; the tests compare each with PyTorch."""
+
+AFTER_TOKENS = {"Transformer", "Pooling", "Dense", "Normalize", "LayerNorm", "Dropout"}
+"""Modules that take no more of a transformer than the vectors of tokens, or logits."""
 
 EXACTNESS: dict[str, Any] = {
     "to_the_bit": ["another run", "threads", "workers"],
@@ -205,11 +209,28 @@ def backend_for(wanted: str, folder: Path, device: str, dtype: str, found: Found
             why=found.why,
             fix="Leave --backend out, or pass --backend torch.",
         )
-    config = read_json(folder, "config.json")
-    tested = config.get("model_type") in OPENVINO_TYPES and "auto_map" not in config
+    config = read_json(transformer_folder(folder), "config.json")
+    other = _only_by_pytorch(folder, config)
+    if wanted == "openvino" and other:
+        raise UsageError(
+            "--backend openvino cannot run this model.",
+            why=other,
+            fix="Leave --backend out, or pass --backend torch.",
+        )
+    tested = not other and config.get("model_type") in OPENVINO_TYPES and "auto_map" not in config
     tested = tested and found.role != "LLM reranker"
     able = installed and tested and device == "cpu" and dtype != "fp16"
     return "openvino" if wanted == "openvino" or (wanted == "auto" and able) else "torch"
+
+
+def _only_by_pytorch(folder: Path, config: Mapping[str, Any]) -> str:
+    """Say why OpenVINO would not give what a model's modules take; empty if it would."""
+    kinds = {str(module.get("type", "")).rpartition(".")[2] for module in modules_of(folder)}
+    if others := kinds - AFTER_TOKENS:
+        return f"modules.json lists {', '.join(sorted(others))}."
+    if (output := output_of(folder)) not in ("last_hidden_state", "logits"):
+        return f"Its vectors are made of {output}."
+    return "It takes all hidden states." if config.get("output_hidden_states") else ""
 
 
 def fast_dtype(device: str) -> Dtype:

@@ -39,9 +39,14 @@ def as_compared(vectors: NDArray[Any], spec: ModelSpec) -> NDArray[np.float32]:
     bad = ~np.isfinite(norms[:, 0])
     if bad.any():
         raise InputError(
-            f"The encoder gave non-finite vectors for {bad.sum():,} of {len(bad):,} texts.",
-            why="Half precision can overflow, and a damaged model gives NaN.",
-            fix="Try --dtype fp32, or another model.",
+            f"The encoder {spec.model} gave non-finite vectors for {bad.sum():,} of {len(bad):,} "
+            f"texts, on {spec.backend} in {spec.dtype}.",
+            why="A damaged model gives NaN."
+            if spec.dtype == "fp32"
+            else "Half precision can overflow, and a damaged model gives NaN.",
+            fix="Try --backend torch, or another model."
+            if spec.dtype == "fp32"
+            else "Try --dtype fp32, or another model.",
         )
     nothing = norms[:, 0] == 0
     if nothing.any():  # Numbers whose squares are 0 in float32 are no direction either.
