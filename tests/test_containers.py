@@ -564,3 +564,10 @@ def test_a_damaged_byte_never_loses_rows(tmp_path):
             assert len(found) == len(ROWS), (name, number)
             read_whole += 1
     assert read_whole > 20
+
+
+def test_a_list_where_others_have_text_is_a_bad_row(tmp_path):
+    rows = [{"id": "a", "text": "apple"}, {"id": "b", "text": ["x"]}, {"id": "c", "text": "fine"}]
+    (tmp_path / "c.jsonl").write_bytes(lines(rows))
+    refused(lambda: read(tmp_path / "c.jsonl"), "Line 2", "--on-bad-row skip")
+    assert read(tmp_path / "c.jsonl", BadRows("skip")) == [("a", "apple"), ("c", "fine")]

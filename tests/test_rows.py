@@ -291,3 +291,26 @@ def test_a_missing_column_shows_the_longest_texts(tmp_path):
     ) as found:
         Table.open("pairs", str(path))
     assert "--column pairs.positive=story" in str(found.value)
+
+
+@pytest.mark.parametrize("column", ["positive", "negatives"])
+def test_lists_that_are_written_as_text_are_refused(tmp_path, column):
+    """As pandas writes a column of lists to CSV."""
+    lists = ['["p one", "p two"]', "['it''s', 'n two']"]
+    values = {"query": ["a b", "c d"], "positive": ["one text", "another"], column: lists}
+    done = hnmine(
+        "build-index", "--pairs", write(tmp_path / "p.parquet", **values), "--no-dense",
+        "--index", tmp_path / "i",
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert f"Column {column!r}" in done.stderr
+    assert "Parquet or JSONL" in done.stderr
+
+
+def test_a_few_short_answers_are_named_too(tmp_path):
+    long = ["The tower is in Paris, and it is very high.", "He was a painter of that time."]
+    path = write(
+        tmp_path / "p.parquet", question=["where", "who"], answer=["Paris", "Bob"], context=long
+    )
+    done = hnmine("build-index", "--pairs", path, "--no-dense", "--index", tmp_path / "i")
+    assert "--column pairs.positive=context" in done.stderr

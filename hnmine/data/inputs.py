@@ -20,7 +20,7 @@ from hnmine.data.records import (
     qrel_records,
     query_records,
 )
-from hnmine.data.samples import answers
+from hnmine.data.samples import answers, refuse_written_lists
 from hnmine.data.tables import BadRows, Table, content_id
 from hnmine.errors import InputError
 from hnmine.tasks.incidents import note
@@ -91,6 +91,8 @@ def open_inputs(
         if kind in kinds
     }
     pairs = tables.get("pairs")
+    if pairs:
+        refuse_written_lists(pairs)
     if pairs and (doubt := answers(pairs)):
         note(doubt)
     if "corpus" in kinds and "corpus" not in tables and pairs and "positive" not in pairs.columns:

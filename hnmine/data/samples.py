@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator
 from statistics import median
@@ -12,6 +13,7 @@ from hnmine.data.files import DataFile
 from hnmine.data.identity import normalise
 from hnmine.data.nested import at_path, text_paths, top_of
 from hnmine.data.values import as_string_lists
+from hnmine.errors import InputError
 
 if TYPE_CHECKING:
     from hnmine.data.tables import Table
@@ -28,6 +30,9 @@ MANY_QUERIES, MANY_SHARE = 5, 0.1
 """From so many queries, and so large a share of them, on, one positive serves very many."""
 
 TIMES_LONGER = 3
+
+WRITTEN_LIST = re.compile(r"\s*\[\s*([\"']).*\1\s*\]\s*", re.DOTALL)
+"""A list of texts as Python or JSON writes it."""
 
 
 def longest(file: DataFile, but: Collection[str] = ()) -> tuple[str, str, float] | None:
@@ -69,6 +74,27 @@ def shortened(text: str) -> str:
     return text if len(text) <= SHOWN else text[:SHOWN] + " …"
 
 
+def refuse_written_lists(table: Table) -> None:
+    """Refuse pairs whose passages are lists written as text, as pandas writes them to CSV.
+
+    Raises:
+        InputError: names the column and a value.
+    """
+    own = table.columns.get("positive")
+    paths = [*([own] if own else []), *(one.text for one in table.negatives if one.text)]
+    read = _first(table.batches(BadRows("skip"), paths)) if paths else None
+    for path in paths if read else ():
+        assert read
+        _, texts = as_string_lists(read[1].slice(0, SAMPLED)[path], path, table.path)
+        values = [text for text in texts.to_pylist() if text]
+        if values and all(map(WRITTEN_LIST.fullmatch, values)):
+            raise InputError(
+                f"Column {path!r} of {table.path} holds lists that are written as text.",
+                why=f"Its first value is {shortened(values[0])}",
+                fix="Write the table as Parquet or JSONL, which keep lists.",
+            )
+
+
 def answers(table: Table) -> str | None:
     """Say why the positives of pairs may be answers and no passages; None if they are not."""
     positive = table.columns.get("positive")
@@ -86,7 +112,7 @@ def answers(table: Table) -> str | None:
         for query, text in zip(asked_by, texts.to_pylist(), strict=True)
         if text
     }
-    if len(pairs) < MANY_QUERIES:
+    if not pairs:
         return None
     counts = Counter(text for _, text in pairs)
     common, uses = min(counts.items(), key=lambda item: (-item[1], item[0]))

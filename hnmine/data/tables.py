@@ -95,7 +95,9 @@ class Table:
         columns = find_columns(
             kind, path, list(types), given or {}, types, lambda: longest(files[0])
         )
-        check_types(kind, path, columns, types)
+        # Rows that hold a list where others hold text are bad rows, not the whole column.
+        mixed = {name for file in files for name in file.mixed}
+        check_types(kind, path, columns, {name: types[name] for name in types if name not in mixed})
         tops = {role: top_of(name, types) for role, name in columns.items()}
         for file in files:
             for role, name in tops.items():
