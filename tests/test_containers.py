@@ -571,3 +571,15 @@ def test_a_list_where_others_have_text_is_a_bad_row(tmp_path):
     (tmp_path / "c.jsonl").write_bytes(lines(rows))
     refused(lambda: read(tmp_path / "c.jsonl"), "Line 2", "--on-bad-row skip")
     assert read(tmp_path / "c.jsonl", BadRows("skip")) == [("a", "apple"), ("c", "fine")]
+
+
+@pytest.mark.parametrize("packing", [".gz", ".zst"])
+def test_a_packed_file_whose_name_does_not_say_so_is_named(tmp_path, packing):
+    (tmp_path / "c.jsonl").write_bytes(PACK[packing](lines()))
+    refused(lambda: read(tmp_path / "c.jsonl"), f"c.jsonl{packing}")
+
+
+def test_whole_floats_among_ids_are_whole_numbers(tmp_path):
+    rows = [{"id": 2.0, "text": "a"}, {"id": "x", "text": "b"}, {"id": 3, "text": "c"}]
+    (tmp_path / "c.jsonl").write_bytes(lines(rows))
+    assert [one for one, _ in read(tmp_path / "c.jsonl")] == ["2", "x", "3"]

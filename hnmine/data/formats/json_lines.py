@@ -15,7 +15,7 @@ import pyarrow.json
 from hnmine.data.formats.base import BATCH_ROWS, Asked, BadLines, Columns
 from hnmine.data.formats.json_blocks import Block, json_blocks
 from hnmine.data.formats.json_layout import find_layout
-from hnmine.data.formats.json_values import MIXED, TOO_DEEP, NoRow, load_row, to_batch
+from hnmine.data.formats.json_values import EXACT, MIXED, TOO_DEEP, NoRow, load_row, to_batch
 from hnmine.tasks.incidents import note_once
 
 JSON_BLOCK = 1 << 24
@@ -23,9 +23,6 @@ JSON_BLOCK = 1 << 24
 
 DEEPEST = 100
 """Nested objects and lists in a JSON line; at some thousands Arrow's parser overflows the stack."""
-
-EXACT = float(1 << 53)
-"""From here on, a float may stand for a whole number that it is not."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ TOO_DEEP = "that are nested too deeply"
 INT64 = range(-(1 << 63), 1 << 63)
 UINT64 = range(1 << 64)
 
+EXACT = float(1 << 53)
+"""From here on, a float may stand for a whole number that it is not."""
+
 NO_UTF_8 = "that are no UTF-8"
 
 
@@ -165,9 +168,14 @@ def _structs(values: list[dict[str, Any] | None]) -> pa.Array:
 
 
 def to_text(value: Any) -> str | None:
-    """Return a value as text: a string as it is, another as JSON; None stays None."""
+    """Return a value as text: a string as it is, another as JSON; None stays None.
+
+    A whole float is written without its point, as ids in a column of floats are.
+    """
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
+        value = int(value)
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -23,6 +23,9 @@ MARKS = {
 }
 """Byte order marks; those of UTF-32 begin like those of UTF-16."""
 
+PACKINGS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
+"""How packed files begin; no text does."""
+
 
 def line_blocks(path: Path, encoding: str, size: int = BLOCK) -> Iterator[tuple[int, bytes]]:
     """Yield whole lines in UTF-8, about `size` bytes at once, with the number of the first.
@@ -85,6 +88,7 @@ def _recoded(path: Path, encoding: str, size: int) -> Generator[bytes]:
     """Yield the content in UTF-8, which is not checked if the file is in UTF-8."""
     with open_bytes(path) as stream:
         start = stream.read(size)
+        _refuse_packed(path, start)
         mark = next((mark for mark in MARKS if start.startswith(mark)), b"")
         name = MARKS.get(mark, encoding)
         start = start[len(mark) :]
@@ -109,6 +113,21 @@ def _recoded(path: Path, encoding: str, size: int) -> Generator[bytes]:
             if not start:
                 return
             start = stream.read(size)
+
+
+def _refuse_packed(path: Path, start: bytes) -> None:
+    """Refuse a packed file whose name does not say so.
+
+    Raises:
+        InputError: names the ending.
+    """
+    packed = next((name for mark, name in PACKINGS.items() if start.startswith(mark)), None)
+    if packed:
+        raise InputError(
+            f"Cannot read {path}.",
+            why=f"It is packed, as {packed} files are.",
+            fix=f"Name it {path.name}{packed}, or unpack it.",
+        )
 
 
 def _refuse_zeros(path: Path, start: bytes) -> None:
