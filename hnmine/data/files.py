@@ -32,20 +32,22 @@ class DataFile:
         types: of each column; several where a JSONL file changes its mind half-way.
         rows: how many it has, bad lines included; None for CSV, which has not been read yet.
         content: checks that it stays as it was.
+        reader: of its rows.
         partitions: columns that its folders are named after, as Hive does, with their value.
         bad: lines that are no rows.
         mixed: columns of a JSON file that hold values of several types.
-        reader: of its format; None where its rows are made otherwise.
+        others: the contents of further files that its rows are made from.
     """
 
     path: Path
     types: dict[str, list[pa.DataType]]
     rows: int | None
     content: Unchanged
+    reader: Format
     partitions: Mapping[str, str | None] = field(default_factory=dict)
     bad: BadLines = field(default_factory=BadLines)
     mixed: Collection[str] = ()
-    reader: Format | None = None
+    others: tuple[Unchanged, ...] = ()
 
     @classmethod
     def open(
@@ -72,7 +74,7 @@ class DataFile:
                 types.setdefault(one.name, []).append(one.type)
             more = {key: value for key, value in (partitions or {}).items() if key not in types}
             types |= {key: [pa.large_string()] for key in more}
-            return cls(path, types, found.rows, content, more, found.bad, found.mixed, reader)
+            return cls(path, types, found.rows, content, reader, more, found.bad, found.mixed)
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ class DataFile:
     @property
     def contents(self) -> tuple[Unchanged, ...]:
         """What the rows depend on."""
-        return (self.content,)
+        return (self.content, *self.others)
 
     @classmethod
     def open_all(
@@ -122,7 +124,6 @@ class DataFile:
         names = [name for name in there if name not in self.partitions]
         rows = self.bad.total
         with self.content.reading(), explained(self.path):
-            assert self.reader
             for batch in self.reader.batches(self.path, names):
                 batch.validate(full=True)
                 if not batch.num_rows:

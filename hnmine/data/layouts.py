@@ -7,7 +7,7 @@ and ids apart (Tevatron with ids, PyLate, ColBERT, TREC).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hnmine.data.bad_rows import BadRows
-from hnmine.data.files import DataFile, explained
-from hnmine.data.formats.base import BATCH_ROWS
+from hnmine.data.files import DataFile
+from hnmine.data.formats.base import BATCH_ROWS, Columns
 from hnmine.data.hub import HubName
 from hnmine.data.splits import OWN_FILES
 from hnmine.data.unchanged import Unchanged
@@ -39,48 +38,38 @@ PAIR = {"query-id": pa.large_string(), "corpus-id": pa.large_string(), "score": 
 TEXTS = {"id": pa.large_string(), "text": pa.large_string()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class MadeFile(DataFile):
-    """A file whose rows are made from other files, that no format can read by itself.
+@dataclass(frozen=True)
+class MadeRows:
+    """Rows that are made from files that no format can read by itself.
 
     Attributes:
-        rows_of: yields its rows, as tuples.
-        others: the contents of further files that the rows are made from.
+        types: of the columns.
+        rows: yields the rows, as tuples.
     """
 
-    rows_of: Callable[[], Rows]
-    others: tuple[Unchanged, ...] = ()
+    types: Mapping[str, pa.DataType]
+    rows: Callable[[], Rows]
 
-    @classmethod
-    def of(cls, types: dict[str, pa.DataType], rows: Callable[[], Rows], *paths: Path) -> MadeFile:
-        """Return the rows that are made from files, with columns of these types."""
-        first, *others = map(Unchanged, paths)
-        kinds = {name: [kind] for name, kind in types.items()}
-        return cls(paths[0], kinds, None, first, rows_of=rows, others=tuple(others))
+    def columns(self, path: Path) -> Columns:
+        """Return the columns."""
+        return Columns(list(pa.schema(self.types)))
 
-    @property
-    def contents(self) -> tuple[Unchanged, ...]:
-        """What the rows depend on."""
-        return (self.content, *self.others)
+    def batches(self, path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Stream columns."""
+        schema, rows = pa.schema(self.types), self.rows()
+        while block := list(islice(rows, BATCH_ROWS)):
+            arrays = [
+                pa.array(values, kind)
+                for values, kind in zip(zip(*block, strict=True), schema.types, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema).select(names)
 
-    def batches(
-        self,
-        columns: list[str],
-        bad: BadRows | None = None,
-        single: Collection[str] = (),
-        several: Collection[str] = (),
-    ) -> Iterator[pa.RecordBatch]:
-        """Stream those of the columns that the file has; each row is one, or an error."""
-        names = [name for name in columns if name in self.types]
-        schema = pa.schema({name: kinds[0] for name, kinds in self.types.items()})
-        with self.content.reading(), explained(self.path):
-            rows = self.rows_of()
-            while block := list(islice(rows, BATCH_ROWS)):
-                arrays = [
-                    pa.array(values, kind)
-                    for values, kind in zip(zip(*block, strict=True), schema.types, strict=True)
-                ]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema).select(names)
+
+def _made(types: Mapping[str, pa.DataType], rows: Callable[[], Rows], *paths: Path) -> DataFile:
+    """Return the rows that are made from files, with columns of these types."""
+    first, *others = map(Unchanged, paths)
+    kinds = {name: [kind] for name, kind in types.items()}
+    return DataFile(paths[0], kinds, None, first, MadeRows(types, rows), others=tuple(others))
 
 
 @dataclass(frozen=True)
@@ -146,7 +135,7 @@ def _triples(path: Path) -> DataFile:
                     raise ValueError(f"Line {number}: it has {len(fields)} fields, not 3.")
                 yield fields[0], fields[2], 0.0
 
-    return MadeFile.of(PAIR, rows, path)
+    return _made(PAIR, rows, path)
 
 
 def _lists(path: Path) -> DataFile:
@@ -161,7 +150,7 @@ def _lists(path: Path) -> DataFile:
 
     if not {"query_id", "document_ids"} <= source.types.keys():
         return source
-    return MadeFile.of(PAIR, rows, path)
+    return _made(PAIR, rows, path)
 
 
 def _colbert(place: Path, parts: dict[str, Path]) -> Layout:
@@ -190,16 +179,16 @@ def _colbert(place: Path, parts: dict[str, Path]) -> Layout:
                         yield queries[query], documents[number], float(place_ == 0)
 
     return Layout(
-        MadeFile.of(
+        _made(
             TEXTS,
             partial(texts, parts["corpus"], document_ids, "document_id"),
             *(parts["corpus"], document_ids),
         ),
-        MadeFile.of(
+        _made(
             TEXTS,
             partial(texts, parts["queries"], query_ids, "query_id"),
             *(parts["queries"], query_ids),
         ),
-        MadeFile.of(PAIR, partial(judged, True), parts["triples"], query_ids, document_ids),
-        run=MadeFile.of(PAIR, partial(judged, False), parts["triples"], query_ids, document_ids),
+        _made(PAIR, partial(judged, True), parts["triples"], query_ids, document_ids),
+        run=_made(PAIR, partial(judged, False), parts["triples"], query_ids, document_ids),
     )

@@ -70,7 +70,7 @@ class Negatives:
             passages = [Passages(judged)] if label else []
         if not query or not passages:
             return None
-        if text is None:  # Whoever has no text of a query has none of its negatives.
+        if text is None:  # Without the query's text, the negatives are ids, too.
             passages = [Passages(None, found.id or found.text) for found in passages]
         by_text = all(found.text for found in passages)
         return cls(path, files, query, passages, label, text is not None, by_text)
