@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from hnmine.errors import UsageError
+
 SOURCES = (
     "bm25",
     "dense",
@@ -135,6 +137,20 @@ def repeated(names: Iterable[str], taken: Collection[str] = ()) -> str | None:
             return name
         seen.add(folded(name))
     return None
+
+
+def check_new(name: str, taken: Collection[str]) -> None:
+    """Refuse to derive a column that is there already.
+
+    Raises:
+        UsageError: names the columns.
+    """
+    if repeated([name], taken):
+        raise UsageError(
+            f"--derive {name}: the candidates have that column already.",
+            why=f"Their columns: {', '.join(taken)}.",
+            fix="Choose another name.",
+        )
 
 
 def in_order(sources: Iterable[str], columns: Sequence[str]) -> list[str]:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from hnmine import schema
 from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
-from hnmine.errors import InputError, UsageError
+from hnmine.errors import InputError
 from hnmine.exports.chosen import Chosen
 from hnmine.expressions import evaluate, logarithm, truth
 from hnmine.filters.hardness import sums_of
 from hnmine.filters.rules import KEPT, by_text, reasons, renamed, rules
 from hnmine.index.topk import offsets_of, position_in_list
-from hnmine.names import SOURCES, repeated
+from hnmine.names import SOURCES, check_new
 from hnmine.relevance.evidence import numbers
 from hnmine.select import choose, keyed_noise, race, spread
 from hnmine.syntax import bracketed
@@ -75,7 +75,7 @@ class Verdicts:
                 table = table.drop_columns(name)
             table = table.append_column(name, column)
         for name, text in settings.derive.items():
-            _check_new(name, table)
+            check_new(name, table.column_names)
             column = evaluate(table, {name: text}, self.is_candidate)[name]
             table = table.append_column(name, column)
         self.table = table
@@ -340,12 +340,3 @@ class Verdicts:
         """
         chosen = (self.serves_as_positive, self.selected)
         return sums_of(self.table, self.query, *chosen, self._sources, similarity)
-
-
-def _check_new(name: str, table: pa.Table) -> None:
-    if repeated([name], table.column_names):
-        raise UsageError(
-            f"--derive {name}: the candidates have that column already.",
-            why=f"Their columns: {', '.join(table.column_names)}.",
-            fix="Choose another name.",
-        )

@@ -10,7 +10,6 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from hnmine.errors import PartialRun
 from hnmine.printable import redacted
 from hnmine.schema import STATE
 from hnmine.tasks import incidents, interrupts
@@ -211,12 +210,7 @@ class RunDirectory:
         """
         done = {task.name: marker["counts"] for task in tasks if (marker := self.marker(task))}
         todo = self.share.order([task for task in tasks if task.name not in done])
-        if self.share.finish and todo and len(tasks) > 1:
-            raise PartialRun(
-                f"{self.path}: {len(todo):,} of {len(tasks):,} tasks of {stage!r} are not done.",
-                why="With --finish, what can be shared is left to the processes that share it.",
-                fix="Run those again with --task, or this one without --finish.",
-            )
+        self.share.check_done(self.path, stage, len(todo), len(tasks))
         total = sum(task.size for task in tasks)
         initial = total - sum(task.size for task in todo)
 
