@@ -22,7 +22,7 @@ Vectors = NDArray[np.float32]
 def encoded(data: Path | None, documents: int) -> Vectors:
     """Encode passages; where there are fewer than asked, more are mixed from pairs of them."""
     from hnmine.encode import load_encoder
-    from hnmine.encode.base import unit_vectors
+    from hnmine.encode.interface import unit_vectors
     from hnmine.encode.spec import ModelSpec
 
     _, texts, _ = next(passages_and_queries(data))
@@ -51,7 +51,7 @@ def measure(
     import faiss
     import torch
 
-    from hnmine.index.dense import EXACT, DenseIndex
+    from hnmine.index.dense_index import EXACT, DenseIndex
     from hnmine.index.factory import build_faiss
 
     faiss.omp_set_num_threads(threads)

@@ -25,7 +25,7 @@ def encoders(documents: list[str], threads: int, rounds: int) -> list[dict[str, 
     from sentence_transformers import SentenceTransformer
 
     from hnmine.encode import load_encoder
-    from hnmine.encode.models import find_model
+    from hnmine.encode.locate import find_model
 
     theirs = SentenceTransformer(str(find_model(ENCODER)), device="cpu")
     arms: dict[str, Callable[[], Any]] = {

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 import hnmine
 from benchmarks.common import RESULTS, collections, report
-from hnmine.candidates import Candidates
+from hnmine.directories.candidates import Candidates
 from hnmine.sources.shingles import containment, shingles
 
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9)

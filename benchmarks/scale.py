@@ -22,9 +22,9 @@ from benchmarks.models import ENCODER
 from benchmarks.soak import DIMENSION, write_encoder
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.spec import ModelSpec
-from hnmine.stages.trial import unit_costs
 from hnmine.validate.estimates import TRIAL, memory, sizes
 from hnmine.validate.forecast import Costs, Load, steps
+from hnmine.validate.measured_costs import unit_costs
 
 SIZES = ((20_000, 500), (40_000, 1_000), (80_000, 2_000))
 TINY = (400, 40)

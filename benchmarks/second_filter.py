@@ -27,7 +27,7 @@ def write_model(folder: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-    from hnmine.encode.models import find_model
+    from hnmine.encode.locate import find_model
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(str(find_model(ENCODER)))

@@ -51,7 +51,7 @@ def write_encoder(folder: Path, dimension: int) -> None:
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
-    from hnmine.encode.models import find_model
+    from hnmine.encode.locate import find_model
 
     source = find_model(ENCODER)
     with safe_open(source / "model.safetensors", "np") as weights:

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 import hnmine
 from hnmine import errors, schema
+from hnmine.commands.push import Pushed
 from hnmine.config import COMMANDS, Settings
-from hnmine.stages.push import Pushed
-from hnmine.stages.result import StageResult
+from hnmine.results import StageResult
 
 PAGE = Path(__file__).parent / "api.md"
 HEAD = """# Python functions, settings, columns

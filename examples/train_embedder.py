@@ -30,7 +30,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from sentence_transformers.sentence_transformer.training_args import BatchSamplers
 
 from hnmine import build_index, filter, mine
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 
 NDCG = ir_measures.nDCG @ 10
 HELD_OUT = 0.3

@@ -27,7 +27,7 @@ from sentence_transformers.cross_encoder import (
 from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 
 from hnmine import filter
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 
 Rows = list[dict[str, Any]]
 

@@ -21,7 +21,7 @@ from sentence_transformers import (
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
 from hnmine import build_index, filter, mine
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 
 
 def main(given: list[str] | None = None) -> None:

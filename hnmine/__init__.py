@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hnmine.stages.push import Pushed
-    from hnmine.stages.result import StageResult
+    from hnmine.commands.push import Pushed
+    from hnmine.results import StageResult
 
 __version__ = "0.1.0"
 __all__ = ["batch", "build_index", "export", "filter", "generate", "mine", "mix", "push"]
@@ -23,7 +23,7 @@ def build_index(**settings: Any) -> StageResult:
         HnmineError: with what is wrong, why, and how to fix it.
     """
     from hnmine.config import BuildIndexSettings
-    from hnmine.stages.build_index import build_index as stage
+    from hnmine.index.building import build_index as stage
 
     return stage(BuildIndexSettings.parse(settings))
 
@@ -35,7 +35,7 @@ def mine(**settings: Any) -> StageResult:
         HnmineError: with what is wrong, why, and how to fix it.
     """
     from hnmine.config import MineSettings
-    from hnmine.stages.mine import mine as stage
+    from hnmine.sources.mining import mine as stage
 
     return stage(MineSettings.parse(settings))
 
@@ -47,7 +47,7 @@ def filter(**settings: Any) -> StageResult:
         HnmineError: with what is wrong, why, and how to fix it.
     """
     from hnmine.config import FilterSettings
-    from hnmine.stages.filter import filter as stage
+    from hnmine.selection.pipeline import filter as stage
 
     return stage(FilterSettings.parse(settings))
 
@@ -59,7 +59,7 @@ def batch(**settings: Any) -> StageResult:
         HnmineError: with what is wrong, why, and how to fix it.
     """
     from hnmine.config import BatchSettings
-    from hnmine.stages.batch import batch as stage
+    from hnmine.extras.batches.batch import batch as stage
 
     return stage(BatchSettings.parse(settings))
 
@@ -70,8 +70,8 @@ def export(**settings: Any) -> StageResult:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
+    from hnmine.commands.export import export as stage
     from hnmine.config import ExportSettings
-    from hnmine.stages.export import export as stage
 
     return stage(ExportSettings.parse(settings))
 
@@ -82,8 +82,8 @@ def push(**settings: Any) -> Pushed:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
+    from hnmine.commands.push import push as stage
     from hnmine.config import PushSettings
-    from hnmine.stages.push import push as stage
 
     return stage(PushSettings.parse(settings))
 
@@ -95,7 +95,7 @@ def generate(**settings: Any) -> StageResult:
         HnmineError: with what is wrong, why, and how to fix it.
     """
     from hnmine.config import GenerateSettings
-    from hnmine.stages.generate import generate as stage
+    from hnmine.extras.generation.generate import generate as stage
 
     return stage(GenerateSettings.parse(settings))
 
@@ -107,6 +107,6 @@ def mix(**settings: Any) -> StageResult:
         HnmineError: with what is wrong, why, and how to fix it.
     """
     from hnmine.config import MixSettings
-    from hnmine.stages.mix import mix as stage
+    from hnmine.extras.mixing.mix import mix as stage
 
     return stage(MixSettings.parse(settings))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import ENCODER
 
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 
 
 def plain(folder: Path, *, judges: bool = False) -> Path:

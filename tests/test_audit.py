@@ -11,10 +11,10 @@ from scipy.stats import binomtest
 
 import hnmine as api
 from hnmine.audit.estimate import Audit, clopper_pearson, even_sample, of_sheet, over_queries
+from hnmine.commands.audit import audit
 from hnmine.config import AuditSettings
-from hnmine.config.file import settings_for
+from hnmine.config.yaml_file import settings_for
 from hnmine.errors import InputError, UsageError
-from hnmine.stages.audit import audit
 
 NAN = float("nan")
 

@@ -17,19 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.batches.arrange import Balanced, Clustered, Greedy, nearest
-from hnmine.batches.cluster import balanced_order, cut
-from hnmine.batches.guard import BY_VERDICT, Guard, Vectors
-from hnmine.batches.pack import evenly, pack
-from hnmine.batches.rows import Rows
 from hnmine.config import BatchSettings
-from hnmine.config.file import optional, settings_for
-from hnmine.data.identity import normalise
+from hnmine.config.yaml_file import optional, settings_for
 from hnmine.errors import InputError, UsageError
-from hnmine.filters.rules import BELOW_THE_POSITIVE
+from hnmine.extras.batches.arrange import Balanced, Clustered, Greedy, nearest
+from hnmine.extras.batches.batch import WORK, _Batching
+from hnmine.extras.batches.cluster import balanced_order, cut
+from hnmine.extras.batches.false_negative_guard import BY_VERDICT, Guard, Vectors
+from hnmine.extras.batches.pack import evenly, pack
+from hnmine.extras.batches.rows import Rows
 from hnmine.index.clusters import k_means
-from hnmine.index.dense import DenseIndex
-from hnmine.stages.batch import WORK, _Batching
+from hnmine.index.dense_index import DenseIndex
+from hnmine.inputs.identity import normalise
+from hnmine.selection.rules import BELOW_THE_POSITIVE
 
 DIMENSION = 8
 
@@ -220,8 +220,8 @@ class TestEpochs:
                           (members[0] < 20)][:1]  # fmt: skip
                 return np.array(joined, dtype=np.int64), 0
 
-        monkeypatch.setattr("hnmine.batches.pack.MISSES", 8)
-        monkeypatch.setattr("hnmine.batches.pack.AT_ONCE", 1)
+        monkeypatch.setattr("hnmine.extras.batches.pack.MISSES", 8)
+        monkeypatch.setattr("hnmine.extras.batches.pack.AT_ONCE", 1)
         clusters = iter([np.arange(20), np.arange(20, 25)])
         packed = pack(clusters, np.arange(25), 2, OneOfEach())
         assert sorted([*np.concatenate(packed.batches), *packed.left_over]) == list(range(25))
@@ -384,7 +384,7 @@ def test_every_training_row_once_an_epoch_in_safe_batches(run, stdlib, by):
 def test_batches_are_harder_than_random_ones(run):
     from sentence_transformers import SentenceTransformer
 
-    from hnmine.encode.models import find_model
+    from hnmine.encode.locate import find_model
 
     model = SentenceTransformer(str(find_model(ENCODER)), device="cpu")
     mean = {}
@@ -545,7 +545,7 @@ def test_a_trainer_follows_the_batches(run, tmp_path, monkeypatch):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.losses import MultipleNegativesRankingLoss
 
-    from hnmine.encode.models import find_model
+    from hnmine.encode.locate import find_model
 
     monkeypatch.syspath_prepend(ROOT / "examples")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))

@@ -20,11 +20,11 @@ from hnmine.errors import UsageError
 from hnmine.index.bm25 import formula
 from hnmine.index.bm25.build import _create, count_documents, merge_counts
 from hnmine.index.bm25.common import add_common
-from hnmine.index.bm25.floors import floor_of
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.selection import TILE
 from hnmine.index.bm25.settings import BM25Settings
+from hnmine.index.bm25.topk_bounds import floor_of
 from hnmine.index.bm25.vocabulary import find_terms, union_of, vocabulary_of
 from hnmine.index.tokenise import Tokeniser
 

@@ -19,9 +19,9 @@ from datasets import load_dataset
 from huggingface_hub import DatasetCard
 
 import hnmine as api
+from hnmine.directories.mined import Mined
 from hnmine.errors import InputError, UsageError
 from hnmine.exports.reproduce import commands
-from hnmine.mined import Mined
 
 
 @pytest.fixture(scope="module")

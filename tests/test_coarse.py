@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.index import coarse, dense
-from hnmine.index.coarse import best_by_bfloat16, error_of_products
-from hnmine.index.dense import COARSE_FROM, DenseIndex
+from hnmine.index import bf16_search, dense_index
+from hnmine.index.bf16_search import best_by_bfloat16, error_of_products
+from hnmine.index.dense_index import COARSE_FROM, DenseIndex
 from tests.test_dense import awkward_vectors, brute_force, lists, random_vectors, store, unit
 
 
@@ -36,7 +36,7 @@ def test_no_vector_that_is_left_out_exceeds_the_bound(seed, rows, dimension, m, 
     cut = rows // 3
     parts = [(0, vectors[:cut]), (cut, vectors[cut:])]
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(threads) as pool:
-        patch.setattr(coarse, "BLOCK", 16)
+        patch.setattr(bf16_search, "BLOCK", 16)
         slots, bounds = best_by_bfloat16(queries, parts, m, pool)
     exact = queries.astype(np.float64) @ vectors.astype(np.float64).T
     error = error_of_products(dimension)
@@ -54,7 +54,7 @@ def test_no_vector_that_is_left_out_exceeds_the_bound(seed, rows, dimension, m, 
 @pytest.mark.parametrize("make", [random_vectors, awkward_vectors, crowded_vectors])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_search_by_bfloat16_is_exact(tmp_path, monkeypatch, make, threads):
-    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: True)
+    monkeypatch.setattr(dense_index, "computes_in_bf16", lambda device: True)
     vectors = make(0, 3000, 32)
     queries = np.concatenate([random_vectors(1, COARSE_FROM, 32), vectors[:10]])
     k = np.random.default_rng(2).choice([0, 1, 5, 20, 100, 5000], size=len(queries))
@@ -69,7 +69,7 @@ def test_a_search_by_bfloat16_is_exact(tmp_path, monkeypatch, make, threads):
 
 
 def test_a_crowd_that_bfloat16_cannot_order_is_searched_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: True)
+    monkeypatch.setattr(dense_index, "computes_in_bf16", lambda device: True)
     random = np.random.default_rng(3)
     centre = random.normal(size=48)
     vectors = unit(centre + 1e-4 * random.normal(size=(2000, 48)))

@@ -15,7 +15,7 @@ from conftest import CROSS_ENCODER, ENCODER, ROOT, rows
 
 import hnmine as api
 from hnmine.encode import load_cross_encoder
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
 

@@ -13,18 +13,11 @@ import yaml
 from typer.testing import CliRunner
 
 from hnmine.cli import app
-from hnmine.config import (
-    COMMANDS,
-    PLACES,
-    STAGES,
-    BuildIndexSettings,
-    FilterSettings,
-    MineSettings,
-)
-from hnmine.config.file import optional, pipeline, read_yaml, settings_for
+from hnmine.config import COMMANDS, PLACES, STAGES, BuildIndexSettings, FilterSettings, MineSettings
+from hnmine.config.yaml_file import optional, pipeline, read_yaml, settings_for
 from hnmine.errors import UsageError
-from hnmine.stages.filter import resolve
-from hnmine.stages.filtering import settle
+from hnmine.selection.pipeline import resolve
+from hnmine.selection.scored_parts import settle
 
 FILTER = {"candidates": "c", "output": "o"}
 

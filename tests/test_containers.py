@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import hnmine as api
-from hnmine.data.files import DataFile, find_files
-from hnmine.data.formats import json_lines
-from hnmine.data.listing import list_files
-from hnmine.data.records import corpus_records, pair_records
-from hnmine.data.splits import fits
-from hnmine.data.tables import BadRows, Table
 from hnmine.errors import InputError
-from hnmine.tasks import incidents
+from hnmine.inputs.data_files import DataFile, find_files
+from hnmine.inputs.formats import json_lines
+from hnmine.inputs.listing import list_files
+from hnmine.inputs.records import corpus_records, pair_records
+from hnmine.inputs.splits import fits
+from hnmine.inputs.table_reader import BadRows, Table
+from hnmine.runner import incidents
 
 ROWS = [{"id": f"d{n}", "text": f'text {n} [of] {{a}} "kettle"\n\\ é🙂'} for n in range(50)]
 
@@ -98,7 +98,7 @@ def test_a_packed_file_that_is_cut_or_goes_on_is_refused(tmp_path, packing):
 
 def test_a_bomb_ends_in_a_clear_error(tmp_path, monkeypatch):
     for module in ("json_blocks", "json_layout"):
-        monkeypatch.setattr(f"hnmine.data.formats.{module}.LONGEST_VALUE", 1 << 20)
+        monkeypatch.setattr(f"hnmine.inputs.formats.{module}.LONGEST_VALUE", 1 << 20)
     monkeypatch.setattr(json_lines, "JSON_BLOCK", 1 << 18)
     for start, what in ((b'{"id": "1", "text": "', "Line 1"), (b'[{"text": "', "Line 1")):
         (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(start + b"x" * (1 << 24)))
@@ -148,7 +148,7 @@ ARRAYS = {
 @pytest.mark.parametrize("block", [50, 1 << 24])
 def test_json_is_read_however_its_rows_lie(tmp_path, monkeypatch, layout, name, block):
     monkeypatch.setattr(json_lines, "JSON_BLOCK", block)
-    monkeypatch.setattr("hnmine.data.formats.json_layout.READ", block)
+    monkeypatch.setattr("hnmine.inputs.formats.json_layout.READ", block)
     content = ARRAYS[layout].encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
     assert read(tmp_path / name) == plain()

@@ -21,7 +21,7 @@ from tokenizers import (
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.boundaries import _WORDS
 from hnmine.encode.cut import Cutter
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 from hnmine.encode.spec import ModelSpec
 
 TRAINING = [

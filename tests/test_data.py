@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.data.columns import find_columns
-from hnmine.data.files import find_files
-from hnmine.data.records import query_records
-from hnmine.data.tables import BadRows, Table, content_id
-from hnmine.data.values import as_string_lists, as_strings
 from hnmine.errors import InputError, UsageError
+from hnmine.inputs.columns import find_columns
+from hnmine.inputs.data_files import find_files
+from hnmine.inputs.records import query_records
+from hnmine.inputs.table_reader import BadRows, Table, content_id
+from hnmine.inputs.values import as_string_lists, as_strings
 
 PROPERTY = settings(max_examples=50, deadline=None)
 FORMATS = ["parquet", "jsonl", "json", "ndjson", "csv", "tsv"]

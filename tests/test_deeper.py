@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.stages.uses import Shares, Uses
+from hnmine.selection.document_cap import Shares, Uses
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.errors import UsageError
-from hnmine.index import dense
-from hnmine.index.dense import COARSE_FROM, FAISS_FILE, DenseIndex
+from hnmine.index import dense_index
+from hnmine.index.dense_index import COARSE_FROM, FAISS_FILE, DenseIndex
 from hnmine.index.factory import build_faiss
 
 PROPERTY = settings(max_examples=50, deadline=None)
@@ -74,7 +74,7 @@ def resident(directory):
 
 @pytest.mark.parametrize("bf16", [True, False])
 def test_no_vectors_stay_in_memory(tmp_path, monkeypatch, bf16):
-    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+    monkeypatch.setattr(dense_index, "computes_in_bf16", lambda device: bf16)
     vectors = random_vectors(0, 8192, 64)
     directory = store(tmp_path, vectors, 1024)
     index = DenseIndex(directory, 1)
@@ -346,7 +346,7 @@ def test_dot_products_of_vectors_of_any_length_are_ranked_exactly(
     queries[:: 1 + len(k) // 2] = vectors[0]
     directory = store(tmp_path_factory.mktemp("dot"), vectors, shard_rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+        patch.setattr(dense_index, "computes_in_bf16", lambda device: bf16)
         index = DenseIndex(directory, 1, similarity="dot")
         assert lists(index.search(queries, k)) == slow_search(queries, vectors, k)
 
@@ -355,8 +355,8 @@ def test_dot_products_of_vectors_of_any_length_are_ranked_exactly(
 @pytest.mark.parametrize("bf16", [True, False])
 def test_many_dot_products_are_ranked_exactly(tmp_path, monkeypatch, widest, bf16):
     """With more documents than a search asks for at first, and near ties among the longest."""
-    monkeypatch.setattr(dense, "WIDEST", widest)
-    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+    monkeypatch.setattr(dense_index, "WIDEST", widest)
+    monkeypatch.setattr(dense_index, "computes_in_bf16", lambda device: bf16)
     vectors = np.concatenate([of_any_length(n, 1500, 24, n % 2) for n in range(4)])
     vectors = np.random.default_rng(9).permutation(vectors)
     queries = of_any_length(8, 80, 24, crowded=False)
@@ -414,7 +414,7 @@ def test_a_crowd_of_near_ties_of_long_vectors_is_ranked_exactly(
     tmp_path, monkeypatch, spread, bf16
 ):
     """What rounding may change grows with the lengths: a bound for length 1 leaves some out."""
-    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+    monkeypatch.setattr(dense_index, "computes_in_bf16", lambda device: bf16)
     random = np.random.default_rng(4)
     centre = random.normal(size=64)
     crowd = 300 * unit(centre + spread * random.normal(size=(2500, 64)))
@@ -431,7 +431,7 @@ def test_queries_of_several_depths_that_go_deep_together_are_not_confused(
     tmp_path, monkeypatch, bf16
 ):
     """Those that asked for 5 and for 40 come to ask for all documents in the same round."""
-    monkeypatch.setattr(dense, "computes_in_bf16", lambda device: bf16)
+    monkeypatch.setattr(dense_index, "computes_in_bf16", lambda device: bf16)
     random = np.random.default_rng(4)
     centre = random.normal(size=16)
     vectors = unit(centre + 1e-7 * random.normal(size=(3000, 16)))

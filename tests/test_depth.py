@@ -12,7 +12,7 @@ import pytest
 from conftest import ENCODER, ROOT, hnmine
 
 import hnmine as api
-from hnmine.relevance.trial import FEWEST, OTHERS, USUAL, compare, explained
+from hnmine.relevance.depth_trial import FEWEST, OTHERS, USUAL, compare, explained
 
 PAIRS = 130
 
@@ -71,7 +71,7 @@ def test_less_than_the_usual_depth_is_tried_below_the_positive_too(world, monkey
         seen.append((trial, by_depth, below))
         return compare(trial, by_depth, below)
 
-    monkeypatch.setattr("hnmine.stages.depth.compare", watched)
+    monkeypatch.setattr("hnmine.selection.depth_trial_data.compare", watched)
     filtered(world / "candidates-20", world / "watched")
     ((trial, by_depth, below),) = seen
     cosines = trial.queries @ trial.vectors.T
@@ -89,7 +89,9 @@ def test_less_than_the_usual_depth_is_tried_below_the_positive_too(world, monkey
 
 @pytest.mark.parametrize("depth", [0.0, 10.0, USUAL, 40.0])
 def test_and_taken_below_it(world, tmp_path, monkeypatch, depth):
-    monkeypatch.setattr("hnmine.stages.learn.try_depths", lambda *given: {"depth": depth})
+    monkeypatch.setattr(
+        "hnmine.selection.scored_candidates.try_depths", lambda *given: {"depth": depth}
+    )
     found, _ = filtered(world / "candidates-20", tmp_path / "mined")
     rule = "dense_score < pos(dense_score)"
     assert found["where"] == ([rule] if depth < USUAL else [])

@@ -31,8 +31,8 @@ from conftest import rows as read_rows
 from oracle import BM25, Expression, Rules, Texts, World, higher, pos
 
 import hnmine
-from hnmine.data.tables import content_id
 from hnmine.index.bm25.search import BM25Index
+from hnmine.inputs.table_reader import content_id
 
 CASES, FILTERS = 16, 3
 WORDS = ["pear", "plum", "fig", "straße", "fish", "naïve", "date", "kiwi", "office", "42", "a_b"]

@@ -19,13 +19,13 @@ from conftest import ROOT, write
 import hnmine as api
 from hnmine.cli import EXAMPLES, app
 from hnmine.config import COMMANDS
-from hnmine.config.batch import BatchSettings
-from hnmine.config.export import FORMATS
-from hnmine.config.file import optional, pipeline, settings_for
-from hnmine.config.filter import FilterSettings
-from hnmine.config.generate import EDITS, MIXTURES
-from hnmine.config.mine import SOURCES
-from hnmine.filters.rules import rules
+from hnmine.config.batch_settings import BatchSettings
+from hnmine.config.export_settings import FORMATS
+from hnmine.config.filter_settings import FilterSettings
+from hnmine.config.generate_settings import EDITS, MIXTURES
+from hnmine.config.mine_settings import SOURCES
+from hnmine.config.yaml_file import optional, pipeline, settings_for
+from hnmine.selection.rules import rules
 
 PAGES = pages()
 BLOCKS = [block for page in PAGES for block in blocks(page)]

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnmine.config.generate import EDITS
-from hnmine.data.identity import normalise
-from hnmine.generation.edits import RULES, Edit, draw_edits, named, sites
-from hnmine.generation.words import OPPOSITES, UNITS
+from hnmine.config.generate_settings import EDITS
+from hnmine.extras.generation.edit_words import OPPOSITES, UNITS
+from hnmine.extras.generation.edits import RULES, Edit, draw_edits, named, sites
+from hnmine.inputs.identity import normalise
 
 NAMES = {"name-1": ["Paris", "Moon"], "name-2": ["Ada Lovelace", "Neil Armstrong"]}
 WORDS = [

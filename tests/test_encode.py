@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnmine.encode import load_cross_encoder, load_encoder
-from hnmine.encode.base import logits
 from hnmine.encode.batching import TokenCounter, batches
-from hnmine.encode.models import find_model, fingerprint
+from hnmine.encode.interface import logits
+from hnmine.encode.locate import find_model, fingerprint
 from hnmine.encode.openvino import run_by_openvino
 from hnmine.encode.pytorch import _Workers
 from hnmine.encode.spec import OPENVINO_TYPES, ModelSpec

@@ -19,7 +19,7 @@ from conftest import content, rows, write
 
 import hnmine as api
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
-from hnmine.generation import endpoint as endpoint_module
+from hnmine.extras.generation import endpoint as endpoint_module
 
 KEY = "sk-a-secret-that-nobody-shows"
 

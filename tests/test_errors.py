@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 
 from hnmine.cli import app
 from hnmine.cli.failures import errors_explained
+from hnmine.runner.recorded_outputs import MANIFEST
 from hnmine.schema import STATE
-from hnmine.tasks.written import MANIFEST
 
 pytestmark = pytest.mark.xdist_group("errors")
 
@@ -277,7 +277,7 @@ def test_an_input_that_changed_half_way_is_refused_and_named(inputs, tmp_path):
     shutil.copy(inputs / "corpus.parquet", corpus)
     build = commands(tmp_path, tmp_path)["index"]
     stops = script(
-        "import os, hnmine.stages.build_index as stage",
+        "import os, hnmine.index.building as stage",
         "stage.merge_counts = lambda *arguments: os._exit(9)",
     )
     assert stops(*build).returncode == 9
@@ -434,7 +434,7 @@ def test_an_extra_that_is_not_installed(run, inputs):
 
 
 def test_a_model_folder_that_is_gone_when_it_is_needed(inputs, tmp_path):
-    from hnmine.encode.models import find_model
+    from hnmine.encode.locate import find_model
 
     root, model = tmp_path / "run", tmp_path / "model"
     shutil.copytree(find_model(ENCODER), model)
@@ -454,7 +454,7 @@ def test_a_model_folder_that_is_gone_when_it_is_needed(inputs, tmp_path):
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 def test_a_model_whose_weights_are_cut_short(inputs, tmp_path, backend):
-    from hnmine.encode.models import find_model
+    from hnmine.encode.locate import find_model
 
     model = tmp_path / "model"
     shutil.copytree(find_model(ENCODER), model)
@@ -526,7 +526,7 @@ def test_stdout_that_cannot_be_written(inputs, tmp_path):
 def test_no_memory_left(run, inputs, whole, error):
     shutil.rmtree(run / "candidates")
     fails = script(
-        "import pyarrow, hnmine.stages.mine as stage",
+        "import pyarrow, hnmine.sources.mining as stage",
         "work, calls = stage.mine_block, []",
         "def mine_block(*arguments):",
         "    calls.append(1)",
@@ -545,7 +545,7 @@ def test_a_worker_that_dies(run, inputs, whole):
     """Killed in the middle, without a word: the same command goes on."""
     shutil.rmtree(run / "candidates")
     dies = script(
-        "import os, hnmine.stages.mine as stage",
+        "import os, hnmine.sources.mining as stage",
         "work, calls = stage.mine_block, []",
         "def mine_block(*arguments):",
         "    calls.append(1)",
@@ -563,7 +563,7 @@ def test_a_worker_that_dies(run, inputs, whole):
 def test_a_fault_of_hnmine_says_so_in_one_screen(run, inputs):
     shutil.rmtree(run / "candidates")
     fails = script(
-        "import hnmine.stages.mine as stage",
+        "import hnmine.sources.mining as stage",
         "def mine_block(*arguments): raise AssertionError('first' + 99 * chr(10) + 'last')",
         "stage.mine_block = mine_block",
     )

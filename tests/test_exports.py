@@ -15,15 +15,15 @@ from conftest import ENCODER, content, hnmine, rows, write
 from datasets import load_dataset
 
 import hnmine as api
-from hnmine.config.export import FORMATS as SUMMARIES
-from hnmine.config.export import WITH_PROMPT
-from hnmine.data.texts import Texts
-from hnmine.encode.models import find_model
+from hnmine.config.export_settings import FORMATS as SUMMARIES
+from hnmine.config.export_settings import WITH_PROMPT
+from hnmine.directories.mined import Mined
+from hnmine.encode.locate import find_model
 from hnmine.errors import InputError, UsageError
 from hnmine.exports import FORMATS, LAYOUTS
-from hnmine.exports.files import write_rows
-from hnmine.mined import Mined
-from hnmine.tasks.plan import digest
+from hnmine.exports.row_files import write_rows
+from hnmine.inputs.texts import Texts
+from hnmine.runner.plan import digest
 
 ASKED = 3
 FILTER = {

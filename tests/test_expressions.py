@@ -15,10 +15,16 @@ from conftest import mined_by_words, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine import duck
 from hnmine.errors import UsageError
-from hnmine.expressions import compares_candidates, evaluate, join, logarithm, references
-from hnmine.syntax import bracketed, parse
+from hnmine.expressions.evaluation import (
+    compares_candidates,
+    duck,
+    evaluate,
+    join,
+    logarithm,
+    references,
+)
+from hnmine.expressions.syntax import bracketed, parse
 
 PROPERTY = settings(max_examples=60, deadline=None)
 NAN, INF = float("nan"), float("inf")
@@ -327,7 +333,7 @@ def test_an_expression_takes_no_more_memory_than_its_limit(text):
     program = f"""
 import resource, numpy as np, pyarrow as pa
 from hnmine.errors import UsageError
-from hnmine.expressions import evaluate
+from hnmine.expressions.evaluation import evaluate
 
 table = pa.table({{"x": np.ones(5000)}})
 evaluate(table, {{"value": "x + 1"}})

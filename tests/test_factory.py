@@ -9,14 +9,14 @@ from checkpoints import plain
 
 from hnmine import build_index
 from hnmine.audit.sheet import CHARACTERS, _readable
+from hnmine.commands.validate import validate
 from hnmine.config import BuildIndexSettings, ValidateSettings
 from hnmine.encode.pytorch import TorchEncoder
 from hnmine.errors import InputError, UsageError
 from hnmine.index.factory import build_faiss, check_factory
-from hnmine.stages.dry_run import dry_run
-from hnmine.stages.validate import validate
-from hnmine.tasks.partial import Partial, key_of, relabel
-from hnmine.tasks.plan import digest
+from hnmine.runner.checkpoints import Partial, key_of, relabel
+from hnmine.runner.plan import digest
+from hnmine.validate.dry_run import dry_run
 
 TOO_MANY = [
     ("IVF64,Flat", 63, "64"),
@@ -103,10 +103,10 @@ def test_vectors_are_kept_for_another_faiss(given, tmp_path, encoded, monkeypatc
     def fails(*_):
         raise UsageError("FAISS fails.")
 
-    monkeypatch.setattr("hnmine.stages.build_index.build_faiss", fails)
+    monkeypatch.setattr("hnmine.index.building.build_faiss", fails)
     with pytest.raises(UsageError, match="FAISS fails"):
         build_index(**given, index=index, faiss="IVF2,Flat")
-    monkeypatch.setattr("hnmine.stages.build_index.build_faiss", build_faiss)
+    monkeypatch.setattr("hnmine.index.building.build_faiss", build_faiss)
     assert len(encoded) == 60
     build_index(**given, index=index, faiss="Flat")
     assert len(encoded) == 60

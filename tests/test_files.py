@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hnmine.data.files import find_files
-from hnmine.data.formats.json_lines import DEEPEST
-from hnmine.data.records import corpus_records, pair_records
-from hnmine.data.tables import BadRows, Table
-from hnmine.encode.models import find_model, read_json
+from hnmine.encode.locate import find_model, read_json
 from hnmine.errors import InputError
 from hnmine.index.factory import build_faiss
+from hnmine.inputs.data_files import find_files
+from hnmine.inputs.formats.json_lines import DEEPEST
+from hnmine.inputs.records import corpus_records, pair_records
+from hnmine.inputs.table_reader import BadRows, Table
 
 ROW = {"id": ["a"], "text": ["x"]}
 
@@ -88,7 +88,7 @@ def test_a_line_that_is_no_object_is_named(tmp_path, line):
 
 
 def test_jsonl_of_several_blocks_may_change_its_columns(tmp_path, monkeypatch):
-    monkeypatch.setattr("hnmine.data.formats.json_lines.JSON_BLOCK", 200)
+    monkeypatch.setattr("hnmine.inputs.formats.json_lines.JSON_BLOCK", 200)
     lines: list[dict[str, object]] = [{"id": n, "text": f"x {n}", "n": n} for n in range(50)]
     lines += [{"id": f"s{n}", "text": "2024-01-01", "title": "T", "n": 0.5} for n in range(50)]
     (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, lines)))

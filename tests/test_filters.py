@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from hnmine import schema
 from hnmine.config import FilterSettings
-from hnmine.filters import tally
-from hnmine.filters.rules import KEPT
-from hnmine.filters.rules import reasons as reasons_by
-from hnmine.filters.rules import rules as rules_of
-from hnmine.filters.verdict import Verdicts
+from hnmine.selection import tally
+from hnmine.selection.rules import KEPT
+from hnmine.selection.rules import reasons as reasons_by
+from hnmine.selection.rules import rules as rules_of
+from hnmine.selection.verdicts import Verdicts
 
 PROPERTY = settings(max_examples=100, deadline=None)
 NAN, INF = math.nan, math.inf

@@ -6,14 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine import schema
-from hnmine.data.identity import normalise
-from hnmine.data.records import PairBatch, TextBatch
-from hnmine.data.tables import BadRows
-from hnmine.data.texts import Texts, write_texts
+from hnmine.directories.queries import Queries
 from hnmine.index.topk import top_k
-from hnmine.sources.base import Asked, Source
+from hnmine.inputs.identity import normalise
+from hnmine.inputs.records import PairBatch, TextBatch
+from hnmine.inputs.table_reader import BadRows
+from hnmine.inputs.texts import Texts, write_texts
 from hnmine.sources.fuse import Recipe, mine_block
-from hnmine.sources.positives import Queries, write_positives
+from hnmine.sources.positives import write_positives
+from hnmine.sources.source import Asked, Source
 
 PROPERTY = settings(max_examples=80, deadline=None)
 

@@ -27,9 +27,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import hnmine
-from hnmine.config import file as configfile
-from hnmine.data.tables import BadRows, Table
+from hnmine.config import yaml_file as configfile
 from hnmine.errors import Exit, HnmineError, UsageError
+from hnmine.inputs.table_reader import BadRows, Table
 
 CASES = 1500
 SECONDS = 30

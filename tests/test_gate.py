@@ -24,18 +24,18 @@ from zoo import (
 )
 
 import hnmine as api
-from hnmine.candidates import Candidates
+from hnmine.directories.candidates import Candidates
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.gate import admit, use_of
 from hnmine.encode.installed import installed
 from hnmine.encode.limits import own_limit, positions_of
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 from hnmine.encode.roles import what_is
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, MissingModel, UsageError
-from hnmine.judges.base import place_of
-from hnmine.tasks.plan import digest
-from hnmine.tasks.written import MANIFEST, PLAN
+from hnmine.judges.judge import place_of
+from hnmine.runner.plan import digest
+from hnmine.runner.recorded_outputs import MANIFEST, PLAN
 
 PAIRS = SHORT + LONG
 QUERIES, DOCUMENTS = (list(side) for side in zip(*PAIRS, strict=True))

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import hnmine as api
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
-from hnmine.generation import endpoint as endpoint_module
-from hnmine.generation.endpoint import PROMPT, filled
+from hnmine.extras.generation import endpoint as endpoint_module
+from hnmine.extras.generation.endpoint import PROMPT, filled
 
 TEXTS = {
     "d0": "the lamp is always on and weighs 5 kg",

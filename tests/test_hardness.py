@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.filters.hardness import EASY, MILLION, POISONOUS, SCALES, Hardness, sums, why_unknown
+from hnmine.selection.hardness import EASY, MILLION, POISONOUS, SCALES, Hardness, sums, why_unknown
 
 cosines = st.floats(-1, 1, allow_subnormal=False)
 candidates = st.tuples(

@@ -48,18 +48,18 @@ from conftest import CROSS_ENCODER, ENCODER, renamed_inside
 from faults import SHARED, write_inputs
 
 import hnmine
-from hnmine.candidates import Candidates
+from hnmine.array_files import load_archive, load_array
 from hnmine.cli import app
 from hnmine.config import MineSettings
-from hnmine.data.arrays import load_archive, load_array
-from hnmine.data.manifests import known_manifest
+from hnmine.directories.candidates import Candidates
+from hnmine.directories.manifests import known_manifest
 from hnmine.errors import Exit, InputError, damage_explained
 from hnmine.index.approximate import read_faiss
-from hnmine.sources.base import Asked, Mining
+from hnmine.runner.plan import digest
+from hnmine.runner.recorded_outputs import record
 from hnmine.sources.fuse import Recipe, mine_block
 from hnmine.sources.recipe import open_recipe
-from hnmine.tasks.plan import digest
-from hnmine.tasks.written import record
+from hnmine.sources.source import Asked, Mining
 
 SECONDS, WAIT = 60, 600
 """CPU seconds after which a case hangs, most take one; and seconds, where all of it waits."""

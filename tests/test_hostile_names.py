@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 import hnmine as api
 from hnmine.config import COMMANDS
 from hnmine.errors import HnmineError, InputError, UsageError
-from hnmine.tasks.atomic import write_text
-from hnmine.tasks.inside import safe_join
-from hnmine.tasks.places import address_of, cache, mirror, mirrored, name_of, public_url
-from hnmine.tasks.plan import Task
-from hnmine.tasks.run import RunDirectory
-from hnmine.tasks.storage import Store
-from hnmine.tasks.written import changes, checksum, record
+from hnmine.runner.atomic import write_text
+from hnmine.runner.plan import Task
+from hnmine.runner.recorded_outputs import changes, checksum, record
+from hnmine.runner.run_directory import RunDirectory
+from hnmine.runner.safe_paths import safe_join
+from hnmine.runner.storage import Store
+from hnmine.runner.urls import address_of, cache, mirror, mirrored, name_of, public_url
 
 OUTSIDE = (
     "/victim",
@@ -380,7 +380,7 @@ def test_a_url_in_the_data_is_not_followed(copied, stranger, kind, monkeypatch, 
 def test_a_url_beside_the_directory_is_followed_with_what_the_user_gave(tmp_path, monkeypatch):
     monkeypatch.setenv("HNMINE_CACHE", str(tmp_path))
     options = "endpoint_override=127.0.0.1:9&scheme=http"
-    from hnmine.tasks.places import beside
+    from hnmine.runner.urls import beside
 
     given = mirror(f"s3://k:s@bucket?{options}/runs/mined")
     assert beside(given, "s3://bucket/runs/index") == f"s3://k:s@bucket?{options}/runs/index"

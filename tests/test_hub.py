@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hnmine.data.hub import HubName
-from hnmine.data.listing import list_files
 from hnmine.errors import InputError
+from hnmine.inputs.hub import HubName
+from hnmine.inputs.listing import list_files
 
 ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.data.identity import (
+from hnmine.inputs.identity import (
     KEY,
     Lookup,
     exact_keys,

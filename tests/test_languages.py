@@ -19,11 +19,11 @@ import Stemmer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnmine.data.identity import normalise
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.tokenise import Tokeniser
+from hnmine.inputs.identity import normalise
 from hnmine.report.highlight import Matcher
 from hnmine.sources.shingles import containment, shingles
 

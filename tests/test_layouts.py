@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnmine.exports import LAYOUTS
-from hnmine.exports.chosen import Chosen
-from hnmine.index.topk import offsets_of
+from hnmine.exports.training_rows import Chosen
+from hnmine.ragged import offsets_of
 
 QUERY_SHAPES = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=6)
 

@@ -19,7 +19,7 @@ import hnmine as api
 from hnmine import schema
 from hnmine.config import FilterSettings
 from hnmine.errors import UsageError
-from hnmine.filters.verdict import NOT_SCORED, Verdicts
+from hnmine.selection.verdicts import NOT_SCORED, Verdicts
 
 JUDGE = {"cross_encoder": CROSS_ENCODER, "max_length": 96, "progress": False}
 RULES = {"margin": 2.0, "num_negatives": 3}

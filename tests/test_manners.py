@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 
 from hnmine.cli import app
 from hnmine.config import COMMANDS
-from hnmine.config import file as configfile
+from hnmine.config import yaml_file as configfile
 
 NAMES = [*COMMANDS, "run"]
 

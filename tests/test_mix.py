@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import hnmine as api
 from hnmine import schema
-from hnmine.config.generate import MIXTURES
+from hnmine.config.generate_settings import MIXTURES
 from hnmine.errors import UsageError
-from hnmine.generation.mixtures import Parents, arc_weights, materialise, mixtures
+from hnmine.extras.mixing.mixtures import Parents, arc_weights, materialise, mixtures
 
 
 def unit(*shape, seed=0):

@@ -13,20 +13,20 @@ from conftest import ENCODER, hnmine, rows, write
 
 import hnmine as api
 from hnmine import schema
-from hnmine.batches.guard import check_batches
-from hnmine.batches.rows import Rows, write_rows
-from hnmine.candidates import Candidates
+from hnmine.commands.audit import audit
 from hnmine.config import AuditSettings, FilterSettings, MineSettings
+from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError, UsageError
-from hnmine.filters import rules as rules_module
-from hnmine.filters.rules import by_text, reasons, rules
-from hnmine.filters.verdict import NOT_SCORED, RELABELLED, USED_UP
+from hnmine.extras.batches.false_negative_guard import check_batches
+from hnmine.extras.batches.rows import Rows, write_rows
 from hnmine.names import LAYOUT, REASONS, check_name, reserved, sources_of
 from hnmine.report.scored import Scored
+from hnmine.runner.recorded_outputs import markers_of, record
+from hnmine.selection import rules as rules_module
+from hnmine.selection.rules import by_text, reasons, rules
+from hnmine.selection.verdicts import NOT_SCORED, RELABELLED, USED_UP
 from hnmine.sources import SOURCES
-from hnmine.sources.facts import Facts
-from hnmine.stages.audit import audit
-from hnmine.tasks.written import markers_of, record
+from hnmine.sources.conditions import Facts
 
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath"]
 WORDS += ["inlet", "jetty", "knoll", "lagoon"]

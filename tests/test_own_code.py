@@ -13,13 +13,13 @@ from checkpoints import with_modules
 from conftest import CROSS_ENCODER, ENCODER, hnmine, mined_by_words
 
 import hnmine as api
+from hnmine.commands.validate import validate
 from hnmine.config import ValidateSettings
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.installed import BI_ENCODER, installed
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError, MissingModel
-from hnmine.stages.validate import validate
 
 MODULES = "modules.json"
 
@@ -203,7 +203,7 @@ def test_models_without_code_of_their_own_are_loaded(saved, backend):
 def test_a_pickle_is_not_trusted_even_if_the_file_that_asks_for_it_were_missed(
     saved, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("hnmine.encode.models.refuse_own_code", lambda folder: None)
+    monkeypatch.setattr("hnmine.encode.locate.refuse_own_code", lambda folder: None)
     for which, load in (("bi", load_encoder), ("ce", load_cross_encoder)):
         model, ran = tmp_path / which, tmp_path / f"{which}-ran"
         shutil.copytree(saved / which, model)

@@ -17,7 +17,7 @@ from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, content, mined_by_wor
 from faults import write_inputs
 
 import hnmine as api
-from hnmine.tasks.partial import Partial, computed, key_of, on_threads
+from hnmine.runner.checkpoints import Partial, computed, key_of, on_threads
 
 SHARED = {"threads": 2, "progress": False, "device": "cpu"}
 
@@ -287,7 +287,7 @@ def test_interrupted_it_keeps_what_it_scored_and_says_how_much(candidates, tmp_p
 def test_a_second_interrupt_stops_compiled_code_at_once():
     script = (
         "import hashlib, sys\n"
-        "from hnmine.tasks import interrupts\n"
+        "from hnmine.runner import interrupts\n"
         "interrupts.listen()\n"
         "print('begins', flush=True)\n"
         "hashlib.pbkdf2_hmac('sha256', b'a', b'b', 1 << 30)\n"

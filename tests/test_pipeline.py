@@ -18,8 +18,8 @@ import pytest
 from conftest import CROSS_ENCODER, ENCODER, content, hnmine, rows, write
 
 import hnmine as api
-from hnmine.data.identity import normalise
 from hnmine.errors import InputError, UsageError
+from hnmine.inputs.identity import normalise
 
 NEGATIVES = 3
 
@@ -333,7 +333,7 @@ def test_a_trainer_takes_the_training_data_as_it_is(run, tmp_path):
     )
     from sentence_transformers.losses import MultipleNegativesRankingLoss
 
-    from hnmine.encode.models import find_model
+    from hnmine.encode.locate import find_model
 
     data = load_dataset(
         "parquet",

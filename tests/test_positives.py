@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.data.identity import normalise
-from hnmine.data.records import PairBatch, TextBatch, pair_records, qrel_records
-from hnmine.data.tables import BadRows, Table
-from hnmine.data.texts import Texts, write_texts
+from hnmine.directories.queries import Queries
 from hnmine.errors import InputError
-from hnmine.sources.positives import Queries, write_grades, write_positives
+from hnmine.inputs.identity import normalise
+from hnmine.inputs.records import PairBatch, TextBatch, pair_records, qrel_records
+from hnmine.inputs.table_reader import BadRows, Table
+from hnmine.inputs.texts import Texts, write_texts
+from hnmine.sources.positives import write_grades, write_positives
 
 PROPERTY = settings(max_examples=60, deadline=None)
 

@@ -26,12 +26,11 @@ from test_examples import play
 
 import hnmine as api
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
-from hnmine.stages import on_ray
-from hnmine.stages.member import with_absolute_paths
-from hnmine.tasks import incidents
-from hnmine.tasks.locks import check_witness, witnessed
+from hnmine.runner import incidents, ray_pool
+from hnmine.runner.locks import check_witness, witnessed
+from hnmine.runner.worker import with_absolute_paths
 
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Else Ray writes one to the home directory.
 
@@ -220,7 +219,7 @@ def test_a_worker_whose_model_differs_is_refused_with_both_hashes(inputs, cluste
     finally:
         sys.path.remove(str(folders[0].parent))
     for folder in folders:
-        assert on_ray.fingerprint(folder / "model") in refused.value.why
+        assert ray_pool.fingerprint(folder / "model") in refused.value.why
 
 
 def test_a_fault_that_an_actor_meets_is_raised_here(here, tmp_path):
@@ -264,13 +263,13 @@ def parse(tmp_path, **more):
     ],
 )
 def test_each_actor_gets_a_gpu_or_else_a_machine(tmp_path, nodes, given, expected):
-    layout = on_ray._Layout.over(parse(tmp_path, **given), nodes)
+    layout = ray_pool._Layout.over(parse(tmp_path, **given), nodes)
     assert (layout.count, layout.threads, layout.gpus) == expected
 
 
 def test_a_cluster_without_room_for_actors(tmp_path):
     with pytest.raises(PartialRun, match="no machine with a CPU"):
-        on_ray._Layout.over(parse(tmp_path), [])
+        ray_pool._Layout.over(parse(tmp_path), [])
 
 
 def test_a_cluster_that_is_not_there(inputs, tmp_path):
@@ -281,7 +280,7 @@ def test_a_cluster_that_is_not_there(inputs, tmp_path):
 
 def test_without_ray_the_error_names_the_install_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "hnmine.stages.on_ray")
+    monkeypatch.delitem(sys.modules, "hnmine.runner.ray_pool")
     with pytest.raises(MissingModel, match=r"pip install 'hnmine\[ray\]'"):
         api.build_index(corpus="c", index=tmp_path, dense=False, engine="ray")
 
@@ -302,7 +301,7 @@ def test_machines_that_do_not_share_the_directory_are_told_apart(tmp_path):
     ask = [
         sys.executable,
         "-c",
-        "from pathlib import Path; from hnmine.tasks.locks import check_witness",
+        "from pathlib import Path; from hnmine.runner.locks import check_witness",
     ]
     ask[2] += f"; check_witness(Path({str(folder)!r}))"
     with witnessed(folder):

@@ -15,16 +15,10 @@ from conftest import CROSS_ENCODER, ENCODER, write
 
 import hnmine as api
 from hnmine import schema
-from hnmine.config import (
-    BatchSettings,
-    FilterSettings,
-    GenerateSettings,
-    MineSettings,
-    MixSettings,
-)
-from hnmine.config.file import optional, read_yaml
-from hnmine.filters import tally
-from hnmine.filters.verdict import Verdicts
+from hnmine.config import BatchSettings, FilterSettings, GenerateSettings, MineSettings, MixSettings
+from hnmine.config.yaml_file import optional, read_yaml
+from hnmine.selection import tally
+from hnmine.selection.verdicts import Verdicts
 
 RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
 HEADINGS = ("# What: ", "# Constants: ", "# Not reproduced: ")

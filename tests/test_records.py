@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.data.records import corpus_records, pair_records, qrel_records, query_records
-from hnmine.data.tables import BadRows, Table, content_id
 from hnmine.errors import InputError
+from hnmine.inputs.records import corpus_records, pair_records, qrel_records, query_records
+from hnmine.inputs.table_reader import BadRows, Table, content_id
 
 PROPERTY = settings(max_examples=50, deadline=None)
 BLANK = [None, "", " ", "\t\n", "\u3000", "\u200b", "\ufeff \u00ad"]

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from hnmine.choose import choose
 from hnmine.errors import UsageError
-from hnmine.expressions import evaluate, number
+from hnmine.expressions.evaluation import evaluate, number
 from hnmine.relevance.calibrate import conformal_cut, cut_expression, cuts_by_group
 from hnmine.relevance.curve import RATES, curve
-from hnmine.relevance.depth import cost, price_of_depth
+from hnmine.relevance.depth_price import cost, price_of_depth
 from hnmine.relevance.evidence import Scale, within_query
-from hnmine.relevance.learn import learn
 from hnmine.relevance.model import FEWEST_POSITIVES, Relevance, Sample
 from hnmine.relevance.prior import probability, share_of_relevant
-from hnmine.select import choose
+from hnmine.relevance.pu_regression import learn
 
 PROPERTY = settings(max_examples=60, deadline=None)
 

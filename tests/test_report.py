@@ -16,17 +16,17 @@ from conftest import ENCODER, ROOT, hnmine, rows, write
 
 import hnmine as api
 from hnmine.audit.estimate import MOST_RESAMPLED, of_sums
+from hnmine.commands.audit import audit
+from hnmine.commands.diff import diff
+from hnmine.commands.inspect import inspect
+from hnmine.commands.report import report
 from hnmine.config import AuditSettings, DiffSettings, InspectSettings, ReportSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.index.tokenise import Tokeniser
 from hnmine.report.highlight import Matcher
 from hnmine.report.histograms import RAREST
 from hnmine.report.scored import clean, shortened
-from hnmine.stages.audit import audit
-from hnmine.stages.diff import diff
-from hnmine.stages.inspect import inspect
-from hnmine.stages.report import report
-from hnmine.tasks.atomic import write_text
+from hnmine.runner.atomic import write_text
 
 HOSTILE = '<script>alert("x")</script> & <b> \x1b[31mred\x1b[0m \u202eevil'
 

@@ -10,10 +10,10 @@ import pytest
 from conftest import hnmine, rows, write
 
 import hnmine as api
-from hnmine.data.nearest import near
-from hnmine.data.records import corpus_records, pair_records
-from hnmine.data.tables import BadRows, Table
 from hnmine.errors import InputError, UsageError
+from hnmine.inputs.nearest import near
+from hnmine.inputs.records import corpus_records, pair_records
+from hnmine.inputs.table_reader import BadRows, Table
 
 QUERIES = [f"how is a {thing} cleaned" for thing in ("teapot", "lantern", "bicycle")]
 POSITIVES = [f"A {thing} is cleaned with warm water." for thing in ("teapot", "lantern", "bicycle")]

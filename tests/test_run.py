@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from hnmine.errors import InputError, PartialRun
-from hnmine.tasks import incidents, interrupts
-from hnmine.tasks.finished import read_manifest
-from hnmine.tasks.plan import Task, blocks, differences
-from hnmine.tasks.prepare import check_place
-from hnmine.tasks.run import RunDirectory
+from hnmine.runner import incidents, interrupts
+from hnmine.runner.manifest import read_manifest
+from hnmine.runner.plan import Task, blocks, differences
+from hnmine.runner.preflight import check_place
+from hnmine.runner.run_directory import RunDirectory
 
 TASKS = [Task(f"part-{n}", (f"part-{n}.txt",), 10, n) for n in range(3)]
 
@@ -304,7 +304,7 @@ def test_an_interrupt_that_a_library_swallowed_stops_before_the_next_result(tmp_
 def test_a_second_interrupt_stops_at_once():
     lines = (
         "import signal, time",
-        "from hnmine.tasks import interrupts",
+        "from hnmine.runner import interrupts",
         "interrupts.listen()",
         "try:",
         "    signal.raise_signal(signal.SIGINT)",
@@ -326,7 +326,7 @@ def test_a_second_interrupt_stops_at_once():
 def test_an_array_that_finds_no_room_is_an_error_and_never_a_shorter_one(tmp_path, length, room):
     script = (
         "import pathlib, resource, signal, sys, numpy as np\n"
-        "from hnmine.tasks.arrays import save_array\n"
+        "from hnmine.array_files import save_array\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
         f"save_array(pathlib.Path(sys.argv[1]), np.arange({length}))\n"

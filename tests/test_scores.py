@@ -9,10 +9,10 @@ import pytest
 from conftest import CROSS_ENCODER, ENCODER, mined_by_words
 
 import hnmine as api
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
-from hnmine.tasks.written import DONE, MANIFEST, PLAN
+from hnmine.runner.recorded_outputs import DONE, MANIFEST, PLAN
 
 BI_ENCODER = {"cross_encoder": None, "score": "bm25", "judge": [ENCODER]}
 LAZY = {"lazy": True, "margin": 2.0}

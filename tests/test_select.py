@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.select import choose, first, keyed_noise, race, spread
+from hnmine.choose import choose, first, race, spread
+from hnmine.keyed_noise import keyed_noise
 
 PROPERTY = settings(max_examples=100, deadline=None)
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnmine.data.identity import normalise
+from hnmine.inputs.identity import normalise
 from hnmine.sources.shingles import Remembered, containment, shingles
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "Café", "d_1"]), max_size=12)

@@ -12,10 +12,10 @@ import pytest
 from conftest import ENCODER, ONNX_ENCODER, write
 
 import hnmine as api
+from hnmine.directories.index import Index
+from hnmine.directories.queries import Queries
 from hnmine.errors import HnmineError, InputError, UsageError
-from hnmine.index.opened import Index
 from hnmine.sources import SOURCES
-from hnmine.sources.positives import Queries
 from hnmine.sources.random import _distinct
 
 EXTRA = {"matching": {"matching": "doc.module = positive.module"}}

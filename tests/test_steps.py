@@ -10,9 +10,9 @@ from test_filters import simple, table_of
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.exports import LAYOUTS
-from hnmine.exports.chosen import Chosen
-from hnmine.filters import tally
-from hnmine.filters.verdict import Verdicts
+from hnmine.exports.training_rows import Chosen
+from hnmine.selection import tally
+from hnmine.selection.verdicts import Verdicts
 
 
 def judged(*queries, **given):

@@ -25,15 +25,15 @@ from moto.server import ThreadedMotoServer
 
 import hnmine as api
 from hnmine.config import BuildIndexSettings
-from hnmine.data.files import find_files
 from hnmine.errors import InputError, PartialRun
-from hnmine.tasks import incidents
-from hnmine.tasks.finished import read_manifest
-from hnmine.tasks.places import cache, mirror, mirrored, name_of, split_url
-from hnmine.tasks.plan import Task
-from hnmine.tasks.run import RunDirectory
-from hnmine.tasks.storage import Store
-from hnmine.tasks.written import PLAN
+from hnmine.inputs.data_files import find_files
+from hnmine.runner import incidents
+from hnmine.runner.manifest import read_manifest
+from hnmine.runner.plan import Task
+from hnmine.runner.recorded_outputs import PLAN
+from hnmine.runner.run_directory import RunDirectory
+from hnmine.runner.storage import Store
+from hnmine.runner.urls import cache, mirror, mirrored, name_of, split_url
 
 pytestmark = pytest.mark.xdist_group("storage")
 
@@ -182,7 +182,7 @@ def test_what_looks_at_a_run_on_storage_finds_its_texts(words, bucket, tmp_path,
 
 
 DIE = """
-from hnmine.tasks.storage import Store
+from hnmine.runner.storage import Store
 write, left = Store.write, [{after}]
 def dies(self, name, text):
     if "/done/" in name:

@@ -12,17 +12,17 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hnmine.commands.init import init
 from hnmine.config import BuildIndexSettings, InitSettings
-from hnmine.config.tables import InputSettings
-from hnmine.data.columns import CONVENTIONS
-from hnmine.data.formats.delimited import SAMPLE_BYTES
-from hnmine.data.formats.text import open_utf8
-from hnmine.data.inputs import guess_kind
-from hnmine.data.records import pair_records, qrel_records, query_records
-from hnmine.data.tables import BadRows, Table
+from hnmine.config.reading_options import InputSettings
 from hnmine.errors import InputError, UsageError
-from hnmine.sources.runfile import RunFile
-from hnmine.stages.init import init
+from hnmine.inputs.columns import CONVENTIONS
+from hnmine.inputs.formats.delimited import SAMPLE_BYTES
+from hnmine.inputs.formats.text import open_utf8
+from hnmine.inputs.opening import guess_kind
+from hnmine.inputs.records import pair_records, qrel_records, query_records
+from hnmine.inputs.table_reader import BadRows, Table
+from hnmine.sources.run_file import RunFile
 
 PASSAGES = [
     "The teapot is cleaned with warm vinegar once a month.",
@@ -167,8 +167,8 @@ def test_what_is_ambiguous_but_loses_no_row_is_said(tmp_path, caplog):
 
 
 def test_a_long_file_is_read_in_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("hnmine.data.formats.text.BLOCK", 64)
-    monkeypatch.setattr("hnmine.data.formats.text.line_blocks.__defaults__", (64,))
+    monkeypatch.setattr("hnmine.inputs.formats.text.BLOCK", 64)
+    monkeypatch.setattr("hnmine.inputs.formats.text.line_blocks.__defaults__", (64,))
     rows = [(str(n), f'text {n} "{"x" * (n % 90)}') for n in range(3000)]
     path = write(tmp_path / "c.tsv", "id\ttext\r\n" + "".join(f"{a}\t{b}\r\n" for a, b in rows))
     assert rows_of(path) == rows

@@ -7,11 +7,11 @@ from conftest import open_files, soon_closed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.data.identity import normalise
-from hnmine.data.records import TextBatch
-from hnmine.data.tables import BadRows, content_id
-from hnmine.data.texts import Texts, write_texts
 from hnmine.errors import InputError
+from hnmine.inputs.identity import normalise
+from hnmine.inputs.records import TextBatch
+from hnmine.inputs.table_reader import BadRows, content_id
+from hnmine.inputs.texts import Texts, write_texts
 
 PROPERTY = settings(max_examples=60, deadline=None)
 

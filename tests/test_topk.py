@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.index.topk import offsets_of, position_in_list, top_k
+from hnmine.index.topk import top_k
+from hnmine.ragged import offsets_of, position_in_list
 
 PROPERTY = settings(max_examples=100, deadline=None)
 

@@ -156,7 +156,7 @@ def judged(queries: list[list[tuple[float, bool]]], **settings):
     """Verdicts over hand-made candidates: for each query, logits and whether it is a positive."""
     from hnmine import schema
     from hnmine.config import FilterSettings
-    from hnmine.filters.verdict import Verdicts
+    from hnmine.selection.verdicts import Verdicts
 
     rows, logits = [], []
     for q, candidates in enumerate(queries):
@@ -188,8 +188,8 @@ APPLES = {
 @trap("A cross-encoder is given, and never used", ST)
 def test_a_cross_encoder_without_a_rule_is_not_ignored():
     from hnmine.config import FilterSettings
-    from hnmine.stages.filter import resolve
-    from hnmine.stages.filtering import settle
+    from hnmine.selection.pipeline import resolve
+    from hnmine.selection.scored_parts import settle
 
     given = FilterSettings.parse({"candidates": "c", "output": "o", "cross_encoder": "m"})
     resolved = resolve(given, ["dense"])
@@ -219,8 +219,8 @@ def test_nan_never_passes():
 
 @trap("A misspelt column name silently takes another column", ST)
 def test_a_misspelt_column_is_an_error(tmp_path):
-    from hnmine.data.tables import Table
     from hnmine.errors import InputError
+    from hnmine.inputs.table_reader import Table
 
     pq.write_table(
         pa.table({"id": ["7"], "query": ["q"], "positive": ["p"]}), tmp_path / "p.parquet"
@@ -329,7 +329,7 @@ def test_nothing_is_filled_in(tmp_path):
 
 @trap("Filtered candidates come back, with -inf scores, where survivors are few", NM)
 def test_dropped_candidates_stay_dropped():
-    from hnmine.filters import tally
+    from hnmine.selection import tally
 
     verdicts = judged([[(-5.0, True), (4.0, False), (3.0, False)]], margin=0.0, num_negatives=2)
     assert not verdicts.selected.any()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hnmine.relevance.depth_trial import OTHERS, USUAL, Trial, _gain, compare, explained
 from hnmine.relevance.student import SCALE, gradient_of, loss_of, ranks, train
-from hnmine.relevance.trial import OTHERS, USUAL, Trial, _gain, compare, explained
 
 DIMENSION = 96
 ANSWERS, STYLES = 40, 2000

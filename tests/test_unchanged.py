@@ -17,13 +17,13 @@ from conftest import hnmine, renamed_inside
 from faults import SHARED, write_inputs
 
 import hnmine as api
-from hnmine.data.tables import Table
-from hnmine.data.unchanged import YOUNG, Unchanged
 from hnmine.errors import InputError
-from hnmine.judges.verdicts import VerdictFile
-from hnmine.tasks.run import RunDirectory
-from hnmine.tasks.share import ALONE
-from hnmine.tasks.written import MANIFEST
+from hnmine.inputs.table_reader import Table
+from hnmine.inputs.unchanged import YOUNG, Unchanged
+from hnmine.judges.verdict_file import VerdictFile
+from hnmine.runner.recorded_outputs import MANIFEST
+from hnmine.runner.run_directory import RunDirectory
+from hnmine.runner.task_share import ALONE
 
 
 def in_place(path, other):
@@ -193,7 +193,7 @@ def test_the_same_content_under_other_times_is_the_same_input(root, monkeypatch)
 def test_what_is_replaced_while_it_is_read_is_refused_with_exit_code_3(root):
     script = (
         "import shutil, sys\n"
-        "import hnmine.data.texts as texts\n"
+        "import hnmine.inputs.texts as texts\n"
         "from hnmine.cli import main\n"
         "other, corpus, *arguments = sys.argv[1:]\n"
         "write = texts._rows_to_keep\n"
@@ -233,7 +233,7 @@ def test_an_old_file_that_is_touched_is_young_again(tmp_path):
     state = content._state
     path.write_text("y")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(InputError, match="changed"):
-        patch.setattr("hnmine.data.unchanged._state", lambda path: state)
+        patch.setattr("hnmine.inputs.unchanged._state", lambda path: state)
         with content.reading():
             pass
 
@@ -246,6 +246,6 @@ def test_a_file_written_within_a_tick_of_the_clock_is_compared_by_content(tmp_pa
     table.fingerprint()
     state = table.files[0].content._state
     path.write_text('{"id": "1", "text": "y"}\n')
-    monkeypatch.setattr("hnmine.data.unchanged._state", lambda path: state)
+    monkeypatch.setattr("hnmine.inputs.unchanged._state", lambda path: state)
     with pytest.raises(InputError, match="changed while it was read"):
         list(table.batches())

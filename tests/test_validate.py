@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 
 from hnmine import build_index, mine
 from hnmine.cli import app
+from hnmine.commands.validate import validate
 from hnmine.config import ValidateSettings
-from hnmine.config.file import read_yaml, settings_for
-from hnmine.data.records import TextBatch
-from hnmine.data.tables import BadRows
+from hnmine.config.yaml_file import read_yaml, settings_for
 from hnmine.errors import UsageError
+from hnmine.inputs.records import TextBatch
+from hnmine.inputs.table_reader import BadRows
 from hnmine.sources.shingles import containment, shingles
-from hnmine.stages.validate import validate
-from hnmine.validate import checks
+from hnmine.validate import input_checks
 from hnmine.validate.copies import NEAR, NearCopies
 
 WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "maple", "oak", "pine", "rowan", "yew"]
@@ -201,7 +201,7 @@ def test_near_copies_are_shown_and_exact_copies_are_not_counted_among_them(tmp_p
 
 
 def test_the_sample_depends_on_texts_and_seed_and_not_on_the_order_of_rows(monkeypatch):
-    monkeypatch.setattr(checks, "SAMPLE", 10)
+    monkeypatch.setattr(input_checks, "SAMPLE", 10)
     texts = {f"d{n}": f"text {n}" for n in range(200)} | {"copy": "text 7"}
 
     def sample(ids, seed=0):
@@ -209,7 +209,7 @@ def test_the_sample_depends_on_texts_and_seed_and_not_on_the_order_of_rows(monke
             TextBatch(part.tolist(), [texts[name] for name in part], True)
             for part in np.array_split(np.array(ids), 5)
         ]
-        found = checks.gather(batches, BadRows("error"), seed, lambda rows: None)
+        found = input_checks.gather(batches, BadRows("error"), seed, lambda rows: None)
         return list(found.sample.values())
 
     first = sample(list(texts))

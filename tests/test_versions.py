@@ -13,9 +13,9 @@ from faults import write_inputs
 import hnmine as api
 from hnmine.encode import spec
 from hnmine.errors import InputError
-from hnmine.tasks import plan as plans
-from hnmine.tasks.plan import canonical_json, digest
-from hnmine.tasks.written import DONE, MANIFEST, PLAN
+from hnmine.runner import plan as plans
+from hnmine.runner.plan import canonical_json, digest
+from hnmine.runner.recorded_outputs import DONE, MANIFEST, PLAN
 
 SHARED = {"threads": 2, "progress": False}
 MORE = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from conftest import ENCODER
 
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 
 POSITIONS = 64
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from conftest import ENCODER
 
 from hnmine.encode import load_encoder
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 from hnmine.encode.spec import ModelSpec
 
 TEXTS = [

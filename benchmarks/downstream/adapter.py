@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, InputModule, Normalize
 
-from hnmine.encode.models import find_model
-from hnmine.index.opened import Index
+from hnmine.directories.index import Index
+from hnmine.encode.locate import find_model
 
 
 class Remembered(InputModule):  # type: ignore[misc]

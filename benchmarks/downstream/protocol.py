@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.quality.protocol import GRADES
-from hnmine.data.identity import identity_keys
-from hnmine.select import keyed_noise
+from hnmine.inputs.identity import identity_keys
+from hnmine.keyed_noise import keyed_noise
 
 SEED = 9
 """Of every draw here: all arms and all seeds of training see the same queries and documents."""

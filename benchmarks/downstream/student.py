@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.downstream.adapter import Remembered, adapter, remember
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 
 MEASURES = ("nDCG@10", "R@100", "RR@10")
 DEPTH = 100

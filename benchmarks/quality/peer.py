@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.protocol import Judged
 from benchmarks.quality.table import Table, slots_of
+from hnmine.directories.index import Index
 from hnmine.encode import load_cross_encoder
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 from hnmine.encode.spec import ModelSpec
-from hnmine.index.opened import Index
 
 DOCUMENTED = {"relative_margin": 0.05, "sampling_strategy": "top"}
 """The setting that its documentation recommends, after the paper NV-Retriever."""

@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hnmine.data.identity import identity_keys
-from hnmine.select import keyed_noise
+from hnmine.inputs.identity import identity_keys
+from hnmine.keyed_noise import keyed_noise
 
 GRADES = {"liveqa_med": 2.0}
 """Collections in which a document is relevant from another grade than 1."""

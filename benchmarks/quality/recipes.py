@@ -18,7 +18,7 @@ from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
 from benchmarks.quality.protocol import GRADES, Judged, read_judged, split
 from benchmarks.quality.runs import hnmine
 from benchmarks.quality.table import slots_of
-from hnmine.index.opened import Index
+from hnmine.directories.index import Index
 
 RECIPES = Path(__file__).resolve().parents[2] / "configs" / "recipes"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.evaluate import Floats, Pool
 from benchmarks.quality.protocol import Judged
-from hnmine.index.opened import Index
+from hnmine.directories.index import Index
 
 NO_JUDGE = {
     *("rrf_score", "score", "positive_score", "near_copy", "weight"),

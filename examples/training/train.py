@@ -17,7 +17,7 @@ from sentence_transformers import (
 from sentence_transformers.losses import MarginMSELoss, MultipleNegativesRankingLoss
 from sentence_transformers.training_args import BatchSamplers
 
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 
 
 def main(given: list[str] | None = None) -> None:

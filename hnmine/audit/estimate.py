@@ -7,15 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
 from hnmine.audit.shortcuts import ADVICE, WARN_FROM
 from hnmine.printable import without_nan
+from hnmine.ragged import Floats, Ints
 from hnmine.schema import RELEVANT
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 RESAMPLES = 1000
 MOST_RESAMPLED = 5000
 """Queries that resampling holds in memory, `RESAMPLES` times; 80 MB."""

@@ -14,13 +14,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hnmine.candidates import Candidates
-from hnmine.data.cells import as_cell
-from hnmine.data.files import DataFile, explained
+from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError, UsageError
+from hnmine.inputs.data_files import DataFile, explained
+from hnmine.inputs.spreadsheet_cells import as_cell
+from hnmine.runner.atomic import replacing
+from hnmine.runner.locks import file_lock
 from hnmine.schema import RELEVANT
-from hnmine.tasks.atomic import replacing
-from hnmine.tasks.locks import file_lock
 
 EVEN = "even"
 """Drawn so that each negative was as likely as any other; what else is drawn was doubtful."""

@@ -12,18 +12,13 @@ from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.special import expit
 
 from hnmine.index.tokenise import Tokeniser
-from hnmine.index.topk import offsets_of
-from hnmine.select import hashes
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from hnmine.keyed_noise import hashes
+from hnmine.ragged import Bools, Floats, Ints, offsets_of
 
 WARN_FROM = 0.8
 """AUC from which a shortcut is worth a warning."""

@@ -22,11 +22,11 @@ from hnmine.cli.printing import (
     print_styled,
     say_cost,
 )
-from hnmine.config import file as configfile
-from hnmine.config.base import check_text
+from hnmine.config import yaml_file as configfile
 from hnmine.config.commands import EXAMPLES, FIRST_STEPS, MORE_HELP, SUMMARIES
+from hnmine.config.shared import check_text
 from hnmine.errors import UsageError
-from hnmine.tasks import interrupts
+from hnmine.runner import interrupts
 
 app = typer.Typer(
     name="hnmine",
@@ -128,7 +128,7 @@ def _readable(paths: list[str]) -> list[str]:
 def _run(file: dict[str, Any], flags: dict[str, Any]) -> list[Any]:
     settings = configfile.pipeline(file, flags)
     more = {name: configfile.optional(name, file, flags) for name in ("generate", "batch", "mix")}
-    from hnmine.stages.pipeline import run
+    from hnmine.commands.run import run
 
     return run(settings, **more)
 
@@ -142,7 +142,7 @@ def _forecast(command: str) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
             if command == "run"
             else [configfile.settings_for(command, file, flags)]
         )
-        from hnmine.stages.dry_run import dry_run
+        from hnmine.validate.dry_run import dry_run
 
         return dry_run(stages)
 

@@ -14,7 +14,7 @@ import typer
 from hnmine.cli.printing import say_error
 from hnmine.errors import Exit, HnmineError, is_out_of_memory
 from hnmine.printable import shell
-from hnmine.tasks import interrupts
+from hnmine.runner import interrupts
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import typer
 
 from hnmine.errors import HnmineError
 from hnmine.printable import one_line, printable, redacted, without_credentials, without_nan
-from hnmine.tasks.places import mirrored
+from hnmine.runner.urls import mirrored
 
 CURSOR_UP = "\x1b[A"
 """What tqdm writes, alone, to get from one bar to another."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hnmine.config.export import FORMATS
+from hnmine.config.export_settings import FORMATS
 
 FIRST_STEPS = """Mine hard negatives for training dense retrievers, offline.
 

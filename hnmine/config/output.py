@@ -8,8 +8,8 @@ from typing import Literal, TypedDict
 
 from pydantic import Field, field_validator, model_validator
 
-from hnmine.config.base import MANY, NOT_IN_PLAN, Settings
-from hnmine.tasks.share import ALONE, Share
+from hnmine.config.shared import MANY, NOT_IN_PLAN, Settings
+from hnmine.runner.task_share import ALONE, Share
 
 MEMORY = r"(\d+(?:\.\d+)?) ?([MmGgTt][Bb])"
 UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from hnmine.encode.base import CrossEncoder, Encoder
 from hnmine.encode.gate import admit
+from hnmine.encode.interface import CrossEncoder, Encoder
 from hnmine.encode.onnx import OnnxCrossEncoder, OnnxEncoder
 from hnmine.encode.openvino import OpenVinoCrossEncoder, OpenVinoEncoder
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
 from hnmine.encode.roles import Use
 from hnmine.encode.spec import ModelSpec
-from hnmine.tasks import incidents
+from hnmine.runner import incidents
 
 BACKENDS: dict[str, dict[Use, type[Encoder] | type[CrossEncoder]]] = {
     "torch": {"encoder": TorchEncoder, "cross-encoder": TorchCrossEncoder},

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hnmine.encode.models import read_json
+from hnmine.encode.locate import read_json
 from hnmine.encode.pooling import Pipeline, pooled_before
 from hnmine.encode.prompts import Prompts
 from hnmine.errors import MissingModel

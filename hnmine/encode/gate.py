@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hnmine.encode.limits import limit_for
-from hnmine.encode.models import find_model
+from hnmine.encode.locate import find_model
 from hnmine.encode.roles import Found, Role, Use, what_is
 from hnmine.errors import MissingModel, UsageError
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hnmine.encode.limits import own_limit
-from hnmine.encode.models import cached, find_model, folders_in, packaged
+from hnmine.encode.locate import cached, find_model, folders_in, packaged
 from hnmine.encode.roles import Found, Use, what_is
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError
-from hnmine.tasks.written import size_of
+from hnmine.runner.recorded_outputs import size_of
 
 BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
 SERVES: dict[Use | None, str] = {

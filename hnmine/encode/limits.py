@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hnmine.encode.models import is_onnx, modules_of, read_json
+from hnmine.encode.locate import is_onnx, modules_of, read_json
 from hnmine.errors import UsageError
 
 NO_LIMIT = 1 << 24

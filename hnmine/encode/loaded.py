@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from hnmine.errors import MissingModel
-from hnmine.tasks import incidents
+from hnmine.runner import incidents
 
 SHOWN = 3
 _loading = Lock()

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.encode.base import Kind, Tick, logits
 from hnmine.encode.cut import Cutter
 from hnmine.encode.graph import graph_of
+from hnmine.encode.interface import Kind, Tick, logits
 from hnmine.encode.limits import own_limit
-from hnmine.encode.models import read_json
+from hnmine.encode.locate import read_json
 from hnmine.encode.pooling import Layer, Pipeline, pooled_before
 from hnmine.encode.spec import ModelSpec
 from hnmine.encode.vectors import as_compared
 from hnmine.errors import MissingModel, missing_extra
-from hnmine.tasks.partial import computed, key_of
+from hnmine.runner.checkpoints import computed, key_of
 
 TEXTS_AT_ONCE = 256
 """Texts that are tokenised at once."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.encode.models import read_json
+from hnmine.encode.locate import read_json
 from hnmine.errors import MissingModel
 
 Floats = NDArray[np.float32]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hnmine.encode.graph import Graph, graph_of
-from hnmine.encode.headers import Shapes, tensors_of
 from hnmine.encode.limits import transformer_folder
-from hnmine.encode.models import is_onnx, modules_of, read_json
+from hnmine.encode.locate import is_onnx, modules_of, read_json
+from hnmine.encode.tensor_headers import Shapes, tensors_of
 from hnmine.errors import MissingModel
 
 Role = Literal[

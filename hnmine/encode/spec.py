@@ -15,7 +15,7 @@ from hnmine.config import Backend, Dtype
 from hnmine.encode.declared import declared
 from hnmine.encode.gate import admit
 from hnmine.encode.limits import limit_for, output_of, transformer_folder
-from hnmine.encode.models import find_model, fingerprint, is_onnx, modules_of, read_json
+from hnmine.encode.locate import find_model, fingerprint, is_onnx, modules_of, read_json
 from hnmine.encode.roles import Found, Use
 from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
 

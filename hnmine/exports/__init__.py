@@ -13,11 +13,11 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from hnmine.exports import beir, colbert, swift, tevatron, trec
-from hnmine.exports.chosen import Chosen
 from hnmine.exports.dpr import dpr
+from hnmine.exports.examples import Material
 from hnmine.exports.flagembedding import flagembedding
 from hnmine.exports.labeled import labeled_list, labeled_pair
-from hnmine.exports.material import Material
+from hnmine.exports.training_rows import Chosen
 from hnmine.exports.tuples import n_tuple, triplet
 
 Layout = Callable[[Chosen, int, bool], pa.Table]

@@ -13,7 +13,7 @@ import yaml
 
 from hnmine.exports.reproduce import Manifest, commands
 from hnmine.printable import one_line
-from hnmine.tasks.plan import digest
+from hnmine.runner.plan import digest
 
 EXAMPLE_CHARACTERS = 300
 SIZES = (

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hnmine.exports.files import one_line
-from hnmine.exports.material import Material
+from hnmine.exports.examples import Material
+from hnmine.exports.row_files import one_line
 
 
 def pylate_train(material: Material) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hnmine.exports.material import Material
+from hnmine.exports.examples import Material
 
 
 def flagembedding(material: Material) -> Iterator[dict[str, Any]]:

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hnmine.exports.chosen import Chosen, Ints, lists
-from hnmine.index.topk import offsets_of, ragged
+from hnmine.exports.training_rows import Chosen, lists
+from hnmine.ragged import Ints, offsets_of, ragged
 
 
 def labeled_pair(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:

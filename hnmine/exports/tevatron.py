@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hnmine.exports.material import Material, Passage
+from hnmine.exports.examples import Material, Passage
 
 
 def tevatron(material: Material) -> Iterator[dict[str, Any]]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from hnmine.exports.beir import judgements
-from hnmine.exports.files import one_line
-from hnmine.exports.material import Material
+from hnmine.exports.examples import Material
+from hnmine.exports.row_files import one_line
 
 
 def trec_run(material: Material) -> Iterator[tuple[Any, ...]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from hnmine.exports.chosen import Chosen, lists
-from hnmine.index.topk import ragged
+from hnmine.exports.training_rows import Chosen, lists
+from hnmine.ragged import ragged
 
 
 def triplet(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data.arrays import check_values
+from hnmine.array_files import check_values
 from hnmine.errors import UsageError, damage_explained
+from hnmine.ragged import Ints
 
 Vectors = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 class Approximate:

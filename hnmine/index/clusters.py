@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.index.dense import DenseIndex
-from hnmine.tasks.run import Tick
+from hnmine.index.dense_index import DenseIndex
+from hnmine.runner.run_directory import Tick
 
 SAMPLE_PER_CLUSTER = 256
 BLOCK = 1 << 14

@@ -7,17 +7,15 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hnmine.data.tables import BadRows
-from hnmine.data.texts import Texts
-from hnmine.encode.base import Encoder, Kind
-from hnmine.tasks.arrays import save_array
+from hnmine.array_files import save_array
+from hnmine.encode.interface import Encoder, Kind
+from hnmine.inputs.table_reader import BadRows
+from hnmine.inputs.texts import Texts
+from hnmine.ragged import Ints
 
 ENCODE_BLOCK = 1024
 NO_VECTOR = "with a text that the encoder gives no vector (it knows none of its words)"
-
-Ints = NDArray[np.int64]
 
 
 def write_vectors(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data.arrays import load_array
+from hnmine.array_files import load_array
 from hnmine.errors import PartialRun, UsageError
 from hnmine.index.approximate import parts_of
 

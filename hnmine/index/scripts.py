@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
-from hnmine.data.identity import INVISIBLE, normalise
+from hnmine.inputs.identity import INVISIBLE, normalise
+from hnmine.ragged import Ints
 
 Classes = NDArray[np.uint32]
 """Of every character its class and, in the low bits, the character that it is folded to."""
@@ -19,7 +20,6 @@ Classes = NDArray[np.uint32]
 Codes = NDArray[np.uint8] | NDArray[np.uint32]
 """Characters by their numbers in Unicode."""
 
-Ints = NDArray[np.int64]
 
 BREAK, IGNORED, MARK, LETTER, BIGRAM, _SEVERAL = range(6)
 """Classes. A mark belongs to the letter before it; of those of `_SEVERAL`, the low bits say where

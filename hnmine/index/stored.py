@@ -9,18 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data.arrays import Shape, check_values, load_array
+from hnmine.array_files import Shape, check_values, give_back, load_array
 from hnmine.encode.spec import Similarity
 from hnmine.errors import damage_explained
-from hnmine.index.dots import dots
-from hnmine.tasks.arrays import give_back
-from hnmine.tasks.partial import on_threads
+from hnmine.index.dot_products import dots
+from hnmine.ragged import Ints
+from hnmine.runner.checkpoints import on_threads
 
 SCORE_BLOCK = 1 << 14
 OPEN_SHARDS = 64
 
 Vectors = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 def _open_shard(paths: list[Path], shape: Shape, shard: int) -> Vectors:

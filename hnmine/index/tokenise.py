@@ -14,10 +14,10 @@ import Stemmer
 from numpy.typing import NDArray
 
 from hnmine.errors import UsageError
-from hnmine.index.counting import count_owners, turn
+from hnmine.index.csr_transpose import count_owners, turn
 from hnmine.index.scripts import Classes, classes_of, codes_of
-from hnmine.index.topk import offsets_of, ragged
-from hnmine.index.words import Words
+from hnmine.index.word_ids import Words
+from hnmine.ragged import offsets_of, ragged
 
 KINDS = ("auto", "word", "whitespace")
 _TEXTS_A_BATCH, _LETTERS_A_BATCH = 1024, 1 << 18

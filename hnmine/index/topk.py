@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.ragged import offsets_of, position_in_list
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -28,22 +30,6 @@ class Ranking:
     def query_of_hit(self) -> NDArray[np.int64]:
         """The query number of each hit, shape (hits,)."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-
-
-def offsets_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn list lengths, shape (n,), into list boundaries, shape (n + 1,)."""
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
-
-
-def position_in_list(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count from 0 within each list, shape (hits,)."""
-    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
-
-
-def ragged(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Concatenate the ranges `starts[i]:starts[i] + counts[i]`."""
-    offsets = offsets_of(counts)
-    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
 
 
 def top_k(

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 
-from hnmine.candidates import Candidates
 from hnmine.config import FilterSettings
+from hnmine.directories.candidates import Candidates
 from hnmine.encode.gate import use_of
 from hnmine.encode.roles import Use
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
-from hnmine.judges.base import Judge, as_kept, name_of
 from hnmine.judges.bi_encoder import BiEncoderJudge
 from hnmine.judges.cross_encoder import CrossEncoderJudge
+from hnmine.judges.judge import Judge, as_kept, name_of
 from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.judges.similarity import PositiveSimilarity
-from hnmine.judges.verdicts import VerdictFile
-from hnmine.tasks.storage import fetch_input
-from hnmine.tasks.written import MANIFEST
+from hnmine.judges.verdict_file import VerdictFile
+from hnmine.runner.recorded_outputs import MANIFEST
+from hnmine.runner.storage import fetch_input
 
 
 def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]:

@@ -12,23 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.candidates import Candidates
-from hnmine.data.arrays import load_array
+from hnmine.array_files import load_array, save_array
+from hnmine.directories.candidates import Candidates
 from hnmine.encode import load_encoder
-from hnmine.encode.base import Encoder
 from hnmine.encode.declared import explained
+from hnmine.encode.interface import Encoder
 from hnmine.encode.spec import ModelSpec
-from hnmine.index.dense import DenseIndex
+from hnmine.index.dense_index import DenseIndex
 from hnmine.index.encoded import write_vectors
-from hnmine.index.topk import offsets_of
-from hnmine.judges.base import place_of, scores_plan
+from hnmine.judges.judge import place_of, scores_plan
+from hnmine.ragged import offsets_of
+from hnmine.runner import incidents
+from hnmine.runner.plan import Task, blocks
+from hnmine.runner.run_directory import Counts, RunDirectory, Tick
+from hnmine.runner.storage import fetch_run
+from hnmine.runner.task_share import Share
 from hnmine.schema import STATE
-from hnmine.tasks import incidents
-from hnmine.tasks.arrays import save_array
-from hnmine.tasks.plan import Task, blocks
-from hnmine.tasks.run import Counts, RunDirectory, Tick
-from hnmine.tasks.share import Share
-from hnmine.tasks.storage import fetch_run
 
 DOCUMENTS_PER_TASK = 4096
 DOCUMENTS = f"{STATE}/documents"

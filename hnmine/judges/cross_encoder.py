@@ -11,18 +11,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hnmine.candidates import Candidates
-from hnmine.data.arrays import load_array
+from hnmine.array_files import load_array, save_array
+from hnmine.directories.candidates import Candidates
 from hnmine.encode import load_cross_encoder
-from hnmine.encode.base import CrossEncoder
+from hnmine.encode.interface import CrossEncoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
-from hnmine.judges.base import place_of, scores_plan
-from hnmine.tasks.arrays import save_array
-from hnmine.tasks.plan import PAIRS_PER_TASK, Task, blocks
-from hnmine.tasks.run import Counts, RunDirectory, Tick
-from hnmine.tasks.share import Share
-from hnmine.tasks.storage import fetch_run
+from hnmine.judges.judge import place_of, scores_plan
+from hnmine.runner.plan import PAIRS_PER_TASK, Task, blocks
+from hnmine.runner.run_directory import Counts, RunDirectory, Tick
+from hnmine.runner.storage import fetch_run
+from hnmine.runner.task_share import Share
 
 ENOUGH = 32
 """Pairs of a task that are not all odd texts: without a finite score, the model is at fault."""

@@ -13,17 +13,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hnmine.data.arrays import check_values, load_archive, load_array
+from hnmine.array_files import check_values, load_archive, load_array, save_array
 from hnmine.errors import damage_explained
-from hnmine.judges.base import scores_plan
 from hnmine.judges.cross_encoder import CrossEncoderJudge
-from hnmine.tasks.arrays import save_array
-from hnmine.tasks.plan import PAIRS_PER_TASK, Task, blocks
-from hnmine.tasks.run import Counts, RunDirectory, Tick
-from hnmine.tasks.share import Share
-from hnmine.tasks.storage import fetch_run
+from hnmine.judges.judge import scores_plan
+from hnmine.ragged import Ints
+from hnmine.runner.plan import PAIRS_PER_TASK, Task, blocks
+from hnmine.runner.run_directory import Counts, RunDirectory, Tick
+from hnmine.runner.storage import fetch_run
+from hnmine.runner.task_share import Share
 
-Ints = NDArray[np.int64]
 Wanted = Callable[[], Sequence[Ints]]
 """Says which rows of each part must be scored next, by the logits that are there."""
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.candidates import Candidates
-from hnmine.index.dense import DenseIndex
-from hnmine.index.topk import offsets_of, ragged
-from hnmine.tasks.run import Counts
-from hnmine.tasks.share import Share
+from hnmine.directories.candidates import Candidates
+from hnmine.index.dense_index import DenseIndex
+from hnmine.ragged import offsets_of, ragged
+from hnmine.runner.run_directory import Counts
+from hnmine.runner.task_share import Share
 
 PAIRS_AT_ONCE = 1 << 20
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from hnmine.errors import UsageError
-from hnmine.expressions import number
-from hnmine.relevance.evidence import Floats
+from hnmine.expressions.evaluation import number
+from hnmine.ragged import Floats
 
 CONFIDENCE = 0.95
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.choose import choose
+from hnmine.ragged import Floats
 from hnmine.relevance.calibrate import conformal_cut
-from hnmine.relevance.depth import cost
-from hnmine.relevance.evidence import Floats
+from hnmine.relevance.depth_price import cost
 from hnmine.relevance.model import Estimates, Sample
-from hnmine.select import choose
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
 

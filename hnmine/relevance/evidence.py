@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from hnmine.ragged import Floats
+
 SMALLEST_DEVIATION = 1e-9
 
 

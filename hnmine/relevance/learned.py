@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, FiniteFloat
 
 from hnmine.errors import damage_explained
+from hnmine.relevance.depth_trial import explained
 from hnmine.relevance.model import Relevance
-from hnmine.relevance.trial import explained
 
 
 class _Point(BaseModel):

@@ -13,9 +13,10 @@ import xxhash
 from numpy.typing import NDArray
 
 from hnmine.names import SOURCES, in_order, rank_of
-from hnmine.relevance.evidence import Floats, Scale, features, numbers
-from hnmine.relevance.learn import equal_weights, evidence_of, learn
+from hnmine.ragged import Floats
+from hnmine.relevance.evidence import Scale, features, numbers
 from hnmine.relevance.prior import probability, share_of_relevant
+from hnmine.relevance.pu_regression import equal_weights, evidence_of, learn
 
 SIMILARITY = "positive_similarity"
 SIMILARITY_WEIGHT = 0.4

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from hnmine.ragged import Floats
+
 TAILS = np.linspace(0.1, 0.9, 33)
 """Shares of the positives at which the two tails are compared; further out they are too few."""
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.relevance.evidence import Floats
-from hnmine.select import keyed_noise
+from hnmine.keyed_noise import keyed_noise
+from hnmine.ragged import Floats, Ints
 
 SCALE = 20.0
 BATCH = 32
@@ -22,8 +22,6 @@ dimension."""
 SEED = 7
 MOMENTUM, SQUARES, TINY = 0.9, 0.999, 1e-8
 """Of Adam."""
-
-Ints = NDArray[np.int64]
 
 
 def train(ids: list[str], queries: Floats, vectors: Floats, documents: Ints) -> Floats:

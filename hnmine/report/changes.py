@@ -11,7 +11,7 @@ from hnmine.printable import without_nan
 from hnmine.report.facts import NEGATIVE
 from hnmine.report.scored import Scored
 from hnmine.report.terminal import number
-from hnmine.tasks.plan import differences
+from hnmine.runner.plan import differences
 
 FREE, NO_CANDIDATE = "kept, not chosen", "no candidate"
 MEANS = {

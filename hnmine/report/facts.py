@@ -9,7 +9,7 @@ from hnmine.printable import without_nan
 
 if TYPE_CHECKING:  # It takes SciPy, which looking at a single query can do without.
     from hnmine.audit.estimate import Estimate
-    from hnmine.filters.hardness import Hardness
+    from hnmine.selection.hardness import Hardness
 
 POSITIVE, NEGATIVE, KEPT, DROPPED = "positive", "negative", "kept", "dropped"
 """What became of a candidate: trained as a positive, as a negative, not chosen, not allowed."""

@@ -10,27 +10,18 @@ import numpy as np
 from hnmine import schema
 from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.config import FilterSettings
-from hnmine.data.parts import read_part
-from hnmine.filters.hardness import HARDNESS, Hardness
-from hnmine.filters.rules import by_text, rules
+from hnmine.directories.parts import read_part
 from hnmine.names import rank_of
 from hnmine.relevance.learned import read_learned
-from hnmine.report.chosen import make_chosen
-from hnmine.report.examples import examples
-from hnmine.report.facts import (
-    DROPPED,
-    KEPT,
-    NEGATIVE,
-    POSITIVE,
-    Facts,
-    Hub,
-    Hubness,
-    Mix,
-)
+from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE, Facts, Hub, Hubness, Mix
 from hnmine.report.histograms import histogram
+from hnmine.report.margin_examples import examples
 from hnmine.report.scored import MARGIN, Scored, literal, quoted
-from hnmine.report.shortcuts import shortcuts
+from hnmine.report.shortcut_facts import shortcuts
+from hnmine.report.training_lengths import make_chosen
 from hnmine.schema import SCORES
+from hnmine.selection.hardness import HARDNESS, Hardness
+from hnmine.selection.rules import by_text, rules
 
 SCORE_NAMES = {"ce_score": "cross-encoder logit", "dense_score": "cosine", "bm25_score": "BM25"}
 USES = {"1": 1, "2": 2, "3 to 5": 5, "6 to 10": 10, "11 to 20": 20, "21 to 50": 50}

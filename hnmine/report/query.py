@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from hnmine.data.texts import Texts
 from hnmine.errors import InputError, UsageError
+from hnmine.inputs.texts import Texts
 from hnmine.names import rank_of
 from hnmine.printable import without_nan
-from hnmine.report.examples import document
 from hnmine.report.facts import DROPPED, NEGATIVE, POSITIVE, Document
+from hnmine.report.margin_examples import document
 from hnmine.report.scored import MARGIN, Scored, quoted
 
 TEXTS_AT_ONCE = 8192

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from hnmine.candidates import Candidates
-from hnmine.data.parts import check_types
+from hnmine.directories.candidates import Candidates
+from hnmine.directories.mined import Mined
+from hnmine.directories.parts import check_types
 from hnmine.errors import HnmineError, damage_explained
-from hnmine.mined import Mined
 from hnmine.names import in_order, score_of, sources_of
 from hnmine.printable import STEERING
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
+from hnmine.runner.recorded_outputs import RUN, read_json
 from hnmine.schema import SCORES
-from hnmine.tasks.written import RUN, read_json
 
 MEMORY = "2GB"
 """What DuckDB may hold; beyond that it writes to a temporary folder."""

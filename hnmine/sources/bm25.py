@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from hnmine.index.bm25.files import read_settings
+from hnmine.directories.index import Index
+from hnmine.index.bm25.postings import read_settings
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.settings import BM25Settings
-from hnmine.index.opened import Index
 from hnmine.index.tokenise import Tokeniser
-from hnmine.sources.base import Asked, Mining, Score, Search, Source
 from hnmine.sources.merge import best_of_positives
+from hnmine.sources.source import Asked, Mining, Score, Search, Source
 
 
 def bm25_settings(settings: Mapping[str, Any]) -> BM25Settings:

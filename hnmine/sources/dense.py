@@ -6,11 +6,12 @@ from functools import partial
 
 import numpy as np
 
-from hnmine.index.dense import DenseIndex
+from hnmine.index.dense_index import DenseIndex
 from hnmine.index.topk import Ranking
-from hnmine.sources.base import Asked, Ints, Mining, Score, Search, Source
+from hnmine.ragged import Ints
 from hnmine.sources.merge import best_of_each, best_of_positives
 from hnmine.sources.queryvectors import open_query_vectors
+from hnmine.sources.source import Asked, Mining, Score, Search, Source
 
 
 def _vectors(mining: Mining) -> DenseIndex:

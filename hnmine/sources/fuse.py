@@ -10,11 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine import schema
-from hnmine.data.texts import Texts
-from hnmine.index.topk import Ranking, offsets_of, position_in_list
+from hnmine.index.topk import Ranking
+from hnmine.inputs.texts import Texts
 from hnmine.names import rank_of, score_of
-from hnmine.sources.base import Asked, Score, Source
+from hnmine.ragged import Bools, Ints, offsets_of, position_in_list
 from hnmine.sources.shingles import Remembered, containment
+from hnmine.sources.source import Asked, Score, Source
 
 RRF_CONSTANT = 60
 """Of reciprocal rank fusion, with ranks from 1 (Cormack, Clarke and Buettcher, SIGIR 2009)."""
@@ -26,8 +27,6 @@ votes down to rank ten million."""
 DEEPER = 4
 """How many times more is asked for where too few of the documents found may be candidates."""
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Columns = dict[str, NDArray[np.generic] | pa.Array]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hnmine.index.topk import Ranking, top_k
-from hnmine.sources.base import Asked, Ints, Mining, Search, Source
+from hnmine.ragged import Ints
+from hnmine.sources.source import Asked, Mining, Search, Source
 
 
 def open_judged(mining: Mining) -> Source:

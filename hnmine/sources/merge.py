@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.index.topk import Ranking, top_k
-from hnmine.sources.base import Ints, Search
+from hnmine.ragged import Ints
+from hnmine.sources.source import Search
 
 
 def best_of_positives(offsets: Ints, search: Search) -> Search:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.index.topk import offsets_of, ragged
-from hnmine.sources.base import Asked, Ints, Mining, Score
+from hnmine.ragged import Ints, offsets_of, ragged
 from hnmine.sources.queryvectors import open_query_vectors
+from hnmine.sources.source import Asked, Mining, Score
 
 
 class Owners:

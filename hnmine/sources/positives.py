@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data.arrays import load_array, load_offsets
-from hnmine.data.identity import normalise
-from hnmine.data.nearest import near
-from hnmine.data.records import PairBatch
-from hnmine.data.tables import BadRows
-from hnmine.data.texts import Texts
-from hnmine.index.topk import offsets_of, ragged
-from hnmine.tasks.arrays import save_array
-
-Rows = NDArray[np.int64]
+from hnmine.array_files import save_array
+from hnmine.inputs.identity import normalise
+from hnmine.inputs.nearest import near
+from hnmine.inputs.records import PairBatch
+from hnmine.inputs.table_reader import BadRows
+from hnmine.inputs.texts import Texts
+from hnmine.ragged import Ints, offsets_of
 
 
 class Findable(Protocol):
     """Documents or queries that can be found; `Texts` are, and so are keys of texts not written."""
 
-    def find_ids(self, ids: Iterable[str]) -> Rows:
+    def find_ids(self, ids: Iterable[str]) -> Ints:
         """Return the row of each id, or -1, shape (n,)."""
         ...
 
-    def find_texts(self, texts: list[str]) -> Rows:
+    def find_texts(self, texts: list[str]) -> Ints:
         """Return for each text the row that holds it, else one whose text is the same, else -1."""
         ...
 
@@ -131,7 +127,7 @@ def _named(bad: BadRows, wanted: str | None, among: tuple[Texts, str] | None) ->
     return f", id {wanted!r}{near(wanted, *among) if among else ''}"
 
 
-def find_documents(batch: PairBatch, documents: Findable) -> Rows:
+def find_documents(batch: PairBatch, documents: Findable) -> Ints:
     """Return the row of each pair's positive, by its id, else by its text, or -1, shape (n,)."""
     if batch.positive_ids is None:
         return documents.find_texts(batch.positives or [])
@@ -142,7 +138,7 @@ def find_documents(batch: PairBatch, documents: Findable) -> Rows:
     return rows
 
 
-def _left_out(batch: PairBatch, rows: Rows, queries: Texts) -> NDArray[np.bool_]:
+def _left_out(batch: PairBatch, rows: Ints, queries: Texts) -> NDArray[np.bool_]:
     """Tell which pairs have a query that was left out, and recorded, as another has its id."""
     left_out = np.zeros(len(rows), dtype=bool)
     if batch.queries is not None:
@@ -152,7 +148,7 @@ def _left_out(batch: PairBatch, rows: Rows, queries: Texts) -> NDArray[np.bool_]
     return left_out
 
 
-def _other_text(positives: list[str] | None, rows: Rows, documents: Texts) -> NDArray[np.bool_]:
+def _other_text(positives: list[str] | None, rows: Ints, documents: Texts) -> NDArray[np.bool_]:
     """Tell which positives are not the document that their id names: it is another corpus's id.
 
     A document may have a title before the text, and a positive may be cut.
@@ -165,56 +161,3 @@ def _other_text(positives: list[str] | None, rows: Rows, documents: Texts) -> ND
                 given, there = normalise(positives[pair]), normalise(text)
                 other[pair] = given not in there and there not in given
     return other
-
-
-def _load_lists(directory: Path, name: str, queries: Texts, documents: Texts) -> tuple[Rows, Rows]:
-    """Open (offsets, document rows) of lists of documents, one for each query."""
-    rows = load_array(directory / f"{name}_rows.npy", np.int64, low=0, below=len(documents))
-    return load_offsets(directory / f"{name}_offsets.npy", len(queries), len(rows)), rows
-
-
-class Queries:
-    """The queries and their known positives.
-
-    Attributes:
-        texts: the queries by row.
-        mined: int64, ascending: the rows that have a positive; the others cannot be mined for.
-    """
-
-    def __init__(self, directory: Path, documents: Texts) -> None:
-        """Open the queries whose positives are rows of these documents.
-
-        Raises:
-            InputError: a file is missing or damaged, or names documents that are not there.
-        """
-        self.texts = Texts(directory)
-        self._offsets, self._rows = _load_lists(directory, "positive", self.texts, documents)
-        self._graded = None
-        if (directory / "grades.npy").exists():
-            offsets, rows = _load_lists(directory, "grade", self.texts, documents)
-            grades = load_array(directory / "grades.npy", np.float64, rows.shape)
-            self._graded = offsets, rows, grades
-        counts = np.diff(self._offsets)
-        self.mined: Rows = np.flatnonzero(counts[self.texts.identity] > 0)
-
-    @property
-    def most_positives(self) -> int:
-        """The number of positives of the query that has most."""
-        return int(np.diff(self._offsets).max())
-
-    def positives(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Return (offsets, document rows): the known positives of the queries in `rows`."""
-        offsets, places = self._lists(self._offsets, rows)
-        return offsets, self._rows[places]
-
-    def judgements(self, rows: Rows) -> tuple[Rows, Rows, NDArray[np.float64]]:
-        """Return (offsets, canonical document rows, grades): all that was judged for `rows`."""
-        if self._graded is None:
-            return np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int64), np.empty(0)
-        offsets, places = self._lists(self._graded[0], rows)
-        return offsets, self._graded[1][places], self._graded[2][places]
-
-    def _lists(self, bounds: Rows, rows: Rows) -> tuple[Rows, Rows]:
-        groups = self.texts.identity[rows]
-        starts, stops = bounds[groups], bounds[groups + 1]
-        return offsets_of(stops - starts), ragged(starts, stops - starts)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from hnmine.data.identity import Keys, Lookup, exact_keys
-from hnmine.data.manifests import known_manifest
-from hnmine.data.parts import read_part, scored_parts
-from hnmine.data.unchanged import Unchanged
-from hnmine.tasks.plan import digest
-from hnmine.tasks.storage import fetch_run
+from hnmine.directories.manifests import known_manifest
+from hnmine.directories.parts import read_part, scored_parts
+from hnmine.inputs.identity import Keys, Lookup, exact_keys
+from hnmine.inputs.unchanged import Unchanged
+from hnmine.runner.plan import digest
+from hnmine.runner.storage import fetch_run
 
 COLUMNS = ("rank", "dense_score", "selected")
 NAMES = ("previous_rank", "previous_score", "previous_selected")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.directories.queries import Queries
 from hnmine.encode.spec import Similarity
 from hnmine.errors import damage_explained
-from hnmine.index.dense import DenseIndex
+from hnmine.index.dense_index import DenseIndex
+from hnmine.ragged import Ints
 from hnmine.schema import CandidatePaths
-from hnmine.sources.base import Mining
-from hnmine.sources.positives import Queries
-
-Ints = NDArray[np.int64]
+from hnmine.sources.source import Mining
 
 
 def encoded_rows(queries: Queries) -> Ints:

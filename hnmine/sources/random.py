@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.index.topk import Ranking, offsets_of, position_in_list, top_k
-from hnmine.select import hashes, mixed
-from hnmine.sources.base import Asked, Ints, Mining, Search, Source
+from hnmine.index.topk import Ranking, top_k
+from hnmine.keyed_noise import hashes, mixed
+from hnmine.ragged import Ints, offsets_of, position_in_list
+from hnmine.sources.source import Asked, Mining, Search, Source
 
 DRAWS_A_PASS = 4
 """How often the documents asked for are drawn before all documents are put in order instead."""

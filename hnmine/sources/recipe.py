@@ -9,11 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.names import column_of
+from hnmine.ragged import Ints
 from hnmine.sources import open_source
-from hnmine.sources.base import Ints, Mining
 from hnmine.sources.fuse import Recipe
 from hnmine.sources.owners import Owners
 from hnmine.sources.previous import Previous
+from hnmine.sources.source import Mining
 
 
 def open_recipe(

@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
-from hnmine.data.identity import normalise
 from hnmine.index.tokenise import Tokeniser
-from hnmine.index.topk import offsets_of, ragged
+from hnmine.inputs.identity import normalise
+from hnmine.ragged import Ints, offsets_of, ragged
 
 WORDS = 5
 """Words in a shingle. A text of fewer words is one shingle."""
 
 _WORDS = Tokeniser(stemmer="none")
 
-Ints = NDArray[np.int64]
 Shingles = tuple[Ints, NDArray[np.uint64]]
 """Boundaries of each text, and the hashes of its distinct shingles, ascending."""
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 
 from hnmine.config import ValidateSettings
-from hnmine.validate.checks import HUGE
-from hnmine.validate.report import Report
+from hnmine.validate.findings import Report
+from hnmine.validate.input_checks import HUGE
 
 MANY = 0.01
 """Share of the documents from which on copies and cut texts are warned of."""

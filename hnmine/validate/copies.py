@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
-from hnmine.index.topk import offsets_of
+from hnmine.ragged import Ints, offsets_of
 from hnmine.sources.shingles import shingles
 
 NEAR = 0.9
 """Share of the shorter text that stands word for word in the other, as in `--near-copy`."""
 
-Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
 

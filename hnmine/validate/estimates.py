@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.encode import load_cross_encoder, load_encoder
-from hnmine.encode.base import Kind
 from hnmine.encode.gate import admit
+from hnmine.encode.interface import Kind
 from hnmine.encode.limits import limit_for
-from hnmine.encode.models import find_model, read_json
+from hnmine.encode.locate import find_model, read_json
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.factory import check_factory
 from hnmine.index.tokenise import Tokeniser

@@ -9,8 +9,7 @@ from hnmine.config import ValidateSettings
 from hnmine.encode.gate import check
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError
-from hnmine.index.dense import EXACT
-from hnmine.validate.checks import Gathered
+from hnmine.index.dense_index import EXACT
 from hnmine.validate.estimates import (
     check_faiss,
     encode_rate,
@@ -20,7 +19,8 @@ from hnmine.validate.estimates import (
     score_rate,
     sizes,
 )
-from hnmine.validate.report import Report
+from hnmine.validate.findings import Report
+from hnmine.validate.input_checks import Gathered
 
 Samples = Mapping[str, list[str]]
 

@@ -12,17 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from hnmine.array_files import Shape, check_offsets, check_values, read_array, save_array
 from hnmine.compiled import compiled
-from hnmine.data.arrays import Shape, check_offsets, check_values, read_array
 from hnmine.errors import damage_explained
-from hnmine.index.bm25.files import Files
 from hnmine.index.bm25.formula import fill_impacts, idf_of
+from hnmine.index.bm25.postings import Files
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.bm25.vocabulary import Vocabulary, find_terms, union_of, vocabulary_of
-from hnmine.index.counting import Lists, count_owners
+from hnmine.index.csr_transpose import Lists, count_owners
 from hnmine.index.tokenise import Tokeniser
-from hnmine.index.topk import offsets_of
-from hnmine.tasks.arrays import save_array
+from hnmine.ragged import offsets_of
 
 COUNTED: list[tuple[DTypeLike, Shape]] = [
     (np.int64, (None,)),

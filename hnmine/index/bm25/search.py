@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.data.arrays import check_values
+from hnmine.array_files import check_values
 from hnmine.index.bm25.common import Index, common_terms
-from hnmine.index.bm25.files import Files
 from hnmine.index.bm25.kernels import search_queries
+from hnmine.index.bm25.postings import Files
 from hnmine.index.bm25.scoring import Queries, score_pairs
 from hnmine.index.bm25.vocabulary import find_terms, letters
-from hnmine.index.topk import Ranking, offsets_of, position_in_list
-from hnmine.tasks.partial import on_threads
+from hnmine.index.topk import Ranking
+from hnmine.ragged import offsets_of, position_in_list
+from hnmine.runner.checkpoints import on_threads
 
 
 class BM25Index:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Index, add_common, columns_of
-from hnmine.index.bm25.floors import BLOCK, cut_of, floor_of, maxima_of_blocks
+from hnmine.index.bm25.topk_bounds import BLOCK, cut_of, floor_of, maxima_of_blocks
 
 # The place of the only bit that is set in a number: its product with a de Bruijn sequence has a
 # different first six bits for each (Leiserson, Prokop and Randall 1998, "Using de Bruijn Sequences

@@ -1,0 +1,262 @@
+"""What settings of several commands share: types, checks, inputs, models."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from hnmine.errors import UsageError
+from hnmine.printable import redacted
+from hnmine.runner.urls import mirror, split_url
+
+MANY = 2**31 - 1
+"""The largest number of documents that anything is counted in."""
+
+NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
+"""Marks settings on which the result does not depend, or that the plan holds by content."""
+
+PLACE: dict[str, Any] = {"in_plan": False, "place": True}
+"""Marks settings that say where something is."""
+
+
+def _as_text(value: Any) -> Any:
+    """Return paths as texts: in Python, either may say where something is."""
+    if isinstance(value, list | tuple):
+        return [_as_text(item) for item in value]
+    if not isinstance(value, os.PathLike):
+        return value
+    url = split_url(Path(value))  # A Path makes one slash of two.
+    return "://".join(url) if url else os.fspath(value)
+
+
+Dtype = Literal["fp32", "bf16", "fp16"]
+Backend = Literal["torch", "openvino", "onnx"]
+Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+
+
+Count = Annotated[int, Field(ge=0, le=MANY)]
+
+
+def seed(help: str) -> Any:
+    """Declare a setting that starts what is drawn at random."""
+    return Field(0, ge=0, le=MANY, description=help)
+
+
+def path(help: str, default: Any = ...) -> Any:
+    """Declare a setting that says where something is: the plan holds it by content."""
+    return Field(default, description=help, json_schema_extra=PLACE)
+
+
+class Settings(BaseModel):
+    """What all commands share."""
+
+    # Building the validators of all commands takes a third of the time of `--help`.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
+
+    command: ClassVar[str] = ""
+
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads. [default: all]", json_schema_extra=NOT_IN_PLAN
+    )
+    progress: bool = Field(
+        True,
+        description="Show progress bars on stderr, where that is a terminal.",
+        json_schema_extra=NOT_IN_PLAN,
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Check what holds for all settings of a kind: texts, numbers, lists and mappings."""
+        field = cls.model_fields[info.field_name or ""]
+        kinds = _kinds(field.annotation)
+        check_text(value)
+        if kinds & {int, float} and _holds_bool(value):
+            raise ValueError("must be a number, not yes or no")
+        if kinds & {list, dict}:
+            if value is None:  # A key of the file whose lines are all commented out.
+                return field.get_default(call_default_factory=True)
+            return value if isinstance(value, list | tuple | Mapping) else [value]
+        if int in kinds and isinstance(value, int) and abs(value) > MANY:
+            raise ValueError(f"must be at most {MANY:,}")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mirror_urls(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Let the directories that are at URLs be their mirrors."""
+        urls = {
+            name: mirror(value)
+            for name in cls.places()
+            if cls.model_fields[name].annotation in (Path, Path | None)
+            and isinstance(value := values.get(name), str | Path)
+            and split_url(value)
+        }
+        return values | urls
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Any:
+        """Check settings, all errors at once.
+
+        Raises:
+            UsageError: naming every setting that is unknown, missing or wrong.
+        """
+        known = cls.model_fields
+        try:
+            return cls.model_validate(
+                {key.replace("-", "_"): _as_text(value) for key, value in values.items()}
+            )
+        except ValidationError as error:
+            problems = [_problem(item, known) for item in error.errors()]
+            fix = f"See `hnmine {cls.command} --help`."
+            raise UsageError("\n".join(problems), fix=fix) from error
+
+    @property
+    def cpu_threads(self) -> int:
+        """The CPU threads to use: those given, else those that this process may run on."""
+        allowed = getattr(os, "sched_getaffinity", None)  # Linux alone knows it.
+        return self.threads or (len(allowed(0)) if allowed else os.cpu_count() or 1)
+
+    def plan(self) -> dict[str, Any]:
+        """Return the settings on which the result depends, as JSON values."""
+        hidden = {
+            name
+            for name, field in type(self).model_fields.items()
+            if field.json_schema_extra in (NOT_IN_PLAN, PLACE)
+        }
+        recorded: dict[str, Any] = redacted(self.model_dump(mode="json", exclude=hidden))
+        return recorded
+
+    @classmethod
+    def places(cls) -> list[str]:
+        """Return the names of the settings that say where something is."""
+        return [
+            name for name, field in cls.model_fields.items() if field.json_schema_extra == PLACE
+        ]
+
+
+def _short(value: Any) -> str:
+    shown = reprlib.repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:80]}..."
+
+
+def _problem(item: Any, known: Mapping[str, Any]) -> str:
+    name = ".".join(map(str, item["loc"])).replace("_", "-")
+    if item["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+        hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
+        return f"{name}: no such setting.{hint}"
+    if item["type"] == "missing":
+        return f"{name}: must be given."
+    message = item["msg"].removeprefix("Value error, ")
+    given = "" if item["type"] == "value_error" else f" (given: {_short(item['input'])})"
+    return f"{name}: {message}{given}" if name else message
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Return the types that an annotation names, and those of what lists and mappings hold."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal or not parts:
+        return {origin or annotation}
+    return {origin}.union(*map(_kinds, parts))
+
+
+def _holds_bool(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return any(map(_holds_bool, value)) if isinstance(value, list) else isinstance(value, bool)
+
+
+def check_text(value: Any) -> None:
+    """Check that texts can be written as UTF-8, on whatever level of a value.
+
+    Raises:
+        ValueError: one holds bytes of another encoding, as flags and file names may.
+    """
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for item in value:
+            check_text(item)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(text, str) and not _is_utf8(text):
+        raise ValueError(f"{_short(text)} is not valid UTF-8; give a relative path that is")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+COLUMN = "TABLE.ROLE=NAME"
+"""How `--column` names a column."""
+
+
+def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
+    """Return a mapping; a flag gives it as a list of assignments.
+
+    Args:
+        value: a mapping, or strings such as `a=b = c`.
+        shape: NAME=EXPRESSION, where the name is before the first =, or EXPRESSION=N, where the
+            number is after the last.
+    """
+    if value is None:
+        return None
+    pairs = list(value.items()) if isinstance(value, Mapping) else []
+    given = value if isinstance(value, list | tuple) else [value]
+    for item in () if isinstance(value, Mapping) else given:
+        split = str(item).rpartition if shape.endswith("=N") else str(item).partition
+        name, equals, rest = split("=")
+        if not equals:
+            raise ValueError(f"{item!r} is not of the form {shape}")
+        pairs.append((name.strip(), rest.strip()))
+    parsed: dict[Any, Any] = {}
+    for name, rest in pairs:
+        needed = (name,) if shape == COLUMN else (name, rest)
+        if any(isinstance(part, str) and not part.strip() for part in needed):
+            raise ValueError(f"'{name}={rest}' is not of the form {shape}")
+        if name in parsed:
+            raise ValueError(f"{name!r} comes twice")
+        parsed[name] = rest
+    return parsed
+
+
+class ModelSettings(Settings):
+    """How a model runs."""
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    backend: Literal["auto", "torch", "openvino", "onnx"] = Field(
+        "auto",
+        description="What runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU "
+        "where it is installed, else PyTorch.",
+    )
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "fp32",
+        description="Number format of the model's weights; auto: bf16 where the machine computes "
+        "in it, else fp32.",
+    )
+    batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens in one forward pass, about. [default: 1024 on a CPU, 32768 on a GPU]",
+    )
+    max_length: int | None = Field(
+        None, ge=1, description="Tokens after which a text is cut. [default: the model's]"
+    )

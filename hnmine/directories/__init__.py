@@ -1,0 +1,1 @@
+"""The directories that hnmine writes, opened: one reader each."""

@@ -1,0 +1,129 @@
+"""The last look at negatives before they are written, whatever chose them.
+
+It goes by the rows of documents and queries and by the identity of their texts, as the index and
+the queries' directory hold them, never by a column of the candidates or by an expression.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from hnmine.directories.candidates import Candidates
+from hnmine.errors import InputError
+from hnmine.ragged import Bools, Ints, offsets_of
+
+
+def never_negatives(candidates: Candidates, queries: Ints) -> tuple[Ints, Ints]:
+    """Return (offsets, slots): of each query its known positives, and the query's own text.
+
+    Args:
+        candidates: where the queries and the index are known.
+        queries: rows in queries/, shape (n,).
+    """
+    documents = candidates.index.documents
+    offsets, positives = candidates.queries.positives(queries)
+    same = candidates.queries_as_documents[queries]
+    itself = np.flatnonzero(same >= 0)
+    owner = np.concatenate([np.repeat(np.arange(len(queries)), np.diff(offsets)), itself])
+    slots = documents.slots(np.concatenate([positives, same[itself]]))
+    order = np.argsort(owner, kind="stable")
+    return offsets_of(np.bincount(owner, minlength=len(queries))), slots[order]
+
+
+def check_negatives(
+    candidates: Candidates,
+    path: Path,
+    negatives: tuple[Ints, Ints],
+    positives: tuple[Ints, Ints] | None = None,
+) -> None:
+    """Refuse negatives that are a known positive of their query, a copy of one, or the query.
+
+    Args:
+        candidates: that they are from.
+        path: what they are read from, for the error.
+        negatives: query rows and document rows, shape (negatives,) each; -1 if there is none.
+        positives: what is to be written as a positive besides the known ones, likewise.
+
+    Raises:
+        InputError: with the first such query and document.
+    """
+    query, document = negatives
+    documents, texts = candidates.index.documents, candidates.queries.texts
+    for pairs in (negatives, positives or negatives):
+        for rows, known in zip(pairs, (len(texts), len(documents)), strict=True):
+            if len(rows) and not (rows.min() >= 0 and rows.max() < known):
+                raise InputError(
+                    f"{path} is damaged.",
+                    why="It names a query or a document that is not known here.",
+                    fix="Make it again, into a new directory.",
+                )
+    asked, number = np.unique(query, return_inverse=True)
+    offsets, slots = never_negatives(candidates, asked)
+    width = len(documents.canonical)
+    never = np.repeat(np.arange(len(asked)), np.diff(offsets)) * width + slots
+    if positives is not None:
+        at = np.isin(positives[0], asked)
+        more = np.searchsorted(asked, positives[0][at]) * width + documents.slots(positives[1][at])
+        never = np.concatenate([never, more])
+    wrong = np.flatnonzero(np.isin(number * width + documents.slots(document), never))
+    if len(wrong):
+        raise refusal(candidates, path, int(query[wrong[0]]), int(document[wrong[0]]))
+
+
+def check_table(candidates: Candidates, table: pa.Table, negative: Bools, positive: Bools) -> None:
+    """Refuse rows of the candidates as `check_negatives` does, and ids that are not their rows'.
+
+    Args:
+        candidates: that the table is read from.
+        table: with the ids and the rows of queries and documents.
+        negative: the rows that are to be negatives.
+        positive: the rows that are to be positives.
+
+    Raises:
+        InputError: with the first query and document that are refused.
+    """
+    query, document = (table[name].to_numpy() for name in ("query_row", "doc_row"))
+    check_negatives(
+        candidates,
+        candidates.path,
+        (query[negative], document[negative]),
+        (query[positive], document[positive]),
+    )
+    used = np.flatnonzero(negative | positive)
+    for name, texts, rows in (
+        ("query_id", candidates.queries.texts, query),
+        ("doc_id", candidates.index.documents, document),
+    ):
+        given = table[name].take(pa.array(used)).cast(pa.large_string())
+        if not given.equals(pa.chunked_array([texts.id_array(rows[used])])):
+            raise InputError(
+                f"{candidates.path} is damaged.",
+                why=f"An id in its column {name} is not that of the row beside it.",
+                fix="Mine again, into a new directory.",
+            )
+
+
+def refusal(candidates: Candidates, path: Path, query: int, document: int) -> InputError:
+    """Return the error that names a query and a document that may not be its negative."""
+    documents, texts = candidates.index.documents, candidates.queries.texts
+    rows = np.array([document])
+    (doc_id,) = documents.id_array(rows).to_pylist()
+    (query_id,) = texts.id_array(np.array([query])).to_pylist()
+    _, positives = candidates.queries.positives(np.array([query]))
+    if document in positives:
+        what = "its known positive"
+    elif np.isin(documents.slots(rows), documents.slots(positives)).any():
+        what = "a copy of its known positive"
+    elif candidates.queries_as_documents[query] == documents.identity[document]:
+        what = "the query itself"
+    else:
+        what = "its positive too"
+    return InputError(
+        f"Document {doc_id!r} was about to become a negative of query {query_id!r}, "
+        f"and it is {what}.",
+        why=f"{path} was changed since it was made, or is damaged.",
+        fix="Make it again, into a new directory. If this error comes again, please report it.",
+    )

@@ -1,0 +1,65 @@
+"""The queries of a candidates directory, opened: their texts, positives and judgements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.array_files import load_array, load_offsets
+from hnmine.inputs.texts import Texts
+from hnmine.ragged import Ints, offsets_of, ragged
+
+
+def _load_lists(directory: Path, name: str, queries: Texts, documents: Texts) -> tuple[Ints, Ints]:
+    """Open (offsets, document rows) of lists of documents, one for each query."""
+    rows = load_array(directory / f"{name}_rows.npy", np.int64, low=0, below=len(documents))
+    return load_offsets(directory / f"{name}_offsets.npy", len(queries), len(rows)), rows
+
+
+class Queries:
+    """The queries and their known positives.
+
+    Attributes:
+        texts: the queries by row.
+        mined: int64, ascending: the rows that have a positive; the others cannot be mined for.
+    """
+
+    def __init__(self, directory: Path, documents: Texts) -> None:
+        """Open the queries whose positives are rows of these documents.
+
+        Raises:
+            InputError: a file is missing or damaged, or names documents that are not there.
+        """
+        self.texts = Texts(directory)
+        self._offsets, self._rows = _load_lists(directory, "positive", self.texts, documents)
+        self._graded = None
+        if (directory / "grades.npy").exists():
+            offsets, rows = _load_lists(directory, "grade", self.texts, documents)
+            grades = load_array(directory / "grades.npy", np.float64, rows.shape)
+            self._graded = offsets, rows, grades
+        counts = np.diff(self._offsets)
+        self.mined: Ints = np.flatnonzero(counts[self.texts.identity] > 0)
+
+    @property
+    def most_positives(self) -> int:
+        """The number of positives of the query that has most."""
+        return int(np.diff(self._offsets).max())
+
+    def positives(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Return (offsets, document rows): the known positives of the queries in `rows`."""
+        offsets, places = self._lists(self._offsets, rows)
+        return offsets, self._rows[places]
+
+    def judgements(self, rows: Ints) -> tuple[Ints, Ints, NDArray[np.float64]]:
+        """Return (offsets, canonical document rows, grades): all that was judged for `rows`."""
+        if self._graded is None:
+            return np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int64), np.empty(0)
+        offsets, places = self._lists(self._graded[0], rows)
+        return offsets, self._graded[1][places], self._graded[2][places]
+
+    def _lists(self, bounds: Ints, rows: Ints) -> tuple[Ints, Ints]:
+        groups = self.texts.identity[rows]
+        starts, stops = bounds[groups], bounds[groups + 1]
+        return offsets_of(stops - starts), ragged(starts, stops - starts)

@@ -1,0 +1,231 @@
+"""What an export is made of: queries with their positives, negatives and scores, as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hnmine.directories.mined import Mined
+from hnmine.directories.never_negatives import check_negatives
+from hnmine.errors import InputError
+from hnmine.exports.training_rows import Chosen
+from hnmine.expressions.evaluation import evaluate
+from hnmine.expressions.syntax import bracketed
+from hnmine.inputs.texts import Texts
+from hnmine.ragged import Floats, Ints, offsets_of
+from hnmine.schema import SCORES
+
+TEXTS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A document chosen for a query.
+
+    Attributes:
+        id: its id.
+        text: its text, the title before it where it has one.
+        score: by the export's scores; NaN where it has none.
+        row: in the index.
+    """
+
+    id: str
+    text: str
+    score: float
+    row: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """A query with at least one positive and one negative.
+
+    Attributes:
+        id: the query's id.
+        query: its text.
+        positives: known, or relabelled.
+        negatives: the best first.
+        number: its place among the examples.
+    """
+
+    id: str
+    query: str
+    positives: list[Passage]
+    negatives: list[Passage]
+    number: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """The queries of one part of scored/.
+
+    Attributes:
+        query_ids: shape (queries,).
+        rows: in the index, of the documents of `chosen`, shape (documents,).
+        chosen: their texts and scores; queries without negatives are among them.
+    """
+
+    query_ids: pa.Array
+    rows: Ints
+    chosen: Chosen
+
+
+class Material:
+    """Streams a mined directory, one part of scored/ in memory at a time.
+
+    Args:
+        mined: what `hnmine filter` wrote.
+        scores: ce, dense, bm25, or an expression; None for no scores.
+        prompt: instruction of the queries.
+        tick: called with the rows of scored/ that were read.
+    """
+
+    def __init__(
+        self,
+        mined: Mined,
+        scores: str | None,
+        prompt: str | None = None,
+        tick: Callable[[int], None] = lambda rows: None,
+    ) -> None:
+        self.mined, self.scores, self.prompt, self.tick = mined, scores, prompt, tick
+        self.num_negatives = int(mined.manifest["settings"]["num_negatives"])
+        self.queries: Texts = mined.candidates.queries.texts
+        self.documents: Texts = mined.candidates.index.documents
+
+    def _parts(self) -> Iterator[tuple[pa.Table, Ints, Floats]]:
+        """Yield each part, the query of each row as a number from 0, and the rows' scores."""
+        for table in self.mined.scored():
+            query = table["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+            scores = np.full(len(table), np.nan)
+            if self.scores is not None:
+                numbered = table.append_column("query_row", pa.array(query))
+                text = SCORES.get(self.scores, self.scores)
+                wanted = {"scores": f"{bracketed(text)}::double"}
+                found = evaluate(numbered, wanted, table["keep"].to_numpy())["scores"]
+                scores = pc.fill_null(found.cast(pa.float64()), np.nan).to_numpy()
+            yield table, query.astype(np.int64), scores
+            self.tick(len(table))
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the queries part by part, in the order of scored/."""
+        for table, query, scores in self._parts():
+            first = np.unique(query, return_index=True)[1]
+            label = pc.fill_null(table["label"], -1).to_numpy()
+            positives, negatives = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
+            place = pc.fill_null(table["place"], 0).to_numpy()
+            negatives = negatives[np.lexsort((place[negatives], query[negatives]))]
+            rows = np.concatenate([positives, negatives])
+            documents = table["doc_id"].take(pa.array(rows))
+            self._check(table, query, scores, rows, negatives)
+            at = self.documents.find_ids(documents.to_pylist())
+            query_ids = table["query_id"].take(pa.array(first)).combine_chunks()
+            query_rows = self.queries.find_ids(query_ids.to_pylist())
+            of_row, split = query_rows[query[rows]], len(positives)
+            check_negatives(
+                self.mined.candidates,
+                self.mined.path,
+                (of_row[split:], at[split:]),
+                (of_row[:split], at[:split]),
+            )
+            counts = [
+                np.bincount(query[part], minlength=len(first)) for part in (positives, negatives)
+            ]
+            chosen = Chosen(
+                self.queries.text_array(query_rows),
+                self.documents.text_array(at),
+                scores[rows],
+                np.arange(len(positives)),
+                offsets_of(counts[0]),
+                np.arange(len(negatives)) + len(positives),
+                offsets_of(counts[1]),
+            )
+            yield Block(query_ids, at, chosen)
+
+    def _check(
+        self, table: pa.Table, query: Ints, scores: Floats, rows: Ints, negatives: Ints
+    ) -> None:
+        """Refuse scores that are wanted and are none."""
+        if self.scores is None:
+            return
+        wanted = rows[np.isin(query[rows], query[negatives])]
+        missing = wanted[~np.isfinite(scores[wanted])]
+        if len(missing):
+            query_id, document = (table[name][int(missing[0])] for name in ("query_id", "doc_id"))
+            raise InputError(
+                f"{len(missing):,} of {len(wanted):,} documents to export have no score "
+                f"{self.scores!r}.",
+                why=f"The first is document {document} of query {query_id}.",
+                fix="Name other scores with --scores; scored/ has a column for each.",
+            )
+
+    def examples(self) -> Iterator[Example]:
+        """Yield every query that has a positive and a negative, in the order of scored/."""
+        number = 0
+        for block in self.blocks():
+            chosen = block.chosen
+            ids = self.documents.id_array(block.rows).to_pylist()
+            texts, scores = chosen.documents.to_pylist(), chosen.scores.tolist()
+            passages = list(map(Passage, ids, texts, scores, block.rows.tolist()))
+            split = len(chosen.positives)
+            named = zip(block.query_ids.to_pylist(), chosen.queries.to_pylist(), strict=True)
+            for n, (query_id, query) in enumerate(named):
+                positives = passages[slice(*chosen.positive_offsets[n : n + 2])]
+                negatives = passages[slice(*(chosen.negative_offsets[n : n + 2] + split))]
+                if positives and negatives:
+                    yield Example(query_id, query, positives, negatives, number)
+                    number += 1
+
+    def full_examples(self) -> Iterator[Example]:
+        """Yield the examples with as many negatives as were asked for: none is made up.
+
+        For trainers that take lists of one length only.
+        """
+        for example in self.examples():
+            if len(example.negatives) == self.num_negatives:
+                yield example
+
+    @cached_property
+    def used(self) -> Ints:
+        """The rows of the documents that the examples use, ascending."""
+        seen = np.zeros(len(self.documents), dtype=bool)
+        for table in self.mined.scored():
+            labelled = table.filter(pc.is_valid(table["label"]))
+            query, label = labelled["query_id"], labelled["label"]
+            complete = [pc.is_in(query, query.filter(pc.equal(label, one))) for one in (0, 1)]
+            ids = labelled["doc_id"].filter(pc.and_(*complete))
+            seen[self.documents.find_ids(ids.to_pylist())] = True
+            self.tick(0)
+        return np.flatnonzero(seen)
+
+    def used_documents(self) -> Iterator[tuple[str, str]]:
+        """Yield id and text of the documents that the examples use, in the order of the index."""
+        return self._texts(self.used)
+
+    def all_documents(self) -> Iterator[tuple[str, str]]:
+        """Yield id and text of every document of the index."""
+        return self._texts(np.arange(len(self.documents)))
+
+    def _texts(self, rows: Ints) -> Iterator[tuple[str, str]]:
+        for first in range(0, len(rows), TEXTS_AT_ONCE):
+            block = rows[first : first + TEXTS_AT_ONCE]
+            yield from zip(
+                self.documents.id_array(block).to_pylist(), self.documents.texts(block), strict=True
+            )
+            self.tick(0)
+
+    def ranked(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+        """Yield each query's id and all documents that have a score, the highest first."""
+        for table, query, scores in self._parts():
+            use = np.flatnonzero(np.isfinite(scores) & ~table["is_query"].to_numpy())
+            use = use[np.lexsort((use, -scores[use], query[use]))]
+            ids, values = table["doc_id"].take(pa.array(use)).to_pylist(), scores[use].tolist()
+            hits = list(zip(ids, values, strict=True))
+            bounds = np.searchsorted(query[use], np.arange(query.max(initial=-1) + 2))
+            first = np.unique(query, return_index=True)[1]
+            names = table["query_id"].take(pa.array(first)).to_pylist()
+            for n, name in enumerate(names):
+                yield name, hits[bounds[n] : bounds[n + 1]]

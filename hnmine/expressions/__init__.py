@@ -1,0 +1,1 @@
+"""Expressions over the candidates, in SQL."""

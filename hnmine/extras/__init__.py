@@ -1,0 +1,1 @@
+"""Capabilities beside the core: each imports it, the core imports none of them."""

@@ -1,0 +1,142 @@
+"""In what order rows are proposed for the batches of an epoch: one class for each `--by`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from hnmine.array_files import load_array
+from hnmine.extras.batches.cluster import cut
+from hnmine.extras.batches.pack import Admission, Packed, evenly, pack
+from hnmine.index.dense_index import DenseIndex
+from hnmine.index.topk import top_k
+from hnmine.ragged import Ints
+from hnmine.runner.plan import blocks
+from hnmine.runner.run_directory import Tick
+
+SEARCH_BLOCK = 512
+
+
+class Arrangement(Protocol):
+    """Packs the rows of an epoch."""
+
+    def pack(
+        self, epoch: int, query: Ints, size: int, admission: Admission, random: np.random.Generator
+    ) -> Packed:
+        """Fill the batches of an epoch.
+
+        Args:
+            epoch: from 0.
+            query: of each row, ascending.
+            size: rows in a full batch.
+            admission: decides who joins.
+            random: of this epoch.
+        """
+        ...
+
+
+class Balanced:
+    """Clusters of equal size, drawn at random, one after the other (NGAME, Dahiya et al. 2023).
+
+    With clusters of one query, a random order.
+    """
+
+    def __init__(self, order: Ints, sizes: Sequence[int]) -> None:
+        """Take queries in the order of `balanced_order`, and a size for each epoch, the last stays.
+
+        Args:
+            order: shape (queries,).
+            sizes: queries in a cluster, at most.
+        """
+        self.order, self.sizes = order, sizes
+
+    def pack(
+        self, epoch: int, query: Ints, size: int, admission: Admission, random: np.random.Generator
+    ) -> Packed:
+        """Fill the batches of an epoch; see `Arrangement`."""
+        starts = cut(len(self.order), self.sizes[min(epoch, len(self.sizes) - 1)])
+        cluster = np.empty(len(self.order), dtype=np.int64)
+        cluster[self.order] = np.searchsorted(starts, np.arange(len(self.order)), "right")
+        time = evenly(query, cluster, random)
+        rows = np.lexsort((random.random(len(query)), time))
+        return pack(iter([rows]), query, size, admission)
+
+
+class Clustered:
+    """Every batch from one cluster (TAS-Balanced, Hofstaetter et al. 2021).
+
+    What a cluster has left when it cannot fill another batch shares batches with what others have
+    left.
+    """
+
+    def __init__(self, cluster: Ints) -> None:
+        """Take the cluster of each query, shape (queries,)."""
+        self.cluster = cluster
+
+    def pack(
+        self, epoch: int, query: Ints, size: int, admission: Admission, random: np.random.Generator
+    ) -> Packed:
+        """Fill the batches of an epoch; see `Arrangement`."""
+        time = evenly(query, np.arange(len(self.cluster)), random)
+        turn = random.permutation(int(self.cluster.max()) + 1)[self.cluster[query]]
+        rows = np.lexsort((time, turn))
+        bounds = np.flatnonzero(np.diff(turn[rows])) + 1
+        groups: Iterator[Ints] = iter(np.split(rows, bounds))
+        return pack(groups, query, size, admission)
+
+
+class Greedy:
+    """A query drawn at random, its nearest, then another (Sample4Geo, Deuser et al. 2023)."""
+
+    def __init__(self, neighbours: Neighbours) -> None:
+        """Take what knows the nearest queries."""
+        self.neighbours = neighbours
+
+    def pack(
+        self, epoch: int, query: Ints, size: int, admission: Admission, random: np.random.Generator
+    ) -> Packed:
+        """Fill the batches of an epoch; see `Arrangement`."""
+        time = evenly(query, np.arange(int(query[-1]) + 1), random)
+        return pack(iter([np.argsort(time)]), query, size, admission, self.neighbours)
+
+
+def nearest(vectors: DenseIndex, queries: range, k: int, tick: Tick) -> Ints:
+    """Return the k queries nearest to each of a range, itself left out, shape (range, k).
+
+    Args:
+        vectors: of all queries.
+        queries: the range.
+        k: less than the number of queries.
+        tick: called with the queries done.
+    """
+    parts = [np.empty((0, k), dtype=np.int64)]
+    for start in range(queries.start, queries.stop, SEARCH_BLOCK):
+        block = np.arange(start, min(start + SEARCH_BLOCK, queries.stop))
+        found = vectors.search(vectors.read(block), np.full(len(block), k + 1))
+        query, other = found.query_of_hit, found.slots != block[found.query_of_hit]
+        near = top_k(query[other], found.slots[other], found.scores[other], np.full(len(block), k))
+        parts.append(near.slots.reshape(len(block), k))
+        tick(len(block))
+    return np.concatenate(parts)
+
+
+class Neighbours:
+    """The nearest queries of each, memory-mapped."""
+
+    def __init__(self, directory: Path, queries: int, block: int) -> None:
+        """Open the shards of so many queries, `block` in each but for the last."""
+        self._shards = [
+            load_array(
+                directory / f"{n:05d}.npy", np.int64, (len(rows), None), low=0, below=queries
+            )
+            for n, rows in enumerate(blocks(queries, block))
+        ]
+
+    def of(self, query: int) -> Ints:
+        """Return the queries nearest to one, the nearest first."""
+        shard, row = divmod(query, len(self._shards[0]))
+        found: Ints = self._shards[shard][row]
+        return found

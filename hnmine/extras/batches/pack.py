@@ -1,0 +1,192 @@
+"""Fill batches from rows that are proposed in an order; a row that cannot join one waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.ragged import Ints
+
+MISSES = 1024
+"""Rows refused before a batch is left short, as in Sample4Geo (Deuser et al., ICCV 2023)."""
+
+AT_ONCE = 32
+"""Rows proposed at once, at least: to judge one takes as long as to judge some."""
+
+
+class Admission(Protocol):
+    """Decides who joins a batch; `Guard` does."""
+
+    def admit(self, members: Ints, proposed: Ints, room: int) -> tuple[Ints, int]:
+        """Return the rows that join, and the number of pairs of rows that kept others out."""
+        ...
+
+
+class Proposals:
+    """Rows in an order, of which each batch takes some and each query is proposed once.
+
+    With neighbours, every row brings the next rows of the queries nearest to its own.
+    """
+
+    def __init__(
+        self, order: Ints, query: Ints, used: NDArray[np.bool_], neighbours: Neighbours | None
+    ) -> None:
+        """Begin with the rows of `order`; `query` and `used` are of every row there is."""
+        self.order, self.query, self.used, self.neighbours = order, query, used, neighbours
+        self._head = self._at = 0
+        self._seen: set[int] = set()
+        if neighbours:
+            # The rows of a query in their order, one query after the other.
+            self._rows = order[np.argsort(query[order], kind="stable")]
+            self._start = np.searchsorted(query[self._rows], np.arange(int(query[-1]) + 2))
+
+    @property
+    def left(self) -> Ints:
+        """The rows that no batch has taken, in their order."""
+        return self.order[~self.used[self.order]]
+
+    def begin(self) -> None:
+        """Begin another batch: what was refused comes first."""
+        while self._head < len(self.order) and self.used[self.order[self._head]]:
+            self._head += 1
+        self._at = self._head
+        self._seen = set()
+
+    def more(self, wanted: int) -> Ints:
+        """Return some rows that were not proposed for this batch; none if there are no more."""
+        found: list[int] = []
+        while self._at < len(self.order) and len(found) < wanted:
+            row = self.order[self._at]
+            self._at += 1
+            if not self.used[row] and self._first_time(int(self.query[row])):
+                found.append(int(row))
+                if self.neighbours:
+                    found += self._near(int(self.query[row]))
+        return np.array(found, dtype=np.int64)
+
+    def _near(self, query: int) -> list[int]:
+        assert self.neighbours
+        found = []
+        for near in self.neighbours.of(query).tolist():
+            rows = self._rows[self._start[near] : self._start[near + 1]]
+            unused = rows[~self.used[rows]]
+            if len(unused) and self._first_time(near):
+                found.append(int(unused[0]))
+        return found
+
+    def _first_time(self, query: int) -> bool:
+        """Tell whether a query was not proposed for this batch, and remember that it is."""
+        new = query not in self._seen
+        self._seen.add(query)
+        return new
+
+    def take(self, rows: Ints) -> None:
+        """Let a batch have rows."""
+        self.used[rows] = True
+
+
+class Neighbours(Protocol):
+    """Knows which queries are near which."""
+
+    def of(self, query: int) -> Ints:
+        """Return the queries nearest to one, the nearest first."""
+        ...
+
+
+@dataclass
+class Packed:
+    """An epoch.
+
+    Attributes:
+        batches: rows of each batch.
+        left_over: rows that no other row could share a batch with.
+        refused: pairs of rows that kept one of them out of a batch.
+    """
+
+    batches: list[Ints] = field(default_factory=list)
+    left_over: list[int] = field(default_factory=list)
+    refused: int = 0
+
+
+def pack(
+    groups: Iterator[Ints], query: Ints, size: int, admission: Admission,
+    neighbours: Neighbours | None = None,
+) -> Packed:  # fmt: skip
+    """Fill batches from each group of rows, and then from what the groups have left.
+
+    Args:
+        groups: rows in the order in which they are proposed; together every row once.
+        query: of every row, ascending.
+        size: rows in a full batch.
+        admission: decides who joins.
+        neighbours: lets every row bring the rows of the nearest queries.
+    """
+    packed = Packed()
+    used = np.zeros(len(query), dtype=bool)
+    rest = []
+    for group in groups:
+        proposals = Proposals(group, query, used, neighbours)
+        alone = _fill(packed, proposals, size, admission, last=False)
+        rest += [proposals.left, np.array(alone, dtype=np.int64)]
+    remaining = np.concatenate(rest)
+    used[remaining] = False
+    proposals = Proposals(remaining, query, used, neighbours)
+    packed.left_over = _fill(packed, proposals, size, admission, last=True)
+    return packed
+
+
+def _fill(
+    packed: Packed, proposals: Proposals, size: int, admission: Admission, *, last: bool
+) -> list[int]:
+    """Make batches until no row is left, or, unless it is the last time, none can be filled.
+
+    Returns the rows that found no other.
+    """
+    alone: list[int] = []
+    while True:
+        proposals.begin()
+        members = np.empty(0, dtype=np.int64)
+        misses, exhausted = 0, False
+        while len(members) < size and misses < MISSES and not exhausted:
+            room = size - len(members)
+            proposed = proposals.more(max(room, AT_ONCE))
+            exhausted = not len(proposed)
+            if not exhausted:
+                joined, refused = admission.admit(members, proposed, room)
+                packed.refused += refused
+                misses += len(proposed) - len(joined) if len(joined) < room else 0
+                members = np.concatenate([members, joined])
+        if not len(members) or (exhausted and not last and len(members) < size):
+            return alone
+        proposals.take(members)
+        if len(members) > 1:
+            packed.batches.append(members)
+        else:
+            alone.append(int(members[0]))
+
+
+def evenly(query: Ints, unit: Ints, random: np.random.Generator) -> NDArray[np.float64]:
+    """Return a time in [0, 1) for each row, so that the rows of a query are spread over an epoch.
+
+    The j-th of a query's n rows, in random order, comes at (j + u) / n, where u is random and the
+    same for the j-th rows of all queries of a unit: where they have as many rows, they come
+    together.
+
+    Args:
+        query: of each row, ascending.
+        unit: of each query, such as its cluster.
+        random: where the numbers are from.
+    """
+    order = np.lexsort((random.random(len(query)), query))
+    counts = np.bincount(query)
+    starts = np.cumsum(counts) - counts
+    place = np.empty(len(query), dtype=np.int64)
+    place[order] = np.arange(len(query)) - starts[query]
+    _, together = np.unique(unit[query] * (counts.max(initial=0) + 1) + place, return_inverse=True)
+    offset = random.random(int(together.max(initial=-1)) + 1)[together]
+    time: NDArray[np.float64] = (place + offset) / counts[query]
+    return time

@@ -1,0 +1,271 @@
+"""Edits of a text by rule: one number, unit, name, negation, comparison or date is another.
+
+The rules know English, and no syntax: what an edit makes of a text may be odd, or still relevant.
+The kinds are those of MMGeoLM and NeIn; which edits are negatives, a cross-encoder must say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+
+import xxhash
+
+from hnmine.extras.generation.edit_words import (
+    AUXILIARIES,
+    CONTRACTED,
+    CURRENCIES,
+    MONTHS,
+    NEGATED,
+    NO_NAMES,
+    NUMBER_WORDS,
+    OPPOSITES,
+    UNITS,
+    WEEKDAYS,
+)
+from hnmine.inputs.identity import normalise
+
+Entities = Mapping[str, Sequence[str]]
+"""Names by type: `acronym`, `name-1` to `name-3`, after the number of their words."""
+
+
+LONGEST_NAME = 3
+"""Words of a name."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in a text, and what may stand there instead.
+
+    Attributes:
+        start, stop: the part of the text; empty where something is put in.
+        choices: other texts than that part.
+    """
+
+    start: int
+    stop: int
+    choices: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change of a text.
+
+    Attributes:
+        kind: of `KINDS`.
+        start: where it is.
+        was: what stood there.
+        became: what stands there now.
+    """
+
+    kind: str
+    start: int
+    was: str
+    became: str
+
+    def apply(self, text: str) -> str:
+        """Return the text that it makes of another."""
+        return text[: self.start] + self.became + text[self.start + len(self.was) :]
+
+    def undo(self, text: str) -> str:
+        """Return the text that it was made from."""
+        return text[: self.start] + self.was + text[self.start + len(self.became) :]
+
+
+def _either(words: Iterable[str]) -> str:
+    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+
+
+# A number on its own: no part of a word, a version, a range, a time or an ordinal.
+_ALONE = r"(?<![\w.,:/-]){}(?!\w|[.,:/-][0-9])"
+_NUMBER = re.compile(_ALONE.format(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,6})?")
+                     + "|" + _ALONE.format(r"[0-9]{1,9}(?:\.[0-9]{1,6})?"))  # fmt: skip
+_NUMBER_WORD = re.compile(rf"\b(?:{_either(NUMBER_WORDS)})\b(?!-)", re.IGNORECASE)
+_UNIT_OF = {
+    spelling: tuple(other[0] for other in group if other != unit)
+    for group in UNITS
+    for unit in group
+    for spelling in unit
+}
+_LONG_UNITS = _either(unit for unit in _UNIT_OF if len(unit) > 1)
+_SHORT_UNITS = _either(unit for unit in _UNIT_OF if len(unit) == 1)
+_UNIT = re.compile(
+    rf"(?:[0-9]|\b(?:{_either(NUMBER_WORDS)}))"
+    rf"(?:[ -]?(?P<long>{_LONG_UNITS})|[ -](?P<short>{_SHORT_UNITS}))(?![\w'])",
+)
+_CURRENCY = re.compile(rf"[{re.escape(''.join(CURRENCIES))}](?= ?[0-9])")
+_ACRONYM = re.compile(r"\b[A-Z]{2,6}\b")
+_NAME = re.compile(r"(?<=[a-z0-9,;)] )[A-Z][a-z]+(?: [A-Z][a-z]+)*\b(?! [A-Z])")
+_PUT_NOT = re.compile(rf"\b(?:{_either(AUXILIARIES)})\b(?= (?!not\b)[a-z])")
+_TAKE_NOT = re.compile(
+    rf"\b(?:{_either(NEGATED)})(?P<word> not)\b|\bcan(?P<cannot>not)\b"
+    rf"|\b(?:{_either(CONTRACTED)})(?P<short>n['\u2019]t)\b"
+)
+_COMPARISON = re.compile(rf"\b(?:{_either(OPPOSITES)})\b", re.IGNORECASE)
+_DAY = re.compile(r"(?<![\w-])(?:1[5-9]|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?![\w-])")
+_YEAR = re.compile(_ALONE.format(r"(?<![$€£])(?:1[5-9]|20)[0-9]{2}(?! ?(?:%|percent))"))
+_MONTH = re.compile(rf"\b(?:{_either(MONTHS)})\b")
+_BY_A_DATE = re.compile(r"(?:[0-9](?:st|nd|rd|th)?|\b(?:[Ii]n|[Oo]f|[Bb]y|[Ss]ince|[Uu]ntil)) $")
+_WEEKDAY = re.compile(rf"\b(?:{_either(WEEKDAYS)})(?=s?\b)")
+
+
+def _like(word: str, model: str) -> str:
+    """Capitalise a word as another."""
+    if model.isupper():
+        return word.upper()
+    return word.capitalize() if model[0].isupper() else word
+
+
+def _except(words: Sequence[str], own: str) -> list[str]:
+    return [_like(word, own) for word in words if word.lower() != own.lower()]
+
+
+def _other_numbers(own: str) -> list[str]:
+    """Return one more, one less, the double, the half and the tenfold, written alike."""
+    whole, point, decimals = own.replace(",", "").partition(".")
+    one, value = 10 ** len(decimals), int(whole + decimals)
+    found = []
+    for other in (value + one, value - one, 2 * value, value // 2, 10 * value):
+        digits, rest = divmod(other, one)
+        text = f"{digits:,}" if "," in own else str(digits)
+        text = text if "," in own else text.zfill(len(whole) if whole[0] == "0" else 0)
+        if other > 0 and other != value:
+            found.append(text + point + (str(rest).zfill(len(decimals)) if point else ""))
+    return list(dict.fromkeys(found))
+
+
+def _days(text: str) -> Iterator[Site]:
+    for match in _DAY.finditer(text):
+        try:
+            own = date.fromisoformat(match[0])
+        except ValueError:
+            continue  # There is no such day.
+        others = [own + timedelta(days=days) for days in (-730, -365, -30, -1, 1, 30, 365, 730)]
+        yield Site(*match.span(), [other.isoformat() for other in others])
+
+
+def _dates(text: str) -> Iterator[Site]:
+    yield from _days(text)
+    quantities = {match.start(match.lastgroup or 0) for match in _UNIT.finditer(text)}
+    for match in _YEAR.finditer(text):
+        if match.end() not in quantities and match.end() + 1 not in quantities:
+            own = int(match[0])
+            yield Site(*match.span(), [str(own + years) for years in (-20, -10, -1, 1, 10, 20)])
+    for match in _MONTH.finditer(text):
+        # "May" and "March" are words too.
+        dated = text[match.end() : match.end() + 2].strip()[:1].isdigit()
+        if match[0] not in ("May", "March") or dated or _BY_A_DATE.search(text[: match.start()]):
+            yield Site(*match.span(), _except(MONTHS, match[0]))
+    for match in _WEEKDAY.finditer(text):
+        yield Site(*match.span(), _except(WEEKDAYS, match[0]))
+
+
+def _numbers(text: str) -> Iterator[Site]:
+    dated = [(site.start, site.stop) for site in _dates(text)]
+    for match in _NUMBER.finditer(text):
+        if not any(start < match.end() and match.start() < stop for start, stop in dated):
+            yield Site(*match.span(), _other_numbers(match[0]))
+    for match in _NUMBER_WORD.finditer(text):
+        yield Site(*match.span(), _except(NUMBER_WORDS, match[0]))
+
+
+def _units(text: str) -> Iterator[Site]:
+    for match in _UNIT.finditer(text):
+        group = match.lastgroup or 0
+        yield Site(*match.span(group), _UNIT_OF[match[group]])
+    for match in _CURRENCY.finditer(text):
+        yield Site(*match.span(), _except(CURRENCIES, match[0]))
+
+
+def _negations(text: str) -> Iterator[Site]:
+    for match in _PUT_NOT.finditer(text):
+        yield Site(match.end(), match.end(), [" not"])
+    for match in _TAKE_NOT.finditer(text):
+        yield Site(*match.span(match.lastgroup or 0), [""])
+
+
+def _comparisons(text: str) -> Iterator[Site]:
+    for match in _COMPARISON.finditer(text):
+        yield Site(*match.span(), [_like(OPPOSITES[match[0].lower()], match[0])])
+
+
+def named(text: str) -> Iterator[tuple[str, int, int]]:
+    """Find what looks like a name, by its capitals: (type, start, stop)."""
+    for match in _ACRONYM.finditer(text):
+        yield "acronym", *match.span()
+    for match in _NAME.finditer(text):
+        words = match[0].split(" ")
+        before = text.rfind(" ", 0, match.start() - 1) + 1
+        # After a capital, it is the end of a longer name, which may begin the sentence.
+        whole = len(words) <= LONGEST_NAME and not text[before].isupper()
+        if whole and not NO_NAMES.intersection(words):
+            yield f"name-{len(words)}", *match.span()
+
+
+def _entities(text: str, known: Entities, query: str) -> Iterator[Site]:
+    said = f"{text} {query}".casefold()
+    others = {
+        kind: [name for name in known.get(kind, ()) if name.casefold() not in said]
+        for kind in {kind for kind, _, _ in named(text)}
+    }
+    for kind, start, stop in named(text):
+        yield Site(start, stop, others[kind])
+
+
+RULES: dict[str, Callable[[str], Iterator[Site]]] = {
+    "number": _numbers,
+    "unit": _units,
+    "negation": _negations,
+    "comparison": _comparisons,
+    "date": _dates,
+}
+"""The kinds of edits that need nothing but the text; `entity` needs names besides."""
+
+
+def sites(kind: str, text: str, entities: Entities, query: str) -> list[Site]:
+    """List the places of a text where an edit of one kind can be made, from left to right.
+
+    Args:
+        kind: of `hnmine.config.generate_settings.EDITS`.
+        text: to edit.
+        entities: what may stand in for a name of the same type.
+        query: whose names do not stand in for others: the text would answer it more.
+    """
+    find = partial(_entities, known=entities, query=query) if kind == "entity" else RULES[kind]
+    return sorted((site for site in find(text) if site.choices), key=lambda site: site.start)
+
+
+def draw_edits(
+    text: str, query: str, kinds: Sequence[str], entities: Entities, key: int, n: int
+) -> list[Edit]:
+    """Draw edits of a text, each of which makes another text of it; the kinds take turns.
+
+    Args:
+        text: to edit.
+        query: that it is a positive of.
+        kinds: that may be made.
+        entities: names that may stand in for others, by type.
+        key: on which alone the draw depends, from 0 to before 2**64.
+        n: how many, at most.
+    """
+    drawn: list[tuple[int, int, Edit]] = []
+    for kind in kinds:
+        found = []
+        for place, site in enumerate(sites(kind, text, entities, query)):
+            noise = xxhash.xxh3_64_intdigest(f"{kind} {place}".encode(), key)
+            became = site.choices[noise % len(site.choices)]
+            found.append((noise, Edit(kind, site.start, text[site.start : site.stop], became)))
+        found.sort(key=lambda item: item[0])
+        drawn += [(turn, noise, edit) for turn, (noise, edit) in enumerate(found)]
+    drawn.sort(key=lambda item: item[:2])
+    seen = {normalise(text)}
+    chosen: list[Edit] = []
+    for _, _, edit in drawn:
+        made = normalise(edit.apply(text))
+        if len(chosen) < n and made not in seen:
+            seen.add(made)
+            chosen.append(edit)
+    return chosen

@@ -1,0 +1,281 @@
+"""`hnmine generate`: texts that may serve as negatives, as documents with a condition."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+
+from hnmine.config import GenerateSettings
+from hnmine.directories.queries import Queries
+from hnmine.errors import InputError, UsageError
+from hnmine.extras.generation.edits import Entities, draw_edits
+from hnmine.extras.generation.endpoint import PROMPT, Endpoint, filled
+from hnmine.extras.generation.entities import gather_entities
+from hnmine.extras.generation.made import WRITTEN, Pair, Row, merge_made, read_written, write_made
+from hnmine.inputs.opening import labels_of, open_inputs, read_documents, read_pairs, read_queries
+from hnmine.inputs.table_reader import BadRows, content_id
+from hnmine.inputs.texts import Texts, write_texts
+from hnmine.keyed_noise import keyed_noise
+from hnmine.names import repeated
+from hnmine.results import StageResult, base_plan
+from hnmine.runner.local_pool import work_together
+from hnmine.runner.plan import Task, blocks, canonical_json
+from hnmine.runner.run_directory import Counts, RunDirectory, Tick
+from hnmine.schema import MADE, MADE_FILE, STATE
+from hnmine.sources.positives import write_positives
+
+WORK = f"{STATE}/work"
+"""The documents and queries, where they can be found by their text; gone when the run is done."""
+
+SHARD_ROWS = 16384
+
+
+def generate(settings: GenerateSettings) -> StageResult:
+    """Make texts, or go on with a run that was begun.
+
+    Raises:
+        HnmineError: an input or a setting cannot be used, or a language model does not answer.
+    """
+    if done := work_together(settings):
+        return done
+    maker = _Maker(settings)
+    plan = base_plan("generated", settings) | {
+        "inputs": {kind: table.fingerprint() for kind, table in maker.inputs.items()},
+        "edits": list(settings.edits),
+        "prompt": maker.prompt if settings.endpoint else None,
+    }
+    with RunDirectory.open(settings.output, plan, passing=(WORK,), **settings.manner) as run:
+        if not run.complete:
+            run.finish(maker.run(run))
+        manifest = run.manifest
+    return StageResult(settings.output, manifest["counts"], manifest)
+
+
+class _Maker:
+    """The tasks of a directory of made texts and what they share."""
+
+    def __init__(self, settings: GenerateSettings) -> None:
+        self.settings = settings
+        self.inputs = open_inputs(settings, ("corpus", "pairs", "queries", "qrels", "written"))
+        written = self.inputs.get("written")
+        if written and not {"query_id", "query"} & written.columns.keys():
+            raise InputError(
+                f"{settings.written} does not say which query a text was written for.",
+                why="It has no column query_id, and no column query.",
+                fix="Pass --column written.query_id=NAME or --column written.query=NAME.",
+            )
+        self._check_names()
+        self.prompt = _read_prompt(settings.prompt) if settings.prompt else PROMPT
+
+    def _check_names(self) -> None:
+        """Refuse a corpus whose id or text would be overwritten by what else is written."""
+        named = self.inputs["corpus"].columns if "corpus" in self.inputs else {}
+        own = [named[role] for role in ("id", "text") if role in named]
+        if name := repeated(own, MADE.names[1:]):
+            raise InputError(
+                f"The corpus keeps its ids or texts in a column {name}.",
+                why="What is generated has a column of that name for something else.",
+                fix="Rename the column.",
+            )
+
+    def run(self, run: RunDirectory) -> dict[str, int]:
+        self.work = run.path / WORK
+        counts = self._store(run)
+        self.documents = Texts(self.work / "documents")
+        self.queries = Queries(self.work / "queries", self.documents)
+        counts |= self._entities(run)
+        parts: list[Task] = []
+        if self.settings.edits:
+            parts += self._blocks("edit")
+            counts |= _with(counts, run.run("edit", "queries", parts, self._edit))
+        if self.settings.endpoint:
+            asked = [replace(task, size=self._requests(task)) for task in self._blocks("ask")]
+            counts |= _with(counts, run.run("ask the model", "answers", asked, self._ask))
+            parts += asked
+        if "written" in self.inputs:
+            given = self.inputs["written"]
+            read = Task("written", (f"{WORK}/written.parquet",), given.count_rows())
+            counts |= _with(counts, run.run("read", "rows", [read], self._read_written))
+            parts.append(read)
+
+        def merge(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            made = [run.path / part.outputs[0] for part in parts]
+            return merge_made(made, self._as_corpus, outputs[0])
+
+        merged = run.run("merge", "parts", [Task("merge", (MADE_FILE,), len(parts))], merge)
+        return {**counts, **merged}
+
+    def _store(self, run: RunDirectory) -> dict[str, int]:
+        """Put documents and queries where they are found by id and by text."""
+        bad_mode = self.settings.on_bad_row
+        rows = sum(t.count_rows() for kind, t in self.inputs.items() if kind != "written")
+
+        def store(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            lost, bad = BadRows(bad_mode), BadRows(bad_mode)
+            read = partial(read_documents, self.inputs)
+            stored = write_texts(read, outputs[0], SHARD_ROWS, lost, tick)
+            asked = write_texts(
+                partial(read_queries, self.inputs), outputs[1], SHARD_ROWS, bad, tick
+            )
+            labels = labels_of(self.inputs, self.settings, bad)
+            again = BadRows("skip") if "pairs" in self.inputs else bad
+            pairs = write_positives(
+                read_pairs(self.inputs, self.settings.min_grade, again, labels),
+                Texts(outputs[1]),
+                Texts(outputs[0]),
+                self.settings.pairs or self.settings.qrels or "",
+                bad,
+            )
+            if not len(Queries(outputs[1], Texts(outputs[0])).mined):
+                raise InputError(
+                    "No query has a positive.",
+                    why=f"{asked['rows']:,} queries, {pairs['pairs']:,} pairs that join.",
+                    fix="Check that the judgements are about this corpus, and --min-grade.",
+                )
+            # Pairs are read for both, and count once.
+            skipped = {f"skipped {why}": n for why, n in (lost.counts | bad.counts).items()}
+            return {"documents": stored["rows"], "queries": asked["rows"], **pairs, **skipped}
+
+        outputs = (f"{WORK}/documents", f"{WORK}/queries")
+        return dict(run.run("texts", "rows", [Task("texts", outputs, 4 * rows)], store))
+
+    def _entities(self, run: RunDirectory) -> Counts:
+        self.entities: Entities = {}
+        if "entity" not in self.settings.edits:
+            return {}
+
+        def gather(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+            found = gather_entities(self.documents, self.settings.seed, tick)
+            outputs[0].write_text(canonical_json(found), encoding="utf-8")
+            return {"names": sum(map(len, found.values()))}
+
+        task = Task("entities", (f"{WORK}/entities.json",), len(self.documents.canonical))
+        counts = run.run("names", "docs", [task], gather)
+        self.entities = json.loads((run.path / task.outputs[0]).read_text(encoding="utf-8"))
+        return counts
+
+    def _blocks(self, name: str) -> list[Task]:
+        queries = blocks(len(self.queries.mined), self.settings.block_size)
+        return [
+            Task(f"{name}-{n:05d}", (f"{WORK}/{name}/{n:05d}.parquet",), len(block), n)
+            for n, block in enumerate(queries)
+        ]
+
+    def _rows(self, task: Task) -> NDArray[np.int64]:
+        """Return the queries of a task, whatever its size counts."""
+        start = task.index * self.settings.block_size
+        rows: NDArray[np.int64] = self.queries.mined[start : start + self.settings.block_size]
+        return rows
+
+    def _requests(self, task: Task) -> int:
+        positives = int(self.queries.positives(self._rows(task))[0][-1])
+        return positives * self.settings.per_positive
+
+    def _pairs(self, task: Task) -> Iterator[Pair]:
+        rows = self._rows(task)
+        offsets, documents = self.queries.positives(rows)
+        ids, texts = self.queries.texts.id_array(rows).to_pylist(), self.queries.texts.texts(rows)
+        positive_ids = self.documents.id_array(documents).to_pylist()
+        positives = self.documents.texts(documents)
+        for query in range(len(rows)):
+            for at in range(offsets[query], offsets[query + 1]):
+                yield Pair(ids[query], texts[query], positive_ids[at], positives[at])
+
+    def _edit(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        made: list[Row] = []
+        unedited = 0
+        for pair in self._pairs(task):
+            edits = draw_edits(
+                pair.positive,
+                pair.query,
+                self.settings.edits,
+                self.entities,
+                self._key(pair),
+                self.settings.per_positive,
+            )
+            unedited += not edits
+            for edit in edits:
+                text = edit.apply(pair.positive)
+                origin = pair.query_id, pair.positive_id
+                made.append((text, *origin, edit.kind, edit.was, edit.became))
+        return {**self._write(made, outputs[0]), "positives_without_edit": unedited}
+
+    def _key(self, pair: Pair) -> int:
+        return int(keyed_noise(self.settings.seed, [pair.query_id], [pair.positive_id])[0])
+
+    @cached_property
+    def _endpoint(self) -> Endpoint:
+        settings = self.settings
+        return Endpoint(
+            settings.endpoint or "",
+            settings.llm or "",
+            os.environ.get(settings.api_key_env, ""),
+            settings.temperature,
+            settings.max_tokens,
+            settings.timeout,
+        )
+
+    def _ask(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        each = [(pair, n) for pair in self._pairs(task) for n in range(self.settings.per_positive)]
+        # Servers take seeds of 31 bits.
+        prompts = [
+            (
+                filled(self.prompt, pair.query, pair.positive),
+                xxhash.xxh3_64_intdigest(str(n).encode(), self._key(pair)) >> 33,
+            )
+            for pair, n in each
+        ]
+        made: list[Row] = [
+            (text, pair.query_id, pair.positive_id, WRITTEN, None, None)
+            for (pair, _), text in zip(
+                each, self._endpoint.ask_all(prompts, self.settings.requests, tick), strict=True
+            )
+        ]
+        return self._write(made, outputs[0])
+
+    def _read_written(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        bad = BadRows(self.settings.on_bad_row)
+        made = list(read_written(self.inputs["written"], self.queries.texts, bad, tick))
+        skipped = {f"skipped {reason}": count for reason, count in bad.settle().items()}
+        return {**self._write(made, outputs[0]), **skipped}
+
+    def _write(self, made: list[Row], path: Path) -> Counts:
+        return write_made(made, self.documents, self.queries.texts, path)
+
+    def _as_corpus(self, made: pa.Table) -> pa.Table:
+        """Name id and text as the corpus does, so that both can be read as one table."""
+        corpus = self.inputs.get("corpus")
+        names = corpus.columns if corpus else {"id": "id", "text": "text"}
+        columns = {names["text"]: made["text"]}
+        if "id" in names:
+            ids = [f"made-{content_id(text)}" for text in made["text"].to_pylist()]
+            columns = {names["id"]: pa.array(ids, pa.string()), **columns}
+        return pa.table(columns | {name: made[name] for name in made.column_names[1:]})
+
+
+def _with(counts: Counts, more: Counts) -> dict[str, int]:
+    """Add what several ways of making texts count alike."""
+    return {name: counts.get(name, 0) + count for name, count in more.items()}
+
+
+def _read_prompt(file: Path) -> str:
+    try:
+        prompt = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read {file}.", why=str(error), fix="Check --prompt.") from error
+    if "{query}" not in prompt and "{positive}" not in prompt:
+        raise UsageError(
+            f"{file} is the same for every query.",
+            why="It holds neither {query} nor {positive}.",
+            fix="Write {query} and {positive} where they belong.",
+        )
+    return prompt

@@ -1,0 +1,112 @@
+"""The files of a BM25 index, memory-mapped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from hnmine.array_files import AT_ONCE, check_values, give_back, load_array, load_offsets
+from hnmine.errors import UsageError, damage_explained
+from hnmine.index.bm25.formula import VARIANTS, Postings, Statistics
+from hnmine.index.bm25.settings import BM25Settings
+from hnmine.index.tokenise import Tokeniser
+
+HEADER = "settings.json"
+
+
+class Files:
+    """The files of an index but the impacts and their peaks, memory-mapped."""
+
+    def __init__(self, directory: Path, documents: int | None = None) -> None:
+        """Open the files and check them: compiled code follows what they say.
+
+        Args:
+            directory: of the index.
+            documents: how many it must hold.
+
+        Raises:
+            InputError: a file is missing or damaged, or they contradict each other.
+        """
+        self._directory = directory
+        with damage_explained(directory / HEADER):
+            header = _header(directory)
+            self.settings = _settings(header["settings"])
+            counts = [header[name] for name in ("documents", "tokens", "terms", "postings")]
+            if not all(type(count) is int and count >= 0 for count in counts):
+                raise ValueError("Its counts are no whole numbers from 0 up.")
+            if documents not in (None, counts[0]):
+                raise ValueError(f"It holds {counts[0]:,} documents, not {documents:,}.")
+        total, tokens, terms, self.count = counts
+        # Without a token there is no posting, and nothing is divided by the average length.
+        average = tokens / total if tokens else 1.0
+        number = VARIANTS.index(self.settings.variant)
+        k1, b, delta = self.settings.k1, self.settings.b, self.settings.delta_in_use
+        letters = self.load("vocabulary", np.uint8, None)
+        path = directory / "vocabulary_offsets.npy"
+        self.vocabulary = (np.asarray(load_offsets(path, terms, len(letters))), letters)
+        path = directory / "indptr.npy"
+        bounds = np.asarray(load_offsets(path, terms, self.count, filled=True))
+        self.postings: Postings = (bounds, self._documents(bounds, total))
+        self.statistics: Statistics = (
+            self.load("frequencies", np.unsignedinteger, self.count, low=1),
+            self.load("lengths", np.int32, total, low=0),
+            self.load("idf", np.float64, terms, finite=True),
+            (number, float(k1), float(b), float(delta), average),
+        )
+
+    def load(self, name: str, dtype: DTypeLike, length: int | None, **bounds: Any) -> NDArray[Any]:
+        """Open one file by its name without the ending; see `load_array`."""
+        return np.asarray(load_array(self._directory / f"{name}.npy", dtype, (length,), **bounds))
+
+    def _documents(self, bounds: NDArray[np.int64], total: int) -> NDArray[np.int32]:
+        """Open the documents of the postings, which ascend in each list."""
+        path = self._directory / "documents.npy"
+        documents = load_array(path, np.int32, (self.count,))
+        with damage_explained(path):
+            for start in range(0, len(documents), AT_ONCE):
+                part = documents[start : start + AT_ONCE + 1]
+                breaks = np.flatnonzero(part[1:] <= part[:-1]) + start + 1
+                if not np.array_equal(bounds[np.searchsorted(bounds, breaks)], breaks):
+                    raise ValueError("The documents of a term do not ascend.")
+                check_values(np.asarray(part), low=0, below=total)
+                give_back(part)
+        return np.asarray(documents)
+
+
+def read_settings(directory: Path) -> BM25Settings:
+    """Return the settings of an index, without opening its arrays.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    with damage_explained(directory / HEADER):
+        return _settings(_header(directory)["settings"])
+
+
+def _header(directory: Path) -> dict[str, Any]:
+    header: dict[str, Any] = json.loads((directory / HEADER).read_text(encoding="utf-8"))
+    return header
+
+
+def _settings(given: dict[str, Any]) -> BM25Settings:
+    """Return the settings of an index as its header has them.
+
+    Raises:
+        ValueError: they are none.
+    """
+    rest = {name: value for name, value in given.items() if name != "tokeniser"}
+    numbers = [rest.get(name) for name in ("k1", "b", "delta")]
+    if any(isinstance(value, bool | str) for value in numbers):
+        raise ValueError("A setting is no number.")
+    # Before the version of Unicode was recorded, the words were others.
+    words = {"unicode": "", **given["tokeniser"]}
+    if not all(isinstance(value, str) for value in words.values()):
+        raise ValueError("A setting of its words is no text.")
+    try:
+        return BM25Settings(**rest, tokeniser=Tokeniser(**words))
+    except UsageError as error:  # Of no use to a user who never gave it.
+        raise ValueError(error.what) from error

@@ -1,0 +1,193 @@
+"""`hnmine build-index`: documents, BM25 postings and dense vectors, shard by shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property, partial
+from pathlib import Path
+
+from hnmine.config import BuildIndexSettings
+from hnmine.encode import load_encoder
+from hnmine.encode.declared import as_before, explained
+from hnmine.encode.interface import Encoder
+from hnmine.encode.spec import ModelSpec
+from hnmine.errors import UsageError
+from hnmine.index.bm25.build import count_documents, merge_counts
+from hnmine.index.dense_index import EXACT, FAISS_FILE
+from hnmine.index.encoded import refuse_without_vector, write_vectors
+from hnmine.index.factory import build_faiss, check_factory
+from hnmine.inputs.opening import open_inputs, read_documents, say_indexed
+from hnmine.inputs.table_reader import BadRows
+from hnmine.inputs.texts import Texts, write_texts
+from hnmine.results import StageResult, base_plan
+from hnmine.runner import incidents
+from hnmine.runner.late_settings import Late
+from hnmine.runner.local_pool import work_together
+from hnmine.runner.plan import Task, blocks
+from hnmine.runner.recorded_outputs import MANIFEST, read_json
+from hnmine.runner.run_directory import RunDirectory, Tick
+from hnmine.schema import STATE, IndexPaths
+from hnmine.sources.bm25 import bm25_settings
+
+COUNTS = f"{STATE}/bm25-counts"
+FAISS_ALONE = Late(("settings.faiss", "libraries.faiss-cpu"), ("faiss",))
+"""Vectors do not depend on the index that is made of them."""
+
+
+def build_index(settings: BuildIndexSettings) -> StageResult:
+    """Build an index, or go on with one that was begun.
+
+    Raises:
+        HnmineError: an input, a model or a setting cannot be used.
+    """
+    if done := work_together(settings):
+        return done
+    builder = _Builder(settings)
+    plan = base_plan("index", settings, builder.uses) | {
+        "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},
+        "encoder": builder.spec.model_dump() if builder.spec else None,
+        "exactness": builder.spec.exactness if builder.spec else None,
+    }
+    with RunDirectory.open(
+        settings.index, plan, passing=(COUNTS,), late=FAISS_ALONE, **settings.manner
+    ) as run:
+        if not run.complete:
+            builder.try_encoder()
+            counts = builder.documents(run)
+            if settings.bm25:
+                counts |= builder.bm25(run)
+            if settings.dense:
+                counts |= builder.dense(run)
+            run.finish(counts)
+        manifest = run.manifest
+    return StageResult(settings.index, manifest["counts"], manifest)
+
+
+class _Builder:
+    """The tasks of an index and what they share."""
+
+    def __init__(self, settings: BuildIndexSettings) -> None:
+        self.settings = settings
+        self.threads = settings.cpu_threads
+        self.paths = IndexPaths(settings.index)
+        self.inputs = open_inputs(settings, ("corpus", "pairs"))
+        self.bm25_settings = bm25_settings(settings.plan())
+        self.spec = None
+        if settings.dense and settings.encoder:
+            spec = ModelSpec.find(
+                settings.encoder,
+                use="encoder",
+                device=settings.device,
+                backend=settings.backend,
+                dtype=settings.dtype,
+                batch_tokens=settings.batch_tokens,
+                max_length=settings.max_length,
+                pooling=settings.pooling,
+                query_prompt=settings.query_prompt,
+                document_prompt=settings.document_prompt,
+                truncate_dim=settings.truncate_dim,
+            )
+            if settings.pooling and spec.backend != "onnx":
+                raise UsageError(
+                    f"--pooling {settings.pooling} does not apply to {settings.encoder}.",
+                    why="It is no ONNX graph, and pools as its own files say.",
+                    fix="Leave --pooling out, or change the pooling in the model's folder.",
+                )
+            recorded = (read_json(settings.index / MANIFEST) or {}).get("encoder")
+            self.spec = as_before(spec, recorded) if isinstance(recorded, dict) else spec
+
+    def try_encoder(self) -> None:
+        """Say what of the encoder's own settings is used; find out early what it cannot do."""
+        if self.spec is None:
+            return
+        if self.settings.share.index == 0 and (said := explained(self.spec)):
+            incidents.note(said)
+        if self.settings.truncate_dim:
+            self.encoder.encode(["dimension"], "document")
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        assert self.spec is not None
+        return load_encoder(self.spec, self.threads)
+
+    @property
+    def uses(self) -> list[str]:
+        """The libraries that the index depends on, as keys of `LIBRARIES`."""
+        compressed = self.spec is not None and self.settings.faiss != EXACT
+        backend = [self.spec.backend] if self.spec else []
+        return [*["bm25"] * self.settings.bm25, *backend, *["faiss"] * compressed]
+
+    def documents(self, run: RunDirectory) -> dict[str, int]:
+        rows = sum(table.count_rows() for table in self.inputs.values())
+
+        def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            bad = BadRows(self.settings.on_bad_row)
+            say_indexed(self.inputs)
+            read = partial(read_documents, self.inputs)
+            counts = write_texts(read, outputs[0], self.settings.shard_size, bad, tick)
+            skipped = {f"skipped {reason}": count for reason, count in bad.counts.items()}
+            return {f"documents_{name}": count for name, count in counts.items()} | skipped
+
+        # Everything is read twice: to check it, then to write it.
+        return dict(
+            run.run("documents", "rows", [Task("documents", ("documents",), 2 * rows)], work)
+        )
+
+    def _shards(self, stage: str, output: str) -> list[Task]:
+        slots = len(Texts(self.paths.documents).canonical)
+        return [
+            Task(f"{stage}-{n:05d}", (output.format(n),), len(block), n)
+            for n, block in enumerate(blocks(slots, self.settings.shard_size))
+        ]
+
+    def _texts(self, task: Task) -> Iterator[str]:
+        start = task.index * self.settings.shard_size
+        return Texts(self.paths.documents).slot_texts(start, start + task.size)
+
+    def bm25(self, run: RunDirectory) -> dict[str, int]:
+        def count(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            tokeniser = self.bm25_settings.tokeniser
+            return {"tokens": count_documents(self._texts(task), tokeniser, outputs[0])["tokens"]}
+
+        shards = self._shards("bm25-count", COUNTS + "/{:05d}.counts")
+        counted = [run.path / shard.outputs[0] for shard in shards]
+
+        def merge(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            outputs[0].mkdir()
+            counts = merge_counts(counted, self.bm25_settings, outputs[0])
+            return {name: counts[name] for name in ("terms", "postings")}
+
+        merged = Task("bm25-merge", ("bm25",), len(shards))
+        return {
+            **run.run("BM25: count terms", "docs", shards, count),
+            **run.run("BM25: merge", "shards", [merged], merge),
+        }
+
+    def dense(self, run: RunDirectory) -> dict[str, int]:
+        factory = self.settings.faiss
+        shards = self._shards("vectors", "dense/vectors/{:05d}.npy")
+        if factory != EXACT and not all(run.marker(shard) for shard in shards):
+            # An impossible index is better refused now than after days of encoding.
+            dimension = self.encoder.encode(["dimension"], "document").shape[1]
+            check_factory(factory, dimension, sum(shard.size for shard in shards))
+
+        def encode(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            documents, bad = Texts(self.paths.documents), BadRows(self.settings.on_bad_row)
+            start = task.index * self.settings.shard_size
+            rows = documents.canonical[start : start + task.size]
+            without = refuse_without_vector(bad, "document", documents, rows)
+            texts = documents.each_text(rows)
+            counts = write_vectors(texts, self.encoder, outputs[0], tick, without=without)
+            return counts | {f"skipped {reason}": count for reason, count in bad.counts.items()}
+
+        encoded = run.run("dense: encode", "docs", shards, encode, passed_on=factory != EXACT)
+        counts = dict(encoded)
+        if factory == EXACT:
+            return counts
+        vectors = [run.path / shard.outputs[0] for shard in shards]
+
+        def fill(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            return build_faiss(factory, vectors, outputs[0], self.threads)
+
+        filled = Task("faiss", (f"dense/{FAISS_FILE}",), sum(shard.size for shard in shards))
+        return {**counts, **run.run("dense: FAISS", "vectors", [filled], fill)}

@@ -1,0 +1,334 @@
+"""What the rows of an input mean: documents, queries, pairs, judgements; streamed, checked."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import compress
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hnmine.errors import InputError
+from hnmine.inputs.columns import Passages
+from hnmine.inputs.labels import Labels, label_numbers
+from hnmine.inputs.nested import at_path
+from hnmine.inputs.table_reader import BadRows, Table, content_id, is_blank
+from hnmine.inputs.values import as_string_lists, is_list
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Documents or queries of one batch.
+
+    Attributes:
+        ids: the id of each; its content's hash where the input has none.
+        texts: never blank.
+        has_own_id: False where the id was made from the text: such a row adds nothing if the
+            text is there already.
+        metadata: a struct for each row, or None.
+    """
+
+    ids: list[str]
+    texts: list[str]
+    has_own_id: bool
+    metadata: pa.StructArray | None = None
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """(query, positive) pairs of one batch, one row for each positive.
+
+    Attributes:
+        rows: the input's row of each pair, to name it in an error.
+        query_ids: one for each pair.
+        queries: one for each pair; None where the pairs come as ids only.
+        positive_ids: one for each pair; None where the input has none.
+        positives: one for each pair; None where the pairs come as ids only.
+        grades: one for each judgement; None where the input has none.
+        metadata: a struct for each pair, about its query, or None.
+        relevant: whether the text is a positive, one for each pair; None if all are.
+    """
+
+    rows: list[int]
+    query_ids: list[str]
+    queries: list[str] | None
+    positive_ids: list[str] | None
+    positives: list[str] | None
+    grades: list[float] | None = None
+    metadata: pa.StructArray | None = None
+    relevant: list[bool] | None = None
+
+    @property
+    def only_positives(self) -> PairBatch:
+        """The pairs whose text is a positive; without grades and metadata if there are others."""
+        if self.relevant is None:
+            return self
+        chosen = partial(_chosen, self.relevant)
+        return PairBatch(
+            chosen(self.rows) or [],
+            chosen(self.query_ids) or [],
+            chosen(self.queries),
+            chosen(self.positive_ids),
+            chosen(self.positives),
+        )
+
+
+def _chosen(relevant: list[bool], values: list[Any] | None) -> list[Any] | None:
+    return None if values is None else list(compress(values, relevant))
+
+
+def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
+    """Stream a corpus: the title joined before the text, other columns as metadata."""
+    for start, batch in table.batches(bad):
+        texts = _strings(table, batch, "text")
+        if "title" in table.columns:
+            titles = _strings(table, batch, "title")
+            texts = [joined(title, text) for title, text in zip(titles, texts, strict=True)]
+        ids = _strings(table, batch, "id") if "id" in table.columns else None
+        keep = _usable(table, start, bad, {"text": texts, "id": ids})
+        yield TextBatch(
+            [ids[row] or "" if ids else content_id(texts[row] or "") for row in keep],
+            [texts[row] or "" for row in keep],
+            ids is not None,
+            _metadata(table, batch, keep),
+        )
+
+
+def query_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
+    """Stream a table of queries."""
+    for start, batch in table.batches(bad):
+        ids, texts = _strings(table, batch, "id"), _strings(table, batch, "text")
+        keep = _usable(table, start, bad, {"text": texts, "id": ids})
+        yield TextBatch(
+            [ids[row] or "" for row in keep],
+            [texts[row] or "" for row in keep],
+            True,
+            _metadata(table, batch, keep),
+        )
+
+
+_Lists = tuple[list[int], list[Any]]
+
+
+def pair_records(
+    table: Table, bad: BadRows, labels: Labels | None = None, negatives: bool = False
+) -> Iterator[PairBatch]:
+    """Stream pairs as text; a list of positives becomes one pair for each of them.
+
+    Args:
+        table: of pairs.
+        bad: where rows are recorded that cannot be used.
+        labels: which rows are positives; without them, all are.
+        negatives: whether to stream the texts of columns of negatives too, as not relevant.
+    """
+    own = Passages(*(table.columns.get(role) for role in ("positive", "positive_id", "title")))
+    others = table.negatives if negatives else ()
+    for start, batch in table.batches(bad, [path for found in others for path in found.paths]):
+        part = _Part(table, start, batch, bad)
+        yield part.pairs(own, labels)
+        for found in others:
+            yield part.pairs(found, negative=True)
+
+
+class _Part:
+    """A batch of a table of pairs.
+
+    Args:
+        table: of pairs.
+        start: number of its first row.
+        batch: of the table's columns.
+        bad: where rows are recorded that cannot be used.
+    """
+
+    def __init__(self, table: Table, start: int, batch: pa.RecordBatch, bad: BadRows) -> None:
+        self.table, self.start, self.batch, self.bad = table, start, batch, bad
+        self.queries = _strings(table, batch, "query")
+        self.query_ids: list[str | None] | None = None
+        if "query_id" in table.columns:
+            self.query_ids = _strings(table, batch, "query_id")
+
+    def pairs(
+        self, of: Passages, labels: Labels | None = None, negative: bool = False
+    ) -> PairBatch:
+        """Return the pairs of queries and one column of passages.
+
+        Args:
+            of: the column.
+            labels: of the passages.
+            negative: whether they are negatives, of which a row may have none.
+        """
+        owner, columns = self._aligned(of, labels)
+        texts, ids, grades = columns["positive"], columns["positive id"], columns["label"]
+        if texts and columns["title"]:
+            texts = list(map(joined, columns["title"], texts))
+        given = {
+            "query": [self.queries[row] for row in owner],
+            "query id": [self.query_ids[row] for row in owner] if self.query_ids else None,
+            "positive": texts,
+            "positive id": ids,
+        }
+        # Rows with a bad query are recorded with their positives.
+        bad = BadRows("skip") if negative else self.bad
+        keep = _usable(self.table, self.start, bad, given, owner)
+        relevant = [False] * len(keep) if negative else None
+        if labels and grades is not None:
+            # Those that are missing were recorded when the labels were read.
+            keep = [pair for pair in keep if math.isfinite(grades[pair])]
+            relevant = [grades[pair] >= labels.threshold for pair in keep]
+        rows = [owner[pair] for pair in keep]
+        queries = [self.queries[row] or "" for row in rows]
+        return PairBatch(
+            [self.start + row for row in rows],
+            [self.query_ids[row] or "" for row in rows]
+            if self.query_ids
+            else list(map(content_id, queries)),
+            queries,
+            [ids[pair] for pair in keep] if ids is not None else None,
+            [texts[pair] for pair in keep] if texts is not None else None,
+            [grades[pair] for pair in keep] if grades is not None else None,
+            metadata=_metadata(self.table, self.batch, rows),
+            relevant=relevant,
+        )
+
+    def _aligned(
+        self, of: Passages, labels: Labels | None
+    ) -> tuple[list[int], dict[str, list[Any] | None]]:
+        """Flatten the texts, ids, titles and labels of passages, row by row of the same number."""
+        columns = {"positive": of.text, "positive id": of.id, "title": of.title}
+        lists: dict[str, _Lists] = {
+            name: _lists(self.table, self.batch, path) for name, path in columns.items() if path
+        }
+        owner = next(iter(lists.values()))[0]
+        if labels:
+            column = at_path(self.batch, labels.column)
+            of_label, numbers = label_numbers(column, labels.column, self.table.path)
+            lists["label"] = of_label.tolist(), numbers.tolist()
+            if not is_list(column.type):  # It holds for all positives of its row.
+                lists["label"] = owner, [lists["label"][1][row] for row in owner]
+        for name, (other, _) in lists.items():
+            if other != owner:
+                owner, lists = self._matched(lists, name)
+                break
+        return owner, {name: lists.get(name, (None, None))[1] for name in (*columns, "label")}
+
+    def _matched(
+        self, lists: Mapping[str, _Lists], other: str
+    ) -> tuple[list[int], dict[str, _Lists]]:
+        """Leave out the rows whose lists differ in length."""
+        counts = [Counter(owner) for owner, _ in lists.values()]
+        wrong = {row for row, count in counts[0].items() for each in counts if each[row] != count}
+        first = next(iter(lists))
+        for row in sorted(wrong):
+            self.bad.add(
+                f"with another number of {first}s than of {other}s",
+                f"{self.table.path}, row {self.start + row}",
+                counts[0][row],
+            )
+        if self.bad.mode == "error":
+            self.bad.settle()
+        left = {}
+        for name, (owner, values) in lists.items():
+            keep = [row not in wrong for row in owner]
+            left[name] = list(compress(owner, keep)), list(compress(values, keep))
+        return left[first][0], left
+
+
+def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairBatch]:
+    """Stream judgements at or above a grade, which may be minus infinity.
+
+    A table without grades holds positives only.
+    """
+    for start, batch in table.batches(bad):
+        owner, corpus_ids = _lists(table, batch, table.columns["corpus_id"])
+        by_query = _strings(table, batch, "query_id")
+        query_ids = [by_query[row] for row in owner]
+        grades: list[float | None] = [min_grade] * len(owner)
+        if "score" in table.columns:
+            by_list = _grades(table, batch)
+            grades = [by_list[row] for row in owner]
+        by_row = {
+            "query id": query_ids,
+            "corpus id": corpus_ids,
+            "grade": [None if grade is None else "grade" for grade in grades],
+        }
+        keep = []
+        for row in _usable(table, start, bad, by_row, owner):
+            grade = grades[row] or 0.0
+            if "score" in table.columns and not math.isfinite(grade):
+                bad.add(
+                    "with a grade that is not finite", f"{table.path}, row {start + owner[row]}"
+                )
+            elif grade >= min_grade:
+                keep.append(row)
+        yield PairBatch(
+            [start + owner[row] for row in keep],
+            [query_ids[row] or "" for row in keep],
+            None,
+            [corpus_ids[row] or "" for row in keep],
+            None,
+            [grades[row] or 0.0 for row in keep] if "score" in table.columns else None,
+        )
+
+
+def _metadata(table: Table, batch: pa.RecordBatch, rows: list[int]) -> pa.StructArray | None:
+    names = table.metadata_columns
+    if not names:
+        return None
+    columns = [batch[name].take(pa.array(rows, pa.int64())) for name in names]
+    return pa.StructArray.from_arrays(columns, names=names)
+
+
+def _strings(table: Table, batch: pa.RecordBatch, role: str) -> list[str | None]:
+    column = table.text(batch, role)
+    assert column is not None, role
+    values: list[str | None] = column.to_pylist()
+    return values
+
+
+def _lists(table: Table, batch: pa.RecordBatch, path: str) -> _Lists:
+    owner, values = as_string_lists(at_path(batch, path), path, table.path)
+    return owner.to_pylist(), values.to_pylist()
+
+
+def _grades(table: Table, batch: pa.RecordBatch) -> list[float | None]:
+    column = batch[table.columns["score"]]
+    try:
+        grades: list[float | None] = pc.cast(column, pa.float64()).to_pylist()
+    except pa.ArrowException as error:
+        raise InputError(
+            f"Column {table.columns['score']!r} of {table.path} holds {column.type}, not grades.",
+            why=str(error),
+            fix="Give numbers, or name another column with --column qrels.score=NAME.",
+        ) from error
+    return grades
+
+
+def joined(title: str | None, text: str | None) -> str:
+    """Return a title and a text as one text."""
+    return " ".join(part.strip() for part in (title, text) if part and part.strip())
+
+
+def _usable(
+    table: Table,
+    start: int,
+    bad: BadRows,
+    columns: Mapping[str, Sequence[str | None] | None],
+    rows: list[int] | None = None,
+) -> list[int]:
+    """List the positions where no column is blank; record the others as bad."""
+    keep = []
+    given = {name: values for name, values in columns.items() if values is not None}
+    count = len(next(iter(given.values())))
+    for position in range(count):
+        blank = next((name for name, values in given.items() if is_blank(values[position])), None)
+        if blank is None:
+            keep.append(position)
+        else:
+            row = start + (position if rows is None else rows[position])
+            bad.add(f"with null or blank {blank}", f"{table.path}, row {row}")
+    return keep

@@ -1,0 +1,147 @@
+"""Verdicts of a person, or of a model elsewhere, read from a file."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Collection
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from hnmine.directories.candidates import Candidates
+from hnmine.errors import InputError
+from hnmine.inputs.nearest import HasIds, near
+from hnmine.inputs.table_reader import Table
+from hnmine.inputs.values import as_strings
+from hnmine.runner.incidents import note
+from hnmine.runner.run_directory import Counts
+from hnmine.runner.task_share import Share
+
+DRAWN = "drawn"
+"""The column of a sheet that says how each of its rows was drawn."""
+
+
+class VerdictFile:
+    """The chance that a pair is relevant, from 0 to 1, for the pairs that were judged."""
+
+    column = "verdict"
+
+    def __init__(self, candidates: Candidates, path: str) -> None:
+        self.candidates = candidates
+        self.table = Table.open("qrels", path)
+
+    def plan(self) -> dict[str, Any]:
+        """Return what the verdicts depend on."""
+        return {"verdicts": self.table.fingerprint()}
+
+    def compute(self, *, progress: bool, share: Share) -> Counts:
+        """Read the verdicts."""
+        return {"verdicts": len(self._found)}
+
+    def read(self, part: int) -> NDArray[np.float32]:
+        """Return the verdicts of one part, row by row; NaN where there is none."""
+        ids = self.candidates.read(part, ["query_id", "doc_id"])
+        pairs = zip(ids["query_id"].to_pylist(), ids["doc_id"].to_pylist(), strict=True)
+        return np.array([self._found.get(pair, np.nan) for pair in pairs], dtype=np.float32)
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], float]:
+        found = read_verdicts(self.table)
+        say_if_unknown(self.table.path, found, self.candidates.queries.texts, 0)
+        say_if_unknown(self.table.path, found, self.candidates.index.documents, 1)
+        return found
+
+
+def say_if_unknown(
+    path: str, judged: Collection[tuple[str, str]], among: HasIds | Collection[str], end: int
+) -> None:
+    """Say that no judgement is about what is here, and which ids are near the first.
+
+    Args:
+        path: of the judgements.
+        judged: pairs of a query's and a document's id.
+        among: the queries or the documents that are here, or their ids.
+        end: 0 for the queries of the pairs, 1 for the documents.
+    """
+    ids = [pair[end] for pair in judged]
+    known = among if isinstance(among, Collection) else None
+    found = any(one in known for one in ids) if known else (among.find_ids(ids) >= 0).any()  # type: ignore[union-attr]
+    if ids and not found:
+        what = ("query", "document")[end]
+        note(f"{path}: no {what} of it is here. One is {ids[0]!r}{near(ids[0], among, 'there is')}")
+
+
+def read_drawn(table: Table) -> dict[tuple[str, str], str]:
+    """Return how each pair of a sheet was drawn, by (query id, document id); nothing if unknown.
+
+    Args:
+        table: of the kind `qrels`, opened with the column `drawn` too.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for _, batch in table.batches() if DRAWN in table.metadata else ():
+        queries, documents, drawn = (
+            as_strings(batch[name], name, table.path).to_pylist()
+            for name in (table.columns["query_id"], table.columns["corpus_id"], DRAWN)
+        )
+        found |= zip(zip(queries, documents, strict=True), drawn, strict=True)
+    return found
+
+
+def read_grades(table: Table) -> dict[tuple[str, str], float]:
+    """Return judgements by (query id, document id); without grades, all are infinitely relevant.
+
+    Args:
+        table: of the kind `qrels`; rows whose grade is null are not judged.
+
+    Raises:
+        InputError: a grade is not finite.
+    """
+    return _read(table, -sys.float_info.max, sys.float_info.max, "Grades are finite numbers.")
+
+
+def read_verdicts(table: Table) -> dict[tuple[str, str], float]:
+    """Return verdicts by (query id, document id); of several on one pair, the last.
+
+    Args:
+        table: of the kind `qrels`, with a score; rows without a score are not judged yet.
+
+    Raises:
+        InputError: a row holds no such verdict.
+    """
+    if "score" not in table.columns:
+        raise InputError(
+            f"{table.path} holds no verdicts.",
+            why="It has no column named verdict or score.",
+            fix="Add one, from 0 (not relevant) to 1 (relevant).",
+        )
+    return _read(table, 0.0, 1.0, "Verdicts go from 0 (not relevant) to 1 (relevant).")
+
+
+def _read(table: Table, low: float, high: float, allowed: str) -> dict[tuple[str, str], float]:
+    found: dict[tuple[str, str], float] = {}
+    graded = "score" in table.columns
+    for start, batch in table.batches():
+        queries, documents = (
+            as_strings(batch[name], name, table.path).to_pylist()
+            for name in (table.columns[role] for role in ("query_id", "corpus_id"))
+        )
+        values: list[float | None] = [math.inf] * len(queries)
+        if graded:
+            scores = batch[table.columns["score"]]
+            values = pc.cast(scores, pa.float64(), safe=False).to_pylist()
+        for row, value in enumerate(values):
+            if value is None:
+                continue
+            if graded and not low <= value <= high:
+                raise InputError(
+                    f"{table.path}, row {start + row}: {value} is no verdict.",
+                    why=allowed,
+                    fix="Leave out the row, or scale the scores.",
+                )
+            found[queries[row], documents[row]] = value
+    return found

@@ -1,0 +1,143 @@
+"""Which candidates a person should judge: the doubtful, and an even sample of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from hnmine.audit.estimate import even_sample
+from hnmine.audit.sheet import EVEN
+from hnmine.keyed_noise import hashes
+from hnmine.relevance.model import NOT_EVIDENCE
+from hnmine.report.facts import DROPPED, KEPT, NEGATIVE
+from hnmine.report.margin_examples import DOUBTFUL_FIRST, NO_MATTER_OF_DEGREE
+from hnmine.report.scored import MARGIN, Scored, quoted
+
+NEGATIVES, NARROWLY, DISAGREEMENT = "doubtful negative", "narrowly dropped", "judges disagree"
+PER_QUERY = 3
+"""Candidates of one query and one kind of doubt: a hard query should not fill the sheet."""
+
+NO_DOUBT = (*NO_MATTER_OF_DEGREE, "near-copy", "same-score", "min-score", "relabelled", "verdict")
+"""Reasons to drop that say nothing doubtful about relevance."""
+
+UNCERTAIN_FIRST = f"abs(p_relevant - 0.5) nulls last, {MARGIN} desc nulls last, query_id, doc_id"
+
+LIKELIEST_FIRST = "p_relevant desc nulls last, disagreement desc, query_id, doc_id"
+
+
+def choose(scored: Scored, doubtful: int, even: int, seed: int) -> dict[str, Any]:
+    """Choose candidates that nobody has judged.
+
+    Args:
+        scored: a mined directory.
+        doubtful: how many of the most doubtful, of three kinds in turns: chosen negatives that are
+            likeliest relevant, candidates dropped most narrowly, and those on which the judges
+            disagree.
+        even: how many of the other negatives, each as likely to be drawn as any other.
+        seed: of that draw, and of the order of the queries.
+
+    Returns:
+        Columns of a sheet. All rows of a query stand together, in no order of doubt: whoever stops
+        half-way has judged some of each kind.
+    """
+    scored.ask("create or replace temp table picked (query_id text, doc_id text, drawn text)")
+    _add(scored, _doubtful(scored, doubtful))
+    _add(scored, _evenly(scored, even, seed))
+    found = scored.rows(
+        f"select query_id, doc_id, picked.drawn, {_fate()} as fate, p_relevant, {MARGIN} as margin "
+        "from picked join scored using (query_id, doc_id)"
+    )
+    turn = hashes([row["query_id"] for row in found], seed).tolist()
+    keys = [(turn[n], row["query_id"], row["doc_id"]) for n, row in enumerate(found)]
+    order = sorted(range(len(found)), key=keys.__getitem__)
+    kinds = {"p_relevant": pa.float64(), "margin": pa.float64()}
+    return {
+        name: pa.array([found[n][name] for n in order], kinds.get(name, pa.string()))
+        for name in ("query_id", "doc_id", "drawn", "fate", "p_relevant", "margin")
+    }
+
+
+def _add(scored: Scored, rows: list[tuple[str, str, str]]) -> None:
+    columns = zip(*rows, strict=True) if rows else ([], [], [])
+    names = ("query_id", "doc_id", "drawn")
+    arrays = (pa.array(column, pa.string()) for column in columns)
+    scored.add("picked", pa.table(dict(zip(names, arrays, strict=True))))
+
+
+def _fate() -> str:
+    return f"case when kind = '{DROPPED}' then kind || ': ' || reason else kind end"
+
+
+def _not_judged(scored: Scored) -> str:
+    # NaN where nobody has judged.
+    return "coalesce(isnan(verdict), true)" if "verdict" in scored.columns else "true"
+
+
+def _doubtful(scored: Scored, count: int) -> list[tuple[str, str, str]]:
+    """Take the kinds of doubt in turns until there are enough."""
+    reasons = ", ".join(f"'{reason}'" for reason in NO_DOUBT)
+    open_to_doubt = (
+        f"kind in ('{NEGATIVE}', '{KEPT}', '{DROPPED}') and coalesce(reason, '') not in ({reasons})"
+    )
+    kinds = {
+        NEGATIVES: _first(scored, f"kind = '{NEGATIVE}'", DOUBTFUL_FIRST, count),
+        NARROWLY: _first(scored, f"kind = '{DROPPED}' and {open_to_doubt}", UNCERTAIN_FIRST, count),
+        DISAGREEMENT: list(_disagreement(scored, open_to_doubt, count)),
+    }
+    found: dict[tuple[str, str], str] = {}
+    for turn in zip_longest(*kinds.values()):
+        for drawn, pair in zip(kinds, turn, strict=True):
+            if pair:
+                found.setdefault(pair, drawn)
+    return [(*pair, drawn) for pair, drawn in found.items()][:count]
+
+
+def _first(
+    scored: Scored, condition: str, order: str, count: int, table: str = "scored"
+) -> list[tuple[str, str]]:
+    rows = scored.ask(
+        f"select query_id, doc_id from {table} where {condition} and {_not_judged(scored)} "
+        f"qualify row_number() over (partition by query_id order by {order}) <= {PER_QUERY} "
+        f"order by {order} limit ?",
+        count,
+    )
+    return [(query, document) for query, document in rows]
+
+
+def _disagreement(scored: Scored, condition: str, count: int) -> Iterator[tuple[str, str]]:
+    """Yield what one judge puts above the query's positives and another below them.
+
+    The likeliest relevant come first: of 100 of worldtree, BM25 and one bi-encoder as judges, 36
+    were relevant; 2 were where those disagreed most. Where the chance is not known, the larger
+    disagreement comes first: the smaller of the largest distances from the lowest positive above
+    and below, in standard deviations of the judge's scores.
+    """
+    judges = [name for name in scored.scores if name != "score"]
+    judges += [name for name in scored.judges if name not in (*judges, *NOT_EVIDENCE)]
+    if len(judges) < 2:
+        return
+    distances = [
+        f"({quoted(judge)} - min({quoted(judge)}) filter (where is_positive) "
+        f"over (partition by query_id)) / nullif(stddev_pop({quoted(judge)}) over (), 0)"
+        for judge in judges
+    ]
+    listed = ", ".join(distances)
+    table = f"(select *, least(greatest({listed}), -least({listed})) as disagreement from scored)"
+    condition += " and disagreement > 0"
+    yield from _first(scored, condition, LIKELIEST_FIRST, count, table)
+
+
+def _evenly(scored: Scored, count: int, seed: int) -> list[tuple[str, str, str]]:
+    """Draw from the chosen negatives that are neither picked nor judged."""
+    found = scored.arrays(
+        f"select query_id, doc_id, p_relevant from scored where kind = '{NEGATIVE}' "
+        f"and {_not_judged(scored)} and not exists (from picked where picked.query_id = "
+        "scored.query_id and picked.doc_id = scored.doc_id) order by query_id, doc_id"
+    )
+    chance = np.ma.filled(np.ma.asarray(found["p_relevant"], dtype=np.float64), np.nan)
+    rows = even_sample(chance, count, seed)
+    return [(str(found["query_id"][n]), str(found["doc_id"][n]), EVEN) for n in rows]

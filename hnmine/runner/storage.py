@@ -1,0 +1,340 @@
+"""Shared storage without renames and locks: what is at a URL, and its mirror on this machine.
+
+A finished task's outputs are put there first and its marker last: what has a marker is whole. The
+markers there say what is done; those in the mirror follow them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from hnmine.errors import InputError, PartialRun
+from hnmine.runner.atomic import remove, temporary_name
+from hnmine.runner.clearing import check_all_own, clear
+from hnmine.runner.recorded_outputs import (
+    DONE,
+    MANIFEST,
+    PLAN,
+    RUN,
+    changes,
+    files_of,
+    is_record,
+    markers_of,
+    outputs_of,
+)
+from hnmine.runner.safe_paths import safe_join
+from hnmine.runner.urls import address_of, mirror, public_url, split_url
+from hnmine.schema import STATE
+
+
+@contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Turn whatever a storage service answers into an error that names the place.
+
+    Raises:
+        PartialRun: instead of Arrow's and fsspec's exceptions, with what they say.
+        OSError: as it is, if it is about a file on this machine.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and not isinstance(error, ConnectionError | TimeoutError):
+            raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise PartialRun(
+            f"Cannot reach {url}, or may not.",
+            why=lines[0][:500] if lines else repr(error),
+            fix="Check the address and the credentials, then run the same command: what was "
+            "finished is kept.",
+        ) from error
+
+
+class Store:
+    """A place on shared storage, and its mirror.
+
+    Args:
+        url: of a file, a folder, or where one will be; `Store.url` is without credentials.
+        root: the mirror.
+
+    Raises:
+        InputError: no file system is known for the scheme.
+        MissingModel: a package for it is not installed.
+    """
+
+    def __init__(self, url: str, root: Path) -> None:
+        self.url, self.root = public_url(url), root
+        found = split_url(url)
+        assert found
+        scheme, rest = found
+        server, _, key = rest.partition("/")
+        with explained(self.url):
+            self._fs, base = _file_system(scheme, server)
+        self._base = "/".join(part for part in (base.rstrip("/"), key) if part)
+
+    @classmethod
+    def behind(cls, path: Path) -> Store | None:
+        """Return the place that a path of a run is the mirror of; None for a local path."""
+        url = address_of(path)
+        return cls(url, path) if url else None
+
+    def _at(self, name: str) -> str:
+        """Return the key of a name, which must stay below the URL."""
+        if name:
+            safe_join(self.root, name, self.url)
+        return f"{self._base}/{name}" if name else self._base
+
+    def list(self, name: str = "", *, recursive: bool = True) -> dict[str, Any]:
+        """Return what Arrow says of the files below a folder, by their names from the root."""
+        import pyarrow.fs
+
+        chosen = pyarrow.fs.FileSelector(self._at(name), recursive=recursive, allow_not_found=True)
+        with explained(self.url):
+            found = self._fs.get_file_info(chosen)
+        start = len(self._base.strip("/")) + 1
+        named = {one.path.strip("/")[start:]: one for one in found if one.is_file}
+        return {name: one for name, one in named.items() if name}
+
+    def exists(self, name: str = "") -> bool:
+        """Tell whether a file is there."""
+        with explained(self.url):
+            return bool(self._fs.get_file_info(self._at(name)).is_file)
+
+    def fetch(self, name: str = "", info: Any = None) -> None:
+        """Bring a file to the mirror, unless it is there as it was modified last."""
+        import pyarrow.fs
+
+        with explained(self.url):
+            info = info or self._fs.get_file_info(self._at(name))
+            there = safe_join(self.root, name, self.url) if name else self.root
+            modified = info.mtime_ns or 0
+            if there.is_file() and _same(there.stat(), info.size, modified):
+                return
+            there.parent.mkdir(parents=True, exist_ok=True)
+            temporary = there.with_name(temporary_name(there.name))
+            try:
+                pyarrow.fs.copy_files(
+                    info.path,
+                    str(temporary),
+                    source_filesystem=self._fs,
+                    destination_filesystem=pyarrow.fs.LocalFileSystem(),
+                )
+                os.utime(temporary, ns=(modified, modified))
+                temporary.replace(there)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def put(self, name: str) -> None:
+        """Bring a file, or all files of a folder, from the mirror to the storage."""
+        import pyarrow.fs
+
+        with explained(self.url):
+            for file in files_of(self.root / name):
+                if file.is_file():
+                    target = self._at(file.relative_to(self.root).as_posix())
+                    self._fs.create_dir(target.rpartition("/")[0], recursive=True)
+                    pyarrow.fs.copy_files(
+                        str(file),
+                        target,
+                        source_filesystem=pyarrow.fs.LocalFileSystem(),
+                        destination_filesystem=self._fs,
+                    )
+
+    def delete(self, name: str) -> None:
+        """Remove a file, or all files of a folder, from the storage, if they are there."""
+        self._delete([name] if self.exists(name) else self.list(name))
+
+    def _delete(self, names: Iterable[str]) -> None:
+        with explained(self.url):
+            for one in names:
+                with suppress(FileNotFoundError):  # Another process may have been first.
+                    self._fs.delete_file(self._at(one))
+
+    def write(self, name: str, text: str) -> None:
+        """Put a text there, whole or not at all."""
+        with explained(self.url):
+            self._fs.create_dir(self._at(name).rpartition("/")[0], recursive=True)
+            with self._fs.open_output_stream(self._at(name)) as stream:
+                stream.write(text.encode("utf-8", "surrogateescape"))
+
+    # A run
+
+    def check_place(self) -> None:
+        """Refuse to write where others have written.
+
+        Raises:
+            InputError: the place holds something that hnmine did not write.
+        """
+        # Looked for again, as another process may have begun meanwhile.
+        if not self.exists(PLAN) and self.list() and not self.exists(PLAN):
+            raise InputError(
+                f"{self.url} is not empty and was not written by hnmine.",
+                why="hnmine writes only into a place that is new, empty or its own.",
+                fix="Choose another place.",
+            )
+
+    def fetch_state(self, *, alone: bool) -> None:
+        """Make the mirror's plan, manifest and markers those of the storage.
+
+        Args:
+            alone: no other process on this machine is at work in the mirror.
+        """
+        at_top = self.list(recursive=False)
+        wanted = self.list(DONE) | {
+            name: at_top[name] for name in (MANIFEST, RUN) if name in at_top
+        }
+        # Nothing else of the state folder: the locks in it are those of this machine.
+        state = self.list(STATE, recursive=False)
+        wanted |= {name: one for name, one in state.items() if name == PLAN}
+        for name, info in wanted.items():
+            self.fetch(name, info)
+        markers = [f"{DONE}/{file.name}" for file in markers_of(self.root)]
+        for name in (MANIFEST, RUN, *((PLAN, *markers) if alone else ())):
+            if name not in wanted:
+                (self.root / name).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Delete what hnmine wrote there.
+
+        Raises:
+            InputError: something else is there; then nothing is deleted.
+        """
+        found = self.list()
+
+        def read(name: str) -> Path:
+            self.fetch(name, found[name])
+            return self.root / name
+
+        own = check_all_own(self.url, {name: one.size for name, one in found.items()}, read)
+        self._delete(own)
+
+    def fetch_marker(self, name: str) -> None:
+        """Bring the marker of a task to the mirror, if another machine has done it."""
+        if self.exists(f"{DONE}/{name}.json"):
+            self.fetch(f"{DONE}/{name}.json")
+
+    def fetch_output(self, output: str, recorded: Any) -> str:
+        """Bring a task's output to the mirror; say how it differs from what was recorded."""
+        here = safe_join(self.root, output, self.url)
+        if not is_record(recorded):
+            return "was recorded by another version."
+        if here.exists() and not changes(here, recorded):
+            return ""
+        remove(here)
+        files = self.list(output) or {output: None}
+        for name, info in files.items():
+            if info is not None or self.exists(name):
+                self.fetch(name, info)
+        for file in files_of(here) if here.exists() else []:
+            os.utime(file, ns=(recorded["modified"], recorded["modified"]))
+        return changes(here, recorded, untouched_too=True)
+
+
+def fetch_run(path: Path) -> None:
+    """Bring a finished directory to its mirror, checked; nothing to do for a local one.
+
+    Raises:
+        InputError: a file there is not the one that was written.
+    """
+    store = Store.behind(path)
+    if store is None:
+        return
+    store.fetch_state(alone=False)
+    markers = markers_of(path)
+    for output in (one for marker in markers for one in outputs_of(path, marker) or []):
+        if output.lasting and (found := store.fetch_output(output.name, output.recorded)):
+            raise InputError(
+                f"{store.url} is damaged.",
+                why=f"{output.name} {found}",
+                fix="Run the command that wrote it again: it makes anew what is damaged.",
+            )
+    if not markers:  # A copy without the hidden folder is taken as it is.
+        for name, info in store.list().items():
+            store.fetch(name, info)
+
+
+def clear_run(path: Path) -> None:
+    """Delete what hnmine wrote into a run's directory, and on the storage that it is the cache of.
+
+    Raises:
+        InputError: something else is there; then nothing is deleted.
+    """
+    store = Store.behind(path)
+    if store is None:
+        clear(path)
+        return
+    store.clear()
+    # Of a cache, nothing is kept but the state folder, with its locks.
+    for entry in path.iterdir():
+        if entry.name != STATE:
+            remove(entry)
+    remove(path / DONE)
+
+
+def fetch_input(place: str) -> Path:
+    """Return a local path for an input: itself, or its mirror if it is at a URL.
+
+    Args:
+        place: a file, a folder or a glob, as a path or a URL.
+    """
+    found = split_url(place)
+    here = mirror(place, "inputs")
+    if found is None or found[0] == "file":
+        return here
+    steps = place.split("/")
+    wild = next((n for n, step in enumerate(steps) if set("*?[") & set(step)), len(steps))
+    pattern = "/".join(steps[wild:]).replace("**/", "*")
+    above = "/".join(steps[:wild])
+    store = Store(above, mirror(above, "inputs"))
+    if store.exists():
+        store.fetch()
+        return here
+    found_there = store.list()
+    inside = f"/{STATE}/"
+    runs = tuple(f"{name.partition(inside)[0]}/" for name in found_there if inside in name)
+    wanted = {
+        name: info
+        for name, info in found_there.items()
+        # Of a glob, what is too much here is left out where it is read.
+        if not name.startswith(runs) and (not pattern or fnmatch(name, pattern))
+    }
+    for name, info in wanted.items():
+        store.fetch(name, info)
+    for file in files_of(store.root) if store.root.is_dir() else []:
+        name = file.relative_to(store.root).as_posix()
+        asked = not pattern or fnmatch(name, pattern)
+        if asked and name not in wanted and file.is_file() and file.suffix != ".tmp":
+            file.unlink()
+    return here
+
+
+def _same(stat: os.stat_result, size: int, modified: int) -> bool:
+    return stat.st_size == size and stat.st_mtime_ns == modified
+
+
+def _file_system(scheme: str, server: str) -> tuple[Any, str]:
+    """Open a file system of Arrow's, or else of fsspec's."""
+    import pyarrow as pa
+    import pyarrow.fs
+
+    try:
+        system, base = pyarrow.fs.FileSystem.from_uri(f"{scheme}://{server}")
+        return system, base
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as unknown:
+        import fsspec
+
+        try:
+            return pyarrow.fs.PyFileSystem(
+                pyarrow.fs.FSSpecHandler(fsspec.filesystem(scheme))
+            ), server
+        except (ImportError, ValueError) as error:
+            raise InputError(
+                f"There is no file system for {scheme}://.",
+                why=str(error) or str(unknown),
+                fix="Use s3://, gs://, abfs://, hdfs:// or file://, or install the package that "
+                "fsspec names.",
+            ) from error

@@ -1,0 +1,269 @@
+"""How hard the chosen negatives are: the loss and the gradients that a student would see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from scipy.special import expit
+
+from hnmine.errors import damage_explained
+from hnmine.names import in_order, rank_of
+from hnmine.ragged import Floats
+from hnmine.relevance.evidence import numbers
+from hnmine.runner.recorded_outputs import read_json
+
+HARDNESS = "hardness.json"
+"""Where it stands in a mined directory."""
+
+SCALES = {"cosine": 20.0, "dot": 1.0}
+"""Of the scores in the softmax, by what they are: as sentence-transformers' contrastive losses have
+it by default, and advise it for dot products."""
+
+EASY = 0.05
+"""Gradient of a row below which no choice that was trained on differed from random documents."""
+
+POISONOUS = 0.2
+"""Gradient of a row on documents that are relevant: above it, training on the nearest did harm."""
+
+MILLION = 10**6
+"""Sums are of whole millionths: they do not depend on how the queries were cut into parts."""
+
+OF_ORIGIN, COUNT_OF_ORIGIN = "push_of ", "negatives_of "
+"""Begin the names of sums over the negatives that the same sources found."""
+
+MOST_ORIGINS = 3
+"""Origins that are named in a sentence."""
+
+
+def sums(
+    query: NDArray[np.int64],
+    score: Floats,
+    positive: NDArray[np.bool_],
+    negative: NDArray[np.bool_],
+    p_relevant: Floats | None,
+    origin: NDArray[np.str_] | None = None,
+    scale: float = SCALES["cosine"],
+) -> dict[str, int]:
+    """Add up what a student sees that scores as the bi-encoder does.
+
+    A row is a positive with all negatives of its query; its loss is the cross-entropy of the
+    softmax over `scale` times their scores. The gradient on the logit of the positive is `1 - p`,
+    and just as much falls on the negatives together, on each by its own probability.
+
+    Args:
+        query: of each candidate, shape (candidates,).
+        score: with the query, NaN if unknown: such a candidate is passed over.
+        positive: which serve as positives.
+        negative: which were chosen as negatives.
+        p_relevant: chance of being relevant, NaN if unknown, which counts as 0; None if no one
+            estimated it.
+        origin: the sources that found it, as one text; None if that is not asked.
+        scale: of the scores; see `SCALES`.
+
+    Returns:
+        Counts and sums in millionths, which add up over parts: see `Hardness.of`.
+    """
+    known = np.isfinite(score)
+    positive, negative = positive & known, negative & known
+    logit = scale * np.where(known, score, 0.0)
+    queries = int(query.max(initial=-1)) + 1
+    top = np.full(queries, -np.inf)
+    np.maximum.at(top, query[negative], logit[negative])
+    mass = np.exp(logit[negative] - top[query[negative]])
+    total = np.bincount(query[negative], mass, minlength=queries)
+    rows = np.flatnonzero(positive & np.isfinite(top)[query])
+    of_row = query[rows]
+    # How far all negatives together stand above the positive, as one logit.
+    above = top[of_row] + np.log(total[of_row]) - logit[rows]
+    push = expit(above)
+    found = {
+        "rows": len(rows),
+        "loss": _millionths(np.logaddexp(0.0, above)),
+        "push": _millionths(push),
+        "easy": int((push < EASY).sum()),
+        "overtaken": int((top[of_row] >= logit[rows]).sum()),
+    }
+    if p_relevant is not None:
+        chance = np.nan_to_num(p_relevant[negative])
+        relevant = np.bincount(query[negative], mass * chance, minlength=queries)
+        found["push_relevant"] = _millionths(push * relevant[of_row] / total[of_row])
+    if origin is not None:
+        of_query = np.bincount(of_row, push, minlength=queries)
+        at = query[negative]
+        found |= _by_origin(origin[negative], of_query[at] * mass / total[at], of_query[at] > 0)
+    return found
+
+
+def _by_origin(origin: NDArray[np.str_], pull: Floats, counts: NDArray[np.bool_]) -> dict[str, int]:
+    """Add up by origin the gradients on negatives, and count those that have one."""
+    found = {}
+    for name in np.unique(origin[counts]).tolist():
+        of_it = counts & (origin == name)
+        found[OF_ORIGIN + name] = _millionths(pull[of_it])
+        found[COUNT_OF_ORIGIN + name] = int(of_it.sum())
+    return found
+
+
+def sums_of(
+    table: pa.Table,
+    query: NDArray[np.int64],
+    positive: NDArray[np.bool_],
+    negative: NDArray[np.bool_],
+    sources: Sequence[str],
+    similarity: str = "cosine",
+) -> dict[str, int]:
+    """Return `sums` of candidates with their columns; nothing where no bi-encoder scored them."""
+    if "dense_score" not in table.column_names:
+        return {}
+    score = numbers(table["dense_score"])
+    estimated = "p_relevant" in table.column_names
+    chance = numbers(table["p_relevant"]) if estimated else None
+    origins = origins_of(table, sources, " + ")
+    scale = SCALES[similarity]
+    return sums(query, score, positive, negative, chance, origins, scale)
+
+
+def origins_of(table: pa.Table, sources: Sequence[str], between: str) -> NDArray[np.str_]:
+    """Name the sources that found each candidate, as in "bm25 + dense"."""
+    sources = in_order(sources, table.column_names)
+    found = np.zeros(table.num_rows, dtype=np.int64)
+    for n, source in enumerate(sources):
+        found |= pc.is_valid(table[rank_of(source)]).to_numpy().astype(np.int64) << n
+    kinds, of_row = np.unique(found, return_inverse=True)
+    names = [
+        between.join(source for n, source in enumerate(sources) if kind >> n & 1)
+        for kind in kinds.tolist()
+    ]
+    return np.asarray(names, dtype=np.str_)[of_row]
+
+
+def _millionths(values: Floats) -> int:
+    return int(np.rint(values * MILLION).astype(np.int64).sum())
+
+
+@dataclass(frozen=True)
+class Hardness:
+    """What a student would see of the mined negatives, those in its batch left out.
+
+    Attributes:
+        rows: positives with negatives.
+        loss: mean cross-entropy.
+        push: mean gradient on the positive's logit, from 0 to 1.
+        easy: share of the rows with a gradient below `EASY`.
+        overtaken: share of the rows where a negative is at least as near as the positive.
+        push_relevant: mean gradient that falls on documents which are relevant, as estimated; None
+            without an estimate.
+        origins: by the sources that found them together, the share of the `negatives` and of
+            the `gradient` on them; either adds up to 1.
+    """
+
+    rows: int
+    loss: float
+    push: float
+    easy: float
+    overtaken: float
+    push_relevant: float | None
+    origins: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, added: Mapping[str, int]) -> Hardness | None:
+        """Return what sums of all parts say; None without a row."""
+        rows = added.get("rows", 0)
+        if not rows:
+            return None
+        relevant = added.get("push_relevant")
+        return cls(
+            rows,
+            added["loss"] / MILLION / rows,
+            added["push"] / MILLION / rows,
+            added["easy"] / rows,
+            added["overtaken"] / rows,
+            None if relevant is None else relevant / MILLION / rows,
+            _shares(added),
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Hardness | None:
+        """Return what `as_json` gave, from a file; None if there is none, or nothing in it."""
+        found = read_json(path) or {}
+        with damage_explained(path):
+            hardness = TypeAdapter(cls).validate_python(found) if found else None
+            # What it says is put together of every part of it.
+            list(hardness.sentences() if hardness else ())
+        return hardness
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {"verdict": self.verdict, **asdict(self)}
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the negatives are too easy, useful or poisonous; the worse first."""
+        if (self.push_relevant or 0.0) >= POISONOUS:
+            return "poisonous"
+        return "too easy" if self.push < EASY else "useful"
+
+    @property
+    def hardest_first(self) -> list[tuple[str, dict[str, float]]]:
+        """The origins, those with most of the gradient first."""
+        return sorted(self.origins.items(), key=lambda item: (-item[1]["gradient"], item[0]))
+
+    def sentences(self) -> Iterator[str]:
+        """Say what a student would see, and what follows."""
+        known = self.push_relevant is not None and self.push > 0
+        relevant = (self.push_relevant or 0.0) / self.push if known else 0.0
+        on_relevant = f", {relevant:.0%} of it on probably relevant documents" if known else ""
+        yield (
+            f"Hardness: {self.verdict}. The mined negatives give a row a loss of {self.loss:.2f} "
+            f"and {self.push:.3f} of the largest gradient{on_relevant}; in {self.overtaken:.0%} of "
+            f"the rows one is as near as the positive, in {self.easy:.0%} none counts."
+        )
+        if len(self.origins) > 1:
+            some = ", ".join(
+                f"{name or 'no source'} {share['gradient']:.0%} ({share['negatives']:.0%})"
+                for name, share in self.hardest_first[:MOST_ORIGINS]
+            )
+            yield f"Gradient by source, in brackets the share of the negatives: {some}."
+        if self.verdict == "poisonous":
+            yield (
+                f"{self.push_relevant:.2f} of the largest gradient pushes documents away that are "
+                f"probably relevant; choices with {POISONOUS} or more did worse than random "
+                "documents. Drop more of them (--max-p-relevant), or choose deeper (--depth)."
+            )
+        if self.verdict == "too easy":
+            yield (
+                f"With a gradient below {EASY}, no choice differed from random documents. Choose "
+                "nearer ones (--depth), if what is near is rarely relevant here."
+            )
+
+
+def why_unknown(sources: Sequence[str]) -> str:
+    """Say why there is nothing to say.
+
+    Args:
+        sources: that scored the candidates.
+    """
+    if "dense" not in sources:
+        return "Hardness: unknown, as no bi-encoder scored the candidates."
+    return "Hardness: unknown, as no positive has a negative."
+
+
+def _shares(added: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """Return `Hardness.origins` of sums."""
+    push, negatives = (
+        {name.removeprefix(start): n for name, n in added.items() if name.startswith(start)}
+        for start in (OF_ORIGIN, COUNT_OF_ORIGIN)
+    )
+    total, count = max(sum(push.values()), 1), sum(negatives.values())
+    return {
+        name: {"negatives": negatives[name] / count, "gradient": push[name] / total}
+        for name in push
+    }

@@ -1,0 +1,147 @@
+"""Conditions on a query and a document by what the inputs say of them: `doc.date < query.date`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from hnmine.directories.queries import Queries
+from hnmine.errors import UsageError
+from hnmine.expressions.evaluation import evaluate, join, references, truth
+from hnmine.inputs.texts import Texts
+from hnmine.names import repeated
+from hnmine.ragged import Ints
+
+SIDES = ("query", "doc", "positive")
+OWN = ("id", "text")
+CLUSTER = "cluster"
+
+
+class Facts:
+    """What is known of queries and documents, for expressions over `query`, `doc` and `positive`.
+
+    Each has the fields `id` and `text` and one for every column of its input without a role;
+    documents, with `--clusters`, also `cluster`.
+
+    Args:
+        queries: with their positives.
+        documents: of the index.
+        clusters: of each document slot, shape (slots,), or None.
+    """
+
+    def __init__(self, queries: Queries, documents: Texts, clusters: Ints | None = None) -> None:
+        self.queries, self.documents, self.clusters = queries, documents, clusters
+        own = [field.name for field in documents.metadata_type]
+        if clusters is not None and (name := repeated(own, [CLUSTER])):
+            raise UsageError(
+                f"The corpus has a column {name}, and --clusters makes doc.{CLUSTER}.",
+                why="An expression could mean either.",
+                fix="Rename the column and build the index again, or leave --clusters out.",
+            )
+
+    def check(self, text: str) -> None:
+        """Check that an expression is about what is known.
+
+        Raises:
+            UsageError: it is no expression, or it names something else.
+        """
+        nothing = np.empty(0, dtype=np.int64)
+        self.values(text, nothing, nothing, nothing)
+
+    def values(
+        self, text: str, query_rows: Ints, doc_rows: Ints, positive_rows: Ints | None = None
+    ) -> pa.ChunkedArray:
+        """Evaluate an expression for pairs, shape (pairs,)."""
+        wanted = self._fields(text)
+        nothing = np.empty(0, dtype=np.int64)
+        rows = {"query": query_rows, "doc": doc_rows, "positive": nothing}
+        if positive_rows is not None:
+            rows["positive"] = positive_rows
+        columns = {side: self._struct(side, fields, rows[side]) for side, fields in wanted.items()}
+        # A constant needs rows too.
+        table = pa.table({**columns, "row": pa.array(query_rows)})
+        return evaluate(table, {"value": text})["value"]
+
+    def holds(self, text: str, query_rows: Ints, doc_rows: Ints) -> NDArray[np.bool_]:
+        """Tell for which pairs a condition is true; for any of the query's positives if it asks."""
+        if "positive" not in self._fields(text):
+            return truth(self.values(text, query_rows, doc_rows), text)
+        distinct, place = np.unique(query_rows, return_inverse=True)
+        offsets, positives = self.queries.positives(distinct)
+        counts = np.diff(offsets)[place]
+        pair = np.repeat(np.arange(len(place)), counts)
+        within = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows = positives[offsets[place][pair] + within]
+        each = truth(self.values(text, query_rows[pair], doc_rows[pair], rows), text)
+        return np.bincount(pair[each], minlength=len(place)) > 0
+
+    def matches(self, text: str, query_rows: Ints) -> tuple[Ints, Ints]:
+        """Find all documents for which a condition is true: (query of each, its document row)."""
+        wanted = self._fields(text)
+        offsets, positives = self.queries.positives(query_rows)
+        owner = np.arange(len(query_rows))
+        asked: dict[str, pa.Array] = {}
+        if "positive" in wanted:
+            owner = np.repeat(owner, np.diff(offsets))
+            asked["positive"] = self._struct("positive", wanted["positive"], positives)
+        if "query" in wanted:
+            asked["query"] = self._struct("query", wanted["query"], query_rows[owner])
+        everything = np.asarray(self.documents.canonical)
+        known = {"right": pa.array(everything)}
+        if "doc" in wanted:
+            known["doc"] = self._struct("doc", wanted["doc"], everything)
+        found = join(pa.table({"left": pa.array(owner), **asked}), pa.table(known), text)
+        pairs = np.unique(
+            np.stack([found["left"].to_numpy(), found["right"].to_numpy()], axis=1), axis=0
+        )
+        return pairs[:, 0], pairs[:, 1]
+
+    def _fields(self, text: str) -> Mapping[str, list[str]]:
+        """Return the fields that an expression asks for, by side."""
+        wanted: dict[str, list[str]] = {}
+        for side, *path in references(text):
+            if side not in SIDES or not path:
+                raise UsageError(
+                    f"{'.'.join([side, *path])!r} in {text!r} is not known here.",
+                    why="When candidates are mined, expressions are about query, doc and positive.",
+                    fix="Write doc.NAME or query.NAME, such as doc.date < query.date.",
+                )
+            known = self._known(side)
+            if path[0] not in known:
+                close = difflib.get_close_matches(path[0], known, n=1)
+                raise UsageError(
+                    f"{side}.{path[0]} in {text!r} is not known."
+                    + (f" Did you mean {side}.{close[0]}?" if close else ""),
+                    why=f"Of a {side} these are known: {', '.join(known)}.",
+                    fix="Name one of them, or add the column to the input.",
+                )
+            fields = wanted.setdefault(side, [])
+            if path[0] not in fields:
+                fields.append(path[0])
+        return wanted
+
+    def _known(self, side: str) -> list[str]:
+        texts = self.queries.texts if side == "query" else self.documents
+        named = [field.name for field in texts.metadata_type]
+        more = [CLUSTER] if side != "query" and self.clusters is not None else []
+        return [*OWN, *(name for name in named if name not in OWN), *more]
+
+    def _struct(self, side: str, fields: list[str], rows: Ints) -> pa.Array:
+        texts = self.queries.texts if side == "query" else self.documents
+        return pa.StructArray.from_arrays(list(self._columns(texts, fields, rows)), names=fields)
+
+    def _columns(self, texts: Texts, fields: list[str], rows: Ints) -> Iterator[pa.Array]:
+        for name in fields:
+            if name == "id":
+                yield texts.id_array(rows)
+            elif name == "text":
+                yield texts.text_array(rows)
+            elif name == CLUSTER and self.clusters is not None:
+                yield pa.array(self.clusters[texts.slots(rows)])
+            else:
+                yield pc.struct_field(texts.metadata(rows), name)

@@ -1,0 +1,229 @@
+"""`--dry-run`: the tasks of a run, and the memory, disk and time that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings, ValidateSettings
+from hnmine.config.output import OutputSettings
+from hnmine.config.shared import Settings
+from hnmine.directories.candidates import Candidates
+from hnmine.directories.index import Index
+from hnmine.directories.queries import Queries
+from hnmine.encode.spec import ModelSpec
+from hnmine.errors import InputError
+from hnmine.index.dense_index import EXACT
+from hnmine.inputs.table_reader import BadRows
+from hnmine.inputs.texts import Texts
+from hnmine.runner.local_pool import affordable
+from hnmine.runner.worker import check_models
+from hnmine.validate.estimates import (
+    check_faiss,
+    encode_rate,
+    encoder_facts,
+    memory,
+    score_rate,
+    sizes,
+)
+from hnmine.validate.findings import Report, layout
+from hnmine.validate.forecast import Costs, Load, Step, steps
+from hnmine.validate.input_checks import SAMPLE, Gathered, gather
+from hnmine.validate.measured_costs import unit_costs
+from hnmine.validate.opened_inputs import Given
+
+DISK = {
+    "build-index": ("documents_bytes", "bm25_bytes", "vectors_bytes"),
+    "mine": ("candidates_bytes",),
+    "filter": ("candidates_bytes",),
+}
+"""What each stage writes."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What stages will do and need.
+
+    Attributes:
+        stages: by command: each step with its tasks and its CPU seconds, then what all need.
+    """
+
+    stages: dict[str, dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return self.stages
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of a table."""
+        yield from layout(self.stages)
+        yield "Nothing was written."
+
+
+@dataclass(frozen=True)
+class _Amount:
+    """Documents or queries: how many, how many are distinct, and a sample."""
+
+    rows: int
+    distinct: int
+    sample: list[str]
+
+    @classmethod
+    def of(cls, found: Gathered | Texts) -> _Amount:
+        if isinstance(found, Gathered):
+            return cls(len(found), len(found.canonical), list(found.sample.values()))
+        rows = np.linspace(0, len(found.canonical) - 1, SAMPLE).astype(np.int64)
+        sample = found.texts(found.canonical[np.unique(rows)])
+        return cls(len(found), len(found.canonical), sample)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What there is to do, by whom."""
+
+    documents: _Amount
+    queries: _Amount | None
+    load: Load
+    depth: int
+    encoder: ModelSpec | None
+
+
+def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
+    """Say what stages will do and need, from their inputs and a short trial on this machine.
+
+    Args:
+        stages: settings of `build-index`, `mine` and `filter`, or of some of them, in this order.
+
+    Raises:
+        HnmineError: an input, a model or a setting cannot be used.
+    """
+    by_name = {settings.command: settings for settings in stages}
+    index, mine, filter_ = (by_name.get(name) for name in ("build-index", "mine", "filter"))
+    assert index is None or isinstance(index, BuildIndexSettings)
+    assert mine is None or isinstance(mine, MineSettings)
+    assert filter_ is None or isinstance(filter_, FilterSettings)
+    check_models(stages)
+    subject = _subject(index, mine, filter_)
+    threads = stages[0].cpu_threads
+    if index is not None and subject.encoder and index.faiss != EXACT:
+        check_faiss(index.faiss, subject.encoder, subject.load.distinct, threads)
+    found = list(steps(subject.load, _costs(subject, filter_, threads)))
+    dimension = weights = None
+    if subject.encoder:
+        facts = encoder_facts(subject.encoder.model, subject.encoder.max_length)
+        dimension, weights = facts[2], facts[3]
+    load, documents = subject.load, subject.documents
+    disk = sizes(documents.sample, load.documents, load.distinct, load.pairs, dimension)
+    disk["bm25_bytes"] *= load.bm25
+    ram = memory(load.documents, weights, threads)
+    return Forecast(
+        {
+            name: _stage(settings, [step for step in found if step.stage == name], disk, ram)
+            for name, settings in by_name.items()
+        }
+    )
+
+
+def _stage(
+    settings: OutputSettings, found: Sequence[Step], disk: dict[str, int], ram: int
+) -> dict[str, Any]:
+    workers = affordable(settings)
+    threads = max(1, settings.cpu_threads // workers)
+    return {
+        **{step.name: {"tasks": step.tasks, "cpu_seconds": step.cpu_seconds} for step in found},
+        "workers": workers,
+        "threads of each": threads,
+        "peak_ram_bytes": ram * workers,
+        "disk_bytes": sum(disk.get(name, 0) for name in DISK[settings.command]),
+        "time_seconds": sum(step.seconds(workers, threads) for step in found),
+    }
+
+
+def _subject(
+    index: BuildIndexSettings | None, mine: MineSettings | None, filter_: FilterSettings | None
+) -> _Subject:
+    """Count what the stages have to do."""
+    candidates = Candidates(filter_.candidates, filter_.index) if filter_ and not mine else None
+    opened = None
+    if index is None:
+        opened = candidates.index if candidates else Index(mine.index) if mine else None
+    documents = _read("documents", index) if index else _Amount.of(opened.documents)  # type: ignore[union-attr]
+    built = opened.settings if opened else index.plan()  # type: ignore[union-attr]
+    queries = _read("queries", mine) if mine else None
+    pairs, depth, block_size = 0, 1, 512
+    sources = [name for name in ("bm25", "dense") if built[name]]
+    if candidates:
+        queries = _of_mined(candidates.queries)
+        pairs = sum(candidates.part_rows)
+        depth = pairs // len(candidates.mined)
+        block_size = candidates.manifest["settings"]["block_size"]
+    elif mine and queries:
+        depths = mine.depths or dict.fromkeys(sources, mine.top_k)
+        sources = [name for name in sources if name in depths or not mine.source]
+        depth, block_size = max(depths.values()), mine.block_size
+        pairs = queries.rows * (sum(min(k, documents.distinct) for k in depths.values()) + 1)
+    load = Load(
+        documents=documents.rows,
+        distinct=documents.distinct,
+        queries=queries.rows if queries else 0,
+        pairs=pairs,
+        bm25="bm25" in sources,
+        dense="dense" in sources,
+        approximate="dense" in sources and built["faiss"] != EXACT,
+        judged=bool(filter_ and filter_.cross_encoder),
+        shard_size=built["shard_size"],
+        block_size=block_size,
+    )
+    return _Subject(documents, queries, load, depth, _encoder(index, opened))
+
+
+def _read(what: str, settings: Settings) -> _Amount:
+    """Count what an input holds, as the stage that reads it would."""
+    shared = ValidateSettings.model_fields.keys() & type(settings).model_fields.keys()
+    report = Report()
+    given = Given(ValidateSettings.parse(settings.model_dump(include=set(shared))), (), report)
+    batches = given.documents() if what == "documents" else given.queries()
+    found = gather(batches, BadRows("skip"), 0, lambda rows: None)
+    if report.faults:
+        raise InputError(**report.faults[0])
+    if found is None:
+        raise InputError(f"No row can be used for {what}.", fix="Check the text columns.")
+    return _Amount.of(found)
+
+
+def _of_mined(queries: Queries) -> _Amount:
+    some = queries.mined[:: -(-len(queries.mined) // SAMPLE)]
+    return _Amount(len(queries.mined), len(queries.mined), queries.texts.texts(some))
+
+
+def _encoder(index: BuildIndexSettings | None, opened: Index | None) -> ModelSpec | None:
+    if opened:
+        return opened.encoder if opened.manifest["encoder"] else None
+    if index and index.dense and index.encoder:
+        running = {"device", "backend", "dtype", "batch_tokens", "max_length", "pooling"}
+        return ModelSpec.find(index.encoder, use="encoder", **index.model_dump(include=running))
+    return None
+
+
+def _costs(subject: _Subject, filter_: FilterSettings | None, threads: int) -> Costs:
+    """Measure what units cost here: the models on all threads, the rest on one."""
+    documents, queries, encoder = subject.documents.sample, subject.queries, subject.encoder
+    dimension = encoder_facts(encoder.model, encoder.max_length)[2] if encoder else None
+    asked = queries.sample if queries else []
+    costs = unit_costs(documents, asked, depth=subject.depth, dimension=dimension)
+    if encoder:
+        costs = replace(
+            costs, encode=threads / encode_rate(encoder, documents, threads, "document")
+        )
+    if encoder and asked:
+        rate = encode_rate(encoder, asked, threads, "query")
+        costs = replace(costs, encode_query=threads / rate)
+    if filter_ and filter_.cross_encoder and asked:
+        running = {"device", "backend", "dtype", "batch_tokens", "max_length"}
+        how = filter_.model_dump(include=running)
+        spec = ModelSpec.find(filter_.cross_encoder, use="cross-encoder", **how)
+        costs = replace(costs, judge=threads / score_rate(spec, asked, documents, threads))
+    return costs
