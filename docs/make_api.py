@@ -16,8 +16,9 @@ import pyarrow as pa
 
 import hnmine
 from hnmine import errors, schema
-from hnmine.commands.push import Pushed
-from hnmine.config import COMMANDS, Settings
+from hnmine.commands import COMMANDS
+from hnmine.config import Settings
+from hnmine.exports.pushing import Pushed
 from hnmine.results import StageResult
 
 PAGE = Path(__file__).parent / "api.md"
@@ -59,7 +60,7 @@ def page() -> str:
         "## Settings of all commands",
         _settings(Settings.model_fields, Settings.model_fields),
     ]
-    others = [name for name in COMMANDS if name.replace("-", "_") not in hnmine.__all__]
+    others = [name for name in COMMANDS if name.replace("-", "_") not in (*hnmine.__all__, "run")]
     parts += ["## Settings of commands without a function"]
     parts += [f"### hnmine {name}\n\n{_settings_of(name)}" for name in others]
     parts += ["## Columns of the files", *(_columns(*item) for item in COLUMNS.items())]
@@ -68,7 +69,7 @@ def page() -> str:
 
 def _function(name: str) -> str:
     found = getattr(hnmine, name)
-    signature = str(inspect.signature(found)).replace("'", "").replace("hnmine.stages.", "")
+    signature = str(inspect.signature(found)).replace("'", "").replace("hnmine.results.", "")
     text = inspect.getdoc(found) or ""
     command = name.replace("_", "-")
     return f"### hnmine.{name}\n\n`{name}{signature}`\n\n{_doc(text)}\n\n{_settings_of(command)}"
@@ -114,7 +115,7 @@ def _errors() -> str:
 
 
 def _settings_of(command: str) -> str:
-    settings = COMMANDS[command]
+    settings = COMMANDS[command].settings
     fields = [name for name in settings.model_fields if name not in Settings.model_fields]
     # Its own before those that it shares with others.
     fields.sort(key=lambda name: name not in settings.__annotations__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hnmine.commands.push import Pushed
+    from hnmine.exports.pushing import Pushed
     from hnmine.results import StageResult
 
 __version__ = "0.1.0"
@@ -22,10 +22,7 @@ def build_index(**settings: Any) -> StageResult:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
-    from hnmine.config import BuildIndexSettings
-    from hnmine.index.building import build_index as stage
-
-    return stage(BuildIndexSettings.parse(settings))
+    return _call("build-index", settings)
 
 
 def mine(**settings: Any) -> StageResult:
@@ -34,10 +31,7 @@ def mine(**settings: Any) -> StageResult:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
-    from hnmine.config import MineSettings
-    from hnmine.sources.mining import mine as stage
-
-    return stage(MineSettings.parse(settings))
+    return _call("mine", settings)
 
 
 def filter(**settings: Any) -> StageResult:
@@ -46,10 +40,7 @@ def filter(**settings: Any) -> StageResult:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
-    from hnmine.config import FilterSettings
-    from hnmine.selection.pipeline import filter as stage
-
-    return stage(FilterSettings.parse(settings))
+    return _call("filter", settings)
 
 
 def batch(**settings: Any) -> StageResult:
@@ -58,10 +49,7 @@ def batch(**settings: Any) -> StageResult:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
-    from hnmine.config import BatchSettings
-    from hnmine.extras.batches.batch import batch as stage
-
-    return stage(BatchSettings.parse(settings))
+    return _call("batch", settings)
 
 
 def export(**settings: Any) -> StageResult:
@@ -70,8 +58,8 @@ def export(**settings: Any) -> StageResult:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
-    from hnmine.commands.export import export as stage
     from hnmine.config import ExportSettings
+    from hnmine.exports.exporting import export as stage
 
     return stage(ExportSettings.parse(settings))
 
@@ -82,8 +70,8 @@ def push(**settings: Any) -> Pushed:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
-    from hnmine.commands.push import push as stage
     from hnmine.config import PushSettings
+    from hnmine.exports.pushing import push as stage
 
     return stage(PushSettings.parse(settings))
 
@@ -94,10 +82,7 @@ def generate(**settings: Any) -> StageResult:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
-    from hnmine.config import GenerateSettings
-    from hnmine.extras.generation.generate import generate as stage
-
-    return stage(GenerateSettings.parse(settings))
+    return _call("generate", settings)
 
 
 def mix(**settings: Any) -> StageResult:
@@ -106,7 +91,11 @@ def mix(**settings: Any) -> StageResult:
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
-    from hnmine.config import MixSettings
-    from hnmine.extras.mixing.mix import mix as stage
+    return _call("mix", settings)
 
-    return stage(MixSettings.parse(settings))
+
+def _call(command: str, settings: dict[str, Any]) -> Any:
+    from hnmine.commands import COMMANDS
+
+    found = COMMANDS[command]
+    return found.run(found.settings.parse(settings))

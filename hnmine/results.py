@@ -1,15 +1,28 @@
-"""What a stage returns."""
+"""What commands return."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hnmine.config import Settings
 from hnmine.runner.plan import library_versions
+from hnmine.runner.urls import mirrored
 from hnmine.schema import VERSION
+
+
+class Result(Protocol):
+    """What a command returns: it can be printed, as lines or as JSON."""
+
+    def as_json(self) -> Any:
+        """Return everything as JSON values."""
+        ...
+
+    def lines(self) -> Iterable[str]:
+        """Write the result for a terminal."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,37 @@ class StageResult:
     counts: Mapping[str, Any]
     manifest: Mapping[str, Any]
     notes: Sequence[str] = ()
+
+    @property
+    def place(self) -> str:
+        """The directory, or the URL that it mirrors."""
+        return mirrored(self.path) or str(self.path)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return where it is, the counts and the notes as JSON values."""
+        return {"path": self.place, "counts": dict(self.counts), "notes": list(self.notes)}
+
+    def lines(self) -> Iterator[str]:
+        """Write where it is, a line for each count, and the notes."""
+        yield self.place
+        width = max(len(name) for name in self.counts)
+        for name, count in self.counts.items():
+            shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
+            yield f"  {shown:<{width}}  {count:>14,}"
+        yield from self.notes
+
+
+class StageResults(list[StageResult]):
+    """What `hnmine run` wrote, a directory for each command."""
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return everything as JSON values."""
+        return [result.as_json() for result in self]
+
+    def lines(self) -> Iterator[str]:
+        """Write each directory and its counts."""
+        for result in self:
+            yield from result.lines()
 
 
 def base_plan(stage: str, settings: Settings, uses: Iterable[str] = ()) -> dict[str, Any]:

@@ -28,9 +28,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from conftest import CROSS_ENCODER, ENCODER, content, renamed_inside
 
-STAGES = ("build_index", "mine", "filter", "batch", "export", "mix", "generate")
-PRELOAD = [*(f"hnmine.stages.{stage}" for stage in STAGES), "faiss", "onnxruntime", "duckdb"]
-PRELOAD += ["sentence_transformers"]
+PRELOAD = [
+    "hnmine.index.building",
+    "hnmine.sources.mining",
+    "hnmine.selection.pipeline",
+    "hnmine.extras.batches.batch",
+    "hnmine.exports.exporting",
+    "hnmine.extras.mixing.mix",
+    "hnmine.extras.generation.generate",
+    "faiss",
+    "onnxruntime",
+    "duckdb",
+    "sentence_transformers",
+]
 AUDITED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 TOPICS = ["pear", "plum", "fig", "lime", "kiwi", "date", "grape", "melon", "peach", "mango"]
 

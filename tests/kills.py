@@ -154,7 +154,7 @@ class Killer:
 
     def _start(self, name: str, root: Path) -> Any:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([*faults.PRELOAD, "hnmine.cli", "hnmine.commands.report"])
+        context.set_forkserver_preload([*faults.PRELOAD, "hnmine.cli", "hnmine.report.reporting"])
         began, ready = context.Pipe(duplex=False)
         arguments = command_line(name, self.inputs, root), root, root.with_suffix(".log")
         process = context.Process(target=_work, args=(*arguments, ready))

@@ -10,10 +10,10 @@ from conftest import write
 from scipy.stats import binomtest
 
 import hnmine as api
+from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import Audit, clopper_pearson, even_sample, of_sheet, over_queries
-from hnmine.commands.audit import audit
+from hnmine.commands.configuration import settings_for
 from hnmine.config import AuditSettings
-from hnmine.config.yaml_file import settings_for
 from hnmine.errors import InputError, UsageError
 
 NAN = float("nan")

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hnmine as api
+from hnmine.commands.configuration import optional, settings_for
 from hnmine.config import BatchSettings
-from hnmine.config.yaml_file import optional, settings_for
 from hnmine.errors import InputError, UsageError
 from hnmine.extras.batches.arrange import Balanced, Clustered, Greedy, nearest
 from hnmine.extras.batches.batch import WORK, _Batching

@@ -10,7 +10,8 @@ from conftest import hnmine, write
 
 from hnmine import __version__
 from hnmine.cli import app
-from hnmine.config import COMMANDS, PLACES, STAGES, Settings
+from hnmine.commands import COMMANDS
+from hnmine.config import Settings
 
 DIRECTORIES = ("mined", "before", "after")
 """Settings that are arguments where they are what a command is about."""
@@ -35,25 +36,22 @@ def test_version():
     assert hnmine("--version").stdout.strip() == __version__
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "run"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example_and_every_setting_has_a_flag_with_help(command):
     text = " ".join(hnmine(command, "--help", env={"COLUMNS": "200", "PATH": ""}).stdout.split())
     assert f"Example: hnmine {command} " in text
     registered = typer.main.get_command(app).commands[command]
     flags = {flag for option in registered.params for flag in option.opts}
     flags |= {f"--{option.name}" for option in registered.params if option.name in DIRECTORIES}
-    models = list(STAGES.values()) if command == "run" else [COMMANDS[command]]
-    for model in models:
-        for name, field in model.model_fields.items():
-            assert field.description, name
-            if command != "run" or name not in PLACES:
-                assert f"--{name.replace('_', '-')}" in flags
+    for name, field in COMMANDS[command].settings.model_fields.items():
+        assert field.description, name
+        assert f"--{name.replace('_', '-')}" in flags
 
 
 def test_shared_settings_are_the_same_everywhere():
     for name, field in Settings.model_fields.items():
-        for model in COMMANDS.values():
-            assert model.model_fields[name].description == field.description
+        for command in COMMANDS.values():
+            assert command.settings.model_fields[name].description == field.description
 
 
 def test_a_wrong_flag_is_a_usage_error():

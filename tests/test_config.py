@@ -13,8 +13,9 @@ import yaml
 from typer.testing import CliRunner
 
 from hnmine.cli import app
-from hnmine.config import COMMANDS, PLACES, STAGES, BuildIndexSettings, FilterSettings, MineSettings
-from hnmine.config.yaml_file import optional, pipeline, read_yaml, settings_for
+from hnmine.commands import COMMANDS
+from hnmine.commands.configuration import PLACES, optional, pipeline, read_yaml, settings_for
+from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
 from hnmine.errors import UsageError
 from hnmine.selection.pipeline import resolve
 from hnmine.selection.scored_parts import settle
@@ -94,7 +95,7 @@ def test_flags_win_over_a_section_and_a_section_over_the_top_level():
 def test_a_pipeline_puts_everything_into_one_directory():
     index, mine, filtered = pipeline(
         {"pairs": "p", "build-index": {"dense": False}}, {"output": "x", "num_negatives": 2}
-    )
+    ).stages
     assert index.index == mine.index == Path("x/index")
     assert mine.output == filtered.candidates == Path("x/candidates")
     assert filtered.output == Path("x/mined")
@@ -192,20 +193,20 @@ def settings_of(*wanted: Any) -> list[tuple[str, str]]:
     """Every (command, setting) of some types, in an order."""
     return [
         (command, name)
-        for command, settings in COMMANDS.items()
-        for name, field in settings.model_fields.items()
-        if kinds(field.annotation) & set(wanted)
+        for command, found in COMMANDS.items()
+        for name, field in found.settings.model_fields.items()
+        if command != "run" and kinds(field.annotation) & set(wanted)
     ]
 
 
 def is_map(command: str, name: str) -> bool:
-    return dict in kinds(COMMANDS[command].model_fields[name].annotation)
+    return dict in kinds(COMMANDS[command].settings.model_fields[name].annotation)
 
 
 def problems(command: str, values: dict[str, Any]) -> str:
     """What is wrong with some settings; they lack what is required, so that something always is."""
     with pytest.raises(UsageError) as raised:
-        COMMANDS[command].parse({**values, "no-such": 1})
+        COMMANDS[command].settings.parse({**values, "no-such": 1})
     return raised.value.what
 
 
@@ -442,9 +443,9 @@ SECTIONS = {
 SHARED = [
     (stage, section, name)
     for section in SECTIONS
-    for stage, settings in STAGES.items()
-    for name in settings.model_fields
-    if name in COMMANDS[section].model_fields and name not in PLACES
+    for stage in ("build-index", "mine", "filter")
+    for name in COMMANDS[stage].settings.model_fields
+    if name in COMMANDS[section].settings.model_fields and name not in PLACES
 ]
 VALUES: dict[str, Any] = {
     "clusters": 8, "threads": 1, "workers": 2, "engine": "ray", "ray_address": "auto",
@@ -458,7 +459,7 @@ TOGETHER = {"queries": {"qrels": "r"}, "qrels": {"queries": "q"}, "ray_address":
 
 @pytest.mark.parametrize(("stage", "section", "name"), SHARED)
 def test_a_flag_that_a_stage_and_a_section_share_breaks_neither(stage, section, name):
-    field = STAGES[stage].model_fields[name]
+    field = COMMANDS[stage].settings.model_fields[name]
     value = VALUES.get(name, not field.default)
     judged = name in ("queries", "qrels")
     file = {"output": "o", "corpus": "c", "encoder": "e", section: SECTIONS[section]}
@@ -467,7 +468,7 @@ def test_a_flag_that_a_stage_and_a_section_share_breaks_neither(stage, section, 
         more = TOGETHER.get(name, {})
         given = {**file, **top, **({} if flags else more)}
         flags = {**flags, **more} if flags else {}
-        settings = {s.command: s for s in pipeline(given, flags)}
+        settings = {s.command: s for s in pipeline(given, flags).stages}
         found = optional(section, given, flags)
         assert getattr(settings[stage], name) in (value, {"corpus.text": "t"})
         if (section, name) == ("batch", "clusters"):

@@ -17,14 +17,14 @@ from blocks import Block, blocks, commands, pages, parsed, run, small
 from conftest import ROOT, write
 
 import hnmine as api
-from hnmine.cli import EXAMPLES, app
-from hnmine.config import COMMANDS
+from hnmine.cli import app
+from hnmine.commands import COMMANDS
+from hnmine.commands.configuration import optional, pipeline, settings_for
 from hnmine.config.batch_settings import BatchSettings
 from hnmine.config.export_settings import FORMATS
 from hnmine.config.filter_settings import FilterSettings
 from hnmine.config.generate_settings import EDITS, MIXTURES
 from hnmine.config.mine_settings import SOURCES
-from hnmine.config.yaml_file import optional, pipeline, settings_for
 from hnmine.selection.rules import rules
 
 PAGES = pages()
@@ -62,7 +62,7 @@ def flags_of(command: str) -> set[str]:
     return {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
 
 
-ALL_FLAGS = {"--help", "--version"}.union(*map(flags_of, [*COMMANDS, "run"]))
+ALL_FLAGS = {"--help", "--version"}.union(*map(flags_of, COMMANDS))
 
 
 def check_settings(command: str, given: dict[str, object]) -> None:
@@ -139,9 +139,9 @@ def test_every_command_parses(block: Block, line: list[str]):
     check_settings(*parsed(line))
 
 
-@pytest.mark.parametrize("command", EXAMPLES)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_examples_of_help_texts_parse(command):
-    program, *line = EXAMPLES[command].split()
+    program, *line = COMMANDS[command].example.split()
     assert program == "hnmine" and line[0] == command
     check_settings(*parsed(line))
 
@@ -163,7 +163,7 @@ def test_python_blocks_call_what_is_there(block):
     for call in ast.walk(ast.parse(block.text)):
         name = getattr(getattr(call, "func", None), "id", "")
         if isinstance(call, ast.Call) and name in api.__all__:
-            known = COMMANDS[name.replace("_", "-")].model_fields
+            known = COMMANDS[name.replace("_", "-")].settings.model_fields
             assert {keyword.arg for keyword in call.keywords} <= set(known)
 
 
@@ -231,7 +231,7 @@ class TestTables:
 
     def test_there_is_no_setting_without_a_default_that_the_reference_leaves_out(self):
         page = (ROOT / "docs" / "api.md").read_text("utf-8")
-        for name in chain.from_iterable(model.model_fields for model in COMMANDS.values()):
+        for name in chain.from_iterable(found.settings.model_fields for found in COMMANDS.values()):
             assert f"| `{name}` |" in page
 
 

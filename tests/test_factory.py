@@ -9,7 +9,6 @@ from checkpoints import plain
 
 from hnmine import build_index
 from hnmine.audit.sheet import CHARACTERS, _readable
-from hnmine.commands.validate import validate
 from hnmine.config import BuildIndexSettings, ValidateSettings
 from hnmine.encode.pytorch import TorchEncoder
 from hnmine.errors import InputError, UsageError
@@ -17,6 +16,7 @@ from hnmine.index.factory import build_faiss, check_factory
 from hnmine.runner.checkpoints import Partial, key_of, relabel
 from hnmine.runner.plan import digest
 from hnmine.validate.dry_run import dry_run
+from hnmine.validate.validating import validate
 
 TOO_MANY = [
     ("IVF64,Flat", 63, "64"),

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hnmine
-from hnmine.config import yaml_file as configfile
+from hnmine.commands import configuration as configfile
 from hnmine.errors import Exit, HnmineError, UsageError
 from hnmine.inputs.table_reader import BadRows, Table
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import threading
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.config import COMMANDS
+from hnmine.commands import COMMANDS
 from hnmine.errors import HnmineError, InputError, UsageError
 from hnmine.runner.atomic import write_text
 from hnmine.runner.plan import Task
@@ -126,8 +125,8 @@ def readers(root: Path, out: Path) -> dict[str, dict[str, object]]:
 
 
 def call(command: str, settings: dict[str, object]) -> None:
-    name = command.replace("-", "_")
-    getattr(import_module(f"hnmine.stages.{name}"), name)(COMMANDS[command].parse(settings))
+    found = COMMANDS[command]
+    found.run(found.settings.parse(settings))
 
 
 READERS = [(d, c) for d, commands in readers(Path(), Path()).items() for c in commands]

@@ -19,10 +19,10 @@ from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, ROOT, hnmine, write
 from safetensors.numpy import save_file
 
 from hnmine.cli import app
-from hnmine.config import COMMANDS
-from hnmine.config import yaml_file as configfile
+from hnmine.commands import COMMANDS
+from hnmine.commands import configuration as configfile
 
-NAMES = [*COMMANDS, "run"]
+NAMES = list(COMMANDS)
 
 
 def commands():
@@ -241,7 +241,7 @@ class TestInit:
         assert "200 rows, id=id, text=text" in done.stdout
         file = configfile.read_yaml(tmp_path / "x.yaml")
         assert file["pairs"] == str(pairs)
-        index, mine, filter_ = configfile.pipeline(file, {})
+        index, mine, filter_ = configfile.pipeline(file, {}).stages
         assert (index.encoder, filter_.cross_encoder) == (ENCODER, CROSS_ENCODER)
         assert mine.pairs == str(pairs)
         done = hnmine("run", "--config", tmp_path / "x.yaml", "--no-dense")
@@ -253,7 +253,7 @@ class TestInit:
         hnmine("init", corpus, pairs, "--file", tmp_path / "x.yaml")
         text = (tmp_path / "x.yaml").read_text()
         before = [settings.plan() for settings in configfile.pipeline(yaml.safe_load(
-            text.replace("mine:\n", "mine: {}\n")), {})]  # fmt: skip
+            text.replace("mine:\n", "mine: {}\n")), {}).stages]  # fmt: skip
         opened = "\n".join(
             line.replace("# ", "", 1) if line.startswith("  # ") and _is_setting(line) else line
             for line in text.splitlines()
@@ -266,7 +266,7 @@ class TestInit:
             for key, value in configfile.read_yaml(tmp_path / "y.yaml").items()
         }
         assert values["mine"]["top-k"] == 100
-        assert [settings.plan() for settings in configfile.pipeline(values, {})] == before
+        assert [settings.plan() for settings in configfile.pipeline(values, {}).stages] == before
 
     def test_columns_that_were_named_go_into_the_file(self, tmp_path):
         pairs = write(tmp_path / "p.parquet", frage=["which oak"], antwort=["oak"])
@@ -293,7 +293,7 @@ class TestInit:
 
 def _is_setting(line):
     key = line.removeprefix("  # ").partition(":")[0].replace("-", "_")
-    return any(key in settings.model_fields for settings in COMMANDS.values())
+    return any(key in command.settings.model_fields for command in COMMANDS.values())
 
 
 def test_help_takes_less_than_three_tenths_of_a_second_of_work():

@@ -13,7 +13,7 @@ from conftest import ENCODER, hnmine, rows, write
 
 import hnmine as api
 from hnmine import schema
-from hnmine.commands.audit import audit
+from hnmine.audit.auditing import audit
 from hnmine.config import AuditSettings, FilterSettings, MineSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError, UsageError

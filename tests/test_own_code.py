@@ -13,13 +13,13 @@ from checkpoints import with_modules
 from conftest import CROSS_ENCODER, ENCODER, hnmine, mined_by_words
 
 import hnmine as api
-from hnmine.commands.validate import validate
 from hnmine.config import ValidateSettings
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.installed import BI_ENCODER, installed
 from hnmine.encode.locate import find_model
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError, MissingModel
+from hnmine.validate.validating import validate
 
 MODULES = "modules.json"
 

@@ -14,10 +14,10 @@ import pytest
 from conftest import hnmine, write
 
 import hnmine as api
-from hnmine.commands.report import report
 from hnmine.config import FilterSettings, ReportSettings
 from hnmine.errors import InputError
 from hnmine.printable import one_line, printable, shell, without_credentials
+from hnmine.report.reporting import report
 from hnmine.report.scored import Scored
 
 STEERING = "\x1b[2J\x1b]0;title\x07 \x08 \r \x7f \x9b31m \u202e \u2066 \u200f \u061c \u2028 \u2029"

@@ -25,12 +25,12 @@ from conftest import CROSS_ENCODER, ENCODER, content, soon_free
 from test_examples import play
 
 import hnmine as api
+from hnmine.commands.sharing import cluster_of, with_absolute_paths
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
-from hnmine.encode.locate import find_model
+from hnmine.encode.locate import find_model, fingerprint
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
 from hnmine.runner import incidents, ray_pool
 from hnmine.runner.locks import check_witness, witnessed
-from hnmine.runner.worker import with_absolute_paths
 
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Else Ray writes one to the home directory.
 
@@ -219,7 +219,7 @@ def test_a_worker_whose_model_differs_is_refused_with_both_hashes(inputs, cluste
     finally:
         sys.path.remove(str(folders[0].parent))
     for folder in folders:
-        assert ray_pool.fingerprint(folder / "model") in refused.value.why
+        assert fingerprint(folder / "model") in refused.value.why
 
 
 def test_a_fault_that_an_actor_meets_is_raised_here(here, tmp_path):
@@ -263,13 +263,13 @@ def parse(tmp_path, **more):
     ],
 )
 def test_each_actor_gets_a_gpu_or_else_a_machine(tmp_path, nodes, given, expected):
-    layout = ray_pool._Layout.over(parse(tmp_path, **given), nodes)
+    layout = ray_pool.Layout.over(cluster_of(parse(tmp_path, **given)), nodes)
     assert (layout.count, layout.threads, layout.gpus) == expected
 
 
 def test_a_cluster_without_room_for_actors(tmp_path):
     with pytest.raises(PartialRun, match="no machine with a CPU"):
-        ray_pool._Layout.over(parse(tmp_path), [])
+        ray_pool.Layout.over(cluster_of(parse(tmp_path)), [])
 
 
 def test_a_cluster_that_is_not_there(inputs, tmp_path):

@@ -15,8 +15,8 @@ from conftest import CROSS_ENCODER, ENCODER, write
 
 import hnmine as api
 from hnmine import schema
+from hnmine.commands.configuration import optional, read_yaml
 from hnmine.config import BatchSettings, FilterSettings, GenerateSettings, MineSettings, MixSettings
-from hnmine.config.yaml_file import optional, read_yaml
 from hnmine.selection import tally
 from hnmine.selection.verdicts import Verdicts
 

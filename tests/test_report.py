@@ -15,16 +15,16 @@ import pytest
 from conftest import ENCODER, ROOT, hnmine, rows, write
 
 import hnmine as api
+from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import MOST_RESAMPLED, of_sums
-from hnmine.commands.audit import audit
-from hnmine.commands.diff import diff
-from hnmine.commands.inspect import inspect
-from hnmine.commands.report import report
 from hnmine.config import AuditSettings, DiffSettings, InspectSettings, ReportSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.index.tokenise import Tokeniser
+from hnmine.report.comparing import diff
 from hnmine.report.highlight import Matcher
 from hnmine.report.histograms import RAREST
+from hnmine.report.inspecting import inspect
+from hnmine.report.reporting import report
 from hnmine.report.scored import clean, shortened
 from hnmine.runner.atomic import write_text
 

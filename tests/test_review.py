@@ -20,15 +20,15 @@ import pytest
 from conftest import hnmine, rows, write
 
 import hnmine as api
+from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import of_sheet
 from hnmine.audit.sheet import EVEN, Sheet, count
-from hnmine.commands.audit import audit
-from hnmine.commands.review import review
 from hnmine.config import AuditSettings, ReviewSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.table_reader import Table
 from hnmine.judges.verdict_file import read_verdicts
 from hnmine.review.doubtful import DISAGREEMENT, NARROWLY, NEGATIVES, PER_QUERY
+from hnmine.review.reviewing import review
 
 NAN = float("nan")
 WORDS = ["oak", "fox", "tin", "rye", "sea", "jam", "cup", "elk", "fig", "gem"]

@@ -19,10 +19,11 @@ from faults import CPU, write_inputs
 import hnmine as api
 from hnmine.config import BuildIndexSettings
 from hnmine.errors import InputError, PartialRun, UsageError
-from hnmine.runner import incidents, local_pool
+from hnmine.runner import incidents
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import RunDirectory
 from hnmine.runner.task_share import Share
+from hnmine.validate import used_models
 
 TASKS = [Task(f"part-{n}", (f"parts/{n}",), 1, n) for n in range(6)]
 LAST = Task("last", ("last",), 1)
@@ -244,7 +245,7 @@ def test_less_memory_than_a_worker_needs(inputs, tmp_path, monkeypatch):
     given = settings(inputs, tmp_path / "index", max_memory="50MB")
     with pytest.raises(UsageError, match=r"one worker needs about 0\.3 GB"):
         api.build_index(**given)
-    monkeypatch.setattr(local_pool, "_need", lambda settings: 1)
+    monkeypatch.setattr(used_models, "worker_memory", lambda settings: 1)
     incidents.drain()
     with pytest.raises(PartialRun, match="was stopped: all took"):
         api.build_index(**given)
@@ -256,7 +257,7 @@ def test_less_memory_than_a_worker_needs(inputs, tmp_path, monkeypatch):
 def test_as_many_workers_as_memory_allows(tmp_path):
     def count(limit: str, **more) -> int:
         values = {"corpus": "c", "index": tmp_path, "dense": False, "workers": 8, **more}
-        return local_pool.affordable(BuildIndexSettings.parse({**values, "max_memory": limit}))
+        return used_models.affordable(BuildIndexSettings.parse({**values, "max_memory": limit}))
 
     assert count("1GB") == 3
     assert count("100 GB") == 8

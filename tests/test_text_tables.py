@@ -12,7 +12,6 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hnmine.commands.init import init
 from hnmine.config import BuildIndexSettings, InitSettings
 from hnmine.config.reading_options import InputSettings
 from hnmine.errors import InputError, UsageError
@@ -23,6 +22,7 @@ from hnmine.inputs.opening import guess_kind
 from hnmine.inputs.records import pair_records, qrel_records, query_records
 from hnmine.inputs.table_reader import BadRows, Table
 from hnmine.sources.run_file import RunFile
+from hnmine.validate.initialising import init
 
 PASSAGES = [
     "The teapot is cleaned with warm vinegar once a month.",

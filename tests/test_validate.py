@@ -10,15 +10,15 @@ from typer.testing import CliRunner
 
 from hnmine import build_index, mine
 from hnmine.cli import app
-from hnmine.commands.validate import validate
+from hnmine.commands.configuration import read_yaml, settings_for
 from hnmine.config import ValidateSettings
-from hnmine.config.yaml_file import read_yaml, settings_for
 from hnmine.errors import UsageError
 from hnmine.inputs.records import TextBatch
 from hnmine.inputs.table_reader import BadRows
 from hnmine.sources.shingles import containment, shingles
 from hnmine.validate import input_checks
 from hnmine.validate.copies import NEAR, NearCopies
+from hnmine.validate.validating import validate
 
 WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "maple", "oak", "pine", "rowan", "yew"]
 

@@ -7,14 +7,12 @@ import json
 import resource
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import IO, Any
 
 import typer
 
 from hnmine.errors import HnmineError
 from hnmine.printable import one_line, printable, redacted, without_credentials, without_nan
-from hnmine.runner.urls import mirrored
 
 CURSOR_UP = "\x1b[A"
 """What tqdm writes, alone, to get from one bar to another."""
@@ -69,33 +67,10 @@ def say_error(error: HnmineError) -> None:
             say(line if n == 0 else f"  {line.strip()}", err=True)
 
 
-def _place(result: Any) -> str:
-    return mirrored(Path(result.path)) or str(result.path)
-
-
 def _json(value: Any) -> str:
     """Return JSON in ASCII without control characters, and null for what is no number."""
     text = json.dumps(without_nan(value), indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")
-
-
-def print_counts(result: Any, as_json: bool) -> None:
-    """Print where each stage wrote, and its counts."""
-    results = result if isinstance(result, list) else [result]
-    if as_json:
-        documents = [
-            {"path": _place(r), "counts": dict(r.counts), "notes": list(r.notes)} for r in results
-        ]
-        typer.echo(_json(redacted(documents if len(documents) > 1 else documents[0])))
-        return
-    for result in results:
-        say(_place(result))
-        width = max(len(name) for name in result.counts)
-        for name, count in result.counts.items():
-            shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
-            say(f"  {shown:<{width}}  {count:>14,}")
-        for note in result.notes:
-            say(note)
 
 
 def say_cost(seconds: float) -> None:
@@ -112,23 +87,26 @@ def say_cost(seconds: float) -> None:
     say(f"{took}, at most {peak / 1e9:.2f} GB of memory", err=True)
 
 
-def print_lines(found: Any, as_json: bool) -> None:
-    """Print what a result says of itself, each of its lines on one line."""
-    if as_json:
-        typer.echo(_json(redacted(found.as_json())))
-        return
-    for line in found.lines():
-        say(line)
+def print_result(result: Any, as_json: bool) -> None:
+    """Print what a command returned, then fail if it found what is wrong.
+
+    Args:
+        result: a `Result`; what rich can print is printed in colours where the terminal has them.
+        as_json: print JSON instead.
+    """
+    if hasattr(result, "__rich_console__"):
+        _print_styled(result, as_json)
+    elif as_json:
+        typer.echo(_json(redacted(result.as_json())))
+    else:
+        for line in result.lines():
+            say(line)
+    if check := getattr(result, "check", None):
+        check()
 
 
-def print_report(report: Any, as_json: bool) -> None:
-    """Print a report, and fail if it found what is wrong."""
-    print_lines(report, as_json)
-    report.check()
-
-
-def print_styled(found: Any, as_json: bool) -> None:
-    """Print a result in colours where the terminal has them.
+def _print_styled(found: Any, as_json: bool) -> None:
+    """Print a result with colours.
 
     The texts in it are cleaned before they get their colours. URLs in them are data, and stay.
     """

@@ -1,199 +1,27 @@
-"""`hnmine audit`: what share of the chosen negatives is likely false, and how that is known."""
+"""`hnmine audit`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-
-from hnmine.audit.estimate import (
-    WORST_QUERIES,
-    Audit,
-    Estimate,
-    even_sample,
-    of_sheet,
-    over_queries,
-)
-from hnmine.audit.sheet import EVEN, Sheet, with_texts
-from hnmine.audit.shortcuts import Labelled, shortcuts
+from hnmine.commands.command import Command
 from hnmine.config import AuditSettings
-from hnmine.directories.candidates import Candidates
-from hnmine.directories.mined import Mined
-from hnmine.directories.parts import read_part, scored_parts
-from hnmine.errors import HnmineError, UsageError
-from hnmine.inputs.table_reader import Table
-from hnmine.judges.verdict_file import DRAWN, read_drawn, read_grades, read_verdicts, say_if_unknown
-from hnmine.keyed_noise import hashes
-from hnmine.selection.hardness import origins_of
 
-RANK_BANDS = (0, 5, 10, 20, 50, 100)
-MARGIN_BANDS = 4
-SELECTED = (
-    *("query_id", "doc_id", "selected", "rank"),
-    *("score", "positive_score", "p_relevant"),
+if TYPE_CHECKING:
+    from hnmine.audit.estimate import Audit
+
+
+def run(settings: AuditSettings) -> Audit:
+    """Estimate how many negatives are false."""
+    from hnmine.audit.auditing import audit
+
+    return audit(settings)
+
+
+COMMAND = Command(
+    settings=AuditSettings,
+    summary="Estimate what share of the negatives is false, from all that is known of them.",
+    example="hnmine audit --mined runs/mined --sample 300 --sheet sheet.csv",
+    run=run,
+    places={"mined": "mined"},
 )
-
-SHORTCUT_QUERIES = 4000
-"""Queries whose positives and negatives are searched for shortcuts, drawn by their ids."""
-
-
-def audit(settings: AuditSettings) -> Audit:
-    """Estimate the share of false negatives; write a sample of them for a person where asked.
-
-    Raises:
-        HnmineError: the directory, the judgements or the verdicts cannot be used.
-    """
-    mined = Mined(settings.mined)
-    table = _selected(mined)
-    found = Audit(table.num_rows)
-    if not table.num_rows:
-        return found
-    query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
-    _, query = np.unique(np.array(query_ids, dtype=object).astype(str), return_inverse=True)
-    groups = _groups(table, mined.sources)
-    chance = _numbers(table, "p_relevant")
-    values = chance
-    found.add("p_relevant", chance, query, groups)
-    if settings.qrels:
-        judged = _judged(settings, mined, query_ids, doc_ids)
-        if np.isfinite(judged).any():
-            values = judged
-            found.add("qrels", values, query, groups)
-        else:  # What is known of the groups stays.
-            found.estimates["qrels"] = over_queries(judged, query)
-    if settings.verdicts:
-        pairs = list(zip(query_ids, doc_ids, strict=True))
-        found.estimates["verdicts"] = _by_verdicts(settings.verdicts, pairs)
-    expected = np.bincount(query, np.nan_to_num(values))
-    first = np.unique(query, return_index=True)[1]
-    for row in np.argsort(-expected, kind="stable")[:WORST_QUERIES]:
-        if expected[row] > 0:
-            found.worst[query_ids[first[row]]] = float(expected[row])
-    if settings.shortcuts or settings.sample:
-        candidates = mined.candidates
-        if settings.sample:
-            _write_sheet(settings, table, chance, candidates)
-        if settings.shortcuts:
-            found.shortcuts = shortcuts(_labelled(settings, candidates))
-    return found
-
-
-def _selected(mined: Mined) -> pa.Table:
-    parts = []
-    for file in mined.parts:
-        table = read_part(file, needed=SELECTED)
-        parts.append(table.filter(table["selected"]))
-    return pa.concat_tables(parts)
-
-
-def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = pc.fill_null(table[name].cast(pa.float64()), np.nan).to_numpy()
-    return values
-
-
-def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[Any]]:
-    rank = np.searchsorted(RANK_BANDS, _numbers(table, "rank"), side="right") - 1
-    bands = [f"from {band}" for band in RANK_BANDS]
-    margin = _numbers(table, "positive_score") - _numbers(table, "score")
-    cuts = np.nanquantile(margin, np.linspace(0, 1, MARGIN_BANDS + 1)[:-1])
-    band = np.maximum(np.searchsorted(cuts, margin, side="right") - 1, 0)
-    return {
-        "source": origins_of(table, sources, "+"),
-        "rank": np.array(bands)[rank],
-        "margin": np.array([f"from {cut:.3g}" for cut in cuts])[band],
-    }
-
-
-def _judged(
-    settings: AuditSettings, mined: Mined, query_ids: list[str], doc_ids: list[str]
-) -> NDArray[np.float64]:
-    """Return 1 for negatives judged relevant, 0 for all others of queries with judgements.
-
-    NaN where nothing is known: of queries without judgements; and of all where the judgements are
-    those that were mined with, whose relevant documents are no negatives.
-    """
-    table = Table.open("qrels", settings.qrels or "", reading=settings.reading)
-    if _mined_with(table, settings.min_grade, mined):
-        return np.full(len(query_ids), np.nan)
-    given = read_grades(table)
-    say_if_unknown(table.path, given, set(query_ids), 0)
-    judged = {query for query, _ in given}
-    return np.array(
-        [
-            float(given.get((query, doc), -np.inf) >= settings.min_grade)
-            if query in judged
-            else np.nan
-            for query, doc in zip(query_ids, doc_ids, strict=True)
-        ]
-    )
-
-
-def _mined_with(table: Table, min_grade: float, mined: Mined) -> bool:
-    """Tell whether the documents that are relevant by judgements were known as positives."""
-    try:
-        before = mined.candidates.manifest
-    except HnmineError:
-        return False  # The candidates are gone, and nobody knows.
-    same: bool = before["inputs"].get("qrels") == table.fingerprint()
-    return same and min_grade >= before["settings"]["min_grade"]
-
-
-def _by_verdicts(path: str, negatives: list[tuple[str, str]]) -> Estimate:
-    """Estimate from a sheet; one that does not say how it was drawn, was drawn evenly from these.
-
-    A sheet goes on to be true of a directory that was filtered with it: its negatives that were
-    drawn evenly and are judged relevant are none any more, but tell of those that nobody judged.
-    """
-    table = Table.open("qrels", path, also=[DRAWN])
-    given, drawn = read_verdicts(table), read_drawn(table)
-    say_if_unknown(table.path, given, {query for query, _ in negatives}, 0)
-    verdicts = np.array([given.get(pair, np.nan) for pair in negatives], dtype=np.float64)
-    if not drawn:
-        return of_sheet(verdicts, verdicts)
-    even = [given.get(pair, np.nan) for pair, how in drawn.items() if how == EVEN]
-    waiting = sum(pair not in given and drawn.get(pair, EVEN) != EVEN for pair in negatives)
-    return of_sheet(verdicts, np.array(even, dtype=np.float64), waiting)
-
-
-def _labelled(settings: AuditSettings, candidates: Candidates) -> Labelled:
-    """Read the positives and the chosen negatives of a sample of the queries."""
-    parts = []
-    for file in scored_parts(settings.mined):
-        table = read_part(file, ["query_id", "doc_id", "label", "bm25_score"])
-        parts.append(table.filter(pc.is_valid(table["label"])))
-    table = pa.concat_tables(parts)
-    ids = table["query_id"].combine_chunks().dictionary_encode()
-    query = ids.indices.to_numpy()
-    noise = hashes(ids.dictionary.to_pylist(), settings.seed)
-    drawn = np.argsort(noise, kind="stable")[:SHORTCUT_QUERIES]
-    table = table.filter(pa.array(np.isin(query, drawn)))
-    documents, queries = candidates.index.documents, candidates.queries.texts
-    doc_rows = documents.find_ids(table["doc_id"].to_pylist())
-    query_rows = queries.find_ids(table["query_id"].to_pylist())
-    return Labelled(
-        query_rows,
-        documents.slots(doc_rows),
-        table["label"].to_numpy() == 1,
-        queries.texts(query_rows),
-        documents.texts(doc_rows),
-        _numbers(table, "bm25_score"),
-    )
-
-
-def _write_sheet(
-    settings: AuditSettings,
-    table: pa.Table,
-    chance: NDArray[np.float64],
-    candidates: Candidates,
-) -> None:
-    """Write a sample with the texts and an empty column for verdicts."""
-    if settings.sheet is None:
-        raise UsageError("sheet: must be given with --sample.", fix="Pass --sheet FILE.csv.")
-    chosen = table.take(pa.array(even_sample(chance, settings.sample or 0, settings.seed)))
-    known = {name: chosen[name] for name in ("query_id", "doc_id", "p_relevant")}
-    drawn = pa.repeat(EVEN, chosen.num_rows)
-    Sheet(settings.sheet, with_texts(candidates, {**known, DRAWN: drawn})).save()

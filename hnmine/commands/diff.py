@@ -1,15 +1,27 @@
-"""`hnmine diff`: what another setting changes."""
+"""`hnmine diff`."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hnmine.commands.command import Command
 from hnmine.config import DiffSettings
-from hnmine.report.changes import Changes, changes
+
+if TYPE_CHECKING:
+    from hnmine.report.changes import Changes
 
 
-def diff(settings: DiffSettings) -> Changes:
-    """Compare two mined directories.
+def run(settings: DiffSettings) -> Changes:
+    """Compare two mined directories."""
+    from hnmine.report.comparing import diff
 
-    Raises:
-        HnmineError: one cannot be used.
-    """
-    return changes(settings.before, settings.after, settings.queries, settings.cpu_threads)
+    return diff(settings)
+
+
+COMMAND = Command(
+    settings=DiffSettings,
+    summary="Say which negatives another setting of `filter` gains and loses, and why.",
+    example="hnmine diff runs/mined runs/mined-margin-1",
+    run=run,
+    arguments=("before", "after"),
+)

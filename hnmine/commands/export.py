@@ -1,72 +1,30 @@
-"""`hnmine export`: what was mined, as the files that another trainer reads."""
+"""`hnmine export`."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from hnmine.commands.command import Command
+from hnmine.commands.sharing import in_processes
 from hnmine.config import ExportSettings
-from hnmine.directories.mined import Mined
-from hnmine.errors import UsageError
-from hnmine.exports import FORMATS, Format
-from hnmine.exports.card import export_card
-from hnmine.exports.examples import Material
-from hnmine.exports.row_files import write_rows
-from hnmine.results import StageResult, base_plan
-from hnmine.runner.local_pool import work_together
-from hnmine.runner.plan import Task
-from hnmine.runner.run_directory import Counts, RunDirectory, Tick
-from hnmine.runner.urls import name_of
+from hnmine.config.export_settings import FORMATS
 
-CARD = "README.md"
+if TYPE_CHECKING:
+    from hnmine.results import StageResult
 
 
-def export(settings: ExportSettings) -> StageResult:
-    """Write the files of a format, or go on with a run that was begun; no model is loaded.
+def run(settings: ExportSettings) -> StageResult:
+    """Write the files of another trainer; several processes share the work where asked."""
+    from hnmine.exports.exporting import export
 
-    Raises:
-        HnmineError: the directory, what it was made from, or a setting cannot be used.
-    """
-    if done := work_together(settings):
-        return done
-    mined = Mined(settings.mined, settings.candidates, settings.index)
-    form = FORMATS[settings.to]
-    settings = settings.model_copy(update={"scores": _scores(settings, form, mined)})
-    plan = base_plan("export", settings) | {"mined": mined.hash}
-    with RunDirectory.open(settings.output, plan, **settings.manner) as run:
-        if not run.complete:
-            counts = _write(run, form, Material(mined, settings.scores, settings.prompt))
-            run.finish(counts, mined=name_of(mined.path))
-        manifest = run.manifest
-    return StageResult(settings.output, manifest["counts"], manifest)
+    return in_processes(export, settings)
 
 
-def _scores(settings: ExportSettings, form: Format, mined: Mined) -> str | None:
-    if form.scores == "none" and settings.scores is not None:
-        raise UsageError(
-            f"scores: {settings.to} has no scores.",
-            fix="Leave --scores out, or choose a format that has: "
-            f"{', '.join(name for name, other in FORMATS.items() if other.scores != 'none')}.",
-        )
-    # What the rules compared may be an expression over columns; its values are in `score`.
-    return settings.scores or ("score" if form.scores == "always" else None)
-
-
-def _write(run: RunDirectory, form: Format, material: Material) -> Counts:
-    rows = int(material.mined.rows)
-    names = list(form.files)
-
-    def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        material.tick = tick
-        name = names[task.index]
-        return {name: write_rows(outputs[0], name, form.files[name](material))}
-
-    tasks = [Task(name.replace("/", "-"), (name,), rows, n) for n, name in enumerate(names)]
-    counts = run.run("export", "candidates", tasks, work)
-
-    def describe(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        card = export_card(run.plan, counts, form.configs)
-        outputs[0].write_text(card, encoding="utf-8")
-        return {}
-
-    run.run("export", "files", [Task("card", (CARD,), 1)], describe)
-    return counts
+COMMAND = Command(
+    settings=ExportSettings,
+    summary="Write mined negatives as the files of another trainer, without scoring anything.",
+    example="hnmine export --mined runs/mined --to flagembedding --output runs/export",
+    run=run,
+    places={"mined": "mined", "output": "export"},
+    more_help="\b\nFormats:\n" + "\n".join(f"  {n:<20}{s}" for n, s in FORMATS.items()),
+)

@@ -1,144 +1,28 @@
-"""`hnmine init`: a commented configuration for given inputs."""
+"""`hnmine init`."""
 
 from __future__ import annotations
 
-import json
-import re
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from hnmine.config import STAGES, InitSettings, ValidateSettings
-from hnmine.config.reading_options import InputSettings
-from hnmine.errors import InputError, UsageError
-from hnmine.printable import one_line, printable, shell
-from hnmine.runner.atomic import write_text
-from hnmine.validate.findings import Report
-from hnmine.validate.opened_inputs import Given
+from hnmine.commands.command import Command
+from hnmine.config import InitSettings
 
-WIDTH = 88
-PLAIN = re.compile(r"[\w./][\w./: -]*[\w./]")
-"""What YAML reads as the same text without quotes, if it is none of its other words."""
-
-FIRST = {
-    "build-index": ("encoder", "dtype", "max_length"),
-    "mine": ("top_k", "source"),
-    "filter": ("cross_encoder", "dtype", "num_negatives", "format", "margin", "judge", "seed"),
-}
-"""The settings that are shown, by command: those that are changed first."""
+if TYPE_CHECKING:
+    from hnmine.validate.initialising import Written
 
 
-@dataclass(frozen=True)
-class Written:
-    """A configuration that was written.
+def run(settings: InitSettings, paths: Sequence[str] = ()) -> Written:
+    """Write a configuration for inputs."""
+    from hnmine.validate.initialising import init
 
-    Attributes:
-        file: where.
-        inputs: by kind: path, columns and rows.
-    """
-
-    file: Path
-    inputs: Mapping[str, Mapping[str, Any]]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
-        return {"file": str(self.file), "inputs": dict(self.inputs)}
-
-    def lines(self) -> Iterator[str]:
-        """Write what was found, and what to do next."""
-        yield f"{self.file}"
-        for kind, facts in self.inputs.items():
-            yield f"  {kind:<8} {_found(facts)}: {facts['path']}"
-        yield "Next:"
-        yield from (f"  {line}" for line in _next(self.file))
+    return init(settings, paths)
 
 
-def init(settings: InitSettings, paths: Sequence[str]) -> Written:
-    """Write a configuration for inputs; what each is, its columns say.
-
-    Raises:
-        InputError: an input is none, or they do not suffice.
-        UsageError: the file is there already.
-    """
-    report = Report()
-    known = {name: getattr(settings, name) for name in InputSettings.model_fields}
-    found = Given(ValidateSettings.parse(known), paths, report)
-    for fault in report.faults:
-        raise InputError(fault["what"], why=fault["why"], fix=fault["fix"])
-    inputs = {kind: report.inputs[kind] for kind in sorted(found.tables)}
-    if "pairs" not in inputs and not {"queries", "qrels", "corpus"} <= inputs.keys():
-        raise InputError(
-            f"There is no positive to mine with in what was given: {', '.join(inputs)}.",
-            fix="Give pairs (query, positive), or a corpus, queries and qrels together.",
-        )
-    if settings.file.exists() and not settings.overwrite:
-        raise UsageError(
-            f"{settings.file} is there already.",
-            fix="Pass --overwrite to replace it, or --file to write another.",
-        )
-    write_text(settings.file, "\n".join(_text(settings, inputs)) + "\n")
-    return Written(settings.file, inputs)
-
-
-def _text(settings: InitSettings, inputs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield "# Settings of hnmine: keys are the flags of the commands. A top-level key goes to every"
-    yield "# command that has it, a section to one command alone; flags win. What is commented out"
-    yield "# is the default. `hnmine run --help` lists all settings."
-    yield from (f"#   {line}" for line in _next(settings.file))
-    yield f"output: {_value(str(settings.output))}   # gets index/, candidates/ and mined/"
-    for kind, facts in inputs.items():
-        yield ""
-        yield from _comment(_found(facts))
-        yield f"{kind}: {_value(facts['path'])}"
-    if settings.column:
-        yield "column:"
-        yield from (f"  {_value(role)}: {_value(name)}" for role, name in settings.column.items())
-    for name in ("on_bad_row", "quoting", "encoding", "split"):
-        value = getattr(settings, name)
-        if value != InputSettings.model_fields[name].default:
-            yield f"{name.replace('_', '-')}: {_value(value)}"
-    given = {"encoder": settings.encoder, "cross_encoder": settings.cross_encoder}
-    for command, names in FIRST.items():
-        yield ""
-        yield f"{command}:"
-        for name in names:
-            yield from _setting(command, name, given.get(name))
-
-
-def _setting(command: str, name: str, given: str | None) -> Iterator[str]:
-    """Write a setting with what it does; one that is not given is commented out."""
-    field = STAGES[command].model_fields[name]
-    yield from _comment(field.description or "", "  ")
-    key = name.replace("_", "-")
-    if given is not None:
-        yield f"  {key}: {_value(given)}"
-        return
-    default = field.get_default(call_default_factory=True)
-    shown = "" if default is None else f" {_value(default)}"
-    yield f"  # {key}:{shown}"
-
-
-def _comment(text: str, indent: str = "") -> Iterator[str]:
-    yield from textwrap.wrap(
-        one_line(text), WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
-    )
-
-
-def _value(value: Any) -> str:
-    """Write a value as YAML; JSON is YAML, but for what ends a line there."""
-    import yaml
-
-    if isinstance(value, str) and PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
-        return value
-    return printable(json.dumps(value, ensure_ascii=False))
-
-
-def _found(facts: Mapping[str, Any]) -> str:
-    columns = ", ".join(f"{role}={name}" for role, name in facts["columns"].items())
-    return f"{facts['rows']:,} rows, {columns}"
-
-
-def _next(file: Path) -> list[str]:
-    return [shell(["hnmine", command, "--config", file]) for command in ("validate", "run")]
+COMMAND = Command(
+    settings=InitSettings,
+    summary="Write a commented configuration for given inputs; what each is, its columns say.",
+    example="hnmine init corpus.parquet pairs.parquet --file hnmine.yaml",
+    run=run,
+    takes_paths=True,
+)

@@ -1,19 +1,26 @@
-"""`hnmine models`: what can be used here."""
+"""`hnmine models`."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hnmine.commands.command import Command
 from hnmine.config import ModelsSettings
-from hnmine.encode.installed import Installed, installed
-from hnmine.errors import InputError
+
+if TYPE_CHECKING:
+    from hnmine.encode.installed import Installed
 
 
-def models(settings: ModelsSettings) -> Installed:
-    """List the models, devices, back ends and number formats of this machine.
+def run(settings: ModelsSettings) -> Installed:
+    """List what this machine can run."""
+    from hnmine.encode.installed import installed
 
-    Raises:
-        InputError: a folder is not there.
-    """
-    for folder in settings.folder:
-        if not folder.is_dir():
-            raise InputError(f"There is no folder {folder}.", fix="Check --folder.")
     return installed(settings.folder)
+
+
+COMMAND = Command(
+    settings=ModelsSettings,
+    summary="List the models that can be used here, and what the machine runs them on.",
+    example="hnmine models --folder models",
+    run=run,
+)

@@ -1,63 +1,28 @@
-"""`hnmine report`: one page about a mined directory, and its summary."""
+"""`hnmine report`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from hnmine.commands.command import Command
 from hnmine.config import ReportSettings
-from hnmine.report.facts import Facts
-from hnmine.report.gather import gather
-from hnmine.report.highlight import Matcher
-from hnmine.report.html import page
-from hnmine.report.scored import Scored
-from hnmine.report.terminal import lines
-from hnmine.runner.atomic import write_text
-from hnmine.runner.preflight import claim
 
-PAGE = "report.html"
+if TYPE_CHECKING:
+    from hnmine.report.reporting import Report
 
 
-@dataclass(frozen=True)
-class Report:
-    """What `hnmine report` found.
+def run(settings: ReportSettings) -> Report:
+    """Report on a mined directory."""
+    from hnmine.report.reporting import report
 
-    Attributes:
-        facts: all of it.
-        page: where the page was written; None if it was not asked for.
-    """
-
-    facts: Facts
-    page: Path | None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
-        return {"page": str(self.page) if self.page else None, **self.facts.as_json()}
-
-    def lines(self) -> Iterator[str]:
-        """Write the summary for a terminal."""
-        yield from lines(self.facts)
-        if self.page:
-            yield ""
-            yield f"{self.page}"
+    return report(settings)
 
 
-def report(settings: ReportSettings) -> Report:
-    """Gather the facts, and write the page where it is asked for.
-
-    Raises:
-        HnmineError: the directory cannot be used.
-    """
-    where = settings.output or settings.mined / PAGE
-    with Scored.open(
-        settings.mined, settings.candidates, settings.index, settings.cpu_threads
-    ) as scored:
-        facts = gather(scored)
-        if settings.html:
-            where.parent.mkdir(parents=True, exist_ok=True)
-            if settings.output is None:
-                claim(settings.mined, "page", [PAGE])
-            write_text(where, page(facts, Matcher.of(scored)))
-    return Report(facts, where if settings.html else None)
+COMMAND = Command(
+    settings=ReportSettings,
+    summary="Write one page, and a summary, about what was mined and what became of the rest.",
+    example="hnmine report runs/mined",
+    run=run,
+    places={"mined": "mined"},
+    arguments=("mined",),
+)

@@ -1,156 +1,29 @@
-"""`hnmine review`: a person judges the doubtful candidates, on a page or in a sheet."""
+"""`hnmine review`."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from hnmine.audit.estimate import Audit
-from hnmine.audit.sheet import Sheet, count, with_texts
-from hnmine.commands.audit import audit
-from hnmine.config import AuditSettings, FilterSettings, ReviewSettings
-from hnmine.directories.mined import Mined
-from hnmine.errors import UsageError
-from hnmine.exports.reproduce import command_line
-from hnmine.printable import shell
-from hnmine.report.scored import Scored
-from hnmine.review.doubtful import choose
-from hnmine.review.server import ReviewServer
-from hnmine.schema import RELEVANT
+from hnmine.commands.command import Command
+from hnmine.config import ReviewSettings
+
+if TYPE_CHECKING:
+    from hnmine.review.reviewing import Reviewed
 
 
-@dataclass(frozen=True)
-class Reviewed:
-    """What `hnmine review` left.
+def run(settings: ReviewSettings) -> Reviewed:
+    """Let a person judge candidates."""
+    from hnmine.review.reviewing import review
 
-    Attributes:
-        sheet: where the verdicts are.
-        counts: rows of the sheet, those judged, those judged relevant.
-        audit: the share of false negatives, before and by the verdicts.
-        commands: what uses the verdicts.
-        notes: what others changed in the sheet during the review.
-    """
-
-    sheet: Path
-    counts: dict[str, int]
-    audit: Audit
-    commands: list[str]
-    notes: list[str]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
-        estimates = self.audit.as_json()["estimates"]
-        return {
-            "sheet": str(self.sheet),
-            "counts": self.counts,
-            "estimates": estimates,
-            "commands": self.commands,
-            "notes": self.notes,
-        }
-
-    def lines(self) -> Iterator[str]:
-        """Write the result for a terminal."""
-        yield f"{self.sheet}"
-        yield from (f"  {name:<10}{number:>8,}" for name, number in self.counts.items())
-        yield from self.audit.estimate_lines()
-        yield from self.notes
-        yield "To use the verdicts:"
-        for command in self.commands:
-            yield from command.split("\n")
+    return review(settings)
 
 
-def review(settings: ReviewSettings) -> Reviewed:
-    """Choose what is to be judged, add it to the sheet, and let a person judge it.
-
-    Raises:
-        HnmineError: the directory or the sheet cannot be used.
-    """
-    mined = Mined(settings.mined, settings.candidates, settings.index)
-    sheet = _sheet(settings, mined)
-    notes: list[str] = []
-    if settings.page:
-        server = ReviewServer(sheet, settings.port)
-        # Not the result, so not for the standard output.
-        sys.stderr.write(
-            f"Judge at {server.url}\nCtrl-C ends the review; every verdict is saved at once.\n"
-        )
-        sys.stderr.flush()
-        server.until_done()
-        notes = [*server.notes, *sheet.settle()]
-    known = AuditSettings(mined=settings.mined, verdicts=str(sheet.path), shortcuts=False)
-    moved = {"index": settings.index} if settings.index else {}
-    commands = _commands(mined, sheet.path, moved)
-    return Reviewed(sheet.path, count(sheet), audit(known), commands, notes)
-
-
-def _sheet(settings: ReviewSettings, mined: Mined) -> Sheet:
-    """Open or begin the sheet, and add to it what is to be judged now."""
-    path = settings.sheet or _filtered_with(mined) or _beside(mined.path, "-review.csv")
-    asked_before = Sheet.open(path).table.num_rows if path.exists() else 0
-    with Scored.open(
-        settings.mined, settings.candidates, settings.index, settings.cpu_threads
-    ) as scored:
-        chosen = choose(scored, settings.doubtful, settings.even, settings.seed)
-    rows = with_texts(mined.candidates, chosen)
-    if not rows.num_rows and not asked_before:
-        raise UsageError(
-            f"There is nothing to judge in {settings.mined}.",
-            why=f"--doubtful {settings.doubtful} and --even {settings.even} choose none.",
-            fix="Ask for more of either. What was judged before is not asked again.",
-        )
-    return Sheet.join(path, rows)
-
-
-def _filtered_with(mined: Mined) -> Path | None:
-    """Return the file of verdicts that the directory was filtered with; None if there is none.
-
-    Raises:
-        UsageError: it is elsewhere than beside the directory. A directory that somebody sends must
-            not say which of the user's files is written.
-    """
-    files = (Path(name) for name in mined.manifest["settings"]["judge"] if _is_file(name))
-    named = next(files, None)
-    if named and not named.resolve().is_relative_to(mined.path.resolve().parent):
-        raise UsageError(
-            f"{mined.path} was filtered with the verdicts in {named}, which is elsewhere.",
-            why="hnmine adds to a sheet elsewhere only if you name it.",
-            fix=f"Pass --sheet {shell([named])} to add to it, or --sheet with a new file.",
-        )
-    return named
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except (OSError, ValueError):  # Too long for a name, or with a null in it.
-        return False
-
-
-def _beside(directory: Path, ending: str) -> Path:
-    """Return a path beside a directory: what is in it may be written anew."""
-    return directory.parent / f"{directory.resolve().name}{ending}"
-
-
-def _commands(mined: Mined, sheet: Path, moved: Mapping[str, Path]) -> list[str]:
-    """Return the commands that apply the verdicts, and tell what share is false then."""
-    settings = dict(mined.manifest["settings"])
-    judges = settings["judge"]
-    settings["judge"] = judges if str(sheet) in judges else [*judges, str(sheet)]
-    relevant = f"verdict >= {RELEVANT}"
-    given = settings["relabel"]
-    if not settings["lazy"] and relevant not in (given or ""):
-        settings["relabel"] = f"({given}) or {relevant}" if given else relevant
-    output = _beside(mined.path, "-reviewed")
-    places = {"candidates": _short(mined.candidates.path), "output": output, **moved}
-    return [
-        command_line(FilterSettings, settings, places),
-        shell(["hnmine", "audit", "--mined", output, "--verdicts", sheet]),
-    ]
-
-
-def _short(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+COMMAND = Command(
+    settings=ReviewSettings,
+    summary="Judge the doubtful candidates by hand, on a local page or in a sheet, for `filter` "
+    "and `audit` to use.",
+    example="hnmine review runs/mined --doubtful 100",
+    run=run,
+    places={"mined": "mined"},
+    arguments=("mined",),
+)

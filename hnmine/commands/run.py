@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from hnmine.config import (
-    BatchSettings,
-    BuildIndexSettings,
-    FilterSettings,
-    GenerateSettings,
-    MineSettings,
-    MixSettings,
-)
-from hnmine.extras.batches.batch import batch as make_batches
-from hnmine.extras.generation.generate import generate as make_texts
-from hnmine.extras.mixing.mix import mix as make_mixtures
-from hnmine.index.building import build_index
-from hnmine.results import StageResult
+from typing import TYPE_CHECKING, Any
+
+from pydantic import create_model
+
+from hnmine.commands import batch, build_index, filter, generate, mine, mix
+from hnmine.commands.command import Command
+from hnmine.commands.pipeline_settings import Pipeline
+from hnmine.config import Settings
 from hnmine.runner.urls import name_of
-from hnmine.runner.worker import check_models
-from hnmine.schema import MADE_FILE
-from hnmine.selection.pipeline import filter
-from hnmine.sources.mining import mine
+
+if TYPE_CHECKING:
+    from hnmine.results import StageResults
+    from hnmine.validate.dry_run import Forecast
+
+STAGES = (build_index.COMMAND, mine.COMMAND, filter.COMMAND)
+"""What `hnmine run` always runs, in this order."""
+
+OPTIONAL = (generate.COMMAND, batch.COMMAND, mix.COMMAND)
+"""What it runs where the file has a section for it."""
 
 
-def run(
-    settings: tuple[BuildIndexSettings, MineSettings, FilterSettings],
-    *,
-    generate: GenerateSettings | None = None,
-    batch: BatchSettings | None = None,
-    mix: MixSettings | None = None,
-) -> list[StageResult]:
+def run(settings: Pipeline) -> StageResults:
     """Build the index, mine and filter, and what else is asked; what is done is not done again.
 
     What is generated joins the corpus.
@@ -36,16 +31,52 @@ def run(
     Raises:
         HnmineError: see the commands.
     """
-    index, mining, filtering = settings
-    check_models(settings)
-    results = []
-    if generate:
-        results.append(make_texts(generate))
-        corpus = [*index.corpus, name_of(generate.output / MADE_FILE)]
+    from hnmine.results import StageResults
+    from hnmine.schema import MADE_FILE
+    from hnmine.validate.used_models import check_models
+
+    check_models(settings.stages)
+    index, results = settings.index, []
+    if made := settings.generate:
+        results.append(generate.run(made))
+        corpus = [*index.corpus, name_of(made.output / MADE_FILE)]
         index = index.model_copy(update={"corpus": corpus})
-    results += [build_index(index), mine(mining), filter(filtering)]
-    if batch:
-        results.append(make_batches(batch))
-    if mix:
-        results.append(make_mixtures(mix))
-    return results
+    results += [build_index.run(index), mine.run(settings.mine), filter.run(settings.filter)]
+    if settings.batch:
+        results.append(batch.run(settings.batch))
+    if settings.mix:
+        results.append(mix.run(settings.mix))
+    return StageResults(results)
+
+
+def forecast(settings: Pipeline) -> Forecast:
+    """Say what the three stages would do and need."""
+    from hnmine.validate.dry_run import dry_run
+
+    return dry_run(settings.stages)
+
+
+def _fields() -> dict[str, Any]:
+    """Return the settings of all stages; their directories are all derived from `output`."""
+    fields: dict[str, Any] = {"output": mine.COMMAND.settings.model_fields["output"]}
+    for stage in STAGES:
+        own = stage.settings.model_fields
+        fields |= {name: own[name] for name in own if name not in stage.places}
+    return {name: (field.annotation, field) for name, field in fields.items()}
+
+
+class _Run(Settings):
+    command = "run"
+
+
+RunSettings: type[Settings] = create_model("RunSettings", __base__=_Run, **_fields())
+
+COMMAND = Command(
+    settings=RunSettings,
+    summary="Build the index, mine and filter from one configuration, into index/, candidates/ and "
+    "mined/ in --output; generated/, batches/ and mixed/ too where the file has a section "
+    "`generate`, `batch` or `mix`.",
+    example="hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
+    run=run,
+    forecast=forecast,
+)

@@ -15,9 +15,6 @@ from hnmine.config.review_settings import ReviewSettings
 from hnmine.config.shared import Backend, Dtype, ModelSettings, Pooling, Settings
 
 __all__ = [
-    "COMMANDS",
-    "PLACES",
-    "STAGES",
     "AuditSettings",
     "Backend",
     "BatchSettings",
@@ -40,29 +37,3 @@ __all__ = [
     "Settings",
     "ValidateSettings",
 ]
-
-STAGES: dict[str, type[Settings]] = {
-    "build-index": BuildIndexSettings,
-    "mine": MineSettings,
-    "filter": FilterSettings,
-}
-"""The commands that `hnmine run` runs, in their order."""
-
-COMMANDS: dict[str, type[Settings]] = {
-    **STAGES,
-    "batch": BatchSettings,
-    "export": ExportSettings,
-    "push": PushSettings,
-    "generate": GenerateSettings,
-    "mix": MixSettings,
-    "validate": ValidateSettings,
-    "audit": AuditSettings,
-    "report": ReportSettings,
-    "inspect": InspectSettings,
-    "diff": DiffSettings,
-    "review": ReviewSettings,
-    "models": ModelsSettings,
-    "init": InitSettings,
-}
-PLACES = {"index", "candidates", "output"}
-"""Directories of a single command; in a file, all are derived from its `output`."""

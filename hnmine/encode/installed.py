@@ -13,7 +13,7 @@ from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import cached, find_model, folders_in, packaged
 from hnmine.encode.roles import Found, Use, what_is
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
-from hnmine.errors import HnmineError
+from hnmine.errors import HnmineError, InputError
 from hnmine.runner.recorded_outputs import size_of
 
 BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
@@ -93,7 +93,14 @@ def installed(folders: Iterable[Path]) -> Installed:
 
     Args:
         folders: to look for models in, however deep.
+
+    Raises:
+        InputError: a folder is not there.
     """
+    folders = list(folders)
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"There is no folder {folder}.", fix="Check --folder.")
     device = device_for("auto")
     places = {str(found): found for folder in folders for found in folders_in(folder)}
     named = {**places, **cached(), **packaged()}

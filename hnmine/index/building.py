@@ -13,6 +13,7 @@ from hnmine.encode.interface import Encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
 from hnmine.index.bm25.build import count_documents, merge_counts
+from hnmine.index.bm25.settings import bm25_settings
 from hnmine.index.dense_index import EXACT, FAISS_FILE
 from hnmine.index.encoded import refuse_without_vector, write_vectors
 from hnmine.index.factory import build_faiss, check_factory
@@ -22,12 +23,10 @@ from hnmine.inputs.texts import Texts, write_texts
 from hnmine.results import StageResult, base_plan
 from hnmine.runner import incidents
 from hnmine.runner.late_settings import Late
-from hnmine.runner.local_pool import work_together
 from hnmine.runner.plan import Task, blocks
 from hnmine.runner.recorded_outputs import MANIFEST, read_json
 from hnmine.runner.run_directory import RunDirectory, Tick
 from hnmine.schema import STATE, IndexPaths
-from hnmine.sources.bm25 import bm25_settings
 
 COUNTS = f"{STATE}/bm25-counts"
 FAISS_ALONE = Late(("settings.faiss", "libraries.faiss-cpu"), ("faiss",))
@@ -40,8 +39,6 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
     Raises:
         HnmineError: an input, a model or a setting cannot be used.
     """
-    if done := work_together(settings):
-        return done
     builder = _Builder(settings)
     plan = base_plan("index", settings, builder.uses) | {
         "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},

@@ -1,96 +1,61 @@
-"""Several processes on one machine that share a stage: started, watched, replaced.
+"""Workers: several processes on one machine that share a run, started, watched, replaced.
 
-Each is the same command with a share of the tasks, and loads its models once. They divide the work
-by locks in the directory itself, so that whichever dies, the others do its tasks.
+They divide the tasks by locks in the run directory, so that when one dies, the others do its tasks.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine.config.output import OutputSettings
-from hnmine.encode.locate import find_model
-from hnmine.errors import PartialRun, UsageError, is_out_of_memory
-from hnmine.results import StageResult
+from hnmine.errors import PartialRun, is_out_of_memory
 from hnmine.runner import incidents, interrupts
-from hnmine.runner.worker import models_of, take_part, values_for_member
-from hnmine.validate.estimates import memory, weights_of
 
-LOOK_AGAIN = 0.1
-"""Seconds between two looks at the workers."""
+POLL_SECONDS = 0.1
+"""Time between two looks at the workers."""
 
 OUT_OF_MEMORY = 137
 """Exit code of a worker that ran out of memory: what a shell says of a killed process."""
 
+ShareOf = Callable[[int, int, int], Callable[[], Any]]
+"""From a process's number, their count and its threads to what it runs, which can be pickled."""
 
-def work_together(settings: OutputSettings) -> StageResult | None:
-    """Let others do the tasks of a stage; return when they have left nothing to do.
 
-    Returns:
-        What came out, where it need not be found here; else the caller ends the run. A fault that a
-        worker on this machine meets is met again, and explained, by the caller.
+def run_workers(share_of: ShareOf, *, count: int, threads: int, memory_limit: int | None) -> None:
+    """Let workers do a run's tasks; return when nothing is left, or when one met an error.
+
+    Args:
+        share_of: what each runs.
+        count: workers.
+        threads: CPU threads, for all together.
+        memory_limit: bytes that they may take together.
 
     Raises:
-        HnmineError: a worker on another machine met it.
-        UsageError: not even one worker fits in --max-memory.
         PartialRun: the workers died, all of them.
     """
-    if settings.engine == "ray":
-        from hnmine.runner.ray_pool import work_on_ray
-
-        return work_on_ray(settings)
-    if (settings.workers or 1) > 1 or settings.memory_limit is not None:
-        _Crew(settings, affordable(settings)).run()
-    return None
-
-
-def affordable(settings: OutputSettings) -> int:
-    """Return how many workers fit in the memory that they may take.
-
-    Raises:
-        UsageError: not even one does.
-    """
-    limit, wanted = settings.memory_limit, settings.workers or 1
-    if limit is None:
-        return wanted
-    need = _need(settings)
-    if need > limit:
-        raise UsageError(
-            f"max-memory: one worker needs about {need / 1e9:.1f} GB.",
-            why="That is what Python, its libraries and the models take.",
-            fix=f"Allow more than {limit / 1e9:.1f} GB.",
-        )
-    return min(wanted, limit // need)
-
-
-def _need(settings: OutputSettings) -> int:
-    """Estimate what a worker takes before it has read anything, in bytes."""
-    models = models_of(settings)
-    weights = sum(weights_of(find_model(name)) for name in models) if models else None
-    return memory(0, weights, 0)
+    _Pool(share_of, count, max(1, threads // count), memory_limit).run()
 
 
 class _Worker:
-    """A process that takes part in a stage."""
+    """A process that does a share of a run."""
 
-    def __init__(self, settings: OutputSettings, number: int, count: int, threads: int) -> None:
+    def __init__(self, share: Callable[[], Any], number: int, threads: int) -> None:
         self.number, self.threads = number, threads
-        values = values_for_member(settings, number, count, threads)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hnmine.runner.local_pool"], stdin=subprocess.PIPE, text=True
+            [sys.executable, "-m", "hnmine.runner.local_pool"], stdin=subprocess.PIPE
         )
         assert self.process.stdin
-        # The pipe stays open: it tells the worker that somebody waits for it.
-        self.process.stdin.write(json.dumps({"command": settings.command, "settings": values}))
-        self.process.stdin.write("\n")
+        # The pipe stays open: the worker ends when its other end is gone.
+        pickle.dump(share, self.process.stdin)
         self.process.stdin.flush()
 
     def memory(self) -> int:
@@ -110,22 +75,24 @@ class _Worker:
         self.process.stdin.close()
 
 
-class _Crew:
-    """The workers of a stage."""
+@dataclass
+class _Pool:
+    """The workers of a run."""
 
-    def __init__(self, settings: OutputSettings, count: int) -> None:
-        self.settings, self.count = settings, count
-        self.workers: list[_Worker] = []
+    share_of: ShareOf
+    count: int
+    threads: int
+    memory_limit: int | None
 
     def run(self) -> None:
-        """Start the workers, and see them through."""
-        threads = max(1, self.settings.cpu_threads // self.count)
+        """Start the workers, and wait until all have ended."""
+        self.workers: list[_Worker] = []
         try:
             for number in range(self.count):
-                self._start(number, threads)
+                self._start(number, self.threads)
             while self.workers:
                 interrupts.check()
-                time.sleep(LOOK_AGAIN)
+                time.sleep(POLL_SECONDS)
                 self._keep_to_memory()
                 for worker in list(self.workers):
                     code = worker.process.poll()
@@ -136,7 +103,8 @@ class _Crew:
                 worker.stop()
 
     def _start(self, number: int, threads: int) -> None:
-        self.workers.append(_Worker(self.settings, number, self.count, threads))
+        share = self.share_of(number, self.count, threads)
+        self.workers.append(_Worker(share, number, threads))
 
     def _ended(self, worker: _Worker, code: int) -> bool:
         """Take note of a worker's end; return whether the others shall go on."""
@@ -166,7 +134,7 @@ class _Crew:
 
     def _keep_to_memory(self) -> None:
         """Stop the largest worker where all together take more than they may."""
-        limit = self.settings.memory_limit
+        limit = self.memory_limit
         if limit is None:
             return
         taken = {worker.number: worker.memory() for worker in self.workers}
@@ -181,17 +149,18 @@ class _Crew:
 
 def _end_with_parent() -> None:
     """Wait until the process that started this one is gone, and go too."""
-    sys.stdin.read()
+    while os.read(sys.stdin.fileno(), 1):  # `sys.stdin` would keep its lock when Python ends.
+        pass
     os._exit(0)
 
 
 def main() -> None:
-    """Do a share of a stage; standard input says which."""
+    """Do a share of a run; standard input says which."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent is told too, and ends this process.
-    job: dict[str, Any] = json.loads(sys.stdin.readline())
+    share = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        take_part(job["command"], job["settings"])
+        share()
     except Exception as error:
         # The parent meets the error too, and explains it.
         sys.exit(OUT_OF_MEMORY if is_out_of_memory(error) else 1)

@@ -1,8 +1,7 @@
-"""Actors on a Ray cluster that share a stage: placed, watched, replaced.
+"""Actors on a Ray cluster that share a run: placed, watched, replaced.
 
-Each runs the same command with a share of the tasks and loads its models once, as the workers of
-one machine do. Ray moves settings and results; texts and vectors stay in the directory that the
-machines share, whose markers and locks say what is done and who is at what.
+Ray moves settings and results; texts and vectors stay in the directory that the machines share,
+whose markers and locks say which tasks are done and which are taken.
 """
 
 from __future__ import annotations
@@ -11,20 +10,16 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine.config.output import OutputSettings
-from hnmine.encode.locate import find_model, fingerprint
-from hnmine.errors import HnmineError, InputError, PartialRun, is_out_of_memory, missing_extra
-from hnmine.results import StageResult
+from hnmine.errors import HnmineError, PartialRun, is_out_of_memory, missing_extra
 from hnmine.runner import incidents, interrupts
 from hnmine.runner.locks import check_witness, witnessed
 from hnmine.runner.preflight import check_place
 from hnmine.runner.urls import mirrored
-from hnmine.runner.worker import models_of, take_part, values_for_member, with_absolute_paths
 from hnmine.schema import STATE
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Read when Ray is imported.
@@ -52,84 +47,111 @@ OBJECT_STORE = 80 << 20
 WITNESS = f"{STATE}/driver"
 
 
-def work_on_ray(settings: OutputSettings) -> StageResult:
-    """Let actors do a stage, and return what came out.
+ShareOf = Callable[[int, int, int], Callable[[], Any]]
+"""From an actor's number, their count and its threads to what it runs, which can be pickled."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster to run on, and what of it to use.
+
+    Attributes:
+        address: of the cluster; None takes RAY_ADDRESS, else starts one on this machine.
+        workers: actors; None: one for each GPU, or for each machine where there are none.
+        threads: of each machine, at most; None: all.
+        local_threads: CPUs of a cluster that is started here.
+        device: that the models run on: `auto`, `cpu`, `cuda` ...
+    """
+
+    address: str | None
+    workers: int | None
+    threads: int | None
+    local_threads: int
+    device: str
+
+    def lost(self, error: Exception) -> PartialRun:
+        """Return the error that explains why the cluster does not answer."""
+        return PartialRun(
+            f"Ray: {_cause(error)}.",
+            why=f"The cluster is {self.address or os.environ.get('RAY_ADDRESS') or 'here'}.",
+            fix="Check that it runs, the address, and the versions of Ray and Python; then run the "
+            "same command: finished work is kept.",
+        )
+
+    def connect(self) -> None:
+        """Join the cluster that was asked for, or start one on this machine.
+
+        Raises:
+            PartialRun: it does not answer, or runs another version.
+        """
+        address = self.address or os.environ.get("RAY_ADDRESS")
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if address:
+            host, _, port = address.rpartition(":")
+            try:
+                if port.isdigit():
+                    # Ray itself would try for minutes.
+                    socket.create_connection((host, int(port)), TIME_TO_ANSWER).close()
+                ray.init(address=address, **quiet)
+            except (OSError, RuntimeError, ValueError, RayError) as error:
+                raise self.lost(error) from error
+            return
+        if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+            # Else Ray leaves one in the home directory.
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        ray.init(
+            address="local",
+            num_cpus=max(self.local_threads, self.workers or 1),
+            object_store_memory=OBJECT_STORE,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **quiet,
+        )
+
+
+def run_actors(
+    share_of: ShareOf, directory: Path, cluster: Cluster, check: Callable[[], None]
+) -> Any:
+    """Let actors do a run, and return what the first that finds it finished returns.
+
+    Args:
+        share_of: what each actor runs.
+        directory: of the run, which all machines share.
+        cluster: where.
+        check: called by each actor before it starts; raises where its machine cannot take part.
 
     Raises:
         HnmineError: an actor met it.
         PartialRun: there is no cluster, or all actors died.
     """
-    settings = with_absolute_paths(settings)
-    check_place(settings.directory)
-    on_storage = mirrored(settings.directory) is not None
-    job = _Job(
-        settings.command,
-        None if on_storage else str(settings.directory / WITNESS),
-        {name: fingerprint(find_model(name)) for name in models_of(settings)},
-    )
+    check_place(directory)
+    on_storage = mirrored(directory) is not None
+    job = _Job(None if on_storage else str(directory / WITNESS), check)
     connected = ray.is_initialized()
     try:
-        with witnessed(settings.directory / WITNESS):
+        with witnessed(directory / WITNESS):
             if not connected:
-                _connect(settings)
-            return _Troupe(settings, job, _Layout.for_cluster(settings)).run()
+                cluster.connect()
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            nodes = [node for node in nodes if node.get("CPU")]
+            return _Pool(share_of, job, Layout.over(cluster, nodes)).run()
     except RayTaskError:
         raise
     except RayError as error:
-        raise _lost(settings, error) from error
+        raise cluster.lost(error) from error
     finally:
         if not connected:
             ray.shutdown()
 
 
-def _lost(settings: OutputSettings, error: Exception) -> PartialRun:
-    return PartialRun(
-        f"Ray: {_cause(error)}.",
-        why=f"The cluster is {settings.ray_address or os.environ.get('RAY_ADDRESS') or 'here'}.",
-        fix="Check that it runs, the address, and the versions of Ray and Python; then run the "
-        "same command: what was finished is kept.",
-    )
-
-
-def _connect(settings: OutputSettings) -> None:
-    """Join the cluster that was asked for, or start one on this machine.
-
-    Raises:
-        PartialRun: it does not answer, or not as one of this version does.
-    """
-    address = settings.ray_address or os.environ.get("RAY_ADDRESS")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address:
-        host, _, port = address.rpartition(":")
-        try:
-            if port.isdigit():
-                # Ray itself would try for minutes.
-                socket.create_connection((host, int(port)), TIME_TO_ANSWER).close()
-            ray.init(address=address, **quiet)
-        except (OSError, RuntimeError, ValueError, RayError) as error:
-            raise _lost(settings, error) from error
-        return
-    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
-        # Else Ray leaves one in the home directory.
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    ray.init(
-        address="local",
-        num_cpus=max(settings.cpu_threads, settings.workers or 1),
-        object_store_memory=OBJECT_STORE,
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        **quiet,
-    )
-
-
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """How many actors there are, and what each gets.
 
     Attributes:
         count: actors.
         threads: CPUs, and threads of its own, of each.
-        gpus: 1 where the stage runs a model and the cluster has GPUs, else 0.
+        gpus: 1 where the run uses a GPU and the cluster has some, else 0.
     """
 
     count: int
@@ -137,27 +159,19 @@ class _Layout:
     gpus: int
 
     @classmethod
-    def for_cluster(cls, settings: OutputSettings) -> _Layout:
-        """Give each actor a GPU, or else a machine, of those that there are now."""
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        return cls.over(settings, [node for node in nodes if node.get("CPU")])
-
-    @classmethod
-    def over(cls, settings: OutputSettings, nodes: Sequence[Mapping[str, float]]) -> _Layout:
+    def over(cls, cluster: Cluster, nodes: Sequence[Mapping[str, float]]) -> Layout:
         """Give each actor a GPU, or else a machine.
 
         Args:
-            settings: with --workers, --threads and --device where they are given.
+            cluster: with the workers, threads and device where they were given.
             nodes: the resources of each machine, as Ray names them.
 
         Raises:
             PartialRun: there is no machine with a CPU for actors.
         """
-        # What `mine` encodes with stands in the index.
-        encodes = settings.command == "mine" or models_of(settings)
-        device = str(getattr(settings, "device", "cpu")) if encodes else "cpu"
         with_gpu = [node for node in nodes if node.get("GPU", 0) >= 1]
-        gpus = bool(with_gpu) and (device == "auto" or device.startswith("cuda"))
+        wants_gpu = cluster.device == "auto" or cluster.device.startswith("cuda")
+        gpus = bool(with_gpu) and wants_gpu
         nodes = with_gpu if gpus else nodes
         if not nodes:
             raise PartialRun(
@@ -165,25 +179,23 @@ class _Layout:
                 fix="Start one, then run the same command.",
             )
         everywhere = sum(int(node["GPU"]) for node in nodes) if gpus else len(nodes)
-        count = settings.workers or everywhere
+        count = cluster.workers or everywhere
         together = -(-count // len(nodes))
         cpus = int(min(node["CPU"] for node in nodes))
-        return cls(count, max(1, min(cpus, settings.threads or cpus) // together), int(gpus))
+        return cls(count, max(1, min(cpus, cluster.threads or cpus) // together), int(gpus))
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What all actors do.
+    """What every actor checks before it starts.
 
     Attributes:
-        command: the stage.
         witness: the folder where the driver holds locks; None where there are no locks.
-        models: the content hash of each, by name, where the run was started.
+        check_machine: raises where this machine differs from the driver's.
     """
 
-    command: str
     witness: str | None
-    models: Mapping[str, str]
+    check_machine: Callable[[], None]
 
     def check(self) -> None:
         """Check that this machine has the same directory and the same models as the driver.
@@ -193,15 +205,7 @@ class _Job:
         """
         if self.witness:
             check_witness(Path(self.witness))
-        for name, expected in self.models.items():
-            found = fingerprint(find_model(name))
-            if found != expected:
-                raise InputError(
-                    f"The model {name} is another one on {socket.gethostname()}.",
-                    why=f"Its content hash is {found} there, and {expected} where the run was "
-                    "started.",
-                    fix="Bring the same files to every machine.",
-                )
+        self.check_machine()
 
 
 class _Actor:
@@ -210,15 +214,13 @@ class _Actor:
     def __init__(self, job: _Job) -> None:
         self.job = job
 
-    def take_part(
-        self, values: Mapping[str, Any], happened: Sequence[str]
-    ) -> StageResult | HnmineError:
-        """Do a share of the stage; note incidents of the run, if there is still something to do."""
+    def run(self, share: Callable[[], Any], happened: Sequence[str]) -> Any:
+        """Do a share of the run, and note incidents; return its result, or the error it met."""
         try:
             self.job.check()
             for one in happened:
                 incidents.note(one)
-            return take_part(self.job.command, values)
+            return share()
         except HnmineError as error:
             return error  # Ray would wrap it.
 
@@ -246,15 +248,15 @@ class _Member:
         return bool(ray.wait([self.begun], timeout=0)[0])
 
 
-class _Troupe:
-    """The actors of a stage."""
+class _Pool:
+    """The actors of a run."""
 
-    def __init__(self, settings: OutputSettings, job: _Job, layout: _Layout) -> None:
-        self.settings, self.job, self.layout = settings, job, layout
+    def __init__(self, share_of: ShareOf, job: _Job, layout: Layout) -> None:
+        self.share_of, self.job, self.layout = share_of, job, layout
         self.at_work: dict[Any, _Member] = {}
         self.happened: list[str] = []
 
-    def run(self) -> StageResult:
+    def run(self) -> Any:
         """Start the actors, and see them through."""
         for number in range(self.layout.count):
             self._start(number, self.layout.threads, 0)
@@ -273,12 +275,12 @@ class _Troupe:
     def _put_to_work(self, member: _Member, happened: Sequence[str]) -> Any:
         # Two at least: an actor that replaces a lost one must not take its lock for a stranger's.
         count = max(2, self.layout.count)
-        values = values_for_member(self.settings, member.number, count, member.threads)
-        work = member.actor.take_part.remote(values | {"progress": False}, list(happened))
+        share = self.share_of(member.number, count, member.threads)
+        work = member.actor.run.remote(share, list(happened))
         self.at_work[work] = member
         return work
 
-    def _first_result(self) -> tuple[StageResult, _Member]:
+    def _first_result(self) -> tuple[Any, _Member]:
         """Wait until an actor finds all done."""
         while self.at_work:
             ready, _ = ray.wait(list(self.at_work), timeout=LOOK_AGAIN)
@@ -293,10 +295,10 @@ class _Troupe:
             fix="Mend that, then run the same command: what was finished is kept.",
         )
 
-    def _outcome(self, work: Any, member: _Member) -> StageResult | None:
+    def _outcome(self, work: Any, member: _Member) -> Any:
         """Return what an actor brought; replace one that died."""
         try:
-            result: StageResult | HnmineError = ray.get(work)
+            result = ray.get(work)
         except (RayActorError, RayTaskError, MemoryError) as error:
             short = is_out_of_memory(error)
             if isinstance(error, RayTaskError) and not short:
@@ -333,11 +335,11 @@ class _Troupe:
         for member in self.at_work.values():
             ray.kill(member.actor)
 
-    def _end(self, member: _Member) -> StageResult | None:
+    def _end(self, member: _Member) -> Any:
         """Let an actor that is left alone clear up, and note what happened; None if it died."""
         work = self._put_to_work(member, self.happened)
         try:
-            result: StageResult | HnmineError = ray.get(work)
+            result = ray.get(work)
         except RayActorError:
             return None
         return None if isinstance(result, HnmineError) else result

@@ -13,7 +13,6 @@ from hnmine.judges import open_judges
 from hnmine.relevance.depth_trial import explained
 from hnmine.relevance.learned import read_learned
 from hnmine.results import StageResult, base_plan
-from hnmine.runner.local_pool import work_together
 from hnmine.runner.plan import Task, canonical_json
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
@@ -33,8 +32,6 @@ def filter(settings: FilterSettings) -> StageResult:
     Raises:
         HnmineError: the candidates, a model or a setting cannot be used.
     """
-    if done := work_together(settings):
-        return done
     candidates = Candidates(settings.candidates, settings.index)
     settings = _resolve(settings, candidates)
     judges = open_judges(candidates, settings)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -12,20 +10,9 @@ from hnmine.directories.index import Index
 from hnmine.index.bm25.postings import read_settings
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
-from hnmine.index.bm25.settings import BM25Settings
-from hnmine.index.tokenise import Tokeniser
+from hnmine.index.bm25.settings import BM25Settings, bm25_settings
 from hnmine.sources.merge import best_of_positives
 from hnmine.sources.source import Asked, Mining, Score, Search, Source
-
-
-def bm25_settings(settings: Mapping[str, Any]) -> BM25Settings:
-    """Translate the settings of `build-index`, as its manifest holds them."""
-    return BM25Settings(
-        settings["bm25_variant"],
-        settings["k1"],
-        settings["b"],
-        tokeniser=Tokeniser(settings["tokenizer"], settings["stemmer"]),
-    )
 
 
 def recorded_settings(index: Index) -> BM25Settings:

@@ -28,7 +28,6 @@ from hnmine.inputs.texts import Texts, write_texts
 from hnmine.names import rank_of, repeated, score_of
 from hnmine.results import StageResult, base_plan
 from hnmine.runner import incidents
-from hnmine.runner.local_pool import work_together
 from hnmine.runner.plan import QUERIES_PER_TASK, Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
@@ -48,8 +47,6 @@ def mine(settings: MineSettings) -> StageResult:
     Raises:
         HnmineError: an input, the index, a model or a setting cannot be used.
     """
-    if done := work_together(settings):
-        return done
     miner = _Miner(settings)
     plan = base_plan("candidates", settings, miner.uses) | {
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},

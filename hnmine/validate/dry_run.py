@@ -19,8 +19,6 @@ from hnmine.errors import InputError
 from hnmine.index.dense_index import EXACT
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts
-from hnmine.runner.local_pool import affordable
-from hnmine.runner.worker import check_models
 from hnmine.validate.estimates import (
     check_faiss,
     encode_rate,
@@ -34,6 +32,7 @@ from hnmine.validate.forecast import Costs, Load, Step, steps
 from hnmine.validate.input_checks import SAMPLE, Gathered, gather
 from hnmine.validate.measured_costs import unit_costs
 from hnmine.validate.opened_inputs import Given
+from hnmine.validate.used_models import affordable, check_models
 
 DISK = {
     "build-index": ("documents_bytes", "bm25_bytes", "vectors_bytes"),

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 from selenium.webdriver.common.by import By
 
-from hnmine.commands.report import report
 from hnmine.config import ReportSettings
+from hnmine.report.reporting import report
 
 SECTIONS = {
     "funnel", "false", "distributions", "sources", "hubness", "shortcuts", "examples", "settings"

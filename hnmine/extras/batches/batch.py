@@ -35,7 +35,6 @@ from hnmine.index.encoded import write_vectors
 from hnmine.names import repeated
 from hnmine.ragged import Ints
 from hnmine.results import StageResult, base_plan
-from hnmine.runner.local_pool import work_together
 from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
@@ -58,8 +57,6 @@ def batch(settings: BatchSettings) -> StageResult:
     Raises:
         HnmineError: the rows, what they were made from, a model or a setting cannot be used.
     """
-    if done := work_together(settings):
-        return done
     batching = _Batching(settings)
     plan = base_plan("batches", batching.settings, batching.uses) | {
         "mined": batching.hash,

@@ -27,7 +27,6 @@ from hnmine.inputs.texts import Texts, write_texts
 from hnmine.keyed_noise import keyed_noise
 from hnmine.names import repeated
 from hnmine.results import StageResult, base_plan
-from hnmine.runner.local_pool import work_together
 from hnmine.runner.plan import Task, blocks, canonical_json
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.schema import MADE, MADE_FILE, STATE
@@ -45,8 +44,6 @@ def generate(settings: GenerateSettings) -> StageResult:
     Raises:
         HnmineError: an input or a setting cannot be used, or a language model does not answer.
     """
-    if done := work_together(settings):
-        return done
     maker = _Maker(settings)
     plan = base_plan("generated", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in maker.inputs.items()},

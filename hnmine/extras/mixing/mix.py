@@ -20,7 +20,6 @@ from hnmine.errors import UsageError, damage_explained
 from hnmine.extras.mixing.mixtures import Mixture, Parents, materialise, mixtures
 from hnmine.ragged import Bools, Floats, Ints
 from hnmine.results import StageResult, base_plan
-from hnmine.runner.local_pool import work_together
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.sources.queryvectors import QueryVectors
@@ -34,8 +33,6 @@ def mix(settings: MixSettings) -> StageResult:
     Raises:
         HnmineError: the negatives, or what they were made from, cannot be used.
     """
-    if done := work_together(settings):
-        return done
     mined = Mined(settings.mined, settings.candidates, settings.index)
     mixing = _Mixing(settings, mined)
     plan = base_plan("mixed", settings) | {"mined": mined.hash}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -59,3 +61,13 @@ class BM25Settings:
         if self.delta is not None:
             return self.delta
         return DEFAULT_DELTA.get(self.variant, 0.0)
+
+
+def bm25_settings(settings: Mapping[str, Any]) -> BM25Settings:
+    """Translate the settings of `build-index`, as its manifest holds them."""
+    return BM25Settings(
+        settings["bm25_variant"],
+        settings["k1"],
+        settings["b"],
+        tokeniser=Tokeniser(settings["tokenizer"], settings["stemmer"]),
+    )

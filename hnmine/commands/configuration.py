@@ -1,4 +1,4 @@
-"""Settings from a YAML file and flags, for one command or for the three in a row."""
+"""Settings from a YAML file and flags, for one command or for `hnmine run`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hnmine.config import (
-    COMMANDS,
-    PLACES,
-    STAGES,
-    BuildIndexSettings,
-    FilterSettings,
-    MineSettings,
-    ModelSettings,
-)
+from hnmine.commands import COMMANDS
+from hnmine.commands.pipeline_settings import Pipeline
+from hnmine.commands.run import OPTIONAL, STAGES
+from hnmine.config import ModelSettings, Settings
 from hnmine.errors import UsageError
 
-OF_STAGES = {"batch": ("clusters",), "generate": (), "mix": ()}
-"""Keys of the commands that `hnmine run` adds, of which the same name is another thing in a stage:
-from the file's top level and from flags they go to the stage alone."""
-
+PLACES = {"index", "candidates", "output"}
+"""Directories of a single command; in a file, all are derived from its `output`."""
 
 LONGEST_WHY = 500
 """Characters of a parser's message that are shown: a screen, not a file."""
@@ -40,27 +33,33 @@ def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]
     holds keys for that command alone. `validate` looks into the sections of the stages too, because
     it checks what they are about to read. The file's `output` is the directory of `hnmine run`.
 
+    Returns:
+        An object of the command's settings; of `run` a `Pipeline`.
+
     Raises:
         UsageError: naming every setting that is unknown, missing or wrong.
     """
+    if command == "run":
+        return pipeline(file, flags)
     _check_keys(file)
-    fields = COMMANDS[command].model_fields
+    settings = COMMANDS[command].settings
+    fields = settings.model_fields
     values = {key.replace("-", "_"): value for key, value in file.items() if key not in COMMANDS}
-    places = _places(values["output"]).get(command, {}) if "output" in values else {}
+    places = _places(command, values["output"]) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in PLACES}
     if command == "audit" and "queries" in values:
         own.pop("qrels", None)  # Those that were mined with know no false negative.
     section = {key.replace("-", "_"): value for key, value in file.get(command, {}).items()}
     if command == "validate":
         section = {**_of_stages(file, fields), **section}
-    return COMMANDS[command].parse({**own, **places, **section, **flags})
+    return settings.parse({**own, **places, **section, **flags})
 
 
 def _of_stages(file: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the sections of the stages say about some fields; an earlier stage wins."""
     values: dict[str, Any] = {}
     columns = _column_items(file.get("column"))
-    for stage in STAGES:
+    for stage in (command.name for command in STAGES):
         section = {key.replace("-", "_"): value for key, value in file.get(stage, {}).items()}
         columns += _column_items(section.pop("column", None))
         # How a model runs is asked of the encoder; another stage may run another model.
@@ -75,10 +74,8 @@ def _column_items(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [given] if given else []
 
 
-def pipeline(
-    file: Mapping[str, Any], flags: Mapping[str, Any]
-) -> tuple[BuildIndexSettings, MineSettings, FilterSettings]:
-    """Return the settings of all three stages; a flag goes to every command that has it.
+def pipeline(file: Mapping[str, Any], flags: Mapping[str, Any]) -> Pipeline:
+    """Return the settings of `hnmine run`; a flag goes to every command that has it.
 
     Raises:
         UsageError: naming every setting that is unknown, missing or wrong.
@@ -88,10 +85,8 @@ def pipeline(
             "output: must be given.", fix="Pass --output DIR, or write it in the file."
         )
     file = {**file, "output": flags.get("output", file.get("output"))}
-    index, mine, filter_ = (
-        settings_for(command, file, _flags_for(command, flags)) for command in STAGES
-    )
-    return index, mine, filter_
+    stages = (settings_for(c.name, file, _flags_for(c.settings, flags)) for c in STAGES)
+    return Pipeline(*stages, **{c.name: optional(c.name, file, flags) for c in OPTIONAL})
 
 
 def optional(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Any:
@@ -102,41 +97,28 @@ def optional(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) ->
     """
     if command not in file:
         return None
+    own_keys = COMMANDS[command].own_keys
     file, flags = (
-        {key: given[key] for key in given if key.replace("-", "_") not in OF_STAGES[command]}
+        {key: given[key] for key in given if key.replace("-", "_") not in own_keys}
         for given in (file, flags)
     )
     file = {**file, "output": flags.get("output", file.get("output"))}
-    return settings_for(command, file, _flags_for(command, flags))
+    return settings_for(command, file, _flags_for(COMMANDS[command].settings, flags))
 
 
-def _flags_for(command: str, flags: Mapping[str, Any]) -> dict[str, Any]:
-    fields = COMMANDS[command].model_fields
+def _flags_for(settings: type[Settings], flags: Mapping[str, Any]) -> dict[str, Any]:
+    fields = settings.model_fields
     return {key: value for key, value in flags.items() if key in fields and key not in PLACES}
 
 
-def _places(output: Any) -> dict[str, dict[str, Path]]:
+def _places(command: str, output: Any) -> dict[str, Path]:
     if not isinstance(output, str | Path) or not str(output):
         raise UsageError("output: must be a directory's path.", fix="Write `output: runs/name`.")
-    root = Path(output)
-    return {
-        "build-index": {"index": root / "index"},
-        "mine": {"index": root / "index", "output": root / "candidates"},
-        "filter": {"candidates": root / "candidates", "output": root / "mined"},
-        "batch": {"mined": root / "mined", "output": root / "batches"},
-        "export": {"mined": root / "mined", "output": root / "export"},
-        "push": {"data": root / "mined"},
-        "audit": {"mined": root / "mined"},
-        "report": {"mined": root / "mined"},
-        "inspect": {"mined": root / "mined"},
-        "review": {"mined": root / "mined"},
-        "generate": {"output": root / "generated"},
-        "mix": {"mined": root / "mined", "output": root / "mixed"},
-    }
+    return {name: Path(output) / folder for name, folder in COMMANDS[command].places.items()}
 
 
 def _check_keys(file: Mapping[str, Any]) -> None:
-    known = {name for settings in COMMANDS.values() for name in settings.model_fields}
+    known = {name for command in COMMANDS.values() for name in command.settings.model_fields}
     problems = []
     for key, value in file.items():
         if key in COMMANDS:

@@ -1,0 +1,29 @@
+"""`hnmine batch`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hnmine.commands.command import Command
+from hnmine.commands.sharing import in_processes
+from hnmine.config import BatchSettings
+
+if TYPE_CHECKING:
+    from hnmine.results import StageResult
+
+
+def run(settings: BatchSettings) -> StageResult:
+    """Put training rows in batches; several processes share the work where asked."""
+    from hnmine.extras.batches.batch import batch
+
+    return in_processes(batch, settings)
+
+
+COMMAND = Command(
+    settings=BatchSettings,
+    summary="Put the training rows in batches that are hard, and safe, as in-batch negatives.",
+    example="hnmine batch --mined runs/mined --by greedy --batch-size 64 --output runs/batches",
+    run=run,
+    places={"mined": "mined", "output": "batches"},
+    own_keys=("clusters",),
+)

@@ -1,0 +1,30 @@
+"""`hnmine build-index`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hnmine.commands.command import Command
+from hnmine.commands.sharing import forecast_one, in_processes
+from hnmine.config import BuildIndexSettings
+
+if TYPE_CHECKING:
+    from hnmine.results import StageResult
+
+
+def run(settings: BuildIndexSettings) -> StageResult:
+    """Build the index; several processes share the work where the settings ask for it."""
+    from hnmine.index.building import build_index
+
+    return in_processes(build_index, settings)
+
+
+COMMAND = Command(
+    settings=BuildIndexSettings,
+    summary="Build the BM25 and dense index of a corpus.",
+    example="hnmine build-index --corpus corpus.parquet --pairs pairs.parquet "
+    "--encoder sentence-transformers/all-MiniLM-L6-v2 --index runs/index",
+    run=run,
+    places={"index": "index"},
+    forecast=forecast_one,
+)

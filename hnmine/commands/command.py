@@ -1,0 +1,51 @@
+"""What a command is: flags, help, YAML, docs and the Python API all come from this one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hnmine.config import Settings
+from hnmine.config.output import OutputSettings
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of hnmine.
+
+    Attributes:
+        settings: its settings; each is a flag, a key of a YAML file and a keyword in Python.
+        summary: what it does, in a sentence.
+        example: a command line that works.
+        run: takes the settings, and the paths where `takes_paths`; returns a `Result`. It imports
+            heavy packages only when it is called.
+        arguments: the settings that the command line takes without a flag.
+        takes_paths: whether it also takes any number of input files.
+        places: the folder of `hnmine run`'s output that each setting names.
+        own_keys: settings that mean something else in another command: `hnmine run` gives them to
+            this one only from its own section.
+        more_help: shown below the example; a leading backspace keeps lines as they are.
+        forecast: what `--dry-run` calls with the settings; None where there is no such flag.
+    """
+
+    settings: type[Settings]
+    summary: str
+    example: str
+    run: Callable[..., Any]
+    arguments: tuple[str, ...] = ()
+    takes_paths: bool = False
+    places: Mapping[str, str] = field(default_factory=dict)
+    own_keys: tuple[str, ...] = ()
+    more_help: str = ""
+    forecast: Callable[[Any], Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+        return self.settings.command
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes a directory."""
+        return issubclass(self.settings, OutputSettings)

@@ -1,0 +1,30 @@
+"""`hnmine filter`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hnmine.commands.command import Command
+from hnmine.commands.sharing import forecast_one, in_processes
+from hnmine.config import FilterSettings
+
+if TYPE_CHECKING:
+    from hnmine.results import StageResult
+
+
+def run(settings: FilterSettings) -> StageResult:
+    """Filter candidates; several processes share the work where the settings ask for it."""
+    from hnmine.selection.pipeline import filter
+
+    return in_processes(filter, settings)
+
+
+COMMAND = Command(
+    settings=FilterSettings,
+    summary="Keep false negatives out, choose hard negatives, write training data.",
+    example="hnmine filter --candidates runs/candidates "
+    "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
+    run=run,
+    places={"candidates": "candidates", "output": "mined"},
+    forecast=forecast_one,
+)

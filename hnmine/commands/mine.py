@@ -1,0 +1,29 @@
+"""`hnmine mine`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hnmine.commands.command import Command
+from hnmine.commands.sharing import forecast_one, in_processes
+from hnmine.config import MineSettings
+
+if TYPE_CHECKING:
+    from hnmine.results import StageResult
+
+
+def run(settings: MineSettings) -> StageResult:
+    """Mine candidates; several processes share the work where the settings ask for it."""
+    from hnmine.sources.mining import mine
+
+    return in_processes(mine, settings)
+
+
+COMMAND = Command(
+    settings=MineSettings,
+    summary="Mine candidates for every query from an index.",
+    example="hnmine mine --index runs/index --pairs pairs.parquet --output runs/candidates",
+    run=run,
+    places={"index": "index", "output": "candidates"},
+    forecast=forecast_one,
+)

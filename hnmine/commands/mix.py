@@ -1,0 +1,28 @@
+"""`hnmine mix`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hnmine.commands.command import Command
+from hnmine.commands.sharing import in_processes
+from hnmine.config import MixSettings
+
+if TYPE_CHECKING:
+    from hnmine.results import StageResult
+
+
+def run(settings: MixSettings) -> StageResult:
+    """Mix vectors; several processes share the work where asked."""
+    from hnmine.extras.mixing.mix import mix
+
+    return in_processes(mix, settings)
+
+
+COMMAND = Command(
+    settings=MixSettings,
+    summary="Mix the vectors of queries and hard negatives into synthetic negatives.",
+    example="hnmine mix --mined runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
+    run=run,
+    places={"mined": "mined", "output": "mixed"},
+)

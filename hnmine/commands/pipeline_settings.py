@@ -1,0 +1,31 @@
+"""The settings of `hnmine run`: those of each command that it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hnmine.config import (
+    BatchSettings,
+    BuildIndexSettings,
+    FilterSettings,
+    GenerateSettings,
+    MineSettings,
+    MixSettings,
+)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What `hnmine run` runs; None where the file has no section for a further command."""
+
+    index: BuildIndexSettings
+    mine: MineSettings
+    filter: FilterSettings
+    generate: GenerateSettings | None = None
+    batch: BatchSettings | None = None
+    mix: MixSettings | None = None
+
+    @property
+    def stages(self) -> tuple[BuildIndexSettings, MineSettings, FilterSettings]:
+        """The settings of the three stages, in their order."""
+        return self.index, self.mine, self.filter

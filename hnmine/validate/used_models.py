@@ -1,0 +1,102 @@
+"""The models that a stage loads: checked before it starts, and the memory that they need."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from hnmine.config.output import OutputSettings
+from hnmine.encode.gate import check, use_of
+from hnmine.encode.locate import find_model, fingerprint
+from hnmine.encode.roles import Use
+from hnmine.errors import InputError, UsageError
+from hnmine.runner.urls import split_url
+from hnmine.validate.estimates import memory, weights_of
+
+MODELS: dict[str, Use] = {
+    "encoder": "encoder",
+    "query_encoder": "encoder",
+    "cross_encoder": "cross-encoder",
+}
+"""The settings that name a model, and what it is used as."""
+
+
+def models_of(settings: OutputSettings) -> list[str]:
+    """Return the names of the models that a stage loads."""
+    models = [name for field in MODELS if (name := getattr(settings, field, None))]
+    return models + _judges_of(settings)
+
+
+def _judges_of(settings: OutputSettings) -> list[str]:
+    judges = getattr(settings, "judge", [])
+    return [name for name in judges if not (split_url(name) or Path(name).is_file())]
+
+
+def check_models(stages: Iterable[OutputSettings]) -> None:
+    """Check the models of all stages by their files, so that none fails after hours of the others.
+
+    Raises:
+        MissingModel: one is not here, damaged, or of no use.
+        UsageError: one is of another kind, or has fewer positions than --max-length.
+    """
+    for settings in stages:
+        named = {field: getattr(settings, field, None) for field in MODELS}
+        if not getattr(settings, "dense", True):
+            named.pop("encoder")
+        limit = getattr(settings, "max_length", None)
+        for field, model in named.items():
+            if model:
+                check(model, MODELS[field], limit)
+        for model in _judges_of(settings):
+            check(model, use_of(model), limit)
+
+
+def fingerprints(settings: OutputSettings) -> dict[str, str]:
+    """Return the content hash of each model that a stage loads, by name."""
+    return {name: fingerprint(find_model(name)) for name in models_of(settings)}
+
+
+def check_fingerprints(models: Mapping[str, str]) -> None:
+    """Check that this machine has the same models as the one that started the run.
+
+    Args:
+        models: the content hash of each, by name, there.
+
+    Raises:
+        InputError: one is different.
+    """
+    for name, expected in models.items():
+        found = fingerprint(find_model(name))
+        if found != expected:
+            raise InputError(
+                f"The model {name} is another one on {socket.gethostname()}.",
+                why=f"Its content hash is {found} there, and {expected} where the run was started.",
+                fix="Copy the same files to every machine.",
+            )
+
+
+def affordable(settings: OutputSettings) -> int:
+    """Return how many workers fit in the memory that they may take.
+
+    Raises:
+        UsageError: not even one does.
+    """
+    limit, wanted = settings.memory_limit, settings.workers or 1
+    if limit is None:
+        return wanted
+    need = worker_memory(settings)
+    if need > limit:
+        raise UsageError(
+            f"max-memory: one worker needs about {need / 1e9:.1f} GB.",
+            why="That is what Python, its libraries and the models take.",
+            fix=f"Allow more than {limit / 1e9:.1f} GB.",
+        )
+    return min(wanted, limit // need)
+
+
+def worker_memory(settings: OutputSettings) -> int:
+    """Estimate what a worker takes before it has read anything, in bytes."""
+    models = models_of(settings)
+    weights = sum(weights_of(find_model(name)) for name in models) if models else None
+    return memory(0, weights, 0)
