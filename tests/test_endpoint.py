@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from itertools import takewhile
 
 import pytest
 from conftest import content, rows, write
@@ -47,6 +48,8 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # Else `accept` waits for ever.
         self.listener.close()
 
     def _serve(self):
@@ -57,7 +60,8 @@ class Server:
 
     def _answer(self, connection):
         with suppress(OSError, TypeError), connection, connection.makefile("rb") as request:
-            head = b"".join(iter(request.readline, b"\r\n")).decode()
+            lines = takewhile(lambda line: line.strip(), request)  # Until a blank line, or the end.
+            head = b"".join(lines).decode()
             length = int(re.search(r"content-length: (\d+)", head, re.IGNORECASE)[1])
             self.asked.append((head, request.read(length)))
             for piece in self.say(head):
