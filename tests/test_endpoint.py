@@ -177,7 +177,7 @@ def test_the_timeout_bounds_the_whole_answer(ask, say):
         start = time.monotonic()
         with pytest.raises(PartialRun, match=r"within 0\.8 seconds[\s\S]*--timeout"):
             ask(server, timeout=0.8)
-        assert time.monotonic() - start < 4
+        assert time.monotonic() - start < 30  # The server would drip for ever.
         assert len(server.asked) == endpoint_module.SLOW_ATTEMPTS
     soon = time.monotonic() + 3
     while any(thread.name.endswith("(work)") for thread in threading.enumerate()):
