@@ -503,8 +503,8 @@ def table_of_traps() -> str:
         [
             "# Traps",
             "",
-            "Faults of other miners, found in their sources and issues. Each has a test here that fails",
-            "on a miner with that fault. `python tests/test_traps.py` prints this page.",
+            "Faults of other miners, found in their sources and issues. Each has a test here that",
+            "fails on a miner with that fault. `python tests/test_traps.py` prints this page.",
             "",
             "| fault | found in | our test |",
             "|---|---|---|",

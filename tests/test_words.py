@@ -13,12 +13,12 @@ from words_docs import INSTEAD
 
 GENERATED = {"docs/api.md"}
 """Written from docstrings and help texts, which have a test of their own."""
-WORDS_IN_A_SENTENCE = 30
-WORDS_IN_A_CELL = 40
+WORDS_IN_A_SENTENCE = 25
+WORDS_IN_A_CELL = 30
 CODE = re.compile(r"`[^`]*`")
 LINK = re.compile(r"\]\([^)\s]*\)")
 ODD = {re.compile(rf"\b({words})\b", re.IGNORECASE): better for words, better in INSTEAD.items()}
-END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bal)(?<!\bvs)[.!?:;][*\")]*\s")
+END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bal)(?<!\bvs)[.!?][*\")]*\s")
 
 
 def name_of(path: Path) -> str:
