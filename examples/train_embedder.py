@@ -1,6 +1,6 @@
-r"""From a corpus, queries and judgements in Parquet to a trained model, and what it gained by it.
+r"""Train an embedding model from Parquet files, and measure it before and after.
 
-Queries are split by a hash of their texts; the gain is measured on those that were not trained on.
+Queries are split by a hash of their texts. The gain is measured on the held-out ones.
 
     python examples/train_embedder.py --corpus corpus.parquet \
         --queries queries.parquet --qrels qrels.parquet --model MODEL --output runs/embedder
@@ -42,13 +42,13 @@ def main(given: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--corpus", "--queries", "--qrels", "--output"):
         parser.add_argument(name, type=Path, required=True)
-    parser.add_argument("--model", required=True, help="mines, and is then trained")
-    parser.add_argument("--train", type=int, help="queries at most; all without it")
-    parser.add_argument("--held-out", type=int, help="queries at most; all without it")
-    parser.add_argument("--documents", type=int, help="for a trial: those judged, and so many")
-    parser.add_argument("--max-length", type=int, default=96, help="tokens of a text in training")
-    parser.add_argument("--steps", type=int, default=-1, help="default: one epoch")
-    parser.add_argument("--bf16", action="store_true", help="where the processor has it")
+    parser.add_argument("--model", required=True, help="bi-encoder that mines and is then trained")
+    parser.add_argument("--train", type=int, help="maximum training queries (default: all)")
+    parser.add_argument("--held-out", type=int, help="maximum held-out queries (default: all)")
+    parser.add_argument("--documents", type=int, help="judged documents and this many others")
+    parser.add_argument("--max-length", type=int, default=96, help="maximum tokens per text")
+    parser.add_argument("--steps", type=int, default=-1, help="steps (default: one epoch)")
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16")
     arguments = parser.parse_args(given)
     output = arguments.output
     split(arguments)
@@ -77,7 +77,7 @@ def main(given: list[str] | None = None) -> None:
 
 
 def split(arguments: argparse.Namespace) -> None:
-    """Write the corpus to search, and the queries and judgements to train and to measure on."""
+    """Write the corpus, and the queries and judgements for training and evaluation."""
     texts = read(arguments.queries, "text")
     judged = [
         row
@@ -107,7 +107,7 @@ def split(arguments: argparse.Namespace) -> None:
 
 
 def read(path: Path, *columns: str) -> dict[str, str]:
-    """Read texts by id, those that are not blank."""
+    """Read non-blank texts by id."""
     there = [name for name in columns if name in pq.read_schema(path).names]
     rows = pq.read_table(path, columns=["_id", *there]).to_pylist()
     found = {str(row["_id"]): " ".join(row[name] or "" for name in there).strip() for row in rows}
@@ -115,14 +115,14 @@ def read(path: Path, *columns: str) -> dict[str, str]:
 
 
 def by_hash(texts: dict[str, str]) -> list[tuple[str, float]]:
-    """Return ids with a place from 0 to 1 by the hash of their texts, in the order of places."""
+    """Return ids with a position from 0 to 1 by the hash of their texts, sorted by position."""
     hashes = {key: sha256(text.casefold().encode()).digest() for key, text in texts.items()}
     found = [(key, int.from_bytes(hashed[:8]) / 2**64) for key, hashed in hashes.items()]
     return sorted(found, key=lambda one: (one[1], one[0]))
 
 
 def train(model: SentenceTransformer, output: Path, steps: int, bf16: bool) -> None:
-    """Train on the mined rows, with the other rows' documents as further negatives."""
+    """Train on the mined rows with in-batch negatives."""
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(output / "checkpoints"),
         num_train_epochs=1,

@@ -1,4 +1,4 @@
-"""Fine-tune a sentence-transformers model on the batches of `hnmine batch`, as they were made.
+"""Fine-tune a sentence-transformers model on the batches of `hnmine batch`.
 
 python examples/train_in_batches.py runs/batches --model MODEL --output runs/model
 """
@@ -22,7 +22,7 @@ from torch.utils.data import BatchSampler
 
 
 class InBatches(BatchSampler):
-    """Gives the trainer the batches in the order in which they stand in the files."""
+    """Gives the trainer the batches in the order of the files."""
 
     def __init__(self, epoch: list[int], batch: list[int]) -> None:
         """Take the columns `epoch` and `batch`."""
@@ -45,7 +45,7 @@ class InBatches(BatchSampler):
 
 
 def train(batches: Path, model: SentenceTransformer, output: Path, **arguments: Any) -> Any:
-    """Train on every batch once and return what the trainer says of it."""
+    """Train on every batch once and return the trainer's metrics."""
     files = sorted(map(str, (batches / "train").glob("*.parquet")))
     rows = load_dataset("parquet", data_files=files, split="train")
     sampler = InBatches(rows["epoch"][:], rows["batch"][:])

@@ -1,11 +1,11 @@
-r"""Fine-tune a cross-encoder on your own queries, and let it judge those that it has not seen.
+r"""Fine-tune a cross-encoder on your own queries, and score the queries that it has not seen.
 
     python examples/train_reranker.py --corpus corpus.parquet \
         --queries queries.parquet --candidates runs/candidates --model MODEL --output runs/reranker
 
-Queries are split in folds by a hash of their texts. The candidates of a fold are judged by a model
-trained on the other folds: on their known positives, and on the negatives that `hnmine filter`
-chooses by the bi-encoder. What it says of them is a file of verdicts for `hnmine filter --judge`.
+Queries are split into folds by a hash of their texts. A model trained on the other folds scores the
+candidates of each fold. It trains on known positives and on negatives that `hnmine filter` chose by
+the bi-encoder. The scores become a file of verdicts for `hnmine filter --judge`.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ Rows = list[dict[str, Any]]
 
 
 def main(given: list[str] | None = None) -> None:
-    """Choose negatives, train a model for each fold, judge, and choose again."""
+    """Choose negatives, train a model per fold, score, and choose again."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--corpus", "--queries", "--candidates", "--output"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--model", required=True, help="a cross-encoder with PyTorch weights")
     parser.add_argument("--folds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=-1, help="default: one epoch; 0: no training")
-    parser.add_argument("--max-length", type=int, default=256, help="tokens of query and document")
-    parser.add_argument("--bf16", action="store_true", help="where the processor has it")
+    parser.add_argument("--steps", type=int, default=-1, help="steps (default: one epoch; 0: none)")
+    parser.add_argument("--max-length", type=int, default=256, help="maximum tokens per pair")
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16")
     arguments = parser.parse_args(given)
     output = arguments.output
     choose: dict[str, Any] = {"candidates": arguments.candidates, "overwrite": True}
@@ -67,7 +67,7 @@ def main(given: list[str] | None = None) -> None:
 
 
 def fold_of(query: str, folds: int) -> int:
-    """Return the fold of a query: of equal texts the same."""
+    """Return the fold of a query; equal texts share a fold."""
     return int.from_bytes(sha256(query.casefold().encode()).digest()[:8]) % folds
 
 
@@ -91,7 +91,7 @@ def labelled(rows: Rows, queries: dict[str, str], documents: dict[str, str]) -> 
 
 
 def train(model: CrossEncoder, pairs: Dataset, arguments: argparse.Namespace) -> None:
-    """Train on labelled pairs; positives weigh as much as the negatives, which are more."""
+    """Train on labelled pairs; positives and negatives get the same total weight."""
     positives = sum(pairs["label"])
     weight = torch.tensor((len(pairs) - positives) / positives)
     CrossEncoderTrainer(
@@ -113,7 +113,7 @@ def train(model: CrossEncoder, pairs: Dataset, arguments: argparse.Namespace) ->
 
 
 def judge(model: CrossEncoder, pairs: list[tuple[str, str]], bf16: bool) -> list[float]:
-    """Return the chance that each pair is relevant, as the model has it."""
+    """Return the model's probability that each pair is relevant."""
     with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
         found = model.predict(pairs, activation_fn=torch.nn.Sigmoid(), convert_to_tensor=True)
     return [float(value) for value in found.float()]

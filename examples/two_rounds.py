@@ -1,7 +1,7 @@
-r"""Mine, train the query encoder, mine again with what was learned (ADORE, SIGIR 2021).
+r"""Mine, train the query encoder, and mine again with it (ADORE, SIGIR 2021).
 
-The documents are encoded once: the second round searches the same vectors with the student's
-queries, and its candidates say what the first round made of the same pairs.
+The documents are encoded once. The second round searches the same vectors with the student's query
+encoder, and its candidates record the first round's decisions on the same pairs.
 
     python examples/two_rounds.py --corpus corpus.parquet --pairs pairs.parquet \\
         --encoder sentence-transformers/all-MiniLM-L6-v2 --output runs/rounds
@@ -31,7 +31,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--pairs", required=True)
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=-1, help="default: one epoch")
+    parser.add_argument("--steps", type=int, default=-1, help="steps (default: one epoch)")
     arguments = parser.parse_args(given)
     output = arguments.output
     index = output / "index"

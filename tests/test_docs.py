@@ -235,6 +235,14 @@ class TestTables:
             assert f"| `{name}` |" in page
 
 
+def test_the_architecture_names_every_folder_and_module():
+    named = set(spans(ROOT / "docs" / "architecture.md"))
+    package = ROOT / "hnmine"
+    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    assert folders | modules <= named
+
+
 def test_the_reference_is_what_the_docstrings_say():
     made = runpy.run_path(str(ROOT / "docs" / "make_api.py"))
     written = (ROOT / "docs" / "api.md").read_text("utf-8")

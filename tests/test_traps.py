@@ -42,22 +42,22 @@ ELSEWHERE = [
         "tests/test_encode.py::test_two_checkpoints_with_one_name_have_two_fingerprints",
     ),
     (
-        "A trainer fills a list that has too few negatives up with the positive",
+        "A trainer fills up a short list of negatives with the positive",
         SW,
         "tests/test_exports.py::test_ms_swift",
     ),
     (
-        "Counters count rows that were masked before",
+        "Counters include rows that were already masked",
         ST,
         "tests/test_pipeline.py::test_everything_asked_is_accounted_for",
     ),
     (
-        "A truncated cache breaks the next run, or passes for finished",
+        "A truncated cache breaks the next run, or counts as finished",
         f"{ST}, {JS}",
         "tests/test_run.py::test_a_damaged_output_is_made_again",
     ),
     (
-        "A worker's exception hangs or ends the whole run",
+        "A worker's exception hangs or kills the whole run",
         JS,
         "tests/test_run.py::test_a_run_that_failed_goes_on_with_the_task_that_failed",
     ),
@@ -72,32 +72,32 @@ ELSEWHERE = [
         "tests/test_dense.py::test_an_approximate_index_gives_exact_scores_and_all_that_was_asked",
     ),
     (
-        "The order among equal scores is whatever the index gives",
+        "The order of equal scores depends on the index",
         f"{ST}, FAISS",
         "tests/test_dense.py::test_ten_thousand_near_ties_are_still_ordered_by_score_then_slot",
     ),
     (
-        "Half precision, silently",
+        "Half precision is used silently",
         ST,
         "tests/test_dense.py::test_score_is_the_product_of_each_given_pair",
     ),
     (
-        "A margin on whatever activation the cross-encoder has",
+        "A margin depends on the activation of the cross-encoder",
         ST,
         "tests/test_encode.py::test_logits_are_raw",
     ),
     (
-        "A cross-encoder with two outputs",
+        "A cross-encoder with two outputs is not handled",
         ST,
         "tests/test_encode.py::test_two_outputs_become_log_odds_and_more_are_refused",
     ),
     (
-        "A score depends on what shares its batch (dynamic int8)",
+        "A score depends on the rest of its batch (dynamic int8)",
         "onnxruntime",
         "tests/test_encode.py::test_a_logit_does_not_depend_on_the_pairs_beside_it",
     ),
     (
-        "Vectors that are NaN or zero",
+        "NaN or zero vectors are accepted",
         f"{ST}, FAISS",
         "tests/test_own_encoders.py::test_a_document_without_a_vector_is_an_error_that_names_it",
     ),
@@ -217,7 +217,7 @@ def test_nan_never_passes():
         assert poisoned.reason[1] == "not-finite"
 
 
-@trap("A misspelt column name silently takes another column", ST)
+@trap("A misspelt column name silently selects another column", ST)
 def test_a_misspelt_column_is_an_error(tmp_path):
     from hnmine.errors import InputError
     from hnmine.inputs.table_reader import Table
@@ -278,7 +278,7 @@ def test_the_positive_under_another_id_is_excluded(tmp_path):
     assert {doc for _, doc in negatives(table)} == {"a2", "a3", "a4", "a5", "a6"}
 
 
-@trap("Anchors shift where queries have several positives", f"{ST} 5.1")
+@trap("Anchors shift if queries have several positives", f"{ST} 5.1")
 def test_every_query_has_its_own_anchor():
     queries = [
         [(0.9, True), (0.5, False)],
@@ -290,7 +290,7 @@ def test_every_query_has_its_own_anchor():
     assert verdicts.keep.tolist() == [False, True, False, False, True, False, False]
 
 
-@trap("Random choices without a seed, or in the order of a set", ST, FE)
+@trap("Random choices have no seed, or follow the order of a set", ST, FE)
 def test_two_processes_choose_the_same(tmp_path):
     outputs = []
     for n in range(2):
@@ -319,7 +319,7 @@ def test_all_rows_of_a_query_count(tmp_path):
     assert {doc for _, doc in negatives(table)} == {"a4", "a5", "a6"}
 
 
-@trap("Too few survivors are filled up with random or unchecked documents", FE, NO, "RocketQA")
+@trap("Short lists are filled up with random or unchecked documents", FE, NO, "RocketQA")
 def test_nothing_is_filled_in(tmp_path):
     table = mined(tmp_path, APPLES, [("pie", APPLES["a1"])], num_negatives=5)
     assert {doc for _, doc in negatives(table)} == {"a2"}
@@ -327,7 +327,7 @@ def test_nothing_is_filled_in(tmp_path):
     assert (short["asked"], short["found"]) == (5, 1)
 
 
-@trap("Filtered candidates come back, with -inf scores, where survivors are few", NM)
+@trap("Dropped candidates return with -inf scores if few survive", NM)
 def test_dropped_candidates_stay_dropped():
     from hnmine.selection import tally
 
@@ -344,7 +344,7 @@ def test_k_may_be_larger_than_the_corpus(tmp_path):
     assert {doc for _, doc in negatives(table)} == {"b"}
 
 
-@trap("Positives take places within the k, or leave fewer candidates", FE, ST)
+@trap("Positives take up some of the k places", FE, ST)
 def test_k_candidates_remain_besides_the_positives(tmp_path):
     pairs = [("apple", APPLES["a1"]), ("apple", APPLES["a6"])]
     table = mined(tmp_path, APPLES, pairs, top_k=4)
@@ -367,7 +367,7 @@ def test_thousands_of_positives(tmp_path):
     assert not {doc for _, doc in negatives(table)} & {f"p{n}" for n in range(3000)}
 
 
-@trap("A candidate pool leaves out the positives that it lacks, or skips them silently", FE, AM)
+@trap("Positives missing from the candidate pool are left out or silently skipped", FE, AM)
 def test_a_positive_missing_from_the_corpus_is_added(tmp_path):
     table = mined(tmp_path, APPLES, [("apple", "a positive that stands nowhere else")])
     (positive,) = [row for row in table if row["is_positive"]]
@@ -382,7 +382,7 @@ def test_ids_may_hold_spaces(tmp_path):
     assert negatives(table) == {("q 1", "c\td"), ("q 1", "e")}
 
 
-@trap("A relative margin turns round for negative scores", TF, NM, f"{ST} before 5.2")
+@trap("A relative margin is reversed for negative scores", TF, NM, f"{ST} before 5.2")
 def test_a_relative_margin_on_negative_logits():
     queries = [[(-0.5, True), (-0.49, False), (-0.5, False), (-0.52, False), (-0.53, False)]]
     verdicts = judged(queries, relative_margin=0.05)
@@ -466,13 +466,13 @@ def test_a_query_without_a_positive_is_counted(tmp_path):
     assert beir(tmp_path).counts["queries_without_positive"] == 1
 
 
-@trap("A least rank that is never applied", RA)
+@trap("A minimum rank is never applied", RA)
 def test_range_min_is_applied(tmp_path):
     table = mined(tmp_path, APPLES, [("apple", APPLES["a1"])], range_min=3)
     assert {row["rank"] for row in table if row["selected"]} == {3, 4}
 
 
-@trap("Ranks that are never looked at lie between the ranks that are", JS)
+@trap("Unexamined ranks lie between examined ones", JS)
 def test_ranks_have_no_gaps(tmp_path):
     table = mined(tmp_path, APPLES, [("apple", APPLES["a1"]), ("pie", APPLES["a2"])])
     for query in {row["query_id"] for row in table}:
@@ -480,7 +480,7 @@ def test_ranks_have_no_gaps(tmp_path):
         assert [rank for rank in ranks if rank is not None] == list(range(len(ranks) - 1))
 
 
-@trap("n-tuples drop queries without a word", ST)
+@trap("n-tuples drop queries silently", ST)
 def test_queries_that_n_tuples_leave_out_are_listed(tmp_path):
     pairs = [("apple", APPLES["a1"]), ("pie", APPLES["a1"])]
     mined(tmp_path, APPLES, pairs, format="n-tuple", num_negatives=3)
@@ -490,7 +490,7 @@ def test_queries_that_n_tuples_leave_out_are_listed(tmp_path):
     assert len(short) == 1
 
 
-@trap("The same query in two systems: positives are removed from one list alone", GP)
+@trap("The same query in two systems: positives are removed from one list only", GP)
 def test_positives_are_positives_for_every_source(tmp_path):
     table = mined(tmp_path, APPLES, [("apple", APPLES["a1"])])
     assert [row["doc_id"] for row in table].count("a1") == 1
@@ -503,11 +503,10 @@ def table_of_traps() -> str:
         [
             "# Traps",
             "",
-            "What goes wrong in other miners, as read in their sources and issues, and the test",
-            "here that fails on a miner with the same fault. `python tests/test_traps.py` prints",
-            "this page.",
+            "Faults of other miners, found in their sources and issues. Each has a test here that",
+            "fails on a miner with that fault. `python tests/test_traps.py` prints this page.",
             "",
-            "| trap | who falls into it | our test |",
+            "| fault | found in | our test |",
             "|---|---|---|",
             *lines,
             "",

@@ -28,7 +28,7 @@ SENTENCE_END = re.compile(
 )
 QUERY_START = re.compile(r"[A-Za-z'\"`*]")
 SIGNATURE = re.compile(r"^[\w.]+\(|->|=")
-# Sentences that do not say what the object is for once they stand alone, and mere credits.
+# Sentences that do not explain the object on their own, and mere credits.
 UNFIT_QUERY = re.compile(
     r"(?i)(this|these|if|when|see|like|same as|similar to|override|deprecated|internal)\b"
 )

@@ -1,4 +1,4 @@
-"""Print what the demo mined: a few queries with their negatives, and what was dropped and why."""
+"""Print some queries of the demo with their negatives and dropped candidates."""
 
 from __future__ import annotations
 

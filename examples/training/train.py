@@ -1,4 +1,4 @@
-"""Fine-tune a sentence-transformers model on what hnmine wrote.
+"""Fine-tune a sentence-transformers model on mined data.
 
 python examples/training/train.py runs/mined --model MODEL --output runs/model
 """
@@ -23,10 +23,10 @@ from hnmine.encode.locate import find_model
 def main(given: list[str] | None = None) -> None:
     """Train and save."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="a mined directory, or an exported one")
+    parser.add_argument("data", type=Path, help="a mined or exported directory")
     parser.add_argument("--model", required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=-1, help="default: one epoch")
+    parser.add_argument("--steps", type=int, default=-1, help="steps (default: one epoch)")
     arguments = parser.parse_args(given)
     model = SentenceTransformer(str(find_model(arguments.model)))
     rows = load_dataset(str(arguments.data), split="train")
