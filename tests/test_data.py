@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.columns import find_columns
-from hnmine.inputs.data_files import find_files
+from hnmine.inputs.listing import list_files
 from hnmine.inputs.records import query_records
 from hnmine.inputs.table_reader import BadRows, Table, content_id
 from hnmine.inputs.values import as_string_lists, as_strings
@@ -53,6 +53,10 @@ CONVENTIONS = [
     ("qrels", {"query_id": "query-id", "corpus_id": "corpus-id", "score": "score"}),
     ("qrels", {"query_id": "query_id", "corpus_id": "corpus_id"}),
 ]
+
+
+def find_files(path):
+    return [file.path for file in list_files(path)]
 
 
 def write(path, columns):

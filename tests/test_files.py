@@ -13,12 +13,16 @@ import pytest
 from hnmine.encode.locate import find_model, read_json
 from hnmine.errors import InputError
 from hnmine.index.factory import build_faiss
-from hnmine.inputs.data_files import find_files
 from hnmine.inputs.formats.json_lines import DEEPEST
+from hnmine.inputs.listing import list_files
 from hnmine.inputs.records import corpus_records, pair_records
 from hnmine.inputs.table_reader import BadRows, Table
 
 ROW = {"id": ["a"], "text": ["x"]}
+
+
+def find_files(path):
+    return [file.path for file in list_files(path)]
 
 
 def corpus(path, bad=None):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hnmine.config.reading_options import AS_IT_IS, Reading
 from hnmine.errors import InputError, UsageError
-from hnmine.inputs.formats.table_format import Asked
+from hnmine.inputs.formats.reader import Asked
 from hnmine.inputs.nested import (
     LEAVES,
     Types,

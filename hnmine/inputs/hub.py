@@ -13,7 +13,7 @@ from typing import Any
 
 from hnmine.errors import InputError
 from hnmine.inputs.formats import FORMATS, LOOKED_AT, READABLE
-from hnmine.inputs.formats.stream import PACKED
+from hnmine.inputs.formats.text import PACKED
 from hnmine.inputs.splits import CARD, SIDE_FILES, card_of, choose, fits, group
 from hnmine.runner.atomic import write_text
 from hnmine.runner.incidents import note_once

@@ -13,9 +13,8 @@ from urllib.parse import unquote
 
 from hnmine.errors import InputError
 from hnmine.inputs.formats import FORMATS, LOOKED_AT, READABLE, STREAMED
-from hnmine.inputs.formats.stream import CODECS, PACKED, ending
+from hnmine.inputs.formats.text import CODECS, PACKED, ending
 from hnmine.inputs.hub import HubName, fetch
-from hnmine.inputs.reading import explained
 from hnmine.inputs.splits import (
     CARD,
     SAVED,
@@ -26,6 +25,7 @@ from hnmine.inputs.splits import (
     folders_of,
     group,
 )
+from hnmine.inputs.unchanged import explained
 from hnmine.runner.incidents import note_once
 from hnmine.runner.safe_paths import safe_join
 from hnmine.runner.storage import fetch_input

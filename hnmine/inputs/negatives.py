@@ -15,7 +15,7 @@ from hnmine.errors import InputError
 from hnmine.inputs.bad_rows import BadRows
 from hnmine.inputs.columns import Passages, conventional, find_negatives, merged
 from hnmine.inputs.data_files import ANYTHING, DataFile
-from hnmine.inputs.formats.table_format import Asked
+from hnmine.inputs.formats.reader import Asked
 from hnmine.inputs.labels import label_numbers
 from hnmine.inputs.nested import at_path, inside_type, top_of
 from hnmine.inputs.records import joined
@@ -77,7 +77,7 @@ class Negatives:
 
     def fingerprint(self) -> str:
         """Hash its content."""
-        return content_hash(file.content for file in self.files)
+        return content_hash(content for file in self.files for content in file.contents)
 
     def hits(
         self, bad: BadRows | None = None

@@ -1,17 +1,20 @@
-"""Inputs that are hashed, then read: what changes in between is an error, not a wrong hash."""
+"""What goes wrong while an input is read: an error names the file, and so does a change of it."""
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import xxhash
 
 from hnmine.errors import InputError
 
 HASH_BLOCK = 1 << 22
+POINTER = b"version https://git-lfs"
 YOUNG = 2_000_000_000
 """Nanoseconds: a file that was written within them may be written again with the same times."""
 
@@ -105,3 +108,33 @@ def _hash(path: Path) -> str:
     for block in _blocks(path):
         total.update(block)
     return total.hexdigest()
+
+
+@contextmanager
+def explained(path: Path | str) -> Iterator[None]:
+    """Turn whatever a reader throws at a file into an error that names the file.
+
+    Raises:
+        InputError: instead of the reader's exceptions, with what they say.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        why = lines[0].strip()[:500] if lines else repr(error)
+        fix = (
+            "Check that the file is whole and what its ending says: Parquet, Arrow, JSON, CSV or "
+            "TSV."
+        )
+        if _is_pointer(path):
+            why = "It is a pointer of Git LFS, not the data."
+            fix = "Fetch the data with git lfs pull, where the folder was cloned."
+        raise InputError(f"Cannot read {path}.", why=why, fix=fix) from error
+
+
+def _is_pointer(path: Path | str) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(POINTER)) == POINTER
+    except (OSError, ValueError):
+        return False

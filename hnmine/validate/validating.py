@@ -118,7 +118,7 @@ class _Validator:
             return
         for reason, count in skipped.items():
             self.report.warn(
-                f"{source}: {count:,} {reason}: left out.", why=why or "\n".join(bad.examples)
+                f"{source}: {count:,} {reason}: left out.", why=why or bad.shown
             )
 
     def _two_texts(self, rows: Gathered, read: Read) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hnmine.errors import InputError
 from hnmine.inputs.formats.headerless import CODE, is_number, name_columns
-from hnmine.inputs.formats.table_format import Asked
+from hnmine.inputs.formats.reader import Asked
 
 NEGATIVE = re.compile(r"neg|negatives?|negative_\d+")
 NAME = re.compile(r"[^\W\d][\w.-]{0,39}")

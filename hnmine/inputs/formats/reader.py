@@ -1,46 +1,19 @@
-"""What is asked of a file format."""
+"""What the readers of all file formats share."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import pyarrow as pa
+
+from hnmine.inputs.bad_rows import BadRows
 
 BATCH_ROWS = 8192
 LONGEST_VALUE = 1 << 28
 """Characters of a CSV value, bytes of a JSON line: beyond that, a quote was left open."""
-
-
-MOST_EXAMPLES = 10
-
-
-@dataclass
-class BadLines:
-    """Lines that are no rows: how many for each reason, and what is wrong with the first."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
-
-    @property
-    def total(self) -> int:
-        """How many there are."""
-        return self.counts.total()
-
-    def add(self, line: int, reason: str, what: str) -> None:
-        """Record one.
-
-        Args:
-            line: its number in the file.
-            reason: what it shares with others, such as `that are no UTF-8`.
-            what: is wrong with it.
-        """
-        self.counts[reason] += 1
-        if len(self.examples) < MOST_EXAMPLES:
-            self.examples.append(f"Line {line}: {what}.")
 
 
 @dataclass(frozen=True)
@@ -68,44 +41,39 @@ class Asked:
     splits: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a file.
+class Reader(ABC):
+    """Reads one file; the caller names the file in whatever error a reader raises.
 
     Attributes:
-        fields: a column that changes its type half-way has one for each.
+        path: the file.
+        types: of each column; several where it changes its type within the file.
         rows: how many the file has, bad lines included; None where that takes reading all of it.
-        bad: lines that are no rows; they are left out where the others are read.
+        bad: lines that are no rows, left out of the batches.
         mixed: columns that hold values of several types.
+        said: what the user should know of how the file is read.
     """
 
-    fields: list[pa.Field]
     rows: int | None = None
-    bad: BadLines = field(default_factory=BadLines)
-    mixed: set[str] = field(default_factory=set)
+    bad = BadRows()
+    mixed: Collection[str] = ()
+    said: Sequence[str] = ()
 
+    def __init__(self, path: Path, fields: Sequence[pa.Field]) -> None:
+        self.path = path
+        self.types: dict[str, list[pa.DataType]] = {}
+        for one in fields:
+            self.types.setdefault(one.name, []).append(one.type)
 
-class Format(Protocol):
-    """Reads the files of one format; whatever a reader raises is explained by the caller."""
-
-    def columns(self, path: Path) -> Columns:
-        """Find the columns of a file.
-
-        Raises:
-            ValueError: it is damaged, or two of its columns have one name.
-        """
-        ...
-
-    def batches(self, path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
+    @abstractmethod
+    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream columns, at most `BATCH_ROWS` rows at once.
 
         Raises:
             ValueError: a row cannot be read.
         """
-        ...
 
 
-def refuse_twins(names: list[str]) -> None:
+def refuse_twins(names: Sequence[str]) -> None:
     """Refuse two columns with one name.
 
     Raises:
