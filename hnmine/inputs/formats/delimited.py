@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hnmine.inputs.formats.header_line import find_names
+from hnmine.inputs.formats.header import find_names
 from hnmine.inputs.formats.quoting import Quoting, prove, refuse_swallowed
 from hnmine.inputs.formats.reader import BATCH_ROWS, LONGEST_VALUE, Asked, Reader, refuse_twins
 from hnmine.inputs.formats.text import checked_blocks
