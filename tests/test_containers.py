@@ -18,7 +18,7 @@ from hnmine.errors import InputError
 from hnmine.inputs.data_files import DataFile
 from hnmine.inputs.formats import json_lines
 from hnmine.inputs.listing import list_files
-from hnmine.inputs.records import corpus_records, pair_records
+from hnmine.inputs.records import pair_records, text_records
 from hnmine.inputs.splits import fits
 from hnmine.inputs.table_reader import BadRows, Table
 from hnmine.runner import incidents
@@ -48,7 +48,7 @@ def read(path, bad=None, **more):
     """Return the ids and texts of a corpus."""
     table = Table.open("corpus", str(path), **more)
     bad = bad or BadRows("error")
-    batches = list(corpus_records(table, bad))
+    batches = list(text_records(table, bad))
     bad.settle()
     return [pair for batch in batches for pair in zip(batch.ids, batch.texts, strict=True)]
 
@@ -283,7 +283,7 @@ def test_metadata_of_several_types_is_no_fault(tmp_path, monkeypatch, values, bl
     rows = [row | {"year": value} for row, value in zip(ROWS, values, strict=False)]
     (tmp_path / "c.jsonl").write_bytes(lines(rows))
     table = Table.open("corpus", str(tmp_path / "c.jsonl"))
-    found = [row for batch in corpus_records(table, BadRows("error")) for row in batch.metadata]
+    found = [row for batch in text_records(table, BadRows("error")) for row in batch.metadata]
     assert len(found) == len(values)
     api.build_index(corpus=str(tmp_path / "c.jsonl"), index=tmp_path / "i", dense=False)
     if {str, int} <= set(map(type, values)):
@@ -500,11 +500,11 @@ def test_folders_named_after_values_are_columns(tmp_path):
     (tmp_path / "_SUCCESS").write_bytes(b"")
     for path in (str(tmp_path), f"{tmp_path}/*/*/*.parquet", f"{tmp_path}/lang=*"):
         table = Table.open("corpus", path)
-        found = [row.as_py() for b in corpus_records(table, BadRows("error")) for row in b.metadata]
+        found = [row.as_py() for b in text_records(table, BadRows("error")) for row in b.metadata]
         assert {row["lang"] for row in found} == {"en", "de", None, "a/b"}
         assert {row["year"] for row in found} == {"2024"}
     given = Table.open("corpus", str(tmp_path), {"title": "year"})
-    texts = [text for batch in corpus_records(given, BadRows("error")) for text in batch.texts]
+    texts = [text for batch in text_records(given, BadRows("error")) for text in batch.texts]
     assert texts == ["2024 t"] * 4
     before = Table.open("corpus", str(tmp_path)).fingerprint()
     (tmp_path / "lang=en").rename(tmp_path / "lang=fr")

@@ -19,7 +19,7 @@ from hnmine.inputs.columns import CONVENTIONS
 from hnmine.inputs.formats.delimited import SAMPLE_BYTES
 from hnmine.inputs.formats.text import pieces
 from hnmine.inputs.opening import guess_kind
-from hnmine.inputs.records import pair_records, qrel_records, query_records
+from hnmine.inputs.records import pair_records, qrel_records, text_records
 from hnmine.inputs.table_reader import BadRows, Table
 from hnmine.sources.run_file import RunFile
 from hnmine.validate.initialising import init
@@ -472,5 +472,5 @@ def test_a_score_that_is_no_number_is_an_error(tmp_path):
 
 def test_queries_are_read_without_a_header(tmp_path):
     path = write(tmp_path / "queries.tsv", "1000\thow is tea made\n1001\twhy\n")
-    (batch,) = query_records(Table.open("queries", str(path)), BadRows("error"))
+    (batch,) = text_records(Table.open("queries", str(path)), BadRows("error"))
     assert batch.ids == ["1000", "1001"]

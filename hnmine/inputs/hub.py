@@ -71,10 +71,9 @@ class HubName:
                 )
             return cls(path, *(part or "" for part in found.groups()))
         found = _NAME.fullmatch(path)
-        if found is None or ".." in path or path.lower().endswith((*READABLE, *PACKED)):
-            return None
-        owner = path.partition("/")[0]
-        if os.path.lexists(path) or os.path.lexists(owner) or set("*?[") & set(path):
+        is_file = ".." in path or path.lower().endswith((*READABLE, *PACKED))
+        is_local = os.path.lexists(path) or os.path.lexists(path.partition("/")[0])
+        if found is None or is_file or is_local or set("*?[") & set(path):
             return None
         return cls(path, *(part or "" for part in found.groups()))
 
@@ -106,9 +105,8 @@ def fetch(name: HubName, split: Sequence[str], *, strict: bool) -> tuple[Path, l
             raise _not_found(name, error) from error
         return here.parents[file.count("/")]
 
-    card = None
-    if CARD in files:
-        card = card_of((download(CARD) / CARD).read_text(encoding="utf-8", errors="replace"))
+    text = (download(CARD) / CARD).read_text("utf-8", "replace") if CARD in files else ""
+    card = card_of(text)
     chosen = _choose(name, files, card, split, strict=strict)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         roots = list(pool.map(download, chosen))
@@ -149,7 +147,7 @@ def _kept(name: HubName, revision: str) -> Path:
 def _checked(name: HubName, said: str) -> tuple[str, list[str]]:
     """Return a commit and the paths of its files, none of which leads out of a folder."""
     try:
-        found: dict[str, Any] = json.loads(said)
+        found = json.loads(said)
         commit, files = found["commit"], found["files"]
         if not _COMMIT.fullmatch(commit):
             raise ValueError(f"{commit[:80]!r} is no commit.")
@@ -178,16 +176,13 @@ def _choose(
         return choose(name.path, group(below), split, strict=strict)
     script = f"{name.repo.partition('/')[2]}.py"
     if script in files or not names:
-        raise InputError(
-            f"{name.path} needs its own code to be read."
-            if script in files
-            else f"{name.path} holds no file that ends in {', '.join(FORMATS)}.",
-            why=f"It brings the script {script}, and hnmine runs no code of a data set."
-            if script in files
-            else "",
-            fix="Name its copy in Parquet, where the hub has made one: "
-            f"{SCHEME}datasets/{name.repo}@refs/convert/parquet.",
-        )
+        what, why = f"{name.path} holds no file that ends in {', '.join(FORMATS)}.", ""
+        if script in files:
+            what = f"{name.path} needs its own code to be read."
+            why = f"It brings the script {script}, and hnmine runs no code of a data set."
+        fix = "Name its copy in Parquet, where the hub has made one: "
+        fix += f"{SCHEME}datasets/{name.repo}@refs/convert/parquet."
+        raise InputError(what, why=why, fix=fix)
     wanted = [inside] if inside else list(split)
     if name.config:
         wanted = [f"{name.config}/{one}" for one in wanted] or [name.config]

@@ -114,8 +114,11 @@ def _matches(place: Path) -> tuple[Path, list[Path]]:
 
 
 def _in_directory(place: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
     seen = set()
-    for folder, folders, names in os.walk(place, onerror=_raise, followlinks=True):
+    for folder, folders, names in os.walk(place, onerror=refuse, followlinks=True):
         here = Path(folder)
         written_here = here != place and (here / STATE).exists()
         if written_here or here.resolve() in seen:
@@ -124,10 +127,6 @@ def _in_directory(place: Path) -> Iterator[Path]:
         seen.add(here.resolve())
         folders[:] = [name for name in folders if not _hidden(Path(name))]
         yield from (here / name for name in names if _is_data(here / name))
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
 
 
 def _is_data(path: Path) -> bool:
@@ -147,7 +146,7 @@ def _without_side_files(path: str, files: list[Path]) -> list[Path]:
         files = [file for file in files if file.parent != folder or file.name in listed]
     others = [file for file in files if ending(file) != ".json"]
     if others and len(others) < len(files):
-        about = [file for file in files if ending(file) == ".json" and _is_note(file)]
+        about = [file for file in files if ending(file) == ".json" and _object(file)]
         if about:
             names = ", ".join(file.name for file in about[:5])
             note_once(f"{path}: not read as data, as each holds one object: {names}.")
@@ -192,10 +191,6 @@ def _object(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_note(path: Path) -> bool:
-    return bool(_object(path))
-
-
 def _partitions(name: str) -> dict[str, str | None]:
     """Return what the folders of a path from the root say of its rows: `lang=en`."""
     pairs = [part.partition("=") for part in name.split("/")[:-1]]
@@ -216,8 +211,7 @@ def _check_formats(path: str, files: list[Path]) -> None:
             f"Cannot tell the format of {path}: it has files ending in "
             f"{', '.join(name or 'nothing' for name in endings)}.",
             why=_why_packed(packed) if packed else "",
-            fix=f"Give files of one kind: {', '.join(SUFFIXES)}"
-            + (", unpacked." if packed else "."),
+            fix=f"Give files of one kind: {', '.join(SUFFIXES)}{', unpacked' * bool(packed)}.",
         )
     by_stem = {file.with_suffix("") if file.suffix.lower() in CODECS else file for file in files}
     if len(by_stem) < len(files):

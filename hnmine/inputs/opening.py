@@ -7,54 +7,27 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from hnmine.config.reading_options import AS_IT_IS, Reading
+from hnmine.config import GenerateSettings
+from hnmine.config.reading_options import AS_IT_IS, InputSettings, JudgedSettings, Reading
 from hnmine.errors import InputError
 from hnmine.inputs.labels import Labels, read_labels
 from hnmine.inputs.layouts import find_layout
 from hnmine.inputs.records import (
     PairBatch,
     TextBatch,
-    corpus_records,
     pair_records,
     qrel_records,
-    query_records,
+    text_records,
 )
 from hnmine.inputs.samples import answers, refuse_written_lists
 from hnmine.inputs.table_reader import BadRows, Table, content_id
 from hnmine.runner.incidents import note
 
 
-class TableSettings(Protocol):
-    """Settings that name columns, and say how files are read."""
-
-    @property
-    def reading(self) -> Reading:
-        """How the files are read."""
-        ...
-
-    def columns(self, table: str) -> dict[str, str]:
-        """Return the column names given for one table, by role."""
-        ...
-
-
-class JudgedSettings(Protocol):
-    """Settings with a grade; `model_fields_set` tells what the user gave."""
-
-    @property
-    def min_grade(self) -> float:
-        """From which grade on a document is a positive."""
-        ...
-
-    @property
-    def model_fields_set(self) -> set[str]:
-        """Names of the settings that were given."""
-        ...
-
-
 def open_inputs(
-    settings: TableSettings, kinds: Sequence[str], also: Collection[str] = ()
+    settings: InputSettings, kinds: Sequence[str], also: Collection[str] = ()
 ) -> dict[str, Table]:
     """Open the inputs of a stage; pairs may be a folder of a corpus, queries and judgements.
 
@@ -130,7 +103,7 @@ def queries_of(table: Table, batch: PairBatch) -> TextBatch:
 def read_documents(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
     """Stream the documents: the corpus, then the positives of pairs and the known negatives."""
     if "corpus" in inputs:
-        yield from corpus_records(inputs["corpus"], bad)
+        yield from text_records(inputs["corpus"], bad)
     if "pairs" in inputs:
         yield from map(documents_of, pair_records(inputs["pairs"], bad, negatives=True))
 
@@ -138,7 +111,7 @@ def read_documents(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBa
 def read_queries(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
     """Stream the queries: those of their own table, or of the pairs."""
     if "queries" in inputs:
-        yield from query_records(inputs["queries"], bad)
+        yield from text_records(inputs["queries"], bad)
     else:
         pairs = inputs["pairs"]
         yield from (queries_of(pairs, batch) for batch in pair_records(pairs, bad))
@@ -178,7 +151,9 @@ def _graded(batch: PairBatch, low: float) -> PairBatch:
     return replace(batch, grades=[1.0 if batch.relevant is None else low] * len(batch.rows))
 
 
-def labels_of(inputs: Mapping[str, Table], settings: JudgedSettings, bad: BadRows) -> Labels | None:
+def labels_of(
+    inputs: Mapping[str, Table], settings: JudgedSettings | GenerateSettings, bad: BadRows
+) -> Labels | None:
     """Return what the labels of pairs mean, and say it; None if there are none.
 
     Raises:

@@ -82,32 +82,18 @@ def _chosen(relevant: list[bool], values: list[Any] | None) -> list[Any] | None:
     return None if values is None else list(compress(values, relevant))
 
 
-def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
-    """Stream a corpus: the title joined before the text, other columns as metadata."""
+def text_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
+    """Stream a corpus or queries: the title joined before the text, other columns as metadata."""
     for start, batch in table.batches(bad):
         texts = _strings(table, batch, "text")
         if "title" in table.columns:
-            titles = _strings(table, batch, "title")
-            texts = [joined(title, text) for title, text in zip(titles, texts, strict=True)]
+            texts = list(map(joined, _strings(table, batch, "title"), texts))
         ids = _strings(table, batch, "id") if "id" in table.columns else None
         keep = _usable(table, start, bad, {"text": texts, "id": ids})
         yield TextBatch(
             [ids[row] or "" if ids else content_id(texts[row] or "") for row in keep],
             [texts[row] or "" for row in keep],
             ids is not None,
-            _metadata(table, batch, keep),
-        )
-
-
-def query_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
-    """Stream a table of queries."""
-    for start, batch in table.batches(bad):
-        ids, texts = _strings(table, batch, "id"), _strings(table, batch, "text")
-        keep = _usable(table, start, bad, {"text": texts, "id": ids})
-        yield TextBatch(
-            [ids[row] or "" for row in keep],
-            [texts[row] or "" for row in keep],
-            True,
             _metadata(table, batch, keep),
         )
 

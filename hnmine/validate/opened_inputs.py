@@ -15,10 +15,9 @@ from hnmine.inputs.opening import documents_of, guess_kind, labels_of, queries_o
 from hnmine.inputs.records import (
     PairBatch,
     TextBatch,
-    corpus_records,
     pair_records,
     qrel_records,
-    query_records,
+    text_records,
 )
 from hnmine.inputs.samples import answers
 from hnmine.inputs.table_reader import BadRows, Table
@@ -140,7 +139,7 @@ class Given:
         """Stream what `hnmine build-index` indexes: the corpus, then the passages of pairs."""
         if "corpus" in self.tables:
             rows = 0
-            records = corpus_records(self.tables["corpus"], self._bad("corpus"))
+            records = text_records(self.tables["corpus"], self._bad("corpus"))
             for batch in self._guarded("corpus", records):
                 rows += len(batch.ids)
                 self.corpus_rows = max(self.corpus_rows, rows)
@@ -151,7 +150,7 @@ class Given:
     def queries(self) -> Iterator[TextBatch]:
         """Stream what `hnmine mine` takes for queries."""
         if "queries" in self.tables:
-            records = query_records(self.tables["queries"], self._bad("queries"))
+            records = text_records(self.tables["queries"], self._bad("queries"))
             yield from self._guarded("queries", records)
         elif "pairs" in self.tables and "queries" not in self.unread:
             yield from (queries_of(self.tables["pairs"], batch) for batch in self._pairs())

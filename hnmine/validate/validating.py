@@ -16,9 +16,9 @@ from hnmine.inputs.records import TextBatch
 from hnmine.inputs.table_reader import BadRows
 from hnmine.validate.advice import advise
 from hnmine.validate.copies import NearCopies
+from hnmine.validate.estimates import estimate
 from hnmine.validate.findings import Report
 from hnmine.validate.input_checks import Gathered, Side, gather, ids_without_text, join, pick
-from hnmine.validate.needs import estimate
 from hnmine.validate.opened_inputs import Given
 
 Rows = NDArray[np.int64]
@@ -117,9 +117,7 @@ class _Validator:
             )
             return
         for reason, count in skipped.items():
-            self.report.warn(
-                f"{source}: {count:,} {reason}: left out.", why=why or bad.shown
-            )
+            self.report.warn(f"{source}: {count:,} {reason}: left out.", why=why or bad.shown)
 
     def _two_texts(self, rows: Gathered, read: Read) -> str:
         """Show ids that stand for two texts."""
