@@ -164,14 +164,6 @@ def find_columns(
 ) -> dict[str, str]:
     """Match roles to columns: what the user gave, else the first conventional name there.
 
-    Args:
-        kind: of the table.
-        path: of the table, for errors.
-        names: of its columns.
-        given: column names or paths by role that the user set; an empty one means none.
-        types: of its columns; without them no column is taken for a struct.
-        sample: returns the column of the longest texts and one of them.
-
     Raises:
         UsageError: the user named a role that this kind of table does not have.
         InputError: a column is missing, or is a struct; the error lists what is there.

@@ -45,11 +45,6 @@ class DataFile:
     ) -> DataFile:
         """Find the columns of a file.
 
-        Args:
-            path: the file.
-            partitions: columns that its folders are named after; those in the file come first.
-            asked: what it is read for, and how.
-
         Raises:
             InputError: it cannot be read, or two of its columns have one name.
         """

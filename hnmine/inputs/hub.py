@@ -81,11 +81,6 @@ class HubName:
 def fetch(name: HubName, split: Sequence[str], *, strict: bool) -> tuple[Path, list[str]]:
     """Download the files of a data set that were asked for, unless the cache has them.
 
-    Args:
-        name: of the data set.
-        split: the splits to read, where there are several.
-        strict: see `listing.list_files`.
-
     Returns:
         The folder that they are in, and their paths in it.
 

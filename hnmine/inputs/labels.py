@@ -84,12 +84,6 @@ def label_numbers(column: pa.Array, name: str, path: str) -> tuple[NDArray[np.in
 def read_labels(table: Table, min_grade: float, is_given: bool, bad: BadRows) -> Labels | None:
     """Find out from all labels what they mean; None if the table has none.
 
-    Args:
-        table: of pairs.
-        min_grade: of --min-grade.
-        is_given: whether the user gave it.
-        bad: where rows without a label are recorded.
-
     Raises:
         InputError: the labels do not say which rows are positives, or no row is one.
     """

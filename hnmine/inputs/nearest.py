@@ -43,13 +43,7 @@ class _Listed:
 
 
 def near(wanted: str, among: HasIds | Collection[str], here: str = "the index has") -> str:
-    """Say which ids are near one that was not found, in brackets; nothing if none is known.
-
-    Args:
-        wanted: the id that was looked for.
-        among: documents, queries or ids, of which none has it.
-        here: who has them.
-    """
+    """Say which ids are near one that was not found, in brackets; nothing if none is known."""
     texts = _Listed(among) if isinstance(among, Collection) else among
     sample = _sample(texts)
     variants = [one for one in dict.fromkeys(_variants(wanted, sample)) if one != wanted]

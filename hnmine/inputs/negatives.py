@@ -52,10 +52,6 @@ class Negatives:
     def open(cls, path: str, asked: Asked = ANYTHING) -> Negatives | None:
         """Open a table; None if it holds neither negatives nor labelled texts.
 
-        Args:
-            path: a file, a directory or a glob.
-            asked: how to read its files, and what else they may hold.
-
         Raises:
             InputError: nothing is there, or it cannot be read.
         """
@@ -86,9 +82,6 @@ class Negatives:
 
         Where the table has no scores, a negative's is minus its place in the table: the first is
         the best of its query.
-
-        Args:
-            bad: records lines of JSON files that are no rows, if they may be skipped.
 
         Raises:
             InputError: a row holds no text where text belongs, or another number of scores than of

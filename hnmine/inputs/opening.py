@@ -31,11 +31,6 @@ def open_inputs(
 ) -> dict[str, Table]:
     """Open the inputs of a stage; pairs may be a folder of a corpus, queries and judgements.
 
-    Args:
-        settings: of the stage.
-        kinds: of tables that it reads: attributes of the settings, where they have them.
-        also: columns without a role to keep where they are there, if it is no corpus.
-
     Raises:
         InputError: one cannot be read, or pairs name documents of no corpus.
     """
@@ -188,11 +183,6 @@ def guess_kind(
     path: str, columns: Mapping[str, Mapping[str, str]], reading: Reading = AS_IT_IS
 ) -> str:
     """Tell by its columns, and last by its name, what a table holds.
-
-    Args:
-        path: a file, a directory or a glob.
-        columns: names that the user gave, by table and role.
-        reading: how to read its files.
 
     Raises:
         InputError: nothing is there, it cannot be read, or it has not the columns of any table.

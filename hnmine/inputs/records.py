@@ -122,14 +122,7 @@ def pair_records(
 
 
 class _Part:
-    """A batch of a table of pairs.
-
-    Args:
-        table: of pairs.
-        start: number of its first row.
-        batch: of the table's columns.
-        bad: where rows are recorded that cannot be used.
-    """
+    """A batch of a table of pairs."""
 
     def __init__(self, table: Table, start: int, batch: pa.RecordBatch, bad: BadRows) -> None:
         self.table, self.start, self.batch, self.bad = table, start, batch, bad
@@ -141,13 +134,7 @@ class _Part:
     def pairs(
         self, of: Passages, labels: Labels | None = None, negative: bool = False
     ) -> PairBatch:
-        """Return the pairs of queries and one column of passages.
-
-        Args:
-            of: the column.
-            labels: of the passages.
-            negative: whether they are negatives, of which a row may have none.
-        """
+        """Return the pairs of queries and one column of passages."""
         owner, columns = self._aligned(of, labels)
         texts, ids, grades = columns["positive"], columns["positive id"], columns["label"]
         if texts and columns["title"]:

@@ -36,12 +36,7 @@ WRITTEN_LIST = re.compile(r"\s*\[\s*([\"']).*\1\s*\]\s*", re.DOTALL)
 
 
 def longest(file: DataFile, but: Collection[str] = ()) -> tuple[str, str, float] | None:
-    """Return the column of a file with the longest texts, one of them, and their mean length.
-
-    Args:
-        file: that is open.
-        but: columns that are left out.
-    """
+    """Return the column of a file with the longest texts, one of them, and their mean length."""
     paths = [path for path in text_paths(file.types) if path not in but]
     tops = list(
         dict.fromkeys(top for path in paths if (top := top_of(path, file.types)) is not None)

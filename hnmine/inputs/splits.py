@@ -56,13 +56,7 @@ def card_of(text: str) -> Any:
 
 
 def group(names: Sequence[str], card: Any = None, folders: Iterable[str] = ()) -> Groups:
-    """Group files by configuration and split.
-
-    Args:
-        names: paths from the root of the data set, with `/`.
-        card: what `card_of` returned.
-        folders: whose names are splits: those of a saved `DatasetDict`.
-    """
+    """Group files by configuration and split."""
     if found := _by_card(names, card):
         return found
     shards = {name: match[1] for name in names if (match := _SHARD.fullmatch(name))}
@@ -147,12 +141,6 @@ def _class(part: str) -> str:
 
 def choose(place: str, groups: Groups, wanted: Sequence[str], *, strict: bool) -> list[str]:
     """Return the files of the splits that were chosen, or of the only one there is.
-
-    Args:
-        place: of the data set, for the error.
-        groups: its files.
-        wanted: names of splits, of configurations, or CONFIG/SPLIT.
-        strict: a name that is not there is an error even where there is nothing to choose.
 
     Raises:
         InputError: there is a choice to make, or a name is not there.

@@ -65,9 +65,6 @@ class Unchanged:
     def check(self, *, closely: bool = False) -> None:
         """Check that the file is what it was.
 
-        Args:
-            closely: compare the content even where inode, size and times are the same.
-
         Raises:
             InputError: it is not.
         """

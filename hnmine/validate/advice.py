@@ -14,13 +14,7 @@ MANY = 0.01
 
 
 def advise(report: Report, settings: ValidateSettings, examples: Mapping[str, str]) -> None:
-    """Add warnings to a report.
-
-    Args:
-        report: with all that was measured.
-        settings: of the command.
-        examples: texts to show, by what they are examples of.
-    """
+    """Add warnings to a report."""
     _copies(report, examples)
     _joins(report)
     for what in ("documents", "queries"):

@@ -93,9 +93,6 @@ class _Subject:
 def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
     """Say what stages will do and need, from their inputs and a short trial on this machine.
 
-    Args:
-        stages: settings of `build-index`, `mine` and `filter`, or of some of them, in this order.
-
     Raises:
         HnmineError: an input, a model or a setting cannot be used.
     """

@@ -203,14 +203,7 @@ def estimate(
     found: Mapping[str, Gathered | None],
     mined: int,
 ) -> None:
-    """Add lengths in tokens and the estimates to a report; a model that is not here is a fault.
-
-    Args:
-        report: with all that was counted.
-        settings: of the command.
-        found: `documents` and `queries`.
-        mined: queries that have a positive.
-    """
+    """Add lengths in tokens and the estimates to a report; a model that is not here is a fault."""
     folder = limit = dimension = weights = None
     if settings.encoder:
         with _reported(report):

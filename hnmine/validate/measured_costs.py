@@ -45,14 +45,7 @@ QUIET = {"threads": 1, "progress": False}
 def unit_costs(
     documents: Sequence[str], queries: Sequence[str], *, depth: int, dimension: int | None
 ) -> Costs:
-    """Measure what units cost, but for the models.
-
-    Args:
-        documents: a sample, not empty.
-        queries: a sample; empty if nothing is mined.
-        depth: candidates from each source for each query.
-        dimension: of the vectors; None without a dense index.
-    """
+    """Measure what units cost, but for the models."""
     texts = _filled(documents, DOCUMENTS)
     with TemporaryDirectory(prefix="hnmine-trial-") as name:
         folder = Path(name)

@@ -36,10 +36,6 @@ SOURCES = {"documents": {"corpus", "pairs"}, "queries": {"queries", "pairs"}}
 def validate(settings: ValidateSettings, paths: Sequence[str] = ()) -> Report:
     """Check inputs, and estimate what a run on them will need; nothing is written.
 
-    Args:
-        settings: of the command.
-        paths: more inputs; what each is, its columns say.
-
     Raises:
         UsageError: there is nothing to check; all that is wrong with an input or a model stands in
             the report.

@@ -31,11 +31,6 @@ SAMPLE_BYTES, SAMPLE_ROWS = 1 << 18, 1000
 class DelimitedReader(Reader):
     """A file of values between delimiters, one row a line or quoted as in RFC 4180.
 
-    Args:
-        path: the file.
-        asked: what it is read for, and how.
-        delimiters: that such files may have, the usual one first.
-
     Raises:
         InputError: its encoding, quoting or header cannot be told or are not those asked for.
         ValueError: it is empty or damaged.

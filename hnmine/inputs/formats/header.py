@@ -34,11 +34,6 @@ Rows = Sequence[Column]
 def find_names(path: str, rows: Rows, asked: Asked) -> tuple[list[str], bool]:
     """Return the names of the columns, and whether the first row holds them.
 
-    Args:
-        path: to name in errors.
-        rows: the first rows of the file, of one length.
-        asked: what the file is read for.
-
     Raises:
         InputError: it cannot be told, or there is no header and the columns are not recognised.
     """

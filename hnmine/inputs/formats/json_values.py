@@ -85,10 +85,6 @@ def to_batch(rows: Sequence[dict[str, Any]], lines: Sequence[int]) -> pa.RecordB
 
     Whole numbers keep their digits. A column of several types is text: strings as they are, other
     values as JSON. Where single values and lists are mixed, all are lists.
-
-    Args:
-        rows: objects.
-        lines: of the file, on which they stand.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     fields, columns = [], []

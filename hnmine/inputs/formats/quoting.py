@@ -40,11 +40,6 @@ def prove(path: Path, blocks: Blocks, delimiter: str) -> Quoting:
     A line that has too many or too few values proves quoting; a malformed quoted value proves that
     there is none. Where both readings hold, quotes count if each quoted value needs them.
 
-    Args:
-        path: to name in errors.
-        blocks: reads the file: whole lines in UTF-8, and the number of the first.
-        delimiter: between values.
-
     Raises:
         InputError: both readings hold, and one has fewer rows.
     """
