@@ -66,7 +66,7 @@ def test_what_was_made_of_labels_is_said_and_known_negatives_are_candidates(tmp_
     assert "label: says which rows are positives" in ran.stderr
     arguments = ("--index", tmp_path / "i", "--pairs", path, "--source", "judged")
     ran = hnmine("mine", *arguments, "--output", tmp_path / "c")
-    assert "label: 3 of 6 rows are positives; 3 taken as known negatives" in ran.stderr
+    assert "label: 3 of 6 rows are positives; 3 are known negatives" in ran.stderr
     found = [row for row in rows(tmp_path / "c" / "candidates") if not row["is_positive"]]
     assert [row["grade"] for row in found] == [0, 0, 0]
 

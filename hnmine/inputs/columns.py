@@ -1,4 +1,4 @@
-"""Which column is what: names found by convention or given by a flag, structs by their paths."""
+"""The columns of each role, by convention or by a flag; fields of structs by their paths."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class DataFile:
 
     @property
     def types(self) -> dict[str, list[pa.DataType]]:
-        """The types of each column; several where a JSONL file changes its mind half-way."""
+        """The types of each column; several where a JSONL file changes a type."""
         return self.reader.types | {key: [pa.large_string()] for key in self.partitions}
 
     def batches(

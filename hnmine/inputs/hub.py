@@ -122,7 +122,7 @@ def _files_of(name: HubName) -> tuple[str, list[str], bool]:
     except Exception as error:
         if not kept.is_file():
             raise _not_found(name, error) from error
-        note_once(f"{name.path}: the hub cannot be reached; what is in the cache is read.")
+        note_once(f"{name.path}: the hub cannot be reached; reads the cached copy.")
         return (*_checked(name, kept.read_text(encoding="utf-8")), False)
     files = [one.rfilename for one in info.siblings or ()]
     said = json.dumps({"commit": info.sha, "files": files})

@@ -218,7 +218,7 @@ def _check_formats(path: str, files: list[Path]) -> None:
         raise InputError(
             f"{path} holds a file twice, packed and unpacked.",
             why="Its rows would be read twice.",
-            fix="Remove one of both, or name the other.",
+            fix="Remove one of the two, or name the other.",
         )
 
 

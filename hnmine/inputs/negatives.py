@@ -159,16 +159,16 @@ class Negatives:
     def _check(self, scores: list[float] | None, found: list[str], number: int) -> None:
         if scores is not None and len(scores) != len(found):
             raise InputError(
-                f"{self.path}, row {number}: its scores are not one for each negative.",
+                f"{self.path}, row {number}: the numbers of scores and negatives differ.",
                 why=f"It has {len(found)} negatives.",
-                fix="Correct the row, or leave the scores out: the order of the rows counts then.",
+                fix="Correct the row, or remove the scores: then the order of the rows counts.",
             )
 
     def _no_text(self, number: int, value: Any) -> InputError:
         names = [found.text or found.id or "" for found in self.passages]
         return InputError(
-            f"{self.path}, row {number}: {str(value)[:80]} is no text.",
-            why=f"It stands in {self.query} or {' or '.join(names)}.",
+            f"{self.path}, row {number}: {str(value)[:80]} is not text.",
+            why=f"Its column is {self.query} or {' or '.join(names)}.",
             fix="Correct the row, or give a table with the columns query_id, doc_id, score.",
         )
 

@@ -1,4 +1,4 @@
-"""What an input holds: pairs hold documents for the index, and queries."""
+"""The documents, queries, pairs and judgements that the inputs hold."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def labels_of(
     if table is None:
         return None
     if table.negatives:
-        note(f"{table.path}: {table.negatives_named}: taken as known negatives (grade 0).")
+        note(f"{table.path}: {table.negatives_named}: read as known negatives (grade 0).")
     is_given = "min_grade" in settings.model_fields_set
     labels = read_labels(table, settings.min_grade, is_given, bad)
     if labels:

@@ -1,4 +1,4 @@
-"""What the rows of an input mean: documents, queries, pairs, judgements; streamed, checked."""
+"""Documents, queries, pairs and judgements, streamed from the rows of an input and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first rows of a table look like: which texts are long, and what may be answers only."""
+"""Checks of a table's first rows: the longest texts, lists written as text, bare answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are one data set: its splits and configurations, and the choice."""
+"""The splits and configurations of a data set's files, and the choice among them."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _texts(value: Any) -> list[str]:
 def fits(name: str, pattern: str) -> bool:
     """Tell whether a pattern matches a path from the root: `*` within a folder, `**` across."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern.removeprefix("./"))
-    if len(parts) > MOST_SIGNS:  # To match many wildcards may take for ever.
+    if len(parts) > MOST_SIGNS:  # Matching many wildcards can take exponential time.
         return False
     signs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     translated = [

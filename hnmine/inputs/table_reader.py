@@ -1,4 +1,4 @@
-"""Parquet, JSONL and CSV in: which column is what, ids as strings, bad rows named or counted."""
+"""An input as one table: its files, the column of each role, and its rows in batches."""
 
 from __future__ import annotations
 
@@ -221,9 +221,9 @@ def _common_type(path: str, name: str, files: list[DataFile]) -> pa.DataType:
             return pa.large_string()
         kinds = ", ".join(f"{kind} in {file.path}" for kind, file in list(found.items())[:3])
         raise InputError(
-            f"Column {name!r} has types that cannot stand in one column.",
+            f"Column {name!r} has different types that hnmine cannot merge.",
             why=f"It holds {kinds}.",
-            fix="Cast it to one type in all files, or leave it out: it is only kept as metadata.",
+            fix="Cast it to one type in all files, or remove it: hnmine keeps it as metadata only.",
         ) from error
 
 

@@ -220,8 +220,8 @@ class Texts:
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
             raise InputError(
                 f"{self.directory} lacks a text that another directory names.",
-                why="One of them is damaged, or they do not belong together.",
-                fix="Give the directories that belong together, or make the later one again.",
+                why="One of them is damaged, or they are from different runs.",
+                fix="Pass directories of one run, or rebuild the later one.",
             )
 
     def _take(self, rows: NDArray[np.int64], column: str) -> pa.Array:

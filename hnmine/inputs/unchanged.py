@@ -1,4 +1,4 @@
-"""What goes wrong while an input is read: an error names the file, and so does a change of it."""
+"""Errors while an input is read, and changes of its file, as errors that name the file."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class Unchanged:
             return
         raise InputError(
             f"{self.path} changed while it was read.",
-            why="What was read may not be what its recorded hash stands for.",
-            fix="Run the command again once nothing writes to the file.",
+            why="The recorded hash may not match the rows that were read.",
+            fix="Rerun the command once nothing writes to the file.",
         )
 
 
@@ -120,7 +120,7 @@ def explained(path: Path | str) -> Iterator[None]:
         lines = [line for line in str(error).splitlines() if line.strip()]
         why = lines[0].strip()[:500] if lines else repr(error)
         fix = (
-            "Check that the file is whole and what its ending says: Parquet, Arrow, JSON, CSV or "
+            "Check that the file is complete and matches its ending: Parquet, Arrow, JSON, CSV or "
             "TSV."
         )
         if _is_pointer(path):

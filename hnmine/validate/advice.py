@@ -1,4 +1,4 @@
-"""What may not be what was meant, though a run would go through."""
+"""Warnings: a run would succeed, but the inputs may be wrong."""
 
 from __future__ import annotations
 

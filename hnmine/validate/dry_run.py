@@ -81,7 +81,7 @@ class _Amount:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What there is to do, by whom."""
+    """The work of the stages, and the encoder."""
 
     documents: _Amount
     queries: _Amount | None
@@ -91,7 +91,7 @@ class _Subject:
 
 
 def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
-    """Say what stages will do and need, from their inputs and a short trial on this machine.
+    """Return what stages will do and need, by their inputs and a short trial on this machine.
 
     Raises:
         HnmineError: an input, a model or a setting cannot be used.

@@ -49,7 +49,7 @@ def encoder_facts(encoder: str, max_length: int | None) -> tuple[Path, int | Non
     """Return an encoder's folder, the tokens it takes, its dimension if known, its bytes.
 
     Raises:
-        MissingModel: it is not on this machine, or of no use.
+        MissingModel: it is not on this machine, or cannot be used.
         UsageError: it is no encoder, or has fewer positions.
     """
     folder = find_model(encoder)

@@ -1,4 +1,4 @@
-"""What the rows of an input are, found in one pass: repeats, copies, ids with two texts, a sample.
+"""One pass over documents or queries: repeats, copies, ids with two texts, and a sample.
 
 Nothing but keys of 16 bytes and a sample of the texts is held in memory.
 """
@@ -99,7 +99,7 @@ class Gathered:
 
 
 class _Watcher:
-    """Takes keys and a sample from batches that pass by."""
+    """Collects keys and a sample from a stream of batches."""
 
     def __init__(self, seed: int) -> None:
         self.keys: list[tuple[Keys, Keys, Keys]] = []

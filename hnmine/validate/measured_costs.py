@@ -1,6 +1,6 @@
-"""What units of work cost on this machine: the real stages on a sample, in a passing folder.
+"""What units of work cost on this machine: the real stages, timed on a sample.
 
-Each is timed twice, with more and with less to do, so that what a process pays once is left out.
+Each is timed twice, on more and on less, so that the cost of starting cancels out.
 """
 
 from __future__ import annotations

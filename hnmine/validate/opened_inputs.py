@@ -1,4 +1,4 @@
-"""The inputs that `hnmine validate` was given, read on past the first that is wrong."""
+"""The inputs of `hnmine validate`, all read, whichever of them are wrong."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _joined(path: str | list[str]) -> str:
 
 
 class Given:
-    """The inputs, opened; what is wrong with one is a fault in the report and hides no other.
+    """The opened inputs; an error in one becomes a fault in the report and hides no other.
 
     Attributes:
         tables: by kind, those that could be opened.
@@ -84,7 +84,10 @@ class Given:
         except (pa.ArrowException, OSError, ValueError) as error:
             why = (str(error).strip() or repr(error)).splitlines()[0]
             self._unreadable(
-                kind, InputError(f"Cannot read {_joined(path)}.", why=why, fix="Is it whole?")
+                kind,
+                InputError(
+                    f"Cannot read {_joined(path)}.", why=why, fix="Check that the file is complete."
+                ),
             )
         else:
             self.tables[kind] = table

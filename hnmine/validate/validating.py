@@ -1,4 +1,4 @@
-"""`hnmine validate`: what is wrong with an input, and what a run on it will need."""
+"""`hnmine validate`: faults in the inputs, and an estimate of what a run needs."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ def validate(settings: ValidateSettings, paths: Sequence[str] = ()) -> Report:
     """Check inputs, and estimate what a run on them will need; nothing is written.
 
     Raises:
-        UsageError: there is nothing to check; all that is wrong with an input or a model stands in
-            the report.
+        UsageError: there is nothing to check. The report holds all faults of inputs and models.
     """
     report = Report()
     given = Given(settings, paths, report)
@@ -140,9 +139,9 @@ class _Validator:
         if given.unread:
             kinds = ", ".join(sorted(given.unread))
             self.report.warn(
-                "What is judged was not looked up among queries and documents.",
-                why=f"It would find too little: {kinds} cannot be read.",
-                fix="Mend that first.",
+                "Judgements were not checked against queries and documents.",
+                why=f"{kinds} cannot be read.",
+                fix="Fix that first.",
             )
             return None
         no_documents = documents is None and "corpus" in given.tables
