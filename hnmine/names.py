@@ -142,11 +142,7 @@ def repeated(names: Iterable[str], taken: Collection[str] = ()) -> str | None:
 
 
 def check_new(name: str, taken: Collection[str]) -> None:
-    """Refuse to derive a column that exists.
-
-    Raises:
-        UsageError: names the columns.
-    """
+    """Refuse to derive a column that exists."""
     if repeated([name], taken):
         raise UsageError(
             f"--derive {name}: the candidates already have this column.",

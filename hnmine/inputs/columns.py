@@ -268,11 +268,7 @@ def find_negatives(types: Types) -> list[Passages]:
 
 
 def check_types(kind: str, path: str, columns: Mapping[str, str], types: Types) -> None:
-    """Refuse structs and lists where one text belongs.
-
-    Raises:
-        InputError: names the paths, or what to do about lists.
-    """
+    """Refuse structs and lists where one text belongs."""
     for role, column in columns.items():
         kinds = type_at(column, types)
         if is_struct(kinds):

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hnmine.errors import InputError
 from hnmine.inputs.formats import FORMATS, LOOKED_AT, READABLE
@@ -154,7 +153,7 @@ def _checked(name: HubName, said: str) -> tuple[str, list[str]]:
 
 
 def _choose(
-    name: HubName, files: list[str], card: Any, split: Sequence[str], *, strict: bool
+    name: HubName, files: list[str], card: object, split: Sequence[str], *, strict: bool
 ) -> list[str]:
     names = [
         file

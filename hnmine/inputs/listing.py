@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import unquote
 
 from hnmine.errors import InputError
@@ -183,7 +183,7 @@ def _note(path: Path) -> str:
         return ""
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _object(path: Path) -> dict[str, object]:
     try:
         found = json.loads(_note(path) or "null")
     except (ValueError, RecursionError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -164,7 +163,7 @@ class Negatives:
                 fix="Correct the row, or remove the scores: then the order of the rows counts.",
             )
 
-    def _no_text(self, number: int, value: Any) -> InputError:
+    def _no_text(self, number: int, value: object) -> InputError:
         names = [found.text or found.id or "" for found in self.passages]
         return InputError(
             f"{self.path}, row {number}: {str(value)[:80]} is not text.",
@@ -173,7 +172,7 @@ class Negatives:
         )
 
 
-def _numbers(scores: Any) -> list[float] | None:
+def _numbers(scores: object) -> list[float] | None:
     if scores is None:
         return None
     if not isinstance(scores, list):

@@ -70,11 +70,7 @@ def shortened(text: str) -> str:
 
 
 def refuse_written_lists(table: Table) -> None:
-    """Refuse pairs whose passages are lists written as text, as pandas writes them to CSV.
-
-    Raises:
-        InputError: names the column and a value.
-    """
+    """Refuse pairs whose passages are lists written as text, as pandas writes them to CSV."""
     own = table.columns.get("positive")
     paths = [*([own] if own else []), *(one.text for one in table.negatives if one.text)]
     read = _first(table.batches(BadRows("skip"), paths)) if paths else None

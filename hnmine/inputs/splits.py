@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import yaml
 
@@ -44,7 +43,7 @@ Groups = dict[tuple[str, str], list[str]]
 """Files by configuration and split; an empty name where there is none."""
 
 
-def card_of(text: str) -> Any:
+def card_of(text: str) -> object:
     """Return the front matter of a data set's README.md; None where none can be read."""
     parts = re.split(r"^---\s*$", text.lstrip("\ufeff"), maxsplit=2, flags=re.MULTILINE)
     if len(parts) < 3 or parts[0].strip():
@@ -55,7 +54,7 @@ def card_of(text: str) -> Any:
         return None
 
 
-def group(names: Sequence[str], card: Any = None, folders: Iterable[str] = ()) -> Groups:
+def group(names: Sequence[str], card: object = None, folders: Iterable[str] = ()) -> Groups:
     """Group files by configuration and split."""
     if found := _by_card(names, card):
         return found
@@ -78,7 +77,7 @@ def _split_in(parts: Sequence[str]) -> str:
     return next((word for word in words if word in SPLITS), "")
 
 
-def _by_card(names: Sequence[str], card: Any) -> Groups:
+def _by_card(names: Sequence[str], card: object) -> Groups:
     """Group files as the card of a data set says; nothing where it does not."""
     configs = card.get("configs") if isinstance(card, dict) else None
     found: Groups = {}
@@ -100,7 +99,7 @@ def _by_card(names: Sequence[str], card: Any) -> Groups:
     return found
 
 
-def _patterns(given: Any) -> dict[str, list[str]]:
+def _patterns(given: object) -> dict[str, list[str]]:
     """Return the patterns of each split: `data_files` is a pattern, a list or a mapping."""
     if isinstance(given, dict):
         return {str(split): _texts(patterns) for split, patterns in given.items()}
@@ -113,7 +112,7 @@ def _patterns(given: Any) -> dict[str, list[str]]:
     return found
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     values = value if isinstance(value, list) else [value]
     return [text for text in values if isinstance(text, str)]
 

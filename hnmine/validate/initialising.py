@@ -135,7 +135,7 @@ def _comment(text: str, indent: str = "") -> Iterator[str]:
     )
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """Write a value as YAML; JSON is YAML, but for what ends a line there."""
     import yaml
 

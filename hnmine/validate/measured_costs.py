@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -162,7 +161,7 @@ def _of_vectors(folder: Path, dimension: int, depth: int) -> float:
     return max(0.0, more - less) / ((QUERIES - QUERIES // LESS) * DOCUMENTS)
 
 
-def _timed(act: Callable[[], Any]) -> float:
+def _timed(act: Callable[[], object]) -> float:
     start = time.process_time()
     act()
     return time.process_time() - start

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-import pyarrow as pa
-
 from hnmine.config import ValidateSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.columns import CONVENTIONS
@@ -21,6 +19,7 @@ from hnmine.inputs.records import (
 )
 from hnmine.inputs.samples import answers
 from hnmine.inputs.table_reader import BadRows, Table
+from hnmine.inputs.unchanged import explained
 from hnmine.validate.findings import Report
 
 Batch = TypeVar("Batch")
@@ -72,30 +71,19 @@ class Given:
         return given
 
     def _open(self, kind: str, path: str | list[str]) -> None:
+        columns, reading = self.settings.columns(kind), self.settings.reading
         try:
-            table = Table.open(
-                kind, path, self.settings.columns(kind), reading=self.settings.reading
-            )
-            rows = table.count_rows()
-            if kind == "pairs" and rows and (doubt := answers(table)):
-                self.report.warn(doubt)
+            with explained(_joined(path)):
+                table = Table.open(kind, path, columns, reading=reading)
+                rows = table.count_rows()
+                if kind == "pairs" and rows and (doubt := answers(table)):
+                    self.report.warn(doubt)
         except InputError as error:
             self._unreadable(kind, error)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            why = (str(error).strip() or repr(error)).splitlines()[0]
-            self._unreadable(
-                kind,
-                InputError(
-                    f"Cannot read {_joined(path)}.", why=why, fix="Check that the file is complete."
-                ),
-            )
-        else:
-            self.tables[kind] = table
-            self.report.inputs[kind] = {
-                "path": table.path,
-                "columns": dict(table.columns),
-                "rows": rows,
-            }
+            return
+        self.tables[kind] = table
+        facts = {"path": table.path, "columns": dict(table.columns), "rows": rows}
+        self.report.inputs[kind] = facts
 
     def _unreadable(self, kind: str, error: InputError) -> None:
         if kind not in self.unread:

@@ -139,11 +139,7 @@ def _check_between(found: bytes, expected: bytes, line: int) -> None:
 
 
 def _tokens(path: Path, encoding: str, size: int) -> Iterator[Token]:
-    """Yield the strings and brackets of a file, and an empty one at its end.
-
-    Raises:
-        ValueError: a string does not end.
-    """
+    """Yield the strings and brackets of a file, and an empty one at its end."""
     buffer, line, more = b"", 1, True
     read = pieces(path, encoding, size)
     while more:

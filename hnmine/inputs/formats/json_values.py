@@ -163,7 +163,7 @@ def _structs(values: list[dict[str, Any] | None]) -> pa.Array:
     return pa.StructArray.from_arrays(columns, names=names, mask=empty)
 
 
-def to_text(value: Any) -> str | None:
+def to_text(value: object) -> str | None:
     """Return a value as text: a string as it is, another as JSON; None stays None.
 
     A whole float is written without its point, as ids in a column of floats are.

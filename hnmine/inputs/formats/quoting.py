@@ -64,11 +64,7 @@ def prove(path: Path, blocks: Blocks, delimiter: str) -> Quoting:
 
 
 def refuse_swallowed(path: Path, first: int, row: list[str], delimiter: str) -> None:
-    """Refuse a row over several lines if more than one of them may be a row of its own.
-
-    Raises:
-        InputError: names the lines.
-    """
+    """Refuse a row over several lines if more than one of them may be a row of its own."""
     lines = delimiter.join(row).split("\n")
     if sum(line.count(delimiter) >= len(row) - 1 for line in lines) > 1:
         raise _ambiguous(path, first, len(lines))

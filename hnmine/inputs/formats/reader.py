@@ -74,11 +74,7 @@ class Reader(ABC):
 
 
 def refuse_twins(names: Sequence[str]) -> None:
-    """Refuse two columns with one name.
-
-    Raises:
-        ValueError: names a column.
-    """
+    """Refuse two columns with one name."""
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"It has two columns named {name!r}.")

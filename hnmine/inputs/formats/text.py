@@ -129,11 +129,7 @@ def _not_decoded(path: Path, line: int, encoding: str, error: UnicodeDecodeError
 
 
 def _refuse_other_kinds(path: Path, start: bytes, is_utf8: bool) -> None:
-    """Refuse packed files without the ending, and UTF-16 without a mark, which is valid UTF-8.
-
-    Raises:
-        InputError: names the ending or the encoding.
-    """
+    """Refuse packed files without the ending, and UTF-16 without a mark, which is valid UTF-8."""
     packed = next((name for mark, name in PACKINGS.items() if start.startswith(mark)), None)
     if packed:
         raise InputError(
