@@ -80,36 +80,27 @@ def _part(kind: str, path: Any) -> Any:
     return (layout and getattr(layout, kind)) or path
 
 
-def documents_of(batch: PairBatch) -> TextBatch:
-    """Return the passages of pairs; without ids they go by their content."""
-    texts, ids = batch.positives, batch.positive_ids
-    if texts is None:  # The ids are those of a corpus.
-        return TextBatch([], [], False)
-    return TextBatch(ids or [content_id(text) for text in texts], texts, ids is not None)
-
-
-def queries_of(table: Table, batch: PairBatch) -> TextBatch:
-    """Return the queries of pairs; without ids they go by their content."""
-    return TextBatch(
-        batch.query_ids, batch.queries or [], "query_id" in table.columns, batch.metadata
-    )
-
-
 def read_documents(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
-    """Stream the documents: the corpus, then the positives of pairs and the known negatives."""
+    """Stream the documents: the corpus, then the positives of pairs and the known negatives.
+
+    Passages of pairs without ids go by their content.
+    """
     if "corpus" in inputs:
         yield from text_records(inputs["corpus"], bad)
-    if "pairs" in inputs:
-        yield from map(documents_of, pair_records(inputs["pairs"], bad, negatives=True))
+    for batch in pair_records(inputs["pairs"], bad, negatives=True) if "pairs" in inputs else ():
+        texts, ids = batch.positives or [], batch.positive_ids
+        if texts:  # Else the ids are those of a corpus.
+            yield TextBatch(ids or list(map(content_id, texts)), texts, ids is not None)
 
 
 def read_queries(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
     """Stream the queries: those of their own table, or of the pairs."""
     if "queries" in inputs:
         yield from text_records(inputs["queries"], bad)
-    else:
-        pairs = inputs["pairs"]
-        yield from (queries_of(pairs, batch) for batch in pair_records(pairs, bad))
+        return
+    own_ids = "query_id" in inputs["pairs"].columns
+    for batch in pair_records(inputs["pairs"], bad):
+        yield TextBatch(batch.query_ids, batch.queries or [], own_ids, batch.metadata)
 
 
 def read_pairs(
