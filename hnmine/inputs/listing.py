@@ -22,7 +22,6 @@ from hnmine.inputs.splits import (
     SIDE_FILES,
     card_of,
     choose,
-    folders_of,
     group,
 )
 from hnmine.inputs.unchanged import explained
@@ -85,7 +84,7 @@ def list_files(
     if not files:
         raise _nothing_there(place)
     by_name = {file.relative_to(root).as_posix(): file for file in files}
-    splits = folders_of(_note(root / SAVED_SPLITS))
+    splits = _object(root / SAVED_SPLITS).get("splits")
     groups = group(list(by_name), card_of(_note(root / CARD)), splits)
     chosen = choose(path, groups, split, strict=strict)
     _check_formats(path, [by_name[name] for name in chosen])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import yaml
 
@@ -54,13 +53,13 @@ def card_of(text: str) -> object:
         return None
 
 
-def group(names: Sequence[str], card: object = None, folders: Iterable[str] = ()) -> Groups:
+def group(names: Sequence[str], card: object = None, folders: object = None) -> Groups:
     """Group files by configuration and split."""
     if found := _by_card(names, card):
         return found
     shards = {name: match[1] for name in names if (match := _SHARD.fullmatch(name))}
     sharded = len(shards) == len(names) and len(set(shards.values())) > 1
-    known = set(folders)
+    known = set(_texts(folders))
     groups: Groups = {}
     for name in names:
         parts = name.split("/")
@@ -196,12 +195,3 @@ def _choice(place: str, groups: Groups, name: str, *, several: bool) -> InputErr
         why=f"It has {listed}{more}.",
         fix=f"Choose with --split, such as --split {first}; several with commas, or all.",
     )
-
-
-def folders_of(text: str) -> list[str]:
-    """Return the splits that a `dataset_dict.json` names."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    return _texts(found.get("splits")) if isinstance(found, dict) else []
