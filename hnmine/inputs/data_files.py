@@ -130,8 +130,8 @@ class DataFile:
         total = lines.counts.total()
         if total and bad is None:
             raise InputError(
-                f"Cannot read {self.path}: {total:,} {'line is' if total == 1 else 'lines are'} "
-                "no row.",
+                f"Cannot read {self.path}: {total:,} "
+                f"{'line is not a row' if total == 1 else 'lines are not rows'}.",
                 why="\n".join(lines.examples),
                 fix=f"Correct the file{ENCODING if NO_UTF_8 in lines.counts else ''}; or {SKIP}",
             )
