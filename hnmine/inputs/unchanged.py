@@ -63,7 +63,7 @@ class Unchanged:
         self.check(closely=self._young)
 
     def check(self, *, closely: bool = False) -> None:
-        """Check that the file is what it was.
+        """Check that the file is what it was, `closely` by its content even if its times agree.
 
         Raises:
             InputError: it is not.
