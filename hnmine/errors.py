@@ -51,7 +51,7 @@ class InputError(HnmineError):
 
 
 class PartialRun(HnmineError):
-    """A run stopped before its end; what it finished is kept, and the next run goes on."""
+    """A run stopped early; finished work is kept, and the next run resumes."""
 
     exit_code = Exit.PARTIAL
 
@@ -63,7 +63,7 @@ class MissingModel(HnmineError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory was short, on the machine or on a GPU, whoever says so."""
+    """Tell whether an error means that the machine or a GPU ran out of memory."""
     said = str(error).lower()
     known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return known or (
@@ -90,7 +90,7 @@ def damage_explained(path: Path) -> Iterator[None]:
     """Turn whatever opening a damaged file of hnmine's own throws into an error that names it.
 
     What reads files throws nearly anything at a damaged one: NumPy's header parser an error of
-    Python's tokenizer, archives errors of their own. So nothing but this may stand inside.
+    Python's tokenizer, archives errors of their own. So nothing else may be inside.
 
     Raises:
         InputError: instead of what NumPy, Arrow, FAISS, DuckDB or Python raise.

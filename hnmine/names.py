@@ -1,4 +1,4 @@
-"""Names of columns: those that are taken, and those that a user may give to a new one.
+"""Names of columns: those that hnmine reserves, and checks of new ones.
 
 DuckDB and many trainers do not tell upper from lower case, so names are compared without it.
 """
@@ -102,14 +102,16 @@ def check_name(name: str) -> None:
         ValueError: with the name and why it may not.
     """
     if not name.strip() or name != name.strip() or not name.isprintable() or '"' in name:
-        raise ValueError(f"{name!r} is no name: it is blank, or holds a quotation mark or the like")
+        raise ValueError(
+            f"{name!r} cannot be a name: it is blank, or has quotation marks or control characters"
+        )
     plain = folded(name)
     if plain.startswith("_"):
-        raise ValueError(f"{name} begins with _, which hnmine keeps for itself")
+        raise ValueError(f"{name} begins with _, which hnmine reserves")
     if LAYOUT.fullmatch(plain):
-        raise ValueError(f"{name} is a column of the layout of train/; choose another name")
+        raise ValueError(f"{name} is a column name of train/; choose another name")
     if plain in reserved():
-        raise ValueError(f"{name} is a name that hnmine uses itself; choose another")
+        raise ValueError(f"hnmine itself uses the name {name}; choose another")
 
 
 def check_names(given: Mapping[str, str], *, hand_on: bool = False) -> None:
@@ -126,11 +128,11 @@ def check_names(given: Mapping[str, str], *, hand_on: bool = False) -> None:
         if not (hand_on and name == text and not LAYOUT.fullmatch(folded(name))):
             check_name(name)
     if again := repeated(given):
-        raise ValueError(f"{again} comes twice: upper and lower case make no difference")
+        raise ValueError(f"{again} is given twice; names are compared without case")
 
 
 def repeated(names: Iterable[str], taken: Collection[str] = ()) -> str | None:
-    """Return the first name that is there already, whatever its case; None if all differ."""
+    """Return the first name that is taken, whatever its case; None if all differ."""
     seen = set(map(folded, taken))
     for name in names:
         if folded(name) in seen:
@@ -140,14 +142,10 @@ def repeated(names: Iterable[str], taken: Collection[str] = ()) -> str | None:
 
 
 def check_new(name: str, taken: Collection[str]) -> None:
-    """Refuse to derive a column that is there already.
-
-    Raises:
-        UsageError: names the columns.
-    """
+    """Refuse to derive a column that exists."""
     if repeated([name], taken):
         raise UsageError(
-            f"--derive {name}: the candidates have that column already.",
+            f"--derive {name}: the candidates already have this column.",
             why=f"Their columns: {', '.join(taken)}.",
             fix="Choose another name.",
         )

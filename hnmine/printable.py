@@ -1,4 +1,4 @@
-"""Text that does not steer a terminal, fake a line of output, run in a shell, or tell a secret."""
+"""Text made safe for terminals, shells and logs, without credentials."""
 
 from __future__ import annotations
 

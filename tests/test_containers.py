@@ -15,10 +15,10 @@ import pytest
 
 import hnmine as api
 from hnmine.errors import InputError
-from hnmine.inputs.data_files import DataFile, find_files
+from hnmine.inputs.data_files import DataFile
 from hnmine.inputs.formats import json_lines
 from hnmine.inputs.listing import list_files
-from hnmine.inputs.records import corpus_records, pair_records
+from hnmine.inputs.records import pair_records, text_records
 from hnmine.inputs.splits import fits
 from hnmine.inputs.table_reader import BadRows, Table
 from hnmine.runner import incidents
@@ -36,6 +36,10 @@ def zstd(data):
 PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": zstd}
 
 
+def find_files(path):
+    return [file.path for file in list_files(path)]
+
+
 def lines(rows=ROWS):
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
@@ -44,7 +48,7 @@ def read(path, bad=None, **more):
     """Return the ids and texts of a corpus."""
     table = Table.open("corpus", str(path), **more)
     bad = bad or BadRows("error")
-    batches = list(corpus_records(table, bad))
+    batches = list(text_records(table, bad))
     bad.settle()
     return [pair for batch in batches for pair in zip(batch.ids, batch.texts, strict=True)]
 
@@ -97,7 +101,7 @@ def test_a_packed_file_that_is_cut_or_goes_on_is_refused(tmp_path, packing):
 
 
 def test_a_bomb_ends_in_a_clear_error(tmp_path, monkeypatch):
-    for module in ("json_blocks", "json_layout"):
+    for module in ("text", "json_layout"):
         monkeypatch.setattr(f"hnmine.inputs.formats.{module}.LONGEST_VALUE", 1 << 20)
     monkeypatch.setattr(json_lines, "JSON_BLOCK", 1 << 18)
     for start, what in ((b'{"id": "1", "text": "', "Line 1"), (b'[{"text": "', "Line 1")):
@@ -279,7 +283,7 @@ def test_metadata_of_several_types_is_no_fault(tmp_path, monkeypatch, values, bl
     rows = [row | {"year": value} for row, value in zip(ROWS, values, strict=False)]
     (tmp_path / "c.jsonl").write_bytes(lines(rows))
     table = Table.open("corpus", str(tmp_path / "c.jsonl"))
-    found = [row for batch in corpus_records(table, BadRows("error")) for row in batch.metadata]
+    found = [row for batch in text_records(table, BadRows("error")) for row in batch.metadata]
     assert len(found) == len(values)
     api.build_index(corpus=str(tmp_path / "c.jsonl"), index=tmp_path / "i", dense=False)
     if {str, int} <= set(map(type, values)):
@@ -496,11 +500,11 @@ def test_folders_named_after_values_are_columns(tmp_path):
     (tmp_path / "_SUCCESS").write_bytes(b"")
     for path in (str(tmp_path), f"{tmp_path}/*/*/*.parquet", f"{tmp_path}/lang=*"):
         table = Table.open("corpus", path)
-        found = [row.as_py() for b in corpus_records(table, BadRows("error")) for row in b.metadata]
+        found = [row.as_py() for b in text_records(table, BadRows("error")) for row in b.metadata]
         assert {row["lang"] for row in found} == {"en", "de", None, "a/b"}
         assert {row["year"] for row in found} == {"2024"}
     given = Table.open("corpus", str(tmp_path), {"title": "year"})
-    texts = [text for batch in corpus_records(given, BadRows("error")) for text in batch.texts]
+    texts = [text for batch in text_records(given, BadRows("error")) for text in batch.texts]
     assert texts == ["2024 t"] * 4
     before = Table.open("corpus", str(tmp_path)).fingerprint()
     (tmp_path / "lang=en").rename(tmp_path / "lang=fr")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.columns import find_columns
-from hnmine.inputs.data_files import find_files
-from hnmine.inputs.records import query_records
+from hnmine.inputs.listing import list_files
+from hnmine.inputs.records import text_records
 from hnmine.inputs.table_reader import BadRows, Table, content_id
 from hnmine.inputs.values import as_string_lists, as_strings
 
@@ -53,6 +53,10 @@ CONVENTIONS = [
     ("qrels", {"query_id": "query-id", "corpus_id": "corpus-id", "score": "score"}),
     ("qrels", {"query_id": "query_id", "corpus_id": "corpus_id"}),
 ]
+
+
+def find_files(path):
+    return [file.path for file in list_files(path)]
 
 
 def write(path, columns):
@@ -575,6 +579,6 @@ def test_a_column_may_have_two_roles(tmp_path):
     file = tmp_path / "q.parquet"
     pq.write_table(pa.table({"ask": ["why?", "how?"], "topic": ["a", "b"]}), file)
     table = Table.open("queries", str(file), {"id": "ask", "text": "ask"}, ["topic"])
-    [found] = query_records(table, BadRows("error"))
+    [found] = text_records(table, BadRows("error"))
     assert found.ids == found.texts == ["why?", "how?"]
     assert found.metadata.to_pylist() == [{"topic": "a"}, {"topic": "b"}]

@@ -559,8 +559,8 @@ class TestFromAnotherMiner:
     @pytest.mark.parametrize(
         ("columns", "message"),
         [
-            ({"query": ["q"], "neg": [[1, 2]]}, "row 0: 1 is no text"),
-            ({"query": [None], "negative": ["n"]}, "row 0: None is no text"),
+            ({"query": ["q"], "neg": [[1, 2]]}, "row 0: 1 is not text"),
+            ({"query": [None], "negative": ["n"]}, "row 0: None is not text"),
             ({"query": ["q"], "neg": [["n"]], "neg_scores": [[1.0, 2.0]]}, "one for each negative"),
         ],
     )

@@ -13,17 +13,21 @@ import pytest
 from hnmine.encode.locate import find_model, read_json
 from hnmine.errors import InputError
 from hnmine.index.factory import build_faiss
-from hnmine.inputs.data_files import find_files
 from hnmine.inputs.formats.json_lines import DEEPEST
-from hnmine.inputs.records import corpus_records, pair_records
+from hnmine.inputs.listing import list_files
+from hnmine.inputs.records import pair_records, text_records
 from hnmine.inputs.table_reader import BadRows, Table
 
 ROW = {"id": ["a"], "text": ["x"]}
 
 
+def find_files(path):
+    return [file.path for file in list_files(path)]
+
+
 def corpus(path, bad=None):
     """Read a corpus: ids, texts and metadata of its rows."""
-    batches = list(corpus_records(Table.open("corpus", str(path)), bad or BadRows("error")))
+    batches = list(text_records(Table.open("corpus", str(path)), bad or BadRows("error")))
     assert Table.open("corpus", str(path)).count_rows() >= sum(len(batch.ids) for batch in batches)
     metadata = [batch.metadata for batch in batches if batch.metadata is not None]
     return (

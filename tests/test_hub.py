@@ -207,7 +207,7 @@ def test_offline_reads_what_was_downloaded_or_says_how_to_download_it(hub):
     code, rows, said = build(hub, "corpus", "me/lines", HF_HUB_OFFLINE="1")
     assert (code, rows) == (0, 1), said
     assert len(hub.asked) == asked
-    assert "what is in the cache is read" in said
+    assert "reads the cached copy" in said
     for file in (hub.home / ".cache/huggingface/hub").rglob("corpus.jsonl"):
         file.unlink()
     assert build(hub, "corpus", "me/lines", HF_HUB_OFFLINE="1")[0] == 3

@@ -227,7 +227,7 @@ def test_a_fault_that_an_actor_meets_is_raised_here(here, tmp_path):
     given = {"corpus": str(tmp_path / "corpus.parquet"), "index": tmp_path / "index"}
     with pytest.raises(InputError, match="Cannot read") as refused:
         api.build_index(**given, dense=False, engine="ray", progress=False)
-    assert refused.value.fix.startswith("Check that the file is whole")
+    assert refused.value.fix.startswith("Check that the file is complete")
 
 
 def test_the_example(inputs, here, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.errors import InputError
-from hnmine.inputs.records import corpus_records, pair_records, qrel_records, query_records
+from hnmine.inputs.records import pair_records, qrel_records, text_records
 from hnmine.inputs.table_reader import BadRows, Table, content_id
 
 PROPERTY = settings(max_examples=50, deadline=None)
@@ -23,7 +23,7 @@ def open_table(folder, kind, columns, given=None):
 
 
 def documents(table, bad=None):
-    batches = list(corpus_records(table, bad or BadRows("error")))
+    batches = list(text_records(table, bad or BadRows("error")))
     return [pair for batch in batches for pair in zip(batch.ids, batch.texts, strict=True)]
 
 
@@ -66,7 +66,7 @@ def test_other_columns_are_kept_as_metadata_of_their_own_rows(tmp_path):
         "n": [0, 1, 2, 3],
     }
     bad = BadRows("skip")
-    (batch,) = corpus_records(open_table(tmp_path, "corpus", columns), bad)
+    (batch,) = text_records(open_table(tmp_path, "corpus", columns), bad)
     assert batch.has_own_id
     assert batch.ids == ["10", "12", "13"]
     assert batch.metadata.to_pylist() == [
@@ -77,7 +77,7 @@ def test_other_columns_are_kept_as_metadata_of_their_own_rows(tmp_path):
 
 
 def test_documents_without_ids_are_named_by_their_content(tmp_path):
-    (batch,) = corpus_records(
+    (batch,) = text_records(
         open_table(tmp_path, "corpus", {"text": ["a", "b", "a"]}), BadRows("error")
     )
     assert not batch.has_own_id
@@ -114,8 +114,8 @@ def test_blank_values_are_an_error_that_names_the_row_or_a_count(
     values = [columns[column][0], blank, columns[column][2]]
     table = open_table(tmp_path, kind, {**columns, column: pa.array(values, pa.string())})
     reader = {
-        "corpus": corpus_records,
-        "queries": query_records,
+        "corpus": text_records,
+        "queries": text_records,
         "pairs": pair_records,
         "qrels": lambda table, bad: qrel_records(table, 1.0, bad),
     }[kind]
@@ -164,7 +164,7 @@ def test_only_rows_left_by_skipping_come_through_and_are_counted_by_reason(tmp_p
         "text": ["a", "b", None, "\u200b", "e"],
     }
     bad = BadRows("skip")
-    (batch,) = query_records(open_table(tmp_path, "queries", columns), bad)
+    (batch,) = text_records(open_table(tmp_path, "queries", columns), bad)
     assert (batch.ids, batch.texts, batch.has_own_id) == (["1"], ["a"], True)
     assert sum(bad.settle().values()) == 4
     assert {reason.split()[-1]: count for reason, count in bad.counts.items()} == {
@@ -291,7 +291,7 @@ def test_the_beir_layout_is_read_as_it_is_distributed(tmp_path):
     )
     (tmp_path / "test.tsv").write_text("query-id\tcorpus-id\tscore\n1\t007\t1\n1\t008\t0\n")
     assert documents(Table.open("corpus", str(tmp_path / "corpus.jsonl"))) == [("007", "T x")]
-    (queries,) = query_records(
+    (queries,) = text_records(
         Table.open("queries", str(tmp_path / "queries.jsonl")), BadRows("error")
     )
     assert (queries.ids, queries.texts) == (["1"], ["q"])

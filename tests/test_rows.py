@@ -12,7 +12,7 @@ from conftest import hnmine, rows, write
 import hnmine as api
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.nearest import near
-from hnmine.inputs.records import corpus_records, pair_records
+from hnmine.inputs.records import pair_records, text_records
 from hnmine.inputs.table_reader import BadRows, Table
 
 QUERIES = [f"how is a {thing} cleaned" for thing in ("teapot", "lantern", "bicycle")]
@@ -66,7 +66,7 @@ def test_what_was_made_of_labels_is_said_and_known_negatives_are_candidates(tmp_
     assert "label: says which rows are positives" in ran.stderr
     arguments = ("--index", tmp_path / "i", "--pairs", path, "--source", "judged")
     ran = hnmine("mine", *arguments, "--output", tmp_path / "c")
-    assert "label: 3 of 6 rows are positives; 3 taken as known negatives" in ran.stderr
+    assert "label: 3 of 6 rows are positives; 3 are known negatives" in ran.stderr
     found = [row for row in rows(tmp_path / "c" / "candidates") if not row["is_positive"]]
     assert [row["grade"] for row in found] == [0, 0, 0]
 
@@ -219,7 +219,7 @@ def test_tables_of_a_warehouse_are_a_folder_of_pairs(tmp_path):
 
 
 def documents(path, **columns):
-    batches = corpus_records(Table.open("corpus", str(path), columns), BadRows("error"))
+    batches = text_records(Table.open("corpus", str(path), columns), BadRows("error"))
     return [row for batch in batches for row in zip(batch.ids, batch.texts, strict=True)]
 
 
@@ -228,7 +228,7 @@ def test_a_column_inside_a_struct_goes_by_its_path(tmp_path):
     path = write(tmp_path / "c.parquet", id=["1", "2", "3"], document=structs)
     bad = BadRows("skip")
     table = Table.open("corpus", str(path), {"text": "document.body", "title": "document.title"})
-    found = [text for batch in corpus_records(table, bad) for text in batch.texts]
+    found = [text for batch in text_records(table, bad) for text in batch.texts]
     assert (found, bad.counts) == (["T x", "y"], {"with null or blank text": 1})
     path = write(tmp_path / "d.parquet", id=["1"], document=[{"head": "T", "tail": "x"}])
     with pytest.raises(InputError, match=r"document\.head, document\.tail"):

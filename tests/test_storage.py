@@ -26,7 +26,7 @@ from moto.server import ThreadedMotoServer
 import hnmine as api
 from hnmine.config import BuildIndexSettings
 from hnmine.errors import InputError, PartialRun
-from hnmine.inputs.data_files import find_files
+from hnmine.inputs.listing import list_files
 from hnmine.runner import incidents
 from hnmine.runner.manifest import read_manifest
 from hnmine.runner.plan import Task
@@ -38,6 +38,10 @@ from hnmine.runner.urls import cache, mirror, mirrored, name_of, split_url
 pytestmark = pytest.mark.xdist_group("storage")
 
 STEPS = ("build-index", "mine", "filter")
+
+
+def find_files(path):
+    return [file.path for file in list_files(path)]
 
 
 @pytest.fixture(scope="module")

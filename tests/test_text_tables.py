@@ -17,9 +17,9 @@ from hnmine.config.reading_options import InputSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.columns import CONVENTIONS
 from hnmine.inputs.formats.delimited import SAMPLE_BYTES
-from hnmine.inputs.formats.text import open_utf8
+from hnmine.inputs.formats.text import pieces
 from hnmine.inputs.opening import guess_kind
-from hnmine.inputs.records import pair_records, qrel_records, query_records
+from hnmine.inputs.records import pair_records, qrel_records, text_records
 from hnmine.inputs.table_reader import BadRows, Table
 from hnmine.sources.run_file import RunFile
 from hnmine.validate.initialising import init
@@ -110,7 +110,7 @@ def test_what_is_written_without_quotes_is_read_or_refused(tmp_path, texts):
         assert "--quoting none" in str(error)
     else:
         assert [row[0] for row in found] == [row[0] for row in rows]
-        assert found == rows or "--quoting none" in table.files[0].said[0]
+        assert found == rows or "--quoting none" in table.files[0].reader.said[0]
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,7 @@ def test_what_is_ambiguous_but_loses_no_row_is_said(tmp_path, caplog):
 
 
 def test_a_long_file_is_read_in_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("hnmine.inputs.formats.text.BLOCK", 64)
-    monkeypatch.setattr("hnmine.inputs.formats.text.line_blocks.__defaults__", (64,))
+    monkeypatch.setattr("hnmine.inputs.formats.text.checked_blocks.__defaults__", (64,))
     rows = [(str(n), f'text {n} "{"x" * (n % 90)}') for n in range(3000)]
     path = write(tmp_path / "c.tsv", "id\ttext\r\n" + "".join(f"{a}\t{b}\r\n" for a, b in rows))
     assert rows_of(path) == rows
@@ -386,8 +385,8 @@ def test_the_plan_of_an_older_version_stays_the_same():
 def test_a_stream_of_another_encoding_is_utf8(tmp_path, encoding):
     text = "é\n" * 10_000
     path = write(tmp_path / "c.jsonl", text, encoding)
-    with open_utf8(path, "cp1252" if encoding == "cp1252" else "utf-8") as stream:
-        assert stream.read(7) + stream.read() == text.encode()
+    found = pieces(path, "cp1252" if encoding == "cp1252" else "utf-8", 7)
+    assert b"".join(found) == text.encode()
 
 
 def test_init_writes_how_the_files_are_read(tmp_path):
@@ -473,5 +472,5 @@ def test_a_score_that_is_no_number_is_an_error(tmp_path):
 
 def test_queries_are_read_without_a_header(tmp_path):
     path = write(tmp_path / "queries.tsv", "1000\thow is tea made\n1001\twhy\n")
-    (batch,) = query_records(Table.open("queries", str(path)), BadRows("error"))
+    (batch,) = text_records(Table.open("queries", str(path)), BadRows("error"))
     assert batch.ids == ["1000", "1001"]

@@ -244,7 +244,7 @@ def test_a_file_written_within_a_tick_of_the_clock_is_compared_by_content(tmp_pa
     path.write_text('{"id": "1", "text": "x"}\n')
     table = Table.open("corpus", str(path))
     table.fingerprint()
-    state = table.files[0].content._state
+    state = table.files[0].contents[0]._state
     path.write_text('{"id": "1", "text": "y"}\n')
     monkeypatch.setattr("hnmine.inputs.unchanged._state", lambda path: state)
     with pytest.raises(InputError, match="changed while it was read"):

@@ -265,7 +265,7 @@ def test_all_faults_come_at_once(tmp_path):
     assert f"Cannot read {broken}" in done.stdout
     assert "pairs: 1 bad row: 1 with null or blank query" in done.stdout
     assert "pip install nothing" in done.stdout
-    assert "was not looked up" in done.stdout
+    assert "were not checked" in done.stdout
     assert done.stdout.count("fault:") == 5
     assert done.stderr.startswith("error: 5 faults")
     assert len(done.stderr.splitlines()) == 2

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError, UsageError
-from hnmine.inputs.data_files import DataFile, explained
+from hnmine.inputs.data_files import DataFile
 from hnmine.inputs.spreadsheet_cells import as_cell
+from hnmine.inputs.unchanged import explained
 from hnmine.runner.atomic import replacing
 from hnmine.runner.locks import file_lock
 from hnmine.schema import RELEVANT

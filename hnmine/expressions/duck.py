@@ -147,7 +147,7 @@ def _bounded(work: Callable[[duckdb.DuckDBPyConnection], T], memory: int, second
                     thread.join(PATIENCE)
                     interrupts.leave_behind(thread)
     finally:
-        begin.set()  # Nothing may wait for ever, whatever ends the wait for the limit.
+        begin.set()  # The thread must not wait forever, whatever ends the wait for the limit.
     if found:
         return found[0]
     if not failed or isinstance(failed[0], duckdb.InterruptException):

@@ -1,4 +1,4 @@
-"""What the text of an expression is: its syntax tree, and why it is refused if it is none."""
+"""The syntax trees of expressions, and why some are refused."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def refused(text: str, message: str, place: int | None = None, fix: str = "") ->
     return UsageError(
         f"This expression cannot be used: {first}",
         why="\n".join(lines),
-        fix=fix or "It is SQL, as DuckDB understands it, over the columns of the candidates.",
+        fix=fix or "Write DuckDB SQL over the columns of the candidates.",
     )
 
 
@@ -230,6 +230,6 @@ def beyond(limit: LimitExceededError, texts: Sequence[str]) -> UsageError:
     """Explain that expressions take more memory or time than they may."""
     return UsageError(
         f"This expression takes more than {limit}: {' / '.join(texts)}",
-        why="Expressions are evaluated within limits, so that none can take the whole machine.",
-        fix="Use functions that make shorter texts and lists, or compute the column beforehand.",
+        why="hnmine limits the memory and time of each expression.",
+        fix="Use functions that make shorter texts and lists, or compute the column before mining.",
     )

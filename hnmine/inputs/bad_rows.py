@@ -15,9 +15,9 @@ EXAMPLES = 10
 
 @dataclass
 class BadRows:
-    """Rows that cannot be used: an error that names them, or a count of what was skipped."""
+    """Counts of rows that cannot be used, by reason, and the first of them to show."""
 
-    mode: Literal["error", "skip"]
+    mode: Literal["error", "skip"] = "skip"
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
@@ -28,24 +28,34 @@ class BadRows:
 
     def add(self, reason: str, example: str, count: int = 1) -> None:
         """Record rows that share a reason."""
-        self.counts[reason] += count
-        if self.shows_more:
-            self.examples.append(f"  {example}: {reason}")
+        self.add_all({reason: count}, [f"{example}: {reason}"])
+
+    def add_line(self, line: int, reason: str, what: str) -> None:
+        """Record a line of a file that is no row, and what is wrong with it."""
+        self.add_all({reason: 1}, [f"Line {line}: {what}."])
 
     def add_all(self, counts: Mapping[str, int], examples: Sequence[str]) -> None:
-        """Record rows of several reasons, and where the first of them stand."""
+        """Record rows of several reasons, and the first of them."""
         self.counts.update(counts)
-        room = EXAMPLES - len(self.examples)
-        self.examples += [f"  {example}" for example in examples[: max(room, 0)]]
+        self.examples += examples[: max(0, EXAMPLES - len(self.examples))]
+
+    @property
+    def shown(self) -> str:
+        """The examples, one a line."""
+        return "\n".join(f"  {example}" for example in self.examples)
 
     def settle(self) -> dict[str, int]:
-        """Raise if rows were bad and may not be skipped; else return the counts by reason."""
+        """Return the counts by reason of rows that may be skipped.
+
+        Raises:
+            InputError: rows are bad and may not be skipped.
+        """
         if self.counts and self.mode == "error":
             total = sum(self.counts.values())
             summary = ", ".join(f"{count:,} {reason}" for reason, count in self.counts.items())
             raise InputError(
                 f"{total:,} bad {'row' if total == 1 else 'rows'}: {summary}.",
-                why="\n".join(self.examples),
+                why=self.shown,
                 fix="Correct the input, or pass --on-bad-row skip, which leaves these rows out and "
                 "counts them.",
             )

@@ -1,4 +1,4 @@
-"""Which column is what: names found by convention or given by a flag, structs by their paths."""
+"""The columns of each role, by convention or by a flag; fields of structs by their paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hnmine.config.reading_options import AS_IT_IS, Reading
 from hnmine.errors import InputError, UsageError
-from hnmine.inputs.formats.table_format import Asked
+from hnmine.inputs.formats.reader import Asked
 from hnmine.inputs.nested import (
     LEAVES,
     Types,
@@ -164,14 +164,6 @@ def find_columns(
 ) -> dict[str, str]:
     """Match roles to columns: what the user gave, else the first conventional name there.
 
-    Args:
-        kind: of the table.
-        path: of the table, for errors.
-        names: of its columns.
-        given: column names or paths by role that the user set; an empty one means none.
-        types: of its columns; without them no column is taken for a struct.
-        sample: returns the column of the longest texts and one of them.
-
     Raises:
         UsageError: the user named a role that this kind of table does not have.
         InputError: a column is missing, or is a struct; the error lists what is there.
@@ -276,11 +268,7 @@ def find_negatives(types: Types) -> list[Passages]:
 
 
 def check_types(kind: str, path: str, columns: Mapping[str, str], types: Types) -> None:
-    """Refuse structs and lists where one text belongs.
-
-    Raises:
-        InputError: names the paths, or what to do about lists.
-    """
+    """Refuse structs and lists where one text belongs."""
     for role, column in columns.items():
         kinds = type_at(column, types)
         if is_struct(kinds):

@@ -11,12 +11,11 @@ import pyarrow as pa
 
 from hnmine.errors import InputError
 from hnmine.inputs.bad_rows import BadRows
-from hnmine.inputs.formats import reader_of
+from hnmine.inputs.formats import open_reader
 from hnmine.inputs.formats.json_values import MIXED, NO_UTF_8
-from hnmine.inputs.formats.table_format import Asked, BadLines, Format
+from hnmine.inputs.formats.reader import Asked, Reader
 from hnmine.inputs.listing import list_files
-from hnmine.inputs.reading import explained as explained
-from hnmine.inputs.unchanged import Unchanged
+from hnmine.inputs.unchanged import Unchanged, explained
 
 ANYTHING = Asked()
 ENCODING = ", or pass its encoding, such as --encoding cp1252 for Windows and Latin-1"
@@ -28,26 +27,14 @@ class DataFile:
     """One file of an input, opened.
 
     Attributes:
-        path: the file.
-        types: of each column; several where a JSONL file changes its mind half-way.
-        rows: how many it has, bad lines included; None for CSV, which has not been read yet.
-        content: checks that it stays as it was.
         reader: of its rows.
+        contents: of the files that its rows are made from; checks that they stay as they were.
         partitions: columns that its folders are named after, as Hive does, with their value.
-        bad: lines that are no rows.
-        mixed: columns of a JSON file that hold values of several types.
-        others: the contents of further files that its rows are made from.
     """
 
-    path: Path
-    types: dict[str, list[pa.DataType]]
-    rows: int | None
-    content: Unchanged
-    reader: Format
+    reader: Reader
+    contents: tuple[Unchanged, ...]
     partitions: Mapping[str, str | None] = field(default_factory=dict)
-    bad: BadLines = field(default_factory=BadLines)
-    mixed: Collection[str] = ()
-    others: tuple[Unchanged, ...] = ()
 
     @classmethod
     def open(
@@ -58,33 +45,14 @@ class DataFile:
     ) -> DataFile:
         """Find the columns of a file.
 
-        Args:
-            path: the file.
-            partitions: columns that its folders are named after; those in the file come first.
-            asked: what it is read for, and how.
-
         Raises:
             InputError: it cannot be read, or two of its columns have one name.
         """
         with explained(path), (content := Unchanged(path)).reading():
-            reader = reader_of(path, asked)
-            found = reader.columns(path)
-            types: dict[str, list[pa.DataType]] = {}
-            for one in found.fields:
-                types.setdefault(one.name, []).append(one.type)
-            more = {key: value for key, value in (partitions or {}).items() if key not in types}
-            types |= {key: [pa.large_string()] for key in more}
-            return cls(path, types, found.rows, content, reader, more, found.bad, found.mixed)
-
-    @property
-    def said(self) -> tuple[str, ...]:
-        """What the user should know of how it is read."""
-        return getattr(self.reader, "said", ())
-
-    @property
-    def contents(self) -> tuple[Unchanged, ...]:
-        """What the rows depend on."""
-        return (self.content, *self.others)
+            reader = open_reader(path, asked)
+        named = (partitions or {}).items()
+        more = {key: value for key, value in named if key not in reader.types}
+        return cls(reader, (content,), more)
 
     @classmethod
     def open_all(
@@ -98,6 +66,16 @@ class DataFile:
         """Open the files of an input, in the order in which they are read; see `list_files`."""
         found = list_files(path, asked.splits, strict=strict, any_ending=any_ending)
         return [cls.open(one.path, one.partitions, asked) for one in found]
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.reader.path
+
+    @property
+    def types(self) -> dict[str, list[pa.DataType]]:
+        """The types of each column; several where a JSONL file changes a type."""
+        return self.reader.types | {key: [pa.large_string()] for key in self.partitions}
 
     def batches(
         self,
@@ -119,23 +97,24 @@ class DataFile:
                 are no rows and may not be skipped.
         """
         skip = bad if bad and bad.mode == "skip" else None
-        self._report(self.bad, skip)
-        there = [name for name in columns if name in self.types]
+        self._report(self.reader.bad, skip)
+        types = self.types
+        there = [name for name in columns if name in types]
         names = [name for name in there if name not in self.partitions]
-        rows = self.bad.total
-        with self.content.reading(), explained(self.path):
-            for batch in self.reader.batches(self.path, names):
+        rows = self.reader.bad.counts.total()
+        with self.contents[0].reading(), explained(self.path):
+            for batch in self.reader.batches(names):
                 batch.validate(full=True)
                 if not batch.num_rows:
                     continue
                 rows += batch.num_rows
-                odd = BadLines()
+                odd = BadRows()
                 batch = _usable(batch, odd, single, several)
                 self._report(odd, skip)
                 if batch.num_rows:
                     yield self._with_partitions(batch, there)
-            if self.rows not in (None, rows):
-                raise ValueError(f"{rows:,} of its {self.rows:,} rows can be read.")
+            if self.reader.rows not in (None, rows):
+                raise ValueError(f"{rows:,} of its {self.reader.rows:,} rows can be read.")
 
     def _with_partitions(self, batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
         columns = [
@@ -146,19 +125,18 @@ class DataFile:
         ]
         return pa.RecordBatch.from_arrays(columns, names=names)
 
-    def _report(self, lines: BadLines, bad: BadRows | None) -> None:
+    def _report(self, lines: BadRows, bad: BadRows | None) -> None:
         """Record lines that are no rows, or refuse them."""
-        if not lines.total:
-            return
-        if bad is None:
-            what = "line is" if lines.total == 1 else "lines are"
+        total = lines.counts.total()
+        if total and bad is None:
             raise InputError(
-                f"Cannot read {self.path}: {lines.total:,} {what} no row.",
+                f"Cannot read {self.path}: {total:,} "
+                f"{'line is not a row' if total == 1 else 'lines are not rows'}.",
                 why="\n".join(lines.examples),
                 fix=f"Correct the file{ENCODING if NO_UTF_8 in lines.counts else ''}; or {SKIP}",
             )
-        examples = [f"{self.path}, {example}" for example in lines.examples]
-        bad.add_all(lines.counts, examples)
+        if total and bad:
+            bad.add_all(lines.counts, [f"{self.path}, {example}" for example in lines.examples])
 
     def count_rows(self) -> int:
         """Count the rows, lines that are no rows included.
@@ -166,13 +144,13 @@ class DataFile:
         Raises:
             InputError: a row of a CSV file cannot be read.
         """
-        if self.rows is not None:
-            return self.rows
+        if self.reader.rows is not None:
+            return self.reader.rows
         return sum(batch.num_rows for batch in self.batches(list(self.types)[:1]))
 
 
 def _usable(
-    batch: pa.RecordBatch, odd: BadLines, single: Collection[str], several: Collection[str]
+    batch: pa.RecordBatch, odd: BadRows, single: Collection[str], several: Collection[str]
 ) -> pa.RecordBatch:
     """Leave out rows that hold a list or an object where the others hold text."""
     dropped: dict[int, int] = {}
@@ -184,28 +162,19 @@ def _usable(
         for row, line in marks.items():
             if int(row) not in dropped:
                 dropped[int(row)] = line
-                odd.add(
+                odd.add_line(
                     line,
                     f"with a list or an object as {one.name}",
                     f"{one.name!r} is a list or an object, and text in other lines",
                 )
-    columns = []
-    keep = pa.array([row for row in range(batch.num_rows) if row not in dropped], pa.int64())
     if not dropped:
         return batch
+    columns = []
+    keep = pa.array([row for row in range(batch.num_rows) if row not in dropped], pa.int64())
     for one, column in zip(batch.schema, batch.take(keep).columns, strict=True):
         if one.name in single and pa.types.is_list(one.type) and MIXED in (one.metadata or {}):
-            column = _first_items(column)
+            # Lists of one item, or none, that stand for single values.
+            values = [items[0] if items else None for items in column.to_pylist()]
+            column = pa.array(values, column.type.value_type)
         columns.append(column)
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
-def _first_items(column: pa.ListArray) -> pa.Array:
-    """Return lists of one item, or none, as what is in them."""
-    values = [items[0] if items else None for items in column.to_pylist()]
-    return pa.array(values, column.type.value_type)
-
-
-def find_files(path: str) -> list[Path]:
-    """List the data files of an input; see `list_files`."""
-    return [one.path for one in list_files(path)]

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hnmine.errors import InputError
 from hnmine.inputs.formats import FORMATS, LOOKED_AT, READABLE
-from hnmine.inputs.formats.stream import PACKED
+from hnmine.inputs.formats.text import PACKED
 from hnmine.inputs.splits import CARD, SIDE_FILES, card_of, choose, fits, group
 from hnmine.runner.atomic import write_text
 from hnmine.runner.incidents import note_once
@@ -71,21 +70,15 @@ class HubName:
                 )
             return cls(path, *(part or "" for part in found.groups()))
         found = _NAME.fullmatch(path)
-        if found is None or ".." in path or path.lower().endswith((*READABLE, *PACKED)):
-            return None
-        owner = path.partition("/")[0]
-        if os.path.lexists(path) or os.path.lexists(owner) or set("*?[") & set(path):
+        is_file = ".." in path or path.lower().endswith((*READABLE, *PACKED))
+        is_local = os.path.lexists(path) or os.path.lexists(path.partition("/")[0])
+        if found is None or is_file or is_local or set("*?[") & set(path):
             return None
         return cls(path, *(part or "" for part in found.groups()))
 
 
 def fetch(name: HubName, split: Sequence[str], *, strict: bool) -> tuple[Path, list[str]]:
     """Download the files of a data set that were asked for, unless the cache has them.
-
-    Args:
-        name: of the data set.
-        split: the splits to read, where there are several.
-        strict: see `listing.list_files`.
 
     Returns:
         The folder that they are in, and their paths in it.
@@ -106,9 +99,8 @@ def fetch(name: HubName, split: Sequence[str], *, strict: bool) -> tuple[Path, l
             raise _not_found(name, error) from error
         return here.parents[file.count("/")]
 
-    card = None
-    if CARD in files:
-        card = card_of((download(CARD) / CARD).read_text(encoding="utf-8", errors="replace"))
+    text = (download(CARD) / CARD).read_text("utf-8", "replace") if CARD in files else ""
+    card = card_of(text)
     chosen = _choose(name, files, card, split, strict=strict)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         roots = list(pool.map(download, chosen))
@@ -129,7 +121,7 @@ def _files_of(name: HubName) -> tuple[str, list[str], bool]:
     except Exception as error:
         if not kept.is_file():
             raise _not_found(name, error) from error
-        note_once(f"{name.path}: the hub cannot be reached; what is in the cache is read.")
+        note_once(f"{name.path}: the hub cannot be reached; reads the cached copy.")
         return (*_checked(name, kept.read_text(encoding="utf-8")), False)
     files = [one.rfilename for one in info.siblings or ()]
     said = json.dumps({"commit": info.sha, "files": files})
@@ -149,7 +141,7 @@ def _kept(name: HubName, revision: str) -> Path:
 def _checked(name: HubName, said: str) -> tuple[str, list[str]]:
     """Return a commit and the paths of its files, none of which leads out of a folder."""
     try:
-        found: dict[str, Any] = json.loads(said)
+        found = json.loads(said)
         commit, files = found["commit"], found["files"]
         if not _COMMIT.fullmatch(commit):
             raise ValueError(f"{commit[:80]!r} is no commit.")
@@ -161,7 +153,7 @@ def _checked(name: HubName, said: str) -> tuple[str, list[str]]:
 
 
 def _choose(
-    name: HubName, files: list[str], card: Any, split: Sequence[str], *, strict: bool
+    name: HubName, files: list[str], card: object, split: Sequence[str], *, strict: bool
 ) -> list[str]:
     names = [
         file
@@ -178,16 +170,13 @@ def _choose(
         return choose(name.path, group(below), split, strict=strict)
     script = f"{name.repo.partition('/')[2]}.py"
     if script in files or not names:
-        raise InputError(
-            f"{name.path} needs its own code to be read."
-            if script in files
-            else f"{name.path} holds no file that ends in {', '.join(FORMATS)}.",
-            why=f"It brings the script {script}, and hnmine runs no code of a data set."
-            if script in files
-            else "",
-            fix="Name its copy in Parquet, where the hub has made one: "
-            f"{SCHEME}datasets/{name.repo}@refs/convert/parquet.",
-        )
+        what, why = f"{name.path} holds no file that ends in {', '.join(FORMATS)}.", ""
+        if script in files:
+            what = f"{name.path} needs its own code to be read."
+            why = f"It brings the script {script}, and hnmine runs no code of a data set."
+        fix = "Name its copy in Parquet, where the hub has made one: "
+        fix += f"{SCHEME}datasets/{name.repo}@refs/convert/parquet."
+        raise InputError(what, why=why, fix=fix)
     wanted = [inside] if inside else list(split)
     if name.config:
         wanted = [f"{name.config}/{one}" for one in wanted] or [name.config]

@@ -1,4 +1,4 @@
-"""When two texts are the same, and how to find a row by its text or id without a Python dict."""
+"""Whether two texts are the same, and a compact lookup of rows by text or id."""
 
 from __future__ import annotations
 

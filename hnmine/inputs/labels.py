@@ -49,7 +49,7 @@ class Labels:
             return f"{self.column}: all {self.rows:,} rows are positives."
         return (
             f"{self.column}: {self.positives:,} of {self.rows:,} rows are positives; "
-            f"{self.rows - self.positives:,} taken as known negatives (grade below "
+            f"{self.rows - self.positives:,} are known negatives (grade below "
             f"{self.threshold:g}; --source judged makes them candidates)."
         )
 
@@ -84,12 +84,6 @@ def label_numbers(column: pa.Array, name: str, path: str) -> tuple[NDArray[np.in
 def read_labels(table: Table, min_grade: float, is_given: bool, bad: BadRows) -> Labels | None:
     """Find out from all labels what they mean; None if the table has none.
 
-    Args:
-        table: of pairs.
-        min_grade: of --min-grade.
-        is_given: whether the user gave it.
-        bad: where rows without a label are recorded.
-
     Raises:
         InputError: the labels do not say which rows are positives, or no row is one.
     """
@@ -97,7 +91,7 @@ def read_labels(table: Table, min_grade: float, is_given: bool, bad: BadRows) ->
     if name is None:
         return None
     counts: dict[float, int] = {}
-    unread = BadRows(bad.mode)  # Who reads the pairs records what is no row.
+    unread = BadRows(bad.mode)  # The reader of the pairs records bad lines.
     start, least, most, whole = 0, np.inf, -np.inf, True
     rows = positives = 0
     for file in table.files:
@@ -164,12 +158,12 @@ def _asks(
         fix = "Write 1 for the positives and 0 for all others"
     elif whole:
         why = "They may be grades, or numbers of classes."
-        fix = "If they are grades, pass --min-grade N: rows from N on are positives"
+        fix = "If they are grades, pass --min-grade N: rows at or above N are positives"
     else:
-        why = "They may be similarities: it takes a threshold to tell positives."
+        why = "They may be similarities, which need a threshold."
         near = bounds[0] + 0.8 * (bounds[1] - bounds[0])
         near = 0.8 if bounds[0] >= 0 and bounds[1] <= 1 else near
-        fix = f"Pass one, such as --min-grade {near:.2g}: rows from there on are positives"
+        fix = f"Pass one, such as --min-grade {near:.2g}: rows at or above it are positives"
     return InputError(
         f"Column {name!r} of {table.path} does not say which rows are positives: "
         f"its values are {_values(counts)}, from {bounds[0]:g} to {bounds[1]:g}.",

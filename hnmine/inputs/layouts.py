@@ -7,7 +7,7 @@ and ids apart (Tevatron with ids, PyLate, ColBERT, TREC).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from hnmine.inputs.data_files import DataFile
-from hnmine.inputs.formats.table_format import BATCH_ROWS, Columns
+from hnmine.inputs.formats.reader import BATCH_ROWS, Reader
 from hnmine.inputs.hub import HubName
 from hnmine.inputs.splits import OWN_FILES
 from hnmine.inputs.unchanged import Unchanged
@@ -34,42 +34,33 @@ STEMS = {
 }
 """The beginnings of files' and folders' names, up to the first dot, by what they hold."""
 
-PAIR = {"query-id": pa.large_string(), "corpus-id": pa.large_string(), "score": pa.float64()}
-TEXTS = {"id": pa.large_string(), "text": pa.large_string()}
+PAIR = pa.schema(
+    {"query-id": pa.large_string(), "corpus-id": pa.large_string(), "score": pa.float64()}
+)
+TEXTS = pa.schema({"id": pa.large_string(), "text": pa.large_string()})
 
 
-@dataclass(frozen=True)
-class MadeRows:
-    """Rows that are made from files that no format can read by itself.
+class MadeRows(Reader):
+    """Rows, as tuples, that are made from files that no format can read by itself."""
 
-    Attributes:
-        types: of the columns.
-        rows: yields the rows, as tuples.
-    """
+    def __init__(self, path: Path, schema: pa.Schema, rows: Callable[[], Rows]) -> None:
+        super().__init__(path, schema)
+        self._schema, self._rows = schema, rows
 
-    types: Mapping[str, pa.DataType]
-    rows: Callable[[], Rows]
-
-    def columns(self, path: Path) -> Columns:
-        """Return the columns."""
-        return Columns(list(pa.schema(self.types)))
-
-    def batches(self, path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream columns."""
-        schema, rows = pa.schema(self.types), self.rows()
+        rows = self._rows()
         while block := list(islice(rows, BATCH_ROWS)):
             arrays = [
                 pa.array(values, kind)
-                for values, kind in zip(zip(*block, strict=True), schema.types, strict=True)
+                for values, kind in zip(zip(*block, strict=True), self._schema.types, strict=True)
             ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema).select(names)
+            yield pa.RecordBatch.from_arrays(arrays, schema=self._schema).select(names)
 
 
-def _made(types: Mapping[str, pa.DataType], rows: Callable[[], Rows], *paths: Path) -> DataFile:
-    """Return the rows that are made from files, with columns of these types."""
-    first, *others = map(Unchanged, paths)
-    kinds = {name: [kind] for name, kind in types.items()}
-    return DataFile(paths[0], kinds, None, first, MadeRows(types, rows), others=tuple(others))
+def _made(schema: pa.Schema, rows: Callable[[], Rows], *paths: Path) -> DataFile:
+    """Return the rows that are made from files."""
+    return DataFile(MadeRows(paths[0], schema, rows), tuple(map(Unchanged, paths)))
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import unquote
 
 from hnmine.errors import InputError
 from hnmine.inputs.formats import FORMATS, LOOKED_AT, READABLE, STREAMED
-from hnmine.inputs.formats.stream import CODECS, PACKED, ending
+from hnmine.inputs.formats.text import CODECS, PACKED, ending
 from hnmine.inputs.hub import HubName, fetch
-from hnmine.inputs.reading import explained
 from hnmine.inputs.splits import (
     CARD,
     SAVED,
@@ -23,9 +22,9 @@ from hnmine.inputs.splits import (
     SIDE_FILES,
     card_of,
     choose,
-    folders_of,
     group,
 )
+from hnmine.inputs.unchanged import explained
 from hnmine.runner.incidents import note_once
 from hnmine.runner.safe_paths import safe_join
 from hnmine.runner.storage import fetch_input
@@ -85,7 +84,7 @@ def list_files(
     if not files:
         raise _nothing_there(place)
     by_name = {file.relative_to(root).as_posix(): file for file in files}
-    splits = folders_of(_note(root / SAVED_SPLITS))
+    splits = _object(root / SAVED_SPLITS).get("splits")
     groups = group(list(by_name), card_of(_note(root / CARD)), splits)
     chosen = choose(path, groups, split, strict=strict)
     _check_formats(path, [by_name[name] for name in chosen])
@@ -114,8 +113,11 @@ def _matches(place: Path) -> tuple[Path, list[Path]]:
 
 
 def _in_directory(place: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
     seen = set()
-    for folder, folders, names in os.walk(place, onerror=_raise, followlinks=True):
+    for folder, folders, names in os.walk(place, onerror=refuse, followlinks=True):
         here = Path(folder)
         written_here = here != place and (here / STATE).exists()
         if written_here or here.resolve() in seen:
@@ -124,10 +126,6 @@ def _in_directory(place: Path) -> Iterator[Path]:
         seen.add(here.resolve())
         folders[:] = [name for name in folders if not _hidden(Path(name))]
         yield from (here / name for name in names if _is_data(here / name))
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
 
 
 def _is_data(path: Path) -> bool:
@@ -147,7 +145,7 @@ def _without_side_files(path: str, files: list[Path]) -> list[Path]:
         files = [file for file in files if file.parent != folder or file.name in listed]
     others = [file for file in files if ending(file) != ".json"]
     if others and len(others) < len(files):
-        about = [file for file in files if ending(file) == ".json" and _is_note(file)]
+        about = [file for file in files if ending(file) == ".json" and _object(file)]
         if about:
             names = ", ".join(file.name for file in about[:5])
             note_once(f"{path}: not read as data, as each holds one object: {names}.")
@@ -184,16 +182,12 @@ def _note(path: Path) -> str:
         return ""
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _object(path: Path) -> dict[str, object]:
     try:
         found = json.loads(_note(path) or "null")
     except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {}
-
-
-def _is_note(path: Path) -> bool:
-    return bool(_object(path))
 
 
 def _partitions(name: str) -> dict[str, str | None]:
@@ -216,15 +210,14 @@ def _check_formats(path: str, files: list[Path]) -> None:
             f"Cannot tell the format of {path}: it has files ending in "
             f"{', '.join(name or 'nothing' for name in endings)}.",
             why=_why_packed(packed) if packed else "",
-            fix=f"Give files of one kind: {', '.join(SUFFIXES)}"
-            + (", unpacked." if packed else "."),
+            fix=f"Give files of one kind: {', '.join(SUFFIXES)}{', unpacked' * bool(packed)}.",
         )
     by_stem = {file.with_suffix("") if file.suffix.lower() in CODECS else file for file in files}
     if len(by_stem) < len(files):
         raise InputError(
             f"{path} holds a file twice, packed and unpacked.",
             why="Its rows would be read twice.",
-            fix="Remove one of both, or name the other.",
+            fix="Remove one of the two, or name the other.",
         )
 
 

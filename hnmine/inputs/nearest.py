@@ -32,29 +32,16 @@ class HasIds(Protocol):
         ...
 
 
-class _Listed:
-    """Ids in a list."""
-
-    def __init__(self, ids: Iterable[str]) -> None:
-        self.ids = {one: row for row, one in enumerate(ids)}
-
-    def find_ids(self, ids: Iterable[str]) -> NDArray[np.int64]:
-        return np.array([self.ids.get(one, -1) for one in ids], dtype=np.int64)
-
-
 def near(wanted: str, among: HasIds | Collection[str], here: str = "the index has") -> str:
-    """Say which ids are near one that was not found, in brackets; nothing if none is known.
-
-    Args:
-        wanted: the id that was looked for.
-        among: documents, queries or ids, of which none has it.
-        here: who has them.
-    """
-    texts = _Listed(among) if isinstance(among, Collection) else among
-    sample = _sample(texts)
+    """Say which ids are near one that was not found, in brackets; nothing if none is known."""
+    sample = _sample(among)
     variants = [one for one in dict.fromkeys(_variants(wanted, sample)) if one != wanted]
-    rows = texts.find_ids(variants)
-    found = [one for one, row in zip(variants, rows, strict=True) if row >= 0]
+    if isinstance(among, Collection):
+        known = set(among)
+        found = [one for one in variants if one in known]
+    else:
+        rows = among.find_ids(variants)
+        found = [one for one, row in zip(variants, rows, strict=True) if row >= 0]
     found = found or difflib.get_close_matches(wanted, sample, SHOWN, 0.75)
     if found:
         return f" ({here} {', '.join(map(_quoted, found[:SHOWN]))})"
@@ -63,11 +50,10 @@ def near(wanted: str, among: HasIds | Collection[str], here: str = "the index ha
     return ""
 
 
-def _sample(texts: HasIds) -> list[str]:
-    """Return some ids that are there, evenly drawn; none where only their keys are known."""
-    if isinstance(texts, _Listed):
-        ids = list(texts.ids)
-        return ids[:: -(-len(ids) // SAMPLE) or 1]
+def _sample(texts: HasIds | Collection[str]) -> list[str]:
+    """Return some of the ids, evenly drawn; none where only their keys are known."""
+    if isinstance(texts, Collection):
+        return list(texts)[:: -(-len(texts) // SAMPLE) or 1]
     if not isinstance(texts, Texts):
         return []
     rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), SAMPLE)).astype(np.int64))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,7 @@ from hnmine.errors import InputError
 from hnmine.inputs.bad_rows import BadRows
 from hnmine.inputs.columns import Passages, conventional, find_negatives, merged
 from hnmine.inputs.data_files import ANYTHING, DataFile
-from hnmine.inputs.formats.table_format import Asked
+from hnmine.inputs.formats.reader import Asked
 from hnmine.inputs.labels import label_numbers
 from hnmine.inputs.nested import at_path, inside_type, top_of
 from hnmine.inputs.records import joined
@@ -52,10 +51,6 @@ class Negatives:
     def open(cls, path: str, asked: Asked = ANYTHING) -> Negatives | None:
         """Open a table; None if it holds neither negatives nor labelled texts.
 
-        Args:
-            path: a file, a directory or a glob.
-            asked: how to read its files, and what else they may hold.
-
         Raises:
             InputError: nothing is there, or it cannot be read.
         """
@@ -77,7 +72,7 @@ class Negatives:
 
     def fingerprint(self) -> str:
         """Hash its content."""
-        return content_hash(file.content for file in self.files)
+        return content_hash(content for file in self.files for content in file.contents)
 
     def hits(
         self, bad: BadRows | None = None
@@ -86,9 +81,6 @@ class Negatives:
 
         Where the table has no scores, a negative's is minus its place in the table: the first is
         the best of its query.
-
-        Args:
-            bad: records lines of JSON files that are no rows, if they may be skipped.
 
         Raises:
             InputError: a row holds no text where text belongs, or another number of scores than of
@@ -166,21 +158,21 @@ class Negatives:
     def _check(self, scores: list[float] | None, found: list[str], number: int) -> None:
         if scores is not None and len(scores) != len(found):
             raise InputError(
-                f"{self.path}, row {number}: its scores are not one for each negative.",
+                f"{self.path}, row {number}: the numbers of scores and negatives differ.",
                 why=f"It has {len(found)} negatives.",
-                fix="Correct the row, or leave the scores out: the order of the rows counts then.",
+                fix="Correct the row, or remove the scores: then the order of the rows counts.",
             )
 
-    def _no_text(self, number: int, value: Any) -> InputError:
+    def _no_text(self, number: int, value: object) -> InputError:
         names = [found.text or found.id or "" for found in self.passages]
         return InputError(
-            f"{self.path}, row {number}: {str(value)[:80]} is no text.",
-            why=f"It stands in {self.query} or {' or '.join(names)}.",
+            f"{self.path}, row {number}: {str(value)[:80]} is not text.",
+            why=f"Its column is {self.query} or {' or '.join(names)}.",
             fix="Correct the row, or give a table with the columns query_id, doc_id, score.",
         )
 
 
-def _numbers(scores: Any) -> list[float] | None:
+def _numbers(scores: object) -> list[float] | None:
     if scores is None:
         return None
     if not isinstance(scores, list):

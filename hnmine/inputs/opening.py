@@ -1,4 +1,4 @@
-"""What an input holds: pairs hold documents for the index, and queries."""
+"""The documents, queries, pairs and judgements that the inputs hold."""
 
 from __future__ import annotations
 
@@ -7,61 +7,29 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from hnmine.config.reading_options import AS_IT_IS, Reading
+from hnmine.config import GenerateSettings
+from hnmine.config.reading_options import AS_IT_IS, InputSettings, JudgedSettings, Reading
 from hnmine.errors import InputError
 from hnmine.inputs.labels import Labels, read_labels
 from hnmine.inputs.layouts import find_layout
 from hnmine.inputs.records import (
     PairBatch,
     TextBatch,
-    corpus_records,
     pair_records,
     qrel_records,
-    query_records,
+    text_records,
 )
 from hnmine.inputs.samples import answers, refuse_written_lists
 from hnmine.inputs.table_reader import BadRows, Table, content_id
 from hnmine.runner.incidents import note
 
 
-class TableSettings(Protocol):
-    """Settings that name columns, and say how files are read."""
-
-    @property
-    def reading(self) -> Reading:
-        """How the files are read."""
-        ...
-
-    def columns(self, table: str) -> dict[str, str]:
-        """Return the column names given for one table, by role."""
-        ...
-
-
-class JudgedSettings(Protocol):
-    """Settings with a grade; `model_fields_set` tells what the user gave."""
-
-    @property
-    def min_grade(self) -> float:
-        """From which grade on a document is a positive."""
-        ...
-
-    @property
-    def model_fields_set(self) -> set[str]:
-        """Names of the settings that were given."""
-        ...
-
-
 def open_inputs(
-    settings: TableSettings, kinds: Sequence[str], also: Collection[str] = ()
+    settings: InputSettings, kinds: Sequence[str], also: Collection[str] = ()
 ) -> dict[str, Table]:
     """Open the inputs of a stage; pairs may be a folder of a corpus, queries and judgements.
-
-    Args:
-        settings: of the stage.
-        kinds: of tables that it reads: attributes of the settings, where they have them.
-        also: columns without a role to keep where they are there, if it is no corpus.
 
     Raises:
         InputError: one cannot be read, or pairs name documents of no corpus.
@@ -112,36 +80,27 @@ def _part(kind: str, path: Any) -> Any:
     return (layout and getattr(layout, kind)) or path
 
 
-def documents_of(batch: PairBatch) -> TextBatch:
-    """Return the passages of pairs; without ids they go by their content."""
-    texts, ids = batch.positives, batch.positive_ids
-    if texts is None:  # The ids are those of a corpus.
-        return TextBatch([], [], False)
-    return TextBatch(ids or [content_id(text) for text in texts], texts, ids is not None)
-
-
-def queries_of(table: Table, batch: PairBatch) -> TextBatch:
-    """Return the queries of pairs; without ids they go by their content."""
-    return TextBatch(
-        batch.query_ids, batch.queries or [], "query_id" in table.columns, batch.metadata
-    )
-
-
 def read_documents(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
-    """Stream the documents: the corpus, then the positives of pairs and the known negatives."""
+    """Stream the documents: the corpus, then the positives of pairs and the known negatives.
+
+    Passages of pairs without ids go by their content.
+    """
     if "corpus" in inputs:
-        yield from corpus_records(inputs["corpus"], bad)
-    if "pairs" in inputs:
-        yield from map(documents_of, pair_records(inputs["pairs"], bad, negatives=True))
+        yield from text_records(inputs["corpus"], bad)
+    for batch in pair_records(inputs["pairs"], bad, negatives=True) if "pairs" in inputs else ():
+        texts, ids = batch.positives or [], batch.positive_ids
+        if texts:  # Else the ids are those of a corpus.
+            yield TextBatch(ids or list(map(content_id, texts)), texts, ids is not None)
 
 
 def read_queries(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:
     """Stream the queries: those of their own table, or of the pairs."""
     if "queries" in inputs:
-        yield from query_records(inputs["queries"], bad)
-    else:
-        pairs = inputs["pairs"]
-        yield from (queries_of(pairs, batch) for batch in pair_records(pairs, bad))
+        yield from text_records(inputs["queries"], bad)
+        return
+    own_ids = "query_id" in inputs["pairs"].columns
+    for batch in pair_records(inputs["pairs"], bad):
+        yield TextBatch(batch.query_ids, batch.queries or [], own_ids, batch.metadata)
 
 
 def read_pairs(
@@ -178,7 +137,9 @@ def _graded(batch: PairBatch, low: float) -> PairBatch:
     return replace(batch, grades=[1.0 if batch.relevant is None else low] * len(batch.rows))
 
 
-def labels_of(inputs: Mapping[str, Table], settings: JudgedSettings, bad: BadRows) -> Labels | None:
+def labels_of(
+    inputs: Mapping[str, Table], settings: JudgedSettings | GenerateSettings, bad: BadRows
+) -> Labels | None:
     """Return what the labels of pairs mean, and say it; None if there are none.
 
     Raises:
@@ -188,7 +149,7 @@ def labels_of(inputs: Mapping[str, Table], settings: JudgedSettings, bad: BadRow
     if table is None:
         return None
     if table.negatives:
-        note(f"{table.path}: {table.negatives_named}: taken as known negatives (grade 0).")
+        note(f"{table.path}: {table.negatives_named}: read as known negatives (grade 0).")
     is_given = "min_grade" in settings.model_fields_set
     labels = read_labels(table, settings.min_grade, is_given, bad)
     if labels:
@@ -213,11 +174,6 @@ def guess_kind(
     path: str, columns: Mapping[str, Mapping[str, str]], reading: Reading = AS_IT_IS
 ) -> str:
     """Tell by its columns, and last by its name, what a table holds.
-
-    Args:
-        path: a file, a directory or a glob.
-        columns: names that the user gave, by table and role.
-        reading: how to read its files.
 
     Raises:
         InputError: nothing is there, it cannot be read, or it has not the columns of any table.

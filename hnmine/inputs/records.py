@@ -1,12 +1,11 @@
-"""What the rows of an input mean: documents, queries, pairs, judgements; streamed, checked."""
+"""Documents, queries, pairs and judgements, streamed from the rows of an input and checked."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
@@ -68,27 +67,17 @@ class PairBatch:
         """The pairs whose text is a positive; without grades and metadata if there are others."""
         if self.relevant is None:
             return self
-        chosen = partial(_chosen, self.relevant)
-        return PairBatch(
-            chosen(self.rows) or [],
-            chosen(self.query_ids) or [],
-            chosen(self.queries),
-            chosen(self.positive_ids),
-            chosen(self.positives),
-        )
+        given = (self.rows, self.query_ids, self.queries, self.positive_ids, self.positives)
+        columns: list[Any] = [values and list(compress(values, self.relevant)) for values in given]
+        return PairBatch(*columns)
 
 
-def _chosen(relevant: list[bool], values: list[Any] | None) -> list[Any] | None:
-    return None if values is None else list(compress(values, relevant))
-
-
-def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
-    """Stream a corpus: the title joined before the text, other columns as metadata."""
+def text_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
+    """Stream a corpus or queries: the title joined before the text, other columns as metadata."""
     for start, batch in table.batches(bad):
         texts = _strings(table, batch, "text")
         if "title" in table.columns:
-            titles = _strings(table, batch, "title")
-            texts = [joined(title, text) for title, text in zip(titles, texts, strict=True)]
+            texts = list(map(joined, _strings(table, batch, "title"), texts))
         ids = _strings(table, batch, "id") if "id" in table.columns else None
         keep = _usable(table, start, bad, {"text": texts, "id": ids})
         yield TextBatch(
@@ -99,20 +88,8 @@ def corpus_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
         )
 
 
-def query_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
-    """Stream a table of queries."""
-    for start, batch in table.batches(bad):
-        ids, texts = _strings(table, batch, "id"), _strings(table, batch, "text")
-        keep = _usable(table, start, bad, {"text": texts, "id": ids})
-        yield TextBatch(
-            [ids[row] or "" for row in keep],
-            [texts[row] or "" for row in keep],
-            True,
-            _metadata(table, batch, keep),
-        )
-
-
 _Lists = tuple[list[int], list[Any]]
+"""The row of each value, and the values."""
 
 
 def pair_records(
@@ -129,113 +106,91 @@ def pair_records(
     own = Passages(*(table.columns.get(role) for role in ("positive", "positive_id", "title")))
     others = table.negatives if negatives else ()
     for start, batch in table.batches(bad, [path for found in others for path in found.paths]):
-        part = _Part(table, start, batch, bad)
-        yield part.pairs(own, labels)
+        yield _pairs(table, start, batch, bad, own, labels)
         for found in others:
-            yield part.pairs(found, negative=True)
+            # A row may have no negatives; those with a bad query are recorded with the positives.
+            pairs = _pairs(table, start, batch, BadRows("skip"), found)
+            yield replace(pairs, relevant=[False] * len(pairs.rows))
 
 
-class _Part:
-    """A batch of a table of pairs.
+def _pairs(
+    table: Table,
+    start: int,
+    batch: pa.RecordBatch,
+    bad: BadRows,
+    of: Passages,
+    labels: Labels | None = None,
+) -> PairBatch:
+    """Return the pairs of the queries of a batch and one column of passages."""
+    by_row = _strings(table, batch, "query")
+    ids_by_row = _strings(table, batch, "query_id") if "query_id" in table.columns else None
+    owner, columns = _aligned(table, start, batch, bad, of, labels)
+    texts, ids, grades = columns["positive"], columns["positive id"], columns["label"]
+    if texts and columns["title"]:
+        texts = list(map(joined, columns["title"], texts))
+    given = {
+        "query": [by_row[row] for row in owner],
+        "query id": [ids_by_row[row] for row in owner] if ids_by_row else None,
+        "positive": texts,
+        "positive id": ids,
+    }
+    keep = _usable(table, start, bad, given, owner)
+    if grades is not None:  # Those that are missing were recorded when the labels were read.
+        keep = [pair for pair in keep if math.isfinite(grades[pair])]
+    rows = [owner[pair] for pair in keep]
+    queries = [by_row[row] or "" for row in rows]
+    kept_grades = _at(grades, keep)
+    return PairBatch(
+        [start + row for row in rows],
+        [ids_by_row[row] or "" for row in rows] if ids_by_row else list(map(content_id, queries)),
+        queries,
+        _at(ids, keep),
+        _at(texts, keep),
+        kept_grades,
+        _metadata(table, batch, rows),
+        [one >= labels.threshold for one in kept_grades or ()] if labels else None,
+    )
 
-    Args:
-        table: of pairs.
-        start: number of its first row.
-        batch: of the table's columns.
-        bad: where rows are recorded that cannot be used.
-    """
 
-    def __init__(self, table: Table, start: int, batch: pa.RecordBatch, bad: BadRows) -> None:
-        self.table, self.start, self.batch, self.bad = table, start, batch, bad
-        self.queries = _strings(table, batch, "query")
-        self.query_ids: list[str | None] | None = None
-        if "query_id" in table.columns:
-            self.query_ids = _strings(table, batch, "query_id")
+def _at(values: list[Any] | None, keep: list[int]) -> list[Any] | None:
+    return None if values is None else [values[place] for place in keep]
 
-    def pairs(
-        self, of: Passages, labels: Labels | None = None, negative: bool = False
-    ) -> PairBatch:
-        """Return the pairs of queries and one column of passages.
 
-        Args:
-            of: the column.
-            labels: of the passages.
-            negative: whether they are negatives, of which a row may have none.
-        """
-        owner, columns = self._aligned(of, labels)
-        texts, ids, grades = columns["positive"], columns["positive id"], columns["label"]
-        if texts and columns["title"]:
-            texts = list(map(joined, columns["title"], texts))
-        given = {
-            "query": [self.queries[row] for row in owner],
-            "query id": [self.query_ids[row] for row in owner] if self.query_ids else None,
-            "positive": texts,
-            "positive id": ids,
-        }
-        # Rows with a bad query are recorded with their positives.
-        bad = BadRows("skip") if negative else self.bad
-        keep = _usable(self.table, self.start, bad, given, owner)
-        relevant = [False] * len(keep) if negative else None
-        if labels and grades is not None:
-            # Those that are missing were recorded when the labels were read.
-            keep = [pair for pair in keep if math.isfinite(grades[pair])]
-            relevant = [grades[pair] >= labels.threshold for pair in keep]
-        rows = [owner[pair] for pair in keep]
-        queries = [self.queries[row] or "" for row in rows]
-        return PairBatch(
-            [self.start + row for row in rows],
-            [self.query_ids[row] or "" for row in rows]
-            if self.query_ids
-            else list(map(content_id, queries)),
-            queries,
-            [ids[pair] for pair in keep] if ids is not None else None,
-            [texts[pair] for pair in keep] if texts is not None else None,
-            [grades[pair] for pair in keep] if grades is not None else None,
-            metadata=_metadata(self.table, self.batch, rows),
-            relevant=relevant,
-        )
-
-    def _aligned(
-        self, of: Passages, labels: Labels | None
-    ) -> tuple[list[int], dict[str, list[Any] | None]]:
-        """Flatten the texts, ids, titles and labels of passages, row by row of the same number."""
-        columns = {"positive": of.text, "positive id": of.id, "title": of.title}
-        lists: dict[str, _Lists] = {
-            name: _lists(self.table, self.batch, path) for name, path in columns.items() if path
-        }
-        owner = next(iter(lists.values()))[0]
-        if labels:
-            column = at_path(self.batch, labels.column)
-            of_label, numbers = label_numbers(column, labels.column, self.table.path)
-            lists["label"] = of_label.tolist(), numbers.tolist()
-            if not is_list(column.type):  # It holds for all positives of its row.
-                lists["label"] = owner, [lists["label"][1][row] for row in owner]
-        for name, (other, _) in lists.items():
-            if other != owner:
-                owner, lists = self._matched(lists, name)
-                break
-        return owner, {name: lists.get(name, (None, None))[1] for name in (*columns, "label")}
-
-    def _matched(
-        self, lists: Mapping[str, _Lists], other: str
-    ) -> tuple[list[int], dict[str, _Lists]]:
-        """Leave out the rows whose lists differ in length."""
-        counts = [Counter(owner) for owner, _ in lists.values()]
+def _aligned(
+    table: Table,
+    start: int,
+    batch: pa.RecordBatch,
+    bad: BadRows,
+    of: Passages,
+    labels: Labels | None,
+) -> tuple[list[int], dict[str, list[Any] | None]]:
+    """Flatten the texts, ids, titles and labels of passages; leave out rows where they differ."""
+    columns = {"positive": of.text, "positive id": of.id, "title": of.title}
+    lists: dict[str, _Lists] = {
+        name: _lists(table, batch, path) for name, path in columns.items() if path
+    }
+    first = next(iter(lists))
+    owner = lists[first][0]
+    if labels:
+        column = at_path(batch, labels.column)
+        of_label, numbers = label_numbers(column, labels.column, table.path)
+        lists["label"] = of_label.tolist(), numbers.tolist()
+        if not is_list(column.type):  # It holds for all positives of its row.
+            lists["label"] = owner, [lists["label"][1][row] for row in owner]
+    other = next((name for name, (rows, _) in lists.items() if rows != owner), None)
+    if other:
+        counts = [Counter(rows) for rows, _ in lists.values()]
         wrong = {row for row, count in counts[0].items() for each in counts if each[row] != count}
-        first = next(iter(lists))
         for row in sorted(wrong):
-            self.bad.add(
-                f"with another number of {first}s than of {other}s",
-                f"{self.table.path}, row {self.start + row}",
-                counts[0][row],
-            )
-        if self.bad.mode == "error":
-            self.bad.settle()
-        left = {}
-        for name, (owner, values) in lists.items():
-            keep = [row not in wrong for row in owner]
-            left[name] = list(compress(owner, keep)), list(compress(values, keep))
-        return left[first][0], left
+            reason = f"with another number of {first}s than of {other}s"
+            bad.add(reason, f"{table.path}, row {start + row}", counts[0][row])
+        if bad.mode == "error":
+            bad.settle()
+        for name, (rows, values) in lists.items():
+            keep = [row not in wrong for row in rows]
+            lists[name] = list(compress(rows, keep)), list(compress(values, keep))
+        owner = lists[first][0]
+    return owner, {name: lists.get(name, (None, None))[1] for name in (*columns, "label")}
 
 
 def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairBatch]:

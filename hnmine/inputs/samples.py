@@ -1,4 +1,4 @@
-"""What the first rows of a table look like: which texts are long, and what may be answers only."""
+"""Checks of a table's first rows: the longest texts, lists written as text, bare answers."""
 
 from __future__ import annotations
 
@@ -36,12 +36,7 @@ WRITTEN_LIST = re.compile(r"\s*\[\s*([\"']).*\1\s*\]\s*", re.DOTALL)
 
 
 def longest(file: DataFile, but: Collection[str] = ()) -> tuple[str, str, float] | None:
-    """Return the column of a file with the longest texts, one of them, and their mean length.
-
-    Args:
-        file: that is open.
-        but: columns that are left out.
-    """
+    """Return the column of a file with the longest texts, one of them, and their mean length."""
     paths = [path for path in text_paths(file.types) if path not in but]
     tops = list(
         dict.fromkeys(top for path in paths if (top := top_of(path, file.types)) is not None)
@@ -75,11 +70,7 @@ def shortened(text: str) -> str:
 
 
 def refuse_written_lists(table: Table) -> None:
-    """Refuse pairs whose passages are lists written as text, as pandas writes them to CSV.
-
-    Raises:
-        InputError: names the column and a value.
-    """
+    """Refuse pairs whose passages are lists written as text, as pandas writes them to CSV."""
     own = table.columns.get("positive")
     paths = [*([own] if own else []), *(one.text for one in table.negatives if one.text)]
     read = _first(table.batches(BadRows("skip"), paths)) if paths else None

@@ -1,12 +1,9 @@
-"""Which files of a folder are one data set: its splits and configurations, and the choice."""
+"""The splits and configurations of a data set's files, and the choice among them."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import Any
+from collections.abc import Sequence
 
 import yaml
 
@@ -35,17 +32,17 @@ SPLITS = {
 """Words of a name that are splits, as on the Hugging Face hub, and what they mean."""
 
 _WORD = re.compile(r"[^\W\d_]+")
-_SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.[\w.]+")
+_SHARD = re.compile(r"(?:.*/)?([^/]+)-\d{5}-of-\d{5}\.[\w.]+")
 """The name of a file on the hub: train-00000-of-00002.parquet."""
 
 MOST_SIGNS = 20
 """Wildcards of a pattern, and what is between them."""
 
-Groups = dict[str, dict[str, list[str]]]
-"""Files by configuration, then by split."""
+Groups = dict[tuple[str, str], list[str]]
+"""Files by configuration and split; an empty name where there is none."""
 
 
-def card_of(text: str) -> Any:
+def card_of(text: str) -> object:
     """Return the front matter of a data set's README.md; None where none can be read."""
     parts = re.split(r"^---\s*$", text.lstrip("\ufeff"), maxsplit=2, flags=re.MULTILINE)
     if len(parts) < 3 or parts[0].strip():
@@ -56,44 +53,30 @@ def card_of(text: str) -> Any:
         return None
 
 
-def group(names: Sequence[str], card: Any = None, folders: Iterable[str] = ()) -> Groups:
-    """Group files by configuration and split.
-
-    Args:
-        names: paths from the root of the data set, with `/`.
-        card: what `card_of` returned.
-        folders: whose names are splits: those of a saved `DatasetDict`.
-    """
+def group(names: Sequence[str], card: object = None, folders: object = None) -> Groups:
+    """Group files by configuration and split."""
     if found := _by_card(names, card):
         return found
-    shards = [match[1] for name in names if (match := _SHARD.fullmatch(PurePosixPath(name).name))]
-    sharded = len(shards) == len(names) and len(set(shards)) > 1
-    known = set(folders)
-    splits: dict[str, list[str]] = {}
+    shards = {name: match[1] for name in names if (match := _SHARD.fullmatch(name))}
+    sharded = len(shards) == len(names) and len(set(shards.values())) > 1
+    known = set(_texts(folders))
+    groups: Groups = {}
     for name in names:
-        path = PurePosixPath(name)
-        if path.parts[0] in known:
-            split = path.parts[0]
-        elif sharded:
-            split = _SHARD.fullmatch(path.name)[1]  # type: ignore[index]
-        else:
-            split = _split_in(path)
-        splits.setdefault(split, []).append(name)
-    if len([split for split in splits if split]) > 1:
-        return {"": splits}
-    return {"": {next(iter(splits)) if len(splits) == 1 else "": list(names)}}
+        parts = name.split("/")
+        split = parts[0] if parts[0] in known else shards[name] if sharded else _split_in(parts)
+        groups.setdefault(("", split), []).append(name)
+    if sum(bool(split) for _, split in groups) > 1:
+        return groups
+    return {next(iter(groups)) if len(groups) == 1 else ("", ""): list(names)}
 
 
-def _split_in(path: PurePosixPath) -> str:
+def _split_in(parts: Sequence[str]) -> str:
     """Return the split that a folder or the file is named after, as it is written there."""
-    for part in path.parts:
-        for word in _WORD.findall(part):
-            if word.lower() in SPLITS:
-                return word.lower()
-    return ""
+    words = (word.lower() for part in parts for word in _WORD.findall(part))
+    return next((word for word in words if word in SPLITS), "")
 
 
-def _by_card(names: Sequence[str], card: Any) -> Groups:
+def _by_card(names: Sequence[str], card: object) -> Groups:
     """Group files as the card of a data set says; nothing where it does not."""
     configs = card.get("configs") if isinstance(card, dict) else None
     found: Groups = {}
@@ -107,19 +90,20 @@ def _by_card(names: Sequence[str], card: Any) -> Groups:
         }
         if below and not splits:
             inside = [name for name in names if name.startswith(below)]
-            splits = group(inside)[""] if inside else {}
-        if splits := {split: files for split, files in splits.items() if files}:
-            found[str(config.get("config_name", "default"))] = splits
+            splits = {split: files for (_, split), files in group(inside).items()} if inside else {}
+        named = str(config.get("config_name", "default"))
+        if any(splits.values()):
+            found = {key: files for key, files in found.items() if key[0] != named}
+            found |= {(named, split): files for split, files in splits.items() if files}
     return found
 
 
-def _patterns(given: Any) -> dict[str, list[str]]:
+def _patterns(given: object) -> dict[str, list[str]]:
     """Return the patterns of each split: `data_files` is a pattern, a list or a mapping."""
     if isinstance(given, dict):
         return {str(split): _texts(patterns) for split, patterns in given.items()}
-    entries = given if isinstance(given, list) else [given]
     found: dict[str, list[str]] = {}
-    for entry in entries:
+    for entry in given if isinstance(given, list) else [given]:
         if isinstance(entry, dict):
             found.setdefault(str(entry.get("split")), []).extend(_texts(entry.get("path")))
         elif isinstance(entry, str):
@@ -127,16 +111,15 @@ def _patterns(given: Any) -> dict[str, list[str]]:
     return found
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     values = value if isinstance(value, list) else [value]
     return [text for text in values if isinstance(text, str)]
 
 
 def fits(name: str, pattern: str) -> bool:
     """Tell whether a pattern matches a path from the root: `*` within a folder, `**` across."""
-    pattern = pattern.removeprefix("./")
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern)
-    if len(parts) > MOST_SIGNS:  # To match many wildcards may take for ever.
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern.removeprefix("./"))
+    if len(parts) > MOST_SIGNS:  # Matching many wildcards can take exponential time.
         return False
     signs = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     translated = [
@@ -157,76 +140,54 @@ def _class(part: str) -> str:
 def choose(place: str, groups: Groups, wanted: Sequence[str], *, strict: bool) -> list[str]:
     """Return the files of the splits that were chosen, or of the only one there is.
 
-    Args:
-        place: of the data set, for the error.
-        groups: its files.
-        wanted: names of splits, of configurations, or CONFIG/SPLIT.
-        strict: a name that is not there is an error even where there is nothing to choose.
-
     Raises:
         InputError: there is a choice to make, or a name is not there.
     """
-    files = {
-        (config, split): names
-        for config, splits in groups.items()
-        for split, names in splits.items()
-    }
-    if ALL in wanted or files.keys() == {("", "")}:
+    if ALL in wanted or groups.keys() == {("", "")}:
         if ALL not in wanted and wanted and strict:
             note_once(f"{place}: has no splits, so that --split chooses nothing there.")
-        every = dict.fromkeys(name for names in files.values() for name in names)
+        every = dict.fromkeys(name for names in groups.values() for name in names)
         return sorted(every, key=lambda name: name.split("/"))
-    if len(files) == 1 and not (wanted and strict):
-        config, split = next(iter(files))
-        note_once(f"{place}: reads {_shown(groups, config, split)}, the only split.")
-        return next(iter(files.values()))
-    chosen: dict[tuple[str, str], list[str]] = {}
-    for name in wanted:
-        matches = _matching(files, name)
+    if len(groups) == 1 and not (wanted and strict):
+        note_once(f"{place}: reads {_shown(groups, *groups)!r}, the only split.")
+        return next(iter(groups.values()))
+    chosen = set[tuple[str, str]]()
+    for name in wanted or [""]:
+        matches = _matching(groups, name) if name else list(groups)
         if len(matches) != 1:
-            raise _choice(place, groups, files, name, several=bool(matches))
-        chosen |= {key: files[key] for key in matches}
-    if not wanted:
-        raise _choice(place, groups, files, "", several=True)
-    return [name for key in files if key in chosen for name in chosen[key]]
+            raise _choice(place, groups, name, several=bool(matches))
+        chosen.update(matches)
+    return [name for key, names in groups.items() if key in chosen for name in names]
 
 
-def _matching(files: Mapping[tuple[str, str], Any], name: str) -> list[tuple[str, str]]:
+def _matching(groups: Groups, name: str) -> list[tuple[str, str]]:
     """Return the keys that a name fits: exactly, else as another word for the same split."""
-    exact = [key for key in files if name in ("/".join(key).lstrip("/"), key[1])]
-    if exact or (exact := [key for key in files if key[0] and key[0] == name]):
+    exact = [key for key in groups if name in ("/".join(key).lstrip("/"), key[1])]
+    if exact or (exact := [key for key in groups if key[0] and key[0] == name]):
         return exact
     config, _, split = name.rpartition("/")
     meant = SPLITS.get(split.lower())
     return [
         key
-        for key in files
+        for key in groups
         if meant and SPLITS.get(key[1].lower()) == meant and (not config or key[0] == config)
     ]
 
 
-def _shown(groups: Groups, config: str, split: str) -> str:
-    named = f"{config}/{split}" if config and len(groups) > 1 else split
-    return repr(named)
+def _shown(groups: Groups, key: tuple[str, str]) -> str:
+    several = len({config for config, _ in groups}) > 1
+    return "/".join(key) if key[0] and several else key[1]
 
 
-def _choice(
-    place: str,
-    groups: Groups,
-    files: Mapping[tuple[str, str], list[str]],
-    name: str,
-    *,
-    several: bool,
-) -> InputError:
-    count = {key: len(found) for key, found in files.items()}
+def _choice(place: str, groups: Groups, name: str, *, several: bool) -> InputError:
     listed = ", ".join(
-        f"{_shown(groups, *key)} ({n:,} {'file' if n == 1 else 'files'})"
+        f"{_shown(groups, key)!r} ({len(files):,} {'file' if len(files) == 1 else 'files'})"
         if key[1]
-        else f"{n:,} of no split"
-        for key, n in list(count.items())[:30]
+        else f"{len(files):,} of no split"
+        for key, files in list(groups.items())[:30]
     )
-    more = " and more" if len(count) > 30 else ""
-    first = next(_shown(groups, *key).strip("'") for key in files if key[1])
+    more = " and more" if len(groups) > 30 else ""
+    first = next(_shown(groups, key) for key in groups if key[1])
     return InputError(
         f"{place} has no split {name!r}."
         if name and not several
@@ -234,12 +195,3 @@ def _choice(
         why=f"It has {listed}{more}.",
         fix=f"Choose with --split, such as --split {first}; several with commas, or all.",
     )
-
-
-def folders_of(text: str) -> list[str]:
-    """Return the splits that a `dataset_dict.json` names."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    return _texts(found.get("splits")) if isinstance(found, dict) else []

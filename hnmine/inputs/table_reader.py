@@ -1,4 +1,4 @@
-"""Parquet, JSONL and CSV in: which column is what, ids as strings, bad rows named or counted."""
+"""An input as one table: its files, the column of each role, and its rows in batches."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from hnmine.inputs.columns import (
     listed,
     merged,
 )
-from hnmine.inputs.data_files import DataFile, explained
-from hnmine.inputs.data_files import find_files as find_files
+from hnmine.inputs.data_files import DataFile
 from hnmine.inputs.formats.json_values import cast
 from hnmine.inputs.identity import normalise
 from hnmine.inputs.nested import at_path, top_of
 from hnmine.inputs.samples import longest
-from hnmine.inputs.unchanged import Unchanged
+from hnmine.inputs.unchanged import Unchanged, explained
 from hnmine.inputs.values import as_strings, is_list, last_values
 from hnmine.runner.incidents import note_once
 
@@ -96,7 +95,7 @@ class Table:
             kind, path, list(types), given or {}, types, lambda: longest(files[0])
         )
         # Rows that hold a list where others hold text are bad rows, not the whole column.
-        mixed = {name for file in files for name in file.mixed}
+        mixed = {name for file in files for name in file.reader.mixed}
         check_types(kind, path, columns, {name: types[name] for name in types if name not in mixed})
         tops = {role: top_of(name, types) for role, name in columns.items()}
         for file in files:
@@ -108,7 +107,7 @@ class Table:
                         f"{listed(list(file.types))}.",
                         fix="Give files with the same columns.",
                     )
-        for said in dict.fromkeys(line for file in files for line in file.said if aloud):
+        for said in dict.fromkeys(line for file in files for line in file.reader.said if aloud):
             note_once(said)
         negatives = find_negatives(types) if kind == "pairs" else []
         negatives = [found for found in negatives if not {*found.paths} & {*columns.values()}]
@@ -208,10 +207,11 @@ def _common_type(path: str, name: str, files: list[DataFile]) -> pa.DataType:
     for kind, file in found.items():
         with explained(file.path):  # Names inside a struct need not be UTF-8.
             fields.append(pa.schema([pa.field(name, _storable(kind))]))
-    changing = [file for file in files if name in file.mixed or len(file.types.get(name, ())) > 1]
+    mixed = any(name in file.reader.mixed for file in files)
+    changing = mixed or any(len(file.types.get(name, ())) > 1 for file in files)
     try:
         kind = pa.unify_schemas(fields, promote_options="permissive").field(0).type
-        if any(name in file.mixed for file in files):
+        if mixed:
             kept = "text" if pa.types.is_large_string(kind) else kind
             note_once(f"{path}: column {name!r} holds values of several types; kept as {kept}.")
         return kind
@@ -221,9 +221,9 @@ def _common_type(path: str, name: str, files: list[DataFile]) -> pa.DataType:
             return pa.large_string()
         kinds = ", ".join(f"{kind} in {file.path}" for kind, file in list(found.items())[:3])
         raise InputError(
-            f"Column {name!r} has types that cannot stand in one column.",
+            f"Column {name!r} has different types that hnmine cannot merge.",
             why=f"It holds {kinds}.",
-            fix="Cast it to one type in all files, or leave it out: it is only kept as metadata.",
+            fix="Cast it to one type in all files, or remove it: hnmine keeps it as metadata only.",
         ) from error
 
 

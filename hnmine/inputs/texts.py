@@ -54,19 +54,32 @@ def write_texts(
         raise InputError("No row of the input can be used.", fix="Check its text column.")
     directory.mkdir()
     ids, texts, identities = [], [], []
-    shards = _Shards(directory, shard_rows)
-    start = 0
-    for batch in read(BadRows("skip")):
-        chosen = np.flatnonzero(keep[start : start + len(batch.texts)])
-        start += len(batch.texts)
-        kept_ids = [batch.ids[row] for row in chosen]
-        kept_texts = [batch.texts[row] for row in chosen]
-        ids.append(exact_keys(kept_ids))
-        texts.append(exact_keys(kept_texts))
-        identities.append(identity_keys(kept_texts))
-        shards.add(kept_ids, kept_texts, batch.metadata and batch.metadata.take(pa.array(chosen)))
-        tick(len(batch.texts))
-    shards.close()
+
+    def kept() -> Iterator[pa.Table]:
+        start = 0
+        for batch in read(BadRows("skip")):
+            chosen = np.flatnonzero(keep[start : start + len(batch.texts)])
+            start += len(batch.texts)
+            kept_ids = [batch.ids[row] for row in chosen]
+            kept_texts = [batch.texts[row] for row in chosen]
+            ids.append(exact_keys(kept_ids))
+            texts.append(exact_keys(kept_texts))
+            identities.append(identity_keys(kept_texts))
+            columns = {
+                "id": pa.array(kept_ids, pa.large_string()),
+                "text": pa.array(kept_texts, pa.large_string()),
+            }
+            if batch.metadata is not None:
+                columns["metadata"] = batch.metadata.take(pa.array(chosen))
+            yield pa.table(columns)
+            tick(len(batch.texts))
+
+    for number, shard in enumerate(_in_shards(kept(), shard_rows)):
+        with (
+            pa.OSFile(str(directory / f"{number:05d}.arrow"), "wb") as sink,
+            pa.ipc.new_file(sink, shard.schema) as writer,
+        ):
+            writer.write_table(shard, max_chunksize=shard_rows)
     Lookup.build(np.concatenate(ids)).save(directory / "ids")
     Lookup.build(np.concatenate(texts)).save(directory / "texts")
     identity_of = np.concatenate(identities)
@@ -106,42 +119,17 @@ def _rows_to_keep(
     return keep, int((repeats & ~conflict).sum())
 
 
-class _Shards:
-    """Collects rows and writes them in Arrow files of one record batch each."""
-
-    def __init__(self, directory: Path, shard_rows: int) -> None:
-        self.directory, self.shard_rows = directory, shard_rows
-        self.pending: list[pa.Table] = []
-        self.pending_rows = 0
-        self.written = 0
-
-    def add(self, ids: list[str], texts: list[str], metadata: pa.StructArray | None) -> None:
-        columns = {
-            "id": pa.array(ids, pa.large_string()),
-            "text": pa.array(texts, pa.large_string()),
-        }
-        if metadata is not None:
-            columns["metadata"] = metadata
-        self.pending.append(pa.table(columns))
-        self.pending_rows += len(ids)
-        while self.pending_rows >= self.shard_rows:
-            self._write(self.shard_rows)
-
-    def close(self) -> None:
-        if self.pending_rows:
-            self._write(self.pending_rows)
-
-    def _write(self, rows: int) -> None:
-        table = pa.concat_tables(self.pending, promote_options="default")
-        shard = table.slice(0, rows).combine_chunks()
-        with (
-            pa.OSFile(str(self.directory / f"{self.written:05d}.arrow"), "wb") as sink,
-            pa.ipc.new_file(sink, shard.schema) as writer,
-        ):
-            writer.write_table(shard, max_chunksize=rows)
-        self.written += 1
-        self.pending = [table.slice(rows)]
-        self.pending_rows -= rows
+def _in_shards(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of tables, so many at once and in one chunk each."""
+    pending: list[pa.Table] = []
+    for table in tables:
+        pending.append(table)
+        while sum(one.num_rows for one in pending) >= rows:
+            whole = pa.concat_tables(pending, promote_options="default")
+            yield whole.slice(0, rows).combine_chunks()
+            pending = [whole.slice(rows)]
+    if any(one.num_rows for one in pending):
+        yield pa.concat_tables(pending, promote_options="default").combine_chunks()
 
 
 def _open_shard(directory: Path, checked: set[int], shard: int) -> pa.RecordBatch:
@@ -220,8 +208,8 @@ class Texts:
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
             raise InputError(
                 f"{self.directory} lacks a text that another directory names.",
-                why="One of them is damaged, or they do not belong together.",
-                fix="Give the directories that belong together, or make the later one again.",
+                why="One of them is damaged, or they are from different runs.",
+                fix="Pass directories of one run, or rebuild the later one.",
             )
 
     def _take(self, rows: NDArray[np.int64], column: str) -> pa.Array:

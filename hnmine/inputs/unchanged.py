@@ -1,17 +1,20 @@
-"""Inputs that are hashed, then read: what changes in between is an error, not a wrong hash."""
+"""Errors while an input is read, and changes of its file, as errors that name the file."""
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import xxhash
 
 from hnmine.errors import InputError
 
 HASH_BLOCK = 1 << 22
+POINTER = b"version https://git-lfs"
 YOUNG = 2_000_000_000
 """Nanoseconds: a file that was written within them may be written again with the same times."""
 
@@ -60,10 +63,7 @@ class Unchanged:
         self.check(closely=self._young)
 
     def check(self, *, closely: bool = False) -> None:
-        """Check that the file is what it was.
-
-        Args:
-            closely: compare the content even where inode, size and times are the same.
+        """Check that the file is what it was, `closely` by its content even if its times agree.
 
         Raises:
             InputError: it is not.
@@ -76,8 +76,8 @@ class Unchanged:
             return
         raise InputError(
             f"{self.path} changed while it was read.",
-            why="What was read may not be what its recorded hash stands for.",
-            fix="Run the command again once nothing writes to the file.",
+            why="The recorded hash may not match the rows that were read.",
+            fix="Rerun the command once nothing writes to the file.",
         )
 
 
@@ -105,3 +105,33 @@ def _hash(path: Path) -> str:
     for block in _blocks(path):
         total.update(block)
     return total.hexdigest()
+
+
+@contextmanager
+def explained(path: Path | str) -> Iterator[None]:
+    """Turn whatever a reader throws at a file into an error that names the file.
+
+    Raises:
+        InputError: instead of the reader's exceptions, with what they say.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        why = lines[0].strip()[:500] if lines else repr(error)
+        fix = (
+            "Check that the file is complete and matches its ending: Parquet, Arrow, JSON, CSV or "
+            "TSV."
+        )
+        if _is_pointer(path):
+            why = "It is a pointer of Git LFS, not the data."
+            fix = "Fetch the data with git lfs pull, where the folder was cloned."
+        raise InputError(f"Cannot read {path}.", why=why, fix=fix) from error
+
+
+def _is_pointer(path: Path | str) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(POINTER)) == POINTER
+    except (OSError, ValueError):
+        return False

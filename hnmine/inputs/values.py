@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hnmine.errors import InputError
-from hnmine.inputs.data_files import explained
+from hnmine.inputs.unchanged import explained
 
 UUID_BYTES = 16
 EXACT = {pa.float16(): 2**11, pa.float32(): 2**24, pa.float64(): 2**53}

@@ -1,4 +1,4 @@
-"""What may not be what was meant, though a run would go through."""
+"""Warnings: a run would succeed, but the inputs may be wrong."""
 
 from __future__ import annotations
 
@@ -14,13 +14,7 @@ MANY = 0.01
 
 
 def advise(report: Report, settings: ValidateSettings, examples: Mapping[str, str]) -> None:
-    """Add warnings to a report.
-
-    Args:
-        report: with all that was measured.
-        settings: of the command.
-        examples: texts to show, by what they are examples of.
-    """
+    """Add warnings to a report."""
     _copies(report, examples)
     _joins(report)
     for what in ("documents", "queries"):

@@ -1,4 +1,4 @@
-"""How many documents have a near copy: a seeded sample, compared with every document."""
+"""The share of documents with a near copy: a seeded sample, compared with every document."""
 
 from __future__ import annotations
 

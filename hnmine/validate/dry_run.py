@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings, ValidateSettings
+from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
 from hnmine.config.output import OutputSettings
-from hnmine.config.shared import Settings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.index import Index
 from hnmine.directories.queries import Queries
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
 from hnmine.index.dense_index import EXACT
+from hnmine.inputs.opening import open_inputs, read_documents, read_queries
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts
 from hnmine.validate.estimates import (
@@ -27,11 +27,10 @@ from hnmine.validate.estimates import (
     score_rate,
     sizes,
 )
-from hnmine.validate.findings import Report, layout
+from hnmine.validate.findings import layout
 from hnmine.validate.forecast import Costs, Load, Step, steps
 from hnmine.validate.input_checks import SAMPLE, Gathered, gather
 from hnmine.validate.measured_costs import unit_costs
-from hnmine.validate.opened_inputs import Given
 from hnmine.validate.used_models import affordable, check_models
 
 DISK = {
@@ -81,7 +80,7 @@ class _Amount:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What there is to do, by whom."""
+    """The work of the stages, and the encoder."""
 
     documents: _Amount
     queries: _Amount | None
@@ -91,10 +90,7 @@ class _Subject:
 
 
 def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
-    """Say what stages will do and need, from their inputs and a short trial on this machine.
-
-    Args:
-        stages: settings of `build-index`, `mine` and `filter`, or of some of them, in this order.
+    """Return what stages will do and need, by their inputs and a short trial on this machine.
 
     Raises:
         HnmineError: an input, a model or a setting cannot be used.
@@ -149,9 +145,9 @@ def _subject(
     opened = None
     if index is None:
         opened = candidates.index if candidates else Index(mine.index) if mine else None
-    documents = _read("documents", index) if index else _Amount.of(opened.documents)  # type: ignore[union-attr]
+    documents = _read(index) if index else _Amount.of(opened.documents)  # type: ignore[union-attr]
     built = opened.settings if opened else index.plan()  # type: ignore[union-attr]
-    queries = _read("queries", mine) if mine else None
+    queries = _read(mine) if mine else None
     pairs, depth, block_size = 0, 1, 512
     sources = [name for name in ("bm25", "dense") if built[name]]
     if candidates:
@@ -179,17 +175,16 @@ def _subject(
     return _Subject(documents, queries, load, depth, _encoder(index, opened))
 
 
-def _read(what: str, settings: Settings) -> _Amount:
-    """Count what an input holds, as the stage that reads it would."""
-    shared = ValidateSettings.model_fields.keys() & type(settings).model_fields.keys()
-    report = Report()
-    given = Given(ValidateSettings.parse(settings.model_dump(include=set(shared))), (), report)
-    batches = given.documents() if what == "documents" else given.queries()
+def _read(settings: BuildIndexSettings | MineSettings) -> _Amount:
+    """Count the documents or the queries that a stage reads."""
+    bad = BadRows(settings.on_bad_row)
+    if isinstance(settings, BuildIndexSettings):
+        batches = read_documents(open_inputs(settings, ("corpus", "pairs")), bad)
+    else:
+        batches = read_queries(open_inputs(settings, ("pairs", "queries", "qrels")), bad)
     found = gather(batches, BadRows("skip"), 0, lambda rows: None)
-    if report.faults:
-        raise InputError(**report.faults[0])
     if found is None:
-        raise InputError(f"No row can be used for {what}.", fix="Check the text columns.")
+        raise InputError("No row of the inputs can be used.", fix="Check the text columns.")
     return _Amount.of(found)
 
 

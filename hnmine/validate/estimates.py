@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.config import ValidateSettings
 from hnmine.encode import load_cross_encoder, load_encoder
-from hnmine.encode.gate import admit
+from hnmine.encode.gate import admit, check
 from hnmine.encode.interface import Kind
 from hnmine.encode.limits import limit_for
 from hnmine.encode.locate import find_model, read_json
 from hnmine.encode.spec import ModelSpec
+from hnmine.errors import HnmineError
+from hnmine.index.dense_index import EXACT
 from hnmine.index.factory import check_factory
 from hnmine.index.tokenise import Tokeniser
+from hnmine.validate.findings import Report
+from hnmine.validate.input_checks import Gathered
 
 LENGTHS_FROM, TRIAL = 2000, 64
 """Texts that are split into tokens, and texts that are encoded."""
@@ -43,7 +49,7 @@ def encoder_facts(encoder: str, max_length: int | None) -> tuple[Path, int | Non
     """Return an encoder's folder, the tokens it takes, its dimension if known, its bytes.
 
     Raises:
-        MissingModel: it is not on this machine, or of no use.
+        MissingModel: it is not on this machine, or cannot be used.
         UsageError: it is no encoder, or has fewer positions.
     """
     folder = find_model(encoder)
@@ -189,3 +195,75 @@ def score_rate(
     start = time.perf_counter()
     model.score(asked, documents[: len(asked)], lambda done: None)
     return len(asked) / (time.perf_counter() - start)
+
+
+def estimate(
+    report: Report,
+    settings: ValidateSettings,
+    found: Mapping[str, Gathered | None],
+    mined: int,
+) -> None:
+    """Add lengths in tokens and the estimates to a report; a model that is not here is a fault."""
+    folder = limit = dimension = weights = None
+    if settings.encoder:
+        with _reported(report):
+            facts = encoder_facts(settings.encoder, settings.max_length)
+            folder, limit, dimension, weights = facts
+    if settings.cross_encoder:
+        with _reported(report):
+            check(settings.cross_encoder, "cross-encoder", None)
+    samples = {what: list(rows.sample.values()) for what, rows in found.items() if rows}
+    for what, rows in found.items():
+        if rows:
+            report.measured[what]["tokens"] = lengths(samples[what], folder, limit)
+        if rows and rows.huge:
+            report.measured[what] |= {"huge": rows.huge, "longest_characters": rows.longest}
+    if not (documents := found["documents"]):
+        return
+    distinct, threads = len(documents.canonical), settings.cpu_threads
+    sources = 2 if settings.encoder else 1
+    positives = report.measured.get("positives", {}).get("distinct", 0)
+    pairs = mined * sources * min(settings.top_k, distinct) + positives
+    needs = report.estimates
+    needs |= sizes(samples["documents"], len(documents), distinct, pairs, dimension)
+    needs["peak_ram_bytes"] = memory(len(documents), weights, threads)
+    if mined:
+        needs["cross_encoder_pairs"] = pairs
+    if settings.encoder and settings.faiss != EXACT:
+        with _reported(report):
+            check_faiss(settings.faiss, _encoder(settings), distinct, threads)
+    if settings.calibrate:
+        with _reported(report):
+            _time(needs, settings, samples, distinct, pairs)
+
+
+def _time(
+    needs: dict[str, Any],
+    settings: ValidateSettings,
+    samples: Mapping[str, list[str]],
+    documents: int,
+    pairs: int,
+) -> None:
+    threads = settings.cpu_threads
+    if settings.encoder:
+        rate = encode_rate(_encoder(settings), samples["documents"], threads, "document")
+        needs["encode_seconds"] = documents / rate
+    if settings.cross_encoder and "queries" in samples and pairs:
+        spec = ModelSpec.find(settings.cross_encoder, use="cross-encoder", device=settings.device)
+        rate = score_rate(spec, samples["queries"], samples["documents"], threads)
+        needs["cross_encoder_seconds"] = pairs / rate
+
+
+@contextmanager
+def _reported(report: Report) -> Iterator[None]:
+    try:
+        yield
+    except HnmineError as error:
+        report.fault(error)
+
+
+def _encoder(settings: ValidateSettings) -> ModelSpec:
+    assert settings.encoder is not None
+    running = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
+    limit = settings.max_length
+    return ModelSpec.find(settings.encoder, use="encoder", **running, max_length=limit)

@@ -1,4 +1,4 @@
-"""What `hnmine validate` found, as a table and as JSON."""
+"""The report of `hnmine validate`, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Report:
     warnings: list[dict[str, str]] = field(default_factory=list)
 
     def fault(self, error: HnmineError) -> None:
-        """Add a fault, unless it is there already."""
+        """Add a fault once."""
         found = {"what": error.what, "why": error.why, "fix": error.fix}
         if found not in self.faults:
             self.faults.append(found)
@@ -64,7 +64,7 @@ class Report:
             count = len(self.faults)
             raise InputError(
                 f"{count} {'fault' if count == 1 else 'faults'} in what was given.",
-                fix="Each is named on the standard output, with how to mend it.",
+                fix="The report above says how to fix each.",
             )
 
     def lines(self) -> Iterator[str]:

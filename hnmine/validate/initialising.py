@@ -79,12 +79,12 @@ def init(settings: InitSettings, paths: Sequence[str]) -> Written:
     inputs = {kind: report.inputs[kind] for kind in sorted(found.tables)}
     if "pairs" not in inputs and not {"queries", "qrels", "corpus"} <= inputs.keys():
         raise InputError(
-            f"There is no positive to mine with in what was given: {', '.join(inputs)}.",
+            f"The inputs hold no positives to mine with: {', '.join(inputs)}.",
             fix="Give pairs (query, positive), or a corpus, queries and qrels together.",
         )
     if settings.file.exists() and not settings.overwrite:
         raise UsageError(
-            f"{settings.file} is there already.",
+            f"{settings.file} already exists.",
             fix="Pass --overwrite to replace it, or --file to write another.",
         )
     write_text(settings.file, "\n".join(_text(settings, inputs)) + "\n")
@@ -135,7 +135,7 @@ def _comment(text: str, indent: str = "") -> Iterator[str]:
     )
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """Write a value as YAML; JSON is YAML, but for what ends a line there."""
     import yaml
 

@@ -1,4 +1,4 @@
-"""What the rows of an input are, found in one pass: repeats, copies, ids with two texts, a sample.
+"""One pass over documents or queries: repeats, copies, ids with two texts, and a sample.
 
 Nothing but keys of 16 bytes and a sample of the texts is held in memory.
 """
@@ -99,7 +99,7 @@ class Gathered:
 
 
 class _Watcher:
-    """Takes keys and a sample from batches that pass by."""
+    """Collects keys and a sample from a stream of batches."""
 
     def __init__(self, seed: int) -> None:
         self.keys: list[tuple[Keys, Keys, Keys]] = []
@@ -128,14 +128,7 @@ class _Watcher:
 def gather(
     batches: Iterable[TextBatch], conflicts: BadRows, seed: int, tick: Tick
 ) -> Gathered | None:
-    """Read documents or queries once; None if no row can be used.
-
-    Args:
-        batches: streamed.
-        conflicts: where ids with two texts are recorded.
-        seed: of the sample.
-        tick: called with the rows read.
-    """
+    """Read documents or queries once; None if no row can be used."""
     watcher = _Watcher(seed)
     keep, repeated = _rows_to_keep(watcher.watch(batches), conflicts, tick)
     if not keep.any():
@@ -226,13 +219,6 @@ def join(
     pairs: Iterable[PairBatch], queries: Side, documents: Side, source: str, tick: Tick
 ) -> tuple[Rows, Rows]:
     """Join pairs with queries and documents.
-
-    Args:
-        pairs: by id or by text.
-        queries: one end.
-        documents: the other.
-        source: what to call the pairs in an error.
-        tick: called with the pairs read.
 
     Returns:
         The query and the document of each pair that joins, both shape (pairs,).

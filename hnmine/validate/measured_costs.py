@@ -1,16 +1,15 @@
-"""What units of work cost on this machine: the real stages on a sample, in a passing folder.
+"""What units of work cost on this machine: the real stages, timed on a sample.
 
-Each is timed twice, with more and with less to do, so that what a process pays once is left out.
+Each is timed twice, on more and on less, so that the cost of starting cancels out.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,82 +38,22 @@ SMALLEST = 64
 """Documents and queries that a trial needs, at least; a smaller sample is taken several times."""
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A sample, and the folder where it is worked on."""
-
-    folder: Path
-    documents: Sequence[str]
-    queries: Sequence[str]
-    depth: int
-
-    def index(self, documents: int) -> float:
-        """Build a BM25 index of so many documents; return the CPU seconds."""
-        corpus = self.folder / f"corpus-{documents}.parquet"
-        ids = [f"d{n}" for n in range(documents)]
-        pq.write_table(pa.table({"id": ids, "text": self.documents[:documents]}), corpus)
-        values = {"corpus": [str(corpus)], "index": self._place("index", documents), "dense": False}
-        return _timed(lambda: build_index(BuildIndexSettings.parse({**values, **QUIET})))
-
-    def mine(self, documents: int, queries: int) -> float:
-        """Mine for so many queries; return the CPU seconds."""
-        pairs = self.folder / f"pairs-{queries}.parquet"
-        columns = {
-            "query_id": [f"q{n}" for n in range(queries)],
-            "query": self.queries[:queries],
-            "positive_id": [f"d{n % documents}" for n in range(queries)],
-            "positive": [self.documents[n % documents] for n in range(queries)],
-        }
-        pq.write_table(pa.table(columns), pairs)
-        values = {
-            "index": self._place("index", documents),
-            "pairs": str(pairs),
-            "output": self._place("candidates", documents, queries),
-            "top_k": self.depth,
-        }
-        return _timed(lambda: mine(MineSettings.parse({**values, **QUIET})))
-
-    def filter(self, documents: int, queries: int) -> tuple[float, int]:
-        """Filter what was mined; return the CPU seconds and the candidates."""
-        values = {
-            "candidates": self._place("candidates", documents, queries),
-            "output": self._place("mined", documents, queries),
-        }
-        settings = FilterSettings.parse({**values, **QUIET})
-        counts: dict[str, Any] = {}
-        seconds = _timed(lambda: counts.update(filter(settings).counts))
-        return seconds, int(counts["candidates"])
-
-    def _place(self, what: str, *of: int) -> Path:
-        return self.folder / "-".join([what, *map(str, of)])
-
-
 QUIET = {"threads": 1, "progress": False}
 
 
 def unit_costs(
     documents: Sequence[str], queries: Sequence[str], *, depth: int, dimension: int | None
 ) -> Costs:
-    """Measure what units cost, but for the models.
-
-    Args:
-        documents: a sample, not empty.
-        queries: a sample; empty if nothing is mined.
-        depth: candidates from each source for each query.
-        dimension: of the vectors; None without a dense index.
-    """
+    """Measure what units cost, but for the models."""
     texts = _filled(documents, DOCUMENTS)
-    with TemporaryDirectory(prefix="hnmine-trial-") as folder:
-        trial = _Trial(Path(folder), texts, _filled(queries, QUERIES), depth)
-        building = _of_building(texts, Path(folder))
-        if not queries:
-            return building
-        dense = _of_vectors(Path(folder), dimension, depth) if dimension else 0.0
-        mining = _of_mining(trial)
-    return Costs(
-        document=building.document, count=building.count, merge=building.merge,
-        query=mining.query, bm25=mining.bm25, candidate=mining.candidate, dense=dense,
-    )  # fmt: skip
+    with TemporaryDirectory(prefix="hnmine-trial-") as name:
+        folder = Path(name)
+        costs = _of_building(texts, folder)
+        if queries:
+            costs = _of_mining(costs, folder, texts, _filled(queries, QUERIES), depth)
+            if dimension:
+                costs = replace(costs, dense=_of_vectors(folder, dimension, depth))
+    return costs
 
 
 def _filled(texts: Sequence[str], most: int) -> list[str]:
@@ -155,25 +94,53 @@ def _of_building(texts: list[str], folder: Path) -> Costs:
     return Costs(document=document, count=count, merge=merge)
 
 
-def _of_mining(trial: _Trial) -> Costs:
-    """Tell apart what a query costs by itself and for each document."""
-    many, all_queries = len(trial.documents), len(trial.queries)
+def _of_mining(
+    costs: Costs, folder: Path, documents: list[str], queries: list[str], depth: int
+) -> Costs:
+    """Add what a query costs by itself and for each document, and what a candidate costs."""
+
+    def run(of_documents: int, of_queries: int) -> tuple[float, float, int]:
+        place = folder / f"{of_documents}-{of_queries}"
+        place.mkdir(exist_ok=True)
+        return _run(place, documents[:of_documents], queries[:of_queries], depth)
+
+    many, all_queries = len(documents), len(queries)
     few, some = many // LESS, all_queries // LESS
-    for documents in (few, many):
-        trial.index(documents)
-    trial.mine(few, some)
-    trial.filter(few, some)  # Compiles, and is forgotten, as is what came before.
-    less = trial.mine(many, some), trial.filter(many, some)
-    more = trial.mine(many, all_queries), trial.filter(many, all_queries)
-    short = trial.mine(few, all_queries)
-    each = max(0.0, more[0] - less[0]) / (all_queries - some)
-    bm25 = min(each / many, max(0.0, more[0] - short) / (all_queries * (many - few)))
-    (one, fewer), (other, candidates) = less[1], more[1]
-    return Costs(
-        query=each - bm25 * many,
-        bm25=bm25,
-        candidate=max(0.0, other - one) / max(1, candidates - fewer),
-    )
+    run(few, some)  # Compiles, and is forgotten.
+    mining, filtering, candidates = run(many, all_queries)
+    less_mining, less_filtering, less_candidates = run(many, some)
+    short_mining, *_ = run(few, all_queries)
+    each = max(0.0, mining - less_mining) / (all_queries - some)
+    bm25 = min(each / many, max(0.0, mining - short_mining) / (all_queries * (many - few)))
+    more = max(1, candidates - less_candidates)
+    candidate = max(0.0, filtering - less_filtering) / more
+    return replace(costs, query=each - bm25 * many, bm25=bm25, candidate=candidate)
+
+
+def _run(
+    folder: Path, documents: list[str], queries: list[str], depth: int
+) -> tuple[float, float, int]:
+    """Mine and filter; return the CPU seconds of both, and the candidates."""
+    ids = [f"d{n}" for n in range(len(documents))]
+    known = [n % len(documents) for n in range(len(queries))]
+    pairs = {
+        "query_id": [f"q{n}" for n in range(len(queries))],
+        "query": queries,
+        "positive_id": [ids[n] for n in known],
+        "positive": [documents[n] for n in known],
+    }
+    corpus = folder / "corpus.parquet"
+    index, candidates, mined = (folder / name for name in ("index", "candidates", "mined"))
+    pq.write_table(pa.table({"id": ids, "text": documents}), corpus)
+    pq.write_table(pa.table(pairs), folder / "pairs.parquet")
+    built = {"corpus": [str(corpus)], "index": index, "dense": False}
+    build_index(BuildIndexSettings.parse(built | QUIET))
+    asked = {"index": index, "pairs": str(folder / "pairs.parquet"), "top_k": depth}
+    mining = MineSettings.parse(asked | {"output": candidates} | QUIET)
+    filtering = FilterSettings.parse({"candidates": candidates, "output": mined} | QUIET)
+    seconds = _timed(lambda: mine(mining))
+    counts: dict[str, int] = {}
+    return seconds, _timed(lambda: counts.update(filter(filtering).counts)), counts["candidates"]
 
 
 def _of_vectors(folder: Path, dimension: int, depth: int) -> float:
@@ -194,7 +161,7 @@ def _of_vectors(folder: Path, dimension: int, depth: int) -> float:
     return max(0.0, more - less) / ((QUERIES - QUERIES // LESS) * DOCUMENTS)
 
 
-def _timed(act: Callable[[], Any]) -> float:
+def _timed(act: Callable[[], object]) -> float:
     start = time.process_time()
     act()
     return time.process_time() - start

@@ -1,27 +1,25 @@
-"""The inputs that `hnmine validate` was given, read on past the first that is wrong."""
+"""The inputs of `hnmine validate`, all read, whichever of them are wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-import pyarrow as pa
-
 from hnmine.config import ValidateSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.columns import CONVENTIONS
 from hnmine.inputs.labels import Labels
-from hnmine.inputs.opening import documents_of, guess_kind, labels_of, queries_of
-from hnmine.inputs.records import (
-    PairBatch,
-    TextBatch,
-    corpus_records,
-    pair_records,
-    qrel_records,
-    query_records,
+from hnmine.inputs.opening import (
+    guess_kind,
+    labels_of,
+    read_documents,
+    read_pairs,
+    read_queries,
 )
+from hnmine.inputs.records import PairBatch, TextBatch
 from hnmine.inputs.samples import answers
 from hnmine.inputs.table_reader import BadRows, Table
+from hnmine.inputs.unchanged import explained
 from hnmine.validate.findings import Report
 
 Batch = TypeVar("Batch")
@@ -32,7 +30,7 @@ def _joined(path: str | list[str]) -> str:
 
 
 class Given:
-    """The inputs, opened; what is wrong with one is a fault in the report and hides no other.
+    """The opened inputs; an error in one becomes a fault in the report and hides no other.
 
     Attributes:
         tables: by kind, those that could be opened.
@@ -73,27 +71,19 @@ class Given:
         return given
 
     def _open(self, kind: str, path: str | list[str]) -> None:
+        columns, reading = self.settings.columns(kind), self.settings.reading
         try:
-            table = Table.open(
-                kind, path, self.settings.columns(kind), reading=self.settings.reading
-            )
-            rows = table.count_rows()
-            if kind == "pairs" and rows and (doubt := answers(table)):
-                self.report.warn(doubt)
+            with explained(_joined(path)):
+                table = Table.open(kind, path, columns, reading=reading)
+                rows = table.count_rows()
+                if kind == "pairs" and rows and (doubt := answers(table)):
+                    self.report.warn(doubt)
         except InputError as error:
             self._unreadable(kind, error)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            why = (str(error).strip() or repr(error)).splitlines()[0]
-            self._unreadable(
-                kind, InputError(f"Cannot read {_joined(path)}.", why=why, fix="Is it whole?")
-            )
-        else:
-            self.tables[kind] = table
-            self.report.inputs[kind] = {
-                "path": table.path,
-                "columns": dict(table.columns),
-                "rows": rows,
-            }
+            return
+        self.tables[kind] = table
+        facts = {"path": table.path, "columns": dict(table.columns), "rows": rows}
+        self.report.inputs[kind] = facts
 
     def _unreadable(self, kind: str, error: InputError) -> None:
         if kind not in self.unread:
@@ -116,9 +106,9 @@ class Given:
             return BadRows("skip")
         return self.bad.setdefault(kind, self.bad_rows())
 
-    def _pairs(self, labels: Labels | None = None, negatives: bool = False) -> Iterator[PairBatch]:
-        records = pair_records(self.tables["pairs"], self._bad("pairs"), labels, negatives)
-        return self._guarded("pairs", records)
+    def _kind(self, own: str) -> str:
+        """Return which input has something: its own table, else the pairs."""
+        return own if own in {*self.tables, *self.unread} else "pairs"
 
     def _labels(self) -> Labels | None:
         """Return what the labels of pairs mean; what they do not say is a fault."""
@@ -138,33 +128,35 @@ class Given:
 
     def documents(self) -> Iterator[TextBatch]:
         """Stream what `hnmine build-index` indexes: the corpus, then the passages of pairs."""
-        if "corpus" in self.tables:
-            rows = 0
-            records = corpus_records(self.tables["corpus"], self._bad("corpus"))
-            for batch in self._guarded("corpus", records):
-                rows += len(batch.ids)
-                self.corpus_rows = max(self.corpus_rows, rows)
-                yield batch
-        if "pairs" in self.tables:
-            yield from map(documents_of, self._pairs(negatives=True))
+        rows = 0
+        for kind in ("corpus", "pairs"):
+            if kind in self.tables:
+                inputs: dict[str, Table] = {kind: self.tables[kind]}
+                read = read_documents(inputs, self._bad(kind))
+                for batch in self._guarded(kind, read):
+                    rows += len(batch.ids)
+                    if kind == "corpus":
+                        self.corpus_rows = max(self.corpus_rows, rows)
+                    yield batch
 
     def queries(self) -> Iterator[TextBatch]:
         """Stream what `hnmine mine` takes for queries."""
-        if "queries" in self.tables:
-            records = query_records(self.tables["queries"], self._bad("queries"))
-            yield from self._guarded("queries", records)
-        elif "pairs" in self.tables and "queries" not in self.unread:
-            yield from (queries_of(self.tables["pairs"], batch) for batch in self._pairs())
+        kind = self._kind("queries")
+        if kind in self.tables:
+            inputs = {kind: self.tables[kind]}
+            yield from self._guarded(kind, read_queries(inputs, self._bad(kind)))
 
     def judgements(self) -> Iterator[PairBatch]:
         """Stream which document is a positive of which query."""
-        if "qrels" in self.tables:
-            grade = self.settings.min_grade
-            bad = self._bad("qrels")
-            below = self.report.inputs["qrels"]["rows"]
-            for batch in self._guarded("qrels", qrel_records(self.tables["qrels"], grade, bad)):
-                below -= len(batch.rows)
-                yield batch
-            self.report.inputs["qrels"]["rows below --min-grade"] = below - bad.counts.total()
-        elif "pairs" in self.tables and "qrels" not in self.unread:
-            yield from (batch.only_positives for batch in self._pairs(self._labels()))
+        kind = self._kind("qrels")
+        if kind not in self.tables:
+            return
+        facts, bad = self.report.inputs[kind], self._bad(kind)
+        labels = self._labels() if kind == "pairs" else None
+        inputs, below = {kind: self.tables[kind]}, facts["rows"]
+        read = read_pairs(inputs, self.settings.min_grade, bad, labels)
+        for batch in self._guarded(kind, read):
+            below -= len(batch.rows)
+            yield batch
+        if kind == "qrels":
+            facts["rows below --min-grade"] = below - bad.counts.total()

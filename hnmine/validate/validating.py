@@ -1,4 +1,4 @@
-"""`hnmine validate`: what is wrong with an input, and what a run on it will need."""
+"""`hnmine validate`: faults in the inputs, and an estimate of what a run needs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hnmine.inputs.records import TextBatch
 from hnmine.inputs.table_reader import BadRows
 from hnmine.validate.advice import advise
 from hnmine.validate.copies import NearCopies
+from hnmine.validate.estimates import estimate
 from hnmine.validate.findings import Report
 from hnmine.validate.input_checks import Gathered, Side, gather, ids_without_text, join, pick
-from hnmine.validate.needs import estimate
 from hnmine.validate.opened_inputs import Given
 
 Rows = NDArray[np.int64]
@@ -36,13 +36,8 @@ SOURCES = {"documents": {"corpus", "pairs"}, "queries": {"queries", "pairs"}}
 def validate(settings: ValidateSettings, paths: Sequence[str] = ()) -> Report:
     """Check inputs, and estimate what a run on them will need; nothing is written.
 
-    Args:
-        settings: of the command.
-        paths: more inputs; what each is, its columns say.
-
     Raises:
-        UsageError: there is nothing to check; all that is wrong with an input or a model stands in
-            the report.
+        UsageError: there is nothing to check. The report holds all faults of inputs and models.
     """
     report = Report()
     given = Given(settings, paths, report)
@@ -117,9 +112,7 @@ class _Validator:
             )
             return
         for reason, count in skipped.items():
-            self.report.warn(
-                f"{source}: {count:,} {reason}: left out.", why=why or "\n".join(bad.examples)
-            )
+            self.report.warn(f"{source}: {count:,} {reason}: left out.", why=why or bad.shown)
 
     def _two_texts(self, rows: Gathered, read: Read) -> str:
         """Show ids that stand for two texts."""
@@ -146,9 +139,9 @@ class _Validator:
         if given.unread:
             kinds = ", ".join(sorted(given.unread))
             self.report.warn(
-                "What is judged was not looked up among queries and documents.",
-                why=f"It would find too little: {kinds} cannot be read.",
-                fix="Mend that first.",
+                "Judgements were not checked against queries and documents.",
+                why=f"{kinds} cannot be read.",
+                fix="Fix that first.",
             )
             return None
         no_documents = documents is None and "corpus" in given.tables

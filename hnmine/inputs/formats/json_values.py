@@ -85,10 +85,6 @@ def to_batch(rows: Sequence[dict[str, Any]], lines: Sequence[int]) -> pa.RecordB
 
     Whole numbers keep their digits. A column of several types is text: strings as they are, other
     values as JSON. Where single values and lists are mixed, all are lists.
-
-    Args:
-        rows: objects.
-        lines: of the file, on which they stand.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     fields, columns = [], []
@@ -167,7 +163,7 @@ def _structs(values: list[dict[str, Any] | None]) -> pa.Array:
     return pa.StructArray.from_arrays(columns, names=names, mask=empty)
 
 
-def to_text(value: Any) -> str | None:
+def to_text(value: object) -> str | None:
     """Return a value as text: a string as it is, another as JSON; None stays None.
 
     A whole float is written without its point, as ids in a column of floats are.

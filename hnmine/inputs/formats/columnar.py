@@ -1,4 +1,4 @@
-"""Arrow IPC: streams, as `Dataset.save_to_disk` writes them, and Feather files."""
+"""Parquet, and Arrow IPC: streams, as `Dataset.save_to_disk` writes them, and Feather files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
-from hnmine.inputs.formats.table_format import BATCH_ROWS, Columns, refuse_twins
+from hnmine.inputs.formats.reader import BATCH_ROWS, Asked, Reader, refuse_twins
 
 MAGIC = b"ARROW1"
 OLD_MAGIC = b"FEA1"
@@ -16,18 +18,34 @@ END = b"\xff\xff\xff\xff\0\0\0\0"
 """Ends a stream; without it, a file that was cut between two batches would look whole."""
 
 
-class ArrowFile:
-    """Arrow, as a stream or a file."""
+class ParquetReader(Reader):
+    """A Parquet file, the checksums of its pages verified."""
 
-    def columns(self, path: Path) -> Columns:
-        """Find the columns of a file, and count its rows by reading it."""
+    def __init__(self, path: Path, _: Asked) -> None:
+        refuse_twins(pq.read_schema(path).names)
+        checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+        how = ds.ParquetFileFormat(default_fragment_scan_options=checked)
+        self._dataset = ds.dataset([str(path)], format=how)
+        self.rows = pq.read_metadata(path).num_rows
+        super().__init__(path, self._dataset.schema)
+
+    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
+        """Stream columns."""
+        yield from self._dataset.to_batches(columns=names, batch_size=BATCH_ROWS)
+
+
+class ArrowReader(Reader):
+    """An Arrow stream or file; its rows are counted by reading it."""
+
+    def __init__(self, path: Path, _: Asked) -> None:
         with _opened(path, None) as (schema, batches):
             refuse_twins(schema.names)
-            return Columns(list(schema), sum(batch.num_rows for batch in batches))
+            self.rows = sum(batch.num_rows for batch in batches)
+        super().__init__(path, schema)
 
-    def batches(self, path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
         """Stream columns."""
-        with _opened(path, names) as (_, batches):
+        with _opened(self.path, names) as (_, batches):
             for batch in batches:
                 batch.validate(full=True)  # Before slices are taken.
                 for start in range(0, batch.num_rows, BATCH_ROWS):
@@ -49,8 +67,7 @@ def _opened(
             file = pa.ipc.open_file(source, options=_only(schema, names))
             yield schema, (file.get_batch(n) for n in range(file.num_record_batches))
             return
-        size = source.size()
-        source.seek(max(size - len(END), 0))
+        source.seek(max(source.size() - len(END), 0))
         if source.read(len(END)) != END:
             raise ValueError("It is no Arrow file, or it ends too early.")
         source.seek(0)
