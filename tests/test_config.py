@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from hnmine.cli import app
 from hnmine.commands import COMMANDS
-from hnmine.commands.configuration import PLACES, optional, pipeline, read_yaml, settings_for
+from hnmine.commands.configuration import optional, pipeline, read_yaml, settings_for
+from hnmine.commands.run import DIRECTORIES
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
 from hnmine.errors import UsageError
 from hnmine.selection.pipeline import resolve
@@ -445,7 +446,7 @@ SHARED = [
     for section in SECTIONS
     for stage in ("build-index", "mine", "filter")
     for name in COMMANDS[stage].settings.model_fields
-    if name in COMMANDS[section].settings.model_fields and name not in PLACES
+    if name in COMMANDS[section].settings.model_fields and name not in DIRECTORIES
 ]
 VALUES: dict[str, Any] = {
     "clusters": 8, "threads": 1, "workers": 2, "engine": "ray", "ray_address": "auto",

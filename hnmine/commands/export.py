@@ -22,9 +22,10 @@ def run(settings: ExportSettings) -> StageResult:
 
 COMMAND = Command(
     settings=ExportSettings,
-    summary="Write mined negatives as the files of another trainer, without scoring anything.",
-    example="hnmine export --mined runs/mined --to flagembedding --output runs/export",
+    summary="Write mined negatives in the format of another trainer; no model runs.",
+    example="hnmine export runs/mined --to flagembedding --output runs/export",
     run=run,
+    arguments=("mined",),
     places={"mined": "mined", "output": "export"},
     more_help="\b\nFormats:\n" + "\n".join(f"  {n:<20}{s}" for n, s in FORMATS.items()),
 )

@@ -21,10 +21,10 @@ def run(settings: FilterSettings) -> StageResult:
 
 COMMAND = Command(
     settings=FilterSettings,
-    summary="Keep false negatives out, choose hard negatives, write training data.",
-    example="hnmine filter --candidates runs/candidates "
-    "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
+    summary="Drop false negatives, choose hard negatives and write training data.",
+    example="hnmine filter runs/candidates --cross-encoder models/reranker --output runs/mined",
     run=run,
+    arguments=("candidates",),
     places={"candidates": "candidates", "output": "mined"},
     forecast=forecast_one,
 )

@@ -21,9 +21,9 @@ def run(settings: GenerateSettings) -> StageResult:
 
 COMMAND = Command(
     settings=GenerateSettings,
-    summary="Make texts that may serve as negatives: positives edited by rule, or written by a "
-    "language model.",
-    example="hnmine generate --corpus corpus.parquet --pairs pairs.parquet --output runs/generated",
+    summary="Generate negatives: positives edited by rule, or texts of a language model.",
+    example="hnmine generate runs/generated --corpus corpus.parquet --pairs pairs.parquet",
     run=run,
+    arguments=("output",),
     places={"output": "generated"},
 )

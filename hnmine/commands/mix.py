@@ -22,7 +22,8 @@ def run(settings: MixSettings) -> StageResult:
 COMMAND = Command(
     settings=MixSettings,
     summary="Mix the vectors of queries and hard negatives into synthetic negatives.",
-    example="hnmine mix --mined runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
+    example="hnmine mix runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
     run=run,
+    arguments=("mined",),
     places={"mined": "mined", "output": "mixed"},
 )

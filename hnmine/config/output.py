@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from hnmine.config.shared import MANY, NOT_IN_PLAN, Settings
+from hnmine.config.setting import MANY, setting
+from hnmine.config.shared import CommonSettings
 from hnmine.runner.task_share import ALONE, Share
 
 MEMORY = r"(\d+(?:\.\d+)?) ?([MmGgTt][Bb])"
@@ -23,52 +24,56 @@ class Manner(TypedDict):
     share: Share
 
 
-class OutputSettings(Settings):
+class OutputSettings(CommonSettings):
     """How a directory is written."""
 
-    overwrite: bool = Field(
+    overwrite: bool = setting(
+        "Output",
+        "Replace the output of a run with other settings.",
         False,
-        description="Replace what a run with other settings wrote to the output directory.",
-        json_schema_extra=NOT_IN_PLAN,
+        common=True,
+        in_plan=False,
     )
-    workers: int | None = Field(
+    workers: int | None = setting(
+        "Scale-out",
+        "Number of worker processes. [default: 1; one per GPU or machine with --engine ray]",
         None,
+        common=True,
+        in_plan=False,
         ge=1,
         le=1024,
-        description="Processes that share the tasks, and the --threads of their machine; each "
-        "loads the models. [default: 1; with --engine ray one for each GPU of the cluster, or for "
-        "each machine where there are none]",
-        json_schema_extra=NOT_IN_PLAN,
     )
-    engine: Literal["local", "ray"] = Field(
+    engine: Literal["local", "ray"] = setting(
+        "Scale-out",
+        "Where workers run: on this machine, or on a Ray cluster with shared directories.",
         "local",
-        description="Who starts the workers: local, this machine; ray, a Ray cluster, whose "
-        "machines share the directories.",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
-    ray_address: str | None = Field(
+    ray_address: str | None = setting(
+        "Scale-out",
+        "Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: "
+        "RAY_ADDRESS, else a new local one]",
         None,
-        description="The cluster of --engine ray: auto for the one that this machine belongs to, "
-        "or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
-    max_memory: str | None = Field(
+    max_memory: str | None = setting(
+        "Scale-out",
+        "Memory limit for all workers together, such as 12GB; fewer start if it is too small.",
         None,
-        description="Memory that all --workers together may take, such as 12GB: fewer are started, "
-        "and one is stopped where they take more.",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
-    task: str | None = Field(
+    task: str | None = setting(
+        "Scale-out",
+        "Share of the tasks for this process, I/N from 0/N, to run the command on several "
+        "machines.",
         None,
-        description="Share the tasks with other processes that run this command, here or on other "
-        "machines, as process I of N, from 0: I/N.",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
-    finish: bool = Field(
+    finish: bool = setting(
+        "Scale-out",
+        "Complete a run whose tasks were done with --task; fail if any is missing.",
         False,
-        description="End a run whose tasks other processes have done with --task; fail if one is "
-        "missing that they could have shared.",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
 
     @field_validator("task")
