@@ -36,21 +36,25 @@ def test_all_errors_come_at_once_with_suggestions():
 @pytest.mark.parametrize(
     ("settings", "values", "message"),
     [
-        (BuildIndexSettings, {"index": "i"}, "give --corpus, or --pairs"),
-        (BuildIndexSettings, {"index": "i", "corpus": "c"}, "encoder: must be given"),
+        (BuildIndexSettings, {"index": "i"}, "Missing required option --corpus, or --pairs"),
+        (BuildIndexSettings, {"index": "i", "corpus": "c"}, "Missing required option --encoder"),
         (
             BuildIndexSettings,
             {"index": "i", "corpus": "c", "bm25": False, "dense": False},
             "nothing to build",
         ),
-        (MineSettings, {"index": "i", "output": "o"}, "give --pairs, or --queries and --qrels"),
-        (MineSettings, {"index": "i", "output": "o", "queries": "q"}, "give --pairs"),
+        (
+            MineSettings,
+            {"index": "i", "output": "o"},
+            "Missing required option --pairs, or --queries and --qrels",
+        ),
+        (MineSettings, {"index": "i", "output": "o", "queries": "q"}, "required option --pairs"),
         (
             MineSettings,
             {"index": "i", "output": "o", "pairs": "p", "queries": "q", "qrels": "r"},
             "not both",
         ),
-        (MineSettings, {"output": "o", "pairs": "p"}, "index: must be given"),
+        (MineSettings, {"output": "o", "pairs": "p"}, "Missing required option --index"),
         (
             MineSettings,
             {"index": "i", "output": "o", "pairs": "p", "column": ["query"]},

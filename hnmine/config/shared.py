@@ -119,7 +119,7 @@ class CommonSettings(Settings):
     """Settings of all commands that read or write a directory of hnmine."""
 
     threads: int | None = setting(
-        "Scale-out", "CPU threads to use. [default: all]", None, ge=1, in_plan=False
+        "Advanced", "CPU threads to use. [default: all]", None, ge=1, in_plan=False
     )
     progress: bool = setting(
         "Advanced", "Show progress bars on stderr if it is a terminal.", True, in_plan=False
