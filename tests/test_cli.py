@@ -159,7 +159,8 @@ class TestOlderNames:
         assert (older.returncode, newer.returncode) == (0, 0)
         assert older.stdout == newer.stdout
         assert older.stderr.splitlines() == [
-            "`hnmine models` is now `hnmine validate --models`; the next release drops the old name."
+            "`hnmine models` is now `hnmine validate --models`; "
+            "the next release drops the old name."
         ]
         assert newer.stderr == ""
         config = tmp_path / "c.yaml"

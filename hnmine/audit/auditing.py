@@ -192,7 +192,9 @@ def _write_sheet(
 ) -> None:
     """Write a sample with the texts and an empty column for verdicts."""
     if settings.sheet is None:
-        raise UsageError("Missing option --sheet.", why="--sample writes one.", fix="Pass --sheet FILE.csv.")
+        raise UsageError(
+            "Missing option --sheet: --sample writes one.", fix="Add --sheet FILE.csv."
+        )
     chosen = table.take(pa.array(even_sample(chance, settings.sample or 0, settings.seed)))
     known = {name: chosen[name] for name in ("query_id", "doc_id", "p_relevant")}
     drawn = pa.repeat(EVEN, chosen.num_rows)

@@ -76,7 +76,7 @@ def given_settings(command: Command, parsed: Mapping[str, Any]) -> dict[str, Any
     Raises:
         UsageError: an argument and its flag differ.
     """
-    given = {key: value for key, value in parsed.items() if value not in (None, [])}
+    given = {key: value for key, value in parsed.items() if value not in (None, [], ())}
     for name in command.arguments:
         value = given.pop(_argument(name), None)
         if value is not None and given.setdefault(name, value) != value:
