@@ -61,12 +61,13 @@ def report(settings: ReportSettings) -> Report:
         settings.mined, settings.candidates, settings.index, settings.cpu_threads
     ) as scored:
         facts = gather(scored)
+        audited = _audit(settings, facts)
         if settings.html:
             where.parent.mkdir(parents=True, exist_ok=True)
             if settings.output is None:
                 claim(settings.mined, "page", [PAGE])
             write_text(where, page(facts, Matcher.of(scored)))
-    return Report(facts, _audit(settings, facts), where if settings.html else None)
+    return Report(facts, audited, where if settings.html else None)
 
 
 def _audit(settings: ReportSettings, facts: Facts) -> Audit:
