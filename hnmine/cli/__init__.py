@@ -25,7 +25,7 @@ Example:
 \b
   hnmine init corpus.parquet pairs.parquet    write a configuration for your files
   hnmine run --config hnmine.yaml             index, mine, filter
-  hnmine report runs/first/mined              see what came out"""
+  hnmine report runs/first/mined              see the result"""
 
 WIDEST = 120
 """Columns of a help page on a wide terminal."""

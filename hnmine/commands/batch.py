@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: BatchSettings) -> StageResult:
-    """Put training rows in batches; several processes share the work where asked."""
+    """Group training rows into batches, in one or more processes."""
     from hnmine.extras.batches.batch import batch
 
     return in_processes(batch, settings)

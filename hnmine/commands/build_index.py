@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: BuildIndexSettings) -> StageResult:
-    """Build the index; several processes share the work where the settings ask for it."""
+    """Build the index, in one or more processes."""
     from hnmine.index.building import build_index
 
     return in_processes(build_index, settings)

@@ -1,4 +1,4 @@
-"""What a command is: flags, help, YAML, docs and the Python API all come from this one object."""
+"""A command as one object, from which flags, help, YAML, docs and the Python API come."""
 
 from __future__ import annotations
 

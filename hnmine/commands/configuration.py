@@ -16,7 +16,7 @@ from hnmine.config.setting import did_you_mean
 from hnmine.errors import UsageError
 
 LONGEST_WHY = 500
-"""Characters of a parser's message that are shown: a screen, not a file."""
+"""Characters of a parser's message that are shown."""
 
 MOST_BYTES = 1_000_000
 MOST_VALUES = 5_000
@@ -60,14 +60,14 @@ def _by_name(section: Mapping[str, Any]) -> dict[str, Any]:
 def _of_older_names(
     command: str, file: Mapping[str, Any], fields: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what the sections of a command's older names hold for it."""
+    """Return the settings in the sections of a command's older names."""
     older = [c.name for c in COMMANDS.values() if c.successor.partition(" ")[0] == command]
     sections = (_by_name(file.get(name, {})) for name in older)
     return {k: v for section in sections for k, v in section.items() if k in fields}
 
 
 def _of_stages(file: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the sections of the stages say about some fields; an earlier stage wins."""
+    """Return the values that the sections of the stages give to fields; an earlier stage wins."""
     values: dict[str, Any] = {}
     columns = _column_items(file.get("column"))
     for stage in (command.name for command in STAGES):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: ExportSettings) -> StageResult:
-    """Write the files of another trainer; several processes share the work where asked."""
+    """Write the files of another trainer, in one or more processes."""
     from hnmine.exports.exporting import export
 
     return in_processes(export, settings)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: FilterSettings) -> StageResult:
-    """Filter candidates; several processes share the work where the settings ask for it."""
+    """Filter candidates, in one or more processes."""
     from hnmine.selection.pipeline import filter
 
     return in_processes(filter, settings)

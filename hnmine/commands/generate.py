@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: GenerateSettings) -> StageResult:
-    """Make texts; several processes share the work where asked."""
+    """Generate texts, in one or more processes."""
     from hnmine.extras.generation.generate import generate
 
     return in_processes(generate, settings)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: MineSettings) -> StageResult:
-    """Mine candidates; several processes share the work where the settings ask for it."""
+    """Mine candidates, in one or more processes."""
     from hnmine.sources.mining import mine
 
     return in_processes(mine, settings)

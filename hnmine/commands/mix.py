@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: MixSettings) -> StageResult:
-    """Mix vectors; several processes share the work where asked."""
+    """Mix vectors, in one or more processes."""
     from hnmine.extras.mixing.mix import mix
 
     return in_processes(mix, settings)

@@ -1,4 +1,4 @@
-"""`hnmine run`: the commands, one after the other, from one configuration."""
+"""`hnmine run`: several commands from one configuration."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ STAGES = (build_index.COMMAND, mine.COMMAND, filter.COMMAND)
 """What `hnmine run` always runs, in this order."""
 
 OPTIONAL = (generate.COMMAND, batch.COMMAND, mix.COMMAND)
-"""What it runs where the file has a section for it."""
+"""What it runs if the file has a section for it."""
 
 
 def run(settings: Pipeline) -> StageResults:
-    """Build the index, mine and filter, and what else is asked; what is done is not done again.
+    """Build the index, mine, filter, and run the further steps; finished work is kept.
 
-    What is generated joins the corpus.
+    Generated texts join the corpus.
 
     Raises:
         HnmineError: see the commands.
@@ -53,7 +53,7 @@ def run(settings: Pipeline) -> StageResults:
 
 
 def forecast(settings: Pipeline) -> Forecast:
-    """Say what the three stages would do and need."""
+    """Predict the tasks, memory, disk and time of the three stages."""
     from hnmine.validate.dry_run import dry_run
 
     return dry_run(settings.stages)
@@ -64,7 +64,7 @@ FIRST_PAGE = (
     *("judge", "margin", "relative_margin", "num_negatives", "depth", "top_k", "format"),
     *("overwrite", "workers"),
 )
-"""What the first page of the help shows, of all that the stages show there."""
+"""The settings on the first page of the help, fewer than the stages show there."""
 
 DIRECTORIES = {"index", "candidates", "output"}
 """Directories of a single command; in a run, all are derived from its `output`."""

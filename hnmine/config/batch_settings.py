@@ -91,5 +91,5 @@ class BatchSettings(MinedSettings, OutputSettings):
 
     @property
     def passes(self) -> int:
-        """How often every row comes."""
+        """Number of epochs."""
         return self.epochs or len(self.cluster_size) or 1

@@ -14,16 +14,16 @@ from hnmine.config.shared import Count, ModelSettings, Pooling, assignments
 from hnmine.names import check_names
 
 DEFAULT_MARGIN = 3.0
-"""Logits below the positive that --lazy asks for where no rule is given."""
+"""Margin in logits that --lazy applies if no rule is given."""
 
 MAX_P_RELEVANT = 0.5
-"""A candidate that is more likely relevant than not is no negative, however few there are."""
+"""A candidate that is more likely relevant than not is never a negative by default."""
 
 NOT_LAZY = (
     "sampling", "order", "within", "strata", "quota", "budget", "relabel", "query_where",
     "max_p_relevant", "target_fn_rate", "deepen", "max_uses", "compat",
 )  # fmt: skip
-"""Settings whose outcome depends on the scores of candidates that are not chosen."""
+"""Settings that need the scores of candidates that are not chosen."""
 
 
 class FilterSettings(ModelSettings, OutputSettings):
@@ -275,24 +275,24 @@ class FilterSettings(ModelSettings, OutputSettings):
 
     @property
     def chooses_otherwise(self) -> bool:
-        """Whether something else than the default choice is asked for."""
+        """Whether the settings replace the default choice."""
         chosen = self.order != "rank" or self.sampling != "top"
         return chosen or self.rules_given or not self.default_rule
 
     @property
     def highest_p_relevant(self) -> float:
-        """The chance of being relevant up to which the default choice takes a candidate."""
+        """The highest probability of being relevant that the default choice accepts."""
         return MAX_P_RELEVANT if self.max_p_relevant is None else self.max_p_relevant
 
     @property
     def rules_given(self) -> bool:
-        """Whether a rule about the score is asked for."""
+        """Whether a rule about the score is given."""
         rules = (self.margin, self.relative_margin, self.max_score)
         return any(rule is not None for rule in rules)
 
     @model_validator(mode="after")
     def _check_lazy(self) -> FilterSettings:
-        """Refuse what needs the scores of all candidates, or chooses by more than rank."""
+        """Refuse settings that --lazy cannot combine with."""
         if not self.lazy:
             return self
         if not self.cross_encoder or self.score not in (None, "ce"):
@@ -308,5 +308,5 @@ class FilterSettings(ModelSettings, OutputSettings):
         return self
 
     def _settle(self, name: str, value: object) -> None:
-        """Fill in what another setting says, before what comes next is checked."""
+        """Set a value that another setting implies, before further checks."""
         object.__setattr__(self, name, value)

@@ -131,7 +131,7 @@ def _check_endpoint(url: str) -> None:
     except ValueError:
         valid = False
     if not valid or not url.isprintable() or " " in url:
-        raise ValueError("endpoint: is not the address of a server")
+        raise ValueError("endpoint: isn't the address of a server")
 
 
 class MixSettings(MinedSettings, OutputSettings):
@@ -178,6 +178,6 @@ class MixSettings(MinedSettings, OutputSettings):
 
     @property
     def mixtures(self) -> dict[str, int]:
-        """How many mixtures of each kind a query gets."""
+        """Number of mixtures per query, by kind."""
         parts = [item.partition(":") for item in self.by]
         return {name: int(n) for name, _, n in parts}

@@ -129,6 +129,6 @@ class MineSettings(JudgedSettings, OutputSettings):
 
     @property
     def depths(self) -> dict[str, int]:
-        """The sources that were asked for by name, and how many candidates from each."""
+        """The number of candidates from each source that is named."""
         parts = [item.partition(":") for item in self.source]
         return {name: int(depth or self.top_k) for name, _, depth in parts}

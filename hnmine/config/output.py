@@ -17,7 +17,7 @@ UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 class Manner(TypedDict):
-    """How a run writes a directory, whatever it writes."""
+    """How a run writes its directory."""
 
     overwrite: bool
     progress: bool
@@ -90,7 +90,7 @@ class OutputSettings(CommonSettings):
     @classmethod
     def _check_memory(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(MEMORY, value):
-            raise ValueError(f"{value!r} is no amount of memory, such as 12GB or 800MB")
+            raise ValueError(f"{value!r} isn't an amount of memory, such as 12GB or 800MB")
         return value
 
     @model_validator(mode="after")
@@ -111,13 +111,13 @@ class OutputSettings(CommonSettings):
 
     @property
     def memory_limit(self) -> int | None:
-        """The bytes that the workers may take together."""
+        """The memory limit of all workers together, in bytes."""
         found = self.max_memory and re.fullmatch(MEMORY, self.max_memory)
         return int(float(found[1]) * UNITS[found[2].upper()]) if found else None
 
     @property
     def share(self) -> Share:
-        """The part of this process in the run."""
+        """The share of this process in the run."""
         if self.task is None:
             return Share(finish=True) if self.finish else ALONE
         index, of = map(int, self.task.split("/"))

@@ -1,4 +1,4 @@
-"""How the tables that a command reads are found and read."""
+"""Settings for finding and reading input tables."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from hnmine.config.setting import MANY, flag_of, path, setting
 from hnmine.config.shared import COLUMN, Settings, assignments
 
 TABLES = ("corpus", "pairs", "queries", "qrels", "run", "written")
-"""What `--column` names the columns of."""
+"""The tables whose columns `--column` names."""
 
 LEFT_OUT = "pairs.label"
-"""The role of which an empty name says that no column has it."""
+"""The role that an empty name takes away from every column."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the user wants the files of an input read.
+    """How the files of an input are read.
 
     Attributes:
         quoting: of text tables: `auto`, `csv` or `none`.

@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 MANY = 2**31 - 1
-"""The largest number of documents that anything is counted in."""
+"""The largest count of anything."""
 
 Group = Literal[
     "Inputs", "Models", "Which are kept", "Which are chosen", "Output", "Scale-out", "Advanced"

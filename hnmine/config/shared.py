@@ -25,7 +25,7 @@ from hnmine.runner.urls import mirror, split_url
 
 
 def _as_text(value: Any) -> Any:
-    """Return paths as texts: in Python, either may say where something is."""
+    """Return paths as texts, of which Python callers may pass either."""
     if isinstance(value, list | tuple):
         return [_as_text(item) for item in value]
     if not isinstance(value, os.PathLike):
