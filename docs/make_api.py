@@ -17,7 +17,7 @@ import pyarrow as pa
 import hnmine
 from hnmine import errors, schema
 from hnmine.commands import COMMANDS
-from hnmine.config import Settings
+from hnmine.config.shared import CommonSettings
 from hnmine.exports.pushing import Pushed
 from hnmine.results import StageResult
 
@@ -57,8 +57,8 @@ def page() -> str:
     parts += ["## What they return", *map(_class, (StageResult, Pushed))]
     parts += ["## Errors", _errors()]
     parts += [
-        "## Settings of all commands",
-        _settings(Settings.model_fields, Settings.model_fields),
+        "## Settings of all commands but `init` and `models`",
+        _settings(CommonSettings.model_fields, CommonSettings.model_fields),
     ]
     others = [name for name in COMMANDS if name.replace("-", "_") not in (*hnmine.__all__, "run")]
     parts += ["## Settings of commands without a function"]
@@ -115,10 +115,10 @@ def _errors() -> str:
 
 
 def _settings_of(command: str) -> str:
-    settings = COMMANDS[command].settings
-    fields = [name for name in settings.model_fields if name not in Settings.model_fields]
-    # Its own before those that it shares with others.
-    fields.sort(key=lambda name: name not in settings.__annotations__)
+    settings, arguments = COMMANDS[command].settings, COMMANDS[command].arguments
+    fields = [name for name in settings.model_fields if name not in CommonSettings.model_fields]
+    # Arguments first, then its own, then those that it shares with others.
+    fields.sort(key=lambda name: (name not in arguments, name not in settings.__annotations__))
     return _settings(fields, settings.model_fields)
 
 
@@ -127,7 +127,7 @@ def _settings(names: Iterable[str], fields: Any) -> str:
     for name in names:
         field = fields[name]
         default = field.get_default(call_default_factory=True)
-        shown = "must be given" if field.is_required() else _default(default, field.description)
+        shown = "required" if field.is_required() else _default(default, field.description)
         kind = _type(field.annotation)
         rows.append(
             f"| `{name}` | {kind} | {shown} | {_cell(_without_default(field.description))} |"

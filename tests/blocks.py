@@ -16,6 +16,8 @@ import typer
 from conftest import CROSS_ENCODER, ENCODER, ROOT
 
 from hnmine.cli import app
+from hnmine.cli.flags import given_settings
+from hnmine.commands import COMMANDS
 
 SMALL = {
     "sentence-transformers/all-MiniLM-L6-v2": ENCODER,
@@ -68,7 +70,7 @@ def parsed(arguments: list[str]) -> tuple[str, dict[str, object]]:
     name, *rest = arguments
     command = typer.main.get_command(app).commands[name]
     given = command.make_context(name, list(rest)).params
-    return name, {key: value for key, value in given.items() if value not in (None, [])}
+    return name, given_settings(COMMANDS[name], given)
 
 
 def small(text: str) -> str:

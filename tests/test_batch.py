@@ -516,7 +516,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("given", "message"),
         [
-            ({"by": "balanced-cluster"}, "cluster-size: must be given"),
+            ({"by": "balanced-cluster"}, "Missing --cluster-size"),
             ({"by": "greedy", "clusters": 3}, "clusters: applies to --by cluster alone"),
             ({"by": "balanced-cluster", "cluster_size": [0]}, "greater than or equal to 1"),
             (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -11,15 +12,16 @@ from conftest import hnmine, write
 from hnmine import __version__
 from hnmine.cli import app
 from hnmine.commands import COMMANDS
-from hnmine.config import Settings
-
-DIRECTORIES = ("mined", "before", "after")
-"""Settings that are arguments where they are what a command is about."""
+from hnmine.config.output import OutputSettings
+from hnmine.config.setting import GROUPS, about
+from hnmine.config.shared import CommonSettings
 
 HEAVY = ("numpy", "pyarrow", "torch", "faiss", "numba", "sentence_transformers")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["filter", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["filter", "--help"], ["filter", "--help-all"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(arguments):
     script = (
         "import sys\nfrom hnmine.cli import app\n"
@@ -42,16 +44,134 @@ def test_help_has_an_example_and_every_setting_has_a_flag_with_help(command):
     assert f"Example: hnmine {command} " in text
     registered = typer.main.get_command(app).commands[command]
     flags = {flag for option in registered.params for flag in option.opts}
-    flags |= {f"--{option.name}" for option in registered.params if option.name in DIRECTORIES}
     for name, field in COMMANDS[command].settings.model_fields.items():
         assert field.description, name
         assert f"--{name.replace('_', '-')}" in flags
 
 
 def test_shared_settings_are_the_same_everywhere():
-    for name, field in Settings.model_fields.items():
+    for name, field in CommonSettings.model_fields.items():
         for command in COMMANDS.values():
-            assert command.settings.model_fields[name].description == field.description
+            if issubclass(command.settings, CommonSettings):
+                assert command.settings.model_fields[name].description == field.description
+
+
+SCALE_OUT = OutputSettings.model_fields.keys() - CommonSettings.model_fields - {"overwrite"}
+
+
+def test_no_command_has_flags_without_effect():
+    for name in ("init", "validate", "models"):
+        assert not SCALE_OUT & COMMANDS[name].settings.model_fields.keys()
+    for name in ("init", "models"):
+        assert not CommonSettings.model_fields.keys() & COMMANDS[name].settings.model_fields.keys()
+    assert "index" not in COMMANDS["run"].settings.model_fields
+    done = hnmine("init", "c.parquet", "--workers", "2")
+    assert (done.returncode, "No such option" in done.stderr) == (2, True)
+
+
+def page(command, *flags, columns="80"):
+    done = hnmine(command, *flags, env={"COLUMNS": columns, "PATH": ""})
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def flags_shown(page):
+    return {
+        flag.replace("[no-]", "") for flag in re.findall(r"^  (?:[A-Z]+, )?(--\S+)", page, re.M)
+    }
+
+
+class TestHelpPages:
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_the_first_page_shows_the_common_settings_in_groups_and_the_other_page_all(
+        self, command
+    ):
+        first, everything = page(command, "--help"), page(command, "--help-all")
+        fields = COMMANDS[command].settings.model_fields
+        arguments = COMMANDS[command].arguments
+        common = {name for name, field in fields.items() if about(field).common}
+        flags = {f"--{name.replace('_', '-')}" for name in common - set(arguments)}
+        of_all = {"--config", "--help-all"} | ({"--dry-run"} if "--dry-run" in first else set())
+        assert flags_shown(first) == flags | of_all
+        assert all(re.search(rf"^  {name.upper()} ", first, re.M) for name in arguments)
+        every = {f"--{name.replace('_', '-')}" for name in fields}
+        assert every | {"--json", "--debug"} <= flags_shown(everything)
+        for text in (first, everything):
+            heads = re.findall(r"^(\S.*):$", text, re.M)
+            assert heads == [group for group in GROUPS if group in heads]
+            assert "Inputs" in heads or command == "models"
+            assert max(map(len, text.splitlines())) <= 120
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_the_first_page_fits_on_about_a_screen(self, command):
+        lines = page(command, "--help", columns="100").splitlines()
+        assert len(lines) <= 44, len(lines)
+
+    def test_it_is_plain_text_as_wide_as_the_terminal(self):
+        narrow, wide = (page("filter", "--help", columns=columns) for columns in ("60", "110"))
+        options = narrow.partition("Inputs:")[2]
+        assert max(map(len, options.splitlines())) <= 60
+        assert len(wide.splitlines()) < len(narrow.splitlines())
+        assert "\x1b" not in wide and "╭" not in wide
+
+
+class TestArguments:
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_every_command_takes_its_directory_without_a_flag(self, command):
+        found = COMMANDS[command]
+        assert found.arguments or found.takes_paths
+
+    @pytest.mark.parametrize(
+        ("line", "flag", "same"),
+        [
+            (["report", "{m}"], "--mined", "{m}"),
+            (["diff", "{m}", "{m}"], "--after", "{m}"),
+            (["build-index", "{m}"], "--index", "{m}"),
+            (["run", "{m}"], "--output", "{m}"),
+            (["models", "{m}"], "--folder", "{m}"),
+        ],
+    )
+    def test_an_argument_and_its_flag_must_agree(self, tmp_path, line, flag, same):
+        line = [word.format(m=tmp_path) for word in line]
+        done = hnmine(*line, flag, "other")
+        assert done.returncode == 2
+        assert f"and {flag} differ" in done.stderr
+        agree = hnmine(*line, flag, same.format(m=tmp_path))
+        assert "differ" not in agree.stderr
+
+    def test_both_ways_mean_the_same(self, tmp_path):
+        corpus = write(tmp_path / "c.parquet", id=["a"], text=["b"])
+        common = ["--no-dense", "--corpus", corpus]
+        assert hnmine("build-index", tmp_path / "i", *common).returncode == 0
+        again = hnmine("build-index", "--index", tmp_path / "i", *common)
+        assert again.returncode == 0, again.stderr
+
+    def test_a_missing_directory_is_named(self):
+        done = hnmine("export", "--to", "trec", "--output", "o")
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: Missing required option --mined.\n")
+
+
+class TestOlderNames:
+    def test_models_is_validate_with_models(self, tmp_path):
+        older = hnmine("models", tmp_path)
+        newer = hnmine("validate", "--models", tmp_path)
+        assert (older.returncode, newer.returncode) == (0, 0)
+        assert older.stdout == newer.stdout
+        assert older.stderr.splitlines() == [
+            "`hnmine models` is now `hnmine validate --models`; "
+            "the next release drops the old name."
+        ]
+        assert newer.stderr == ""
+        config = tmp_path / "c.yaml"
+        config.write_text(f"models: {{folder: {tmp_path / 'no'}}}\n")
+        assert "There is no folder" in hnmine("models", "--config", config).stderr
+        assert hnmine("validate", "--models", "--config", config).returncode == 0
+
+    def test_they_are_left_out_of_the_list_of_commands(self):
+        listed = page("--help").partition("Commands:")[2]
+        for name, command in COMMANDS.items():
+            assert (f"\n  {name} " in listed) == (not command.successor)
 
 
 def test_a_wrong_flag_is_a_usage_error():
@@ -64,7 +184,7 @@ def test_a_wrong_flag_is_a_usage_error():
     ("arguments", "code", "message"),
     [
         (["build-index", "--index", "i", "--no-dense", "--corpus", "no.parquet"], 3, "No data"),
-        (["build-index", "--index", "i"], 2, "corpus: give --corpus"),
+        (["build-index", "--index", "i"], 2, "required option --corpus"),
         (["mine", "--index", "i", "--output", "o", "--pairs", "p"], 3, "not a finished index"),
         (["filter", "--candidates", "c", "--output", "o"], 3, "not a finished candidates"),
         (["run", "--config", "no.yaml"], 2, "Cannot read no.yaml"),

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from hnmine.cli import app
 from hnmine.commands import COMMANDS
-from hnmine.commands.configuration import PLACES, optional, pipeline, read_yaml, settings_for
+from hnmine.commands.configuration import optional, pipeline, read_yaml, settings_for
+from hnmine.commands.run import DIRECTORIES
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
 from hnmine.errors import UsageError
 from hnmine.selection.pipeline import resolve
@@ -35,21 +36,25 @@ def test_all_errors_come_at_once_with_suggestions():
 @pytest.mark.parametrize(
     ("settings", "values", "message"),
     [
-        (BuildIndexSettings, {"index": "i"}, "give --corpus, or --pairs"),
-        (BuildIndexSettings, {"index": "i", "corpus": "c"}, "encoder: must be given"),
+        (BuildIndexSettings, {"index": "i"}, "Missing required option --corpus, or --pairs"),
+        (BuildIndexSettings, {"index": "i", "corpus": "c"}, "Missing required option --encoder"),
         (
             BuildIndexSettings,
             {"index": "i", "corpus": "c", "bm25": False, "dense": False},
             "nothing to build",
         ),
-        (MineSettings, {"index": "i", "output": "o"}, "give --pairs, or --queries and --qrels"),
-        (MineSettings, {"index": "i", "output": "o", "queries": "q"}, "give --pairs"),
+        (
+            MineSettings,
+            {"index": "i", "output": "o"},
+            "Missing required option --pairs, or --queries and --qrels",
+        ),
+        (MineSettings, {"index": "i", "output": "o", "queries": "q"}, "required option --pairs"),
         (
             MineSettings,
             {"index": "i", "output": "o", "pairs": "p", "queries": "q", "qrels": "r"},
             "not both",
         ),
-        (MineSettings, {"output": "o", "pairs": "p"}, "index: must be given"),
+        (MineSettings, {"output": "o", "pairs": "p"}, "Missing required option --index"),
         (
             MineSettings,
             {"index": "i", "output": "o", "pairs": "p", "column": ["query"]},
@@ -445,7 +450,7 @@ SHARED = [
     for section in SECTIONS
     for stage in ("build-index", "mine", "filter")
     for name in COMMANDS[stage].settings.model_fields
-    if name in COMMANDS[section].settings.model_fields and name not in PLACES
+    if name in COMMANDS[section].settings.model_fields and name not in DIRECTORIES
 ]
 VALUES: dict[str, Any] = {
     "clusters": 8, "threads": 1, "workers": 2, "engine": "ray", "ray_address": "auto",

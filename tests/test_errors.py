@@ -609,4 +609,4 @@ def test_an_interrupt_in_compiled_code_is_an_interrupt(capsys):
         # What Numba's dispatcher raises.
         raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
     assert ended.value.exit_code == 130
-    assert capsys.readouterr().err.startswith("error: Interrupted. What was finished is kept.")
+    assert capsys.readouterr().err.startswith("error: Interrupted. Finished work is kept.")

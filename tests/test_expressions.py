@@ -389,7 +389,7 @@ def test_ctrl_c_within_an_expression_is_no_error_of_it(tmp_path):
     os.kill(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert said.startswith("error: Interrupted. What was finished is kept.")
+    assert said.startswith("error: Interrupted. Finished work is kept.")
     assert time.monotonic() - started < duck.PATIENCE + 5
 
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import typer
 import yaml
 from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, ROOT, hnmine, write
 from safetensors.numpy import save_file
+from words import odd_words, odd_words_of
 
 from hnmine.cli import app
 from hnmine.commands import COMMANDS
@@ -42,7 +44,36 @@ def test_help_as_a_whole_has_an_example_and_names_every_command_with_what_it_doe
     assert "Example: hnmine init " in text
     assert "..." not in text.partition("Commands:")[2]
     for name, command in commands().items():
-        assert f" {name} {command.short_help}" in text
+        if not COMMANDS[name].successor:
+            assert f" {name} {command.short_help}" in text
+
+
+WHOLE = re.compile(r"[A-Z](?:[^ ]+ ){2,}.*\.(?: \[(?:default: .+|required)\])?", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_help_text_is_a_whole_phrase_of_plain_words(name):
+    texts = {option.name: option.help for option in commands()[name].params}
+    texts["summary"] = commands()[name].short_help
+    for option, text in texts.items():
+        assert WHOLE.fullmatch(text), f"{option}: {text}"
+        phrase = text.partition(" [default: ")[0].removesuffix(" May be repeated.")
+        assert len(phrase.split()) <= 25, f"{option}: {text}"
+        assert not odd_words(text), f"{option}: {text}"
+
+
+def test_the_command_line_says_nothing_in_odd_words():
+    for folder in ("cli", "commands", "config"):
+        assert not odd_words_of(*(ROOT / "hnmine" / folder).glob("*.py"))
+    assert odd_words("Mend that, then go on\nwith it.") == ["Mend", "go on with"]
+
+
+def test_errors_of_the_system_end_with_a_fix(tmp_path):
+    (tmp_path / "file").write_text("")
+    corpus = write(tmp_path / "c.parquet", id=["a"], text=["b"])
+    done = hnmine("build-index", tmp_path / "file" / "i", "--no-dense", "--corpus", corpus)
+    assert done.returncode == 4
+    assert done.stderr.endswith("\nFix this and rerun; finished work is kept.\n")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +231,7 @@ class TestModels:
         (many / "config.json").write_text(json.dumps(config | labels))
         save_file({"classifier.weight": np.zeros((3, 4), np.float32)}, many / "model.safetensors")
         found = hnmine(
-            "models", "--folder", tmp_path / "folder", "--json",
+            "validate", "--models", tmp_path / "folder", "--json",
             env={**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub")},
         )  # fmt: skip
         assert found.returncode == 0, found.stderr
@@ -222,10 +253,10 @@ class TestModels:
         assert machine["backends"].keys() == {"torch", "openvino", "onnx"}
 
     def test_a_table_for_people_and_an_error_for_a_folder_that_is_not_there(self, tmp_path):
-        done = hnmine("models")
+        done = hnmine("validate", "--models")
         assert f"  {CROSS_ENCODER} " in done.stdout
         assert "back ends\n" in done.stdout
-        done = hnmine("models", "--folder", tmp_path / "no")
+        done = hnmine("validate", "--models", tmp_path / "no")
         assert done.returncode == 3
         assert "There is no folder" in done.stderr
 

@@ -223,7 +223,7 @@ def test_interrupted_it_says_how_to_go_on(stdlib, tmp_path):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Go on with the same command:\n  hnmine build-index" in stderr
+    assert "Resume with the same command:\n  hnmine build-index" in stderr
     assert "Traceback" not in stderr
 
 

@@ -390,11 +390,16 @@ def test_on_the_command_line(runs, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(f"{tmp_path / 'r.html'}\n")
     assert "share that is likely false" in done.stdout
+    assert "  wording      AUC 0." in done.stdout
     found = json.loads(hnmine("report", runs / "both", "--no-html", "--json").stdout)
     assert found["page"] is None
     assert found["estimate"]["negatives"] == found["counts"]["negatives"]
+    assert found["audit"] == audit(AuditSettings.parse({"mined": runs / "both"})).as_json()
     done = hnmine("report")
-    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: mined: must be given.")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        "error: Missing required option --mined.",
+    )
     with pytest.raises(InputError, match="is a candidates directory, not mined"):
         look(runs / "c")
 

@@ -267,7 +267,7 @@ class TestEstimate:
         left = np.mean([same_topic(row["query_id"], row["doc_id"]) for row in chosen])
         assert found.low <= left <= found.high
         assert 0 < found.rate < by_verdicts.rate
-        assert check == f"hnmine audit --mined {mined}-reviewed --verdicts {sheet}"
+        assert check == f"hnmine report {mined}-reviewed --verdicts {sheet}"
 
         # Another round goes on in the same sheet, with what nobody has judged.
         more = review(ReviewSettings.parse({"mined": tmp_path / "again", "page": False, "even": 5}))

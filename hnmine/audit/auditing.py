@@ -47,7 +47,7 @@ def audit(settings: AuditSettings) -> Audit:
     Raises:
         HnmineError: the directory, the judgements or the verdicts cannot be used.
     """
-    mined = Mined(settings.mined)
+    mined = Mined(settings.mined, settings.candidates, settings.index)
     table = _selected(mined)
     found = Audit(table.num_rows)
     if not table.num_rows:
@@ -192,7 +192,9 @@ def _write_sheet(
 ) -> None:
     """Write a sample with the texts and an empty column for verdicts."""
     if settings.sheet is None:
-        raise UsageError("sheet: must be given with --sample.", fix="Pass --sheet FILE.csv.")
+        raise UsageError(
+            "Missing option --sheet: --sample writes one.", fix="Add --sheet FILE.csv."
+        )
     chosen = table.take(pa.array(even_sample(chance, settings.sample or 0, settings.seed)))
     known = {name: chosen[name] for name in ("query_id", "doc_id", "p_relevant")}
     drawn = pa.repeat(EVEN, chosen.num_rows)

@@ -205,15 +205,17 @@ class Audit:
         if self.worst:
             yield "queries with most"
             for query, count in self.worst.items():
-                yield f"  {query:<24} {count:.2f} of its negatives"
+                yield f"  {query:<24} {count:.2f} expected false negatives"
+        yield from self.shortcut_lines()
 
+    def shortcut_lines(self) -> Iterator[str]:
+        """Write the shortcuts for a terminal, with a warning about each that is too good."""
         if self.shortcuts:
-            yield "shortcuts: how well each alone tells positives from negatives (0.5: not at all)"
-            for name, auc in self.shortcuts.items():
-                known = "nothing is known" if np.isnan(auc) else f"AUC {auc:.2f}"
-                yield f"  {name:<12} {known}"
-                if auc >= WARN_FROM:
-                    yield f"    warning: a retriever may learn this instead. {ADVICE[name]}"
+            yield "shortcuts: AUC of each one alone, positives against negatives (0.5: no signal)"
+        for name, auc in self.shortcuts.items():
+            yield f"  {name:<12} {'unknown' if np.isnan(auc) else f'AUC {auc:.2f}'}"
+            if auc >= WARN_FROM:
+                yield f"    warning: a retriever may learn this instead. {ADVICE[name]}"
 
     def check(self) -> None:
         """Raise nothing: an audit finds no faults, only shares."""

@@ -1,4 +1,4 @@
-"""The command line: parses, calls a command, prints. Settings are documented in `config`."""
+"""The command line: parses, calls a command, prints its result."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from hnmine.cli.failures import errors_explained
-from hnmine.cli.flags import ConfigFile, Debug, DryRun, Json, Paths, directory, option
-from hnmine.cli.printing import clean_streams, print_result, say_cost
+from hnmine.cli.flags import given_settings, parameters
+from hnmine.cli.help_pages import GroupedCommand
+from hnmine.cli.printing import clean_streams, print_result, say, say_cost
 from hnmine.commands import COMMANDS, Command, configuration
-from hnmine.config import Settings
 from hnmine.config.shared import check_text
 from hnmine.errors import UsageError
 from hnmine.runner import interrupts
@@ -25,7 +25,10 @@ Example:
 \b
   hnmine init corpus.parquet pairs.parquet    write a configuration for your files
   hnmine run --config hnmine.yaml             index, mine, filter
-  hnmine report runs/first/mined              see what came out"""
+  hnmine report runs/first/mined              see the result"""
+
+WIDEST = 120
+"""Columns of a help page on a wide terminal."""
 
 app = typer.Typer(
     name="hnmine",
@@ -34,7 +37,7 @@ app = typer.Typer(
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
 )
 
 
@@ -56,13 +59,24 @@ def _root(
 
 
 def _register(command: Command) -> None:
-    """Add a command whose flags are its settings, but for those that are arguments."""
+    """Add a command whose flags are its settings; some are arguments too."""
 
     def call(
-        config_file: Path | None, as_json: bool, debug: bool, dry_run: bool = False, **flags: Any
+        config_file: Path | None,
+        as_json: bool,
+        debug: bool,
+        help_all: bool,
+        dry_run: bool = False,
+        **parsed: Any,
     ) -> None:
-        given = {key: value for key, value in flags.items() if value not in (None, [])}
         with errors_explained(debug):
+            if command.successor:
+                say(
+                    f"`hnmine {command.name}` is now `hnmine {command.successor}`; the next "
+                    "release drops the old name.",
+                    err=True,
+                )
+            given = given_settings(command, parsed)
             paths = [_readable(given.pop("paths", []))] if command.takes_paths else []
             file = configuration.read_yaml(config_file) if config_file else {}
             settings = configuration.settings_for(command.name, file, given)
@@ -75,30 +89,16 @@ def _register(command: Command) -> None:
                 say_cost(time.monotonic() - started)
             print_result(result, as_json)
 
-    call.__signature__ = inspect.Signature(_parameters(command))  # type: ignore[attr-defined]
-    paragraphs = [command.summary, "Example:", f"  {command.example}", command.more_help]
-    text = "\n\n".join(paragraphs).rstrip()
-    app.command(command.name, help=text, short_help=command.summary)(call)
-
-
-def _parameters(command: Command) -> list[inspect.Parameter]:
-    """Return the arguments and flags: a command's own, those of all commands, and the common."""
-    fields = command.settings.model_fields
-    shared = [name for name in fields if name in Settings.model_fields]
-    own = [name for name in fields if name not in (*shared, *command.arguments)]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    common: list[tuple[str, Any, Any]] = [("paths", None, Paths)] if command.takes_paths else []
-    common += [("config_file", None, ConfigFile), ("as_json", False, Json)]
-    common += [("dry_run", False, DryRun)] if command.forecast else []
-    common += [("debug", False, Debug)]
-    return [
-        *(directory(name, fields) for name in command.arguments),
-        *(option(name, fields[name]) for name in (*own, *shared)),
-        *(
-            inspect.Parameter(name, keyword, default=default, annotation=annotation)
-            for name, default, annotation in common
-        ),
-    ]
+    call.__signature__ = inspect.Signature(list(parameters(command)))  # type: ignore[attr-defined]
+    # A backspace keeps the lines of a paragraph as they are.
+    paragraphs = [command.summary, f"\b\nExample: {command.example}", command.more_help]
+    app.command(
+        command.name,
+        cls=GroupedCommand,
+        help="\n\n".join(paragraphs).rstrip(),
+        short_help=command.summary,
+        hidden=bool(command.successor),
+    )(call)
 
 
 def _readable(paths: list[str]) -> list[str]:

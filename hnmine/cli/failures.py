@@ -1,4 +1,4 @@
-"""Exceptions as what, why and how to fix it, and as exit codes."""
+"""Exceptions as messages with a fix, and as exit codes."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def errors_explained(debug: bool) -> Iterator[None]:
     except HnmineError as error:
         _fail(error, error.exit_code, debug)
     except BrokenPipeError:
-        # Whoever reads the results has read enough, as `head` does; Python would complain at exit.
+        # The reader has closed the pipe, as `head` does; Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Exit.OK) from None
     except OSError as error:
         _fail(_explain_os_error(error), Exit.PARTIAL, debug)
     except Exception as error:
-        # Compiled code answers to Ctrl-C with an error of its own.
+        # Compiled code turns Ctrl-C into an error of its own.
         if isinstance(error.__cause__, KeyboardInterrupt):
             _fail(_interrupted(), Exit.INTERRUPTED, debug)
         if is_out_of_memory(error):
             _fail(_explain_memory_error(error), Exit.PARTIAL, debug)
         bug = HnmineError(
             f"Unexpected {type(error).__name__}: {_one_line(error)}",
-            why="This is a fault in hnmine. What was finished is kept.",
+            why="This is a fault in hnmine. Finished work is kept.",
             fix="Run the same command with --debug and report what it prints.",
         )
         _fail(bug, Exit.BUG, debug)
@@ -49,9 +49,9 @@ def errors_explained(debug: bool) -> Iterator[None]:
 def _interrupted() -> HnmineError:
     again = shell(["hnmine", *sys.argv[1:]])
     return HnmineError(
-        "Interrupted. What was finished is kept.",
+        "Interrupted. Finished work is kept.",
         why=interrupts.kept,
-        fix=f"Go on with the same command:\n  {again}",
+        fix=f"Resume with the same command:\n  {again}",
     )
 
 
@@ -59,21 +59,21 @@ def _explain_os_error(error: OSError) -> HnmineError:
     what = {
         errno.ENOSPC: "The disk is full.",
         errno.EDQUOT: "The disk quota is used up.",
-        errno.EFBIG: "A file would become larger than is allowed here (see ulimit -f).",
+        errno.EFBIG: "A file would exceed the size limit (see ulimit -f).",
         errno.EACCES: "No permission.",
         errno.EPERM: "No permission.",
         errno.EROFS: "The file system is read-only.",
         errno.EMFILE: "Too many files are open (see ulimit -n).",
         errno.ENAMETOOLONG: "A path is too long.",
-        errno.ENOENT: "A file is not there, or not any more.",
+        errno.ENOENT: "A file doesn't exist, or was removed.",
         errno.ENOTDIR: "Part of a path is a file, not a directory.",
     }.get(error.errno or 0, "The operating system refused.")
     if error.errno is None and str(error).endswith(" written"):
-        what = "The disk is full, or a file would become larger than is allowed here."  # NumPy's.
+        what = "The disk is full, or a file would exceed the size limit."  # NumPy's.
     return HnmineError(
         what,
         why=_one_line(error),
-        fix="Mend that, then run the same command: what was finished is kept.",
+        fix="Fix this and rerun; finished work is kept.",
     )
 
 
@@ -81,8 +81,8 @@ def _explain_memory_error(error: Exception) -> HnmineError:
     return HnmineError(
         "Out of memory.",
         why=_one_line(error),
-        fix="Run the same command where more memory is free: what was finished is kept. A smaller "
-        "--batch-tokens, --block-size or --shard-size needs less.",
+        fix="Free memory and rerun; finished work is kept. A smaller --batch-tokens, --block-size "
+        "or --shard-size needs less.",
     )
 
 

@@ -1,67 +1,133 @@
-"""Settings as flags and arguments of the command line."""
+"""Settings as options and arguments of the command line."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from hnmine.cli.help_pages import show_all
+from hnmine.commands import Command
+from hnmine.config.setting import about, flag_of
+from hnmine.errors import UsageError
+
+METAVARS: dict[Any, str] = {Path: "PATH", str: "TEXT", int: "N", float: "NUMBER"}
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", help="YAML file with a key for each flag; flags win over it. [default: none]"
+        "--config",
+        metavar="FILE",
+        help="YAML file of settings; the command line wins. [default: none]",
     ),
 ]
 Paths = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PATH", help="Inputs; what each is, its columns say."),
+    typer.Argument(metavar="PATH", help="Input files; their columns tell what each one is."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON. [default: no]")]
 DryRun = Annotated[
     bool,
-    typer.Option(
-        "--dry-run",
-        help="Only say what would be done: tasks, memory, disk, and time by a short trial. "
-        "[default: no]",
-    ),
+    typer.Option("--dry-run", help="Only estimate tasks, memory, disk and time. [default: no]"),
 ]
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error. [default: no]")
 ]
+HelpAll = Annotated[
+    bool,
+    typer.Option(
+        "--help-all",
+        callback=show_all,
+        is_eager=True,
+        help="Show all options and exit. [default: no]",
+    ),
+]
 
 
-def option(name: str, field: Any) -> inspect.Parameter:
-    """Turn a setting into a flag; None means not given, so that the file or the default counts."""
-    kind = field.annotation
-    if get_origin(kind) in (dict, list):
-        kind = list[str]  # Typer takes no lists of choices; the settings check the values.
-    flag = name.replace("_", "-")
-    declared = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[kind | None, typer.Option(declared, help=_help(field))],
-    )
+def parameters(command: Command) -> Iterator[inspect.Parameter]:
+    """Yield a command's arguments, the flags of its settings, and the flags of all commands."""
+    fields = command.settings.model_fields
+    if command.takes_paths:
+        yield _parameter("paths", None, Paths)
+    for name in command.arguments:
+        shown = typer.Argument(metavar=name.upper(), help=_help(fields[name]))
+        yield _parameter(_argument(name), None, Annotated[_kind(fields[name]) | None, shown])
+    for name in fields:
+        option = typer.Option(
+            _declared(name, fields[name]),
+            metavar=about(fields[name]).value or _metavar(fields[name].annotation),
+            help=_help(fields[name]),
+        )
+        # None means not given, so that the file or the default counts.
+        yield _parameter(name, None, Annotated[_kind(fields[name]) | None, option])
+    yield _parameter("config_file", None, ConfigFile)
+    yield _parameter("as_json", False, Json)
+    if command.forecast:
+        yield _parameter("dry_run", False, DryRun)
+    yield _parameter("debug", False, Debug)
+    yield _parameter("help_all", False, HelpAll)
+
+
+def given_settings(command: Command, parsed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a command line gives, whether as arguments or as flags.
+
+    Raises:
+        UsageError: an argument and its flag differ.
+    """
+    given = {key: value for key, value in parsed.items() if value not in (None, [], ())}
+    for name in command.arguments:
+        value = given.pop(_argument(name), None)
+        if value is not None and given.setdefault(name, value) != value:
+            raise UsageError(
+                f"{name.upper()} and {flag_of(name)} differ: {value}, {given[name]}.",
+                fix="Give one of them.",
+            )
+    return given
+
+
+def _argument(name: str) -> str:
+    return f"{name}_argument"
+
+
+def _parameter(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _kind(field: Any) -> Any:
+    """Return a type for Typer, which takes no mappings and no lists of choices or of bounds."""
+    if get_origin(field.annotation) not in (dict, list):
+        return field.annotation
+    return list[Path] if field.annotation == list[Path] else list[str]
+
+
+def _declared(name: str, field: Any) -> str:
+    flag = flag_of(name)
+    return f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag
+
+
+def _metavar(kind: Any) -> str | None:
+    """Return what the help shows for a value."""
+    origin, inner = get_origin(kind), [part for part in get_args(kind) if part is not type(None)]
+    if origin is dict:
+        return "NAME=EXPRESSION"
+    if origin is Literal:
+        return "|".join(inner)
+    return _metavar(inner[0]) if inner else METAVARS.get(kind)
 
 
 def _help(field: Any) -> str:
-    """Say what a setting does, and what holds where it is not given."""
-    text: str = field.description
+    """Say what a setting does, whether it may be repeated, and its default."""
+    text, bracket, default = field.description.partition(" [default: ")
+    if get_origin(field.annotation) in (dict, list):
+        text += " May be repeated."
     if field.is_required():
         return f"{text} [required]"
-    default = field.get_default(call_default_factory=True)
-    if default in (None, [], {}):
-        return text if "[default: " in text else f"{text} [default: none]"
-    shown = ("yes" if default else "no") if field.annotation is bool else default
-    return f"{text} [default: {shown}]"
-
-
-def directory(name: str, fields: Mapping[str, Any]) -> inspect.Parameter:
-    """Turn a setting into an argument; as with flags, None means not given."""
-    shown = typer.Argument(metavar=name.upper(), help=_help(fields[name]))
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=None, annotation=Annotated[Path | None, shown])
+    if bracket:
+        return f"{text}{bracket}{default}"
+    value = field.get_default(call_default_factory=True)
+    if field.annotation is bool:
+        value = "yes" if value else "no"
+    return f"{text} [default: {'none' if value in (None, [], {}) else value}]"

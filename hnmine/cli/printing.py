@@ -1,4 +1,4 @@
-"""All that the command line prints; nothing in it steers the terminal or tells a secret."""
+"""Printing without control characters and without credentials."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hnmine.errors import HnmineError
 from hnmine.printable import one_line, printable, redacted, without_credentials, without_nan
 
 CURSOR_UP = "\x1b[A"
-"""What tqdm writes, alone, to get from one bar to another."""
+"""Written alone by tqdm, to move between bars."""
 
 
 class Cleaned:
-    """An output stream that escapes what would steer the terminal, from any writer.
+    """An output stream that escapes control characters of any writer.
 
-    Progress bars may go back to the beginning of their line.
+    Progress bars may return to the start of their line.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -47,7 +47,7 @@ class Cleaned:
 
 
 def clean_streams() -> None:
-    """Clean what this process prints from now on: results, errors, warnings and logs."""
+    """Clean everything that this process prints from now on."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
@@ -61,20 +61,20 @@ def say(line: str, *, err: bool = False) -> None:
 
 
 def say_error(error: HnmineError) -> None:
-    """Print an error; only its three parts begin at the left, so that no value can pass for one."""
+    """Print an error; only its three parts start at the left, so that no value can imitate one."""
     for part in (f"error: {error.what}", error.why, error.fix):
         for n, line in enumerate(part.split("\n") if part else ()):
             say(line if n == 0 else f"  {line.strip()}", err=True)
 
 
 def _json(value: Any) -> str:
-    """Return JSON in ASCII without control characters, and null for what is no number."""
+    """Return JSON in ASCII without control characters, and with null for NaN."""
     text = json.dumps(without_nan(value), indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")
 
 
 def say_cost(seconds: float) -> None:
-    """Say on a terminal what a run took; the same stands in its run.json, for each directory."""
+    """Print on a terminal the time and memory of a run, which run.json holds for each directory."""
     if not sys.stderr.isatty():
         return
     own, children = (
@@ -88,10 +88,10 @@ def say_cost(seconds: float) -> None:
 
 
 def print_result(result: Any, as_json: bool) -> None:
-    """Print what a command returned, then fail if it found what is wrong.
+    """Print the result of a command, then fail if it found faults.
 
     Args:
-        result: a `Result`; what rich can print is printed in colours where the terminal has them.
+        result: a `Result`; one that rich can print gets colours on a terminal with colours.
         as_json: print JSON instead.
     """
     if hasattr(result, "__rich_console__"):
@@ -108,7 +108,7 @@ def print_result(result: Any, as_json: bool) -> None:
 def _print_styled(found: Any, as_json: bool) -> None:
     """Print a result with colours.
 
-    The texts in it are cleaned before they get their colours. URLs in them are data, and stay.
+    Its texts are cleaned before they are coloured; URLs in them are data and stay.
     """
     if as_json:
         _echo_as_it_is(_json(found.as_json()))
@@ -122,5 +122,5 @@ def _print_styled(found: Any, as_json: bool) -> None:
 
 
 def _echo_as_it_is(text: str) -> None:
-    # What the terminal can show, rich knows.
+    # Rich has already adapted it to the terminal.
     typer.echo(text, file=getattr(sys.stdout, "stream", sys.stdout), color=True)

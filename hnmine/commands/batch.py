@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: BatchSettings) -> StageResult:
-    """Put training rows in batches; several processes share the work where asked."""
+    """Group training rows into batches, in one or more processes."""
     from hnmine.extras.batches.batch import batch
 
     return in_processes(batch, settings)
@@ -21,9 +21,10 @@ def run(settings: BatchSettings) -> StageResult:
 
 COMMAND = Command(
     settings=BatchSettings,
-    summary="Put the training rows in batches that are hard, and safe, as in-batch negatives.",
-    example="hnmine batch --mined runs/mined --by greedy --batch-size 64 --output runs/batches",
+    summary="Group training rows into batches with hard and safe in-batch negatives.",
+    example="hnmine batch runs/mined --batch-size 64 --output runs/batches",
     run=run,
+    arguments=("mined",),
     places={"mined": "mined", "output": "batches"},
     own_keys=("clusters",),
 )

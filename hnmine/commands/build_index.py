@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: BuildIndexSettings) -> StageResult:
-    """Build the index; several processes share the work where the settings ask for it."""
+    """Build the index, in one or more processes."""
     from hnmine.index.building import build_index
 
     return in_processes(build_index, settings)
@@ -22,9 +22,9 @@ def run(settings: BuildIndexSettings) -> StageResult:
 COMMAND = Command(
     settings=BuildIndexSettings,
     summary="Build the BM25 and dense index of a corpus.",
-    example="hnmine build-index --corpus corpus.parquet --pairs pairs.parquet "
-    "--encoder sentence-transformers/all-MiniLM-L6-v2 --index runs/index",
+    example="hnmine build-index runs/index --corpus corpus.parquet --encoder models/encoder",
     run=run,
+    arguments=("index",),
     places={"index": "index"},
     forecast=forecast_one,
 )

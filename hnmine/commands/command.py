@@ -1,4 +1,4 @@
-"""What a command is: flags, help, YAML, docs and the Python API all come from this one object."""
+"""A command as one object, from which flags, help, YAML, docs and the Python API come."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ class Command:
         example: a command line that works.
         run: takes the settings, and the paths where `takes_paths`; returns a `Result`. It imports
             heavy packages only when it is called.
-        arguments: the settings that the command line takes without a flag.
+        arguments: the settings that the command line also takes without a flag, in order.
         takes_paths: whether it also takes any number of input files.
         places: the folder of `hnmine run`'s output that each setting names.
         own_keys: settings that mean something else in another command: `hnmine run` gives them to
             this one only from its own section.
         more_help: shown below the example; a leading backspace keeps lines as they are.
-        forecast: what `--dry-run` calls with the settings; None where there is no such flag.
+        forecast: what `--dry-run` calls with the settings; None without that flag.
+        successor: what replaces this older name, which the list of commands leaves out.
     """
 
     settings: type[Settings]
@@ -39,6 +40,7 @@ class Command:
     own_keys: tuple[str, ...] = ()
     more_help: str = ""
     forecast: Callable[[Any], Any] | None = None
+    successor: str = ""
 
     @property
     def name(self) -> str:

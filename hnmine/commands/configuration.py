@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,28 +9,27 @@ from typing import Any
 
 from hnmine.commands import COMMANDS
 from hnmine.commands.pipeline_settings import Pipeline
-from hnmine.commands.run import OPTIONAL, STAGES
+from hnmine.commands.run import DIRECTORIES, OPTIONAL, STAGES
 from hnmine.config import ModelSettings, Settings
+from hnmine.config.mined_settings import AuditedSettings
+from hnmine.config.setting import did_you_mean
 from hnmine.errors import UsageError
 
-PLACES = {"index", "candidates", "output"}
-"""Directories of a single command; in a file, all are derived from its `output`."""
-
 LONGEST_WHY = 500
-"""Characters of a parser's message that are shown: a screen, not a file."""
+"""Characters of a parser's message that are shown."""
 
 MOST_BYTES = 1_000_000
 MOST_VALUES = 5_000
 DEEPEST = 20
-"""Far more than all settings together need."""
+"""Far more than any configuration needs."""
 
 
 def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Any:
     """Return one command's settings; flags win over a section of the file, that over its top level.
 
-    A top-level key of the file goes to every command that has it; a section named like a command
-    holds keys for that command alone. `validate` looks into the sections of the stages too, because
-    it checks what they are about to read. The file's `output` is the directory of `hnmine run`.
+    A top-level key of the file goes to every command that has it, a section named like a command
+    to that command alone. `validate` reads the sections of the stages too, to check their inputs.
+    The file's `output` is the directory of `hnmine run`.
 
     Returns:
         An object of the command's settings; of `run` a `Pipeline`.
@@ -44,25 +42,38 @@ def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]
     _check_keys(file)
     settings = COMMANDS[command].settings
     fields = settings.model_fields
-    values = {key.replace("-", "_"): value for key, value in file.items() if key not in COMMANDS}
+    values = _by_name({key: value for key, value in file.items() if key not in COMMANDS})
     places = _places(command, values["output"]) if "output" in values else {}
-    own = {key: value for key, value in values.items() if key in fields and key not in PLACES}
-    if command == "audit" and "queries" in values:
-        own.pop("qrels", None)  # Those that were mined with know no false negative.
-    section = {key.replace("-", "_"): value for key, value in file.get(command, {}).items()}
+    own = {key: value for key, value in values.items() if key in fields and key not in DIRECTORIES}
+    if issubclass(settings, AuditedSettings) and "queries" in values:
+        own.pop("qrels", None)  # Those that were mined with hold no false negative.
+    section = {**_of_older_names(command, file, fields), **_by_name(file.get(command, {}))}
     if command == "validate":
         section = {**_of_stages(file, fields), **section}
     return settings.parse({**own, **places, **section, **flags})
 
 
+def _by_name(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.replace("-", "_"): value for key, value in section.items()}
+
+
+def _of_older_names(
+    command: str, file: Mapping[str, Any], fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the settings in the sections of a command's older names."""
+    older = [c.name for c in COMMANDS.values() if c.successor.partition(" ")[0] == command]
+    sections = (_by_name(file.get(name, {})) for name in older)
+    return {k: v for section in sections for k, v in section.items() if k in fields}
+
+
 def _of_stages(file: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the sections of the stages say about some fields; an earlier stage wins."""
+    """Return the values that the sections of the stages give to fields; an earlier stage wins."""
     values: dict[str, Any] = {}
     columns = _column_items(file.get("column"))
     for stage in (command.name for command in STAGES):
-        section = {key.replace("-", "_"): value for key, value in file.get(stage, {}).items()}
+        section = _by_name(file.get(stage, {}))
         columns += _column_items(section.pop("column", None))
-        # How a model runs is asked of the encoder; another stage may run another model.
+        # How a model runs is taken from the encoder; other stages may run other models.
         other = set() if stage == "build-index" else ModelSettings.model_fields.keys()
         values = {**{k: v for k, v in section.items() if k in fields and k not in other}, **values}
     return {**values, "column": columns} if columns else values
@@ -82,7 +93,8 @@ def pipeline(file: Mapping[str, Any], flags: Mapping[str, Any]) -> Pipeline:
     """
     if "output" not in {**file, **flags}:
         raise UsageError(
-            "output: must be given.", fix="Pass --output DIR, or write it in the file."
+            "Missing required option --output.",
+            fix="Pass a directory, or write `output: DIRECTORY` in the file.",
         )
     file = {**file, "output": flags.get("output", file.get("output"))}
     stages = (settings_for(c.name, file, _flags_for(c.settings, flags)) for c in STAGES)
@@ -108,7 +120,7 @@ def optional(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) ->
 
 def _flags_for(settings: type[Settings], flags: Mapping[str, Any]) -> dict[str, Any]:
     fields = settings.model_fields
-    return {key: value for key, value in flags.items() if key in fields and key not in PLACES}
+    return {key: value for key, value in flags.items() if key in fields and key not in DIRECTORIES}
 
 
 def _places(command: str, output: Any) -> dict[str, Path]:
@@ -125,20 +137,18 @@ def _check_keys(file: Mapping[str, Any]) -> None:
             if not isinstance(value, Mapping):
                 problems.append(f"{key}: is a section and must hold `key: value` lines.")
             elif not all(isinstance(inner, str) for inner in value):
-                problems.append(f"{key}: holds a key that is no name.")
+                problems.append(f"{key}: holds a key that isn't a name.")
         elif (name := key.replace("-", "_")) not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
-            problems.append(f"{key}: no such setting.{hint}")
+            problems.append(f"{key}: no such setting.{did_you_mean(name, known)}")
     if problems:
-        raise UsageError("\n".join(problems), fix="See `hnmine run --help` for all settings.")
+        raise UsageError("\n".join(problems), fix="`hnmine run --help-all` lists all settings.")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read settings from a YAML file: one key for each flag, without the dashes before it.
+    """Read settings from a YAML file: one key for each flag, without its leading dashes.
 
     Raises:
-        UsageError: the file is missing or too large, or is no mapping from keys to values.
+        UsageError: the file is missing or too large, or isn't a mapping.
     """
     import yaml
 
@@ -158,12 +168,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} is not valid YAML.",
             why=str(error)[:LONGEST_WHY],
-            fix="Correct the file at that place.",
+            fix="Correct the file there.",
         ) from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(
             f"{path} holds no settings.",
-            fix="Write one `key: value` for each flag, such as `top-k: 50`.",
+            fix="Write one `key: value` for each option, such as `top-k: 50`.",
         )
     # A section whose lines are all commented out is empty, and YAML reads it as null.
     return {
@@ -173,16 +183,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _too_large(path: Path, limit: str) -> UsageError:
     return UsageError(
-        f"{path} is no file of settings: it holds more than {limit}.",
-        fix="Pass the file that holds the settings, with one `key: value` for each flag.",
+        f"{path} isn't a configuration: it holds more than {limit}.",
+        fix="Pass the file with the settings, one `key: value` for each option.",
     )
 
 
 def _excess(events: Iterator[Any]) -> str:
-    """Return the limit that a file exceeds, once its aliases are written out; else nothing.
+    """Return the limit that a file exceeds once its aliases are expanded; else nothing.
 
     Args:
-        events: of YAML's parser, which reads no more of the file than is asked for.
+        events: of YAML's parser, which reads the file lazily.
     """
     import yaml
 
@@ -214,7 +224,7 @@ def _excess(events: Iterator[Any]) -> str:
 
 
 def _loader() -> Any:
-    """Return YAML's safe loader, but for keys that come twice: the second would win unnoticed."""
+    """Return YAML's safe loader, made to refuse repeated keys: the last would win silently."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -223,7 +233,7 @@ def _loader() -> Any:
             for key, count in Counter(keys).items():
                 if count > 1:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key!r} comes twice", node.start_mark
+                        None, None, f"the key {key!r} is repeated", node.start_mark
                     )
             return super().construct_mapping(node, deep)
 

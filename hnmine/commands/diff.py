@@ -20,7 +20,7 @@ def run(settings: DiffSettings) -> Changes:
 
 COMMAND = Command(
     settings=DiffSettings,
-    summary="Say which negatives another setting of `filter` gains and loses, and why.",
+    summary="Show which negatives other settings of `filter` gain and lose, and why.",
     example="hnmine diff runs/mined runs/mined-margin-1",
     run=run,
     arguments=("before", "after"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: ExportSettings) -> StageResult:
-    """Write the files of another trainer; several processes share the work where asked."""
+    """Write the files of another trainer, in one or more processes."""
     from hnmine.exports.exporting import export
 
     return in_processes(export, settings)
@@ -22,9 +22,10 @@ def run(settings: ExportSettings) -> StageResult:
 
 COMMAND = Command(
     settings=ExportSettings,
-    summary="Write mined negatives as the files of another trainer, without scoring anything.",
-    example="hnmine export --mined runs/mined --to flagembedding --output runs/export",
+    summary="Write mined negatives in the format of another trainer; no model runs.",
+    example="hnmine export runs/mined --to flagembedding --output runs/export",
     run=run,
+    arguments=("mined",),
     places={"mined": "mined", "output": "export"},
     more_help="\b\nFormats:\n" + "\n".join(f"  {n:<20}{s}" for n, s in FORMATS.items()),
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: FilterSettings) -> StageResult:
-    """Filter candidates; several processes share the work where the settings ask for it."""
+    """Filter candidates, in one or more processes."""
     from hnmine.selection.pipeline import filter
 
     return in_processes(filter, settings)
@@ -21,10 +21,10 @@ def run(settings: FilterSettings) -> StageResult:
 
 COMMAND = Command(
     settings=FilterSettings,
-    summary="Keep false negatives out, choose hard negatives, write training data.",
-    example="hnmine filter --candidates runs/candidates "
-    "--cross-encoder cross-encoder/ms-marco-MiniLM-L6-v2 --margin 3 --output runs/mined",
+    summary="Drop false negatives, choose hard negatives and write training data.",
+    example="hnmine filter runs/candidates --cross-encoder models/reranker --output runs/mined",
     run=run,
+    arguments=("candidates",),
     places={"candidates": "candidates", "output": "mined"},
     forecast=forecast_one,
 )

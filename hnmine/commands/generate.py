@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: GenerateSettings) -> StageResult:
-    """Make texts; several processes share the work where asked."""
+    """Generate texts, in one or more processes."""
     from hnmine.extras.generation.generate import generate
 
     return in_processes(generate, settings)
@@ -21,9 +21,9 @@ def run(settings: GenerateSettings) -> StageResult:
 
 COMMAND = Command(
     settings=GenerateSettings,
-    summary="Make texts that may serve as negatives: positives edited by rule, or written by a "
-    "language model.",
-    example="hnmine generate --corpus corpus.parquet --pairs pairs.parquet --output runs/generated",
+    summary="Generate negatives: positives edited by rule, or texts of a language model.",
+    example="hnmine generate runs/generated --corpus corpus.parquet --pairs pairs.parquet",
     run=run,
+    arguments=("output",),
     places={"output": "generated"},
 )

@@ -21,7 +21,7 @@ def run(settings: InitSettings, paths: Sequence[str] = ()) -> Written:
 
 COMMAND = Command(
     settings=InitSettings,
-    summary="Write a commented configuration for given inputs; what each is, its columns say.",
+    summary="Write a commented configuration for your input files.",
     example="hnmine init corpus.parquet pairs.parquet --file hnmine.yaml",
     run=run,
     takes_paths=True,

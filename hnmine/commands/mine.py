@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: MineSettings) -> StageResult:
-    """Mine candidates; several processes share the work where the settings ask for it."""
+    """Mine candidates, in one or more processes."""
     from hnmine.sources.mining import mine
 
     return in_processes(mine, settings)
@@ -22,8 +22,9 @@ def run(settings: MineSettings) -> StageResult:
 COMMAND = Command(
     settings=MineSettings,
     summary="Mine candidates for every query from an index.",
-    example="hnmine mine --index runs/index --pairs pairs.parquet --output runs/candidates",
+    example="hnmine mine runs/index --pairs pairs.parquet --output runs/candidates",
     run=run,
+    arguments=("index",),
     places={"index": "index", "output": "candidates"},
     forecast=forecast_one,
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: MixSettings) -> StageResult:
-    """Mix vectors; several processes share the work where asked."""
+    """Mix vectors, in one or more processes."""
     from hnmine.extras.mixing.mix import mix
 
     return in_processes(mix, settings)
@@ -22,7 +22,8 @@ def run(settings: MixSettings) -> StageResult:
 COMMAND = Command(
     settings=MixSettings,
     summary="Mix the vectors of queries and hard negatives into synthetic negatives.",
-    example="hnmine mix --mined runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
+    example="hnmine mix runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
     run=run,
+    arguments=("mined",),
     places={"mined": "mined", "output": "mixed"},
 )

@@ -16,7 +16,7 @@ from hnmine.config import (
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What `hnmine run` runs; None where the file has no section for a further command."""
+    """The settings of each step; None if the file has no section for a further one."""
 
     index: BuildIndexSettings
     mine: MineSettings

@@ -21,7 +21,8 @@ def run(settings: PushSettings) -> Pushed:
 COMMAND = Command(
     settings=PushSettings,
     summary="Upload a directory with a dataset card to the Hugging Face hub.",
-    example="hnmine push --data runs/mined --repo me/hard-negatives",
+    example="hnmine push runs/mined --repo me/hard-negatives",
     run=run,
+    arguments=("data",),
     places={"data": "mined"},
 )

@@ -1,13 +1,14 @@
-"""`hnmine report`."""
+"""`hnmine report`, and `hnmine audit`, an older name for a part of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from hnmine.commands.command import Command
-from hnmine.config import ReportSettings
+from hnmine.config import AuditSettings, ReportSettings
 
 if TYPE_CHECKING:
+    from hnmine.audit.estimate import Audit
     from hnmine.report.reporting import Report
 
 
@@ -18,11 +19,27 @@ def run(settings: ReportSettings) -> Report:
     return report(settings)
 
 
+def _audit(settings: AuditSettings) -> Audit:
+    from hnmine.audit.auditing import audit
+
+    return audit(settings)
+
+
 COMMAND = Command(
     settings=ReportSettings,
-    summary="Write one page, and a summary, about what was mined and what became of the rest.",
+    summary="Report the share of false negatives, shortcuts, and what was mined and dropped.",
     example="hnmine report runs/mined",
     run=run,
     places={"mined": "mined"},
     arguments=("mined",),
+)
+
+AUDIT = Command(
+    settings=AuditSettings,
+    summary="Estimate the share of false negatives.",
+    example="hnmine audit runs/mined --sample 300 --sheet sheet.csv",
+    run=_audit,
+    places={"mined": "mined"},
+    arguments=("mined",),
+    successor="report",
 )

@@ -1,7 +1,9 @@
-"""`hnmine run`: the commands, one after the other, from one configuration."""
+"""`hnmine run`: several commands from one configuration."""
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
@@ -10,6 +12,7 @@ from hnmine.commands import batch, build_index, filter, generate, mine, mix
 from hnmine.commands.command import Command
 from hnmine.commands.pipeline_settings import Pipeline
 from hnmine.config import Settings
+from hnmine.config.setting import about
 from hnmine.runner.urls import name_of
 
 if TYPE_CHECKING:
@@ -20,13 +23,13 @@ STAGES = (build_index.COMMAND, mine.COMMAND, filter.COMMAND)
 """What `hnmine run` always runs, in this order."""
 
 OPTIONAL = (generate.COMMAND, batch.COMMAND, mix.COMMAND)
-"""What it runs where the file has a section for it."""
+"""What it runs if the file has a section for it."""
 
 
 def run(settings: Pipeline) -> StageResults:
-    """Build the index, mine and filter, and what else is asked; what is done is not done again.
+    """Build the index, mine, filter, and run the further steps; finished work is kept.
 
-    What is generated joins the corpus.
+    Generated texts join the corpus.
 
     Raises:
         HnmineError: see the commands.
@@ -50,18 +53,34 @@ def run(settings: Pipeline) -> StageResults:
 
 
 def forecast(settings: Pipeline) -> Forecast:
-    """Say what the three stages would do and need."""
+    """Predict the tasks, memory, disk and time of the three stages."""
     from hnmine.validate.dry_run import dry_run
 
     return dry_run(settings.stages)
 
 
+FIRST_PAGE = (
+    *("output", "corpus", "pairs", "queries", "qrels", "column", "encoder", "cross_encoder"),
+    *("judge", "margin", "relative_margin", "num_negatives", "depth", "top_k", "format"),
+    *("overwrite", "workers"),
+)
+"""The settings on the first page of the help, fewer than the stages show there."""
+
+DIRECTORIES = {"index", "candidates", "output"}
+"""Directories of a single command; in a run, all are derived from its `output`."""
+
+
 def _fields() -> dict[str, Any]:
-    """Return the settings of all stages; their directories are all derived from `output`."""
-    fields: dict[str, Any] = {"output": mine.COMMAND.settings.model_fields["output"]}
+    """Return the settings of all stages, without their directories."""
+    output = copy(mine.COMMAND.settings.model_fields["output"])
+    output.description = "Directory for index/, candidates/, mined/ and further steps."
+    fields: dict[str, Any] = {"output": output}
     for stage in STAGES:
         own = stage.settings.model_fields
-        fields |= {name: own[name] for name in own if name not in stage.places}
+        fields |= {name: own[name] for name in own if name not in DIRECTORIES}
+    for name, field in fields.items():
+        fields[name] = field = copy(field)
+        field.json_schema_extra = replace(about(field), common=name in FIRST_PAGE)
     return {name: (field.annotation, field) for name, field in fields.items()}
 
 
@@ -73,10 +92,10 @@ RunSettings: type[Settings] = create_model("RunSettings", __base__=_Run, **_fiel
 
 COMMAND = Command(
     settings=RunSettings,
-    summary="Build the index, mine and filter from one configuration, into index/, candidates/ and "
-    "mined/ in --output; generated/, batches/ and mixed/ too where the file has a section "
-    "`generate`, `batch` or `mix`.",
-    example="hnmine run --config configs/demo.yaml --output runs/demo --num-negatives 3",
+    summary="Build the index, mine and filter from one configuration; sections named generate, "
+    "batch or mix add those steps.",
+    example="hnmine run runs/demo --config configs/demo.yaml --num-negatives 3",
     run=run,
+    arguments=("output",),
     forecast=forecast,
 )

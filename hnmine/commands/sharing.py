@@ -19,10 +19,10 @@ S = TypeVar("S", bound=OutputSettings)
 
 
 def in_processes(stage: Callable[[S], StageResult], settings: S) -> StageResult:
-    """Run a stage; where the settings ask for workers, let them do the tasks.
+    """Run a stage, in workers if the settings ask for them.
 
-    Workers divide the tasks by locks in the directory itself; this process then reads the result,
-    and meets and explains whatever stopped a worker.
+    Workers divide the tasks by locks in the directory; this process then reads the result, and
+    reports what stopped a worker.
 
     Raises:
         HnmineError: see the stage.
@@ -45,7 +45,7 @@ def in_processes(stage: Callable[[S], StageResult], settings: S) -> StageResult:
 
 
 def forecast_one(settings: OutputSettings) -> Forecast:
-    """Say what one stage would do and need."""
+    """Predict the tasks, memory, disk and time of one stage."""
     from hnmine.validate.dry_run import dry_run
 
     return dry_run([settings])
@@ -69,7 +69,7 @@ def cluster_of(settings: OutputSettings) -> Cluster:
     from hnmine.runner.ray_pool import Cluster
     from hnmine.validate.used_models import models_of
 
-    # What `mine` encodes with stands in the index.
+    # `mine` encodes with the model that the index names.
     encodes = settings.command == "mine" or models_of(settings)
     return Cluster(
         address=settings.ray_address,
@@ -141,7 +141,7 @@ def with_absolute_paths(settings: S) -> S:
 
 
 def _absolute(value: Any, *, there: bool = False) -> Any:
-    """Make a path, or several, absolute; only what is `there`, where it may be another name."""
+    """Make paths absolute; with `there`, only those that exist, as others may be names."""
     if isinstance(value, list):
         return [_absolute(one, there=there) for one in value]
     if value is None or _is_remote(value) or (there and not Path(value).exists()):

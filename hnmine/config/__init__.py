@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from hnmine.config.batch_settings import BatchSettings
 from hnmine.config.build_index_settings import BuildIndexSettings
-from hnmine.config.check_settings import AuditSettings, ValidateSettings
+from hnmine.config.check_settings import InitSettings, ModelsSettings, ValidateSettings
 from hnmine.config.export_settings import ExportSettings, PushSettings
 from hnmine.config.filter_settings import FilterSettings
 from hnmine.config.generate_settings import GenerateSettings, MixSettings
-from hnmine.config.init_settings import InitSettings, ModelsSettings
 from hnmine.config.mine_settings import MineSettings
-from hnmine.config.report_settings import DiffSettings, InspectSettings, ReportSettings
-from hnmine.config.review_settings import ReviewSettings
+from hnmine.config.mined_settings import (
+    AuditSettings,
+    DiffSettings,
+    InspectSettings,
+    ReportSettings,
+    ReviewSettings,
+)
 from hnmine.config.shared import Backend, Dtype, ModelSettings, Pooling, Settings
 
 __all__ = [

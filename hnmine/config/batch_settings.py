@@ -7,63 +7,69 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from hnmine.config.mined_settings import MinedSettings
 from hnmine.config.output import OutputSettings
-from hnmine.config.shared import MANY, path, seed
+from hnmine.config.setting import MANY, flag_of, key_of, path, seed, setting
+from hnmine.config.shared import device
 
 NEIGHBOURS = 64
 
 
-class BatchSettings(OutputSettings):
+class BatchSettings(MinedSettings, OutputSettings):
     """Settings of `hnmine batch`."""
 
     command = "batch"
 
-    mined: Path = path("Directory that `hnmine filter` wrote.")
-    output: Path = path("Directory to write the batches to.")
-    candidates: Path | None = path(
-        "The candidates, where they have moved since `hnmine filter`. [default: where they were]",
-        None,
-    )
-    index: Path | None = path(
-        "The index, where it has moved since `hnmine mine`. [default: where it was]", None
-    )
-    by: Literal["cluster", "balanced-cluster", "greedy", "random"] = Field(
+    output: Path = path("Directory for the batches.", group="Output", common=True)
+    by: Literal["cluster", "balanced-cluster", "greedy", "random"] = setting(
+        "Which are chosen",
+        "How a batch is filled: from one k-means cluster, from small equal clusters, with a query "
+        "and its nearest, or randomly.",
         "greedy",
-        description="What a batch is made of: queries of one k-means cluster; small clusters of "
-        "equal size, drawn at random; a query and its nearest; or queries drawn at random.",
+        common=True,
     )
-    batch_size: int = Field(64, ge=2, le=MANY, description="Rows in a batch.")
-    epochs: int | None = Field(
+    batch_size: int = setting(
+        "Which are chosen", "Number of rows in a batch.", 64, common=True, ge=2, le=MANY
+    )
+    epochs: int | None = setting(
+        "Which are chosen",
+        "Number of epochs to write batches for. [default: 1, or one for each --cluster-size]",
+        None,
+        common=True,
+        ge=1,
+        le=MANY,
+    )
+    clusters: int | None = setting(
+        "Which are chosen",
+        "Number of k-means clusters for --by cluster. [default: one for every 200 queries]",
+        None,
+        common=True,
+        ge=1,
+        le=MANY,
+    )
+    cluster_size: list[Annotated[int, Field(ge=1, le=MANY)]] = setting(
+        "Which are chosen",
+        "Maximum number of queries in a cluster for --by balanced-cluster, one value for each "
+        "epoch.",
+        list,
+        common=True,
+    )
+    neighbours: int | None = setting(
+        "Which are chosen",
+        f"Number of nearest queries that --by greedy considers. [default: {NEIGHBOURS}]",
         None,
         ge=1,
         le=MANY,
-        description="Times that every row comes. [default: 1, or one for each --cluster-size]",
     )
-    clusters: int | None = Field(
+    guard: str | None = setting(
+        "Which are kept",
+        "Expression over dense_score and keep that every document in a batch must pass for every "
+        "other row's query. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']",
         None,
-        ge=1,
-        le=MANY,
-        description="Clusters of --by cluster. [default: one for every 200 queries]",
+        common=True,
     )
-    cluster_size: list[Annotated[int, Field(ge=1, le=MANY)]] = Field(
-        default_factory=list,
-        description="Queries in a cluster of --by balanced-cluster, at most. Given several times, "
-        "one for each epoch; the last stays.",
-    )
-    neighbours: int | None = Field(
-        None,
-        ge=1,
-        le=MANY,
-        description=f"Nearest queries that --by greedy goes through. [default: {NEIGHBOURS}]",
-    )
-    guard: str | None = Field(
-        None,
-        description="Expression that must be true of a query and each document of the other rows "
-        "of its batch, over dense_score and keep, false where `hnmine filter` dropped it, else "
-        "null. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']",
-    )
-    seed: int = seed("Seed of every random choice.")
-    device: str = Field("auto", description="Of the encoder: auto, cpu, cuda, cuda:1 or mps.")
+    seed: int = seed("Random seed for clusters and batches.")
+    device: str = device()
 
     @model_validator(mode="after")
     def _check(self) -> BatchSettings:
@@ -74,16 +80,16 @@ class BatchSettings(OutputSettings):
         }
         for name, by in owners.items():
             if getattr(self, name) and self.by != by:
-                raise ValueError(f"{name.replace('_', '-')}: applies to --by {by} alone")
+                raise ValueError(f"{key_of(name)}: applies only to --by {by}")
         if self.by == "balanced-cluster" and not self.cluster_size:
-            raise ValueError("cluster-size: must be given for --by balanced-cluster")
+            raise ValueError(f"Missing {flag_of('cluster_size')}: --by balanced-cluster needs it.")
         if self.epochs is not None and self.epochs < len(self.cluster_size):
             raise ValueError(
-                f"epochs: {self.epochs} are too few for {len(self.cluster_size)} sizes of clusters"
+                f"epochs: {self.epochs} are too few for {len(self.cluster_size)} cluster sizes"
             )
         return self
 
     @property
     def passes(self) -> int:
-        """How often every row comes."""
+        """Number of epochs."""
         return self.epochs or len(self.cluster_size) or 1

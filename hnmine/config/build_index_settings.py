@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from hnmine.config.output import OutputSettings
 from hnmine.config.reading_options import InputSettings
-from hnmine.config.shared import MANY, NOT_IN_PLAN, ModelSettings, Pooling, path
+from hnmine.config.setting import MANY, path, setting
+from hnmine.config.shared import ModelSettings, Pooling
 
 
 class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
@@ -18,63 +19,91 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
     command = "build-index"
 
     corpus: list[str] = path(
-        "Corpus: a Parquet, JSONL or CSV file, a directory or a glob. May be repeated.", []
+        "Corpus: a Parquet, JSONL or CSV file, directory or glob.", list, common=True
     )
     pairs: str | None = path(
-        "Pairs whose positives are added to the corpus; without --corpus they are the corpus.", None
-    )
-    index: Path = path("Directory to write the index to.")
-    bm25: bool = Field(True, description="Build the BM25 index.")
-    dense: bool = Field(True, description="Build the dense index.")
-    encoder: str | None = Field(
+        "Pairs whose positives join the corpus, or are all of it.",
         None,
-        description="Bi-encoder: a hub name, a folder, or pkg:package/folder. Needed for --dense.",
+        common=True,
     )
-    query_prompt: str | None = Field(
-        None, description="Put before every query. [default: the model's own]"
+    index: Path = path("Directory for the index.", group="Output", common=True)
+    bm25: bool = setting("Output", "Build the BM25 index.", True, common=True)
+    dense: bool = setting(
+        "Output", "Build the dense index, which needs --encoder.", True, common=True
     )
-    document_prompt: str | None = Field(
-        None, description="Put before every document. [default: the model's own]"
-    )
-    pooling: Pooling | None = Field(
-        None, description="Pooling of an ONNX encoder. [default: the model's own, else mean]"
-    )
-    truncate_dim: int | None = Field(
+    encoder: str | None = setting(
+        "Models",
+        "Bi-encoder: a hub name, a folder, or pkg:package/folder.",
         None,
+        value="MODEL",
+        common=True,
+    )
+    query_prompt: str | None = setting(
+        "Models",
+        "Text to put before every query. [default: the model's own]",
+        None,
+        common=True,
+    )
+    document_prompt: str | None = setting(
+        "Models",
+        "Text to put before every document. [default: the model's own]",
+        None,
+        common=True,
+    )
+    pooling: Pooling | None = setting(
+        "Models", "Pooling of an ONNX encoder. [default: the model's own, else mean]", None
+    )
+    truncate_dim: int | None = setting(
+        "Models",
+        "Number of dimensions to keep of each vector, for Matryoshka models. [default: the "
+        "model's own, else all]",
+        None,
+        in_plan=False,
         ge=1,
         le=MANY,
-        description="Keep this many dimensions of each vector, for Matryoshka models. "
-        "[default: the model's own, else all]",
-        json_schema_extra=NOT_IN_PLAN,
     )
-    faiss: str = Field("Flat", description="FAISS index-factory string; Flat is exact.")
-    bm25_variant: Literal["lucene", "okapi", "plus", "l"] = Field(
-        "lucene", description="BM25 formula; okapi, plus and l are those of rank-bm25."
+    faiss: str = setting(
+        "Output",
+        "FAISS index-factory string; Flat is exact, IVF4096,Flat suits millions of documents.",
+        "Flat",
     )
-    k1: float = Field(1.5, ge=0, description="BM25 term frequency saturation.")
-    b: float = Field(0.75, ge=0, le=1, description="BM25 length normalisation.")
-    tokenizer: Literal["auto", "word", "whitespace"] = Field(
+    bm25_variant: Literal["lucene", "okapi", "plus", "l"] = setting(
+        "Advanced",
+        "Formula for BM25 scores; okapi, plus and l are those of rank-bm25.",
+        "lucene",
+    )
+    k1: float = setting("Advanced", "Term-frequency saturation of BM25.", 1.5, ge=0)
+    b: float = setting("Advanced", "Document-length normalisation of BM25.", 0.75, ge=0, le=1)
+    tokenizer: Literal["auto", "word", "whitespace"] = setting(
+        "Output",
+        "Tokens for BM25: words, also character pairs in scripts without spaces and Korean "
+        "(auto), words only, or text between spaces.",
         "auto",
-        description="BM25 tokens: auto takes lower-cased words, and pairs of characters in scripts "
-        "without spaces and in Korean; word takes words only; whitespace splits at white space.",
     )
-    stemmer: str = Field(
+    stemmer: str = setting(
+        "Output",
+        "Snowball stemmer for BM25: a language such as german, or none.",
         "english",
-        description="Snowball stemmer of the BM25 tokens: a language of PyStemmer such as hindi or "
-        "arabic, or none.",
+        common=True,
     )
-    shard_size: int = Field(
-        16384, ge=1, le=MANY, description="Documents in one shard: the most that a kill can lose."
+    shard_size: int = setting(
+        "Scale-out",
+        "Documents per shard; an interrupted run loses at most one shard of work.",
+        16384,
+        ge=1,
+        le=MANY,
     )
 
     @model_validator(mode="after")
     def _check(self) -> BuildIndexSettings:
         if not self.corpus and self.pairs is None:
-            raise ValueError("corpus: give --corpus, or --pairs whose positives are the corpus")
+            raise ValueError(
+                "Missing required option --corpus, or --pairs whose positives are the corpus."
+            )
         if not (self.bm25 or self.dense):
             raise ValueError("dense: --no-bm25 and --no-dense leave nothing to build")
         if self.dense and not self.encoder:
             raise ValueError(
-                "encoder: must be given for the dense index; --no-dense builds BM25 alone"
+                "Missing required option --encoder; pass --no-dense to build BM25 alone."
             )
         return self

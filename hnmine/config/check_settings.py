@@ -1,54 +1,91 @@
-"""Settings of `hnmine validate` and `hnmine audit`."""
+"""Settings of `hnmine init` and `hnmine validate`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from hnmine.config.reading_options import InputSettings, JudgedSettings
+from hnmine.config.setting import path, seed, setting
+from hnmine.config.shared import CommonSettings, ModelSettings, Settings
 
-from hnmine.config.reading_options import JudgedSettings, SplitSettings
-from hnmine.config.shared import ModelSettings, path, seed
+ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
 
-class ValidateSettings(JudgedSettings, ModelSettings):
+class InitSettings(InputSettings):
+    """Settings of `hnmine init`."""
+
+    command = "init"
+
+    file: Path = path(
+        "File to write the configuration to.", Path("hnmine.yaml"), group="Output", common=True
+    )
+    output: Path = path(
+        "Directory that `hnmine run` will write to.",
+        Path("runs/first"),
+        group="Output",
+        common=True,
+    )
+    overwrite: bool = setting(
+        "Output", "Replace the configuration file if it exists.", False, common=True
+    )
+    encoder: str = setting(
+        "Models",
+        "Bi-encoder: a hub name, a folder, or pkg:package/folder.",
+        ENCODER,
+        value="MODEL",
+        common=True,
+    )
+    cross_encoder: str = setting(
+        "Models",
+        "Cross-encoder: a hub name, a folder, or pkg:package/folder.",
+        CROSS_ENCODER,
+        value="MODEL",
+        common=True,
+    )
+
+
+class ValidateSettings(JudgedSettings, ModelSettings, CommonSettings):
     """Settings of `hnmine validate`."""
 
     command = "validate"
 
-    corpus: list[str] = path("Corpus: a file, a directory or a glob. May be repeated.", [])
-    pairs: str | None = path("(query, positive) pairs as text.", None)
-    queries: str | None = path("Queries with ids.", None)
-    encoder: str | None = Field(
-        None, description="Bi-encoder whose length limit, vectors and time are estimated."
+    models: bool = setting(
+        "Models",
+        "List the available models, devices and precisions instead; PATHs are folders to search.",
+        False,
+        common=True,
     )
-    faiss: str = Field(
-        "Flat", description="FAISS index-factory string, to check for these documents."
+    corpus: list[str] = path(
+        "Corpus: a Parquet, JSONL or CSV file, directory or glob.", list, common=True
     )
-    cross_encoder: str | None = Field(
-        None, description="Cross-encoder whose time is estimated, at its own length limit."
+    encoder: str | None = setting(
+        "Models",
+        "Bi-encoder to estimate truncation, index size and time for.",
+        None,
+        value="MODEL",
+        common=True,
     )
-    calibrate: bool = Field(
-        True, description="Run the models on a few texts, to estimate the time that they need."
+    faiss: str = setting(
+        "Models", "FAISS index-factory string to check for the number of documents.", "Flat"
     )
-    seed: int = seed("Seed of the samples that lengths and near copies are from.")
+    cross_encoder: str | None = setting(
+        "Models", "Cross-encoder to estimate the time of.", None, value="MODEL", common=True
+    )
+    calibrate: bool = setting(
+        "Models", "Time the models on a few texts to estimate a run.", True, common=True
+    )
+    seed: int = seed("Random seed for the samples that are measured.")
 
 
-class AuditSettings(SplitSettings):
-    """Settings of `hnmine audit`."""
+class ModelsSettings(Settings):
+    """Settings of `hnmine models`, an older name for `hnmine validate --models`."""
 
-    command = "audit"
+    command = "models"
 
-    mined: Path = path("Directory that `hnmine filter` wrote.")
-    qrels: str | None = path("Fuller judgements than those that were mined with.", None)
-    min_grade: float = Field(1.0, description="Judgements from this grade on are relevant.")
-    verdicts: str | None = path("A sheet that --sample wrote, with verdicts filled in.", None)
-    sample: int | None = Field(
-        None, ge=1, description="Draw this many negatives for a person, or a model, to judge."
+    folder: list[Path] = setting(
+        "Models",
+        "Folder to search for models, besides the hub's cache and installed packages.",
+        list,
+        common=True,
     )
-    sheet: Path | None = path("File to write the sample to: .csv or .parquet.", None)
-    shortcuts: bool = Field(
-        True,
-        description="Say how well length, BM25, shared words or wording alone tell the positives "
-        "from the negatives.",
-    )
-    seed: int = seed("Seed of the sample.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
+from hnmine.config.mined_settings import MinedSettings
 from hnmine.config.output import OutputSettings
-from hnmine.config.shared import Settings, path
+from hnmine.config.setting import did_you_mean, path, setting
+from hnmine.config.shared import CommonSettings
 
 FORMATS = {
     "triplet": "sentence-transformers, PyLate: query, positive, negative",
@@ -34,37 +35,33 @@ WITH_PROMPT = ("flagembedding",)
 """The formats that have a field for the query's prompt."""
 
 
-class ExportSettings(OutputSettings):
+class ExportSettings(MinedSettings, OutputSettings):
     """Settings of `hnmine export`."""
 
     command = "export"
 
-    mined: Path = path("Directory that `hnmine filter` wrote.")
-    to: str = Field(description="The format; all are listed above.")
-    output: Path = path("Directory to write the files to.")
-    scores: str | None = Field(
+    to: str = setting("Output", "Format to write, one of those listed above.", common=True)
+    output: Path = path("Directory for the exported files.", group="Output", common=True)
+    scores: str | None = setting(
+        "Output",
+        "Scores to write: ce, dense, bm25, or an expression over the columns of scored/. "
+        "[default: those that `hnmine filter` compared; none for sentence-transformers and "
+        "colbert]",
         None,
-        description="The scores to write: ce, dense, bm25, or an expression over the columns of "
-        "scored/. [default: those that `hnmine filter` compared; with the layouts of "
-        "sentence-transformers and with colbert none]",
+        common=True,
     )
-    prompt: str | None = Field(
-        None, description=f"Instruction of the queries, for {', '.join(WITH_PROMPT)}."
-    )
-    candidates: Path | None = path(
-        "The candidates, where they have moved since `hnmine filter`. [default: where they were]",
+    prompt: str | None = setting(
+        "Output",
+        f"Instruction to write for every query, for {', '.join(WITH_PROMPT)}.",
         None,
-    )
-    index: Path | None = path(
-        "The index, where it has moved since `hnmine mine`. [default: where it was]", None
+        common=True,
     )
 
     @field_validator("to")
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in FORMATS:
-            close = difflib.get_close_matches(value, FORMATS, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
+            hint = did_you_mean(value, FORMATS)
             raise ValueError(f"{value!r} is none of {', '.join(FORMATS)}.{hint}")
         return value
 
@@ -78,13 +75,18 @@ class ExportSettings(OutputSettings):
         return self
 
 
-class PushSettings(Settings):
+class PushSettings(CommonSettings):
     """Settings of `hnmine push`."""
 
     command = "push"
 
-    data: Path = path("Directory that `hnmine filter` or `hnmine export` wrote.")
-    repo: str = Field(description="Dataset repository, as OWNER/NAME; made if it is not there.")
-    private: bool = Field(
-        True, description="Make a new repository private; one that is there stays as it is."
+    data: Path = path("Directory that `hnmine filter` or `hnmine export` wrote.", common=True)
+    repo: str = setting(
+        "Output", "Dataset repository, as OWNER/NAME; created if it doesn't exist.", common=True
+    )
+    private: bool = setting(
+        "Output",
+        "Make a new repository private; an existing one keeps its visibility.",
+        True,
+        common=True,
     )

@@ -5,23 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
+from hnmine.config.mined_settings import moved_index
 from hnmine.config.output import OutputSettings
-from hnmine.config.shared import MANY, Count, ModelSettings, Pooling, assignments, path, seed
+from hnmine.config.setting import MANY, flag_of, path, seed, setting
+from hnmine.config.shared import Count, ModelSettings, Pooling, assignments
 from hnmine.names import check_names
 
 DEFAULT_MARGIN = 3.0
-"""Logits below the positive that --lazy asks for where no rule is given."""
+"""Margin in logits that --lazy applies if no rule is given."""
 
 MAX_P_RELEVANT = 0.5
-"""A candidate that is more likely relevant than not is no negative, however few there are."""
+"""A candidate that is more likely relevant than not is never a negative by default."""
 
 NOT_LAZY = (
     "sampling", "order", "within", "strata", "quota", "budget", "relabel", "query_where",
     "max_p_relevant", "target_fn_rate", "deepen", "max_uses", "compat",
 )  # fmt: skip
-"""Settings whose outcome depends on the scores of candidates that are not chosen."""
+"""Settings that need the scores of candidates that are not chosen."""
 
 
 class FilterSettings(ModelSettings, OutputSettings):
@@ -29,167 +31,212 @@ class FilterSettings(ModelSettings, OutputSettings):
 
     command = "filter"
 
-    candidates: Path = path("Directory that `hnmine mine` wrote.")
-    output: Path = path("Directory to write the mined negatives to.")
-    index: Path | None = path(
-        "The index, where it has moved since `hnmine mine`. [default: where it was]", None
-    )
-    cross_encoder: str | None = Field(
-        None, description="Cross-encoder: a hub name, a folder, or pkg:package/folder."
-    )
-    judge: list[str] = Field(
-        default_factory=list,
-        description="A further judge of relevance: a bi-encoder or a cross-encoder, or a file of "
-        "verdicts (query id, document id, score from 0 to 1). May be repeated.",
-    )
-    pooling: Pooling | None = Field(
+    candidates: Path = path("Directory that `hnmine mine` wrote.", common=True)
+    output: Path = path("Directory for training data and scores.", group="Output", common=True)
+    index: Path | None = moved_index()
+    cross_encoder: str | None = setting(
+        "Models",
+        "Cross-encoder: a hub name, a folder, or pkg:package/folder.",
         None,
-        description="Pooling of ONNX bi-encoders that judge. [default: the model's own, else mean]",
+        value="MODEL",
+        common=True,
     )
-    score: str | None = Field(
+    judge: list[str] = setting(
+        "Models",
+        "Another model that estimates relevance, or a file of verdicts: query id, document id, "
+        "score from 0 to 1.",
+        list,
+        value="MODEL",
+        common=True,
+    )
+    pooling: Pooling | None = setting(
+        "Models",
+        "Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]",
         None,
-        description="The score that the rules compare: ce, dense, bm25, or an expression. "
-        "[default: ce with --cross-encoder, else dense, else bm25]",
     )
-    positive_score: Literal["min", "max", "mean"] = Field(
-        "min", description="The query's score among those of its positives."
-    )
-    margin: float | None = Field(
+    score: str | None = setting(
+        "Which are kept",
+        "Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with "
+        "--cross-encoder, else dense, else bm25]",
         None,
-        description="Keep a candidate if score <= positive - MARGIN.",
     )
-    relative_margin: float | None = Field(
-        None, description="Keep a candidate if score <= positive - |positive| * MARGIN."
+    positive_score: Literal["min", "max", "mean"] = setting(
+        "Which are kept",
+        "Positive score of a query with several positives: their lowest, highest or mean.",
+        "min",
     )
-    max_score: float | None = Field(None, description="Keep a candidate if score <= MAX_SCORE.")
-    min_score: float | None = Field(None, description="Keep a candidate if score >= MIN_SCORE.")
-    near_copy: float = Field(
+    margin: float | None = setting(
+        "Which are kept",
+        "Keep a candidate if score <= positive - MARGIN.",
+        None,
+        common=True,
+    )
+    relative_margin: float | None = setting(
+        "Which are kept",
+        "Keep a candidate if score <= positive - |positive| * MARGIN.",
+        None,
+        common=True,
+    )
+    max_score: float | None = setting(
+        "Which are kept", "Keep a candidate if score <= MAX_SCORE.", None
+    )
+    min_score: float | None = setting(
+        "Which are kept", "Keep a candidate if score >= MIN_SCORE.", None
+    )
+    near_copy: float = setting(
+        "Which are kept",
+        "Drop a candidate if this share of its words, or of a positive's, is a verbatim copy of "
+        "the other; above 1: off.",
         0.9,
         ge=0,
-        description="Leave out candidates of which, or of whose positive, this share stands word "
-        "for word in the other; above 1: off.",
     )
-    range_min: int = Field(
-        0, ge=0, le=MANY, description="Leave out the candidates of rank < RANGE_MIN."
+    range_min: int = setting(
+        "Which are kept", "Drop candidates of rank < RANGE_MIN.", 0, common=True, ge=0, le=MANY
     )
-    range_max: int | None = Field(
-        None, ge=1, le=MANY, description="Leave out the candidates of rank >= RANGE_MAX."
+    range_max: int | None = setting(
+        "Which are kept", "Drop candidates of rank >= RANGE_MAX.", None, common=True, ge=1, le=MANY
     )
-    derive: dict[str, str] = Field(
-        default_factory=dict,
-        description="Add a column, as NAME=EXPRESSION over the columns there are. May be repeated.",
+    derive: dict[str, str] = setting(
+        "Which are kept", "Add a column, as NAME=EXPRESSION, for other expressions to use.", dict
     )
-    where: list[str] = Field(
-        default_factory=list,
-        description="Keep a candidate if this expression is true. May be repeated.",
+    where: list[str] = setting(
+        "Which are kept",
+        "Keep a candidate if this expression is true, such as 'bm25_rank > 5'.",
+        list,
+        common=True,
     )
-    relabel: str | None = Field(
+    relabel: str | None = setting(
+        "Which are kept",
+        "Make a candidate a positive if this expression is true, such as 'score > positive_score "
+        "+ 2'.",
         None,
-        description="Make a candidate a positive of its query if this expression is true, such as "
-        "'score > positive_score + 2'.",
     )
-    max_p_relevant: float | None = Field(
+    max_p_relevant: float | None = setting(
+        "Which are kept",
+        "Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 "
+        "with the default rule]",
         None,
         ge=0,
         le=1,
-        description="Drop the candidates whose estimated chance of being relevant is higher. "
-        "[default: 0.5 with the default rule]",
     )
-    target_fn_rate: float | None = Field(
+    target_fn_rate: float | None = setting(
+        "Which are kept",
+        "Drop candidates by evidence of relevance until at most this share of all relevant "
+        "documents is left.",
         None,
         gt=0,
         lt=1,
-        description="Drop the candidates with so much evidence of relevance that at most this "
-        "share of relevant documents would be left.",
     )
-    calibrate_by: str | None = Field(
+    calibrate_by: str | None = setting(
+        "Which are kept",
+        "Expression that groups the candidates; --target-fn-rate gets a cut for each group with "
+        "enough positives.",
         None,
-        description="Expression whose values get a cut of their own from --target-fn-rate, where "
-        "they have positives enough.",
     )
-    depth: float | None = Field(
+    depth: float | None = setting(
+        "Which are chosen",
+        "Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may "
+        "pick 0, 5, 10 or 40]",
         None,
+        common=True,
         ge=0,
-        description="Mean rank by the bi-encoder of the negatives that the default choice aims at: "
-        "the deeper, the surer and the easier they are. [default: 20, or 0, 5, 10 or 40 where a "
-        "trial on the known positives says so]",
     )
-    default_rule: bool = Field(
+    default_rule: bool = setting(
+        "Which are chosen",
+        "Choose the candidates that are least likely relevant for their depth if no rule and no "
+        "order is given.",
         True,
-        description="Where no rule and no order is given, choose what is least likely relevant for "
-        "its depth; where there are too few positives to learn that from, all judges count the "
-        "same.",
     )
-    num_negatives: int = Field(5, ge=1, le=MANY, description="Hard negatives for each query.")
-    budget: str | None = Field(
+    num_negatives: int = setting(
+        "Which are chosen",
+        "Number of negatives per query.",
+        5,
+        common=True,
+        ge=1,
+        le=MANY,
+    )
+    budget: str | None = setting(
+        "Which are chosen",
+        "Expression for the number of negatives of a query, at most --num-negatives.",
         None,
-        description="Negatives for each query as an expression, at most --num-negatives.",
     )
-    sampling: str = Field(
+    sampling: str = setting(
+        "Which are chosen",
+        "How to choose: top, random, or an expression for the weights in a draw.",
         "top",
-        description="Among the survivors: top, the first by --order; random; or an expression, the "
-        "weight of each in a draw without replacement.",
+        common=True,
     )
-    order: str = Field(
-        "rank", description="Expression by which --sampling top goes, the smallest first."
+    order: str = setting(
+        "Which are chosen",
+        "Expression to sort by, smallest first.",
+        "rank",
+        common=True,
     )
-    within: str | None = Field(
+    within: str | None = setting(
+        "Which are chosen",
+        "Choose only among kept candidates for which this expression is true; its aggregates "
+        "cover kept candidates only.",
         None,
-        description="Choose only among survivors for which this expression is true; its rank(x), "
-        "avg(x) and so on count survivors.",
     )
-    strata: str | None = Field(
-        None, description="Expression whose values take turns, so that each is chosen as often."
-    )
-    quota: dict[str, Count] = Field(
-        default_factory=dict,
-        description="Negatives of one kind, as EXPRESSION=N, such as 'bm25_rank is not null=2'; "
-        "together they replace --num-negatives. May be repeated.",
-    )
-    weight: str | None = Field(
-        None, description="Expression for the weight of a chosen negative. [default: 1]"
-    )
-    query_where: str | None = Field(
+    strata: str | None = setting(
+        "Which are chosen",
+        "Expression that groups the candidates; the groups take turns, so that each is chosen "
+        "equally often.",
         None,
-        description="Use a query only if this expression is true, such as "
-        "\"count(*) filter (where reason = 'relabelled') <= 7\"; it may be about selected and "
-        "reason.",
     )
-    train_column: dict[str, str] = Field(
-        default_factory=dict,
-        description="Add a column to train/, as NAME=EXPRESSION over the scored columns, such as "
-        "weight=weight or negative_id=doc_id. May be repeated.",
+    quota: dict[str, Count] = setting(
+        "Which are chosen",
+        "Negatives of one kind, such as 'bm25_rank is not null=2'; replaces --num-negatives.",
+        dict,
+        value="EXPRESSION=N",
+        common=True,
     )
-    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = Field(
-        "triplet", description="Layout of train/, as in sentence-transformers."
+    weight: str | None = setting(
+        "Which are chosen", "Expression for the weight of a chosen negative. [default: 1]", None
     )
-    output_scores: bool = Field(
-        False, description="Add the column `scores` (or `score`) that distillation losses take."
+    query_where: str | None = setting(
+        "Which are chosen",
+        'Use a query only if this expression is true, such as "count(*) filter (where reason = '
+        "'relabelled') <= 7\".",
+        None,
     )
-    deepen: int = Field(
+    train_column: dict[str, str] = setting(
+        "Output",
+        "Add a column to train/, as NAME=EXPRESSION over the scored columns, such as "
+        "negative_id=doc_id.",
+        dict,
+    )
+    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = setting(
+        "Output", "Layout of train/, as in sentence-transformers.", "triplet", common=True
+    )
+    output_scores: bool = setting(
+        "Output", "Add the scores that distillation losses need.", False, common=True
+    )
+    deepen: int = setting(
+        "Which are chosen",
+        "Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.",
         1,
         ge=1,
         le=MANY,
-        description="Mine a query that got too few negatives again, twice as deep and so on, up to "
-        "DEEPEN times as deep as `mine` did.",
     )
-    max_uses: int | None = Field(
+    max_uses: int | None = setting(
+        "Which are chosen",
+        "Cap how many queries share a negative, independent of row order.",
         None,
         ge=1,
-        description="Let no document serve as a negative of more than MAX_USES queries; which of "
-        "them is drawn, and the others get their next best.",
     )
-    lazy: bool = Field(
+    lazy: bool = setting(
+        "Which are chosen",
+        "Stop the cross-encoder once a query has its negatives; the default rule is --margin 3.",
         False,
-        description="Score with the cross-encoder, in order of rank, only until each query has its "
-        "negatives. They are the same as without, by --margin and the like (3 logits where none is "
-        "given); what needs every score, such as the default rule, cannot be had.",
+        common=True,
     )
-    seed: int = seed("Seed of every random choice.")
-    compat: Literal["sentence-transformers"] | None = Field(
+    seed: int = seed("Random seed for sampling.")
+    compat: Literal["sentence-transformers"] | None = setting(
+        "Which are chosen",
+        "Choose as mine_hard_negatives of sentence-transformers does: by score, without default "
+        "rules, ranges over kept candidates.",
         None,
-        description="Choose as mine_hard_negatives of sentence-transformers does: ranges count "
-        "survivors, the best by score come first, no rule is on by default.",
     )
 
     @field_validator("derive", "train_column", "quota", mode="before")
@@ -228,24 +275,24 @@ class FilterSettings(ModelSettings, OutputSettings):
 
     @property
     def chooses_otherwise(self) -> bool:
-        """Whether something else than the default choice is asked for."""
+        """Whether the settings replace the default choice."""
         chosen = self.order != "rank" or self.sampling != "top"
         return chosen or self.rules_given or not self.default_rule
 
     @property
     def highest_p_relevant(self) -> float:
-        """The chance of being relevant up to which the default choice takes a candidate."""
+        """The highest probability of being relevant that the default choice accepts."""
         return MAX_P_RELEVANT if self.max_p_relevant is None else self.max_p_relevant
 
     @property
     def rules_given(self) -> bool:
-        """Whether a rule about the score is asked for."""
+        """Whether a rule about the score is given."""
         rules = (self.margin, self.relative_margin, self.max_score)
         return any(rule is not None for rule in rules)
 
     @model_validator(mode="after")
     def _check_lazy(self) -> FilterSettings:
-        """Refuse what needs the scores of all candidates, or chooses by more than rank."""
+        """Refuse settings that --lazy cannot combine with."""
         if not self.lazy:
             return self
         if not self.cross_encoder or self.score not in (None, "ce"):
@@ -253,12 +300,13 @@ class FilterSettings(ModelSettings, OutputSettings):
         for name in NOT_LAZY:
             field = type(self).model_fields[name]
             if getattr(self, name) != field.get_default(call_default_factory=True):
-                flag = name.replace("_", "-")
-                raise ValueError(f"lazy: cannot be combined with --{flag}, which needs all scores")
+                raise ValueError(
+                    f"lazy: cannot be combined with {flag_of(name)}, which needs all scores"
+                )
         if self.default_rule and not self.rules_given:
             self._settle("margin", DEFAULT_MARGIN)
         return self
 
     def _settle(self, name: str, value: object) -> None:
-        """Fill in what another setting says, before what comes next is checked."""
+        """Set a value that another setting implies, before further checks."""
         object.__setattr__(self, name, value)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
+from hnmine.config.mined_settings import MinedSettings
 from hnmine.config.output import OutputSettings
-from hnmine.config.reading_options import InputSettings
-from hnmine.config.shared import MANY, NOT_IN_PLAN, path, seed
+from hnmine.config.reading_options import PairSettings
+from hnmine.config.setting import MANY, path, seed, setting
 
 Edit = Literal["number", "unit", "entity", "negation", "comparison", "date"]
 EDITS: tuple[Edit, ...] = get_args(Edit)
@@ -19,72 +20,87 @@ EDITS: tuple[Edit, ...] = get_args(Edit)
 MIXTURES = ("mochi", "mochi-query", "m2-mix", "smote")
 
 
-class GenerateSettings(InputSettings, OutputSettings):
+class GenerateSettings(PairSettings, OutputSettings):
     """Settings of `hnmine generate`."""
 
     command = "generate"
 
-    output: Path = path("Directory to write the texts to.")
-    corpus: list[str] = path(
-        "Corpus: none of its documents is generated again. May be repeated.", []
+    output: Path = path("Directory for the generated texts.", group="Output", common=True)
+    corpus: list[str] = path("Corpus, whose documents are not generated again.", list, common=True)
+    edit: list[Edit] = setting(
+        "Which are chosen",
+        "Kind of edit to make to positives. [default: all, unless --written or --endpoint is "
+        "given]",
+        list,
+        common=True,
     )
-    pairs: str | None = path("(query, positive) pairs as text: file, directory or glob.", None)
-    queries: str | None = path("Queries with ids; needs --qrels and --corpus.", None)
-    qrels: str | None = path("Judgements: query id, corpus id and, if graded, score.", None)
-    min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
-    edit: list[Edit] = Field(
-        default_factory=list,
-        description=f"Edit positives by rule: {', '.join(EDITS)}. May be repeated. [default: all, "
-        "unless --written or --endpoint is given]",
-    )
-    per_positive: int = Field(
-        4, ge=1, le=MANY, description="Edits, and texts of the model, for each positive at most."
+    per_positive: int = setting(
+        "Which are chosen",
+        "Maximum number of edits, and of the model's texts, for each positive.",
+        4,
+        common=True,
+        ge=1,
+        le=MANY,
     )
     written: str | None = path(
-        "Texts that were written elsewhere: query id, or query, and text: file, directory or glob.",
+        "Texts written elsewhere, with query id or query: a file, a directory or a glob.",
         None,
+        common=True,
     )
     endpoint: str | None = path(
-        "Let a language model write: the address of an OpenAI-compatible server, such as "
+        "Address of an OpenAI-compatible server that writes texts, such as "
         "http://localhost:8000/v1.",
         None,
+        group="Models",
+        value="URL",
+        common=True,
     )
-    llm: str | None = Field(None, description="The model's name, as the server knows it.")
+    llm: str | None = setting(
+        "Models", "Name of the language model on the server.", None, common=True
+    )
     prompt: Path | None = path(
-        "File with the prompt, in which {query} and {positive} are filled in. [default: asks for "
-        "a passage that differs from the positive in one thing that the query requires]",
+        "File with the prompt, with {query} and {positive} to fill in. [default: asks for a "
+        "passage that fails one requirement of the query]",
         None,
+        group="Models",
+        common=True,
     )
-    temperature: float = Field(0.7, ge=0, description="Of the language model's sampling.")
-    max_tokens: int = Field(512, ge=1, le=MANY, description="Of a text that the model writes.")
-    timeout: float = Field(
+    temperature: float = setting("Models", "Sampling temperature of the language model.", 0.7, ge=0)
+    max_tokens: int = setting("Models", "Maximum tokens per generated text.", 512, ge=1, le=MANY)
+    timeout: float = setting(
+        "Advanced",
+        "Seconds to wait for a whole answer of the server.",
         120.0,
+        in_plan=False,
         gt=0,
         le=86_400,
-        description="Seconds that the server has for a whole answer.",
-        json_schema_extra=NOT_IN_PLAN,
     )
-    requests: int = Field(
+    requests: int = setting(
+        "Scale-out",
+        "Number of concurrent requests to the server.",
         4,
+        in_plan=False,
         ge=1,
         le=1024,
-        description="Requests to the server at a time.",
-        json_schema_extra=NOT_IN_PLAN,
     )
     api_key_env: str = path(
-        "Environment variable that holds the server's key, if it wants one.", "OPENAI_API_KEY"
+        "Environment variable with the server's key, if it needs one.",
+        "OPENAI_API_KEY",
+        value="NAME",
+        group="Advanced",
     )
-    seed: int = seed("Seed of every random choice.")
-    block_size: int = Field(
-        64, ge=1, le=MANY, description="Queries in one task: the most that a kill can lose."
+    seed: int = seed("Random seed for edits and sampling.")
+    block_size: int = setting(
+        "Scale-out",
+        "Queries per task; an interrupted run loses at most one task of each worker.",
+        64,
+        ge=1,
+        le=MANY,
     )
 
     @model_validator(mode="after")
     def _check(self) -> GenerateSettings:
-        if self.pairs is None and not (self.queries and self.qrels and self.corpus):
-            raise ValueError("pairs: give --pairs, or --corpus, --queries and --qrels")
-        if self.pairs is not None and (self.queries or self.qrels):
-            raise ValueError("pairs: give --pairs or --queries and --qrels, not both")
+        self.check_positives("corpus", "queries", "qrels")
         if bool(self.endpoint) != bool(self.llm):
             raise ValueError("endpoint: --endpoint and --llm go together")
         if self.endpoint:
@@ -115,37 +131,36 @@ def _check_endpoint(url: str) -> None:
     except ValueError:
         valid = False
     if not valid or not url.isprintable() or " " in url:
-        raise ValueError("endpoint: is not the address of a server")
+        raise ValueError("endpoint: isn't the address of a server")
 
 
-class MixSettings(OutputSettings):
+class MixSettings(MinedSettings, OutputSettings):
     """Settings of `hnmine mix`."""
 
     command = "mix"
 
-    mined: Path = path("Directory that `hnmine filter` wrote.")
-    output: Path = path("Directory to write the mixtures to.")
-    candidates: Path | None = path(
-        "The candidates, where they have moved since `hnmine filter`. [default: where they were]",
-        None,
+    output: Path = path("Directory for the mixtures.", group="Output", common=True)
+    by: list[str] = setting(
+        "Which are chosen",
+        "What to mix, as NAME:N for N mixtures per query: mochi (two negatives), mochi-query, "
+        "m2-mix (query and positive), or smote. [default: mochi:4 and mochi-query:1]",
+        lambda: ["mochi:4", "mochi-query:1"],
+        common=True,
     )
-    index: Path | None = path(
-        "The index, where it has moved since `hnmine mine`. [default: where it was]", None
+    neighbours: int = setting(
+        "Which are chosen",
+        "Number of nearest negatives that smote draws from.",
+        5,
+        ge=1,
+        le=MANY,
     )
-    by: list[str] = Field(
-        default_factory=lambda: ["mochi:4", "mochi-query:1"],
-        description="What is mixed, as NAME:N for N mixtures of each query: mochi, two negatives; "
-        "mochi-query, the query and a negative; m2-mix, the query and a positive on the sphere; "
-        "smote, a negative and one of its nearest. May be repeated. [default: mochi:4 and "
-        "mochi-query:1]",
+    vectors: bool = setting(
+        "Output",
+        "Write the mixed vectors, not only their parents and weights.",
+        False,
+        common=True,
     )
-    neighbours: int = Field(
-        5, ge=1, le=MANY, description="Nearest negatives of a negative that smote draws from."
-    )
-    vectors: bool = Field(
-        False, description="Write the mixed vectors too, not only their parents and weights."
-    )
-    seed: int = seed("Seed of every random choice.")
+    seed: int = seed("Random seed for pairs and weights.")
 
     @field_validator("by")
     @classmethod
@@ -158,11 +173,11 @@ class MixSettings(OutputSettings):
                 raise ValueError(f"{item!r} is not of the form NAME:N, with N from 1 on")
         names = [item.partition(":")[0] for item in value]
         if not names or len(set(names)) < len(names):
-            raise ValueError("each of the ways to mix may come once, and one must")
+            raise ValueError("name each kind of mixture once, and at least one")
         return value
 
     @property
     def mixtures(self) -> dict[str, int]:
-        """How many mixtures of each kind a query gets."""
+        """Number of mixtures per query, by kind."""
         parts = [item.partition(":") for item in self.by]
         return {name: int(n) for name, _, n in parts}

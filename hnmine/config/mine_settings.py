@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from hnmine.config.output import OutputSettings
 from hnmine.config.reading_options import JudgedSettings
-from hnmine.config.shared import MANY, assignments, path, seed
+from hnmine.config.setting import MANY, path, seed, setting
+from hnmine.config.shared import assignments, device
 from hnmine.names import SOURCES, check_names
 
 
@@ -18,63 +19,75 @@ class MineSettings(JudgedSettings, OutputSettings):
 
     command = "mine"
 
-    index: Path = path("Directory that `hnmine build-index` wrote.")
-    output: Path = path("Directory to write the candidates to.")
-    pairs: str | None = path("(query, positive) pairs as text: file, directory or glob.", None)
-    queries: str | None = path("Queries with ids; needs --qrels.", None)
-    source: list[str] = Field(
-        default_factory=list,
-        description=f"Where candidates come from: {', '.join(SOURCES)}; NAME:K takes K of them "
-        "instead of --top-k. May be repeated. [default: bm25 and dense, where the index has them; "
-        "run with --from-run, matching with --matching]",
+    index: Path = path("Directory that `hnmine build-index` wrote.", common=True)
+    output: Path = path("Directory for the candidates.", group="Output", common=True)
+    source: list[str] = setting(
+        "Which are chosen",
+        f"Source of candidates: {', '.join(SOURCES)}; NAME:K takes K instead of --top-k. [default: "
+        "all that are indexed or given]",
+        list,
+        common=True,
     )
     from_run: list[str] = path(
-        "What another system found: a TREC run, a table of query id, document id and score or "
-        "rank, or another miner's output by text (FlagEmbedding's query and neg; "
-        "sentence-transformers' triplets and n-tuples). May be repeated.",
-        [],
+        "Another system's results: a TREC run, a table of ids and scores, or another miner's "
+        "negatives by text.",
+        list,
+        group="Which are chosen",
+        common=True,
     )
-    matching: str | None = Field(
+    matching: str | None = setting(
+        "Which are chosen",
+        "Condition for random documents of the source matching, such as 'doc.topic = "
+        "positive.topic'.",
         None,
-        description="The source matching takes documents for which this is true, at random, such "
-        "as 'doc.topic = positive.topic'.",
     )
-    constraint: list[str] = Field(
-        default_factory=list,
-        description="Candidates must be documents for which this is true, such as "
-        "'doc.date < query.date'. May be repeated.",
+    constraint: list[str] = setting(
+        "Which are kept",
+        "Keep only documents for which this is true, such as 'doc.date < query.date'.",
+        list,
+        common=True,
     )
-    attribute: dict[str, str] = Field(
-        default_factory=dict,
-        description="Add a column, as NAME=EXPRESSION over query and doc, such as "
-        "same_topic='doc.topic = query.topic'. May be repeated.",
+    attribute: dict[str, str] = setting(
+        "Output",
+        "Add a column, as NAME=EXPRESSION over query and doc, such as same_topic='doc.topic = "
+        "query.topic'.",
+        dict,
     )
-    clusters: int | None = Field(
+    clusters: int | None = setting(
+        "Which are kept",
+        "Number of k-means clusters of documents, for conditions on doc.cluster.",
         None,
         ge=2,
         le=MANY,
-        description="Cluster the documents' vectors by k-means, for conditions on doc.cluster.",
     )
-    query_encoder: str | None = Field(
+    query_encoder: str | None = setting(
+        "Models",
+        "Model that encodes the queries instead of the index's, such as a trained checkpoint "
+        "(ADORE).",
         None,
-        description="Encode the queries with this model instead of the index's, such as the "
-        "checkpoint of a student whose documents were encoded before (ADORE).",
+        value="MODEL",
     )
     previous: Path | None = path(
-        "What `hnmine filter` wrote in an earlier round: adds previous_rank, previous_score and "
+        "Mined directory of an earlier round, for the columns previous_rank, previous_score and "
         "previous_selected.",
         None,
     )
-    seed: int = seed("Seed of every random choice.")
-    bm25_engine: Literal["hnmine", "rank-bm25"] = Field(
-        "hnmine", description="What searches: hnmine's index, or the package rank-bm25 (slow)."
+    seed: int = seed("Random seed for random sources and clusters.")
+    bm25_engine: Literal["hnmine", "rank-bm25"] = setting(
+        "Advanced",
+        "Engine that searches with BM25: hnmine's own, or rank-bm25, which is slow.",
+        "hnmine",
     )
-    device: str = Field("auto", description="Of the encoder: auto, cpu, cuda, cuda:1 or mps.")
-    faiss_search: str | None = Field(
-        None, description="FAISS search parameters of an approximate index, such as nprobe=32."
+    device: str = device()
+    faiss_search: str | None = setting(
+        "Advanced", "Search parameters of an approximate FAISS index, such as nprobe=32.", None
     )
-    block_size: int = Field(
-        512, ge=1, le=MANY, description="Queries in one task: the most that a kill can lose."
+    block_size: int = setting(
+        "Scale-out",
+        "Queries per task; an interrupted run loses at most one task of each worker.",
+        512,
+        ge=1,
+        le=MANY,
     )
 
     @field_validator("source")
@@ -104,10 +117,7 @@ class MineSettings(JudgedSettings, OutputSettings):
 
     @model_validator(mode="after")
     def _check(self) -> MineSettings:
-        if self.pairs is None and (self.queries is None or self.qrels is None):
-            raise ValueError("pairs: give --pairs, or --queries and --qrels")
-        if self.pairs is not None and (self.queries or self.qrels):
-            raise ValueError("pairs: give --pairs or --queries and --qrels, not both")
+        self.check_positives("queries", "qrels")
         for name, flag, given in (
             ("run", "from-run", self.from_run),
             ("matching", "matching", self.matching),
@@ -119,6 +129,6 @@ class MineSettings(JudgedSettings, OutputSettings):
 
     @property
     def depths(self) -> dict[str, int]:
-        """The sources that were asked for by name, and how many candidates from each."""
+        """The number of candidates from each source that is named."""
         parts = [item.partition(":") for item in self.source]
         return {name: int(depth or self.top_k) for name, _, depth in parts}

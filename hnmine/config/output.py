@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from hnmine.config.shared import MANY, NOT_IN_PLAN, Settings
+from hnmine.config.setting import MANY, setting
+from hnmine.config.shared import CommonSettings
 from hnmine.runner.task_share import ALONE, Share
 
 MEMORY = r"(\d+(?:\.\d+)?) ?([MmGgTt][Bb])"
@@ -16,59 +17,63 @@ UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 class Manner(TypedDict):
-    """How a run writes a directory, whatever it writes."""
+    """How a run writes its directory."""
 
     overwrite: bool
     progress: bool
     share: Share
 
 
-class OutputSettings(Settings):
+class OutputSettings(CommonSettings):
     """How a directory is written."""
 
-    overwrite: bool = Field(
+    overwrite: bool = setting(
+        "Output",
+        "Replace the output of a run with other settings.",
         False,
-        description="Replace what a run with other settings wrote to the output directory.",
-        json_schema_extra=NOT_IN_PLAN,
+        common=True,
+        in_plan=False,
     )
-    workers: int | None = Field(
+    workers: int | None = setting(
+        "Scale-out",
+        "Number of worker processes. [default: 1; one per GPU or machine with --engine ray]",
         None,
+        common=True,
+        in_plan=False,
         ge=1,
         le=1024,
-        description="Processes that share the tasks, and the --threads of their machine; each "
-        "loads the models. [default: 1; with --engine ray one for each GPU of the cluster, or for "
-        "each machine where there are none]",
-        json_schema_extra=NOT_IN_PLAN,
     )
-    engine: Literal["local", "ray"] = Field(
+    engine: Literal["local", "ray"] = setting(
+        "Scale-out",
+        "Where workers run: on this machine, or on a Ray cluster with shared directories.",
         "local",
-        description="Who starts the workers: local, this machine; ray, a Ray cluster, whose "
-        "machines share the directories.",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
-    ray_address: str | None = Field(
+    ray_address: str | None = setting(
+        "Scale-out",
+        "Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: "
+        "RAY_ADDRESS, else a new local one]",
         None,
-        description="The cluster of --engine ray: auto for the one that this machine belongs to, "
-        "or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
-    max_memory: str | None = Field(
+    max_memory: str | None = setting(
+        "Scale-out",
+        "Memory limit for all workers together, such as 12GB; fewer start if it is too small.",
         None,
-        description="Memory that all --workers together may take, such as 12GB: fewer are started, "
-        "and one is stopped where they take more.",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
-    task: str | None = Field(
+    task: str | None = setting(
+        "Scale-out",
+        "Share of the tasks for this process, I/N from 0/N, to run the command on several "
+        "machines.",
         None,
-        description="Share the tasks with other processes that run this command, here or on other "
-        "machines, as process I of N, from 0: I/N.",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
-    finish: bool = Field(
+    finish: bool = setting(
+        "Scale-out",
+        "Complete a run whose tasks were done with --task; fail if any is missing.",
         False,
-        description="End a run whose tasks other processes have done with --task; fail if one is "
-        "missing that they could have shared.",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
 
     @field_validator("task")
@@ -85,7 +90,7 @@ class OutputSettings(Settings):
     @classmethod
     def _check_memory(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(MEMORY, value):
-            raise ValueError(f"{value!r} is no amount of memory, such as 12GB or 800MB")
+            raise ValueError(f"{value!r} isn't an amount of memory, such as 12GB or 800MB")
         return value
 
     @model_validator(mode="after")
@@ -106,13 +111,13 @@ class OutputSettings(Settings):
 
     @property
     def memory_limit(self) -> int | None:
-        """The bytes that the workers may take together."""
+        """The memory limit of all workers together, in bytes."""
         found = self.max_memory and re.fullmatch(MEMORY, self.max_memory)
         return int(float(found[1]) * UNITS[found[2].upper()]) if found else None
 
     @property
     def share(self) -> Share:
-        """The part of this process in the run."""
+        """The share of this process in the run."""
         if self.task is None:
             return Share(finish=True) if self.finish else ALONE
         index, of = map(int, self.task.split("/"))

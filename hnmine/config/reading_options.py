@@ -1,4 +1,4 @@
-"""How the tables that a command reads are found and read."""
+"""Settings for finding and reading input tables."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import codecs
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
-from hnmine.config.shared import COLUMN, MANY, NOT_IN_PLAN, Settings, assignments, path
+from hnmine.config.setting import MANY, flag_of, path, setting
+from hnmine.config.shared import COLUMN, Settings, assignments
 
 TABLES = ("corpus", "pairs", "queries", "qrels", "run", "written")
-"""What `--column` names the columns of."""
+"""The tables whose columns `--column` names."""
 
 LEFT_OUT = "pairs.label"
-"""The role of which an empty name says that no column has it."""
+"""The role that an empty name takes away from every column."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the user wants the files of an input read.
+    """How the files of an input are read.
 
     Attributes:
         quoting: of text tables: `auto`, `csv` or `none`.
@@ -38,11 +39,12 @@ AS_IT_IS = Reading()
 class SplitSettings(Settings):
     """Which files of an input are read."""
 
-    split: str | None = Field(
+    split: str | None = setting(
+        "Inputs",
+        "Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with "
+        "several configurations.",
         None,
-        description="Splits to read of inputs that have several, such as train, several with "
-        "commas, or all; CONFIG/SPLIT where a data set has several configurations.",
-        json_schema_extra=NOT_IN_PLAN,
+        in_plan=False,
     )
 
     @property
@@ -59,26 +61,27 @@ class SplitSettings(Settings):
 class InputSettings(SplitSettings):
     """How input tables are read."""
 
-    column: dict[str, str] = Field(
-        default_factory=dict,
-        description="Name a column that is not found by convention, as TABLE.ROLE=NAME, such as "
-        "corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says "
-        "that no column is a label. In a file without a header, columns are numbered: "
-        "corpus.text=2. Tables: corpus, pairs, queries, qrels, run, written. May be repeated.",
+    column: dict[str, str] = setting(
+        "Inputs",
+        "Column with an unusual name, such as corpus.text=body, or a number without a header.",
+        dict,
+        common=True,
+        value=COLUMN,
     )
-    quoting: Literal["auto", "csv", "none"] = Field(
+    quoting: Literal["auto", "csv", "none"] = setting(
+        "Inputs",
+        "Whether quotes in text tables enclose values (csv) or belong to them (none).",
         "auto",
-        description="Whether quotes in text tables quote values, as in CSV, or belong to the "
-        "values. auto: CSV is quoted; all lines of a TSV file must prove that it is, or that it "
-        "isn't.",
     )
-    encoding: str = Field(
+    encoding: str = setting(
+        "Inputs",
+        "Encoding of text files without a byte order mark, such as cp1252.",
         "utf-8",
-        description="Encoding of text files, such as cp1252 for Windows and Latin-1. A byte order "
-        "mark in a file overrides it.",
     )
-    on_bad_row: Literal["error", "skip"] = Field(
-        "error", description="What to do with rows that are null, blank or contradict others."
+    on_bad_row: Literal["error", "skip"] = setting(
+        "Inputs",
+        "What to do with rows that are null, blank or contradict others.",
+        "error",
     )
 
     @field_validator("column", mode="before")
@@ -130,11 +133,41 @@ class InputSettings(SplitSettings):
         }
 
 
-class JudgedSettings(InputSettings):
-    """Which judgements count, and how deep to look for candidates."""
+class PairSettings(InputSettings):
+    """Queries and their positives."""
 
-    qrels: str | None = path("Judgements: query id, corpus id and, if graded, score.", None)
-    min_grade: float = Field(1.0, description="Judgements below this grade are not positives.")
-    top_k: int = Field(
-        100, ge=1, le=MANY, description="Candidates from each source for each query."
+    pairs: str | None = path(
+        "Pairs of query and positive text: a file, directory or glob.", None, common=True
+    )
+    queries: str | None = path(
+        "Queries with ids, to use with --qrels instead of --pairs.", None, common=True
+    )
+    qrels: str | None = path(
+        "Judgements: query id, corpus id and, if graded, score.", None, common=True
+    )
+    min_grade: float = setting(
+        "Inputs", "Lowest grade at which a judged document is a positive.", 1.0
+    )
+
+    def check_positives(self, *instead: str) -> None:
+        """Raise unless the positives come from pairs, or from other inputs together."""
+        others = [getattr(self, name) for name in instead]
+        flags = list(map(flag_of, instead))
+        either = f"--pairs, or {', '.join(flags[:-1])} and {flags[-1]}"
+        if self.pairs is None and not all(others):
+            raise ValueError(f"Missing required option {either}.")
+        if self.pairs is not None and (self.queries or self.qrels):
+            raise ValueError("pairs: give --pairs or --queries and --qrels, not both")
+
+
+class JudgedSettings(PairSettings):
+    """Queries, their positives, and how deep to search for candidates."""
+
+    top_k: int = setting(
+        "Which are chosen",
+        "Number of candidates per query from each source.",
+        100,
+        common=True,
+        ge=1,
+        le=MANY,
     )

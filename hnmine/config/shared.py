@@ -1,8 +1,7 @@
-"""What settings of several commands share: types, checks, inputs, models."""
+"""The base of all settings: types, checks, and how a model runs."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import reprlib
 from collections.abc import Mapping
@@ -19,22 +18,14 @@ from pydantic import (
     model_validator,
 )
 
+from hnmine.config.setting import MANY, about, did_you_mean, flag_of, key_of, setting
 from hnmine.errors import UsageError
 from hnmine.printable import redacted
 from hnmine.runner.urls import mirror, split_url
 
-MANY = 2**31 - 1
-"""The largest number of documents that anything is counted in."""
-
-NOT_IN_PLAN: dict[str, Any] = {"in_plan": False}
-"""Marks settings on which the result does not depend, or that the plan holds by content."""
-
-PLACE: dict[str, Any] = {"in_plan": False, "place": True}
-"""Marks settings that say where something is."""
-
 
 def _as_text(value: Any) -> Any:
-    """Return paths as texts: in Python, either may say where something is."""
+    """Return paths as texts, of which Python callers may pass either."""
     if isinstance(value, list | tuple):
         return [_as_text(item) for item in value]
     if not isinstance(value, os.PathLike):
@@ -48,35 +39,21 @@ Backend = Literal["torch", "openvino", "onnx"]
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 
 
+def device() -> Any:
+    """Declare the setting for the device of a model."""
+    return setting("Models", "Device for the models: auto, cpu, cuda, cuda:1 or mps.", "auto")
+
+
 Count = Annotated[int, Field(ge=0, le=MANY)]
 
 
-def seed(help: str) -> Any:
-    """Declare a setting that starts what is drawn at random."""
-    return Field(0, ge=0, le=MANY, description=help)
-
-
-def path(help: str, default: Any = ...) -> Any:
-    """Declare a setting that says where something is: the plan holds it by content."""
-    return Field(default, description=help, json_schema_extra=PLACE)
-
-
 class Settings(BaseModel):
-    """What all commands share."""
+    """The settings of a command."""
 
     # Building the validators of all commands takes a third of the time of `--help`.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
     command: ClassVar[str] = ""
-
-    threads: int | None = Field(
-        None, ge=1, description="CPU threads. [default: all]", json_schema_extra=NOT_IN_PLAN
-    )
-    progress: bool = Field(
-        True,
-        description="Show progress bars on stderr, where that is a terminal.",
-        json_schema_extra=NOT_IN_PLAN,
-    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -98,7 +75,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _mirror_urls(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Let the directories that are at URLs be their mirrors."""
+        """Replace the URLs of directories by their local mirrors."""
         urls = {
             name: mirror(value)
             for name in cls.places()
@@ -122,31 +99,37 @@ class Settings(BaseModel):
             )
         except ValidationError as error:
             problems = [_problem(item, known) for item in error.errors()]
-            fix = f"See `hnmine {cls.command} --help`."
+            fix = f"`hnmine {cls.command} --help-all` lists all options."
             raise UsageError("\n".join(problems), fix=fix) from error
+
+    def plan(self) -> dict[str, Any]:
+        """Return the settings on which the result depends, as JSON values."""
+        fields = type(self).model_fields
+        hidden = {name for name, field in fields.items() if not about(field).in_plan}
+        recorded: dict[str, Any] = redacted(self.model_dump(mode="json", exclude=hidden))
+        return recorded
+
+    @classmethod
+    def places(cls) -> list[str]:
+        """Return the names of the settings that are paths or other addresses."""
+        return [name for name, field in cls.model_fields.items() if about(field).place]
+
+
+class CommonSettings(Settings):
+    """Settings of all commands that read or write a directory of hnmine."""
+
+    threads: int | None = setting(
+        "Advanced", "CPU threads to use. [default: all]", None, ge=1, in_plan=False
+    )
+    progress: bool = setting(
+        "Advanced", "Show progress bars on stderr if it is a terminal.", True, in_plan=False
+    )
 
     @property
     def cpu_threads(self) -> int:
         """The CPU threads to use: those given, else those that this process may run on."""
         allowed = getattr(os, "sched_getaffinity", None)  # Linux alone knows it.
         return self.threads or (len(allowed(0)) if allowed else os.cpu_count() or 1)
-
-    def plan(self) -> dict[str, Any]:
-        """Return the settings on which the result depends, as JSON values."""
-        hidden = {
-            name
-            for name, field in type(self).model_fields.items()
-            if field.json_schema_extra in (NOT_IN_PLAN, PLACE)
-        }
-        recorded: dict[str, Any] = redacted(self.model_dump(mode="json", exclude=hidden))
-        return recorded
-
-    @classmethod
-    def places(cls) -> list[str]:
-        """Return the names of the settings that say where something is."""
-        return [
-            name for name, field in cls.model_fields.items() if field.json_schema_extra == PLACE
-        ]
 
 
 def _short(value: Any) -> str:
@@ -155,14 +138,14 @@ def _short(value: Any) -> str:
 
 
 def _problem(item: Any, known: Mapping[str, Any]) -> str:
-    name = ".".join(map(str, item["loc"])).replace("_", "-")
+    name = key_of(".".join(map(str, item["loc"])))
     if item["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
-        hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
-        return f"{name}: no such setting.{hint}"
+        return f"{name}: no such setting.{did_you_mean(name.replace('-', '_'), known)}"
     if item["type"] == "missing":
-        return f"{name}: must be given."
+        return f"Missing required option {flag_of(name)}."
     message = item["msg"].removeprefix("Value error, ")
+    if message.startswith("Missing "):
+        return message
     given = "" if item["type"] == "value_error" else f" (given: {_short(item['input'])})"
     return f"{name}: {message}{given}" if name else message
 
@@ -241,22 +224,28 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
 class ModelSettings(Settings):
     """How a model runs."""
 
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
-    backend: Literal["auto", "torch", "openvino", "onnx"] = Field(
+    device: str = device()
+    backend: Literal["auto", "torch", "openvino", "onnx"] = setting(
+        "Models",
+        "Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it "
+        "is installed, else PyTorch.",
         "auto",
-        description="What runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU "
-        "where it is installed, else PyTorch.",
     )
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = setting(
+        "Models",
+        "Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.",
         "fp32",
-        description="Number format of the model's weights; auto: bf16 where the machine computes "
-        "in it, else fp32.",
     )
-    batch_tokens: int | None = Field(
+    batch_tokens: int | None = setting(
+        "Models",
+        "Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on "
+        "a GPU]",
         None,
         ge=1,
-        description="Tokens in one forward pass, about. [default: 1024 on a CPU, 32768 on a GPU]",
     )
-    max_length: int | None = Field(
-        None, ge=1, description="Tokens after which a text is cut. [default: the model's]"
+    max_length: int | None = setting(
+        "Models",
+        "Maximum tokens per text; the rest is truncated. [default: the model's limit]",
+        None,
+        ge=1,
     )

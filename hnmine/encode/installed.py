@@ -81,7 +81,7 @@ class Installed:
                 facts = f"{model.backend:<9} {limit:<14} {_size(model.size):>8}"
                 yield f"  {model.name:<{width}}  {model.note or facts}"
             if not found and kind != OTHER:
-                yield "  none here; --folder DIR looks elsewhere"
+                yield "  none found; `hnmine validate --models FOLDER` searches a folder"
         yield "devices, and their number formats (the first is --dtype auto)"
         yield from (f"  {name:<10} {', '.join(how)}" for name, how in self.machine.devices.items())
         yield "back ends"
@@ -100,7 +100,7 @@ def installed(folders: Iterable[Path]) -> Installed:
     folders = list(folders)
     for folder in folders:
         if not folder.is_dir():
-            raise InputError(f"There is no folder {folder}.", fix="Check --folder.")
+            raise InputError(f"There is no folder {folder}.", fix="Check its path.")
     device = device_for("auto")
     places = {str(found): found for folder in folders for found in folders_in(folder)}
     named = {**places, **cached(), **packaged()}

@@ -28,7 +28,7 @@ def notes(facts: Facts) -> Iterator[str]:
     if facts.estimate is None:
         yield (
             "The share of false negatives is unknown, as no p_relevant was learned. "
-            "hnmine audit --sample draws negatives to judge."
+            "`hnmine review` draws negatives to judge."
         )
     elif facts.estimate.rate > MANY_FALSE:
         yield (

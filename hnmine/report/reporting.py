@@ -1,4 +1,4 @@
-"""`hnmine report`: one page about a mined directory, and its summary."""
+"""`hnmine report`: a page and a summary of a mined directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnmine.config import ReportSettings
+from hnmine.audit.auditing import audit
+from hnmine.audit.estimate import Audit
+from hnmine.config import AuditSettings, ReportSettings
+from hnmine.config.mined_settings import AuditedSettings
 from hnmine.report.facts import Facts
 from hnmine.report.gather import gather
 from hnmine.report.highlight import Matcher
@@ -25,20 +28,23 @@ class Report:
     """What `hnmine report` found.
 
     Attributes:
-        facts: all of it.
+        facts: what the page shows.
+        audit: the share of false negatives, and shortcuts.
         page: where the page was written; None if it was not asked for.
     """
 
     facts: Facts
+    audit: Audit
     page: Path | None
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        return {"page": str(self.page) if self.page else None, **self.facts.as_json()}
+        page = str(self.page) if self.page else None
+        return {"page": page, **self.facts.as_json(), "audit": self.audit.as_json()}
 
     def lines(self) -> Iterator[str]:
         """Write the summary for a terminal."""
-        yield from lines(self.facts)
+        yield from lines(self.facts, self.audit)
         if self.page:
             yield ""
             yield f"{self.page}"
@@ -55,9 +61,16 @@ def report(settings: ReportSettings) -> Report:
         settings.mined, settings.candidates, settings.index, settings.cpu_threads
     ) as scored:
         facts = gather(scored)
+        audited = _audit(settings, facts)
         if settings.html:
             where.parent.mkdir(parents=True, exist_ok=True)
             if settings.output is None:
                 claim(settings.mined, "page", [PAGE])
             write_text(where, page(facts, Matcher.of(scored)))
-    return Report(facts, where if settings.html else None)
+    return Report(facts, audited, where if settings.html else None)
+
+
+def _audit(settings: ReportSettings, facts: Facts) -> Audit:
+    asked = {name: getattr(settings, name) for name in AuditedSettings.model_fields}
+    asked["shortcuts"] &= not facts.no_texts
+    return audit(AuditSettings(**asked))

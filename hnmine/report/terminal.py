@@ -10,34 +10,35 @@ import numpy as np
 from hnmine.report.facts import Facts, Histogram
 
 if TYPE_CHECKING:
-    from hnmine.audit.estimate import Estimate
+    from hnmine.audit.estimate import Audit, Estimate
 
 BAR = 24
 MOST_HUBS = 3
 CELL = 9
 
 
-def lines(facts: Facts) -> Iterator[str]:
-    """Write what matters most of a report."""
+def lines(facts: Facts, audit: Audit) -> Iterator[str]:
+    """Write the summary of a report."""
     yield facts.path
     yield from _funnel(facts)
     yield ""
-    yield f"share that is likely false   {likely_false(facts)}"
+    yield from audit.estimate_lines()
     yield from _curve(facts)
     yield f"hardness                   {hardness(facts)}"
     yield ""
     yield from _distributions(facts)
     yield from _mixes(facts)
     yield from _hubness(facts)
-    yield from _shortcuts(facts)
+    yield ""
+    yield from audit.shortcut_lines()
     if facts.no_texts:
-        yield f"without texts: {facts.no_texts} Say where with --candidates and --index."
+        yield f"Texts are missing: {facts.no_texts} Pass --candidates and --index."
 
 
 def likely_false(facts: Facts) -> str:
     """Say what share of the negatives is likely false."""
     if facts.estimate is None:
-        return "unknown: nothing was learned, see hnmine audit --sample"
+        return "unknown: no p_relevant was learned; judge some with `hnmine review`"
     return f"{percent(facts.estimate)} of the negatives, by p_relevant"
 
 
@@ -125,11 +126,3 @@ def _hubness(facts: Facts) -> Iterator[str]:
     )
     for hub in hubness.most[:MOST_HUBS]:
         yield f"  {hub.uses:,} times {hub.doc_id}"
-
-
-def _shortcuts(facts: Facts) -> Iterator[str]:
-    if facts.shortcuts:
-        yield ""
-        yield "chance that a positive has more than a negative of its query (0.5: tells nothing)"
-    for name, found in facts.shortcuts.items():
-        yield f"  {name:<26}{found.rate:9.3f} ({found.low:.3f} to {found.high:.3f})"

@@ -147,7 +147,7 @@ def _commands(mined: Mined, sheet: Path, moved: Mapping[str, Path]) -> list[str]
     places = {"candidates": _short(mined.candidates.path), "output": output, **moved}
     return [
         command_line(FilterSettings, settings, places),
-        shell(["hnmine", "audit", "--mined", output, "--verdicts", sheet]),
+        shell(["hnmine", "report", output, "--verdicts", sheet]),
     ]
 
 

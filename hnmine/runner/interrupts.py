@@ -54,7 +54,7 @@ def _remember(number: int, frame: FrameType | None) -> None:
 
 def _stop() -> None:
     # A second Ctrl-C means now: do not wait for threads to finish their batch.
-    os.write(2, b"error: Interrupted again, and stopped at once. What was finished is kept.\n")
+    os.write(2, b"error: Interrupted again, and stopped at once. Finished work is kept.\n")
     os._exit(Exit.INTERRUPTED)
 
 

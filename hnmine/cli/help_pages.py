@@ -1,0 +1,88 @@
+"""The help of a command: a first page of common options, and a page of all, in groups."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from hnmine.commands import COMMANDS, Command
+from hnmine.config.setting import GROUPS, About, about
+
+ALL = "hnmine.help_all"
+"""Key of a context's `meta`."""
+
+WIDEST_FLAG = 24
+"""Columns for a flag and its value; the help of a longer one begins on the next line."""
+
+OF_ALL_COMMANDS = {
+    "paths": About("Inputs", common=True),
+    "config_file": About("Inputs", common=True),
+    "as_json": About("Output"),
+    "dry_run": About("Advanced", common=True),
+    "debug": About("Advanced"),
+    "help": About("Advanced"),
+    "help_all": About("Advanced", common=True),
+}
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help shows its options in groups."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the common options, or all of them after `--help-all`."""
+        everything = ctx.meta.get(ALL, False)
+        parameters = {parameter.name: parameter for parameter in self.get_params(ctx)}
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
+        for name, declared in _declarations(COMMANDS[self.name or ""]):
+            if name in parameters and (everything or declared.common):
+                groups[declared.group].append(_row(parameters, name, everything))
+        lefts = [left for rows in groups.values() for left, _ in rows]
+        width = max(len(left) for left in lefts if len(left) <= WIDEST_FLAG)
+        formatter.write_paragraph()
+        for group, rows in groups.items():
+            if not rows:
+                continue
+            formatter.write_heading(group)
+            with formatter.indentation():
+                formatter.write_dl([(left.ljust(width), help) for left, help in rows], width)
+
+
+def show_all(ctx: typer.Context, wanted: bool) -> None:
+    """Print the help with all options, and end."""
+    if wanted:
+        ctx.meta[ALL] = True
+        typer.echo(ctx.get_help())
+        raise typer.Exit
+
+
+def _declarations(command: Command) -> Iterator[tuple[str, About]]:
+    """Yield the settings: arguments first, then a command's own, then those that it inherits."""
+    fields = command.settings.model_fields
+    own = [name for kind in command.settings.mro() for name in inspect.get_annotations(kind)]
+    yield "paths", OF_ALL_COMMANDS["paths"]
+    for name in dict.fromkeys((*command.arguments, *own, *fields)):
+        if name in fields:
+            yield name, about(fields[name])
+    yield from list(OF_ALL_COMMANDS.items())[1:]
+
+
+def _row(parameters: dict[Any, Any], name: str, everything: bool) -> tuple[str, str]:
+    """Return how an option is given, and its help."""
+    option = parameters[name]
+    flag = option.opts[0]
+    if option.param_type_name == "argument":
+        flag = f"{option.metavar}..."
+    elif option.secondary_opts:
+        off = (option.help or "").endswith("[default: no]")
+        flag = flag if off and not everything else f"--[no-]{flag.removeprefix('--')}"
+    elif option.metavar:
+        flag = f"{flag} {option.metavar}"
+    if f"{name}_argument" in parameters:
+        flag = f"{name.upper()}, {flag}" if everything else name.upper()
+    text = option.help or ""
+    return flag, text if everything else re.sub(r" \[default: (none|no)\]$", "", text)
