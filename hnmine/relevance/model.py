@@ -1,45 +1,49 @@
-"""The estimate of relevance: learned on a sample of the queries, applied to every candidate."""
+"""The relevance model: learned on a sample of the queries, applied to every candidate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from hnmine.names import SOURCES, in_order, rank_of
-from hnmine.ragged import Floats
+from hnmine.ragged import Bools, Floats
 from hnmine.relevance.evidence import Scale, features, numbers
-from hnmine.relevance.prior import probability, share_of_relevant
-from hnmine.relevance.pu_regression import equal_weights, evidence_of, learn
+from hnmine.relevance.pu_learning import (
+    equal_weights,
+    evidence_of,
+    learn,
+    probability,
+    share_of_relevant,
+)
 
 SIMILARITY = "positive_similarity"
 SIMILARITY_WEIGHT = 0.4
-"""Log odds for a standard deviation of similarity to the positive. It cannot be learned from the
-positives, each of which is its own nearest; from 0.3 to 0.6 it helped on three of four collections
-and never did harm."""
+"""Log odds for each standard deviation of similarity to the positive. It cannot be learned: each
+positive is its own nearest neighbour. From 0.3 to 0.6 it helped on three of four collections and
+harmed none."""
 
 NOT_EVIDENCE = (SIMILARITY, "verdict")
-"""Columns of judges that nothing is learned from."""
+"""Columns of judges that the model does not use."""
 
 FEWEST_POSITIVES = 20
-"""With fewer positives among what the sources find, nothing is learned."""
+"""With fewer positives among the hits of the sources, no weights are learned."""
 
 FOLDS = 2
 
 
 class Sample:
-    """Some queries' rows as arrays.
+    """The rows of some queries, as arrays.
 
     Args:
         table: candidates with the judges' columns; all rows of a query stand together.
-        judges: names of the columns that hold evidence.
-        sources: that the candidates are from.
+        judges: names of the score columns.
+        sources: that found the candidates.
     """
 
     def __init__(
@@ -47,8 +51,8 @@ class Sample:
     ) -> None:
         rows = table["query_row"].to_numpy()
         self.query = np.cumsum(np.diff(rows, prepend=rows[:1]) != 0).astype(np.int64)
-        self.is_positive: NDArray[np.bool_] = table["is_positive"].to_numpy()
-        self.candidate: NDArray[np.bool_] = pc.is_valid(table["rank"]).to_numpy()
+        self.is_positive: Bools = table["is_positive"].to_numpy()
+        self.candidate: Bools = pc.is_valid(table["rank"]).to_numpy()
         self.rank = numbers(table["rank"])
         lists = [rank_of(name) for name in in_order(sources, table.column_names)]
         found = [pc.is_valid(table[column]).to_numpy() for column in lists]
@@ -68,12 +72,12 @@ def _hash(query_id: str) -> int:
 
 @dataclass(frozen=True)
 class Estimates:
-    """What is estimated of the rows of a sample, shape (rows,) each.
+    """Estimates for the rows of a sample, shape (rows,) each.
 
     Attributes:
-        evidence: log likelihood ratio by the judges alone.
-        relevance: the same with the similarity to the positive.
-        p_relevant: the chance that a row is relevant; NaN without knowledge.
+        evidence: log likelihood ratio from the judges alone.
+        relevance: log likelihood ratio that includes the similarity to the positive.
+        p_relevant: probability of relevance; NaN if no model was learned.
     """
 
     evidence: Floats
@@ -81,17 +85,52 @@ class Estimates:
     p_relevant: Floats
 
 
+class SavedScale(BaseModel):
+    """The scale of one score."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float
+    deviation: float
+
+
+class JudgeWeights(SavedScale):
+    """The weights of one judge, one for each fold of queries, and its scale."""
+
+    among_all: list[float]
+    within_query: list[float]
+
+
+class SimilarityWeight(SavedScale):
+    """The weight of the similarity to the positive, and its scale."""
+
+    weight: float
+
+
+class SavedRelevance(BaseModel):
+    """The model as relevance.json holds it; see `Relevance` for the meaning of the fields."""
+
+    model_config = ConfigDict(frozen=True)
+
+    positives: int
+    share_of_relevant: float | None
+    constant: list[float]
+    judges: dict[str, JudgeWeights]
+    positive_similarity: SimilarityWeight
+    shift: float
+
+
 @dataclass(frozen=True)
 class Relevance:
-    """What was learned.
+    """A model of relevance.
 
     Attributes:
-        judges: the columns that are evidence.
+        judges: the score columns that it uses.
         scales: of each judge, and of the similarity to the positive.
-        weights: for each fold of queries, the model that has not seen it.
-        positives: how many known positives it was learned from; with too few, nothing was, and all
-            judges have the same weight.
-        share: of the candidates that are relevant, at most; None where nothing was learned.
+        weights: for each fold of queries, those learned on the other folds.
+        positives: known positives that it was learned from. With too few, all judges have the same
+            weight.
+        share: upper bound on the share of relevant candidates; None if no weights were learned.
         shift: makes the probabilities of all candidates average `share`.
     """
 
@@ -104,7 +143,7 @@ class Relevance:
 
     @classmethod
     def learn(cls, sample: Sample) -> Relevance:
-        """Learn from the positives that the sources found too."""
+        """Learn from the known positives among the hits of the sources."""
         positive, candidate = sample.is_positive & sample.found, sample.candidate
         judges = tuple(
             name for name, scores in sample.scores.items() if np.isfinite(scores[candidate]).any()
@@ -133,45 +172,45 @@ class Relevance:
         chance = unknown if self.share is None else probability(relevance, self.share)
         return Estimates(evidence, relevance, chance)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it: of each judge's two weights, one for each fold of queries."""
+    def save(self) -> SavedRelevance:
+        """Return the model as relevance.json holds it."""
         weights = np.stack(self.weights, axis=1).tolist()
-        return {
-            "positives": self.positives,
-            "share_of_relevant": self.share,
-            "constant": weights[0],
-            "judges": {
-                judge: {
-                    "among_all": weights[1 + 2 * n],
-                    "within_query": weights[2 + 2 * n],
+        similarity = self.scales[SIMILARITY]
+        return SavedRelevance(
+            positives=self.positives,
+            share_of_relevant=self.share,
+            constant=weights[0],
+            judges={
+                judge: JudgeWeights(
+                    among_all=weights[1 + 2 * n],
+                    within_query=weights[2 + 2 * n],
                     **asdict(self.scales[judge]),
-                }
+                )
                 for n, judge in enumerate(self.judges)
             },
-            SIMILARITY: {"weight": SIMILARITY_WEIGHT, **asdict(self.scales[SIMILARITY])},
-            "shift": self.shift,
-        }
+            positive_similarity=SimilarityWeight(weight=SIMILARITY_WEIGHT, **asdict(similarity)),
+            shift=self.shift,
+        )
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> Relevance:
-        """Read what `as_json` returned."""
-        judges = given["judges"]
-        rows = [given["constant"]]
-        for judge in judges.values():
-            rows += [judge["among_all"], judge["within_query"]]
-        spread = {**judges, SIMILARITY: given[SIMILARITY]}
+    def load(cls, saved: SavedRelevance) -> Relevance:
+        """Return the model that `save` was called on."""
+        rows = [saved.constant]
+        for judge in saved.judges.values():
+            rows += [judge.among_all, judge.within_query]
+        scales = {**saved.judges, SIMILARITY: saved.positive_similarity}
         return cls(
-            tuple(judges),
-            {name: Scale(value["mean"], value["deviation"]) for name, value in spread.items()},
+            tuple(saved.judges),
+            {name: Scale(scale.mean, scale.deviation) for name, scale in scales.items()},
             tuple(np.array(rows).T),
-            given["positives"],
-            given["share_of_relevant"],
-            given["shift"],
+            saved.positives,
+            saved.share_of_relevant,
+            saved.shift,
         )
 
 
 def _shift(log_ratio: Floats, share: float) -> float:
-    """Find the constant with which the probabilities average the share of relevant candidates."""
+    """Return the constant with which the probabilities average the share of relevant candidates."""
     low, high = -20.0, 20.0
     for _ in range(60):
         middle = (low + high) / 2

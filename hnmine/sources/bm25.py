@@ -25,7 +25,7 @@ def recorded_settings(index: Index) -> BM25Settings:
 def _engine(mining: Mining) -> BM25Index | RankBM25:
     """Open the BM25 index, or hand all its documents to the package rank-bm25."""
     index = mining.index
-    if mining.settings.bm25_engine == "hnmine":
+    if mining.bm25_engine == "hnmine":
         documents = len(index.documents.canonical)
         return BM25Index(index.paths.bm25, mining.threads, documents)
     texts = index.documents.texts(np.asarray(index.documents.canonical))

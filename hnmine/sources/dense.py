@@ -15,7 +15,7 @@ from hnmine.sources.source import Asked, Mining, Score, Search, Source
 
 
 def _vectors(mining: Mining) -> DenseIndex:
-    return mining.index.vectors(mining.threads, mining.settings.faiss_search)
+    return mining.index.vectors(mining.threads, mining.faiss_search)
 
 
 def open_dense(mining: Mining) -> Source:

@@ -308,7 +308,7 @@ class _Miner:
             for n, block in enumerate(blocks(len(queries.mined), self.settings.block_size))
         ]
         recipe = open_recipe(
-            Mining(self.index, queries, self.paths, self.settings),
+            Mining.of(self.index, queries, self.paths, self.settings),
             self.depths,
             self.scores,
             self.previous,

@@ -19,7 +19,7 @@ class _Keys:
 
     def __init__(self, mining: Mining) -> None:
         documents = mining.index.documents
-        self.seed = mining.settings.seed
+        self.seed = mining.seed
         ids = documents.id_array(np.asarray(documents.canonical)).to_pylist()
         self.documents = hashes(ids, 2 * self.seed)
 
@@ -72,10 +72,9 @@ def _distinct(key: np.uint64, k: int, count: int) -> Ints:
 def open_matching(mining: Mining) -> Source:
     """Draw from the documents for which --matching is true."""
     keys = _Keys(mining)
-    condition = mining.settings.matching or "true"
 
     def search(asked: Asked) -> Search:
-        query, rows = mining.facts.matches(condition, asked.rows)
+        query, rows = mining.facts.matches(mining.matching, asked.rows)
         slots = mining.index.documents.slots(rows)
         with np.errstate(over="ignore"):
             noise = mixed(keys.queries(asked)[query] + keys.documents[slots])

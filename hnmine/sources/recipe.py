@@ -31,8 +31,8 @@ def open_recipe(
     Raises:
         HnmineError: one cannot be opened, or a condition is about what is not known.
     """
-    settings, facts, documents = mining.settings, mining.facts, mining.index.documents
-    for text in [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]:
+    facts, documents = mining.facts, mining.index.documents
+    for text in [*mining.constraint, *mining.attribute.values(), mining.matching]:
         facts.check(text)
     opened = {name: open_source(name, mining) for name in dict.fromkeys([*depths, *scores])}
     score = {column_of(name): one.score for name, one in opened.items() if one.score}
@@ -40,14 +40,14 @@ def open_recipe(
         score["owner"] = Owners(mining).score
 
     def eligible(query_rows: Ints, doc_rows: Ints) -> NDArray[np.bool_]:
-        meet = [facts.holds(text, query_rows, doc_rows) for text in settings.constraint]
+        meet = [facts.holds(text, query_rows, doc_rows) for text in mining.constraint]
         found: NDArray[np.bool_] = np.logical_and.reduce(meet)
         return found
 
     def derived(query_rows: Ints, doc_rows: Ints) -> dict[str, pa.ChunkedArray]:
         columns = {
             name: facts.values(text, query_rows, doc_rows)
-            for name, text in settings.attribute.items()
+            for name, text in mining.attribute.items()
         }
         if previous:
             ids = mining.queries.texts.id_array(query_rows), documents.id_array(doc_rows)
@@ -58,6 +58,6 @@ def open_recipe(
         {column_of(name): opened[name] for name in depths},
         {column_of(name): depth for name, depth in depths.items()},
         score,
-        eligible if settings.constraint else None,
+        eligible if mining.constraint else None,
         derived,
     )
