@@ -1,4 +1,4 @@
-"""Open all that the settings of `mine` name: the sources, what scores, conditions, attributes."""
+"""Open the sources, scores, conditions and attributes that `mine` searches with."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from hnmine.names import column_of
-from hnmine.ragged import Ints
+from hnmine.ragged import Bools, Ints
 from hnmine.sources import open_source
 from hnmine.sources.fuse import Recipe
-from hnmine.sources.owners import Owners
 from hnmine.sources.previous import Previous
+from hnmine.sources.queryvectors import Owners
 from hnmine.sources.source import Mining
 
 
@@ -23,13 +22,13 @@ def open_recipe(
     """Open sources and conditions.
 
     Args:
-        mining: what there is to search in.
-        depths: the sources, and how many candidates to take from each for each query.
-        scores: the sources that score whatever any of them finds.
+        mining: the opened index and queries.
+        depths: candidates to take from each source for each query.
+        scores: the sources that score all candidates.
         previous: an earlier round.
 
     Raises:
-        HnmineError: one cannot be opened, or a condition is about what is not known.
+        HnmineError: one cannot be opened, or a condition names an unknown column.
     """
     facts, documents = mining.facts, mining.index.documents
     for text in [*mining.constraint, *mining.attribute.values(), mining.matching]:
@@ -39,10 +38,10 @@ def open_recipe(
     if "dense" in scores:
         score["owner"] = Owners(mining).score
 
-    def eligible(query_rows: Ints, doc_rows: Ints) -> NDArray[np.bool_]:
+    def eligible(query_rows: Ints, doc_rows: Ints) -> Bools:
         meet = [facts.holds(text, query_rows, doc_rows) for text in mining.constraint]
-        found: NDArray[np.bool_] = np.logical_and.reduce(meet)
-        return found
+        eligible: Bools = np.logical_and.reduce(meet)
+        return eligible
 
     def derived(query_rows: Ints, doc_rows: Ints) -> dict[str, pa.ChunkedArray]:
         columns = {

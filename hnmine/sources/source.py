@@ -13,7 +13,7 @@ from hnmine.array_files import load_array
 from hnmine.config import MineSettings
 from hnmine.directories.index import Index
 from hnmine.directories.queries import Queries
-from hnmine.index.topk import Ranking
+from hnmine.index.topk import Ranking, top_k
 from hnmine.ragged import Ints
 from hnmine.schema import CandidatePaths
 from hnmine.sources.conditions import Facts
@@ -124,3 +124,28 @@ class Source:
     search: Callable[[Asked], Search]
     score: Callable[[Asked], Score] | None = None
     by_relevance: bool = True
+
+
+def best_of_positives(offsets: Ints, search: Search) -> Search:
+    """Return a search for queries from a search for each of their positives.
+
+    Args:
+        offsets: query `i` has the positives `offsets[i]:offsets[i + 1]`.
+        search: one list for each positive.
+    """
+    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+    def search_queries(k: Ints) -> Ranking:
+        found = search(k[owner])
+        return best_of_each(owner[found.query_of_hit], found.slots, found.scores, k)
+
+    return search_queries
+
+
+def best_of_each(query: Ints, slots: Ints, scores: NDArray[np.float64], k: Ints) -> Ranking:
+    """Rank documents by the best score that each has for a query."""
+    order = np.lexsort((-scores, slots, query))
+    query, slots, scores = query[order], slots[order], scores[order]
+    first = np.ones(len(query), dtype=bool)
+    first[1:] = (query[1:] != query[:-1]) | (slots[1:] != slots[:-1])
+    return top_k(query[first], slots[first], scores[first], k)
