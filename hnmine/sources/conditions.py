@@ -78,7 +78,7 @@ class Facts:
         return np.bincount(pair[each], minlength=len(query)) > 0
 
     def matches(self, text: str, query_rows: Ints) -> tuple[Ints, Ints]:
-        """Return the pairs for which a condition is true: (position in query_rows, document row)."""
+        """Return the pairs that meet a condition: (position in query_rows, document row)."""
         wanted = self._fields(text)
         offsets, positives = self.queries.positives(query_rows)
         owner = np.arange(len(query_rows))
