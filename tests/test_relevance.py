@@ -107,8 +107,8 @@ class TestLearning:
 
     def test_a_judge_that_knows_nothing_gets_next_to_no_weight(self):
         sample, _ = world(noise=(1.0, 9.0))
-        judges = Relevance.learn(sample).save().judges
-        weight = {name: np.mean(v["among_all"] + v["within_query"]) for name, v in judges.items()}
+        judges = Relevance.learn(sample).judges
+        weight = {name: np.mean(v.among_all + v.within_query) for name, v in judges.items()}
         assert weight["two"] < 0.15 * weight["one"]
 
     def test_two_judges_order_better_than_each_alone(self):
@@ -141,22 +141,22 @@ class TestLearning:
         model = Relevance.learn(sample)
         rows = sample.candidate
         chance = model.estimate(sample).p_relevant[rows]
-        assert 0.5 * truth[rows].mean() < model.share < 2 * truth[rows].mean()
+        assert 0.5 * truth[rows].mean() < model.share_of_relevant < 2 * truth[rows].mean()
         likely = chance > 0.5
         assert abs(truth[rows][likely].mean() - chance[likely].mean()) < 0.2
 
     def test_with_few_positives_all_judges_have_the_same_weight(self):
         sample, _ = world(queries=FEWEST_POSITIVES - 1)
         model = Relevance.learn(sample)
-        assert model.share is None
+        assert model.share_of_relevant is None
         assert np.isnan(model.estimate(sample).p_relevant).all()
         assert len(set(model.weights[0][1:].tolist())) == 1
-        assert Relevance.learn(world(queries=FEWEST_POSITIVES)[0]).share is not None
+        assert Relevance.learn(world(queries=FEWEST_POSITIVES)[0]).share_of_relevant is not None
 
     def test_it_is_read_back_as_it_was_written(self):
         sample, _ = world(queries=50)
         model = Relevance.learn(sample)
-        again = Relevance.load(model.save())
+        again = Relevance.model_validate_json(model.model_dump_json())
         assert (
             again.estimate(sample).relevance.tolist() == model.estimate(sample).relevance.tolist()
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
 
 from hnmine.ragged import Bools, Floats, Ints
 
@@ -20,9 +20,10 @@ def numbers(values: pa.ChunkedArray) -> Floats:
     return filled
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(BaseModel):
     """Mean and standard deviation of one judge's scores over the candidates of all queries."""
+
+    model_config = ConfigDict(frozen=True)
 
     mean: float
     deviation: float
@@ -32,8 +33,9 @@ class Scale:
         """Measure the scale of scores; those that are not finite do not count."""
         known = scores[np.isfinite(scores)]
         if not len(known):
-            return cls(0.0, 1.0)
-        return cls(float(known.mean()), max(float(known.std()), SMALLEST_DEVIATION))
+            return cls(mean=0.0, deviation=1.0)
+        deviation = max(float(known.std()), SMALLEST_DEVIATION)
+        return cls(mean=float(known.mean()), deviation=deviation)
 
     def apply(self, scores: Floats) -> Floats:
         """Return scores in standard deviations from the mean; 0 for those that are not finite."""
@@ -68,22 +70,21 @@ def within_query(scores: Floats, query: Ints, among: Bools) -> Floats:
 
 
 def features(
-    scores: Mapping[str, Floats],
-    judges: Sequence[str],
-    scales: Mapping[str, Scale],
-    query: Ints,
-    among: Bools,
+    scores: Mapping[str, Floats], scales: Mapping[str, Scale], query: Ints, among: Bools
 ) -> Floats:
     """Return two features for each judge, shape (rows, 2 * judges).
 
     One standardises the score over the candidates of all queries, the other over those of its own
     query. The first tells queries with many relevant documents from queries with none. The second
     corrects for queries that a judge scores high or low as a whole.
+
+    Args:
+        scores: of each judge, shape (rows,) each.
+        scales: of each judge; the keys are the judges.
+        query: the query of each row, from 0.
+        among: the candidates.
     """
     columns = []
-    for judge in judges:
-        columns += [
-            scales[judge].apply(scores[judge]),
-            within_query(scores[judge], query, among),
-        ]
+    for judge, scale in scales.items():
+        columns += [scale.apply(scores[judge]), within_query(scores[judge], query, among)]
     return np.stack(columns, axis=1) if columns else np.zeros((len(query), 0))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from hnmine.errors import damage_explained
 from hnmine.relevance.calibration import CurvePoint, Cut
-from hnmine.relevance.model import Relevance, SavedRelevance
+from hnmine.relevance.model import Relevance
 from hnmine.runner.plan import canonical_json
 
 RELEVANCE = "relevance.json"
@@ -97,8 +96,8 @@ class DepthTrial(BaseModel):
         return sentences
 
 
-class Learned(SavedRelevance):
-    """What `filter` learned.
+class Learned(Relevance):
+    """The model of relevance, and what else `filter` learned.
 
     Attributes:
         place: the expression for how deep a candidate is.
@@ -119,11 +118,6 @@ class Learned(SavedRelevance):
     cuts: dict[str, Cut] | None = None
     cut_rule: str | None = None
     curve: list[CurvePoint] | None = None
-
-    @cached_property
-    def model(self) -> Relevance:
-        """The model, ready to estimate."""
-        return Relevance.load(self)
 
     @property
     def sentences(self) -> list[str]:
@@ -153,5 +147,5 @@ def read_learned(path: Path) -> Learned | None:
             return None
         learned = Learned.model_validate(values)
         # Built here, so that damage in them is an error about this file.
-        _ = learned.model, learned.sentences
+        _ = learned.weights, learned.sentences
         return learned

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -85,128 +85,97 @@ class Estimates:
     p_relevant: Floats
 
 
-class SavedScale(BaseModel):
-    """The scale of one score."""
-
-    model_config = ConfigDict(frozen=True)
-
-    mean: float
-    deviation: float
-
-
-class JudgeWeights(SavedScale):
-    """The weights of one judge, one for each fold of queries, and its scale."""
+class JudgeWeights(Scale):
+    """The weights of one judge, one for each fold of queries, and the scale of its scores."""
 
     among_all: list[float]
     within_query: list[float]
 
 
-class SimilarityWeight(SavedScale):
+class SimilarityWeight(Scale):
     """The weight of the similarity to the positive, and its scale."""
 
-    weight: float
+    weight: float = SIMILARITY_WEIGHT
 
 
-class SavedRelevance(BaseModel):
-    """The model as relevance.json holds it; see `Relevance` for the meaning of the fields."""
+class Relevance(BaseModel):
+    """A model of relevance; its fields are those of relevance.json.
+
+    Attributes:
+        positives: known positives that it was learned from. With too few, all judges have the same
+            weight.
+        share_of_relevant: upper bound on the share of relevant candidates; None if no weights were
+            learned.
+        constant: intercept, for each fold of queries. A fold's weights come from the other folds.
+        judges: the score columns that it uses.
+        positive_similarity: weight of the similarity to the positive.
+        shift: makes the probabilities of all candidates average `share_of_relevant`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     positives: int
-    share_of_relevant: float | None
+    share_of_relevant: float | None = None
     constant: list[float]
     judges: dict[str, JudgeWeights]
     positive_similarity: SimilarityWeight
-    shift: float
-
-
-@dataclass(frozen=True)
-class Relevance:
-    """A model of relevance.
-
-    Attributes:
-        judges: the score columns that it uses.
-        scales: of each judge, and of the similarity to the positive.
-        weights: for each fold of queries, those learned on the other folds.
-        positives: known positives that it was learned from. With too few, all judges have the same
-            weight.
-        share: upper bound on the share of relevant candidates; None if no weights were learned.
-        shift: makes the probabilities of all candidates average `share`.
-    """
-
-    judges: tuple[str, ...]
-    scales: dict[str, Scale]
-    weights: tuple[Floats, ...]
-    positives: int
-    share: float | None = None
     shift: float = 0.0
 
     @classmethod
     def learn(cls, sample: Sample) -> Relevance:
         """Learn from the known positives among the hits of the sources."""
         positive, candidate = sample.is_positive & sample.found, sample.candidate
-        judges = tuple(
-            name for name, scores in sample.scores.items() if np.isfinite(scores[candidate]).any()
-        )
-        scales = {name: Scale.of(sample.scores[name][candidate]) for name in judges}
-        scales[SIMILARITY] = Scale.of(sample.similarity[candidate])
-        x = features(sample.scores, judges, scales, sample.query, candidate)
+        scales = {
+            name: Scale.of(scores[candidate])
+            for name, scores in sample.scores.items()
+            if np.isfinite(scores[candidate]).any()
+        }
+        x = features(sample.scores, scales, sample.query, candidate)
         seen = [sample.fold != fold for fold in range(FOLDS)]
         total = int(positive.sum())
-        if total < FEWEST_POSITIVES or not all((positive & rows).any() for rows in seen):
-            return cls(judges, scales, (equal_weights(x.shape[1]),) * FOLDS, total)
-        weights = tuple(learn(x[positive & rows], x[candidate & rows]) for rows in seen)
-        model = cls(judges, scales, weights, total)
-        found = model.estimate(sample)
-        share = share_of_relevant(found.evidence[positive], found.evidence[candidate])
-        return replace(model, share=share, shift=_shift(found.relevance[candidate], share))
+        enough = total >= FEWEST_POSITIVES and all((positive & rows).any() for rows in seen)
+        fits = [
+            learn(x[positive & rows], x[candidate & rows]) if enough else equal_weights(x.shape[1])
+            for rows in seen
+        ]
+        constant, *weights = np.stack(fits, axis=1).tolist()
+        similarity = Scale.of(sample.similarity[candidate])
+        model = cls(
+            positives=total,
+            constant=constant,
+            judges={
+                name: JudgeWeights(**dict(scale), among_all=among_all, within_query=within_query)
+                for (name, scale), among_all, within_query in zip(
+                    scales.items(), weights[::2], weights[1::2], strict=True
+                )
+            },
+            positive_similarity=SimilarityWeight(**dict(similarity)),
+        )
+        if not enough:
+            return model
+        estimates = model.estimate(sample)
+        share = share_of_relevant(estimates.evidence[positive], estimates.evidence[candidate])
+        shift = _shift(estimates.relevance[candidate], share)
+        return model.model_copy(update={"share_of_relevant": share, "shift": shift})
+
+    @property
+    def weights(self) -> tuple[Floats, ...]:
+        """For each fold of queries, the intercept and the weight of each feature."""
+        rows = [self.constant]
+        for judge in self.judges.values():
+            rows += [judge.among_all, judge.within_query]
+        return tuple(np.array(rows).T)
 
     def estimate(self, sample: Sample) -> Estimates:
         """Estimate the relevance of each row."""
-        x = features(sample.scores, self.judges, self.scales, sample.query, sample.candidate)
+        x = features(sample.scores, self.judges, sample.query, sample.candidate)
         by_fold = np.stack([evidence_of(weights, x) for weights in self.weights])
         evidence: Floats = by_fold[sample.fold, np.arange(len(x))]
-        similar = self.scales[SIMILARITY].apply(sample.similarity)
-        relevance: Floats = evidence + SIMILARITY_WEIGHT * similar + self.shift
-        unknown = np.full(len(relevance), np.nan)
-        chance = unknown if self.share is None else probability(relevance, self.share)
-        return Estimates(evidence, relevance, chance)
-
-    def save(self) -> SavedRelevance:
-        """Return the model as relevance.json holds it."""
-        weights = np.stack(self.weights, axis=1).tolist()
-        similarity = self.scales[SIMILARITY]
-        return SavedRelevance(
-            positives=self.positives,
-            share_of_relevant=self.share,
-            constant=weights[0],
-            judges={
-                judge: JudgeWeights(
-                    among_all=weights[1 + 2 * n],
-                    within_query=weights[2 + 2 * n],
-                    **asdict(self.scales[judge]),
-                )
-                for n, judge in enumerate(self.judges)
-            },
-            positive_similarity=SimilarityWeight(weight=SIMILARITY_WEIGHT, **asdict(similarity)),
-            shift=self.shift,
-        )
-
-    @classmethod
-    def load(cls, saved: SavedRelevance) -> Relevance:
-        """Return the model that `save` was called on."""
-        rows = [saved.constant]
-        for judge in saved.judges.values():
-            rows += [judge.among_all, judge.within_query]
-        scales = {**saved.judges, SIMILARITY: saved.positive_similarity}
-        return cls(
-            tuple(saved.judges),
-            {name: Scale(scale.mean, scale.deviation) for name, scale in scales.items()},
-            tuple(np.array(rows).T),
-            saved.positives,
-            saved.share_of_relevant,
-            saved.shift,
-        )
+        similarity = self.positive_similarity.apply(sample.similarity)
+        relevance: Floats = evidence + SIMILARITY_WEIGHT * similarity + self.shift
+        share = self.share_of_relevant
+        p_relevant = np.full(len(x), np.nan) if share is None else probability(relevance, share)
+        return Estimates(evidence, relevance, p_relevant)
 
 
 def _shift(log_ratio: Floats, share: float) -> float:

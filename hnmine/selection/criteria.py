@@ -4,51 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, TypeVar
 
 from hnmine.config import FilterSettings
 from hnmine.expressions.evaluation import number
 from hnmine.relevance.learned import Learned
 from hnmine.selection.rules import by_text, rules
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Goals:
-    """What is to be learned about the candidates.
+    """What is to be learned about the candidates; the fields are those of the settings.
 
     Attributes:
-        default_choice: whether candidates are chosen by relevance and depth.
-        target_fn_rate: rate of false negatives that a cut is set for; None for no cut.
-        calibrate_by: expression whose values get cuts of their own.
-        depth: mean depth of the negatives; None to try several.
+        chooses_otherwise: whether candidates are not chosen by relevance and depth.
         highest_p_relevant: above it, the default choice takes no candidate.
-        near_copy: from this share on, a candidate is a near copy.
-        num_negatives: for each query.
-        threads: CPU threads.
     """
 
-    default_choice: bool
+    chooses_otherwise: bool
     target_fn_rate: float | None
     calibrate_by: str | None
     depth: float | None
     highest_p_relevant: float
     near_copy: float
     num_negatives: int
-    threads: int
-
-    @classmethod
-    def of(cls, settings: FilterSettings) -> Goals:
-        """Return the goals of some settings."""
-        return cls(
-            default_choice=not settings.chooses_otherwise,
-            target_fn_rate=settings.target_fn_rate,
-            calibrate_by=settings.calibrate_by,
-            depth=settings.depth,
-            highest_p_relevant=settings.highest_p_relevant,
-            near_copy=settings.near_copy,
-            num_negatives=settings.num_negatives,
-            threads=settings.cpu_threads,
-        )
+    cpu_threads: int
 
 
 @dataclass(frozen=True)
@@ -74,7 +56,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which survivors become negatives; the fields are settings of `filter`."""
+    """Which survivors become negatives; the fields are those of the settings."""
 
     num_negatives: int
     budget: str | None
@@ -87,6 +69,11 @@ class Choice:
     seed: int
     weight: str | None
     train_column: Mapping[str, str]
+
+
+def narrow(kind: type[T], settings: FilterSettings) -> T:
+    """Return an object with only those settings that its fields name."""
+    return kind(**{field.name: getattr(settings, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[Rules, Choice]:
@@ -120,5 +107,5 @@ def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[
             settings.relabel,
             settings.lazy,
         ),
-        Choice(**{field.name: getattr(settings, field.name) for field in fields(Choice)}),
+        narrow(Choice, settings),
     )

@@ -43,20 +43,20 @@ def learn(scored: ScoredCandidates, goals: Goals, tick: Tick) -> Learned:
     depth_of = numbers(evaluate(table, {"place": scored.place}, sample.candidate)["place"])
     depth, trial = goals.depth, None
     where: tuple[str, ...] = ()
-    if depth is None and goals.default_choice and model.share is not None:
+    if depth is None and not goals.chooses_otherwise and model.share_of_relevant is not None:
         below = _holds(table, BELOW_THE_POSITIVE, sample)
         unlikely = estimates.p_relevant <= goals.highest_p_relevant
         rows = TrialRows(table, eligible & unlikely, below, estimates.relevance, depth_of)
-        depth, trial = try_depths(scored.candidates, rows, asked, goals.threads)
+        depth, trial = try_depths(scored.candidates, rows, asked, goals.cpu_threads)
         if depth < DEFAULT_DEPTH:  # The trial measured it with this rule.
             where = (BELOW_THE_POSITIVE,)
             eligible &= below
     depth = DEFAULT_DEPTH if depth is None else depth
     price = price_of_depth(sample.query, eligible, estimates.relevance, depth_of, asked, depth)
-    known = model.share is not None
+    known = model.share_of_relevant is not None
     points = curve(sample, estimates, eligible, price, depth_of, asked) if known else None
     return Learned(
-        **dict(model.save()),
+        **dict(model),
         place=scored.place,
         where=where,
         depth=depth,

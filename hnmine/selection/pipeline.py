@@ -16,7 +16,7 @@ from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
 from hnmine.selection import compat
-from hnmine.selection.criteria import Goals, criteria
+from hnmine.selection.criteria import Choice, Goals, Rules, criteria, narrow
 from hnmine.selection.hardness import HARDNESS, Hardness, why_unknown
 from hnmine.selection.learning import learn
 from hnmine.selection.scored_candidates import ScoredCandidates
@@ -35,7 +35,7 @@ def filter(settings: FilterSettings) -> StageResult:
     settings = _resolve(settings, candidates)
     judges = open_judges(candidates, settings)
     scored = ScoredCandidates(candidates, judges)
-    _check_expressions(settings, scored)
+    _check_expressions(scored, *criteria(settings))
     plan = base_plan("mined", settings, ("compiled", "expressions", "learning")) | {
         "candidates": candidates.hash,
         "sources": candidates.sources,
@@ -48,7 +48,7 @@ def filter(settings: FilterSettings) -> StageResult:
             for judge in judges:
                 with run.timed(judge.column):
                     counts |= judge.compute(progress=run.progress, share=run.share)
-            goals = None if settings.compat or settings.lazy else Goals.of(settings)
+            goals = None if settings.compat or settings.lazy else narrow(Goals, settings)
             learned, positives = _learn(run, scored, goals)
             selection = Selection(run, scored, learned, *criteria(settings, learned))
             open_more = partial(open_judges, settings=settings)
@@ -118,15 +118,16 @@ def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:
     return settings.model_copy(update={"score": score})
 
 
-def _check_expressions(settings: FilterSettings, scored: ScoredCandidates) -> None:
+def _check_expressions(scored: ScoredCandidates, rules: Rules, choice: Choice) -> None:
     """Evaluate every expression on no rows, so that errors come before any work."""
-    for text in [*settings.where, *settings.derive.values()] if settings.lazy else []:
+    texts = [*(text for _, text in rules.expressions), *rules.derive.values()]
+    for text in texts if rules.lazy else []:
         if function := compares_candidates(text):
             raise UsageError(
                 f"--lazy cannot be combined with {function}() in {text}",
                 why="The function needs all candidates of a query, and --lazy scores only some.",
                 fix="Leave --lazy or the expression out.",
             )
-    verdicts = Verdicts(scored.empty(), *criteria(settings))
+    verdicts = Verdicts(scored.empty(), rules, choice)
     verdicts.training_rows(scored.candidates)
     verdicts.scored()

@@ -74,7 +74,7 @@ class Selection:
     ) -> None:
         self.run, self.rules, self.choice = run, rules, choice
         self.candidates, self.judges = scored.candidates, scored.judges
-        self.model = learned.model if learned else None
+        self.model = learned
         self.parts = Part.all_of(scored)
         self.cap: DocumentCap | None = None
 
