@@ -188,9 +188,7 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
         assert share["gradient"] == pytest.approx(by_origin[name] / total.sum(), abs=1e-4)
     assert not any("hardness" in name for name in result.counts)
     (said,) = (note for note in result.notes if note.startswith("Hardness"))
-    assert (
-        f"{found['verdict']}. The mined negatives give a row a loss of {found['loss']:.2f}" in said
-    )
+    assert f"{found['verdict']}. Initial loss {found['loss']:.2f}; " in said
     shown = report(tmp_path / "m")
     summary = f"{found['verdict']}: mean loss {found['loss']:.2f}"
     assert any(line.startswith("hardness") and summary in line for line in shown)
