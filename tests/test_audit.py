@@ -202,7 +202,7 @@ def test_the_judgements_that_were_mined_with_know_nothing_of_the_negatives(mined
 def test_a_grade_that_is_not_finite_is_an_error(mined, tmp_path, grade):
     columns = {"query-id": ["q0", "q1"], "corpus-id": ["d0-0", "d1-0"], "score": [1.0, grade]}
     file = write(tmp_path / "q.parquet", **columns)
-    with pytest.raises(InputError, match=rf"row 1: {grade} is no verdict"):
+    with pytest.raises(InputError, match=rf"row 1: {grade} is not a valid verdict"):
         audit(given(mined, qrels=str(file)))
 
 
@@ -260,5 +260,5 @@ def test_what_cannot_be_audited_is_explained(mined, tmp_path):
     with pytest.raises(InputError, match="not a finished mined"):
         audit(AuditSettings.parse({"mined": tmp_path}))
     wrong = write(tmp_path / "v.parquet", query_id=["q0"], doc_id=["d0-1"], verdict=[3.0])
-    with pytest.raises(InputError, match=r"row 0: 3\.0 is no verdict"):
+    with pytest.raises(InputError, match=r"row 0: 3\.0 is not a valid verdict"):
         audit(given(mined, verdicts=str(wrong)))

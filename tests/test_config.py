@@ -18,8 +18,9 @@ from hnmine.commands.configuration import optional, pipeline, read_yaml, setting
 from hnmine.commands.run import DIRECTORIES
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
 from hnmine.errors import UsageError
+from hnmine.relevance.learned import Learned
+from hnmine.selection.criteria import criteria
 from hnmine.selection.pipeline import resolve
-from hnmine.selection.scored_parts import settle
 
 FILTER = {"candidates": "c", "output": "o"}
 
@@ -161,14 +162,18 @@ def test_the_score_is_the_best_that_there_is(given, scores, score):
 )
 def test_the_least_likely_relevant_are_chosen_where_nothing_else_is_said(given, chooses):
     settings = FilterSettings.parse({**FILTER, **given})
-    learned = {"price_of_depth": 0.25, "place": "rank(dense_score)", "where": ["rank > 2"]}
-    settled = settle(settings, learned)
+    place = "rank(dense_score)"
+    learned = Learned.model_construct(price_of_depth=0.25, place=place, where=("rank > 2",))
+    rules, choice = criteria(settings, learned)
     by_relevance = "ln(1 + exp(relevance)) + 0.25e0 * depth"
-    assert settled.derive == ({"depth": "rank(dense_score)"} if chooses else {})
-    assert settled.order == (by_relevance if chooses else settings.order)
-    assert settled.max_p_relevant == (0.5 if chooses else None)
-    assert settled.where == [*settings.where, *(["rank > 2"] if chooses else [])]
-    assert settle(settings, {}) == settings
+    assert rules.derive == ({"depth": place} if chooses else {})
+    assert choice.order == (by_relevance if chooses else settings.order)
+    plain = dict(criteria(settings)[0].expressions)
+    added = {"p-relevant": "coalesce(p_relevant <= 0.5e0, true)", "rank > 2": "rank > 2"}
+    assert dict(rules.expressions) == plain | (added if chooses else {})
+    where = [text for name, text in rules.expressions if name == text]
+    assert where == [*settings.where, *(["rank > 2"] if chooses else [])]
+    assert criteria(settings)[1].order == settings.order
 
 
 def test_a_score_that_was_not_mined_is_refused():

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.selection.document_cap import Shares, Uses
+from hnmine.selection.document_cap import DocumentCap, DocumentUses
 
 
 @pytest.fixture(scope="module")
@@ -126,29 +126,29 @@ class TestMaxUses:
     st.integers(1, 3),
     st.integers(0, 5),
 )
-def test_shares_are_kept_and_never_too_many(pairs, most, seed):
+def test_granted_documents_are_kept_and_never_too_many(pairs, most, seed):
     query, slot = map(np.array, zip(*pairs, strict=True))
     noise = np.random.default_rng(seed).integers(0, 2**63, len(pairs)).astype(np.uint64)
-    shares, settled = Shares.none(5).after(Uses(query, slot, noise), most)
-    again, _ = shares.after(Uses(query, slot, noise[::-1].copy()), most)
-    users = np.bincount(shares.granted % 5, minlength=5)
+    cap, settled = DocumentCap.start(5).grant(DocumentUses(query, slot, noise), most)
+    again, _ = cap.grant(DocumentUses(query, slot, noise[::-1].copy()), most)
+    users = np.bincount(cap.granted % 5, minlength=5)
     wanted = np.bincount(slot, minlength=5)
     np.testing.assert_array_equal(users, np.minimum(wanted, most))
     assert settled == bool((wanted <= most).all())
     # Another draw takes nothing away.
-    np.testing.assert_array_equal(again.granted, shares.granted)
-    barred = shares.barred(query, slot)
+    np.testing.assert_array_equal(again.granted, cap.granted)
+    over = cap.over(query, slot)
     np.testing.assert_array_equal(
-        barred, (wanted[slot] >= most) & ~np.isin(query * 5 + slot, shares.granted)
+        over, (wanted[slot] >= most) & ~np.isin(query * 5 + slot, cap.granted)
     )
-    assert shares.closed().barred(query, slot).sum() == len(pairs) - len(shares.granted)
+    assert cap.close().over(query, slot).sum() == len(pairs) - len(cap.granted)
 
 
 def test_whoever_holds_a_document_keeps_it_whatever_the_lot_of_others():
-    uses = {"query": np.array([5]), "slot": np.array([0]), "noise": np.array([9], np.uint64)}
-    shares, settled = Shares.none(1).after(Uses(**uses), 2)
-    assert settled and not shares.full[0]
-    more = Uses(np.array([3, 4, 5]), np.array([0, 0, 0]), np.array([1, 2, 9], np.uint64))
-    shares, settled = shares.after(more, 2)
+    uses = {"query": np.array([5]), "document": np.array([0]), "noise": np.array([9], np.uint64)}
+    cap, settled = DocumentCap.start(1).grant(DocumentUses(**uses), 2)
+    assert settled and not cap.full[0]
+    more = DocumentUses(np.array([3, 4, 5]), np.array([0, 0, 0]), np.array([1, 2, 9], np.uint64))
+    cap, settled = cap.grant(more, 2)
     assert not settled
-    assert shares.granted.tolist() == [3, 5]
+    assert cap.granted.tolist() == [3, 5]

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from hnmine import schema
 from hnmine.config import FilterSettings
-from hnmine.selection import tally
+from hnmine.selection.criteria import criteria
 from hnmine.selection.rules import KEPT
 from hnmine.selection.rules import reasons as reasons_by
 from hnmine.selection.rules import rules as rules_of
 from hnmine.selection.verdicts import Verdicts
+from hnmine.selection.writing import counts_of, shortfall_of
 
 PROPERTY = settings(max_examples=100, deadline=None)
 NAN, INF = math.nan, math.inf
@@ -32,7 +33,7 @@ def reasons(table, settings):
 def verdicts_of(table, logits, settings):
     if logits is not None:
         table = table.append_column(schema.judged("ce_score"), pa.array(logits))
-    return Verdicts(table, settings)
+    return Verdicts(table, *criteria(settings))
 
 
 def block(scores, anchor=1.0, **columns):
@@ -409,8 +410,8 @@ def test_verdicts_are_what_working_them_out_by_hand_gives(queries, given, score)
             assert row["weight"] == (1.0 if n in free else None)
         if len(free) < given["num_negatives"]:
             short.append((number, len(free), [r for r in found if r != "positive"]))
-    check_shortfall(tally.shortfall(verdicts), short, given["num_negatives"])
-    check_counts(tally.counts(verdicts), scored.to_pylist(), len(queries), given["num_negatives"])
+    check_shortfall(shortfall_of(verdicts), short, given["num_negatives"])
+    check_counts(counts_of(verdicts), scored.to_pylist(), len(queries), given["num_negatives"])
 
 
 def check_shortfall(table, expected, asked):
@@ -514,7 +515,7 @@ class TestVerdicts:
                 [(0.5, "+", None), (0.25, "?", 0.0)],
             ]
         )
-        shortfall = tally.shortfall(verdicts_of(table, None, rules(margin=0.0, num_negatives=2)))
+        shortfall = shortfall_of(verdicts_of(table, None, rules(margin=0.0, num_negatives=2)))
         assert [tuple(row.values()) for row in shortfall.to_pylist()] == [
             ("q 0", 2, 1, 5, "margin"),
             ("q 1", 2, 0, 4, "not-finite"),
@@ -527,7 +528,7 @@ class TestVerdicts:
         table = simple(([0.5], [0.9, 0.8, 0.7]))
         verdicts = verdicts_of(table, None, rules(margin=0.0, num_negatives=3))
         assert not verdicts.selected.any()
-        assert tally.counts(verdicts)["negatives_missing"] == 3
+        assert counts_of(verdicts)["negatives_missing"] == 3
 
 
 random_queries = st.lists(

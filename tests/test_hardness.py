@@ -113,10 +113,10 @@ def test_the_share_on_relevant_documents_is_of_the_gradient_and_the_hardest_orig
         "random": {"negatives": 0.5, "gradient": 0.0},
     }
     first, second = Hardness(10, 1.0, 0.5, 0.0, 0.5, 0.1, origins).sentences()
-    assert "0.500 of the largest gradient, 20% of it on probably relevant documents" in first
+    assert "50.0% of the maximum gradient (20% of it on likely false negatives)" in first
     assert second.endswith("dense 88% (25%), bm25 12% (25%), random 0% (50%).")
     (only,) = Hardness(10, 1.0, 0.5, 0.0, 0.5, None, {"dense": origins["dense"]}).sentences()
-    assert "relevant" not in only
+    assert "false negatives" not in only
 
 
 def test_why_there_is_nothing_to_say():
@@ -188,9 +188,7 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
         assert share["gradient"] == pytest.approx(by_origin[name] / total.sum(), abs=1e-4)
     assert not any("hardness" in name for name in result.counts)
     (said,) = (note for note in result.notes if note.startswith("Hardness"))
-    assert (
-        f"{found['verdict']}. The mined negatives give a row a loss of {found['loss']:.2f}" in said
-    )
+    assert f"{found['verdict']}. Initial loss {found['loss']:.2f}; " in said
     shown = report(tmp_path / "m")
     summary = f"{found['verdict']}: mean loss {found['loss']:.2f}"
     assert any(line.startswith("hardness") and summary in line for line in shown)

@@ -451,7 +451,7 @@ def _recipe(root: Path) -> Recipe:
     """Open all that `mine` searches in, in the candidates' index."""
     found = Candidates(root / "candidates")
     settings = MineSettings.model_construct(**found.manifest["settings"], threads=1)
-    mining = Mining(found.index, found.queries, found.paths, settings)
+    mining = Mining.of(found.index, found.queries, found.paths, settings)
     return open_recipe(mining, found.manifest["sources"], found.manifest["scores"], None)
 
 

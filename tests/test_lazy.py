@@ -19,6 +19,7 @@ import hnmine as api
 from hnmine import schema
 from hnmine.config import FilterSettings
 from hnmine.errors import UsageError
+from hnmine.selection.criteria import criteria
 from hnmine.selection.verdicts import NOT_SCORED, Verdicts
 
 JUDGE = {"cross_encoder": CROSS_ENCODER, "max_length": 96, "progress": False}
@@ -101,6 +102,7 @@ def test_waves_end_with_what_all_scores_would_choose(queries, n, margin, range_m
     flags = {"candidates": "c", "output": "o", "cross_encoder": "x", "num_negatives": n}
     flags |= {"margin": margin, "range_min": range_min, "where": "bm25_score < 1", "lazy": True}
     settings = FilterSettings.parse(flags).model_copy(update={"score": "ce"})
+    asked = criteria(settings)
     logits = table["ce_score"].to_numpy()
     # What another choice has scored before must not matter.
     known = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))))
@@ -108,12 +110,12 @@ def test_waves_end_with_what_all_scores_would_choose(queries, n, margin, range_m
         scored = table.drop_columns("ce_score").append_column(
             schema.judged("ce_score"), pa.array(logits, mask=~known)
         )
-        wave = Verdicts(scored, settings).to_score
+        wave = Verdicts(scored, *asked).to_score
         if not len(wave):
             break
         assert not known[wave].any()
         known[wave] = True
-    assert np.array_equal(Verdicts(scored, settings).selected, Verdicts(table, settings).selected)
+    assert np.array_equal(Verdicts(scored, *asked).selected, Verdicts(table, *asked).selected)
 
 
 def test_scores_that_are_all_there_are_used(eager, tmp_path):

@@ -17,8 +17,9 @@ import hnmine as api
 from hnmine import schema
 from hnmine.commands.configuration import optional, read_yaml
 from hnmine.config import BatchSettings, FilterSettings, GenerateSettings, MineSettings, MixSettings
-from hnmine.selection import tally
+from hnmine.selection.criteria import criteria
 from hnmine.selection.verdicts import Verdicts
+from hnmine.selection.writing import shortfall_of
 
 RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
 HEADINGS = ("# What: ", "# Constants: ", "# Not reproduced: ")
@@ -121,7 +122,7 @@ class TestEach:
 
     def test_it_keeps_the_promises_that_all_keep(self, recipe):
         table, settings = table_of(), settings_of(recipe)
-        verdicts = Verdicts(table, settings)
+        verdicts = Verdicts(table, *criteria(settings))
         found = negatives(verdicts)
         scored = verdicts.scored().to_pylist()
         assert found, "it finds nothing"
@@ -131,21 +132,24 @@ class TestEach:
         counts = {f"q{n}": 0 for n in range(12)}
         for row in chosen:
             counts[row["query_id"]] += 1
-        short = {row["query_id"]: row["found"] for row in tally.shortfall(verdicts).to_pylist()}
+        short = {row["query_id"]: row["found"] for row in shortfall_of(verdicts).to_pylist()}
         for n, (query, count) in enumerate(counts.items()):
             assert count == short.get(query, verdicts.asked[n])
         # The same from parts, and from rows in another order.
         parts = [table.filter(pa.array(np.array(table["query_row"]) == n)) for n in range(12)]
-        assert set().union(*(negatives(Verdicts(part, settings)) for part in parts)) == found
+        assert (
+            set().union(*(negatives(Verdicts(part, *criteria(settings))) for part in parts))
+            == found
+        )
         swapped = pa.concat_tables(parts[::-1])
-        assert negatives(Verdicts(swapped, settings)) == found
+        assert negatives(Verdicts(swapped, *criteria(settings))) == found
 
     def test_a_seed_changes_what_is_drawn_and_nothing_else(self, recipe):
         table, settings = table_of(), settings_of(recipe)
-        found = negatives(Verdicts(table, settings))
-        assert negatives(Verdicts(table, settings)) == found
+        found = negatives(Verdicts(table, *criteria(settings)))
+        assert negatives(Verdicts(table, *criteria(settings))) == found
         others = [
-            negatives(Verdicts(table, settings.model_copy(update={"seed": seed})))
+            negatives(Verdicts(table, *criteria(settings.model_copy(update={"seed": seed}))))
             for seed in (1, 2)
         ]
         count = Counter(query for query, _ in found)
@@ -154,13 +158,17 @@ class TestEach:
 
     def test_what_a_looser_rule_keeps_holds_what_a_stricter_keeps(self, recipe):
         table, settings = table_of(), settings_of(recipe)
-        kept = Verdicts(table, settings).keep
+        kept = Verdicts(table, *criteria(settings)).keep
         for rule, change in LOOSER.items():
             value = getattr(settings, rule)
             if value is not None:
-                looser = Verdicts(table, settings.model_copy(update={rule: value + change}))
+                looser = Verdicts(
+                    table, *criteria(settings.model_copy(update={rule: value + change}))
+                )
                 assert (looser.keep >= kept).all(), rule
-                stricter = Verdicts(table, settings.model_copy(update={rule: value - change}))
+                stricter = Verdicts(
+                    table, *criteria(settings.model_copy(update={rule: value - change}))
+                )
                 assert (stricter.keep <= kept).all(), rule
                 assert stricter.keep.sum() < looser.keep.sum(), rule
 
@@ -177,7 +185,7 @@ class TestWhatEachIsAbout:
     """The property of methods.md that sets a recipe apart."""
 
     def chosen(self, name):
-        verdicts = Verdicts(table_of(), recipe(name))
+        verdicts = Verdicts(table_of(), *criteria(recipe(name)))
         return [row for row in verdicts.scored().to_pylist() if row["selected"]]
 
     def test_windows(self):
@@ -212,11 +220,11 @@ class TestWhatEachIsAbout:
         assert drawn > np.mean([row["score"] for row in self.chosen("ance")])
 
     def test_sieve_keeps_half(self):
-        verdicts = Verdicts(table_of(), recipe("passage-sieve"))
+        verdicts = Verdicts(table_of(), *criteria(recipe("passage-sieve")))
         assert 0.3 < verdicts.keep.sum() / (~verdicts.is_positive).sum() < 0.7
 
     def test_rlhn_makes_positives_of_false_negatives(self):
-        verdicts = Verdicts(table_of(), recipe("rlhn"))
+        verdicts = Verdicts(table_of(), *criteria(recipe("rlhn")))
         above = [row for row in verdicts.scored().to_pylist() if row["reason"] == "relabelled"]
         assert above and all(row["ce_score"] > row["positive_score"] for row in above)
         found = Counter(row["query_id"] for row in above)
@@ -225,7 +233,7 @@ class TestWhatEachIsAbout:
             assert row["label"] == (1 if found[row["query_id"]] <= 7 else None)
 
     def test_tas_takes_turns_between_the_bins(self):
-        verdicts = Verdicts(table_of(), recipe("tas-balanced"))
+        verdicts = Verdicts(table_of(), *criteria(recipe("tas-balanced")))
         first = verdicts.table.filter(pa.array(verdicts.query == 0))
         gap = np.array(first["positive_score"]) - np.array(first["score"])
         candidate = verdicts.is_candidate[verdicts.query == 0]
@@ -258,7 +266,7 @@ class TestWhatEachIsAbout:
         table = table.set_column(
             place, schema.CANDIDATES.field("dense_rank"), pa.array(ranks, pa.int32())
         )
-        asked = Verdicts(table, recipe("dart")).asked
+        asked = Verdicts(table, *criteria(recipe("dart"))).asked
         assert (np.diff(asked) >= 0).all() and asked[0] == 2 and asked[-1] == 8
 
     def test_mixtures_take_one_of_each(self):
@@ -299,13 +307,13 @@ class TestWhatEachIsAbout:
             assert not any(row["has_answer"] for row in self.chosen(name))
         relabelled = [
             row
-            for row in Verdicts(table_of(), recipe("arhn")).scored().to_pylist()
+            for row in Verdicts(table_of(), *criteria(recipe("arhn"))).scored().to_pylist()
             if row["reason"] == "relabelled"
         ]
         assert relabelled and all(row["has_answer"] for row in relabelled)
 
     def test_conan_keeps_what_has_not_become_easy(self):
-        verdicts = Verdicts(table_of(), recipe("conan"))
+        verdicts = Verdicts(table_of(), *criteria(recipe("conan")))
         kept = verdicts.table.filter(pa.array(verdicts.keep)).to_pylist()
         before = {row["doc_id"] for row in kept if row["previous_selected"]}
         chosen = {row["doc_id"] for row in self.chosen("conan")}
@@ -314,7 +322,7 @@ class TestWhatEachIsAbout:
             assert 1.15 * row["score"] >= row["previous_score"] or abs(row["score"]) >= 0.8
 
     def test_el2n_leaves_out_the_easy_queries(self):
-        verdicts = Verdicts(table_of(), recipe("el2n"))
+        verdicts = Verdicts(table_of(), *criteria(recipe("el2n")))
         table, norms = verdicts.table, {}
         scores = np.array(table["score"])
         for query in range(12):
@@ -334,7 +342,7 @@ class TestWhatEachIsAbout:
             assert row["score"] <= row["positive_score"] - margin + 1e-6
 
     def test_adore_hands_on_the_ranks(self):
-        verdicts = Verdicts(table_of(), recipe("adore"))
+        verdicts = Verdicts(table_of(), *criteria(recipe("adore")))
         ranks = np.array(verdicts.for_training["dense_rank"])[verdicts.selected]
         assert sorted(ranks[:200].tolist()) == list(range(200))
 

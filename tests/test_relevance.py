@@ -12,13 +12,11 @@ from scipy.stats import binomtest
 from hnmine.choose import choose
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import evaluate, number
-from hnmine.relevance.calibrate import conformal_cut, cut_expression, cuts_by_group
-from hnmine.relevance.curve import RATES, curve
+from hnmine.relevance.calibration import RATES, conformal_cut, curve, cut_expression, cuts_by_group
 from hnmine.relevance.depth_price import cost, price_of_depth
 from hnmine.relevance.evidence import Scale, within_query
 from hnmine.relevance.model import FEWEST_POSITIVES, Relevance, Sample
-from hnmine.relevance.prior import probability, share_of_relevant
-from hnmine.relevance.pu_regression import learn
+from hnmine.relevance.pu_learning import learn, probability, share_of_relevant
 
 PROPERTY = settings(max_examples=60, deadline=None)
 
@@ -109,8 +107,8 @@ class TestLearning:
 
     def test_a_judge_that_knows_nothing_gets_next_to_no_weight(self):
         sample, _ = world(noise=(1.0, 9.0))
-        judges = Relevance.learn(sample).as_json()["judges"]
-        weight = {name: np.mean(v["among_all"] + v["within_query"]) for name, v in judges.items()}
+        judges = Relevance.learn(sample).judges
+        weight = {name: np.mean(v.among_all + v.within_query) for name, v in judges.items()}
         assert weight["two"] < 0.15 * weight["one"]
 
     def test_two_judges_order_better_than_each_alone(self):
@@ -143,22 +141,22 @@ class TestLearning:
         model = Relevance.learn(sample)
         rows = sample.candidate
         chance = model.estimate(sample).p_relevant[rows]
-        assert 0.5 * truth[rows].mean() < model.share < 2 * truth[rows].mean()
+        assert 0.5 * truth[rows].mean() < model.share_of_relevant < 2 * truth[rows].mean()
         likely = chance > 0.5
         assert abs(truth[rows][likely].mean() - chance[likely].mean()) < 0.2
 
     def test_with_few_positives_all_judges_have_the_same_weight(self):
         sample, _ = world(queries=FEWEST_POSITIVES - 1)
         model = Relevance.learn(sample)
-        assert model.share is None
+        assert model.share_of_relevant is None
         assert np.isnan(model.estimate(sample).p_relevant).all()
         assert len(set(model.weights[0][1:].tolist())) == 1
-        assert Relevance.learn(world(queries=FEWEST_POSITIVES)[0]).share is not None
+        assert Relevance.learn(world(queries=FEWEST_POSITIVES)[0]).share_of_relevant is not None
 
     def test_it_is_read_back_as_it_was_written(self):
         sample, _ = world(queries=50)
         model = Relevance.learn(sample)
-        again = Relevance.from_json(model.as_json())
+        again = Relevance.model_validate_json(model.model_dump_json())
         assert (
             again.estimate(sample).relevance.tolist() == model.estimate(sample).relevance.tolist()
         )
@@ -217,18 +215,18 @@ class TestCalibration:
         sample, truth = world(queries=200)
         model = Relevance.learn(sample)
         points = list(curve(sample, model.estimate(sample), sample.candidate, 0.01, sample.rank, 5))
-        assert [point["rate"] for point in points] == [rate for rate in RATES if rate * 201 >= 1]
+        assert [point.rate for point in points] == [rate for rate in RATES if rate * 201 >= 1]
         for point in points:
-            left = model.estimate(sample).evidence < point["value"]
+            left = model.estimate(sample).evidence < point.value
             among = left & sample.candidate
-            assert point["candidates_left"] == pytest.approx(among.sum() / sample.candidate.sum())
+            assert point.candidates_left == pytest.approx(among.sum() / sample.candidate.sum())
             relevant = truth & sample.candidate
             # Twice as wide as the interval: what is relevant here is itself a sample.
-            spread = 2 * (point["high"] - point["low"])
-            assert abs(left[relevant].mean() - point["rate"]) < spread
+            spread = 2 * (point.high - point.low)
+            assert abs(left[relevant].mean() - point.rate) < spread
         for one, other in itertools.pairwise(points):
-            assert one["yield"] <= other["yield"]
-            assert one["candidates_left"] <= other["candidates_left"]
+            assert one.yield_ <= other.yield_
+            assert one.candidates_left <= other.candidates_left
 
 
 class TestDepth:

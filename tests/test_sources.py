@@ -414,7 +414,7 @@ def test_clusters_are_those_of_the_nearest_centre(data, tmp_path):
         ({"source": ["nearest"]}, "'nearest' is none of"),
         ({"source": ["dense:0"]}, "not of the form NAME:K"),
         ({"source": ["dense", "dense:3"]}, "dense comes twice"),
-        ({"clusters": 1000}, "more than there are documents"),
+        ({"clusters": 1000}, "exceeds the number of documents"),
         ({"query_encoder": "pkg:nowhere"}, "pkg:nowhere"),
     ],
 )

@@ -11,14 +11,15 @@ from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.exports import LAYOUTS
 from hnmine.exports.training_rows import Chosen
-from hnmine.selection import tally
+from hnmine.selection.criteria import criteria
 from hnmine.selection.verdicts import Verdicts
+from hnmine.selection.writing import counts_of, shortfall_of
 
 
 def judged(*queries, **given):
     """Verdicts on `(positives' scores, candidates' scores)`, compared without a margin."""
     values = {"candidates": "c", "output": "o", "score": "dense", **given}
-    return Verdicts(simple(*queries), FilterSettings.parse(values))
+    return Verdicts(simple(*queries), *criteria(FilterSettings.parse(values)))
 
 
 def chosen(verdicts):
@@ -39,7 +40,7 @@ class TestRules:
             "rank < 4",
             "rank < 4",
         ]
-        assert tally.counts(verdicts)["dropped_rank < 4"] == 2
+        assert counts_of(verdicts)["dropped_rank < 4"] == 2
 
     def test_the_flag_and_its_expression_drop_the_same(self):
         for flag, text in (
@@ -67,7 +68,7 @@ class TestRules:
         rows = [(0.5, "+", None), (0.9, "?", 0.0), (0.25, "-", 0.0), (0.125, "-", 0.0)]
         given = {"where": ["rank(score) < 1"], "derive": {"mean": "avg(score)"}}
         values = {"candidates": "c", "output": "o", "score": "dense", **given}
-        verdicts = Verdicts(table_of([rows]), FilterSettings.parse(values))
+        verdicts = Verdicts(table_of([rows]), *criteria(FilterSettings.parse(values)))
         assert verdicts.reason.tolist() == ["positive", "query", "", "rank(score) < 1"]
         assert set(verdicts.scored()["mean"].to_pylist()) == {0.1875}
 
@@ -101,7 +102,7 @@ class TestRules:
     def test_a_wrong_expression_is_refused_before_there_is_any_row(self, given):
         values = {"candidates": "c", "output": "o", "score": "dense", **given}
         with pytest.raises(UsageError):
-            Verdicts(simple(ONE).slice(0, 0), FilterSettings.parse(values)).scored()
+            Verdicts(simple(ONE).slice(0, 0), *criteria(FilterSettings.parse(values))).scored()
 
 
 class TestRelabel:
@@ -110,12 +111,12 @@ class TestRelabel:
         scored = verdicts.scored()
         assert scored["label"].to_pylist() == [1, 1, None, 0, 0, 0, 0]
         assert scored["reason"].to_pylist()[1:3] == ["relabelled", "margin"]
-        assert tally.counts(verdicts)["dropped_relabelled"] == 1
+        assert counts_of(verdicts)["dropped_relabelled"] == 1
 
     def test_neither_a_known_positive_nor_the_query_itself_is_relabelled(self):
         rows = [(0.5, "+", None), (0.9, "?", 0.0), (0.75, "-", 0.0), (0.125, "-", 0.0)]
         values = {"candidates": "c", "output": "o", "score": "dense", "relabel": "score > 0.25"}
-        scored = Verdicts(table_of([rows]), FilterSettings.parse(values)).scored()
+        scored = Verdicts(table_of([rows]), *criteria(FilterSettings.parse(values))).scored()
         assert scored["reason"].to_pylist() == ["positive", "query", "relabelled", None]
         assert scored["label"].to_pylist() == [1, None, 1, 0]
 
@@ -172,8 +173,8 @@ class TestChoice:
         quota = {"score > 0.35": 1, "score < 0.25": 2, "score > 0.95": 3}
         verdicts = judged(ONE, quota=quota)
         assert chosen(verdicts) == pytest.approx([0.9, 0.2, 0.1])
-        assert tally.counts(verdicts)["negatives_asked"] == 6
-        assert tally.shortfall(verdicts)["asked"].to_pylist() == [6]
+        assert counts_of(verdicts)["negatives_asked"] == 6
+        assert shortfall_of(verdicts)["asked"].to_pylist() == [6]
 
     def test_a_candidate_counts_for_one_quota_only(self):
         verdicts = judged(ONE, quota={"rank < 2": 2, "rank < 3": 1})
@@ -183,7 +184,7 @@ class TestChoice:
         other = ([0.5], [0.4, 0.3, 0.2, 0.1])
         verdicts = judged(ONE, other, budget="count(*) - 3", num_negatives=4)
         assert verdicts.asked.tolist() == [3, 1]
-        assert tally.counts(verdicts)["negatives"] == 4
+        assert counts_of(verdicts)["negatives"] == 4
 
     @pytest.mark.parametrize(
         ("budget", "asked"),
@@ -218,10 +219,10 @@ class TestQueries:
         assert not verdicts.selected[~used].any()
         assert not verdicts.serves_as_positive[~used].any()
         assert verdicts.selected[used].sum() == 2
-        counts = tally.counts(verdicts)
+        counts = counts_of(verdicts)
         assert counts["queries_not_used"] == 1
         assert counts["negatives_missing"] == 5 - 2
-        assert tally.shortfall(verdicts)["query_id"].to_pylist() == ["q 1"]
+        assert shortfall_of(verdicts)["query_id"].to_pylist() == ["q 1"]
 
     def test_it_may_be_about_what_was_chosen(self):
         # EL2N (Paul et al., NeurIPS 2021): the error of softmax over the positive and negatives.

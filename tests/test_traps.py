@@ -156,6 +156,7 @@ def judged(queries: list[list[tuple[float, bool]]], **settings):
     """Verdicts over hand-made candidates: for each query, logits and whether it is a positive."""
     from hnmine import schema
     from hnmine.config import FilterSettings
+    from hnmine.selection.criteria import criteria
     from hnmine.selection.verdicts import Verdicts
 
     rows, logits = [], []
@@ -172,7 +173,7 @@ def judged(queries: list[list[tuple[float, bool]]], **settings):
     values = {"candidates": "c", "output": "o", "cross_encoder": "m", "score": "ce", **settings}
     table = pa.Table.from_pylist(rows, schema=schema.CANDIDATES)
     table = table.append_column(schema.judged("ce_score"), pa.array(logits, pa.float32()))
-    return Verdicts(table, FilterSettings.parse(values))
+    return Verdicts(table, *criteria(FilterSettings.parse(values)))
 
 
 APPLES = {
@@ -188,15 +189,15 @@ APPLES = {
 @trap("A cross-encoder is given, and never used", ST)
 def test_a_cross_encoder_without_a_rule_is_not_ignored():
     from hnmine.config import FilterSettings
+    from hnmine.relevance.learned import Learned
+    from hnmine.selection.criteria import criteria
     from hnmine.selection.pipeline import resolve
-    from hnmine.selection.scored_parts import settle
 
     given = FilterSettings.parse({"candidates": "c", "output": "o", "cross_encoder": "m"})
     resolved = resolve(given, ["dense"])
     assert resolved.score == "ce"
-    assert (
-        "relevance" in settle(resolved, {"price_of_depth": 0.0, "place": "rank", "where": []}).order
-    )
+    _, choice = criteria(resolved, Learned.model_construct(price_of_depth=0.0, place="rank"))
+    assert "relevance" in choice.order
 
 
 @trap("The query's own text is in the corpus, and is a negative", ST, TV, TF)
@@ -286,7 +287,8 @@ def test_every_query_has_its_own_anchor():
         [(0.2, True), (0.5, False)],
     ]
     verdicts = judged(queries, margin=0.1)
-    assert verdicts.anchor.round(3).tolist() == [0.9, 0.9, 0.7, 0.7, 0.7, 0.2, 0.2]
+    anchors = verdicts.table["positive_score"].to_numpy().round(3)
+    assert anchors.tolist() == [0.9, 0.9, 0.7, 0.7, 0.7, 0.2, 0.2]
     assert verdicts.keep.tolist() == [False, True, False, False, True, False, False]
 
 
@@ -329,11 +331,11 @@ def test_nothing_is_filled_in(tmp_path):
 
 @trap("Dropped candidates return with -inf scores if few survive", NM)
 def test_dropped_candidates_stay_dropped():
-    from hnmine.selection import tally
+    from hnmine.selection.writing import shortfall_of
 
     verdicts = judged([[(-5.0, True), (4.0, False), (3.0, False)]], margin=0.0, num_negatives=2)
     assert not verdicts.selected.any()
-    (short,) = tally.shortfall(verdicts).to_pylist()
+    (short,) = shortfall_of(verdicts).to_pylist()
     assert (short["found"], short["candidates"], short["reason"]) == (0, 2, "margin")
 
 

@@ -1,4 +1,4 @@
-"""The student of the trial against slow sums, and what a trial decides on planted collections."""
+"""The linear probe of the trial against slow sums, and trials on planted collections."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.relevance.depth_trial import OTHERS, USUAL, Trial, _gain, compare, explained
-from hnmine.relevance.student import SCALE, gradient_of, loss_of, ranks, train
+from hnmine.relevance.depth_trial import OTHER_DEPTHS, ProbeData, _gain, compare
+from hnmine.relevance.learned import DEFAULT_DEPTH, Gain
+from hnmine.relevance.linear_probe import SCALE, gradient_of, loss_of, ranks, train
 
 DIMENSION = 96
 ANSWERS, STYLES = 40, 2000
@@ -26,7 +27,7 @@ def batch(seed, rows=5, documents=9, negatives=2):
     return matrix, units(rng, rows, DIMENSION), units(rng, documents, DIMENSION), lists
 
 
-class TestStudent:
+class TestLinearProbe:
     @settings(max_examples=20, deadline=None)
     @given(st.integers(0, 10_000))
     def test_the_loss_is_the_contrastive_one(self, seed):
@@ -108,64 +109,68 @@ def planted(near_are_relevant, seed=0, queries=400):
     given = np.concatenate([answer, same[0] if near_are_relevant else others, far[0]])
     counts = given != answer[:, None]
     ids = [f"q{n}" for n in range(queries)]
-    trial = Trial(ids, vectors(answer, style), documents, np.arange(queries), counts)
+    data = ProbeData(ids, vectors(answer, style), documents, np.arange(queries), counts)
     hard = queries + np.arange(4 * queries).reshape(queries, 4)
-    return trial, {0.0: hard, USUAL: hard + 4 * queries}
+    return data, {0.0: hard, DEFAULT_DEPTH: hard + 4 * queries}
 
 
 class TestTrial:
     @pytest.mark.parametrize("seed", range(3))
     def test_the_nearest_are_chosen_where_they_teach(self, seed):
-        trial, by_depth = planted(near_are_relevant=False, seed=seed)
-        found = compare(trial, by_depth, by_depth)
-        assert found["depth"] == 0.0
-        gain = found["trial"]["over_usual"]["0"]
-        assert gain["gain"] > 2 * gain["error"]
-        assert found["trial"]["over_random"]["gain"] > 0
-        assert "Depth 0, below the positive's score: " in explained(found)[0]
+        data, by_depth = planted(near_are_relevant=False, seed=seed)
+        depth, trial = compare(data, by_depth, by_depth)
+        assert depth == 0.0
+        gain = trial.over_usual["0"]
+        assert gain.gain > 2 * gain.error
+        assert trial.over_random.gain > 0
+        assert "Depth 0, below the positive's score: " in trial.sentences(depth)[0]
 
-    @pytest.mark.parametrize("below, chosen", [("near", 0.0), ("far", USUAL)])
+    @pytest.mark.parametrize("below, chosen", [("near", 0.0), ("far", DEFAULT_DEPTH)])
     def test_the_nearest_must_teach_below_the_positive_too(self, below, chosen):
-        trial, by_depth = planted(near_are_relevant=False)
-        lists = by_depth[0.0 if below == "near" else USUAL]
-        found = compare(trial, by_depth, {0.0: lists})
-        assert found["depth"] == chosen
-        gain = _gain(trial.worth(lists) - trial.worth(by_depth[USUAL]))
-        surest = found["trial"]["below_the_positive"]
-        assert surest == {"depth": 0.0, "gain": gain[0], "error": gain[1]}
-        over_random = _gain(trial.worth(by_depth[chosen]) - trial.worth(np.full_like(lists, -1)))
-        assert tuple(found["trial"]["over_random"].values()) == over_random
-        said = {0.0: "Depth 0, below the positive's score: ", USUAL: "Depth 20: at 0 students did"}
-        assert explained(found)[0].startswith(said[chosen])
+        data, by_depth = planted(near_are_relevant=False)
+        lists = by_depth[0.0 if below == "near" else DEFAULT_DEPTH]
+        depth, trial = compare(data, by_depth, {0.0: lists})
+        assert depth == chosen
+        gain = _gain(data.log_ranks(lists) - data.log_ranks(by_depth[DEFAULT_DEPTH]))
+        below = trial.below_the_positive
+        assert (below.depth, below.gain, below.error) == (0.0, gain.gain, gain.error)
+        over_random = _gain(
+            data.log_ranks(by_depth[chosen]) - data.log_ranks(np.full_like(lists, -1))
+        )
+        assert trial.over_random == over_random
+        said = {
+            0.0: "Depth 0, below the positive's score: ",
+            DEFAULT_DEPTH: "Depth 20: at 0 linear probes",
+        }
+        assert trial.sentences(depth)[0].startswith(said[chosen])
 
     @pytest.mark.parametrize("seed", range(3))
     def test_they_are_not_where_they_are_relevant_themselves(self, seed):
-        trial, by_depth = planted(near_are_relevant=True, seed=seed)
-        found = compare(trial, by_depth, by_depth)
-        assert found["depth"] == USUAL
-        assert found["trial"]["over_usual"]["0"]["gain"] < 0
-        assert explained(found)[0].startswith("Depth 20: ")
+        data, by_depth = planted(near_are_relevant=True, seed=seed)
+        depth, trial = compare(data, by_depth, by_depth)
+        assert depth == DEFAULT_DEPTH
+        assert trial.over_usual["0"].gain < 0
+        assert trial.sentences(depth)[0].startswith("Depth 20: ")
 
     def test_it_says_when_random_documents_teach_more(self):
-        trial, by_depth = planted(near_are_relevant=True)
-        found = compare(trial, {USUAL: by_depth[0.0]}, {})
-        assert found["depth"] == USUAL
-        assert "Random documents taught them more" in explained(found)[1]
+        data, by_depth = planted(near_are_relevant=True)
+        depth, trial = compare(data, {DEFAULT_DEPTH: by_depth[0.0]}, {})
+        assert depth == DEFAULT_DEPTH
+        assert "Random negatives trained better probes" in trial.sentences(depth)[1]
 
     def test_equal_negatives_are_no_reason_to_leave_the_usual_depth(self):
-        trial, by_depth = planted(near_are_relevant=False)
-        found = compare(trial, dict.fromkeys((USUAL, *OTHERS), by_depth[0.0]), {})
-        assert found["depth"] == USUAL
-        assert found["trial"]["over_usual"]["5"] == {"gain": 0.0, "error": 0.0}
+        data, by_depth = planted(near_are_relevant=False)
+        depth, trial = compare(
+            data, dict.fromkeys((DEFAULT_DEPTH, *OTHER_DEPTHS), by_depth[0.0]), {}
+        )
+        assert depth == DEFAULT_DEPTH
+        assert trial.over_usual["5"] == Gain(gain=0.0, error=0.0)
 
     def test_what_a_query_has_no_negative_for_is_filled_by_chance(self):
-        trial, by_depth = planted(near_are_relevant=False)
+        data, by_depth = planted(near_are_relevant=False)
         none = np.full_like(by_depth[0.0], -1)
-        assert (trial.worth(none) == trial.worth(none.copy())).all()
+        assert (data.log_ranks(none) == data.log_ranks(none.copy())).all()
         some = by_depth[0.0].copy()
         some[::2] = -1
-        worths = [trial.worth(lists).mean() for lists in (none, some, by_depth[0.0])]
+        worths = [data.log_ranks(lists).mean() for lists in (none, some, by_depth[0.0])]
         assert worths == sorted(worths)
-
-    def test_without_a_trial_there_is_nothing_to_say(self):
-        assert explained({"depth": USUAL}) == explained({}) == []

@@ -6,7 +6,7 @@ import os
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -221,6 +221,16 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
     return parsed
 
 
+class ModelUse(TypedDict):
+    """How a model runs, as `ModelSpec.find` takes it."""
+
+    device: str
+    backend: Backend | Literal["auto"]
+    dtype: Dtype | Literal["auto"]
+    batch_tokens: int | None
+    max_length: int | None
+
+
 class ModelSettings(Settings):
     """How a model runs."""
 
@@ -249,3 +259,14 @@ class ModelSettings(Settings):
         None,
         ge=1,
     )
+
+    @property
+    def model_use(self) -> ModelUse:
+        """How the model runs."""
+        return {
+            "device": self.device,
+            "backend": self.backend,
+            "dtype": self.dtype,
+            "batch_tokens": self.batch_tokens,
+            "max_length": self.max_length,
+        }

@@ -74,11 +74,7 @@ class _Builder:
             spec = ModelSpec.find(
                 settings.encoder,
                 use="encoder",
-                device=settings.device,
-                backend=settings.backend,
-                dtype=settings.dtype,
-                batch_tokens=settings.batch_tokens,
-                max_length=settings.max_length,
+                **settings.model_use,
                 pooling=settings.pooling,
                 query_prompt=settings.query_prompt,
                 document_prompt=settings.document_prompt,

@@ -56,9 +56,7 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
 
 
 def _spec(candidates: Candidates, model: str, settings: FilterSettings, use: Use) -> ModelSpec:
-    fields = {"device", "backend", "dtype", "batch_tokens", "max_length"}
-    runs = settings.model_dump(include=fields)
     pooling = settings.pooling if use == "encoder" else None
-    spec = ModelSpec.find(model, use=use, pooling=pooling, **runs)
-    left_open = {name for name, value in runs.items() if value in ("auto", None)}
+    spec = ModelSpec.find(model, use=use, pooling=pooling, **settings.model_use)
+    left_open = {name for name, value in settings.model_use.items() if value in ("auto", None)}
     return as_kept(candidates, spec, use, left_open)

@@ -1,7 +1,4 @@
-"""Scores of a further bi-encoder; a document is encoded once, however many queries it is for.
-
-They are cosines, or dot products where its own files say so.
-"""
+"""Scores of an additional bi-encoder: cosines, or dot products if its own files say so."""
 
 from __future__ import annotations
 
@@ -31,22 +28,22 @@ from hnmine.schema import STATE
 
 DOCUMENTS_PER_TASK = 4096
 DOCUMENTS = f"{STATE}/documents"
-"""Where the documents' vectors stand until all cosines are computed."""
+"""Folder of the documents' vectors, until all scores are computed."""
 
 
 class BiEncoderJudge:
-    """The cosines of one bi-encoder for one candidates directory."""
+    """Scores candidates by the similarity of one bi-encoder's vectors."""
 
     def __init__(self, candidates: Candidates, spec: ModelSpec, threads: int, column: str) -> None:
         self.candidates, self.spec, self.threads, self.column = candidates, spec, threads, column
         self.path = place_of(candidates, spec, "encoder")
 
     def plan(self) -> dict[str, Any]:
-        """Return what the cosines depend on."""
+        """Return what the scores depend on."""
         return self.spec.model_dump()
 
     def compute(self, *, progress: bool, share: Share) -> Counts:
-        """Encode the documents among the candidates, then the queries, and keep the cosines."""
+        """Encode each candidate document once, then the queries, and cache the scores."""
         plan = scores_plan(
             self.candidates, self.spec, ["compiled"], documents_per_task=DOCUMENTS_PER_TASK
         )
@@ -61,7 +58,7 @@ class BiEncoderJudge:
         return {}
 
     def read(self, part: int) -> NDArray[np.float32]:
-        """Return the cosines of one part of the candidates, row by row."""
+        """Return the scores of one part of the candidates, row by row."""
         rows = self.candidates.part_rows[part]
         return load_array(self.path / f"{part:05d}.npy", np.float32, (rows,), mapped=False)
 
@@ -76,8 +73,8 @@ class BiEncoderJudge:
         def find(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             wanted = np.zeros(len(documents.canonical), dtype=bool)
             for part, rows in enumerate(candidates.part_rows):
-                found = candidates.read(part, ["doc_row"])["doc_row"].to_numpy()
-                wanted[documents.slots(found)] = True
+                doc_rows = candidates.read(part, ["doc_row"])["doc_row"].to_numpy()
+                wanted[documents.slots(doc_rows)] = True
                 tick(rows)
             with outputs[0].open("wb") as file:
                 save_array(file, np.flatnonzero(wanted))
@@ -102,10 +99,10 @@ class BiEncoderJudge:
 
         def compare(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             table = candidates.read(task.index, ["query_row", "doc_row"])
-            rows, counted = np.unique(table["query_row"].to_numpy(), return_counts=True)
+            rows, counts_of_rows = np.unique(table["query_row"].to_numpy(), return_counts=True)
             queries = self._encoder.encode(candidates.queries.texts.texts(rows), "query")
-            places = np.searchsorted(slots, documents.slots(table["doc_row"].to_numpy()))
-            scores = vectors.score(queries, offsets_of(counted), places)
+            positions = np.searchsorted(slots, documents.slots(table["doc_row"].to_numpy()))
+            scores = vectors.score(queries, offsets_of(counts_of_rows), positions)
             with outputs[0].open("wb") as file:
                 save_array(file, scores.astype(np.float32))
             unknown = int(np.isnan(scores).sum())

@@ -1,4 +1,4 @@
-"""Cross-encoder logits for every candidate, kept beside the candidates and never computed twice."""
+"""Cross-encoder logits for every candidate, cached beside the candidates."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from hnmine.runner.storage import fetch_run
 from hnmine.runner.task_share import Share
 
 ENOUGH = 32
-"""Pairs of a task that are not all odd texts: without a finite score, the model is at fault."""
+"""With at least this many pairs and no finite score, the model is at fault, not the texts."""
 
 SHOWN = 60
-"""Letters of a query that are shown."""
+"""Characters of a query that an error shows."""
 
 
 class CrossEncoderJudge:
-    """The raw logits of one cross-encoder, in files of a few thousand."""
+    """Scores candidates by the raw logits of one cross-encoder, in files of a few thousand."""
 
     def __init__(
         self, candidates: Candidates, spec: ModelSpec, threads: int, column: str = "ce_score"
@@ -48,7 +48,7 @@ class CrossEncoderJudge:
         return load_cross_encoder(self.spec, self.threads)
 
     def compute(self, *, progress: bool, share: Share) -> Counts:
-        """Score what has no score yet; without anything to do, the model is not even loaded."""
+        """Score the pairs that are not cached; the model is loaded only for those."""
         plan = scores_plan(
             self.candidates, self.spec, activation="none", pairs_per_task=PAIRS_PER_TASK
         )
@@ -63,7 +63,7 @@ class CrossEncoderJudge:
 
     def read(self, part: int) -> NDArray[np.float32]:
         """Return the logits of one part of the candidates, row by row."""
-        # The folder is not listed: with many queries it holds hundreds of thousands of files.
+        # Not from a listing: with many queries the folder holds hundreds of thousands of files.
         parts = [
             load_array(
                 self.path / f"{part:05d}-{n:05d}.npy", np.float32, (len(block),), mapped=False
@@ -88,7 +88,6 @@ class CrossEncoderJudge:
         return {"pairs": task.size, "not_finite": int((~np.isfinite(logits)).sum())}
 
     def _logits(self, rows: pa.Table, tick: Tick) -> NDArray[np.float32]:
-        """Score rows of the candidates."""
         queries = self.candidates.queries.texts.texts(rows["query_row"].to_numpy())
         documents = self.candidates.index.documents.texts(rows["doc_row"].to_numpy())
         scores = self._model.score(queries, documents, tick)
@@ -103,7 +102,7 @@ class CrossEncoderJudge:
         return scores
 
     def _is_at_fault(self, pairs: int) -> bool:
-        """Tell whether it is the model that gives no finite score, and not a few odd texts."""
+        """Return whether the model gives no finite score for plain texts either."""
         if pairs >= ENOUGH:
             return True
         plain = self._model.score(["What is it?"], ["It is this."], lambda done: None)
@@ -115,7 +114,7 @@ class CrossEncoderJudge:
 
     def _no_finite_score(self, pairs: int, example: str = "") -> InputError:
         dtype, backend = self.spec.dtype, self.spec.backend
-        damaged = "the model is damaged (NaN in its weights): copy it again, or name another."
+        damaged = "the model is damaged (NaN in its weights): copy it again, or use another."
         return InputError(
             f"{self.spec.model} gave no finite score (NaN or infinite) for any of {pairs:,} pairs"
             f"{example}.",
@@ -123,7 +122,7 @@ class CrossEncoderJudge:
             "gives NaN.",
             fix="Pass --dtype fp32."
             if dtype != "fp32"
-            else f"Pass --backend torch. If that gives none either, {damaged}"
+            else f"Pass --backend torch. If no score is finite there either, {damaged}"
             if backend == "openvino"
             else damaged[0].upper() + damaged[1:],
         )

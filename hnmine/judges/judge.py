@@ -1,4 +1,4 @@
-"""What a judge of candidates is, and where its scores are kept."""
+"""The interface of a judge, and the cache of its scores beside the candidates."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from hnmine.schema import VERSION
 
 
 class Judge(Protocol):
-    """Gives every candidate a score: the higher, the more relevant."""
+    """Scores every candidate: the higher, the more relevant."""
 
     column: str
-    """Name of the column that its scores become."""
+    """Name of the column with its scores."""
 
     def plan(self) -> dict[str, Any]:
         """Return what the scores depend on."""
         ...
 
     def compute(self, *, progress: bool, share: Share) -> Counts:
-        """Compute what is not there yet, and keep it."""
+        """Compute and cache the scores that are missing."""
         ...
 
     def read(self, part: int) -> NDArray[np.float32] | pa.Array:
-        """Return the scores of one part of the candidates, row by row; NaN where there is none.
+        """Return the scores of one part of the candidates, row by row.
 
-        An Arrow array has null where a score was not computed.
+        NaN stands for a missing score; null, in an Arrow array, for one that was not computed.
         """
         ...
 
@@ -53,10 +53,10 @@ def name_of(model: str) -> str:
 
 
 def place_of(candidates: Candidates, spec: ModelSpec, use: Use) -> Path:
-    """Return where a model's scores are kept: beside the candidates, by all that they depend on.
+    """Return the folder of a model's scores, whose name ends with a hash of what they depend on.
 
-    The name that a model was first given stands there for people; another finds the same scores.
-    Earlier versions left out what the model was used as: their plan tells.
+    It begins with the name that the model was first given; other names of the model share it. Early
+    versions did not hash the use of the model, which their plan tells.
     """
     key = digest(_nameless(spec))[:12]
     known = [folder for folder in _named_by(candidates, key) if _use_in(folder) == use]
@@ -72,7 +72,7 @@ def _named_by(candidates: Candidates, key: str) -> list[Path]:
 
 
 def _use_in(folder: Path) -> Use | None:
-    """Return what the model was used as whose scores a folder holds; None if it does not say."""
+    """Return the use of the model whose scores a folder holds; None if its plan is missing."""
     plan = read_json(folder / MANIFEST) or read_json(folder / PLAN)
     if not plan:
         return None
@@ -82,13 +82,19 @@ def _use_in(folder: Path) -> Use | None:
 def as_kept(
     candidates: Candidates, spec: ModelSpec, use: Use, left_open: Collection[str]
 ) -> ModelSpec:
-    """Return how finished scores were made, if they differ only in what the settings leave open.
+    """Return the spec of cached scores whose model settings are compatible, else the given one.
 
-    So scores that a GPU made are found on a machine without one. If they differ in more, that is
-    said before the model is paid for again.
+    Scores made on a GPU are thus reused on a machine without one. If cached scores differ in more
+    than the open settings, a note says so before the model runs again.
+
+    Args:
+        candidates: that are scored.
+        spec: the model.
+        use: of the model.
+        left_open: names of the settings that the user did not give.
     """
     wanted = _nameless(spec)
-    # A limit that is left open is the model's own, whatever another run asked for.
+    # A length limit that is not given is the model's own, not that of another run.
     open_ones = {*left_open} - {"max_length"}
     fixed = {name: value for name, value in wanted.items() if name not in open_ones}
     own = own_limit(find_model(spec.model))
@@ -100,7 +106,7 @@ def as_kept(
             continue
         if made["content"] != spec.content or _use_in(manifest.parent) != use:
             continue
-        # Earlier versions recorded a limit only where the user gave one.
+        # Early versions recorded a limit only if the user gave one.
         how = {**made, "max_length": made["max_length"] or own}
         if fixed.items() <= how.items():
             with damage_explained(manifest):
@@ -108,14 +114,14 @@ def as_kept(
         other |= {f"{name} {how[name]}" for name in fixed if how[name] != fixed[name]}
     if spec in kept:
         return spec
-    # What is missing of damaged ones, only what made them could make anew.
+    # Damaged scores cannot be completed with another spec.
     for found, folder in kept.items():
         if not damage(folder):
             return found
     if other and not place_of(candidates, spec, use).exists():
         note(
-            f"{spec.model} scores these candidates anew: what it scored before was with "
-            f"{', '.join(sorted(other))}. With the same flags that is used again."
+            f"{spec.model} scores these candidates again: the cached scores were made with "
+            f"{', '.join(sorted(other))}. Pass the same flags to reuse them."
         )
     return spec
 
@@ -128,8 +134,8 @@ def scores_plan(
     Args:
         candidates: what is scored.
         spec: the model.
-        uses: what is done besides with libraries; see `LIBRARIES`.
-        more: what else the scores depend on.
+        uses: further libraries that the scores depend on; see `LIBRARIES`.
+        more: what else they depend on.
     """
     return {
         "schema_version": VERSION,
@@ -142,5 +148,5 @@ def scores_plan(
 
 
 def _nameless(spec: ModelSpec) -> dict[str, Any]:
-    """Return what scores depend on: not by which path somebody gave the model."""
+    """Return what scores depend on; the path or name of the model is not part of it."""
     return spec.model_dump(exclude={"model"})

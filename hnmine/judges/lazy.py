@@ -1,4 +1,4 @@
-"""Cross-encoder logits of the pairs that a choice needs, in waves, kept for every later choice."""
+"""Cross-encoder logits of only the pairs that a choice needs, cached for every later choice."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from hnmine.runner.storage import fetch_run
 from hnmine.runner.task_share import Share
 
 Wanted = Callable[[], Sequence[Ints]]
-"""Says which rows of each part must be scored next, by the logits that are there."""
+"""Returns the rows of each part that must be scored next, given the cached logits."""
 
 
 class LazyCrossEncoderJudge(CrossEncoderJudge):
-    """The raw logits of one cross-encoder, for as many candidates as were asked for.
+    """Scores pairs in waves, as a choice asks for them.
 
-    Each wave first writes which pairs it scores, and then their logits, some thousands at a time: a
-    run that was killed goes on with the same batches. Another choice adds waves of its own.
+    Each wave first writes its pairs and then their logits, some thousands at a time, so that an
+    interrupted run resumes with the same batches. Another choice adds waves of its own.
     """
 
     def __init__(self, full: CrossEncoderJudge) -> None:
@@ -40,7 +40,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
         self._wave = lru_cache(maxsize=1)(self._pairs)
 
     def compute(self, *, progress: bool, share: Share) -> Counts:
-        """Do nothing: what is scored depends on the choice; see `score_what`."""
+        """Do nothing: the choice decides what is scored; see `score_what`."""
         return {}
 
     def score_what(self, wanted: Wanted, *, progress: bool, share: Share) -> Counts:
@@ -53,7 +53,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
         with RunDirectory.open(self.path, plan, progress=progress, share=share, inner=True) as run:
             for number in count():
                 wave = Task(f"wave-{number:04d}", (f"waves/{number:04d}.npz",), 1)
-                # What is wanted depends on the scores that are there: others must not add some.
+                # `wanted` depends on the cached scores: other processes must not add some.
                 with run.hold("plan a wave"):
                     if run.missing(wave):
                         rows = wanted()
@@ -80,7 +80,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
         return {"pairs_scored": scored, "pairs_not_scored": everything - scored}
 
     def read(self, part: int) -> pa.Array:
-        """Return the logits of one part of the candidates; null where none was asked for."""
+        """Return the logits of one part of the candidates; null for pairs that were not scored."""
         logits = np.zeros(self.candidates.part_rows[part], dtype=np.float32)
         unknown = np.ones(len(logits), dtype=bool)
         for parts, rows, found in self._known:
@@ -90,7 +90,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
 
     @cached_property
     def _known(self) -> list[tuple[Ints, Ints, NDArray[np.float32]]]:
-        """The parts, rows and logits of every wave that is there."""
+        """The parts, rows and logits of every scored wave."""
         known = []
         for wave in sorted(self.path.glob("waves/[0-9][0-9][0-9][0-9].npz")):
             parts, rows = self._pairs(int(wave.stem))
@@ -98,7 +98,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
                 self.path / "logits" / f"{wave.stem}-{n:05d}.npy": (len(block),)
                 for n, block in enumerate(blocks(len(parts), PAIRS_PER_TASK))
             }
-            # A wave may be planned and not scored yet.
+            # A planned wave may not be scored yet.
             if all(file.exists() for file in files):
                 logits = [
                     load_array(file, np.float32, shape, mapped=False)

@@ -1,4 +1,4 @@
-"""Similarity of a candidate to the query's positives, by the vectors that the index holds."""
+"""Similarity of a candidate to its query's positives, by the vectors of the index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAIRS_AT_ONCE = 1 << 20
 
 
 class PositiveSimilarity:
-    """The cosine between a candidate and the known positive that is nearest to it."""
+    """Scores candidates by the cosine with the nearest known positive."""
 
     column = "positive_similarity"
 
@@ -30,11 +30,11 @@ class PositiveSimilarity:
         return self.candidates.index.vectors(self.threads)
 
     def plan(self) -> dict[str, Any]:
-        """Return what the similarities depend on: the index, which the candidates' plan holds."""
+        """Return nothing: they depend on the index, which the plan of the candidates holds."""
         return {}
 
     def compute(self, *, progress: bool, share: Share) -> Counts:
-        """Do nothing: reading the vectors again costs less than keeping the similarities."""
+        """Do nothing: reading the vectors costs less than caching the similarities."""
         return {}
 
     def read(self, part: int) -> NDArray[np.float32]:
@@ -52,7 +52,7 @@ class PositiveSimilarity:
             rows = np.repeat(np.arange(start, stop), many[start:stop])
             others = positives[ragged(first[start:stop], many[start:stop])]
             pairs = self._vectors.similarity(slots[rows], slots[others])
-            # A positive is not its own evidence.
+            # A positive's similarity to itself says nothing.
             np.fmax.at(similarity, rows, np.where(rows == others, -np.inf, pairs))
         similarity[~np.isfinite(similarity)] = np.nan
         return similarity

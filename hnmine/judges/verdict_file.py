@@ -1,4 +1,4 @@
-"""Verdicts of a person, or of a model elsewhere, read from a file."""
+"""Verdicts of a person or of another model, read from a file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from hnmine.runner.run_directory import Counts
 from hnmine.runner.task_share import Share
 
 DRAWN = "drawn"
-"""The column of a sheet that says how each of its rows was drawn."""
+"""The column of an audit sheet that says how each row was drawn."""
 
 
 class VerdictFile:
-    """The chance that a pair is relevant, from 0 to 1, for the pairs that were judged."""
+    """Scores judged pairs by their relevance from 0 to 1."""
 
     column = "verdict"
 
@@ -36,51 +36,52 @@ class VerdictFile:
         self.table = Table.open("qrels", path)
 
     def plan(self) -> dict[str, Any]:
-        """Return what the verdicts depend on."""
+        """Return a hash of the file."""
         return {"verdicts": self.table.fingerprint()}
 
     def compute(self, *, progress: bool, share: Share) -> Counts:
         """Read the verdicts."""
-        return {"verdicts": len(self._found)}
+        return {"verdicts": len(self._verdicts)}
 
     def read(self, part: int) -> NDArray[np.float32]:
-        """Return the verdicts of one part, row by row; NaN where there is none."""
+        """Return the verdicts of one part, row by row; NaN for pairs that were not judged."""
         ids = self.candidates.read(part, ["query_id", "doc_id"])
         pairs = zip(ids["query_id"].to_pylist(), ids["doc_id"].to_pylist(), strict=True)
-        return np.array([self._found.get(pair, np.nan) for pair in pairs], dtype=np.float32)
+        return np.array([self._verdicts.get(pair, np.nan) for pair in pairs], dtype=np.float32)
 
     @cached_property
-    def _found(self) -> dict[tuple[str, str], float]:
-        found = read_verdicts(self.table)
-        say_if_unknown(self.table.path, found, self.candidates.queries.texts, 0)
-        say_if_unknown(self.table.path, found, self.candidates.index.documents, 1)
-        return found
+    def _verdicts(self) -> dict[tuple[str, str], float]:
+        verdicts = read_verdicts(self.table)
+        say_if_unknown(self.table.path, verdicts, self.candidates.queries.texts, 0)
+        say_if_unknown(self.table.path, verdicts, self.candidates.index.documents, 1)
+        return verdicts
 
 
 def say_if_unknown(
     path: str, judged: Collection[tuple[str, str]], among: HasIds | Collection[str], end: int
 ) -> None:
-    """Say that no judgement is about what is here, and which ids are near the first.
+    """Note that no judgement is about a known query or document, with ids similar to the first.
 
     Args:
         path: of the judgements.
-        judged: pairs of a query's and a document's id.
-        among: the queries or the documents that are here, or their ids.
-        end: 0 for the queries of the pairs, 1 for the documents.
+        judged: pairs of a query id and a document id.
+        among: the known queries or documents, or their ids.
+        end: 0 to check the queries of the pairs, 1 for the documents.
     """
     ids = [pair[end] for pair in judged]
     known = among if isinstance(among, Collection) else None
     found = any(one in known for one in ids) if known else (among.find_ids(ids) >= 0).any()  # type: ignore[union-attr]
     if ids and not found:
         what = ("query", "document")[end]
-        note(f"{path}: no {what} of it is here. One is {ids[0]!r}{near(ids[0], among, 'there is')}")
+        similar = near(ids[0], among, "there is")
+        note(f"{path}: none of its {what} ids is known here. One is {ids[0]!r}{similar}")
 
 
 def read_drawn(table: Table) -> dict[tuple[str, str], str]:
-    """Return how each pair of a sheet was drawn, by (query id, document id); nothing if unknown.
+    """Return how each pair of an audit sheet was drawn, by (query id, document id).
 
     Args:
-        table: of the kind `qrels`, opened with the column `drawn` too.
+        table: of the kind `qrels`; without the column `drawn` the result is empty.
     """
     found: dict[tuple[str, str], str] = {}
     for _, batch in table.batches() if DRAWN in table.metadata else ():
@@ -93,10 +94,10 @@ def read_drawn(table: Table) -> dict[tuple[str, str], str]:
 
 
 def read_grades(table: Table) -> dict[tuple[str, str], float]:
-    """Return judgements by (query id, document id); without grades, all are infinitely relevant.
+    """Return grades by (query id, document id); infinity for judgements without grades.
 
     Args:
-        table: of the kind `qrels`; rows whose grade is null are not judged.
+        table: of the kind `qrels`; rows with a null grade are left out.
 
     Raises:
         InputError: a grade is not finite.
@@ -105,13 +106,13 @@ def read_grades(table: Table) -> dict[tuple[str, str], float]:
 
 
 def read_verdicts(table: Table) -> dict[tuple[str, str], float]:
-    """Return verdicts by (query id, document id); of several on one pair, the last.
+    """Return verdicts by (query id, document id); the last one of several for a pair.
 
     Args:
-        table: of the kind `qrels`, with a score; rows without a score are not judged yet.
+        table: of the kind `qrels`, with a score; rows without a score are left out.
 
     Raises:
-        InputError: a row holds no such verdict.
+        InputError: the table has no score, or one is not from 0 to 1.
     """
     if "score" not in table.columns:
         raise InputError(
@@ -119,7 +120,7 @@ def read_verdicts(table: Table) -> dict[tuple[str, str], float]:
             why="It has no column named verdict or score.",
             fix="Add one, from 0 (not relevant) to 1 (relevant).",
         )
-    return _read(table, 0.0, 1.0, "Verdicts go from 0 (not relevant) to 1 (relevant).")
+    return _read(table, 0.0, 1.0, "Verdicts range from 0 (not relevant) to 1 (relevant).")
 
 
 def _read(table: Table, low: float, high: float, allowed: str) -> dict[tuple[str, str], float]:
@@ -139,9 +140,9 @@ def _read(table: Table, low: float, high: float, allowed: str) -> dict[tuple[str
                 continue
             if graded and not low <= value <= high:
                 raise InputError(
-                    f"{table.path}, row {start + row}: {value} is no verdict.",
+                    f"{table.path}, row {start + row}: {value} is not a valid verdict.",
                     why=allowed,
-                    fix="Leave out the row, or scale the scores.",
+                    fix="Remove the row, or scale the scores.",
                 )
             found[queries[row], documents[row]] = value
     return found

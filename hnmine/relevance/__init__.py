@@ -1,1 +1,1 @@
-"""How likely a candidate is relevant, learned from the user's own positives and nothing else."""
+"""How likely a candidate is relevant, learned from the user's own positives."""

@@ -1,51 +1,52 @@
-"""The evidence on each candidate as numbers that a linear model can add up."""
+"""Features of a candidate for the relevance model: its scores, standardised in two ways."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from hnmine.ragged import Floats
+from hnmine.ragged import Bools, Floats, Ints
 
 SMALLEST_DEVIATION = 1e-9
 
 
 def numbers(values: pa.ChunkedArray) -> Floats:
-    """Return values as float64, NaN where they are unknown."""
-    found: Floats = pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy()
-    return found
+    """Return values as float64, NaN where they are null."""
+    filled: Floats = pc.fill_null(values.cast(pa.float64()), np.nan).to_numpy()
+    return filled
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How the scores of one judge are spread over the candidates of all queries."""
+class Scale(BaseModel):
+    """Mean and standard deviation of one judge's scores over the candidates of all queries."""
+
+    model_config = ConfigDict(frozen=True)
 
     mean: float
     deviation: float
 
     @classmethod
     def of(cls, scores: Floats) -> Scale:
-        """Measure the spread; unknown scores do not count."""
+        """Measure the scale of scores; those that are not finite do not count."""
         known = scores[np.isfinite(scores)]
         if not len(known):
-            return cls(0.0, 1.0)
-        return cls(float(known.mean()), max(float(known.std()), SMALLEST_DEVIATION))
+            return cls(mean=0.0, deviation=1.0)
+        deviation = max(float(known.std()), SMALLEST_DEVIATION)
+        return cls(mean=float(known.mean()), deviation=deviation)
 
     def apply(self, scores: Floats) -> Floats:
-        """Return scores in standard deviations from the mean; what is unknown is at the mean."""
+        """Return scores in standard deviations from the mean; 0 for those that are not finite."""
         return np.nan_to_num((scores - self.mean) / self.deviation, nan=0.0, posinf=0, neginf=0)
 
 
-def within_query(scores: Floats, query: NDArray[np.int64], among: NDArray[np.bool_]) -> Floats:
-    """Return scores in standard deviations from the mean of their own query's candidates.
+def within_query(scores: Floats, query: Ints, among: Bools) -> Floats:
+    """Return scores in standard deviations from the mean of their query's candidates.
 
-    A row that is no candidate counts as one more: a positive must be seen as it would be seen if
-    nobody knew of it, and a high score widens the deviation that it is measured by.
+    A positive counts as one more candidate, because the model must see it as if nobody had labelled
+    it. Its own score then widens the deviation that it is measured by.
 
     Args:
         scores: shape (rows,).
@@ -69,22 +70,21 @@ def within_query(scores: Floats, query: NDArray[np.int64], among: NDArray[np.boo
 
 
 def features(
-    scores: Mapping[str, Floats],
-    judges: Sequence[str],
-    scales: Mapping[str, Scale],
-    query: NDArray[np.int64],
-    among: NDArray[np.bool_],
+    scores: Mapping[str, Floats], scales: Mapping[str, Scale], query: Ints, among: Bools
 ) -> Floats:
-    """Return two numbers for each judge, shape (rows, 2 * judges).
+    """Return two features for each judge, shape (rows, 2 * judges).
 
-    How its score stands among the candidates of all queries, and among those of its own: the first
-    tells queries with many relevant documents from queries with none, the second makes up for
-    queries that a judge scores high or low as a whole.
+    One standardises the score over the candidates of all queries, the other over those of its own
+    query. The first tells queries with many relevant documents from queries with none. The second
+    corrects for queries that a judge scores high or low as a whole.
+
+    Args:
+        scores: of each judge, shape (rows,) each.
+        scales: of each judge; the keys are the judges.
+        query: the query of each row, from 0.
+        among: the candidates.
     """
     columns = []
-    for judge in judges:
-        columns += [
-            scales[judge].apply(scores[judge]),
-            within_query(scores[judge], query, among),
-        ]
+    for judge, scale in scales.items():
+        columns += [scale.apply(scores[judge]), within_query(scores[judge], query, among)]
     return np.stack(columns, axis=1) if columns else np.zeros((len(query), 0))

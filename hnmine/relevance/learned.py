@@ -1,51 +1,151 @@
-"""What `filter` learned about the candidates, read from the file that it is kept in."""
+"""What `filter` learned about the candidates, as relevance.json holds it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, FiniteFloat
+from pydantic import BaseModel, ConfigDict
 
 from hnmine.errors import damage_explained
-from hnmine.relevance.depth_trial import explained
+from hnmine.relevance.calibration import CurvePoint, Cut
 from hnmine.relevance.model import Relevance
+from hnmine.runner.plan import canonical_json
+
+RELEVANCE = "relevance.json"
+"""The file in a mined directory."""
+
+DEFAULT_DEPTH = 20.0
+SIGNIFICANT = 2.0
+"""Standard errors by which another depth must be better."""
 
 
-class _Point(BaseModel):
-    """A point of the curve."""
+class Gain(BaseModel):
+    """The mean of paired differences in log2 rank, and its standard error."""
 
-    rate: FiniteFloat
-    low: FiniteFloat
-    high: FiniteFloat
-    value: float
-    positives: int
-    candidates_left: FiniteFloat
-    mean_rank: FiniteFloat
-    yield_: FiniteFloat
+    model_config = ConfigDict(frozen=True)
 
-    model_config = {"alias_generator": lambda name: name.rstrip("_")}
+    gain: float
+    error: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the gain is larger than chance explains."""
+        return self.gain > SIGNIFICANT * self.error
+
+    @property
+    def deviations(self) -> str:
+        """The size of the gain in standard errors, as text."""
+        return f"{abs(self.gain) / self.error:.1f} standard errors"
 
 
-class _Learned(BaseModel):
+class GainAtDepth(Gain):
+    """A gain and the depth that it was measured at."""
+
+    depth: float
+
+
+class DepthTrial(BaseModel):
+    """How linear probes trained on the negatives of each depth ranked unseen positives.
+
+    Attributes:
+        queries: that the probes were trained and measured on.
+        over_usual: gain of each other depth over `DEFAULT_DEPTH`.
+        over_random: gain of the chosen depth over random negatives.
+        below_the_positive: gain of the best shallower depth without documents that score above
+            the positive; None if no shallower depth was better.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    queries: int
+    over_usual: dict[str, Gain]
+    over_random: Gain
+    below_the_positive: GainAtDepth | None = None
+
+    def sentences(self, depth: float) -> list[str]:
+        """Say which depth was chosen and why, one sentence each."""
+        below = self.below_the_positive
+        if gain := self.over_usual.get(f"{depth:g}"):
+            where = ", below the positive's score" if below else ""
+            gain = below or gain
+            chosen = (
+                f"Depth {depth:g}{where}: linear probes trained on it rank the positives of other "
+                f"queries {2**gain.gain - 1:.1%} higher than those of depth {DEFAULT_DEPTH:g} "
+                f"({gain.deviations}, {self.queries} queries)."
+            )
+        elif below:
+            chosen = (
+                f"Depth {DEFAULT_DEPTH:g}: at {below.depth:g} linear probes ranked better on "
+                f"{self.queries} queries, but only with documents that score above the positive. "
+                "Those can harm a full encoder."
+            )
+        else:
+            others = ", ".join(sorted(self.over_usual, key=float))
+            chosen = (
+                f"Depth {DEFAULT_DEPTH:g}: at {others} linear probes ranked no better on "
+                f"{self.queries} queries."
+            )
+        sentences = [chosen]
+        if self.over_random.gain < -SIGNIFICANT * self.over_random.error:
+            sentences.append(
+                f"Random negatives trained better probes ({self.over_random.deviations}). Use them "
+                "with `mine --source random:20` and `filter --order random_rank`, or add a better "
+                "--judge."
+            )
+        return sentences
+
+
+class Learned(Relevance):
+    """The model of relevance, and what else `filter` learned.
+
+    Attributes:
+        place: the expression for how deep a candidate is.
+        where: rules that the chosen depth needs.
+        depth: mean depth that the default choice aims at.
+        price_of_depth: what a rank costs for that.
+        trial: how depths compared; None where none was tried.
+        cuts: of --target-fn-rate, by group.
+        cut_rule: the expression that keeps candidates below their cut.
+        curve: what rates of false negatives cost; None where no model was learned.
+    """
+
     place: str
+    where: tuple[str, ...] = ()
+    depth: float = DEFAULT_DEPTH
     price_of_depth: float
-    where: list[str] = []
-    cut_rule: str = "true"
-    curve: list[_Point] = []
+    trial: DepthTrial | None = None
+    cuts: dict[str, Cut] | None = None
+    cut_rule: str | None = None
+    curve: list[CurvePoint] | None = None
+
+    @property
+    def sentences(self) -> list[str]:
+        """Which depth was chosen and why, one sentence each; empty where none was tried."""
+        return self.trial.sentences(self.depth) if self.trial else []
+
+    def as_json(self) -> dict[str, object]:
+        """Return everything as JSON values, without what was not learned."""
+        values = self.model_dump(exclude_none=True, by_alias=True)
+        return values | {"share_of_relevant": self.share_of_relevant}
 
 
-def read_learned(path: Path) -> dict[str, Any]:
-    """Return what was learned; nothing if nothing was.
+def write_learned(learned: Learned | None, path: Path) -> None:
+    """Write relevance.json; an empty object if nothing was learned."""
+    path.write_text(canonical_json(learned.as_json() if learned else {}), encoding="utf-8")
+
+
+def read_learned(path: Path) -> Learned | None:
+    """Return what was learned; None if nothing was.
 
     Raises:
-        InputError: the file is not there, or is damaged.
+        InputError: the file is missing or damaged.
     """
     with damage_explained(path):
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if found:
-            _Learned.model_validate(found)
-            Relevance.from_json(found)
-            explained(found)
-        return found
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values == {}:
+            return None
+        learned = Learned.model_validate(values)
+        # Built here, so that damage in them is an error about this file.
+        _ = learned.weights, learned.sentences
+        return learned

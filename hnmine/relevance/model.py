@@ -1,45 +1,49 @@
-"""The estimate of relevance: learned on a sample of the queries, applied to every candidate."""
+"""The relevance model: learned on a sample of the queries, applied to every candidate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from hnmine.names import SOURCES, in_order, rank_of
-from hnmine.ragged import Floats
+from hnmine.ragged import Bools, Floats
 from hnmine.relevance.evidence import Scale, features, numbers
-from hnmine.relevance.prior import probability, share_of_relevant
-from hnmine.relevance.pu_regression import equal_weights, evidence_of, learn
+from hnmine.relevance.pu_learning import (
+    equal_weights,
+    evidence_of,
+    learn,
+    probability,
+    share_of_relevant,
+)
 
 SIMILARITY = "positive_similarity"
 SIMILARITY_WEIGHT = 0.4
-"""Log odds for a standard deviation of similarity to the positive. It cannot be learned from the
-positives, each of which is its own nearest; from 0.3 to 0.6 it helped on three of four collections
-and never did harm."""
+"""Log odds for each standard deviation of similarity to the positive. It cannot be learned: each
+positive is its own nearest neighbour. From 0.3 to 0.6 it helped on three of four collections and
+harmed none."""
 
 NOT_EVIDENCE = (SIMILARITY, "verdict")
-"""Columns of judges that nothing is learned from."""
+"""Columns of judges that the model does not use."""
 
 FEWEST_POSITIVES = 20
-"""With fewer positives among what the sources find, nothing is learned."""
+"""With fewer positives among the hits of the sources, no weights are learned."""
 
 FOLDS = 2
 
 
 class Sample:
-    """Some queries' rows as arrays.
+    """The rows of some queries, as arrays.
 
     Args:
         table: candidates with the judges' columns; all rows of a query stand together.
-        judges: names of the columns that hold evidence.
-        sources: that the candidates are from.
+        judges: names of the score columns.
+        sources: that found the candidates.
     """
 
     def __init__(
@@ -47,8 +51,8 @@ class Sample:
     ) -> None:
         rows = table["query_row"].to_numpy()
         self.query = np.cumsum(np.diff(rows, prepend=rows[:1]) != 0).astype(np.int64)
-        self.is_positive: NDArray[np.bool_] = table["is_positive"].to_numpy()
-        self.candidate: NDArray[np.bool_] = pc.is_valid(table["rank"]).to_numpy()
+        self.is_positive: Bools = table["is_positive"].to_numpy()
+        self.candidate: Bools = pc.is_valid(table["rank"]).to_numpy()
         self.rank = numbers(table["rank"])
         lists = [rank_of(name) for name in in_order(sources, table.column_names)]
         found = [pc.is_valid(table[column]).to_numpy() for column in lists]
@@ -68,12 +72,12 @@ def _hash(query_id: str) -> int:
 
 @dataclass(frozen=True)
 class Estimates:
-    """What is estimated of the rows of a sample, shape (rows,) each.
+    """Estimates for the rows of a sample, shape (rows,) each.
 
     Attributes:
-        evidence: log likelihood ratio by the judges alone.
-        relevance: the same with the similarity to the positive.
-        p_relevant: the chance that a row is relevant; NaN without knowledge.
+        evidence: log likelihood ratio from the judges alone.
+        relevance: log likelihood ratio that includes the similarity to the positive.
+        p_relevant: probability of relevance; NaN if no model was learned.
     """
 
     evidence: Floats
@@ -81,97 +85,101 @@ class Estimates:
     p_relevant: Floats
 
 
-@dataclass(frozen=True)
-class Relevance:
-    """What was learned.
+class JudgeWeights(Scale):
+    """The weights of one judge, one for each fold of queries, and the scale of its scores."""
+
+    among_all: list[float]
+    within_query: list[float]
+
+
+class SimilarityWeight(Scale):
+    """The weight of the similarity to the positive, and its scale."""
+
+    weight: float = SIMILARITY_WEIGHT
+
+
+class Relevance(BaseModel):
+    """A model of relevance; its fields are those of relevance.json.
 
     Attributes:
-        judges: the columns that are evidence.
-        scales: of each judge, and of the similarity to the positive.
-        weights: for each fold of queries, the model that has not seen it.
-        positives: how many known positives it was learned from; with too few, nothing was, and all
-            judges have the same weight.
-        share: of the candidates that are relevant, at most; None where nothing was learned.
-        shift: makes the probabilities of all candidates average `share`.
+        positives: known positives that it was learned from. With too few, all judges have the same
+            weight.
+        share_of_relevant: upper bound on the share of relevant candidates; None if no weights were
+            learned.
+        constant: intercept, for each fold of queries. A fold's weights come from the other folds.
+        judges: the score columns that it uses.
+        positive_similarity: weight of the similarity to the positive.
+        shift: makes the probabilities of all candidates average `share_of_relevant`.
     """
 
-    judges: tuple[str, ...]
-    scales: dict[str, Scale]
-    weights: tuple[Floats, ...]
+    model_config = ConfigDict(frozen=True)
+
     positives: int
-    share: float | None = None
+    share_of_relevant: float | None = None
+    constant: list[float]
+    judges: dict[str, JudgeWeights]
+    positive_similarity: SimilarityWeight
     shift: float = 0.0
 
     @classmethod
     def learn(cls, sample: Sample) -> Relevance:
-        """Learn from the positives that the sources found too."""
+        """Learn from the known positives among the hits of the sources."""
         positive, candidate = sample.is_positive & sample.found, sample.candidate
-        judges = tuple(
-            name for name, scores in sample.scores.items() if np.isfinite(scores[candidate]).any()
-        )
-        scales = {name: Scale.of(sample.scores[name][candidate]) for name in judges}
-        scales[SIMILARITY] = Scale.of(sample.similarity[candidate])
-        x = features(sample.scores, judges, scales, sample.query, candidate)
+        scales = {
+            name: Scale.of(scores[candidate])
+            for name, scores in sample.scores.items()
+            if np.isfinite(scores[candidate]).any()
+        }
+        x = features(sample.scores, scales, sample.query, candidate)
         seen = [sample.fold != fold for fold in range(FOLDS)]
         total = int(positive.sum())
-        if total < FEWEST_POSITIVES or not all((positive & rows).any() for rows in seen):
-            return cls(judges, scales, (equal_weights(x.shape[1]),) * FOLDS, total)
-        weights = tuple(learn(x[positive & rows], x[candidate & rows]) for rows in seen)
-        model = cls(judges, scales, weights, total)
-        found = model.estimate(sample)
-        share = share_of_relevant(found.evidence[positive], found.evidence[candidate])
-        return replace(model, share=share, shift=_shift(found.relevance[candidate], share))
+        enough = total >= FEWEST_POSITIVES and all((positive & rows).any() for rows in seen)
+        fits = [
+            learn(x[positive & rows], x[candidate & rows]) if enough else equal_weights(x.shape[1])
+            for rows in seen
+        ]
+        constant, *weights = np.stack(fits, axis=1).tolist()
+        similarity = Scale.of(sample.similarity[candidate])
+        model = cls(
+            positives=total,
+            constant=constant,
+            judges={
+                name: JudgeWeights(**dict(scale), among_all=among_all, within_query=within_query)
+                for (name, scale), among_all, within_query in zip(
+                    scales.items(), weights[::2], weights[1::2], strict=True
+                )
+            },
+            positive_similarity=SimilarityWeight(**dict(similarity)),
+        )
+        if not enough:
+            return model
+        estimates = model.estimate(sample)
+        share = share_of_relevant(estimates.evidence[positive], estimates.evidence[candidate])
+        shift = _shift(estimates.relevance[candidate], share)
+        return model.model_copy(update={"share_of_relevant": share, "shift": shift})
+
+    @property
+    def weights(self) -> tuple[Floats, ...]:
+        """For each fold of queries, the intercept and the weight of each feature."""
+        rows = [self.constant]
+        for judge in self.judges.values():
+            rows += [judge.among_all, judge.within_query]
+        return tuple(np.array(rows).T)
 
     def estimate(self, sample: Sample) -> Estimates:
         """Estimate the relevance of each row."""
-        x = features(sample.scores, self.judges, self.scales, sample.query, sample.candidate)
+        x = features(sample.scores, self.judges, sample.query, sample.candidate)
         by_fold = np.stack([evidence_of(weights, x) for weights in self.weights])
         evidence: Floats = by_fold[sample.fold, np.arange(len(x))]
-        similar = self.scales[SIMILARITY].apply(sample.similarity)
-        relevance: Floats = evidence + SIMILARITY_WEIGHT * similar + self.shift
-        unknown = np.full(len(relevance), np.nan)
-        chance = unknown if self.share is None else probability(relevance, self.share)
-        return Estimates(evidence, relevance, chance)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it: of each judge's two weights, one for each fold of queries."""
-        weights = np.stack(self.weights, axis=1).tolist()
-        return {
-            "positives": self.positives,
-            "share_of_relevant": self.share,
-            "constant": weights[0],
-            "judges": {
-                judge: {
-                    "among_all": weights[1 + 2 * n],
-                    "within_query": weights[2 + 2 * n],
-                    **asdict(self.scales[judge]),
-                }
-                for n, judge in enumerate(self.judges)
-            },
-            SIMILARITY: {"weight": SIMILARITY_WEIGHT, **asdict(self.scales[SIMILARITY])},
-            "shift": self.shift,
-        }
-
-    @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> Relevance:
-        """Read what `as_json` returned."""
-        judges = given["judges"]
-        rows = [given["constant"]]
-        for judge in judges.values():
-            rows += [judge["among_all"], judge["within_query"]]
-        spread = {**judges, SIMILARITY: given[SIMILARITY]}
-        return cls(
-            tuple(judges),
-            {name: Scale(value["mean"], value["deviation"]) for name, value in spread.items()},
-            tuple(np.array(rows).T),
-            given["positives"],
-            given["share_of_relevant"],
-            given["shift"],
-        )
+        similarity = self.positive_similarity.apply(sample.similarity)
+        relevance: Floats = evidence + SIMILARITY_WEIGHT * similarity + self.shift
+        share = self.share_of_relevant
+        p_relevant = np.full(len(x), np.nan) if share is None else probability(relevance, share)
+        return Estimates(evidence, relevance, p_relevant)
 
 
 def _shift(log_ratio: Floats, share: float) -> float:
-    """Find the constant with which the probabilities average the share of relevant candidates."""
+    """Return the constant with which the probabilities average the share of relevant candidates."""
     low, high = -20.0, 20.0
     for _ in range(60):
         middle = (low + high) / 2

@@ -57,7 +57,8 @@ def gather(scored: Scored) -> Facts:
 
 def _learned(scored: Scored) -> dict[str, Any]:
     file = scored.path / "relevance.json"
-    return read_learned(file) if file.exists() else {}
+    learned = read_learned(file) if file.exists() else None
+    return learned.as_json() if learned else {}
 
 
 def _funnel(settings: Mapping[str, Any], counts: Mapping[str, int]) -> list[tuple[str, int]]:

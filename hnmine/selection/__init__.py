@@ -1,1 +1,1 @@
-"""What drops a candidate, and why; the verdict on each."""
+"""From candidates to hard negatives: rules, verdicts, choice, document cap, deeper mining."""

@@ -1,8 +1,8 @@
-"""What `sentence_transformers.util.mine_hard_negatives` does differently, for `--compat`.
+"""`--compat`: settings that reproduce `sentence_transformers.util.mine_hard_negatives`.
 
-It looks at the documents that the bi-encoder ranks highest, positives among them, and at as many
-for every query; orders the survivors by the score that the rules compare; and counts `range_min`
-and `range_max` among those survivors, not among the candidates (read in version 6.2).
+That function takes the same number of top documents for every query, positives included. It orders
+survivors by the score that the rules compare, and counts `range_min` and `range_max` among the
+survivors, not among the candidates (version 6.2).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from hnmine.config import FilterSettings
 from hnmine.errors import UsageError
 
 NEVER = 2.0
-"""A share that no two texts reach."""
+"""A share of near copies that no two texts reach."""
 
 
 def resolve(settings: FilterSettings, most_positives: int) -> tuple[FilterSettings, int]:
-    """Return the settings as that function understands them, and how many documents it looks at.
+    """Return equivalent settings, and how many documents that function ranks for each query.
 
     Args:
         settings: as the user gave them.
@@ -45,15 +45,15 @@ def resolve(settings: FilterSettings, most_positives: int) -> tuple[FilterSettin
 
 
 def check_depth(pool: int, top_k: int, documents: int) -> None:
-    """Refuse candidates that are too few to look at as many documents as that function does.
+    """Check that the candidates are as deep as that function searches.
 
     Raises:
-        UsageError: with the depth to mine to.
+        UsageError: they are not.
     """
     needed = min(pool, documents)
     if top_k < needed:
         raise UsageError(
-            f"--compat sentence-transformers looks at {needed:,} documents for each query.",
+            f"--compat sentence-transformers needs {needed:,} documents for each query.",
             why=f"The candidates were mined with --top-k {top_k:,}.",
             fix=f"Mine again with --top-k {needed}.",
         )

@@ -1,14 +1,15 @@
-"""Candidates from deeper in the lists, for the queries that have too few survivors."""
+"""Mine deeper for some queries: more candidates from every source."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import xxhash
 
 from hnmine.config import MineSettings
 from hnmine.directories.candidates import Candidates, write_candidates
+from hnmine.judges.judge import Judge
 from hnmine.ragged import Ints
 from hnmine.runner.manifest import place_named, read_manifest
 from hnmine.runner.plan import Task, blocks, versions_of
@@ -20,25 +21,41 @@ from hnmine.sources.previous import Previous
 from hnmine.sources.recipe import open_recipe
 from hnmine.sources.source import Asked, Mining
 
+JudgeOpener = Callable[[Candidates], Sequence[Judge]]
 
-def deepen(
+
+class DeeperCandidates(Candidates):
+    """Candidates of some of the queries, from deeper in the ranking of every source."""
+
+    def __init__(self, base: Candidates, path: Path, rows: Ints) -> None:
+        self.path, self.paths = path, CandidatePaths(path)
+        self.manifest = read_manifest(path, "candidates", "filter")
+        self.index, self.queries, self._rows = base.index, base.queries, rows
+
+    @property
+    def mined(self) -> Ints:
+        """The rows of the queries that were mined deeper."""
+        return self._rows
+
+
+def mine_deeper(
     base: Candidates, rows: Ints, factor: int, threads: int, *, progress: bool, share: Share
-) -> Deeper:
-    """Mine some queries again, `factor` times as deep, or go on with a run that was begun.
+) -> DeeperCandidates:
+    """Mine some queries again, `factor` times as deep, or resume such a run.
 
-    The result stands beside the candidates that it goes beyond, for every later `filter`.
+    The result is cached beside the candidates, for every later `filter`.
 
     Args:
-        base: the candidates; their queries, vectors and runs are used again.
-        rows: the queries, ascending.
-        factor: of the depth of each source.
+        base: the candidates; their queries, vectors and runs are reused.
+        rows: of the queries, ascending.
+        factor: by which the depth of each source is multiplied.
         threads: CPU threads.
-        progress: show a bar.
-        share: the part of this process in the run.
+        progress: show a progress bar.
+        share: the tasks that this process takes.
     """
     name = f"x{factor}-{xxhash.xxh3_64_hexdigest(rows.tobytes())[:12]}"
     path = base.paths.deeper / name
-    settings: dict[str, Any] = base.manifest["settings"]
+    recorded = base.manifest["settings"]
     plan = base.manifest | {
         "schema_version": VERSION,
         "stage": "candidates",
@@ -49,7 +66,7 @@ def deepen(
     }
     plan.pop("counts")
     depths = {source: depth * factor for source, depth in base.manifest["sources"].items()}
-    size = settings["block_size"]
+    size = recorded["block_size"]
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         asked = Asked(rows[task.index : task.index + task.size], base.queries)
@@ -59,10 +76,10 @@ def deepen(
 
     with RunDirectory.open(path, plan, progress=progress, share=share, inner=True) as run:
         if not run.complete:
-            # A manifest holds no places; one that does is not followed.
-            own = {k: v for k, v in settings.items() if k not in MineSettings.places()}
-            mine_settings = MineSettings.model_construct(**own | {"threads": threads})
-            mining = Mining(base.index, base.queries, base.paths, mine_settings)
+            # Manifests record no locations; any in this one are ignored.
+            known = {k: v for k, v in recorded.items() if k not in MineSettings.places()}
+            settings = MineSettings.model_construct(**known | {"threads": threads})
+            mining = Mining.of(base.index, base.queries, base.paths, settings)
             earlier = place_named(base.path, "previous")
             previous = Previous(earlier) if earlier else None
             recipe = open_recipe(mining, depths, base.manifest["scores"], previous)
@@ -71,18 +88,4 @@ def deepen(
                 for n, block in enumerate(blocks(len(rows), size))
             ]
             run.finish(run.run(f"mine x{factor}", "queries", tasks, work))
-    return Deeper(base, path, rows)
-
-
-class Deeper(Candidates):
-    """Candidates of some of the queries, from deeper in the lists."""
-
-    def __init__(self, base: Candidates, path: Path, rows: Ints) -> None:
-        self.path, self.paths = path, CandidatePaths(path)
-        self.manifest = read_manifest(path, "candidates", "filter")
-        self.index, self.queries, self._rows = base.index, base.queries, rows
-
-    @property
-    def mined(self) -> Ints:
-        """The rows of the queries that were mined again."""
-        return self._rows
+    return DeeperCandidates(base, path, rows)

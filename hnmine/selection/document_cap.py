@@ -1,93 +1,101 @@
-"""No document as the negative of too many queries, without a word about who came first."""
+"""Cap how many queries share a negative, independent of row order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.array_files import check_values, load_archive
 from hnmine.errors import damage_explained
-from hnmine.ragged import Ints, offsets_of, position_in_list
+from hnmine.ragged import Bools, Ints, offsets_of, position_in_list
 
 
 @dataclass(frozen=True)
-class Uses:
-    """Which documents were chosen for which queries.
+class DocumentUses:
+    """Which queries chose which documents, shape (uses,) each.
 
     Attributes:
-        query: rows, shape (uses,).
-        slot: of the documents, shape (uses,).
-        noise: of each pair, from its ids, shape (uses,).
+        query: query rows.
+        document: rows or slots of documents.
+        noise: random number of each pair, from its ids.
     """
 
     FIELDS: ClassVar = {"query": np.int64, "slot": np.int64, "noise": np.uint64}
 
     query: Ints
-    slot: Ints
+    document: Ints
     noise: NDArray[np.uint64]
 
+    def write(self, path: Path) -> None:
+        """Write the uses, whose documents are slots."""
+        with path.open("wb") as file:
+            np.savez(file, query=self.query, slot=self.document, noise=self.noise)
+
     @classmethod
-    def read(cls, paths: Sequence[Path], slots: int) -> Uses:
-        """Read the uses of so many documents from files, one open at a time."""
-        parts: dict[str, list[Any]] = {name: [] for name in cls.FIELDS}
+    def read(cls, paths: Sequence[Path], slots: int) -> DocumentUses:
+        """Read and join what `write` wrote, one file open at a time.
+
+        Args:
+            paths: of the files.
+            slots: number of documents.
+        """
+        parts = []
         for path in paths:
-            found = load_archive(path, cls.FIELDS)
+            arrays = load_archive(path, cls.FIELDS)
             with damage_explained(path):
-                check_values(found["query"], low=0)
-                check_values(found["slot"], low=0, below=slots)
-            for name in cls.FIELDS:
-                parts[name].append(found[name])
-        return cls(*(np.concatenate(parts[name]) for name in cls.FIELDS))
+                check_values(arrays["query"], low=0)
+                check_values(arrays["slot"], low=0, below=slots)
+            parts.append(arrays)
+        return cls(*(np.concatenate([part[name] for part in parts]) for name in cls.FIELDS))
 
 
 @dataclass(frozen=True)
-class Shares:
-    """Who may still use which document.
+class DocumentCap:
+    """Which queries may still choose which documents.
 
     Attributes:
-        width: document slots.
-        full: whether a document has as many users as it may have, shape (width,).
-        granted: the pairs that were granted, query row x width + slot, ascending.
+        slots: number of documents.
+        full: whether a document has reached the cap, shape (slots,).
+        granted: the pairs that may use a full document, query row x slots + slot, ascending.
     """
 
-    width: int
-    full: NDArray[np.bool_]
+    slots: int
+    full: Bools
     granted: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
-    def none(cls, width: int) -> Shares:
-        """Return the state before anything was chosen: all documents are free."""
-        return cls(width, np.zeros(width, dtype=bool))
+    def start(cls, slots: int) -> DocumentCap:
+        """Return the state in which every document is free."""
+        return cls(slots, np.zeros(slots, dtype=bool))
 
-    def barred(self, query: Ints, slot: Ints) -> NDArray[np.bool_]:
-        """Tell which pairs may not be used any more."""
-        found: NDArray[np.bool_] = self.full[slot] & ~np.isin(
-            query * self.width + slot, self.granted
-        )
-        return found
+    def over(self, query: Ints, slot: Ints) -> Bools:
+        """Return which pairs of a query and a document may not be chosen, shape (pairs,)."""
+        over: Bools = self.full[slot] & ~np.isin(query * self.slots + slot, self.granted)
+        return over
 
-    def after(self, uses: Uses, most: int) -> tuple[Shares, bool]:
-        """Grant what was chosen, to those who had it first and then by lot; tell if all was.
+    def grant(self, uses: DocumentUses, most: int) -> tuple[DocumentCap, bool]:
+        """Return the state after the current choice, and whether all of it was granted.
+
+        Queries that hold a document keep it. The noise draws among the others.
 
         Args:
-            uses: everything that is chosen now.
-            most: users that a document may have.
+            uses: the current choice, with slots.
+            most: queries that may share a document.
         """
-        pair = uses.query * self.width + uses.slot
+        pair = uses.query * self.slots + uses.document
         held = np.isin(pair, self.granted)
-        order = np.lexsort((pair, uses.noise, ~held, uses.slot))
-        counts = np.bincount(uses.slot, minlength=self.width)
-        place = position_in_list(offsets_of(counts))
-        granted = pair[order][place < most]
-        return Shares(self.width, self.full | (counts >= most), np.sort(granted)), bool(
-            (counts <= most).all()
-        )
+        order = np.lexsort((pair, uses.noise, ~held, uses.document))
+        counts = np.bincount(uses.document, minlength=self.slots)
+        turn = position_in_list(offsets_of(counts))
+        granted = np.sort(pair[order][turn < most])
+        state = DocumentCap(self.slots, self.full | (counts >= most), granted)
+        return state, bool((counts <= most).all())
 
-    def closed(self) -> Shares:
-        """Return the state in which nobody gets anything more."""
-        return Shares(self.width, np.ones(self.width, dtype=bool), self.granted)
+    def close(self) -> DocumentCap:
+        """Return the state in which no further pair is granted."""
+        return DocumentCap(self.slots, np.ones(self.slots, dtype=bool), self.granted)

@@ -1,4 +1,4 @@
-"""How hard the chosen negatives are: the loss and the gradients that a student would see."""
+"""Hardness of the chosen negatives: the loss and gradients at the start of training."""
 
 from __future__ import annotations
 
@@ -16,60 +16,59 @@ from scipy.special import expit
 
 from hnmine.errors import damage_explained
 from hnmine.names import in_order, rank_of
-from hnmine.ragged import Floats
+from hnmine.ragged import Bools, Floats, Ints
 from hnmine.relevance.evidence import numbers
 from hnmine.runner.recorded_outputs import read_json
 
 HARDNESS = "hardness.json"
-"""Where it stands in a mined directory."""
+"""The file in a mined directory."""
 
 SCALES = {"cosine": 20.0, "dot": 1.0}
-"""Of the scores in the softmax, by what they are: as sentence-transformers' contrastive losses have
-it by default, and advise it for dot products."""
+"""Factor of the scores in the softmax, by similarity: the default of sentence-transformers'
+contrastive losses, and what they advise for dot products."""
 
 EASY = 0.05
-"""Gradient of a row below which no choice that was trained on differed from random documents."""
+"""Gradient of a row below which no trained choice differed from random negatives."""
 
 POISONOUS = 0.2
-"""Gradient of a row on documents that are relevant: above it, training on the nearest did harm."""
+"""Gradient of a row on false negatives above which training on the nearest did harm."""
 
 MILLION = 10**6
-"""Sums are of whole millionths: they do not depend on how the queries were cut into parts."""
+"""Sums are whole millionths, so that they do not depend on the division into parts."""
 
 OF_ORIGIN, COUNT_OF_ORIGIN = "push_of ", "negatives_of "
-"""Begin the names of sums over the negatives that the same sources found."""
+"""Prefixes of the sums over negatives with the same sources."""
 
 MOST_ORIGINS = 3
-"""Origins that are named in a sentence."""
+"""Combinations of sources that a sentence names."""
 
 
 def sums(
-    query: NDArray[np.int64],
+    query: Ints,
     score: Floats,
-    positive: NDArray[np.bool_],
-    negative: NDArray[np.bool_],
+    positive: Bools,
+    negative: Bools,
     p_relevant: Floats | None,
     origin: NDArray[np.str_] | None = None,
     scale: float = SCALES["cosine"],
 ) -> dict[str, int]:
-    """Add up what a student sees that scores as the bi-encoder does.
+    """Return sums of the losses and gradients of a model that scores as the bi-encoder does.
 
-    A row is a positive with all negatives of its query; its loss is the cross-entropy of the
-    softmax over `scale` times their scores. The gradient on the logit of the positive is `1 - p`,
-    and just as much falls on the negatives together, on each by its own probability.
+    A row is a positive with all negatives of its query. Its loss is the cross-entropy of the
+    softmax over `scale` times their scores. The gradient on the positive's logit is `1 - p`. The
+    negatives share the same amount, each by its own probability.
 
     Args:
         query: of each candidate, shape (candidates,).
-        score: with the query, NaN if unknown: such a candidate is passed over.
+        score: with the query; candidates with NaN are left out.
         positive: which serve as positives.
         negative: which were chosen as negatives.
-        p_relevant: chance of being relevant, NaN if unknown, which counts as 0; None if no one
-            estimated it.
-        origin: the sources that found it, as one text; None if that is not asked.
+        p_relevant: probability of relevance, where NaN counts as 0; None if it was not estimated.
+        origin: the sources that found it, as one text; None for no sums by origin.
         scale: of the scores; see `SCALES`.
 
     Returns:
-        Counts and sums in millionths, which add up over parts: see `Hardness.of`.
+        Counts, and sums in millionths, which can be added over parts; see `Hardness.of`.
     """
     known = np.isfinite(score)
     positive, negative = positive & known, negative & known
@@ -102,8 +101,8 @@ def sums(
     return found
 
 
-def _by_origin(origin: NDArray[np.str_], pull: Floats, counts: NDArray[np.bool_]) -> dict[str, int]:
-    """Add up by origin the gradients on negatives, and count those that have one."""
+def _by_origin(origin: NDArray[np.str_], pull: Floats, counts: Bools) -> dict[str, int]:
+    """Return sums of the gradients on negatives, and their counts, by origin."""
     found = {}
     for name in np.unique(origin[counts]).tolist():
         of_it = counts & (origin == name)
@@ -114,13 +113,13 @@ def _by_origin(origin: NDArray[np.str_], pull: Floats, counts: NDArray[np.bool_]
 
 def sums_of(
     table: pa.Table,
-    query: NDArray[np.int64],
-    positive: NDArray[np.bool_],
-    negative: NDArray[np.bool_],
+    query: Ints,
+    positive: Bools,
+    negative: Bools,
     sources: Sequence[str],
     similarity: str = "cosine",
 ) -> dict[str, int]:
-    """Return `sums` of candidates with their columns; nothing where no bi-encoder scored them."""
+    """Return `sums` of a table of candidates; empty if no bi-encoder scored them."""
     if "dense_score" not in table.column_names:
         return {}
     score = numbers(table["dense_score"])
@@ -132,7 +131,7 @@ def sums_of(
 
 
 def origins_of(table: pa.Table, sources: Sequence[str], between: str) -> NDArray[np.str_]:
-    """Name the sources that found each candidate, as in "bm25 + dense"."""
+    """Return the sources that found each candidate, as in "bm25 + dense"."""
     sources = in_order(sources, table.column_names)
     found = np.zeros(table.num_rows, dtype=np.int64)
     for n, source in enumerate(sources):
@@ -151,18 +150,17 @@ def _millionths(values: Floats) -> int:
 
 @dataclass(frozen=True)
 class Hardness:
-    """What a student would see of the mined negatives, those in its batch left out.
+    """Loss and gradients at the start of training, on mined negatives without in-batch ones.
 
     Attributes:
         rows: positives with negatives.
         loss: mean cross-entropy.
         push: mean gradient on the positive's logit, from 0 to 1.
         easy: share of the rows with a gradient below `EASY`.
-        overtaken: share of the rows where a negative is at least as near as the positive.
-        push_relevant: mean gradient that falls on documents which are relevant, as estimated; None
-            without an estimate.
-        origins: by the sources that found them together, the share of the `negatives` and of
-            the `gradient` on them; either adds up to 1.
+        overtaken: share of the rows where a negative scores at least as high as the positive.
+        push_relevant: mean gradient on relevant documents, as estimated; None without an estimate.
+        origins: by combination of sources, the share of the `negatives` and of the `gradient`;
+            each adds up to 1.
     """
 
     rows: int
@@ -175,7 +173,7 @@ class Hardness:
 
     @classmethod
     def of(cls, added: Mapping[str, int]) -> Hardness | None:
-        """Return what sums of all parts say; None without a row."""
+        """Return the means of sums over all parts; None without a row."""
         rows = added.get("rows", 0)
         if not rows:
             return None
@@ -192,11 +190,11 @@ class Hardness:
 
     @classmethod
     def read(cls, path: Path) -> Hardness | None:
-        """Return what `as_json` gave, from a file; None if there is none, or nothing in it."""
-        found = read_json(path) or {}
+        """Read what `as_json` returned; None if the file is missing or empty."""
+        values = read_json(path) or {}
         with damage_explained(path):
-            hardness = TypeAdapter(cls).validate_python(found) if found else None
-            # What it says is put together of every part of it.
+            hardness = TypeAdapter(cls).validate_python(values) if values else None
+            # The sentences use every field, so that damage in one is an error about this file.
             list(hardness.sentences() if hardness else ())
         return hardness
 
@@ -206,58 +204,57 @@ class Hardness:
 
     @property
     def verdict(self) -> str:
-        """Say whether the negatives are too easy, useful or poisonous; the worse first."""
+        """Whether the negatives are poisonous, too easy or useful."""
         if (self.push_relevant or 0.0) >= POISONOUS:
             return "poisonous"
         return "too easy" if self.push < EASY else "useful"
 
     @property
     def hardest_first(self) -> list[tuple[str, dict[str, float]]]:
-        """The origins, those with most of the gradient first."""
+        """The origins, by their share of the gradient, largest first."""
         return sorted(self.origins.items(), key=lambda item: (-item[1]["gradient"], item[0]))
 
     def sentences(self) -> Iterator[str]:
-        """Say what a student would see, and what follows."""
+        """Describe the hardness and advise, one sentence each."""
         known = self.push_relevant is not None and self.push > 0
         relevant = (self.push_relevant or 0.0) / self.push if known else 0.0
-        on_relevant = f", {relevant:.0%} of it on probably relevant documents" if known else ""
+        on_relevant = f" ({relevant:.0%} of it on likely false negatives)" if known else ""
         yield (
-            f"Hardness: {self.verdict}. The mined negatives give a row a loss of {self.loss:.2f} "
-            f"and {self.push:.3f} of the largest gradient{on_relevant}; in {self.overtaken:.0%} of "
-            f"the rows one is as near as the positive, in {self.easy:.0%} none counts."
+            f"Hardness: {self.verdict}. Initial loss {self.loss:.2f}; {self.push:.1%} of the "
+            f"maximum gradient{on_relevant}. In {self.overtaken:.0%} of the rows a negative scores "
+            f"as high as the positive; in {self.easy:.0%} the negatives are too easy to matter."
         )
         if len(self.origins) > 1:
             some = ", ".join(
                 f"{name or 'no source'} {share['gradient']:.0%} ({share['negatives']:.0%})"
                 for name, share in self.hardest_first[:MOST_ORIGINS]
             )
-            yield f"Gradient by source, in brackets the share of the negatives: {some}."
+            yield f"Gradient by source (share of the negatives in brackets): {some}."
         if self.verdict == "poisonous":
             yield (
-                f"{self.push_relevant:.2f} of the largest gradient pushes documents away that are "
-                f"probably relevant; choices with {POISONOUS} or more did worse than random "
-                "documents. Drop more of them (--max-p-relevant), or choose deeper (--depth)."
+                f"{self.push_relevant:.0%} of the maximum gradient falls on likely false "
+                f"negatives; with {POISONOUS:.0%} or more, training did worse than on random "
+                "negatives. Drop more of them (--max-p-relevant), or choose deeper (--depth)."
             )
         if self.verdict == "too easy":
             yield (
-                f"With a gradient below {EASY}, no choice differed from random documents. Choose "
-                "nearer ones (--depth), if what is near is rarely relevant here."
+                f"With a gradient below {EASY:.0%}, no choice differed from random negatives. "
+                "Choose nearer ones (--depth) if near documents are rarely relevant here."
             )
 
 
 def why_unknown(sources: Sequence[str]) -> str:
-    """Say why there is nothing to say.
+    """Say why the hardness is unknown.
 
     Args:
         sources: that scored the candidates.
     """
     if "dense" not in sources:
-        return "Hardness: unknown, as no bi-encoder scored the candidates."
-    return "Hardness: unknown, as no positive has a negative."
+        return "Hardness: unknown, because no bi-encoder scored the candidates."
+    return "Hardness: unknown, because no positive has a negative."
 
 
 def _shares(added: Mapping[str, int]) -> dict[str, dict[str, float]]:
-    """Return `Hardness.origins` of sums."""
     push, negatives = (
         {name.removeprefix(start): n for name, n in added.items() if name.startswith(start)}
         for start in (OF_ORIGIN, COUNT_OF_ORIGIN)

@@ -1,33 +1,32 @@
-"""`hnmine filter`: scores, then rules, then the choice, then the training data."""
+"""`hnmine filter`: score, learn, apply rules, choose, mine deeper, cap documents, write."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import compares_candidates
 from hnmine.judges import open_judges
-from hnmine.relevance.depth_trial import explained
-from hnmine.relevance.learned import read_learned
+from hnmine.relevance.learned import RELEVANCE, Learned, read_learned, write_learned
 from hnmine.results import StageResult, base_plan
-from hnmine.runner.plan import Task, canonical_json
+from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
 from hnmine.selection import compat
+from hnmine.selection.criteria import Choice, Goals, Rules, criteria, narrow
 from hnmine.selection.hardness import HARDNESS, Hardness, why_unknown
-from hnmine.selection.scored_candidates import Evidence
-from hnmine.selection.scored_parts import PASSING, Filtering
+from hnmine.selection.learning import learn
+from hnmine.selection.scored_candidates import ScoredCandidates
+from hnmine.selection.scored_parts import SHORT, USES, Selection
 from hnmine.selection.verdicts import Verdicts
-
-RELEVANCE = "relevance.json"
-"""What was learned about the candidates: the weight of each judge, the price of depth."""
+from hnmine.selection.writing import SHORTFALLS, write, write_card
 
 
 def filter(settings: FilterSettings) -> StageResult:
-    """Filter candidates and write hard negatives, or go on with a run that was begun.
+    """Filter candidates and write hard negatives, or resume such a run.
 
     Raises:
         HnmineError: the candidates, a model or a setting cannot be used.
@@ -35,27 +34,30 @@ def filter(settings: FilterSettings) -> StageResult:
     candidates = Candidates(settings.candidates, settings.index)
     settings = _resolve(settings, candidates)
     judges = open_judges(candidates, settings)
-    evidence = Evidence(candidates, judges)
-    _try_expressions(settings, candidates, evidence)
+    scored = ScoredCandidates(candidates, judges)
+    _check_expressions(scored, *criteria(settings))
     plan = base_plan("mined", settings, ("compiled", "expressions", "learning")) | {
         "candidates": candidates.hash,
         "sources": candidates.sources,
         "judges": {judge.column: judge.plan() for judge in judges},
     }
-    with RunDirectory.open(settings.output, plan, passing=PASSING, **settings.manner) as run:
+    temporary = (SHORTFALLS, SHORT, USES)
+    with RunDirectory.open(settings.output, plan, passing=temporary, **settings.manner) as run:
         if not run.complete:
             counts: dict[str, int] = {}
             for judge in judges:
                 with run.timed(judge.column):
-                    counts |= judge.compute(progress=settings.progress, share=settings.share)
-            learned, learning = _learn(run, settings, evidence)
-            counts |= learning
-            filtering = Filtering(settings, evidence, learned, run)
-            counts |= filtering.score_lazily()
-            counts |= filtering.deepen()
-            counts |= filtering.share_out()
-            counts |= filtering.write()
-            filtering.describe(counts)
+                    counts |= judge.compute(progress=run.progress, share=run.share)
+            goals = None if settings.compat or settings.lazy else narrow(Goals, settings)
+            learned, positives = _learn(run, scored, goals)
+            selection = Selection(run, scored, learned, *criteria(settings, learned))
+            open_more = partial(open_judges, settings=settings)
+            counts |= positives
+            counts |= selection.score_lazily()
+            counts |= selection.deepen(settings.deepen, open_more, settings.cpu_threads)
+            counts |= selection.cap_documents(settings.max_uses)
+            counts |= write(selection, settings.format, settings.output_scores)
+            write_card(selection, counts)
             run.finish(
                 counts,
                 index=name_of(candidates.index.path),
@@ -64,23 +66,24 @@ def filter(settings: FilterSettings) -> StageResult:
         manifest = run.manifest
         learned = read_learned(run.written("relevance", RELEVANCE))
         hardness = Hardness.read(run.written("hardness", HARDNESS))
-    found = hardness.sentences() if hardness else [why_unknown(candidates.manifest["scores"])]
-    notes = [*explained(learned), *found]
+    unknown = why_unknown(candidates.manifest["scores"])
+    notes = learned.sentences if learned else []
+    notes += hardness.sentences() if hardness else [unknown]
     return StageResult(settings.output, manifest["counts"], manifest, notes)
 
 
 def _learn(
-    run: RunDirectory, settings: FilterSettings, evidence: Evidence
-) -> tuple[dict[str, Any], Counts]:
-    """Learn from the sample, or read what was learned before the run was interrupted."""
+    run: RunDirectory, scored: ScoredCandidates, goals: Goals | None
+) -> tuple[Learned | None, Counts]:
+    """Learn from a sample, or read what an interrupted run learned; nothing without goals."""
 
-    def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
-        found = {} if settings.compat or settings.lazy else evidence.learn(settings, tick)
-        outputs[0].write_text(canonical_json(found), encoding="utf-8")
-        learned = found.get("share_of_relevant") is not None
-        return {"positives_learned_from": found["positives"] if learned else 0}
+    def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        learned = learn(scored, goals, tick) if goals else None
+        write_learned(learned, outputs[0])
+        known = learned is not None and learned.share_of_relevant is not None
+        return {"positives_learned_from": learned.positives if learned and known else 0}
 
-    rows = sum(evidence.candidates.part_rows)
+    rows = sum(scored.candidates.part_rows)
     counts = run.run("learn", "candidates", [Task("relevance", (RELEVANCE,), rows)], work)
     return read_learned(run.path / RELEVANCE), counts
 
@@ -94,10 +97,14 @@ def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings
 
 
 def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:
-    """Fill in the settings whose default depends on the others.
+    """Fill in the score that the rules compare.
+
+    Args:
+        settings: as the user gave them.
+        sources: that score all candidates.
 
     Raises:
-        UsageError: the score to compare by is not among the candidates' columns.
+        UsageError: the candidates have no such score.
     """
     score = settings.score
     if score is None:
@@ -111,15 +118,16 @@ def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:
     return settings.model_copy(update={"score": score})
 
 
-def _try_expressions(settings: FilterSettings, candidates: Candidates, evidence: Evidence) -> None:
-    """Evaluate every expression on no rows: what is wrong with one is better known beforehand."""
-    for text in [*settings.where, *settings.derive.values()] if settings.lazy else []:
+def _check_expressions(scored: ScoredCandidates, rules: Rules, choice: Choice) -> None:
+    """Evaluate every expression on no rows, so that errors come before any work."""
+    texts = [*(text for _, text in rules.expressions), *rules.derive.values()]
+    for text in texts if rules.lazy else []:
         if function := compares_candidates(text):
             raise UsageError(
                 f"--lazy cannot be combined with {function}() in {text}",
-                why="It compares all candidates of a query, and not all of them are scored.",
-                fix="Leave --lazy out, or the expression.",
+                why="The function needs all candidates of a query, and --lazy scores only some.",
+                fix="Leave --lazy or the expression out.",
             )
-    part = Verdicts(evidence.empty(), settings)
-    part.chosen(candidates)
-    part.scored()
+    verdicts = Verdicts(scored.empty(), rules, choice)
+    verdicts.training_rows(scored.candidates)
+    verdicts.scored()

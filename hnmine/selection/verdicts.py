@@ -1,8 +1,8 @@
-"""The verdict on every candidate of a block of queries: its scores, why it fell, or its use."""
+"""The verdict on every candidate: the rule that drops it, or whether it is chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,49 +13,43 @@ from numpy.typing import NDArray
 
 from hnmine import schema
 from hnmine.choose import choose, race, spread
-from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError
 from hnmine.exports.training_rows import Chosen
 from hnmine.expressions.evaluation import evaluate, logarithm, truth
 from hnmine.expressions.syntax import bracketed
 from hnmine.keyed_noise import keyed_noise
-from hnmine.names import SOURCES, check_new
-from hnmine.ragged import Bools, offsets_of, position_in_list
+from hnmine.names import check_new
+from hnmine.ragged import Bools, Ints, offsets_of, position_in_list
 from hnmine.relevance.evidence import numbers
-from hnmine.selection.hardness import sums_of
-from hnmine.selection.rules import KEPT, by_text, reasons, renamed, rules
+from hnmine.selection.criteria import Choice, Rules
+from hnmine.selection.document_cap import DocumentUses
+from hnmine.selection.rules import KEPT, reasons, renamed
 
 ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
+"""The function of the query that `positive_score` names."""
+
 RELABELLED, USED_UP = "relabelled", "max-uses"
 NOT_SCORED = "not-scored"
 
 
 class Verdicts:
-    """Judges one part of the candidates; all rows of a query stand together.
+    """Judges one part of the candidates, in which the rows of a query are consecutive.
 
     Args:
         table: rows of `schema.CANDIDATES`, and further columns to judge by.
-        settings: with score and margins resolved.
-        rank: the column that `range_min` and `range_max` are about.
-        more_rules: expressions to keep by that no setting holds, by the reason that each gives.
-        barred: rows that may not be chosen, as other queries use their document, shape (rows,).
-        sources: that the candidates are from.
+        rules: what drops a candidate.
+        choice: which survivors become negatives.
+        over_cap: rows whose document other queries use up, shape (rows,).
 
     Raises:
         UsageError: an expression cannot be used, or a derived column has the name of another.
     """
 
     def __init__(
-        self,
-        table: pa.Table,
-        settings: FilterSettings,
-        rank: str = "rank",
-        more_rules: Mapping[str, str] | None = None,
-        barred: Bools | None = None,
-        sources: Sequence[str] = SOURCES[:2],
+        self, table: pa.Table, rules: Rules, choice: Choice, over_cap: Bools | None = None
     ) -> None:
-        self.settings, self._barred, self._sources = settings, barred, sources
+        self.choice, self._rules, self._over_cap = choice, rules, over_cap
         rows = table["query_row"].to_numpy()
         new_query = np.ones(len(rows), dtype=bool)
         new_query[1:] = rows[1:] != rows[:-1]
@@ -63,52 +57,44 @@ class Verdicts:
         self.first_rows = np.flatnonzero(new_query)
         self.is_positive: Bools = table["is_positive"].to_numpy()
         self.is_candidate: Bools = ~self.is_positive & ~table["is_query"].to_numpy()
-        score = settings.score or "dense"
-        score = schema.SCORES.get(score, score)
+        score = schema.SCORES.get(rules.score, rules.score)
         for name, text in (
             ("score", f"{bracketed(score)}::double"),
-            ("positive_score", f"{ANCHORS[settings.positive_score]}(score)"),
+            ("positive_score", f"{ANCHORS[rules.positive_score]}(score)"),
         ):
             column = evaluate(table, {name: text}, self.is_candidate)[name]
             if name in table.column_names:
                 table = table.drop_columns(name)
             table = table.append_column(name, column)
-        for name, text in settings.derive.items():
+        for name, text in rules.derive.items():
             check_new(name, table.column_names)
             column = evaluate(table, {name: text}, self.is_candidate)[name]
             table = table.append_column(name, column)
         self.table = table
-        self.rules = [*rules(settings, rank).items(), *by_text(settings.where)]
-        self.rules += (more_rules or {}).items()
+        self.expressions = list(rules.expressions)
         if "verdict" in table.column_names:
-            self.rules.append(("verdict", f"coalesce(verdict < {schema.RELEVANT}, true)"))
-
-    @property
-    def anchor(self) -> NDArray[np.float64]:
-        """The score of the query's positives, for each of its rows; NaN where it is unknown."""
-        return numbers(self.table["positive_score"])
+            self.expressions.append(("verdict", f"coalesce(verdict < {schema.RELEVANT}, true)"))
 
     @cached_property
     def reason(self) -> NDArray[np.str_]:
         """The first rule that dropped each row; `KEPT` where none did."""
-        table, rules = self.table, self.rules
-        if self.settings.lazy:
-            # What is not scored yet falls only by what holds whatever its score will be.
+        table, expressions, lazy = self.table, self.expressions, self._rules.lazy
+        if lazy:
+            # Without its score, a row is dropped only by rules that no score can change.
             table = table.append_column("_undecided", pa.array(self._undecided))
-            rules = [
-                (name, f"case when _undecided then coalesce({whole}, true) else {whole} end")
-                for name, whole in ((name, bracketed(rule)) for name, rule in rules)
+            expressions = [
+                (name, f"case when _undecided then coalesce({rule}, true) else {rule} end")
+                for name, rule in ((name, bracketed(text)) for name, text in expressions)
             ]
-        found = reasons(table, rules, self.is_candidate)
-        if self.settings.lazy:
-            found = renamed(found, self._undecided & (found == KEPT), NOT_SCORED)
-        if self.settings.relabel is not None:
-            become = evaluate(self.table, {"relabel": self.settings.relabel}, self.is_candidate)
-            positive = truth(become["relabel"], self.settings.relabel) & self.is_candidate
-            found = renamed(found, positive, RELABELLED)
-        if self._barred is not None:
-            found = renamed(found, self._barred & (found == KEPT), USED_UP)
-        return found
+        reason = reasons(table, expressions, self.is_candidate)
+        if lazy:
+            reason = renamed(reason, self._undecided & (reason == KEPT), NOT_SCORED)
+        if (text := self._rules.relabel) is not None:
+            relabel = evaluate(self.table, {"relabel": text}, self.is_candidate)["relabel"]
+            reason = renamed(reason, truth(relabel, text) & self.is_candidate, RELABELLED)
+        if self._over_cap is not None:
+            reason = renamed(reason, self._over_cap & (reason == KEPT), USED_UP)
+        return reason
 
     @cached_property
     def _unscored(self) -> Bools:
@@ -117,7 +103,7 @@ class Verdicts:
 
     @cached_property
     def _undecided(self) -> Bools:
-        """Whether the score of each row, or of a positive of its query, is still to come."""
+        """Whether each row, or a positive of its query, has no score yet."""
         anchors = np.bincount(
             self.query[self.is_positive & self._unscored], minlength=len(self.first_rows)
         )
@@ -125,11 +111,11 @@ class Verdicts:
         return undecided
 
     @property
-    def to_score(self) -> NDArray[np.int64]:
-        """The rows that --lazy must score next: what the choice may come to, best rank first.
+    def to_score(self) -> Ints:
+        """The rows that --lazy must score next: those that may be chosen, best rank first.
 
-        For a query that lacks negatives, as many more as should yield them by what its survivors
-        are among what was scored.
+        A query that lacks negatives gets as many more rows as should yield them, by the share of
+        survivors among its scored rows.
         """
         open_rows = self.reason == NOT_SCORED
         kept, scored = (
@@ -153,68 +139,67 @@ class Verdicts:
 
     @cached_property
     def serves_as_positive(self) -> Bools:
-        """Whether each row is a positive, known or made one, of a query that is used."""
+        """Whether each row is a positive, known or relabelled, of a query that is used."""
         return (self.is_positive | (self.reason == RELABELLED)) & self.used
 
     @cached_property
-    def asked(self) -> NDArray[np.int64]:
+    def asked(self) -> Ints:
         """How many negatives each query should get."""
         return np.where(self.used[self.first_rows], self._budget, 0)
 
     @cached_property
     def selected(self) -> Bools:
         """Whether each row was chosen as a hard negative."""
-        return self._choice & self.used
+        return self._chosen & self.used
 
     @cached_property
     def used(self) -> Bools:
         """Whether the query of each row is used."""
-        text = self.settings.query_where
+        text = self.choice.query_where
         if text is None:
             return np.ones(len(self.query), dtype=bool)
-        table = self.table.append_column("selected", pa.array(self._choice))
+        table = self.table.append_column("selected", pa.array(self._chosen))
         table = table.append_column("reason", pa.array(self.reason))
         used = truth(evaluate(table, {"used": text}, self.is_candidate)["used"], text)
         return used[self.first_rows][self.query]
 
     @cached_property
-    def _budget(self) -> NDArray[np.int64]:
-        n = self.settings.num_negatives
-        if self.settings.budget is None:
+    def _budget(self) -> Ints:
+        n = self.choice.num_negatives
+        if self.choice.budget is None:
             return np.full(len(self.first_rows), n)
-        budget = numbers(self._of_survivors(self.settings.budget))[self.first_rows]
+        budget = numbers(self._of_survivors(self.choice.budget))[self.first_rows]
         return np.clip(np.rint(np.nan_to_num(budget)), 0, n).astype(np.int64)
 
     @cached_property
-    def _choice(self) -> Bools:
-        settings, free = self.settings, self.keep
-        if settings.within is not None:
-            free = free & truth(self._of_survivors(settings.within), settings.within)
-        order = self._order
-        if settings.strata is not None:
-            stratum = self._of_survivors(settings.strata).cast(pa.string()).fill_null("")
-            order = spread(self.query, free, order, stratum.to_numpy(), self._noise)
-        if not settings.quota:
-            return choose(self.query, free, order, self._budget)
-        selected = np.zeros(len(free), dtype=bool)
-        for text, n in settings.quota.items():
-            of_kind = free & ~selected & truth(self._of_survivors(text), text)
-            selected |= choose(self.query, of_kind, order, np.full(len(self.first_rows), n))
-        return selected
+    def _chosen(self) -> Bools:
+        choice, eligible, order = self.choice, self.keep, self._order
+        if choice.within is not None:
+            eligible = eligible & truth(self._of_survivors(choice.within), choice.within)
+        if choice.strata is not None:
+            stratum = self._of_survivors(choice.strata).cast(pa.string()).fill_null("")
+            order = spread(self.query, eligible, order, stratum.to_numpy(), self._noise)
+        if not choice.quota:
+            return choose(self.query, eligible, order, self._budget)
+        chosen = np.zeros(len(eligible), dtype=bool)
+        for text, n in choice.quota.items():
+            of_kind = eligible & ~chosen & truth(self._of_survivors(text), text)
+            chosen |= choose(self.query, of_kind, order, np.full(len(self.first_rows), n))
+        return chosen
 
     def _of_survivors(self, text: str, among: Bools | None = None) -> pa.ChunkedArray:
-        """Evaluate an expression whose functions of the query look at the survivors alone."""
+        """Evaluate an expression whose functions of the query see survivors only."""
         return evaluate(self.table, {"value": text}, self.keep if among is None else among)["value"]
 
     @cached_property
     def _noise(self) -> NDArray[np.uint64]:
         ids = (self.table[name].to_pylist() for name in ("query_id", "doc_id"))
-        return keyed_noise(self.settings.seed, *ids)
+        return keyed_noise(self.choice.seed, *ids)
 
     @property
     def _order(self) -> NDArray[Any]:
-        """The smaller, the earlier a survivor is chosen."""
-        sampling = self.settings.sampling
+        """Sort keys: the survivor with the smallest is chosen first."""
+        sampling = self.choice.sampling
         if sampling == "top":
             return self._ranked
         weight = "1" if sampling == "random" else sampling
@@ -222,17 +207,17 @@ class Verdicts:
         if np.isnan(weights[self.keep]).any():
             raise InputError(
                 f"--sampling {sampling!r} gives a survivor no weight.",
-                why="It is negative or unknown there.",
-                fix="Give an expression that is 0 or more for every survivor.",
+                why="The expression is negative or null for it.",
+                fix="Pass an expression that is 0 or more for every survivor.",
             )
         return race(self._noise, weights)
 
     @cached_property
     def _ranked(self) -> NDArray[Any]:
-        """The smaller, the better: what --order says."""
-        if self.settings.order == "rank":
-            return np.arange(len(self.query))  # Candidates stand in the order of their rank.
-        order = numbers(self._of_survivors(self.settings.order))
+        """The values of --order: the smallest is the best."""
+        if self.choice.order == "rank":
+            return np.arange(len(self.query))  # Rows are sorted by rank.
+        order = numbers(self._of_survivors(self.choice.order))
         return np.where(np.isnan(order), np.inf, order)
 
     def scored(self) -> pa.Table:
@@ -261,30 +246,31 @@ class Verdicts:
 
     @cached_property
     def _weight(self) -> NDArray[np.float32]:
-        if self.settings.weight is None:
+        if self.choice.weight is None:
             return np.ones(len(self.query), np.float32)
-        weight = numbers(self._of_survivors(self.settings.weight, self.selected))
+        weight = numbers(self._of_survivors(self.choice.weight, self.selected))
         if not (np.isfinite(weight[self.selected]) & (weight[self.selected] >= 0)).all():
             raise InputError(
-                f"--weight {self.settings.weight!r} gives a chosen negative no weight.",
-                why="It is negative, infinite or unknown there.",
-                fix="Give an expression that is a number from 0 on for every chosen negative.",
+                f"--weight {self.choice.weight!r} gives a chosen negative no weight.",
+                why="The expression is negative, infinite or null for it.",
+                fix="Pass an expression that is a finite number, 0 or more, for every chosen "
+                "negative.",
             )
         return weight.astype(np.float32)
 
     @cached_property
-    def _best_first(self) -> NDArray[np.int64]:
-        """The rows of the chosen negatives, grouped by query, the best first."""
+    def _best_first(self) -> Ints:
+        """The rows of the chosen negatives, by query, the best first."""
         negatives = np.flatnonzero(self.selected)
         return negatives[np.lexsort((negatives, self._ranked[negatives], self.query[negatives]))]
 
     @property
     def _place(self) -> NDArray[np.int32]:
         place = np.zeros(len(self.query), dtype=np.int32)
-        place[self._best_first] = position_in_list(offsets_of(self.found))
+        place[self._best_first] = position_in_list(offsets_of(self.chosen_counts))
         return place
 
-    def chosen(self, candidates: Candidates) -> Chosen:
+    def training_rows(self, candidates: Candidates) -> Chosen:
         """Return the texts of the positives and of the chosen negatives."""
         positives, negatives = np.flatnonzero(self.serves_as_positive), self._best_first
         rows = np.concatenate([positives, negatives])
@@ -303,39 +289,32 @@ class Verdicts:
     @cached_property
     def for_training(self) -> dict[str, pa.ChunkedArray]:
         """The further columns of the training data, for each row."""
-        wanted = self.settings.train_column
+        wanted = self.choice.train_column
         if not wanted:
             return {}
         table = self.table.append_column("selected", pa.array(self.selected))
         table = table.append_column("weight", pa.array(self._weight, mask=~self.selected))
-        found = evaluate(table, wanted, self.selected)
-        return {name: found[name] for name in wanted}
+        columns = evaluate(table, wanted, self.selected)
+        return {name: columns[name] for name in wanted}
 
-    def _rows(self, column: str) -> NDArray[np.int64]:
-        values: NDArray[np.int64] = self.table[column].to_numpy()
+    def _rows(self, column: str) -> Ints:
+        values: Ints = self.table[column].to_numpy()
         return values
 
     @cached_property
-    def found(self) -> NDArray[np.int64]:
+    def chosen_counts(self) -> Ints:
         """How many negatives were chosen for each query."""
         return np.bincount(self.query[self.selected], minlength=len(self.first_rows))
 
     @property
-    def short_queries(self) -> NDArray[np.int64]:
+    def short_queries(self) -> Ints:
         """The rows of the queries that got fewer negatives than asked."""
-        return self._rows("query_row")[self.first_rows[self.found < self.asked]]
+        return self._rows("query_row")[self.first_rows[self.chosen_counts < self.asked]]
 
     @property
-    def uses(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
-        """The query row, the document row and the noise of every chosen negative."""
-        at = np.flatnonzero(self.selected)
-        return self._rows("query_row")[at], self._rows("doc_row")[at], self._noise[at]
-
-    def hardness(self, similarity: str = "cosine") -> dict[str, int]:
-        """Add up the losses and gradients of a student; see `hnmine.selection.hardness`.
-
-        Args:
-            similarity: what the bi-encoder's scores are.
-        """
-        chosen = (self.serves_as_positive, self.selected)
-        return sums_of(self.table, self.query, *chosen, self._sources, similarity)
+    def uses(self) -> DocumentUses:
+        """The documents chosen for each query, by row."""
+        rows = np.flatnonzero(self.selected)
+        return DocumentUses(
+            self._rows("query_row")[rows], self._rows("doc_row")[rows], self._noise[rows]
+        )

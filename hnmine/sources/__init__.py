@@ -9,7 +9,7 @@ from hnmine.sources.bm25 import open_bm25, open_bm25_from_positive
 from hnmine.sources.dense import open_dense, open_dense_from_positive, open_dense_from_queries
 from hnmine.sources.judged import open_judged
 from hnmine.sources.random import open_matching, open_random
-from hnmine.sources.retrieved_run import open_run
+from hnmine.sources.run_file import open_run
 from hnmine.sources.source import Mining, Source
 
 SOURCES: dict[str, Callable[[Mining], Source]] = {

@@ -1,4 +1,4 @@
-"""Candidates that share words with the query, or with its positives."""
+"""Sources that search by the words of the query, or of its positives (BM25)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from hnmine.index.bm25.postings import read_settings
 from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.settings import BM25Settings, bm25_settings
-from hnmine.sources.merge import best_of_positives
-from hnmine.sources.source import Asked, Mining, Score, Search, Source
+from hnmine.sources.source import Asked, Mining, Score, Search, Source, best_of_positives
 
 
 def recorded_settings(index: Index) -> BM25Settings:
-    """Return the settings that an index's terms were made with, or would be if it has none."""
+    """Return the BM25 settings of an index, or those that it would get if it has no BM25 part."""
     if index.paths.bm25.exists():
         return read_settings(index.paths.bm25)
     return bm25_settings(index.settings)
 
 
 def _engine(mining: Mining) -> BM25Index | RankBM25:
-    """Open the BM25 index, or hand all its documents to the package rank-bm25."""
+    """Open the BM25 index, or give all documents to the package rank-bm25."""
     index = mining.index
-    if mining.settings.bm25_engine == "hnmine":
+    if mining.bm25_engine == "hnmine":
         documents = len(index.documents.canonical)
         return BM25Index(index.paths.bm25, mining.threads, documents)
     texts = index.documents.texts(np.asarray(index.documents.canonical))
@@ -46,7 +45,7 @@ def open_bm25(mining: Mining) -> Source:
 
 
 def open_bm25_from_positive(mining: Mining) -> Source:
-    """Search with the words of each positive; a document's score is the best that any gives it."""
+    """Search with the words of each positive; a document gets the best of its scores."""
     engine, documents = _engine(mining), mining.index.documents
 
     def search(asked: Asked) -> Search:

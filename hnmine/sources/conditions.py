@@ -1,4 +1,4 @@
-"""Conditions on a query and a document by what the inputs say of them: `doc.date < query.date`."""
+"""Conditions on a query and a document by columns of the inputs: `doc.date < query.date`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from hnmine.directories.queries import Queries
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import evaluate, join, references, truth
 from hnmine.inputs.texts import Texts
 from hnmine.names import repeated
-from hnmine.ragged import Ints
+from hnmine.ragged import Bools, Ints, ragged
 
 SIDES = ("query", "doc", "positive")
 OWN = ("id", "text")
@@ -23,10 +22,10 @@ CLUSTER = "cluster"
 
 
 class Facts:
-    """What is known of queries and documents, for expressions over `query`, `doc` and `positive`.
+    """Columns of queries and documents, for expressions over `query`, `doc` and `positive`.
 
-    Each has the fields `id` and `text` and one for every column of its input without a role;
-    documents, with `--clusters`, also `cluster`.
+    Each has the fields `id`, `text` and every column of its input without a role. Documents also
+    have `cluster` with --clusters.
 
     Args:
         queries: with their positives.
@@ -45,43 +44,41 @@ class Facts:
             )
 
     def check(self, text: str) -> None:
-        """Check that an expression is about what is known.
+        """Check an expression.
 
         Raises:
-            UsageError: it is no expression, or it names something else.
+            UsageError: it is invalid, or names an unknown column.
         """
-        nothing = np.empty(0, dtype=np.int64)
-        self.values(text, nothing, nothing, nothing)
+        none = np.empty(0, dtype=np.int64)
+        self.values(text, none, none, none)
 
     def values(
         self, text: str, query_rows: Ints, doc_rows: Ints, positive_rows: Ints | None = None
     ) -> pa.ChunkedArray:
         """Evaluate an expression for pairs, shape (pairs,)."""
         wanted = self._fields(text)
-        nothing = np.empty(0, dtype=np.int64)
-        rows = {"query": query_rows, "doc": doc_rows, "positive": nothing}
-        if positive_rows is not None:
-            rows["positive"] = positive_rows
+        if positive_rows is None:
+            positive_rows = np.empty(0, dtype=np.int64)
+        rows = {"query": query_rows, "doc": doc_rows, "positive": positive_rows}
         columns = {side: self._struct(side, fields, rows[side]) for side, fields in wanted.items()}
         # A constant needs rows too.
         table = pa.table({**columns, "row": pa.array(query_rows)})
         return evaluate(table, {"value": text})["value"]
 
-    def holds(self, text: str, query_rows: Ints, doc_rows: Ints) -> NDArray[np.bool_]:
-        """Tell for which pairs a condition is true; for any of the query's positives if it asks."""
+    def holds(self, text: str, query_rows: Ints, doc_rows: Ints) -> Bools:
+        """Return for which pairs a condition is true, for any positive if it is about positives."""
         if "positive" not in self._fields(text):
             return truth(self.values(text, query_rows, doc_rows), text)
-        distinct, place = np.unique(query_rows, return_inverse=True)
+        distinct, query = np.unique(query_rows, return_inverse=True)
         offsets, positives = self.queries.positives(distinct)
-        counts = np.diff(offsets)[place]
-        pair = np.repeat(np.arange(len(place)), counts)
-        within = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
-        rows = positives[offsets[place][pair] + within]
+        counts = np.diff(offsets)[query]
+        pair = np.repeat(np.arange(len(query)), counts)
+        rows = positives[ragged(offsets[query], counts)]
         each = truth(self.values(text, query_rows[pair], doc_rows[pair], rows), text)
-        return np.bincount(pair[each], minlength=len(place)) > 0
+        return np.bincount(pair[each], minlength=len(query)) > 0
 
     def matches(self, text: str, query_rows: Ints) -> tuple[Ints, Ints]:
-        """Find all documents for which a condition is true: (query of each, its document row)."""
+        """Return the pairs that meet a condition: (position in query_rows, document row)."""
         wanted = self._fields(text)
         offsets, positives = self.queries.positives(query_rows)
         owner = np.arange(len(query_rows))
@@ -91,24 +88,24 @@ class Facts:
             asked["positive"] = self._struct("positive", wanted["positive"], positives)
         if "query" in wanted:
             asked["query"] = self._struct("query", wanted["query"], query_rows[owner])
-        everything = np.asarray(self.documents.canonical)
-        known = {"right": pa.array(everything)}
+        documents = np.asarray(self.documents.canonical)
+        known = {"right": pa.array(documents)}
         if "doc" in wanted:
-            known["doc"] = self._struct("doc", wanted["doc"], everything)
-        found = join(pa.table({"left": pa.array(owner), **asked}), pa.table(known), text)
+            known["doc"] = self._struct("doc", wanted["doc"], documents)
+        joined = join(pa.table({"left": pa.array(owner), **asked}), pa.table(known), text)
         pairs = np.unique(
-            np.stack([found["left"].to_numpy(), found["right"].to_numpy()], axis=1), axis=0
+            np.stack([joined["left"].to_numpy(), joined["right"].to_numpy()], axis=1), axis=0
         )
         return pairs[:, 0], pairs[:, 1]
 
     def _fields(self, text: str) -> Mapping[str, list[str]]:
-        """Return the fields that an expression asks for, by side."""
+        """Return the fields that an expression uses, by side."""
         wanted: dict[str, list[str]] = {}
         for side, *path in references(text):
             if side not in SIDES or not path:
                 raise UsageError(
                     f"{'.'.join([side, *path])!r} in {text!r} is not known here.",
-                    why="When candidates are mined, expressions are about query, doc and positive.",
+                    why="Expressions of mine use columns of query, doc and positive only.",
                     fix="Write doc.NAME or query.NAME, such as doc.date < query.date.",
                 )
             known = self._known(side)
@@ -117,8 +114,8 @@ class Facts:
                 raise UsageError(
                     f"{side}.{path[0]} in {text!r} is not known."
                     + (f" Did you mean {side}.{close[0]}?" if close else ""),
-                    why=f"Of a {side} these are known: {', '.join(known)}.",
-                    fix="Name one of them, or add the column to the input.",
+                    why=f"A {side} has these columns: {', '.join(known)}.",
+                    fix="Use one of them, or add the column to the input.",
                 )
             fields = wanted.setdefault(side, [])
             if path[0] not in fields:

@@ -1,4 +1,4 @@
-"""Candidates whose vectors are near: to the query, to its positives, or to queries like it."""
+"""Sources that search by vector: near the query, near its positives, or near similar queries."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import numpy as np
 from hnmine.index.dense_index import DenseIndex
 from hnmine.index.topk import Ranking
 from hnmine.ragged import Ints
-from hnmine.sources.merge import best_of_each, best_of_positives
 from hnmine.sources.queryvectors import open_query_vectors
-from hnmine.sources.source import Asked, Mining, Score, Search, Source
+from hnmine.sources.source import (
+    Asked,
+    Mining,
+    Score,
+    Search,
+    Source,
+    best_of_each,
+    best_of_positives,
+)
 
 
 def _vectors(mining: Mining) -> DenseIndex:
-    return mining.index.vectors(mining.threads, mining.settings.faiss_search)
+    return mining.index.vectors(mining.threads, mining.faiss_search)
 
 
 def open_dense(mining: Mining) -> Source:
@@ -32,7 +39,7 @@ def open_dense(mining: Mining) -> Source:
 
 
 def open_dense_from_positive(mining: Mining) -> Source:
-    """Search with the vector of each positive; a document's score is its best."""
+    """Search with the vector of each positive; a document gets the best of its scores."""
     vectors, documents = _vectors(mining), mining.index.documents
 
     def search(asked: Asked) -> Search:
@@ -44,17 +51,14 @@ def open_dense_from_positive(mining: Mining) -> Source:
 
 
 def open_dense_from_queries(mining: Mining) -> Source:
-    """Take the positives of the queries that are most like the query."""
-    queries, documents = (
-        open_query_vectors(mining),
-        mining.index.documents,
-    )
+    """Take the positives of the queries that are most similar to the query."""
+    queries, documents = open_query_vectors(mining), mining.index.documents
 
     def search(asked: Asked) -> Search:
         encoded = queries.read(asked.rows)
 
         def search_queries(k: Ints) -> Ranking:
-            # Many queries can share one positive, so more are asked for until k are found.
+            # Queries can share positives, so more are searched until k documents are found.
             ask = np.minimum(k, queries.count)
             while True:
                 near = queries.index.search(encoded, ask)

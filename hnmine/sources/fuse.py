@@ -1,4 +1,4 @@
-"""The candidate table of a block of queries: what every source found, side by side."""
+"""Fuse the hits of all sources into the candidate table of a block of queries."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from hnmine.sources.shingles import Remembered, containment
 from hnmine.sources.source import Asked, Score, Source
 
 RRF_CONSTANT = 60
-"""Of reciprocal rank fusion, with ranks from 1 (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+"""Constant of reciprocal rank fusion, with ranks from 1 (Cormack, Clarke and Buettcher, SIGIR
+2009)."""
 
 VOTE_DECIMALS = 14
-"""Of the fused score: above the error of a float64 sum, and below the difference of neighbouring
-votes down to rank ten million."""
+"""Decimals of the fused score: coarser than the error of a float64 sum, finer than the difference
+of neighbouring ranks down to rank ten million."""
 
 DEEPER = 4
-"""How many times more is asked for where too few of the documents found may be candidates."""
+"""Factor by which a search is deepened when too few of its hits may be candidates."""
 
 Columns = dict[str, NDArray[np.generic] | pa.Array]
 
@@ -35,12 +36,12 @@ class Recipe:
     """How candidates are found and scored.
 
     Attributes:
-        sources: by what their columns begin with.
+        sources: by the prefix of their columns.
         depths: candidates from each of them for each query.
-        scores: what scores all candidates, by what its column begins with.
-        eligible: given query rows and document rows, tells which pairs may be candidates.
+        scores: sources that score all candidates, by the prefix of their columns.
+        eligible: given query rows and document rows, returns which pairs may be candidates.
         derived: given the same, returns further columns.
-        remembered: shingles of documents, from block to block.
+        remembered: cached shingles of documents, from block to block.
     """
 
     sources: Mapping[str, Source]
@@ -54,17 +55,17 @@ class Recipe:
 def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
     """Search for a block of queries and return its candidates, `schema.CANDIDATES` and more.
 
-    Every source is asked for as many more documents as the query has positives, and one more for
-    the query's own text, and again for more where a condition leaves too few, so that the depth
-    asked for is reached where the corpus has so many.
+    Each source returns one more document for each positive of the query and for the query's own
+    text, and is searched deeper if a condition leaves too few. So every query gets the depth asked
+    for if the corpus is large enough.
 
     Args:
         asked: the queries.
         documents: of the index.
-        recipe: where to look.
+        recipe: how to search.
     """
     rows, (offsets, positive_rows) = asked.rows, asked.positives
-    # One number for each (query of the block, document) makes sets of pairs sets of numbers.
+    # A pair of a query of the block and a document is one number: query * width + slot.
     width = len(documents.canonical)
     owner = np.repeat(np.arange(len(rows)), np.diff(offsets))
     positive_keys = owner * width + documents.slots(positive_rows)
@@ -74,12 +75,12 @@ def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
     never = np.union1d(positive_keys, query_keys)
 
     def may_be_candidate(keys: Ints) -> Bools:
-        free: Bools = ~np.isin(keys, never)
+        eligible: Bools = ~np.isin(keys, never)
         if recipe.eligible is not None:
-            at = np.flatnonzero(free)
+            at = np.flatnonzero(eligible)
             query, slots = keys[at] // width, keys[at] % width
-            free[at] = recipe.eligible(rows[query], documents.canonical[slots])
-        return free
+            eligible[at] = recipe.eligible(rows[query], documents.canonical[slots])
+        return eligible
 
     hits = {
         name: _find(source, asked, recipe.depths[name], never, width, may_be_candidate)
@@ -98,14 +99,14 @@ def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
             fused += np.where(rank >= 0, 1 / (RRF_CONSTANT + 1 + rank), 0)
         fields.append(schema.ranks(rank_of(name)))
         table[rank_of(name)] = pa.array(rank.astype(np.int32), mask=rank < 0)
-    # The last bits of a sum depend on the order of its terms; without them, equal votes are a tie.
+    # The last bits of a sum depend on the order of its terms; rounding makes equal sums ties.
     fused = np.round(fused, VOTE_DECIMALS)
     for name, score in recipe.scores.items():
         scores = score(asked)(bounds, slots)
         fields.append(schema.scores(score_of(name)))
         table[score_of(name)] = pa.array(scores, mask=np.isnan(scores))
     doc_rows = documents.canonical[slots]
-    # A positive goes by the id that the user gave it, not by that of its first copy.
+    # A positive keeps the id that the user gave, not that of its first copy.
     doc_rows[np.searchsorted(keys, positive_keys)] = positive_rows
     is_positive = np.isin(keys, positive_keys)
     is_query = np.isin(keys, query_keys)
@@ -135,10 +136,10 @@ def _find(
     width: int,
     may_be_candidate: Callable[[Ints], Bools],
 ) -> tuple[Ints, Ints]:
-    """Return (keys, ranks) of the hits down to the last that is needed for `depth` candidates."""
+    """Return (keys, ranks) of the hits down to the last one needed for `depth` candidates."""
     search = source.search(asked)
     k = depth + np.bincount(never // width, minlength=len(asked.rows))
-    whole: list[tuple[Ints, Ints]] = []
+    finished: list[tuple[Ints, Ints]] = []
     while k.any():
         ranking = search(k)
         keys = ranking.query_of_hit * width + ranking.slots
@@ -147,14 +148,14 @@ def _find(
         short = (counts < depth) & (np.diff(ranking.offsets) == k) & (k > 0) & (k < width)
         done = ~short[ranking.query_of_hit]
         keep = _down_to(ranking, candidate, depth) & done & (candidate | np.isin(keys, never))
-        whole.append((keys[keep], position_in_list(ranking.offsets)[keep]))
+        finished.append((keys[keep], position_in_list(ranking.offsets)[keep]))
         k = np.where(short, np.minimum(k * DEEPER, width), 0)
-    found, ranks = (np.concatenate(column) for column in zip(*whole, strict=True))
+    found, ranks = (np.concatenate(column) for column in zip(*finished, strict=True))
     return found, ranks
 
 
 def _down_to(ranking: Ranking, candidate: Bools, depth: int) -> Bools:
-    """Tell which hits have fewer than `depth` candidates before them."""
+    """Return which hits have fewer than `depth` candidates before them."""
     before = offsets_of(candidate.astype(np.int64))
     of_earlier_queries = np.repeat(before[ranking.offsets[:-1]], np.diff(ranking.offsets))
     keep: Bools = before[:-1] - of_earlier_queries < depth
@@ -164,24 +165,24 @@ def _down_to(ranking: Ranking, candidate: Bools, depth: int) -> Bools:
 def near_copies(
     documents: Texts, rows: Ints, query: Ints, is_positive: Bools, remembered: Remembered
 ) -> NDArray[np.float32]:
-    """Return how much each candidate is a near copy of a positive of its query, shape (rows,).
+    """Return the largest containment of each candidate with a positive of its query, shape (rows,).
 
     Args:
         documents: of the index.
         rows: the document of each candidate; candidates are grouped by query.
         query: its query.
         is_positive: whether it is a positive.
-        remembered: shingles that are known already.
+        remembered: cached shingles.
     """
-    distinct, place = np.unique(rows, return_inverse=True)
+    distinct, position = np.unique(rows, return_inverse=True)
     hashed = remembered.of(distinct, documents.texts)
     positives = np.flatnonzero(is_positive)
     ranges = np.searchsorted(query[positives], query), np.searchsorted(query[positives], query + 1)
-    return containment(hashed, place, place[positives], ranges)
+    return containment(hashed, position, position[positives], ranges)
 
 
 def _grades(asked: Asked, documents: Texts, keys: Ints, width: int) -> pa.Array:
-    """Return the grade of each pair; null where it was not judged."""
+    """Return the grade of each pair; null if it was not judged."""
     offsets, judged, values = asked.queries.judgements(asked.rows)
     query = np.repeat(np.arange(len(asked.rows)), np.diff(offsets))
     known = query * width + documents.slots(judged)
@@ -192,7 +193,7 @@ def _grades(asked: Asked, documents: Texts, keys: Ints, width: int) -> pa.Array:
 
 
 def _rank(query: Ints, order: Ints, never: Bools) -> pa.Array:
-    """Number each query's candidates from 0 in their order; positives and itself have no number."""
+    """Rank each query's candidates from 0; null for positives and the query's own text."""
     counted = order[~never[order]]
     offsets = offsets_of(np.bincount(query[counted], minlength=int(query.max(initial=-1)) + 1))
     rank = np.zeros(len(query), dtype=np.int32)
@@ -203,7 +204,7 @@ def _rank(query: Ints, order: Ints, never: Bools) -> pa.Array:
 def _arrange(
     table: Columns, of_sources: list[pa.Field], more: Mapping[str, pa.ChunkedArray], order: Ints
 ) -> pa.Table:
-    """Put the columns in the order of the schema, and after them what it does not name."""
+    """Return a table with the columns in the order of the schema, further ones last."""
     rows = pa.array(order)
     fields, arrays = list(schema.CANDIDATES), []
     fields += [field for field in of_sources if field.name not in schema.CANDIDATES.names]

@@ -1,4 +1,4 @@
-"""Candidates that were judged for the query and are no positives: the highest grade first."""
+"""Source of the documents judged for the query that are not positives, highest grade first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hnmine.sources.source import Asked, Mining, Search, Source
 
 
 def open_judged(mining: Mining) -> Source:
-    """Take what --qrels judges, at any grade."""
+    """Take the documents that --qrels judges, at any grade."""
     documents = mining.index.documents
 
     def search(asked: Asked) -> Search:

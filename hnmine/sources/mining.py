@@ -1,4 +1,4 @@
-"""`hnmine mine`: the candidates of every query, from every source, in one table."""
+"""`hnmine mine`: find candidates for every query, from every source."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from hnmine.sources.source import Asked, Mining
 
 
 def mine(settings: MineSettings) -> StageResult:
-    """Mine candidates, or go on with a run that was begun.
+    """Mine candidates, or resume such a run.
 
     Raises:
         HnmineError: an input, the index, a model or a setting cannot be used.
@@ -71,7 +71,7 @@ def mine(settings: MineSettings) -> StageResult:
 
 
 class _Miner:
-    """The tasks of a candidates directory and what they share."""
+    """The steps that write a candidates directory."""
 
     def __init__(self, settings: MineSettings) -> None:
         self.settings = settings
@@ -96,7 +96,7 @@ class _Miner:
             )
 
     def _choose_sources(self) -> dict[str, int]:
-        """Return the sources to search, and how many candidates to take from each."""
+        """Return how many candidates to take from each source."""
         settings = self.settings
         built = [name for name in ("bm25", "dense") if self.index.settings[name]]
         for name in settings.depths:
@@ -129,13 +129,13 @@ class _Miner:
         return depths
 
     def _encoder_spec(self) -> ModelSpec | None:
-        """Return the encoder of the queries, on the device that it will run on."""
+        """Return the encoder of the queries, on its device; None without a dense index."""
         if not self.index.settings["dense"]:
             return None
         spec = self.index.encoder
         if self.settings.query_encoder:
-            # Its vectors are compared with those of the index; its own prompts are used unless
-            # others were asked for.
+            # Its vectors must compare with those of the index. Its own prompts apply unless the
+            # index was built with others.
             kept = {"batch_tokens", "similarity", "truncate_dim"}
             given = {"query_prompt", "document_prompt", "pooling"}
             fields: dict[str, Any] = {name: getattr(spec, name) for name in kept}
@@ -152,10 +152,10 @@ class _Miner:
 
     @property
     def scores(self) -> list[str]:
-        """What scores all candidates, whoever found them.
+        """The sources that score all candidates.
 
-        The dense index does unless BM25 alone was asked for, which needs no encoder; BM25 does
-        wherever it is there and fast.
+        The dense index does unless only BM25 is searched, which needs no encoder. BM25 does if it
+        is fast or searched anyway.
         """
         words_alone = all(name.startswith("bm25") for name in self.depths)
         dense = self.spec is not None and not words_alone
@@ -175,7 +175,7 @@ class _Miner:
             "expressions": settings.constraint or settings.attribute or settings.matching,
         }
         encodes = [self.spec.backend] if "dense" in self.scores and self.spec else []
-        return [*encodes, *(name for name, so in used.items() if so)]
+        return [*encodes, *(name for name, is_used in used.items() if is_used)]
 
     def queries(self, run: RunDirectory) -> Counts:
         rows = sum(table.count_rows() for table in self.inputs.values())
@@ -184,6 +184,7 @@ class _Miner:
             bad = BadRows(self.settings.on_bad_row)
             read = partial(read_queries, self.inputs)
             written = write_texts(read, outputs[0], QUERIES_PER_TASK, bad, tick)
+            # Bad rows of pairs were reported when their queries were read.
             again = BadRows("skip") if "pairs" in self.inputs else bad
             queries = Texts(outputs[0])
             labels = labels_of(self.inputs, self.settings, bad)
@@ -204,12 +205,12 @@ class _Miner:
                     "No query has a positive in the index.",
                     why="\n".join(
                         [
-                            f"{written['rows']:,} queries, {pairs['pairs']:,} pairs that join.",
+                            f"Of {written['rows']:,} queries, {pairs['pairs']:,} pairs join.",
                             *bad.examples,
                         ]
                     ),
-                    fix="Check that the index was built from the corpus that these pairs refer to, "
-                    "and --min-grade.",
+                    fix="Check --min-grade, and that the index was built from the corpus of these "
+                    "pairs.",
                 )
             skipped = {f"skipped {reason}": count for reason, count in bad.counts.items()}
             return {
@@ -224,7 +225,7 @@ class _Miner:
 
     @cached_property
     def _written(self) -> Queries:
-        """The queries and their positives, once they are written."""
+        """The queries and their positives, after `queries`."""
         return Queries(self.paths.queries, self.index.documents)
 
     def encode(self, run: RunDirectory) -> Counts:
@@ -261,11 +262,11 @@ class _Miner:
             raise UsageError(
                 f"--query-encoder {self.settings.query_encoder} does not fit the index.",
                 why=f"Its vectors have {ours} dimensions, those of the documents {theirs}.",
-                fix="Give an encoder that was trained with the documents' encoder.",
+                fix="Use an encoder that was trained with the documents' encoder.",
             )
 
     def read_runs(self, run: RunDirectory) -> Counts:
-        """Read what other systems retrieved."""
+        """Read the runs of other systems."""
         runs = self.runs
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
@@ -278,7 +279,7 @@ class _Miner:
         return run.run("read runs", "runs", tasks, work)
 
     def cluster(self, run: RunDirectory) -> Counts:
-        """Cluster the documents."""
+        """Cluster the documents by their vectors, with --clusters."""
         clusters = self.settings.clusters
         if clusters is None:
             return {}
@@ -288,8 +289,8 @@ class _Miner:
         vectors = self.index.vectors(self.threads)
         if vectors.count < clusters:
             raise UsageError(
-                f"--clusters {clusters:,} is more than there are documents ({vectors.count:,}).",
-                fix="Ask for fewer.",
+                f"--clusters {clusters:,} exceeds the number of documents ({vectors.count:,}).",
+                fix="Lower --clusters.",
             )
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
@@ -308,7 +309,7 @@ class _Miner:
             for n, block in enumerate(blocks(len(queries.mined), self.settings.block_size))
         ]
         recipe = open_recipe(
-            Mining(self.index, queries, self.paths, self.settings),
+            Mining.of(self.index, queries, self.paths, self.settings),
             self.depths,
             self.scores,
             self.previous,

@@ -1,4 +1,4 @@
-"""Which documents are known positives of which query."""
+"""Join pairs and judgements with the queries and the documents."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hnmine.array_files import save_array
 from hnmine.inputs.identity import normalise
@@ -14,44 +13,44 @@ from hnmine.inputs.nearest import near
 from hnmine.inputs.records import PairBatch
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts
-from hnmine.ragged import Ints, offsets_of
+from hnmine.ragged import Bools, Ints, offsets_of
 
 
 class Findable(Protocol):
-    """Documents or queries that can be found; `Texts` are, and so are keys of texts not written."""
+    """Documents or queries that can be looked up, such as `Texts`."""
 
     def find_ids(self, ids: Iterable[str]) -> Ints:
         """Return the row of each id, or -1, shape (n,)."""
         ...
 
     def find_texts(self, texts: list[str]) -> Ints:
-        """Return for each text the row that holds it, else one whose text is the same, else -1."""
+        """Return the row of each text, else one with the same normalised text, else -1."""
         ...
 
 
 def write_positives(
     pairs: Iterable[PairBatch], queries: Texts, documents: Texts, source: str, bad: BadRows
 ) -> dict[str, int]:
-    """Join pairs with the queries and the documents, and write the join beside the queries.
+    """Join pairs with queries and documents, write the join beside the queries, and return counts.
 
-    Queries of one normalised text share their positives, and two copies of one document are one
-    positive: what is known of one must hold for the other.
+    Queries with the same normalised text share their positives, and copies of a document are one
+    positive.
 
     Args:
         pairs: (query, positive) by id or by text.
         queries: already written; the join goes to their directory.
         documents: of the index.
-        source: what to call the pairs in an error.
-        bad: where pairs are recorded whose query or positive is not there, or is another.
+        source: name of the pairs in errors.
+        bad: records pairs whose query or positive is unknown, or has another text.
     """
-    found_queries, found_documents = [], []
+    query_rows, document_rows = [], []
     asked, known = (queries, "the queries have"), (documents, "the index has")
     for batch in pairs:
         query = queries.find_ids(batch.query_ids)
         document = find_documents(batch, documents)
         left_out = _left_out(batch, query, queries)
         other = _other_text(batch.positives if batch.positive_ids else None, document, documents)
-        # A positive that has a text can be added to the index; an id alone cannot.
+        # A positive with a text can be added to the index; an id alone cannot.
         adds = " (build-index --pairs adds positives)" if batch.positives is not None else ""
         for wrong, what, ids, among in (
             (query < 0, "whose query is not among the queries", batch.query_ids, asked),
@@ -62,11 +61,11 @@ def write_positives(
                 where = f"{source}, row {batch.rows[pair]}"
                 bad.add(what, where + _named(bad, ids[pair] if ids else None, among))
         both = (query >= 0) & (document >= 0) & ~other & ~left_out
-        found_queries.append(query[both])
-        found_documents.append(document[both])
+        query_rows.append(query[both])
+        document_rows.append(document[both])
     bad.settle()
-    query = queries.identity[np.concatenate([np.empty(0, np.int64), *found_queries])]
-    document = np.concatenate([np.empty(0, np.int64), *found_documents])
+    query = queries.identity[np.concatenate([np.empty(0, np.int64), *query_rows])]
+    document = np.concatenate([np.empty(0, np.int64), *document_rows])
     order = np.lexsort((document, documents.identity[document], query))
     query, document = query[order], document[order]
     same = documents.identity[document]
@@ -84,16 +83,16 @@ def write_positives(
 def write_grades(
     judgements: Iterable[PairBatch], queries: Texts, documents: Texts, threshold: float = 1.0
 ) -> dict[str, int]:
-    """Write the grade of every judged (query, document) beside the queries.
+    """Write the grade of every judged (query, document) beside the queries, and return counts.
 
-    Of several grades for one query and one document, the highest counts. What is judged of
-    unknown queries or documents is left out: those that are positives were reported before.
+    The highest of several grades counts. Judgements of unknown queries or documents are left out;
+    positives among them were reported before.
 
     Args:
         judgements: with grades, positive or not.
         queries: already written; the grades go to their directory.
         documents: of the index.
-        threshold: grades below it make known negatives.
+        threshold: lower grades are those of known negatives.
 
     Returns:
         Counts: `known_negatives`, and `known_negatives_not_in_the_index`.
@@ -121,7 +120,7 @@ def write_grades(
 
 
 def _named(bad: BadRows, wanted: str | None, among: tuple[Texts, str] | None) -> str:
-    """Name an id, and those near it where it is shown."""
+    """Return an id and similar known ids, for an error; empty if it is not shown."""
     if wanted is None or not bad.shows_more:
         return ""
     return f", id {wanted!r}{near(wanted, *among) if among else ''}"
@@ -138,8 +137,8 @@ def find_documents(batch: PairBatch, documents: Findable) -> Ints:
     return rows
 
 
-def _left_out(batch: PairBatch, rows: Ints, queries: Texts) -> NDArray[np.bool_]:
-    """Tell which pairs have a query that was left out, and recorded, as another has its id."""
+def _left_out(batch: PairBatch, rows: Ints, queries: Texts) -> Bools:
+    """Return which pairs have a query that was skipped because another has its id."""
     left_out = np.zeros(len(rows), dtype=bool)
     if batch.queries is not None:
         found = np.flatnonzero(rows >= 0)
@@ -148,16 +147,16 @@ def _left_out(batch: PairBatch, rows: Ints, queries: Texts) -> NDArray[np.bool_]
     return left_out
 
 
-def _other_text(positives: list[str] | None, rows: Ints, documents: Texts) -> NDArray[np.bool_]:
-    """Tell which positives are not the document that their id names: it is another corpus's id.
+def _other_text(positives: list[str] | None, rows: Ints, documents: Texts) -> Bools:
+    """Return which positives differ from the document with their id, as in another corpus.
 
-    A document may have a title before the text, and a positive may be cut.
+    A document may begin with a title, and a positive may be cut.
     """
     other = np.zeros(len(rows), dtype=bool)
     if positives is not None:
         found = np.flatnonzero(rows >= 0)
         for pair, text in zip(found, documents.texts(rows[found]), strict=True):
             if positives[pair] != text:
-                given, there = normalise(positives[pair]), normalise(text)
-                other[pair] = given not in there and there not in given
+                positive, document = normalise(positives[pair]), normalise(text)
+                other[pair] = positive not in document and document not in positive
     return other

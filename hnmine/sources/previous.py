@@ -1,4 +1,4 @@
-"""What an earlier round made of the same pairs: its rank, its score, and whether it was chosen."""
+"""Rank, score and choice of the same pairs in an earlier round."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hnmine.runner.storage import fetch_run
 
 COLUMNS = ("rank", "dense_score", "selected")
 NAMES = ("previous_rank", "previous_score", "previous_selected")
-"""The columns that they become."""
+"""The columns of the candidates that hold them."""
 
 
 class Previous:
@@ -52,7 +52,7 @@ class Previous:
         return Lookup.build(_pairs(table["query_id"], table["doc_id"])), table.select(COLUMNS)
 
     def columns(self, query_ids: pa.Array, doc_ids: pa.Array) -> dict[str, pa.ChunkedArray]:
-        """Return what the earlier round says of pairs, row by row; null where it had no such pair.
+        """Return the columns of pairs, row by row; null for pairs that the earlier round lacks.
 
         Args:
             query_ids: shape (pairs,).
@@ -76,5 +76,5 @@ class Previous:
 
 def _pairs(query_ids: pa.ChunkedArray, doc_ids: pa.ChunkedArray) -> Keys:
     pairs = zip(query_ids.to_pylist(), doc_ids.to_pylist(), strict=True)
-    # The length tells where the query's id ends, whatever it holds.
+    # The length tells where the query id ends, whatever characters it has.
     return exact_keys(f"{len(query)} {query}{document}" for query, document in pairs)

@@ -1,4 +1,4 @@
-"""The vectors of the queries, encoded once, in the layout of a dense index."""
+"""Query vectors, one for each distinct text, and scores by the similarity of queries."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from hnmine.directories.queries import Queries
 from hnmine.encode.spec import Similarity
 from hnmine.errors import damage_explained
 from hnmine.index.dense_index import DenseIndex
-from hnmine.ragged import Ints
+from hnmine.ragged import Ints, offsets_of, ragged
 from hnmine.schema import CandidatePaths
-from hnmine.sources.source import Mining
+from hnmine.sources.source import Asked, Mining, Score
 
 
 def encoded_rows(queries: Queries) -> Ints:
-    """Return the queries that have a vector: one for each distinct text that is mined for."""
+    """Return the rows of the queries with a vector: one for each distinct text that is mined."""
     return np.unique(queries.texts.identity[queries.mined])
 
 
 class QueryVectors:
-    """The vectors of all queries that are mined for.
+    """The vectors of all mined queries.
 
     Attributes:
-        rows: the query of each vector, ascending.
-        index: the vectors, which can be searched.
+        rows: the query row of each vector, ascending.
+        index: the vectors, ready to search.
     """
 
     def __init__(
@@ -39,26 +39,61 @@ class QueryVectors:
         """The number of vectors."""
         return len(self.rows)
 
-    def places(self, rows: Ints) -> Ints:
-        """Return the vector of each query row, shape (n,)."""
+    def positions(self, rows: Ints) -> Ints:
+        """Return the position of each query's vector, shape (n,)."""
         self.queries.texts.check_rows(rows)
         wanted = self.queries.texts.identity[rows]
-        found: Ints = np.searchsorted(self.rows, wanted)
+        positions: Ints = np.searchsorted(self.rows, wanted)
         with damage_explained(self.queries.texts.directory):
-            if not np.array_equal(self.rows[found], wanted):
-                raise ValueError("A query that is asked for was not mined for, and has no vector.")
-        return found
+            if not np.array_equal(self.rows[positions], wanted):
+                raise ValueError("A query was not mined and has no vector.")
+        return positions
 
     def read(self, rows: Ints) -> NDArray[np.float32]:
         """Read the vectors of queries, shape (n, dimension)."""
-        return self.index.read(self.places(rows))
+        return self.index.read(self.positions(rows))
 
     def directions(self, rows: Ints) -> NDArray[np.float32]:
         """Read the vectors of queries at length 1, shape (n, dimension)."""
-        return self.index.directions(self.places(rows))
+        return self.index.directions(self.positions(rows))
 
 
 def open_query_vectors(mining: Mining) -> QueryVectors:
-    """Open the vectors of the queries that are mined for."""
+    """Open the vectors of the mined queries."""
     similarity = mining.index.encoder.similarity
     return QueryVectors(mining.paths, mining.queries, mining.threads, similarity)
+
+
+class Owners:
+    """The queries that each document is a positive of.
+
+    A document that answers a similar query is likely to answer this one too (SaHa, arXiv
+    2508.00955).
+    """
+
+    def __init__(self, mining: Mining) -> None:
+        documents = mining.index.documents
+        self.vectors = open_query_vectors(mining)
+        offsets, rows = mining.queries.positives(self.vectors.rows)
+        slots = documents.slots(rows)
+        owner = np.repeat(np.arange(self.vectors.count), np.diff(offsets))
+        order = np.lexsort((owner, slots))
+        self._owners = owner[order]
+        self._offsets = offsets_of(np.bincount(slots, minlength=len(documents.canonical)))
+
+    def score(self, asked: Asked) -> Score:
+        """Return a scorer by the nearest other query with the document; NaN without one."""
+        own = self.vectors.positions(asked.rows)
+
+        def score(offsets: Ints, slots: Ints) -> NDArray[np.float64]:
+            query = own[np.repeat(np.arange(len(own)), np.diff(offsets))]
+            counts = self._offsets[slots + 1] - self._offsets[slots]
+            pair = np.repeat(np.arange(len(slots)), counts)
+            owner = self._owners[ragged(self._offsets[slots], counts)]
+            another = owner != query[pair]
+            pair, owner = pair[another], owner[another]
+            best = np.full(len(slots), -np.inf)
+            np.fmax.at(best, pair, self.vectors.index.similarity(query[pair], owner))
+            return np.where(np.isfinite(best), best, np.nan)
+
+        return score

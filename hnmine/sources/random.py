@@ -1,4 +1,4 @@
-"""Candidates by chance: any document, or any that meets a condition."""
+"""Sources that draw at random: from all documents, or from those that meet a condition."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hnmine.ragged import Ints, offsets_of, position_in_list
 from hnmine.sources.source import Asked, Mining, Search, Source
 
 DRAWS_A_PASS = 4
-"""How often the documents asked for are drawn before all documents are put in order instead."""
+"""Passes of drawing before all documents are sorted instead."""
 
 
 class _Keys:
-    """A random number for each document, and for each query, that depends on its id alone."""
+    """A random number for each document and each query, from its id."""
 
     def __init__(self, mining: Mining) -> None:
         documents = mining.index.documents
-        self.seed = mining.settings.seed
+        self.seed = mining.seed
         ids = documents.id_array(np.asarray(documents.canonical)).to_pylist()
         self.documents = hashes(ids, 2 * self.seed)
 
@@ -29,9 +29,9 @@ class _Keys:
 
 
 def open_random(mining: Mining) -> Source:
-    """Draw from all documents, evenly and without replacement; the order is that of the draw."""
+    """Draw uniformly from all documents, without replacement, in the order of the draw."""
     keys = _Keys(mining)
-    # Drawn are places in an order of the documents that does not depend on that of their rows.
+    # Positions in this order are drawn, so that the order of the corpus makes no difference.
     shuffled = np.argsort(keys.documents, kind="stable")
 
     def search(asked: Asked) -> Search:
@@ -53,7 +53,7 @@ def open_random(mining: Mining) -> Source:
 
 
 def _distinct(key: np.uint64, k: int, count: int) -> Ints:
-    """Draw k of the numbers below `count`, evenly and without replacement."""
+    """Draw k numbers below `count`, uniformly and without replacement."""
     drawn = np.empty(0, dtype=np.int64)
     for passes in range(1, DRAWS_A_PASS + 1):
         steps = np.arange(2 * k * passes, dtype=np.uint64)
@@ -72,18 +72,17 @@ def _distinct(key: np.uint64, k: int, count: int) -> Ints:
 def open_matching(mining: Mining) -> Source:
     """Draw from the documents for which --matching is true."""
     keys = _Keys(mining)
-    condition = mining.settings.matching or "true"
 
     def search(asked: Asked) -> Search:
-        query, rows = mining.facts.matches(condition, asked.rows)
+        query, rows = mining.facts.matches(mining.matching, asked.rows)
         slots = mining.index.documents.slots(rows)
         with np.errstate(over="ignore"):
             noise = mixed(keys.queries(asked)[query] + keys.documents[slots])
-        # The order of float64 is not that of all 64-bit numbers, so places stand for them.
-        place = np.argsort(np.argsort(noise, kind="stable"), kind="stable")
+        # float64 cannot order all 64-bit numbers, so their ranks are the scores.
+        rank = np.argsort(np.argsort(noise, kind="stable"), kind="stable")
 
         def draw(k: Ints) -> Ranking:
-            return top_k(query, slots, -place.astype(np.float64), k)
+            return top_k(query, slots, -rank.astype(np.float64), k)
 
         return draw
 

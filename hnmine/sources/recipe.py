@@ -1,4 +1,4 @@
-"""Open all that the settings of `mine` name: the sources, what scores, conditions, attributes."""
+"""Open the sources, scores, conditions and attributes that `mine` searches with."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from hnmine.names import column_of
-from hnmine.ragged import Ints
+from hnmine.ragged import Bools, Ints
 from hnmine.sources import open_source
 from hnmine.sources.fuse import Recipe
-from hnmine.sources.owners import Owners
 from hnmine.sources.previous import Previous
+from hnmine.sources.queryvectors import Owners
 from hnmine.sources.source import Mining
 
 
@@ -23,31 +22,31 @@ def open_recipe(
     """Open sources and conditions.
 
     Args:
-        mining: what there is to search in.
-        depths: the sources, and how many candidates to take from each for each query.
-        scores: the sources that score whatever any of them finds.
+        mining: the opened index and queries.
+        depths: candidates to take from each source for each query.
+        scores: the sources that score all candidates.
         previous: an earlier round.
 
     Raises:
-        HnmineError: one cannot be opened, or a condition is about what is not known.
+        HnmineError: one cannot be opened, or a condition names an unknown column.
     """
-    settings, facts, documents = mining.settings, mining.facts, mining.index.documents
-    for text in [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]:
+    facts, documents = mining.facts, mining.index.documents
+    for text in [*mining.constraint, *mining.attribute.values(), mining.matching]:
         facts.check(text)
     opened = {name: open_source(name, mining) for name in dict.fromkeys([*depths, *scores])}
     score = {column_of(name): one.score for name, one in opened.items() if one.score}
     if "dense" in scores:
         score["owner"] = Owners(mining).score
 
-    def eligible(query_rows: Ints, doc_rows: Ints) -> NDArray[np.bool_]:
-        meet = [facts.holds(text, query_rows, doc_rows) for text in settings.constraint]
-        found: NDArray[np.bool_] = np.logical_and.reduce(meet)
-        return found
+    def eligible(query_rows: Ints, doc_rows: Ints) -> Bools:
+        meet = [facts.holds(text, query_rows, doc_rows) for text in mining.constraint]
+        eligible: Bools = np.logical_and.reduce(meet)
+        return eligible
 
     def derived(query_rows: Ints, doc_rows: Ints) -> dict[str, pa.ChunkedArray]:
         columns = {
             name: facts.values(text, query_rows, doc_rows)
-            for name, text in settings.attribute.items()
+            for name, text in mining.attribute.items()
         }
         if previous:
             ids = mining.queries.texts.id_array(query_rows), documents.id_array(doc_rows)
@@ -58,6 +57,6 @@ def open_recipe(
         {column_of(name): opened[name] for name in depths},
         {column_of(name): depth for name, depth in depths.items()},
         score,
-        eligible if settings.constraint else None,
+        eligible if mining.constraint else None,
         derived,
     )

@@ -1,4 +1,4 @@
-"""Near copies: how much of one text stands word for word in another."""
+"""Near copies: the share of one text's shingles that another text has too."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ WORDS = 5
 _WORDS = Tokeniser(stemmer="none")
 
 Shingles = tuple[Ints, NDArray[np.uint64]]
-"""Boundaries of each text, and the hashes of its distinct shingles, ascending."""
+"""Offsets of each text, and the hashes of its distinct shingles, ascending."""
 
 
 def shingles(texts: Sequence[str], words: int = WORDS) -> Shingles:
-    """Hash the distinct runs of `words` words of each text, after normalising it.
+    """Return the hashes of the distinct runs of `words` words of each normalised text.
 
-    Words are those of BM25: bigrams, in scripts without spaces.
+    Words are those of BM25: bigrams in scripts without spaces.
     """
     distinct, tokens, lengths = _WORDS.split(map(normalise, texts))
     counts, hashes = _hash_shingles(
@@ -34,7 +34,7 @@ def shingles(texts: Sequence[str], words: int = WORDS) -> Shingles:
 
 
 class Remembered:
-    """The shingles of documents, those of the last call kept: blocks of queries share documents."""
+    """Shingles of documents, cached from call to call: blocks of queries share documents."""
 
     def __init__(self) -> None:
         self._rows: Ints = np.empty(0, dtype=np.int64)
@@ -49,24 +49,24 @@ class Remembered:
         """
         new = rows[~np.isin(rows, self._rows)]
         offsets, hashes = shingles(texts(new))
-        known, at = self._shingles
-        counts = np.concatenate([np.diff(known), np.diff(offsets)])
-        starts = np.concatenate([known[:-1], offsets[:-1] + len(at)])
-        together = np.concatenate([self._rows, new])
-        order = np.argsort(together)
-        place = order[np.searchsorted(together, rows, sorter=order)]
-        both = np.concatenate([at, hashes])[ragged(starts[place], counts[place])]
-        self._rows, self._shingles = rows, (offsets_of(counts[place]), both)
+        cached_offsets, cached = self._shingles
+        counts = np.concatenate([np.diff(cached_offsets), np.diff(offsets)])
+        starts = np.concatenate([cached_offsets[:-1], offsets[:-1] + len(cached)])
+        both_rows = np.concatenate([self._rows, new])
+        order = np.argsort(both_rows)
+        position = order[np.searchsorted(both_rows, rows, sorter=order)]
+        both = np.concatenate([cached, hashes])[ragged(starts[position], counts[position])]
+        self._rows, self._shingles = rows, (offsets_of(counts[position]), both)
         return self._shingles
 
 
 def containment(
     texts: Shingles, each: Ints, others: Ints, ranges: tuple[Ints, Ints]
 ) -> NDArray[np.float32]:
-    """Return how much each text shares with the one among some others that it shares most with.
+    """Return the largest containment of each text with any of some others, shape (n,).
 
-    Two texts share `|A ∩ B| / min(|A|, |B|)` of their shingles (Broder 1997, "On the resemblance
-    and containment of documents"): 1 for a copy, and for an excerpt and its source.
+    The containment is `|A ∩ B| / min(|A|, |B|)` over shingles (Broder 1997, "On the resemblance and
+    containment of documents"): 1 for a copy, and for an excerpt and its source.
 
     Args:
         texts: their shingles.
@@ -103,7 +103,6 @@ def _hash_shingles(
 
 @compiled()
 def _combine(tokens: NDArray[np.uint64], words: int) -> np.uint64:
-    """Hash some words in their order."""
     total = np.uint64(words)
     for token in tokens:
         total = (total ^ token) * np.uint64(0x9E3779B97F4A7C15)
@@ -128,7 +127,7 @@ def _largest_share(
 
 @compiled()
 def _common(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> int:
-    """Count the numbers that two ascending arrays share."""
+    """Return how many numbers two ascending arrays share."""
     a = b = common = 0
     while a < len(left) and b < len(right):
         if left[a] == right[b]:

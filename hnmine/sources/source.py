@@ -1,8 +1,8 @@
-"""What a source of candidates is."""
+"""The interface of a source of candidates, and what sources are opened with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from hnmine.array_files import load_array
 from hnmine.config import MineSettings
 from hnmine.directories.index import Index
 from hnmine.directories.queries import Queries
-from hnmine.index.topk import Ranking
+from hnmine.index.topk import Ranking, top_k
 from hnmine.ragged import Ints
 from hnmine.schema import CandidatePaths
 from hnmine.sources.conditions import Facts
@@ -21,26 +21,61 @@ from hnmine.sources.conditions import Facts
 
 @dataclass(frozen=True)
 class Mining:
-    """What a source is opened with: all that is there once the queries are read and encoded."""
+    """What a source is opened with, once the queries are read and encoded.
+
+    Attributes:
+        index: that is searched.
+        queries: with their positives.
+        paths: of the candidates directory.
+        threads: CPU threads.
+        seed: of random sources.
+        bm25_engine: hnmine or rank-bm25.
+        faiss_search: FAISS search parameters of an approximate index.
+        clustered: whether the documents were clustered.
+        matching: condition of the source `matching`.
+        constraint: conditions on all candidates.
+        attribute: further columns, expression by name.
+    """
 
     index: Index
     queries: Queries
     paths: CandidatePaths
-    settings: MineSettings
+    threads: int
+    seed: int
+    bm25_engine: str
+    faiss_search: str | None
+    clustered: bool
+    matching: str
+    constraint: Sequence[str]
+    attribute: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls, index: Index, queries: Queries, paths: CandidatePaths, settings: MineSettings
+    ) -> Mining:
+        """Take from the settings of `mine` what sources need."""
+        return cls(
+            index,
+            queries,
+            paths,
+            threads=settings.cpu_threads,
+            seed=settings.seed,
+            bm25_engine=settings.bm25_engine,
+            faiss_search=settings.faiss_search,
+            clustered=settings.clusters is not None,
+            matching=settings.matching or "true",
+            constraint=settings.constraint,
+            attribute=settings.attribute,
+        )
 
     @cached_property
     def facts(self) -> Facts:
-        """What is known of the queries and documents."""
+        """Columns of the queries and documents, for expressions."""
         clusters = None
-        if self.settings.clusters:
+        if self.clustered:
             slots = len(self.index.documents.canonical)
             clusters = load_array(self.paths.clusters, np.int64, (slots,), low=0)
         return Facts(self.queries, self.index.documents, clusters)
-
-    @property
-    def threads(self) -> int:
-        """The CPU threads to use."""
-        return self.settings.cpu_threads
 
 
 @dataclass(frozen=True)
@@ -57,18 +92,18 @@ class Asked:
 
     @cached_property
     def texts(self) -> list[str]:
-        """Their texts."""
+        """The texts of the queries."""
         return self.queries.texts.texts(self.rows)
 
     @cached_property
     def positives(self) -> tuple[Ints, Ints]:
-        """Their positives: (offsets, document rows)."""
+        """The positives of the queries: (offsets, document rows)."""
         return self.queries.positives(self.rows)
 
 
 Search = Callable[[Ints], Ranking]
-"""Given `k`, shape (queries,), returns the best `k[q]` documents of each query. The list is raw:
-known positives are in it, and whoever asks adds their number to `k`."""
+"""Given `k`, shape (queries,), returns the best `k[q]` documents of each query. Known positives are
+among them, so that callers add their number to `k`."""
 
 Score = Callable[[Ints, Ints], NDArray[np.float64]]
 """Given `offsets`, shape (queries + 1,), and `slots`, scores these documents: query `i` against
@@ -77,15 +112,40 @@ Score = Callable[[Ints, Ints], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Source:
-    """A source, opened.
+    """An open source.
 
     Attributes:
-        search: takes a block of queries; deterministic, and each query is on its own.
-        score: the same, for sources whose scores become a column.
-        by_relevance: whether its order says how relevant a document is, so that it has a vote in
+        search: takes a block of queries; deterministic, and independent for each query.
+        score: takes a block of queries, for sources whose scores become a column.
+        by_relevance: whether its ranking says how relevant a document is; only then it counts in
             the fused rank.
     """
 
     search: Callable[[Asked], Search]
     score: Callable[[Asked], Score] | None = None
     by_relevance: bool = True
+
+
+def best_of_positives(offsets: Ints, search: Search) -> Search:
+    """Return a search for queries from a search for each of their positives.
+
+    Args:
+        offsets: query `i` has the positives `offsets[i]:offsets[i + 1]`.
+        search: one list for each positive.
+    """
+    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+    def search_queries(k: Ints) -> Ranking:
+        found = search(k[owner])
+        return best_of_each(owner[found.query_of_hit], found.slots, found.scores, k)
+
+    return search_queries
+
+
+def best_of_each(query: Ints, slots: Ints, scores: NDArray[np.float64], k: Ints) -> Ranking:
+    """Rank documents by the best score that each has for a query."""
+    order = np.lexsort((-scores, slots, query))
+    query, slots, scores = query[order], slots[order], scores[order]
+    first = np.ones(len(query), dtype=bool)
+    first[1:] = (query[1:] != query[:-1]) | (slots[1:] != slots[:-1])
+    return top_k(query[first], slots[first], scores[first], k)

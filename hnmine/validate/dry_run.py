@@ -197,8 +197,8 @@ def _encoder(index: BuildIndexSettings | None, opened: Index | None) -> ModelSpe
     if opened:
         return opened.encoder if opened.manifest["encoder"] else None
     if index and index.dense and index.encoder:
-        running = {"device", "backend", "dtype", "batch_tokens", "max_length", "pooling"}
-        return ModelSpec.find(index.encoder, use="encoder", **index.model_dump(include=running))
+        how = index.model_use
+        return ModelSpec.find(index.encoder, use="encoder", pooling=index.pooling, **how)
     return None
 
 
@@ -216,8 +216,7 @@ def _costs(subject: _Subject, filter_: FilterSettings | None, threads: int) -> C
         rate = encode_rate(encoder, asked, threads, "query")
         costs = replace(costs, encode_query=threads / rate)
     if filter_ and filter_.cross_encoder and asked:
-        running = {"device", "backend", "dtype", "batch_tokens", "max_length"}
-        how = filter_.model_dump(include=running)
+        how = filter_.model_use
         spec = ModelSpec.find(filter_.cross_encoder, use="cross-encoder", **how)
         costs = replace(costs, judge=threads / score_rate(spec, asked, documents, threads))
     return costs

@@ -264,6 +264,4 @@ def _reported(report: Report) -> Iterator[None]:
 
 def _encoder(settings: ValidateSettings) -> ModelSpec:
     assert settings.encoder is not None
-    running = settings.model_dump(include={"device", "backend", "dtype", "batch_tokens"})
-    limit = settings.max_length
-    return ModelSpec.find(settings.encoder, use="encoder", **running, max_length=limit)
+    return ModelSpec.find(settings.encoder, use="encoder", **settings.model_use)

@@ -1,34 +1,32 @@
-"""A student that trains in a second: the encoder frozen, a square matrix on top of it trained.
+"""A linear probe: a square matrix trained on top of a frozen encoder, in about a second.
 
-At its first step the loss, and the gradient on every vector, are those of the whole encoder with
-the same weights; what it can make of them is a linear map that begins as the identity.
+The matrix begins as the identity. At the first step the loss and the gradient on every vector are
+therefore those of the full encoder.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hnmine.keyed_noise import keyed_noise
-from hnmine.ragged import Floats, Ints
+from hnmine.ragged import Bools, Floats, Ints
 
 SCALE = 20.0
 BATCH = 32
 EPOCHS = 4
 RATE = 0.15
-"""Of learning, over the dimension: so much a step can move a unit vector at most, whatever its
-dimension."""
+"""Learning rate times the dimension: the most that a step can move a unit vector."""
 
 SEED = 7
 MOMENTUM, SQUARES, TINY = 0.9, 0.999, 1e-8
-"""Of Adam."""
+"""Adam's decay rates and its epsilon."""
 
 
 def train(ids: list[str], queries: Floats, vectors: Floats, documents: Ints) -> Floats:
-    """Train on rows of a query, its positive and its negatives: the contrastive loss, with Adam.
+    """Train a probe with the contrastive loss and Adam.
 
     Args:
-        ids: of the queries; the batches depend on them.
+        ids: of the queries; they decide the batches.
         queries: unit vectors, shape (rows, dimension).
         vectors: of all documents, unit length, shape (documents, dimension).
         documents: of each row, its positive and then its negatives, shape (rows, 1 + negatives).
@@ -54,7 +52,7 @@ def train(ids: list[str], queries: Floats, vectors: Floats, documents: Ints) -> 
 
 
 def loss_of(matrix: Floats, queries: Floats, vectors: Floats, documents: Ints) -> float:
-    """Return the loss that `train` makes small."""
+    """Return the contrastive loss of one batch."""
     chance, _, _ = _chances(matrix, queries, vectors, documents)
     return float(-np.log(chance[np.arange(len(queries)), np.arange(len(queries))]).mean())
 
@@ -75,10 +73,10 @@ def gradient_of(matrix: Floats, queries: Floats, vectors: Floats, documents: Int
 def _chances(
     matrix: Floats, queries: Floats, vectors: Floats, documents: Ints
 ) -> tuple[Floats, tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """Return the softmax of each query over the batch's documents, and what it was made of.
+    """Return the softmax of each query over the batch's documents, and the projected vectors.
 
-    The batch's documents are its positives, in order, and then its negatives. A query's own
-    positive does not count against it where it stands there again.
+    The documents are the positives of the batch, in order, and then its negatives. Copies of a
+    query's own positive are masked.
     """
     listed = documents.T.ravel()
     u, v = _project(matrix, queries), _project(matrix, vectors[listed])
@@ -93,16 +91,14 @@ def _chances(
 
 
 def _project(matrix: Floats, vectors: Floats) -> tuple[Floats, Floats]:
-    """Return mapped vectors at unit length, and the length that they had."""
+    """Return mapped vectors at unit length, and their lengths before."""
     mapped = vectors @ matrix.T
     size = np.linalg.norm(mapped, axis=1, keepdims=True)
     return mapped / size, size
 
 
-def ranks(
-    matrix: Floats, queries: Floats, vectors: Floats, own: Ints, others: NDArray[np.bool_]
-) -> Ints:
-    """Return how many documents the student puts before each query's own.
+def ranks(matrix: Floats, queries: Floats, vectors: Floats, own: Ints, others: Bools) -> Ints:
+    """Return how many documents the probe ranks above each query's own.
 
     Args:
         matrix: of `train`.

@@ -1,0 +1,96 @@
+"""Positive-unlabelled learning: known positives against candidates that nobody labelled."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+
+from hnmine.ragged import Floats
+
+PRIOR_WEIGHT = 0.2
+PRIOR_STRENGTH = 3.0
+"""Regularisation towards equal weights, counted in positives: few positives teach little."""
+
+DIGITS = 4
+"""Decimals of a weight. The last ones depend on how many threads share a sum."""
+
+TAILS = np.linspace(0.1, 0.9, 33)
+"""Shares of the positives at which the two tails are compared; further out they are too few."""
+
+
+def learn(positives: Floats, candidates: Floats) -> Floats:
+    """Fit a logistic regression of known positives against candidates, with equal class weights.
+
+    Its output is then a log likelihood ratio: how much more often such evidence is seen on
+    positives than on candidates. No weight is negative: more evidence never makes a document less
+    relevant. Unlabelled positives among the candidates flatten the model and keep its order (Elkan
+    and Noto, KDD 2008).
+
+    Args:
+        positives: features of known positives, shape (positives, features).
+        candidates: features of candidates, shape (candidates, features).
+
+    Returns:
+        The intercept, then a weight for each feature, shape (features + 1,).
+    """
+    x = np.concatenate([positives, candidates])
+    y = np.repeat([1.0, 0.0], [len(positives), len(candidates)])
+    share = np.repeat(
+        [0.5 / len(positives), 0.5 / len(candidates)], [len(positives), len(candidates)]
+    )
+    strength = PRIOR_STRENGTH / len(positives)
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        s = weights[0] + x @ weights[1:]
+        pull = weights[1:] - PRIOR_WEIGHT
+        error = share * (1 / (1 + np.exp(-s)) - y)
+        value = share @ (np.logaddexp(0, s) - y * s) + strength * (pull @ pull) / 2
+        return float(value), np.concatenate([[error.sum()], x.T @ error + strength * pull])
+
+    bounds = [(None, None)] + [(0.0, None)] * x.shape[1]
+    start = equal_weights(x.shape[1])
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", tol=1e-10)
+    weights: Floats = np.round(found.x, DIGITS)
+    return weights
+
+
+def equal_weights(features: int) -> Floats:
+    """Return the weights of a model that has learned nothing: the prior."""
+    return np.concatenate([[0.0], np.full(features, PRIOR_WEIGHT)])
+
+
+def evidence_of(weights: Floats, features: Floats) -> Floats:
+    """Return the log likelihood ratio of each row, shape (rows,)."""
+    return weights[0] + features @ weights[1:]
+
+
+def share_of_relevant(positives: Floats, candidates: Floats) -> float:
+    """Return an upper bound on the share of candidates that are relevant (the class prior).
+
+    If a share w of the candidates is like the known positives, the candidates' tail holds at least
+    w times the positives' tail at every cut. So w is at most the smallest ratio of the two (Scott,
+    AISTATS 2015). One more positive, as in conformal prediction, keeps small samples cautious.
+
+    Args:
+        positives: evidence on known positives, each by a model that has not seen it.
+        candidates: evidence on candidates.
+    """
+    cuts = np.quantile(positives, 1 - TAILS)
+    ordered = np.sort(candidates)
+    above = len(ordered) - np.searchsorted(ordered, cuts)
+    of_positives = (positives[None] >= cuts[:, None]).sum(axis=1) / (len(positives) + 1)
+    return float(np.min((above + 1) / (len(candidates) + 1) / of_positives))
+
+
+def probability(evidence: Floats, share: float) -> Floats:
+    """Return the probability that a candidate is relevant: the prior times the likelihood ratio.
+
+    The ratio is against all candidates, relevant ones included, so the product is a probability. It
+    is clipped at 1.
+
+    Args:
+        evidence: log likelihood ratio, shape (rows,).
+        share: of the candidates that are relevant.
+    """
+    result: Floats = np.minimum(1.0, share * np.exp(np.minimum(evidence, 50.0)))
+    return result

@@ -1,0 +1,111 @@
+"""What `filter` is asked for, as narrow objects that are built from its settings here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Literal, TypeVar
+
+from hnmine.config import FilterSettings
+from hnmine.expressions.evaluation import number
+from hnmine.relevance.learned import Learned
+from hnmine.selection.rules import by_text, rules
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What is to be learned about the candidates; the fields are those of the settings.
+
+    Attributes:
+        chooses_otherwise: whether candidates are not chosen by relevance and depth.
+        highest_p_relevant: above it, the default choice takes no candidate.
+    """
+
+    chooses_otherwise: bool
+    target_fn_rate: float | None
+    calibrate_by: str | None
+    depth: float | None
+    highest_p_relevant: float
+    near_copy: float
+    num_negatives: int
+    cpu_threads: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What drops a candidate.
+
+    Attributes:
+        score: name of the score that rules compare, or an expression.
+        positive_score: the query's score among those of its positives.
+        derive: further columns, expression by name.
+        expressions: (reason, expression to keep by), in the order in which they are asked.
+        relabel: candidates for which it is true become positives.
+        lazy: whether candidates may have no cross-encoder score yet.
+    """
+
+    score: str
+    positive_score: Literal["min", "max", "mean"]
+    derive: Mapping[str, str]
+    expressions: tuple[tuple[str, str], ...]
+    relabel: str | None
+    lazy: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which survivors become negatives; the fields are those of the settings."""
+
+    num_negatives: int
+    budget: str | None
+    query_where: str | None
+    within: str | None
+    order: str
+    sampling: str
+    strata: str | None
+    quota: Mapping[str, int]
+    seed: int
+    weight: str | None
+    train_column: Mapping[str, str]
+
+
+def narrow(kind: type[T], settings: FilterSettings) -> T:
+    """Return an object with only those settings that its fields name."""
+    return kind(**{field.name: getattr(settings, field.name) for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[Rules, Choice]:
+    """Return the rules and the choice that settings ask for.
+
+    Where they name neither, it is the default choice: the least relevant for their depth.
+
+    Args:
+        settings: with score and margins resolved.
+        learned: about the candidates; None with `compat` and `lazy`.
+    """
+    if learned and not settings.chooses_otherwise:
+        price = number(learned.price_of_depth)
+        update = {
+            "where": [*settings.where, *learned.where],
+            # A column, because functions in --order see survivors only.
+            "derive": settings.derive | {"depth": learned.place},
+            "order": f"ln(1 + exp(relevance)) + {price} * depth",
+            "max_p_relevant": settings.highest_p_relevant,
+        }
+        settings = settings.model_copy(update=update)
+    expressions = [*rules(settings).items(), *by_text(settings.where)]
+    if learned and learned.cut_rule:
+        expressions.append(("target-fn-rate", learned.cut_rule))
+    return (
+        Rules(
+            settings.score or "dense",
+            settings.positive_score,
+            settings.derive,
+            tuple(expressions),
+            settings.relabel,
+            settings.lazy,
+        ),
+        narrow(Choice, settings),
+    )

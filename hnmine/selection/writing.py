@@ -1,0 +1,151 @@
+"""Write the files of a mined directory: tables, training data and the dataset card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hnmine import schema
+from hnmine.directories.candidates import write_candidates
+from hnmine.directories.never_negatives import check_table
+from hnmine.exports import LAYOUTS
+from hnmine.exports.card import Origin, dataset_card
+from hnmine.runner.plan import Task, canonical_json
+from hnmine.runner.run_directory import Counts, Tick
+from hnmine.schema import STATE
+from hnmine.selection.hardness import HARDNESS, Hardness, sums_of
+from hnmine.selection.scored_parts import Selection
+from hnmine.selection.verdicts import NOT_SCORED, RELABELLED, USED_UP, Verdicts
+
+SHORTFALLS = f"{STATE}/shortfall"
+"""Folder for the shortfall of each part, until the run is finished."""
+
+OF_HARDNESS = "hardness_"
+"""Prefix of the counts that add up to `HARDNESS`."""
+
+NO_CANDIDATES = "no-candidates"
+
+
+def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, int]:
+    """Write the tables and the training data, and return the counts.
+
+    Args:
+        selection: all parts, with what may be chosen settled.
+        layout: of train/.
+        output_scores: whether train/ has scores.
+    """
+    run, candidates = selection.run, selection.candidates
+    dense = "dense" in candidates.manifest["scores"]
+    similarity = candidates.index.encoder.similarity if dense else "cosine"
+
+    def write_part(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        part = selection.parts[task.index]
+        verdicts = selection.verdicts(part)
+        negative, positive = verdicts.selected, verdicts.serves_as_positive
+        check_table(part.scored.candidates, verdicts.table, negative, positive)
+        write_candidates(verdicts.scored(), outputs[0])
+        asked = selection.choice.num_negatives
+        train = LAYOUTS[layout](verdicts.training_rows(candidates), asked, output_scores)
+        pq.write_table(train, outputs[1], compression="zstd")
+        short = shortfall_of(verdicts)
+        pq.write_table(short, outputs[2], compression="zstd")
+        sources = candidates.sources
+        sums = sums_of(verdicts.table, verdicts.query, positive, negative, sources, similarity)
+        hardness = {f"{OF_HARDNESS}{name}": value for name, value in sums.items()}
+        rows = {"train_rows": len(train), "queries_short": len(short)}
+        return counts_of(verdicts) | hardness | rows
+
+    tasks = _part_tasks(selection)
+    counts = run.run("filter", "candidates", tasks, write_part)
+    sums = {
+        name.removeprefix(OF_HARDNESS): counts.pop(name)
+        for name in sorted(counts)
+        if name.startswith(OF_HARDNESS)
+    }
+
+    def write_hardness(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        hardness = Hardness.of(sums)
+        text = canonical_json(hardness.as_json() if hardness else {})
+        outputs[0].write_text(text, encoding="utf-8")
+        return {}
+
+    run.run("filter", "files", [Task("hardness", (HARDNESS,), 1)], write_hardness)
+
+    def merge_shortfalls(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        with pq.ParquetWriter(outputs[0], schema.SHORTFALL, compression="zstd") as writer:
+            for part in tasks:
+                writer.write_table(pq.read_table(run.path / part.outputs[2]))
+        return {}
+
+    shortfall = Task("shortfall", ("shortfall.parquet",), len(tasks))
+    run.run("filter", "parts", [shortfall], merge_shortfalls)
+    return counts
+
+
+def write_card(selection: Selection, counts: Mapping[str, int]) -> None:
+    """Write the dataset card, once all counts of the manifest are known."""
+    run, candidates = selection.run, selection.candidates
+    mined = {**run.plan, "counts": dict(counts)}
+    origin = Origin(candidates.index.manifest, candidates.manifest, mined)
+
+    def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        train = [run.path / part.outputs[1] for part in _part_tasks(selection)]
+        outputs[0].write_text(dataset_card(origin, train), encoding="utf-8")
+        return {}
+
+    run.run("filter", "files", [Task("card", ("README.md",), 1)], work)
+
+
+def _part_tasks(selection: Selection) -> list[Task]:
+    """Return the tasks that write a part of scored/, of train/ and of the shortfall."""
+    train = "train/train-{:05d}" + f"-of-{len(selection.parts):05d}.parquet"
+    names = ("scored/{:05d}.parquet", train, SHORTFALLS + "/{:05d}.parquet")
+    return selection.tasks("filter", names)
+
+
+def shortfall_of(verdicts: Verdicts) -> pa.Table:
+    """Return the queries with fewer negatives than asked, as `schema.SHORTFALL`."""
+    queries, chosen, asked = len(verdicts.first_rows), verdicts.chosen_counts, verdicts.asked
+    short = np.flatnonzero(chosen < asked)
+    names = [name for name, _ in verdicts.expressions if name != "positive"]
+    names += [RELABELLED, USED_UP, NOT_SCORED]
+    dropped = np.stack(
+        [np.bincount(verdicts.query[verdicts.reason == name], minlength=queries) for name in names]
+    )
+    candidates = np.bincount(verdicts.query[~verdicts.is_positive], minlength=queries)
+    worst = np.array([*names, NO_CANDIDATES])[
+        np.where(dropped.any(axis=0), dropped.argmax(axis=0), len(names))
+    ]
+    return pa.Table.from_arrays(
+        [
+            verdicts.table["query_id"].take(pa.array(verdicts.first_rows[short])),
+            pa.array(asked[short], pa.int32()),
+            pa.array(chosen[short], pa.int32()),
+            pa.array(candidates[short], pa.int32()),
+            pa.array(worst[short]),
+        ],
+        schema=schema.SHORTFALL,
+    )
+
+
+def counts_of(verdicts: Verdicts) -> dict[str, int]:
+    """Count rows by their verdict; `negatives_missing` are those asked for and not chosen."""
+    dropped = Counter(verdicts.reason[~verdicts.keep & ~verdicts.is_positive].tolist())
+    asked, chosen = int(verdicts.asked.sum()), int(verdicts.selected.sum())
+    unused = int((~verdicts.used[verdicts.first_rows]).sum())
+    return {
+        "queries": len(verdicts.first_rows),
+        **({"queries_not_used": unused} if verdicts.choice.query_where else {}),
+        "positives": int(verdicts.is_positive.sum()),
+        "candidates": int((~verdicts.is_positive).sum()),
+        **{f"dropped_{name}": count for name, count in sorted(dropped.items())},
+        "kept": int(verdicts.keep.sum()),
+        "negatives_asked": asked,
+        "negatives": chosen,
+        "negatives_missing": asked - chosen,
+    }
