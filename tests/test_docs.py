@@ -19,12 +19,13 @@ from conftest import ROOT, write
 import hnmine as api
 from hnmine.cli import app
 from hnmine.commands import COMMANDS
-from hnmine.commands.configuration import optional, pipeline, settings_for
+from hnmine.commands.configuration import optional, pipeline, read_config, settings_for
 from hnmine.config.batch_settings import BatchSettings
 from hnmine.config.export_settings import FORMATS
 from hnmine.config.filter_settings import FilterSettings
 from hnmine.config.generate_settings import EDITS, MIXTURES
 from hnmine.config.mine_settings import SOURCES
+from hnmine.recipes import RECIPES
 from hnmine.selection.rules import rules
 
 PAGES = pages()
@@ -74,9 +75,9 @@ def check_settings(command: str, given: dict[str, object]) -> None:
     no_settings = {"as_json", "debug", "dry_run", "paths"}
     given = {key: value for key, value in given.items() if key not in no_settings}
     file = given.pop("config_file", None)
-    if file is not None and not (ROOT / str(file)).exists():
+    if file is not None and str(file) not in RECIPES and not (ROOT / str(file)).exists():
         return  # A file that the page shows; its keys are checked where it stands.
-    values = yaml.safe_load((ROOT / str(file)).read_text("utf-8")) if file else {}
+    values = read_config(Path(str(file)) if str(file) in RECIPES else ROOT / file) if file else {}
     if command == "run":
         pipeline(values, given)
         return

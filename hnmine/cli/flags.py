@@ -12,7 +12,10 @@ import typer
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", help="YAML file with a key for each flag; flags win over it. [default: none]"
+        "--config",
+        metavar="FILE|RECIPE",
+        help="YAML file with a key for each flag, or the name of a recipe; flags win over it. "
+        "[default: none]",
     ),
 ]
 Paths = Annotated[

@@ -134,6 +134,26 @@ def _check_keys(file: Mapping[str, Any]) -> None:
         raise UsageError("\n".join(problems), fix="See `hnmine run --help` for all settings.")
 
 
+def read_config(name: Path) -> dict[str, Any]:
+    """Read settings from a file or, where there is no such file, from the recipe of that name.
+
+    Raises:
+        MissingModel: the package that adds the recipe cannot be imported.
+        UsageError: see `read_yaml`; or there is neither.
+    """
+    if name.exists() and not name.is_dir():
+        return read_yaml(name)
+    from hnmine.recipes import RECIPES, recipe_file
+
+    if str(name) in RECIPES:
+        return read_yaml(recipe_file(str(name)))
+    raise UsageError(
+        f"Cannot read {name}.",
+        why=f"There is no such file, and no recipe of that name.{RECIPES.near(name.stem)}",
+        fix="Pass --config a path or the name of a recipe; docs/recipes.md lists them.",
+    )
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read settings from a YAML file: one key for each flag, without the dashes before it.
 
