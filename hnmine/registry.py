@@ -26,12 +26,17 @@ class Entry:
     Attributes:
         description: for help and documentation.
         target: what implements it, as MODULE:NAME or as MODULE.
-        package: name and version of the package that adds it; empty for hnmine's own.
+        package: name and version of the package that adds it; None for hnmine's own.
     """
 
     description: str
     target: str
-    package: tuple[str, str] | tuple[()] = ()
+    package: tuple[str, str] | None = None
+
+    @property
+    def origin(self) -> str:
+        """The package that adds it, for messages."""
+        return " ".join(self.package or ("hnmine",))
 
     def load(self) -> Any:
         """Import the implementation.
@@ -48,7 +53,7 @@ class Entry:
             if not self.package:
                 raise
             raise MissingModel(
-                f"The package {' '.join(self.package)} cannot be loaded.",
+                f"The package {self.origin} cannot be loaded.",
                 why=f"Importing {self.target} raises {type(error).__name__}: {error}",
                 fix=f"Update the package, or remove it: pip uninstall {self.package[0]}",
             ) from error
@@ -82,10 +87,10 @@ class Registry(Mapping[str, Entry]):
             assert point.dist
             package = point.dist.name, point.dist.version
             problem = ""
-            if point.name in found and found[point.name].package:
-                problem = f"The package {' '.join(found[point.name].package)} adds one too."
-            elif point.name in self._taken:
+            if point.name in self._taken:
                 problem = "hnmine uses that name itself."
+            elif point.name in found:
+                problem = f"The package {found[point.name].origin} adds one too."
             elif not NAME.fullmatch(point.name):
                 problem = "A name has lower-case letters, digits and single hyphens."
             if problem:
@@ -114,4 +119,5 @@ class Registry(Mapping[str, Entry]):
 
     def packages(self, names: Iterable[str]) -> dict[str, str]:
         """Return the versions of the packages that added some of the names."""
-        return dict(self[name].package for name in names if name in self and self[name].package)
+        added = (self[name].package for name in names if name in self)
+        return dict(package for package in added if package)

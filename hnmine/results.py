@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from hnmine.config import Settings
@@ -73,17 +74,23 @@ class StageResults(list[StageResult]):
             yield from result.lines()
 
 
-def base_plan(stage: str, settings: Settings, uses: Iterable[str] = ()) -> dict[str, Any]:
+def base_plan(
+    stage: str,
+    settings: Settings,
+    uses: Iterable[str] = (),
+    packages: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Return the part of a plan that all stages share.
 
     Args:
         stage: its name.
         settings: its settings.
         uses: what it does with libraries that not every stage needs; see `LIBRARIES`.
+        packages: versions of the packages that add what it uses to hnmine.
     """
     return {
         "schema_version": VERSION,
         "stage": stage,
         "settings": settings.plan(),
-        "libraries": library_versions(uses),
+        "libraries": {**library_versions(uses), **packages},
     }

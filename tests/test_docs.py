@@ -21,12 +21,12 @@ from hnmine.cli import app
 from hnmine.commands import COMMANDS
 from hnmine.commands.configuration import optional, pipeline, read_config, settings_for
 from hnmine.config.batch_settings import BatchSettings
-from hnmine.config.export_settings import FORMATS
 from hnmine.config.filter_settings import FilterSettings
 from hnmine.config.generate_settings import EDITS, MIXTURES
-from hnmine.config.mine_settings import SOURCES
+from hnmine.exports import EXPORTS
 from hnmine.recipes import RECIPES
 from hnmine.selection.rules import rules
+from hnmine.sources import SOURCES
 
 PAGES = pages()
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -208,7 +208,7 @@ class TestTables:
     @pytest.mark.parametrize(
         ("page", "names"),
         [
-            ("exports.md", FORMATS),
+            ("exports.md", EXPORTS),
             ("sources.md", SOURCES),
             ("synthetic.md", [*EDITS, *(f"{name}:N" for name in MIXTURES)]),
             ("batches.md", BatchSettings.model_fields["by"].annotation.__args__),

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from hnmine.config.output import OutputSettings
 from hnmine.config.shared import Settings, path
-
-FORMATS = {
-    "triplet": "sentence-transformers, PyLate: query, positive, negative",
-    "n-tuple": "sentence-transformers, PyLate: query, positive, negative_1 … negative_n",
-    "labeled-pair": "sentence-transformers cross-encoders: query, passage, label",
-    "labeled-list": "sentence-transformers cross-encoders: query, passages, labels",
-    "flagembedding": "FlagEmbedding: query, pos, neg, pos_scores, neg_scores, prompt",
-    "tevatron": "Tevatron, texts in the rows: query, positive_passages, negative_passages",
-    "tevatron-ids": "Tevatron, ids and a corpus: positive_document_ids, negative_document_ids",
-    "pylate-kd": "PyLate distillation: query_id, document_ids, scores; queries; documents",
-    "colbert": "ColBERT: numbered triples, with --scores n-way lists; queries; collection",
-    "dpr": "DPR: question, positive_ctxs, hard_negative_ctxs",
-    "beir": "BEIR: corpus.jsonl, queries.jsonl, qrels/train.tsv",
-    "mteb": "MTEB: the configurations corpus, queries, default and top_ranked",
-    "msmarco": "MS MARCO: collection, queries, qrels and qidpidtriples as TSV",
-    "trec": "TREC: a run of all candidates, and qrels",
-    "ms-swift-embedding": "ms-swift, embedding: messages, positive_messages, negative_messages",
-    "ms-swift-reranker": "ms-swift, reranker: the same keys",
-}
-"""Who reads each format, and what it holds."""
-
-WITH_PROMPT = ("flagembedding",)
-"""The formats that have a field for the query's prompt."""
+from hnmine.exports import EXPORTS
 
 
 class ExportSettings(OutputSettings):
@@ -49,7 +26,9 @@ class ExportSettings(OutputSettings):
         "sentence-transformers and with colbert none]",
     )
     prompt: str | None = Field(
-        None, description=f"Instruction of the queries, for {', '.join(WITH_PROMPT)}."
+        None,
+        description="Instruction of the queries, for formats with a field for it, such as "
+        "flagembedding.",
     )
     candidates: Path | None = path(
         "The candidates, where they have moved since `hnmine filter`. [default: where they were]",
@@ -62,20 +41,9 @@ class ExportSettings(OutputSettings):
     @field_validator("to")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in FORMATS:
-            close = difflib.get_close_matches(value, FORMATS, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
-            raise ValueError(f"{value!r} is none of {', '.join(FORMATS)}.{hint}")
+        if value not in EXPORTS:
+            raise ValueError(f"{value!r} is none of {', '.join(EXPORTS)}.{EXPORTS.near(value)}")
         return value
-
-    @model_validator(mode="after")
-    def _check(self) -> ExportSettings:
-        if self.prompt is not None and self.to not in WITH_PROMPT:
-            raise ValueError(
-                f"prompt: {self.to} has no field for it; give it to the trainer, or export to "
-                f"{' or '.join(WITH_PROMPT)}"
-            )
-        return self
 
 
 class PushSettings(Settings):

@@ -10,7 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from hnmine.config.output import OutputSettings
 from hnmine.config.reading_options import JudgedSettings
 from hnmine.config.shared import MANY, assignments, path, seed
-from hnmine.names import SOURCES, check_names
+from hnmine.names import check_names
+from hnmine.sources import SOURCES
 
 
 class MineSettings(JudgedSettings, OutputSettings):
@@ -24,7 +25,7 @@ class MineSettings(JudgedSettings, OutputSettings):
     queries: str | None = path("Queries with ids; needs --qrels.", None)
     source: list[str] = Field(
         default_factory=list,
-        description=f"Where candidates come from: {', '.join(SOURCES)}; NAME:K takes K of them "
+        description=f"Where candidates come from: {', '.join(SOURCES.own)}; NAME:K takes K of them "
         "instead of --top-k. May be repeated. [default: bm25 and dense, where the index has them; "
         "run with --from-run, matching with --matching]",
     )
@@ -84,7 +85,7 @@ class MineSettings(JudgedSettings, OutputSettings):
         for item, name in zip(value, names, strict=True):
             _, colon, depth = item.partition(":")
             if name not in SOURCES:
-                raise ValueError(f"{name!r} is none of {', '.join(SOURCES)}")
+                raise ValueError(f"{name!r} is none of {', '.join(SOURCES)}.{SOURCES.near(name)}")
             if colon and not (depth.isascii() and depth.isdigit() and 0 < int(depth) <= MANY):
                 raise ValueError(f"{item!r} is not of the form NAME:K, with K from 1 on")
             if names.count(name) > 1:

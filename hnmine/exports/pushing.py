@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hnmine.config import PushSettings
 from hnmine.errors import InputError, PartialRun, UsageError
-from hnmine.exports import FORMATS
+from hnmine.exports import EXPORTS
 from hnmine.exports.reproduce import public
 from hnmine.runner.manifest import read_manifest
 from hnmine.runner.plan import canonical_json
@@ -91,13 +91,13 @@ def _files(directory: Path) -> list[Path]:
     stage = (read_json(directory / MANIFEST) or {}).get("stage")
     if stage == "export":
         form = read_manifest(directory, "export", "export")["settings"]["to"]
-        if form not in FORMATS:
+        if form not in EXPORTS:
             raise InputError(
                 f"{directory / MANIFEST} is damaged.",
                 why=f"There is no format {form!r}.",
                 fix="Run the same `hnmine export` again.",
             )
-        names = (CARD, MANIFEST, *FORMATS[form].files)
+        names = (CARD, MANIFEST, *EXPORTS[form].load().files)
     else:
         read_manifest(directory, "mined", "filter")
         names = MINED

@@ -36,7 +36,7 @@ def recipe_file(name: str) -> Path:
         if (file := Path(folder, f"{name}.yaml")).is_file():
             return file
     raise MissingModel(
-        f"The package {' '.join(entry.package)} has no recipe {name}.",
+        f"The package {entry.origin} has no recipe {name}.",
         why=f"{entry.target} holds no file {name}.yaml.",
         fix="Update the package, or copy the recipe and pass its path.",
     )

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
-from hnmine.names import SOURCES, in_order, rank_of
+from hnmine.names import DEFAULT_SOURCES, in_order, rank_of
 from hnmine.ragged import Floats
 from hnmine.relevance.evidence import Scale, features, numbers
 from hnmine.relevance.prior import probability, share_of_relevant
@@ -43,7 +43,7 @@ class Sample:
     """
 
     def __init__(
-        self, table: pa.Table, judges: Sequence[str], sources: Sequence[str] = SOURCES[:2]
+        self, table: pa.Table, judges: Sequence[str], sources: Sequence[str] = DEFAULT_SOURCES
     ) -> None:
         rows = table["query_row"].to_numpy()
         self.query = np.cumsum(np.diff(rows, prepend=rows[:1]) != 0).astype(np.int64)

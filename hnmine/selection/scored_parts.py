@@ -17,11 +17,11 @@ from hnmine.array_files import load_array, save_array
 from hnmine.config import FilterSettings
 from hnmine.directories.candidates import write_candidates
 from hnmine.directories.never_negatives import check_table
-from hnmine.exports import LAYOUTS
+from hnmine.exports import EXPORTS
 from hnmine.exports.card import Origin, dataset_card
 from hnmine.expressions.evaluation import number
-from hnmine.judges import open_judges
 from hnmine.judges.lazy import LazyCrossEncoderJudge
+from hnmine.judges.opening import open_judges
 from hnmine.ragged import Ints
 from hnmine.relevance.model import Relevance
 from hnmine.runner.plan import Task, canonical_json
@@ -246,7 +246,8 @@ class Filtering:
         origin = self.parts[task.index].evidence.candidates
         check_table(origin, part.table, part.selected, part.serves_as_positive)
         write_candidates(part.scored(), outputs[0])
-        train = LAYOUTS[self.settings.format](
+        lay_out = EXPORTS[self.settings.format].load().layout
+        train = lay_out(
             part.chosen(self.candidates), self.settings.num_negatives, self.settings.output_scores
         )
         pq.write_table(train, outputs[1], compression="zstd")

@@ -20,7 +20,7 @@ from hnmine.exports.training_rows import Chosen
 from hnmine.expressions.evaluation import evaluate, logarithm, truth
 from hnmine.expressions.syntax import bracketed
 from hnmine.keyed_noise import keyed_noise
-from hnmine.names import SOURCES, check_new
+from hnmine.names import DEFAULT_SOURCES, check_new
 from hnmine.ragged import Bools, offsets_of, position_in_list
 from hnmine.relevance.evidence import numbers
 from hnmine.selection.hardness import sums_of
@@ -53,7 +53,7 @@ class Verdicts:
         rank: str = "rank",
         more_rules: Mapping[str, str] | None = None,
         barred: Bools | None = None,
-        sources: Sequence[str] = SOURCES[:2],
+        sources: Sequence[str] = DEFAULT_SOURCES,
     ) -> None:
         self.settings, self._barred, self._sources = settings, barred, sources
         rows = table["query_row"].to_numpy()

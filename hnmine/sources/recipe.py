@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from hnmine.names import column_of
 from hnmine.ragged import Ints
-from hnmine.sources import open_source
+from hnmine.sources import SOURCES
 from hnmine.sources.fuse import Recipe
 from hnmine.sources.owners import Owners
 from hnmine.sources.previous import Previous
-from hnmine.sources.source import Mining
+from hnmine.sources.source import Mining, Source
 
 
 def open_recipe(
@@ -34,7 +34,7 @@ def open_recipe(
     settings, facts, documents = mining.settings, mining.facts, mining.index.documents
     for text in [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]:
         facts.check(text)
-    opened = {name: open_source(name, mining) for name in dict.fromkeys([*depths, *scores])}
+    opened = {name: _open(name, mining) for name in dict.fromkeys([*depths, *scores])}
     score = {column_of(name): one.score for name, one in opened.items() if one.score}
     if "dense" in scores:
         score["owner"] = Owners(mining).score
@@ -61,3 +61,12 @@ def open_recipe(
         eligible if settings.constraint else None,
         derived,
     )
+
+
+def _open(name: str, mining: Mining) -> Source:
+    """Open one source; a name that no source has is that of a run."""
+    if name in SOURCES:
+        source: Source = SOURCES[name].load()(mining)
+    else:
+        source = SOURCES["run"].load()(name, mining)
+    return source
