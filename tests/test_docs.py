@@ -164,7 +164,7 @@ def test_python_blocks_call_what_is_there(block):
     for call in ast.walk(ast.parse(block.text)):
         name = getattr(getattr(call, "func", None), "id", "")
         if isinstance(call, ast.Call) and name in api.__all__:
-            known = COMMANDS[name.replace("_", "-")].settings.model_fields
+            known = inspect.signature(getattr(api, name)).parameters
             assert {keyword.arg for keyword in call.keywords} <= set(known)
 
 

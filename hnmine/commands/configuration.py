@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from hnmine.commands import COMMANDS
 from hnmine.commands.pipeline_settings import Pipeline
 from hnmine.commands.run import OPTIONAL, STAGES
 from hnmine.config import ModelSettings, Settings
+from hnmine.config.shared import no_such_setting
 from hnmine.errors import UsageError
 
 PLACES = {"index", "candidates", "output"}
@@ -126,10 +126,8 @@ def _check_keys(file: Mapping[str, Any]) -> None:
                 problems.append(f"{key}: is a section and must hold `key: value` lines.")
             elif not all(isinstance(inner, str) for inner in value):
                 problems.append(f"{key}: holds a key that is no name.")
-        elif (name := key.replace("-", "_")) not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
-            problems.append(f"{key}: no such setting.{hint}")
+        elif key.replace("-", "_") not in known:
+            problems.append(no_such_setting(key, known))
     if problems:
         raise UsageError("\n".join(problems), fix="See `hnmine run --help` for all settings.")
 

@@ -59,9 +59,10 @@ def forecast(settings: Pipeline) -> Forecast:
 def _fields() -> dict[str, Any]:
     """Return the settings of all stages; their directories are all derived from `output`."""
     fields: dict[str, Any] = {"output": mine.COMMAND.settings.model_fields["output"]}
+    derived = {name for stage in STAGES for name in stage.places}
     for stage in STAGES:
         own = stage.settings.model_fields
-        fields |= {name: own[name] for name in own if name not in stage.places}
+        fields |= {name: own[name] for name in own if name not in derived}
     return {name: (field.annotation, field) for name, field in fields.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
@@ -154,12 +154,17 @@ def _short(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:80]}..."
 
 
+def no_such_setting(name: str, known: Iterable[str]) -> str:
+    """Say that a setting is unknown, and which one has a name like it."""
+    close = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+    hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
+    return f"{name}: no such setting.{hint}"
+
+
 def _problem(item: Any, known: Mapping[str, Any]) -> str:
     name = ".".join(map(str, item["loc"])).replace("_", "-")
     if item["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
-        hint = f" Did you mean {close[0].replace('_', '-')}?" if close else ""
-        return f"{name}: no such setting.{hint}"
+        return no_such_setting(name, known)
     if item["type"] == "missing":
         return f"{name}: must be given."
     message = item["msg"].removeprefix("Value error, ")
