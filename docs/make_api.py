@@ -1,4 +1,4 @@
-"""Write docs/api.md from the docstrings, the settings and the schemas.
+"""Write docs/api.md and hnmine/__init__.pyi from the docstrings, the settings and the schemas.
 
 python docs/make_api.py
 """
@@ -6,7 +6,10 @@ python docs/make_api.py
 from __future__ import annotations
 
 import inspect
+import json
 import re
+import sys
+import textwrap
 import types
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,27 +18,31 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pyarrow as pa
 
 import hnmine
-from hnmine import errors, schema
-from hnmine.commands import COMMANDS
+from hnmine import errors, python_api, schema
+from hnmine.commands import COMMANDS, Command
 from hnmine.config.shared import CommonSettings
 from hnmine.exports.pushing import Pushed
 from hnmine.results import StageResult
 
 PAGE = Path(__file__).parent / "api.md"
+STUB = Path(hnmine.__file__).with_suffix(".pyi")
 HEAD = """# Python functions, settings, columns
 
 Made from the docstrings by `python docs/make_api.py`; a test keeps it in step.
 
-Each function takes the settings of the command of that name as keywords, with underscores: the flag
+Each command has a function, which takes its settings as keywords, with underscores: the flag
 `--num-negatives 3` is `num_negatives=3`, `--no-dense` is `dense=False`, and a flag that may be
-repeated takes a list. What is wrong with them is a `UsageError` that names every fault at once.
+repeated takes a value or a list of them. `config` takes what `--config` takes, or a mapping. Wrong
+settings are a `UsageError` that names every fault at once. `hnmine filter` is `filter_negatives`: a
+function named `filter` would hide Python's own. The old name still works in this release.
 
 ```python
-from hnmine import filter
+from hnmine import filter_negatives
 from hnmine.errors import HnmineError
 
 try:
-    result = filter(candidates="runs/candidates", output="runs/mined", margin=3.0)
+    result = filter_negatives(candidates="runs/candidates", output="runs/mined", margin=3.0)
+    print(result.counts["negatives"], result.train.head(5))
 except HnmineError as error:
     print(error.what, error.why, error.fix, error.exit_code)
 ```
@@ -53,26 +60,25 @@ COLUMNS = {
 
 def page() -> str:
     """Return the whole page."""
-    parts = [HEAD, "## Functions", *map(_function, hnmine.__all__)]
+    parts = [HEAD, "## Functions", *map(_function, COMMANDS)]
     parts += ["## What they return", *map(_class, (StageResult, Pushed))]
     parts += ["## Errors", _errors()]
     parts += [
         "## Settings of all commands but `init` and `models`",
         _settings(CommonSettings.model_fields, CommonSettings.model_fields),
     ]
-    others = [name for name in COMMANDS if name.replace("-", "_") not in (*hnmine.__all__, "run")]
-    parts += ["## Settings of commands without a function"]
-    parts += [f"### hnmine {name}\n\n{_settings_of(name)}" for name in others]
     parts += ["## Columns of the files", *(_columns(*item) for item in COLUMNS.items())]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _function(name: str) -> str:
-    found = getattr(hnmine, name)
-    signature = str(inspect.signature(found)).replace("'", "").replace("hnmine.results.", "")
-    text = inspect.getdoc(found) or ""
-    command = name.replace("_", "-")
-    return f"### hnmine.{name}\n\n`{name}{signature}`\n\n{_doc(text)}\n\n{_settings_of(command)}"
+    command, function = COMMANDS[name], python_api.NAMES[name]
+    shape = python_api.signature(command)
+    first = [*["*paths"] * command.takes_paths, *command.arguments]
+    call = f"`{function}({', '.join([*first, '…'])}) -> {shape.return_annotation}`"
+    # Those of `run` are listed with the commands that it runs.
+    settings = "" if name == "run" else _settings_of(name)
+    return f"### hnmine.{function}\n\n{call}\n\n{command.summary}\n\n{settings}"
 
 
 def _class(kind: type) -> str:
@@ -174,5 +180,78 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def stub() -> str:
+    """Return what type checkers and editors read of the package."""
+    results = {name: _result(command) for name, command in COMMANDS.items()}
+    kinds = [kind for _, kind in {*results.values()}]
+    imports, functions = set(), []
+    for name, function in python_api.NAMES.items():
+        command, (module, kind) = COMMANDS[name], results[name]
+        # Two commands may each return a `Report` of their own.
+        alias = kind if kinds.count(kind) == 1 else f"{kind}Of{name.title()}"
+        imports.add(f"from {module} import {kind}" + f" as {alias}" * (alias != kind))
+        functions.append(_declaration(function, command, alias))
+        if name == "filter":
+            functions.append(f'@deprecated("use {function}")\n{_declaration(name, command, alias)}')
+    head = [
+        "from collections.abc import Mapping, Sequence",
+        "from os import PathLike",
+        "from typing import Any, Literal",
+        "",
+        "from typing_extensions import deprecated",
+        "",
+        *sorted(imports),
+    ]
+    parts = [
+        "# Made by `python docs/make_api.py`; a test keeps it in step.",
+        "\n".join(head),
+        f"__version__: str\n__all__ = {json.dumps(hnmine.__all__)}",
+        *functions,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _result(command: Command) -> tuple[str, str]:
+    """Return the module and the name of what a command returns."""
+    kind = command.run.__annotations__["return"]
+    source = inspect.getsource(sys.modules[command.run.__module__])
+    module = re.search(rf"from (\S+) import {kind}$", source, re.MULTILINE)
+    assert module, f"{command.run.__module__} does not import {kind}"
+    return module[1], kind
+
+
+def _declaration(name: str, command: Command, result: str) -> str:
+    parameters, keywords_only = [], False
+    for one in python_api.signature(command).parameters.values():
+        if one.kind is one.KEYWORD_ONLY and not keywords_only:
+            parameters.append("*")
+        keywords_only |= one.kind in (one.KEYWORD_ONLY, one.VAR_POSITIONAL)
+        star = "*" if one.kind is one.VAR_POSITIONAL else ""
+        default = "" if one.default is one.empty else f" = {_literal(one.default)}"
+        parameters.append(f"{star}{one.name}: {_typed(one.annotation)}{default}")
+    taken = "".join(f"    {parameter},\n" for parameter in parameters)
+    text = textwrap.indent(python_api.docstring(command), "    ").strip().replace("\\", "\\\\")
+    return f'def {name}(\n{taken}) -> {result}:\n    """{text}\n    """'
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def _typed(kind: Any) -> str:
+    """Write a type as a stub has it, the same with every version of Python."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is types.NoneType:
+        return "None"
+    if origin in (Union, types.UnionType):
+        return " | ".join(map(_typed, inner))
+    if origin is Literal:
+        return f"Literal[{', '.join(map(_literal, inner))}]"
+    if origin:
+        return f"{origin.__name__}[{', '.join(map(_typed, inner))}]"
+    return str(kind.__name__)
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    STUB.write_text(stub(), encoding="utf-8")

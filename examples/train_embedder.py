@@ -29,7 +29,7 @@ from sentence_transformers import (
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from sentence_transformers.sentence_transformer.training_args import BatchSamplers
 
-from hnmine import build_index, filter, mine
+from hnmine import build_index, filter_negatives, mine
 from hnmine.encode.locate import find_model
 
 NDCG = ir_measures.nDCG @ 10
@@ -55,7 +55,7 @@ def main(given: list[str] | None = None) -> None:
     build_index(corpus=output / "corpus.parquet", encoder=arguments.model, index=output / "index")
     given_ = {"queries": output / "train-queries.parquet", "qrels": output / "train-qrels.parquet"}
     mine(index=output / "index", **given_, output=output / "candidates")
-    chosen = filter(
+    chosen = filter_negatives(
         candidates=output / "candidates",
         output=output / "mined",
         format="n-tuple",

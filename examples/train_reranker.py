@@ -26,7 +26,7 @@ from sentence_transformers.cross_encoder import (
 )
 from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 
-from hnmine import filter
+from hnmine import filter_negatives
 from hnmine.encode.locate import find_model
 
 Rows = list[dict[str, Any]]
@@ -45,7 +45,7 @@ def main(given: list[str] | None = None) -> None:
     arguments = parser.parse_args(given)
     output = arguments.output
     choose: dict[str, Any] = {"candidates": arguments.candidates, "overwrite": True}
-    filter(**choose, output=output / "before")
+    filter_negatives(**choose, output=output / "before")
     queries, documents = read(arguments.queries, "text"), read(arguments.corpus, "title", "text")
     columns = ["query_id", "doc_id", "label"]
     rows = pq.read_table(output / "before" / "scored", columns=columns).to_pylist()
@@ -61,7 +61,9 @@ def main(given: list[str] | None = None) -> None:
             verdict = {"query_id": row["query_id"], "corpus_id": row["doc_id"], "score": score}
             verdicts.append(verdict)
     pq.write_table(pa.Table.from_pylist(verdicts), output / "verdicts.parquet")
-    chosen = filter(**choose, judge=[str(output / "verdicts.parquet")], output=output / "mined")
+    chosen = filter_negatives(
+        **choose, judge=[str(output / "verdicts.parquet")], output=output / "mined"
+    )
     print(f"{len(verdicts):,} verdicts in {output / 'verdicts.parquet'}")
     print(f"{chosen.counts['negatives']:,} negatives in {chosen.path}")
 

@@ -20,7 +20,7 @@ from sentence_transformers import (
 )
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-from hnmine import build_index, filter, mine
+from hnmine import build_index, filter_negatives, mine
 from hnmine.encode.locate import find_model
 
 
@@ -40,11 +40,11 @@ def main(given: list[str] | None = None) -> None:
     )
     first = {"index": index, "pairs": arguments.pairs}
     mine(**first, output=output / "candidates-1")
-    filter(candidates=output / "candidates-1", output=output / "mined-1")
+    filter_negatives(candidates=output / "candidates-1", output=output / "mined-1")
     student = train(arguments.encoder, output / "mined-1", output / "student", arguments.steps)
     second = {"query_encoder": str(student), "previous": output / "mined-1"}
     mine(**first, **second, output=output / "candidates-2")
-    result = filter(candidates=output / "candidates-2", output=output / "mined-2")
+    result = filter_negatives(candidates=output / "candidates-2", output=output / "mined-2")
     print(f"{result.counts['negatives']:,} negatives of the second round in {result.path}")
 
 

@@ -1,101 +1,55 @@
-"""Mine hard negatives for training dense retrievers: `build_index`, `mine`, `filter` and more.
+"""Mine hard negatives for training dense retrievers: a function for each command of `hnmine`.
 
-Each takes the settings of the command of that name as keywords and returns a `StageResult`: where
-it wrote, and the counts. Importing this module imports nothing heavy.
+Each takes the settings of its command as keywords and returns what the command prints. Importing
+this module imports nothing else; `__init__.pyi` has the signatures.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from hnmine.exports.pushing import Pushed
-    from hnmine.results import StageResult
+import sys
+from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["batch", "build_index", "export", "filter", "generate", "mine", "mix", "push"]
+__all__ = [
+    "audit",
+    "batch",
+    "build_index",
+    "diff",
+    "export",
+    "filter_negatives",
+    "generate",
+    "init",
+    "inspect",
+    "mine",
+    "mix",
+    "models",
+    "push",
+    "report",
+    "review",
+    "run",
+    "validate",
+]
 
 
-def build_index(**settings: Any) -> StageResult:
-    """Build a BM25 and a dense index; the settings are the flags of `hnmine build-index`.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-    return _call("build-index", settings)
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        # Importing the folder `hnmine.report` must not hide the function of that name.
+        if not (isinstance(value, ModuleType) and name in __all__):
+            super().__setattr__(name, value)
 
 
-def mine(**settings: Any) -> StageResult:
-    """Mine candidates from an index; the settings are the flags of `hnmine mine`.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-    return _call("mine", settings)
+sys.modules[__name__].__class__ = _Package
 
 
-def filter(**settings: Any) -> StageResult:
-    """Filter candidates and write training data; the settings are the flags of `hnmine filter`.
+def __getattr__(name: str) -> Any:
+    if name not in (*__all__, "filter"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hnmine.python_api import function
 
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-    return _call("filter", settings)
-
-
-def batch(**settings: Any) -> StageResult:
-    """Put training rows in batches; the settings are the flags of `hnmine batch`.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-    return _call("batch", settings)
+    globals()[name] = found = function(name)
+    return found
 
 
-def export(**settings: Any) -> StageResult:
-    """Write the files of another trainer; the settings are the flags of `hnmine export`.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-    from hnmine.config import ExportSettings
-    from hnmine.exports.exporting import export as stage
-
-    return stage(ExportSettings.parse(settings))
-
-
-def push(**settings: Any) -> Pushed:
-    """Upload a directory to the Hugging Face hub; the settings are the flags of `hnmine push`.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-    from hnmine.config import PushSettings
-    from hnmine.exports.pushing import push as stage
-
-    return stage(PushSettings.parse(settings))
-
-
-def generate(**settings: Any) -> StageResult:
-    """Make texts that may serve as negatives; the settings are the flags of `hnmine generate`.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-    return _call("generate", settings)
-
-
-def mix(**settings: Any) -> StageResult:
-    """Mix vectors into synthetic negatives; the settings are the flags of `hnmine mix`.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-    return _call("mix", settings)
-
-
-def _call(command: str, settings: dict[str, Any]) -> Any:
-    from hnmine.commands import COMMANDS
-
-    found = COMMANDS[command]
-    return found.run(found.settings.parse(settings))
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -13,18 +13,8 @@ from typing import Any
 
 from hnmine.errors import UsageError
 
-SOURCES = (
-    "bm25",
-    "dense",
-    "bm25-from-positive",
-    "dense-from-positive",
-    "dense-from-queries",
-    "random",
-    "matching",
-    "judged",
-    "run",
-)
-"""Where candidates come from, as `mine --source` has it; `run` stands for every --from-run."""
+DEFAULT_SOURCES = ("bm25", "dense")
+"""Where candidates come from if nothing else is asked for."""
 
 REASONS = (
     "positive",
@@ -81,16 +71,17 @@ def folded(name: str) -> str:
 def reserved() -> frozenset[str]:
     """Return every name of the schema, of a rule, of a source and of a judge, folded."""
     from hnmine import schema  # Heavy, and only new columns need it.
+    from hnmine.sources import SOURCES
 
     tables = (
         schema.CANDIDATES, schema.VERDICTS, schema.ESTIMATES, schema.SHORTFALL,
         schema.BATCHES, schema.MADE, schema.MIXED,
     )  # fmt: skip
-    with_columns = (*SOURCES, "ce", "owner", "previous", "verdict")
+    with_columns = (*SOURCES.own, "ce", "owner", "previous", "verdict")
     names = [
         *(name for table in tables for name in table.names),
         *(name for source in with_columns for name in (rank_of(source), score_of(source))),
-        *(name for one in (*SOURCES, *REASONS, *_OTHERS) for name in (one, column_of(one))),
+        *(name for one in (*SOURCES.own, *REASONS, *_OTHERS) for name in (one, column_of(one))),
     ]
     return frozenset(map(folded, names))
 
@@ -169,7 +160,7 @@ def sources_of(manifest: Mapping[str, Any]) -> list[str]:
     if not isinstance(listed, Mapping | list):
         settings = manifest.get("settings", {})
         asked = [item.partition(":")[0] for item in settings.get("source") or ()]
-        listed = asked or manifest.get("scores") or SOURCES[:2]
+        listed = asked or manifest.get("scores") or DEFAULT_SOURCES
         listed = ["matching"] * bool(settings.get("matching")) + [*listed]
         listed = [*(name for name in listed if name != "run"), *manifest.get("runs", {})]
     return list(dict.fromkeys(column_of(str(name)) for name in listed))

@@ -4,29 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from hnmine.config import Settings
+from hnmine.errors import UsageError
+from hnmine.printable import one_line, without_credentials
 from hnmine.runner.plan import library_versions
 from hnmine.runner.urls import mirrored
 from hnmine.schema import VERSION
 
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
 
-class Result(Protocol):
+
+SHOWN_LINES, WIDTH = 8, 120
+"""Lines, and characters of a line, that Python's prompt shows of a result."""
+
+HEADLINES = ("documents", "queries", "candidates", "negatives", "train_rows")
+"""Counts that the prompt shows of a directory."""
+
+
+class Result:
     """What a command returns: it can be printed, as lines or as JSON."""
 
     def as_json(self) -> Any:
         """Return everything as JSON values."""
-        ...
+        raise NotImplementedError
 
     def lines(self) -> Iterable[str]:
         """Write the result for a terminal."""
-        ...
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        first = list(islice(self.lines(), SHOWN_LINES + 1))
+        shown = [shortened(line) for line in first[:SHOWN_LINES]]
+        more = ["…  (.lines() has all of it)"] if len(first) > SHOWN_LINES else []
+        return "\n".join([f"{type(self).__name__}:", *shown, *more])
+
+    def _repr_html_(self) -> str:
+        text = "\n".join(without_credentials(one_line(line)) for line in self.lines())
+        return f"<pre>{escape(text)}</pre>"
 
 
-@dataclass(frozen=True)
-class StageResult:
+@dataclass(frozen=True, repr=False)
+class StageResult(Result):
     """A finished directory.
 
     Attributes:
@@ -46,21 +71,75 @@ class StageResult:
         """The directory, or the URL that it mirrors."""
         return mirrored(self.path) or str(self.path)
 
+    @property
+    def train(self) -> Dataset:
+        """The training table of a mined or a batch directory; nothing is read yet.
+
+        Raises:
+            UsageError: the directory has none.
+        """
+        return self._dataset("train")
+
+    @property
+    def scored(self) -> Dataset:
+        """All candidates of a mined directory with their scores; nothing is read yet.
+
+        Raises:
+            UsageError: the directory has none.
+        """
+        return self._dataset("scored")
+
+    def _dataset(self, name: str) -> Dataset:
+        from pyarrow.dataset import dataset
+
+        from hnmine.runner.storage import fetch_run
+
+        fetch_run(self.path)
+        if not (self.path / name).is_dir():
+            raise UsageError(
+                f"{self.place} has no {name}/.",
+                why=f"It is a directory of `hnmine {self.manifest.get('stage', 'index')}`.",
+                fix="Ask the result of filter_negatives for it.",
+            )
+        return dataset(str(self.path / name), format="parquet")
+
     def as_json(self) -> dict[str, Any]:
         """Return where it is, the counts and the notes as JSON values."""
         return {"path": self.place, "counts": dict(self.counts), "notes": list(self.notes)}
 
     def lines(self) -> Iterator[str]:
         """Write where it is, a line for each count, and the notes."""
-        yield self.place
-        width = max(len(name) for name in self.counts)
-        for name, count in self.counts.items():
-            shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
-            yield f"  {shown:<{width}}  {count:>14,}"
+        yield from lines_of(self.place, self.counts)
         yield from self.notes
 
+    def __repr__(self) -> str:
+        headlines = [name for name in HEADLINES if name in self.counts] or list(self.counts)[:3]
+        counts = "".join(f", {name}={self.counts[name]:,}" for name in headlines)
+        place = shortened(self.place)
+        return f"<{type(self).__name__} {place!r}{counts}>"
 
-class StageResults(list[StageResult]):
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td style='text-align: right'>{count:,}</td></tr>"
+            for name, count in self.counts.items()
+        )
+        place, *notes = (
+            escape(without_credentials(one_line(text))) for text in (self.place, *self.notes)
+        )
+        said = "".join(f"<p>{note}</p>" for note in notes)
+        return f"<p><code>{place}</code></p><table>{rows}</table>{said}"
+
+
+def lines_of(place: str, counts: Mapping[str, Any]) -> Iterator[str]:
+    """Write where something is, and a line for each count."""
+    yield place
+    width = max(len(name) for name in counts)
+    for name, count in counts.items():
+        shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
+        yield f"  {shown:<{width}}  {count:>14,}"
+
+
+class StageResults(Result, list[StageResult]):
     """What `hnmine run` wrote, a directory for each command."""
 
     def as_json(self) -> list[dict[str, Any]]:
@@ -72,18 +151,36 @@ class StageResults(list[StageResult]):
         for result in self:
             yield from result.lines()
 
+    def __repr__(self) -> str:
+        return list.__repr__(self)
 
-def base_plan(stage: str, settings: Settings, uses: Iterable[str] = ()) -> dict[str, Any]:
+    def _repr_html_(self) -> str:
+        return "".join(result._repr_html_() for result in self)
+
+
+def shortened(line: str) -> str:
+    """Return a line without what would steer a terminal, and not much longer than a terminal is."""
+    line = without_credentials(one_line(line))
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+
+
+def base_plan(
+    stage: str,
+    settings: Settings,
+    uses: Iterable[str] = (),
+    packages: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Return the part of a plan that all stages share.
 
     Args:
         stage: its name.
         settings: its settings.
         uses: what it does with libraries that not every stage needs; see `LIBRARIES`.
+        packages: versions of the packages that add what it uses to hnmine.
     """
     return {
         "schema_version": VERSION,
         "stage": stage,
         "settings": settings.plan(),
-        "libraries": library_versions(uses),
+        "libraries": {**library_versions(uses), **packages},
     }

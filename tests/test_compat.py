@@ -230,7 +230,7 @@ def test_candidates_that_are_too_few_are_refused(data, tmp_path):
         top_k=10,
         source=["dense"],
     )
-    with pytest.raises(UsageError, match="Mine again with --top-k"):
+    with pytest.raises(UsageError, match="Mine again with top_k"):
         api.filter(
             candidates=tmp_path / "candidates",
             output=tmp_path / "mined",

@@ -10,14 +10,22 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 import typer
 import yaml
+from conftest import hnmine
 from typer.testing import CliRunner
 
 from hnmine.cli import app
 from hnmine.commands import COMMANDS
-from hnmine.commands.configuration import optional, pipeline, read_yaml, settings_for
+from hnmine.commands.configuration import (
+    optional,
+    pipeline,
+    read_config,
+    read_yaml,
+    settings_for,
+)
 from hnmine.commands.run import DIRECTORIES
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
 from hnmine.errors import UsageError
+from hnmine.recipes import RECIPES, recipe_file
 from hnmine.relevance.learned import Learned
 from hnmine.selection.criteria import criteria
 from hnmine.selection.pipeline import resolve
@@ -485,3 +493,31 @@ def test_a_flag_that_a_stage_and_a_section_share_breaks_neither(stage, section, 
             assert found.clusters is None  # Clusters of queries are another thing.
         else:
             assert getattr(found, name) in (value, {"corpus.text": "t"})
+
+
+class TestRecipesByName:
+    @pytest.mark.parametrize("name", RECIPES.own)
+    def test_a_recipe_is_read_by_its_name(self, name, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert read_config(Path(name)) == read_yaml(recipe_file(name))
+        assert RECIPES[name].description
+
+    def test_a_file_of_that_name_wins_and_a_folder_does_not(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("star").mkdir()
+        Path("bge").write_text("seed: 3\n")
+        assert read_config(Path("bge")) == {"seed": 3}
+        assert read_config(Path("star")) == read_yaml(recipe_file("star"))
+
+    @pytest.mark.parametrize("name", ["bgee", "recipes/bgee.yaml", "bgee.yml"])
+    def test_what_is_neither_is_a_usage_error_with_near_names(self, name, tmp_path):
+        result = hnmine("run", "--config", name, "--output", "o", cwd=tmp_path)
+        assert result.returncode == 2
+        assert f"Cannot read {name}." in result.stderr
+        assert "Did you mean bge?" in result.stderr
+
+    def test_a_path_into_the_package_is_no_name(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for name in ("../recipes/bge", "bge.yaml", "__init__"):
+            with pytest.raises(UsageError, match="no recipe of that name"):
+                read_config(Path(name))

@@ -19,13 +19,14 @@ from conftest import ROOT, write
 import hnmine as api
 from hnmine.cli import app
 from hnmine.commands import COMMANDS
-from hnmine.commands.configuration import optional, pipeline, settings_for
+from hnmine.commands.configuration import optional, pipeline, read_config, settings_for
 from hnmine.config.batch_settings import BatchSettings
-from hnmine.config.export_settings import FORMATS
 from hnmine.config.filter_settings import FilterSettings
 from hnmine.config.generate_settings import EDITS, MIXTURES
-from hnmine.config.mine_settings import SOURCES
+from hnmine.exports import EXPORTS
+from hnmine.recipes import RECIPES
 from hnmine.selection.rules import rules
+from hnmine.sources import SOURCES
 
 PAGES = pages()
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -74,9 +75,9 @@ def check_settings(command: str, given: dict[str, object]) -> None:
     no_settings = {"as_json", "debug", "dry_run", "help_all", "paths"}
     given = {key: value for key, value in given.items() if key not in no_settings}
     file = given.pop("config_file", None)
-    if file is not None and not (ROOT / str(file)).exists():
+    if file is not None and str(file) not in RECIPES and not (ROOT / str(file)).exists():
         return  # A file that the page shows; its keys are checked where it stands.
-    values = yaml.safe_load((ROOT / str(file)).read_text("utf-8")) if file else {}
+    values = read_config(Path(str(file)) if str(file) in RECIPES else ROOT / file) if file else {}
     if command == "run":
         pipeline(values, given)
         return
@@ -163,7 +164,7 @@ def test_python_blocks_call_what_is_there(block):
     for call in ast.walk(ast.parse(block.text)):
         name = getattr(getattr(call, "func", None), "id", "")
         if isinstance(call, ast.Call) and name in api.__all__:
-            known = COMMANDS[name.replace("_", "-")].settings.model_fields
+            known = inspect.signature(getattr(api, name)).parameters
             assert {keyword.arg for keyword in call.keywords} <= set(known)
 
 
@@ -207,7 +208,7 @@ class TestTables:
     @pytest.mark.parametrize(
         ("page", "names"),
         [
-            ("exports.md", FORMATS),
+            ("exports.md", EXPORTS),
             ("sources.md", SOURCES),
             ("synthetic.md", [*EDITS, *(f"{name}:N" for name in MIXTURES)]),
             ("batches.md", BatchSettings.model_fields["by"].annotation.__args__),

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections import defaultdict
+from typing import get_args
 
 import ir_measures
 import numpy as np
@@ -15,16 +16,16 @@ from conftest import ENCODER, content, hnmine, rows, write
 from datasets import load_dataset
 
 import hnmine as api
-from hnmine.config.export_settings import FORMATS as SUMMARIES
-from hnmine.config.export_settings import WITH_PROMPT
+from hnmine.config import FilterSettings
 from hnmine.directories.mined import Mined
 from hnmine.encode.locate import find_model
 from hnmine.errors import InputError, UsageError
-from hnmine.exports import FORMATS, LAYOUTS
+from hnmine.exports import EXPORTS
 from hnmine.exports.row_files import write_rows
 from hnmine.inputs.texts import Texts
 from hnmine.runner.plan import digest
 
+FORMATS = {name: EXPORTS[name].load() for name in EXPORTS.own}
 ASKED = 3
 FILTER = {
     "num_negatives": ASKED,
@@ -125,10 +126,10 @@ def lines(path):
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def test_every_format_is_described_and_every_description_is_a_format():
-    assert list(SUMMARIES) == list(FORMATS)
-    assert set(WITH_PROMPT) <= set(FORMATS)
-    assert list(LAYOUTS) == list(FORMATS)[: len(LAYOUTS)]
+def test_every_format_is_described_and_the_layouts_of_filter_are_formats():
+    assert all(entry.description for entry in EXPORTS.own.values())
+    layouts = get_args(FilterSettings.model_fields["format"].annotation)
+    assert [name for name, form in FORMATS.items() if form.layout] == list(layouts)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -142,7 +143,7 @@ def test_it_is_the_same_each_time_and_nothing_else_is_written(world, exported, t
         assert len(loaded(again.path, config)) == again.counts[file]
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.layout])
 def test_the_layouts_are_those_of_filter(world, exported, tmp_path, name):
     api.filter(candidates=world / "c", output=tmp_path / "m", format=name, **FILTER)
     ours = pq.read_table(exported[name] / "train.parquet")
@@ -436,13 +437,14 @@ class TestRefusals:
         with pytest.raises(UsageError, match="'flagembeding' is none of") as error:
             self.export(world, tmp_path, to="flagembeding")
         assert all(name in str(error.value) for name in FORMATS)
-        assert "Did you mean flagembedding?" in str(error.value)
+        assert "Did you mean flagembedding" in str(error.value)
 
     def test_the_help_lists_all(self):
         shown = hnmine("export", "--help", env={"COLUMNS": "120", "PATH": ""}).stdout
-        for name, summary in SUMMARIES.items():
+        for name, entry in EXPORTS.own.items():
             assert any(
-                line.split()[:1] == [name] and line.endswith(summary) for line in shown.splitlines()
+                line.split()[:1] == [name] and line.endswith(entry.description)
+                for line in shown.splitlines()
             ), name
 
     @pytest.mark.parametrize(
@@ -615,7 +617,7 @@ class TestReadBack:
         folder = str(exported[name])
         pairs = {"pairs": folder}
         if name == "trec":  # It has no texts.
-            with pytest.raises(InputError, match="--qrels"):
+            with pytest.raises(InputError, match="qrels"):
                 api.build_index(pairs=folder, dense=False, index=tmp_path / "i")
             write(tmp_path / "q.parquet", id=list(truth), text=[one[0] for one in truth.values()])
             pairs = {"queries": str(tmp_path / "q.parquet"), "qrels": folder}

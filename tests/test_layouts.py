@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnmine.exports import LAYOUTS
+from hnmine.exports import EXPORTS
 from hnmine.exports.training_rows import Chosen
 from hnmine.ragged import offsets_of
 
+FORMATS = {name: EXPORTS[name].load() for name in EXPORTS.own}
+LAYOUTS = {name: form.layout for name, form in FORMATS.items() if form.layout}
 QUERY_SHAPES = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=6)
 
 

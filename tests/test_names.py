@@ -130,7 +130,7 @@ class TestNames:
             schema.BATCHES, schema.MADE, schema.MIXED,
         )  # fmt: skip
         names = {name for table in tables for name in table.names}
-        names |= {*SOURCES, *REASONS, "random_rank", "dense_from_positive_rank", "run_rank"}
+        names |= {*SOURCES.own, *REASONS, "random_rank", "dense_from_positive_rank", "run_rank"}
         names |= {"previous_rank", "ce_score", "positive_similarity", "verdict", "negative_7"}
         names |= {"kind", "depth", "_row", "_candidate", "_0", "_undecided", "doc", "near_copy"}
         for name in names:

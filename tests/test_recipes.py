@@ -1,4 +1,4 @@
-"""Every file in configs/recipes: it says what it is, runs, and keeps what all must keep."""
+"""Every recipe: it says what it is, runs, and keeps what all must keep."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import yaml
 from conftest import CROSS_ENCODER, ENCODER, write
 
 import hnmine as api
-from hnmine import schema
+from hnmine import recipes, schema
 from hnmine.commands.configuration import optional, read_yaml
 from hnmine.config import BatchSettings, FilterSettings, GenerateSettings, MineSettings, MixSettings
+from hnmine.recipes import recipe_file
 from hnmine.selection.criteria import criteria
 from hnmine.selection.verdicts import Verdicts
 from hnmine.selection.writing import shortfall_of
 
-RECIPES = sorted((Path(__file__).parent.parent / "configs" / "recipes").glob("*.yaml"))
+RECIPES = list(map(recipe_file, recipes.RECIPES.own))
 HEADINGS = ("# What: ", "# Constants: ", "# Not reproduced: ")
 
 

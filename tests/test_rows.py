@@ -197,7 +197,7 @@ def test_pairs_may_name_positives_by_id_alone(tmp_path):
         for n in range(3)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in table))
-    with pytest.raises(InputError, match="Pass the documents with --corpus"):
+    with pytest.raises(InputError, match="Pass the documents with corpus"):
         api.build_index(pairs=str(path), dense=False, index=tmp_path / "i")
     api.build_index(corpus=str(tmp_path / "c.parquet"), dense=False, index=tmp_path / "i")
     counts = api.mine(

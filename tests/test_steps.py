@@ -9,7 +9,7 @@ from test_filters import simple, table_of
 
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
-from hnmine.exports import LAYOUTS
+from hnmine.exports import EXPORTS
 from hnmine.exports.training_rows import Chosen
 from hnmine.selection.criteria import criteria
 from hnmine.selection.verdicts import Verdicts
@@ -273,7 +273,7 @@ class TestTrainColumns:
             np.array([0, 2]),
             {"weight": verdicts.for_training["weight"].take(pa.array(rows))},
         )
-        table = LAYOUTS[layout](chosen, 2, False)
+        table = EXPORTS[layout].load().layout(chosen, 2, False)
         assert table["weight"].to_pylist() == expected
 
     @pytest.mark.parametrize("name", ["query", "negative_3", "scores"])

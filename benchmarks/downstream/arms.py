@@ -1,6 +1,6 @@
 """The arms: each a choice by `hnmine filter`, and the columns of its `train/` to train on.
 
-Published ways are the recipes of configs/recipes, with as many negatives as all arms have.
+Published ways are hnmine's recipes, with as many negatives as all arms have.
 """
 
 from __future__ import annotations

@@ -19,8 +19,7 @@ from benchmarks.quality.protocol import GRADES, Judged, read_judged, split
 from benchmarks.quality.runs import hnmine
 from benchmarks.quality.table import slots_of
 from hnmine.directories.index import Index
-
-RECIPES = Path(__file__).resolve().parents[2] / "configs" / "recipes"
+from hnmine.recipes import RECIPES, recipe_file
 
 VERBS = {
     "derive": ("derive", "calibrate-by"),
@@ -84,7 +83,7 @@ def measure_all(
     index = home / "index"
     corpus = collection / "corpus.parquet"
     hnmine("build-index", "--corpus", corpus, "--encoder", ENCODER, "--index", index, *skip)
-    for recipe in sorted(RECIPES.glob("*.yaml")):
+    for recipe in map(recipe_file, RECIPES.own):
         yield recipe.stem, measured(recipe, home, judged, depth, max_length)
 
 
@@ -190,7 +189,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
     for recipe, results in found.items():
         some = [result for result in results.values() if result]
         calls = f"{np.mean([one['cross_encoder_calls'] for one in some]):.0f}" if some else "-"
-        cells = [steps(RECIPES / f"{recipe}.yaml"), *map(_cell, map(results.get, collections))]
+        cells = [steps(recipe_file(recipe)), *map(_cell, map(results.get, collections))]
         lines.append(f"| {recipe} | " + " | ".join(cells) + f" | {calls} |")
     return "\n".join(lines) + "\n"
 

@@ -12,6 +12,7 @@ from scipy.stats import beta, norm
 from hnmine.audit.shortcuts import ADVICE, WARN_FROM
 from hnmine.printable import without_nan
 from hnmine.ragged import Floats, Ints
+from hnmine.results import Result
 from hnmine.schema import RELEVANT
 
 RESAMPLES = 1000
@@ -145,8 +146,8 @@ def even_sample(suspicion: Floats, size: int, seed: int) -> Ints:
     return np.sort(order[places])
 
 
-@dataclass
-class Audit:
+@dataclass(repr=False)
+class Audit(Result):
     """What `hnmine audit` found.
 
     Attributes:

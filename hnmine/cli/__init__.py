@@ -78,7 +78,7 @@ def _register(command: Command) -> None:
                 )
             given = given_settings(command, parsed)
             paths = [_readable(given.pop("paths", []))] if command.takes_paths else []
-            file = configuration.read_yaml(config_file) if config_file else {}
+            file = configuration.read_config(config_file) if config_file else {}
             settings = configuration.settings_for(command.name, file, given)
             if dry_run and command.forecast:
                 print_result(command.forecast(settings), as_json)

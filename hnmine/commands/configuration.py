@@ -12,7 +12,7 @@ from hnmine.commands.pipeline_settings import Pipeline
 from hnmine.commands.run import DIRECTORIES, OPTIONAL, STAGES
 from hnmine.config import ModelSettings, Settings
 from hnmine.config.mined_settings import AuditedSettings
-from hnmine.config.setting import did_you_mean
+from hnmine.config.shared import no_such_setting
 from hnmine.errors import UsageError
 
 LONGEST_WHY = 500
@@ -138,10 +138,30 @@ def _check_keys(file: Mapping[str, Any]) -> None:
                 problems.append(f"{key}: is a section and must hold `key: value` lines.")
             elif not all(isinstance(inner, str) for inner in value):
                 problems.append(f"{key}: holds a key that isn't a name.")
-        elif (name := key.replace("-", "_")) not in known:
-            problems.append(f"{key}: no such setting.{did_you_mean(name, known)}")
+        elif key.replace("-", "_") not in known:
+            problems.append(no_such_setting(key, known))
     if problems:
         raise UsageError("\n".join(problems), fix="`hnmine run --help-all` lists all settings.")
+
+
+def read_config(name: Path) -> dict[str, Any]:
+    """Read settings from a file or, where there is no such file, from the recipe of that name.
+
+    Raises:
+        MissingModel: the package that adds the recipe cannot be imported.
+        UsageError: see `read_yaml`; or there is neither.
+    """
+    if name.exists() and not name.is_dir():
+        return read_yaml(name)
+    from hnmine.recipes import RECIPES, recipe_file
+
+    if str(name) in RECIPES:
+        return read_yaml(recipe_file(str(name)))
+    raise UsageError(
+        f"Cannot read {name}.",
+        why=f"There is no such file, and no recipe of that name.{RECIPES.near(name.stem)}",
+        fix="Pass --config a path or the name of a recipe; docs/recipes.md lists them.",
+    )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

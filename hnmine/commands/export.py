@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hnmine.commands.command import Command
 from hnmine.commands.sharing import in_processes
 from hnmine.config import ExportSettings
-from hnmine.config.export_settings import FORMATS
+from hnmine.exports import EXPORTS
 
 if TYPE_CHECKING:
     from hnmine.results import StageResult
@@ -27,5 +27,6 @@ COMMAND = Command(
     run=run,
     arguments=("mined",),
     places={"mined": "mined", "output": "export"},
-    more_help="\b\nFormats:\n" + "\n".join(f"  {n:<20}{s}" for n, s in FORMATS.items()),
+    more_help="\b\nFormats:\n"
+    + "\n".join(f"  {name:<20}{entry.description}" for name, entry in EXPORTS.own.items()),
 )

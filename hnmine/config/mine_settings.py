@@ -11,7 +11,8 @@ from hnmine.config.output import OutputSettings
 from hnmine.config.reading_options import JudgedSettings
 from hnmine.config.setting import MANY, path, seed, setting
 from hnmine.config.shared import assignments, device
-from hnmine.names import SOURCES, check_names
+from hnmine.names import check_names
+from hnmine.sources import SOURCES
 
 
 class MineSettings(JudgedSettings, OutputSettings):
@@ -23,8 +24,8 @@ class MineSettings(JudgedSettings, OutputSettings):
     output: Path = path("Directory for the candidates.", group="Output", common=True)
     source: list[str] = setting(
         "Which are chosen",
-        f"Source of candidates: {', '.join(SOURCES)}; NAME:K takes K instead of --top-k. [default: "
-        "all that are indexed or given]",
+        f"Source of candidates: {', '.join(SOURCES.own)}; NAME:K takes K instead of --top-k. "
+        "[default: all that are indexed or given]",
         list,
         common=True,
     )
@@ -97,7 +98,7 @@ class MineSettings(JudgedSettings, OutputSettings):
         for item, name in zip(value, names, strict=True):
             _, colon, depth = item.partition(":")
             if name not in SOURCES:
-                raise ValueError(f"{name!r} is none of {', '.join(SOURCES)}")
+                raise ValueError(f"{name!r} is none of {', '.join(SOURCES)}.{SOURCES.near(name)}")
             if colon and not (depth.isascii() and depth.isdigit() and 0 < int(depth) <= MANY):
                 raise ValueError(f"{item!r} is not of the form NAME:K, with K from 1 on")
             if names.count(name) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_origin
 
@@ -137,10 +137,15 @@ def _short(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:80]}..."
 
 
+def no_such_setting(name: str, known: Iterable[str]) -> str:
+    """Say that a setting is unknown, and which one has a name like it."""
+    return f"{name}: no such setting.{did_you_mean(name.replace('-', '_'), known)}"
+
+
 def _problem(item: Any, known: Mapping[str, Any]) -> str:
     name = key_of(".".join(map(str, item["loc"])))
     if item["type"] == "extra_forbidden":
-        return f"{name}: no such setting.{did_you_mean(name.replace('-', '_'), known)}"
+        return no_such_setting(name, known)
     if item["type"] == "missing":
         return f"Missing required option {flag_of(name)}."
     message = item["msg"].removeprefix("Value error, ")

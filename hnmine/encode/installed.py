@@ -14,6 +14,7 @@ from hnmine.encode.locate import cached, find_model, folders_in, packaged
 from hnmine.encode.roles import Found, Use, what_is
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError, InputError
+from hnmine.results import Result
 from hnmine.runner.recorded_outputs import size_of
 
 BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
@@ -58,8 +59,8 @@ class Machine:
     backends: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Installed:
+@dataclass(frozen=True, repr=False)
+class Installed(Result):
     """What this machine can run."""
 
     models: list[Model]

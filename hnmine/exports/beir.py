@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hnmine.exports.examples import Example, Material
+from hnmine.exports.format import Format
 
 
 def corpus(material: Material) -> Iterator[dict[str, str]]:
@@ -45,3 +46,18 @@ def mteb_top_ranked(material: Material) -> Iterator[dict[str, Any]]:
     for example in material.examples():
         documents = [document for document, _ in judgements(example)]
         yield {"query-id": example.id, "corpus-ids": documents}
+
+
+BEIR = Format({"corpus.jsonl": corpus, "queries.jsonl": queries, "qrels/train.tsv": beir_qrels})
+MTEB = Format(
+    {
+        "corpus.jsonl": corpus,
+        "queries.jsonl": queries,
+        "qrels.jsonl": mteb_qrels,
+        "top_ranked.jsonl": mteb_top_ranked,
+    },
+    configs={
+        "default": "qrels.jsonl",
+        **{name: f"{name}.jsonl" for name in ("corpus", "queries", "top_ranked")},
+    },
+)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hnmine.exports.examples import Material
+from hnmine.exports.format import Format
 from hnmine.exports.row_files import one_line
 
 
@@ -78,3 +79,24 @@ def colbert_document_ids(material: Material) -> Iterator[dict[str, str]]:
     """Yield the id behind each number of a document."""
     for document, _ in material.used_documents():
         yield {"document_id": document}
+
+
+PYLATE_KD = Format(
+    {
+        "train.jsonl": pylate_train,
+        "queries.jsonl": pylate_queries,
+        "documents.jsonl": pylate_documents,
+    },
+    "always",
+    {name: f"{name}.jsonl" for name in ("train", "queries", "documents")},
+)
+COLBERT = Format(
+    {
+        "triples.train.colbert.jsonl": colbert_triples,
+        "queries.train.colbert.tsv": colbert_queries,
+        "corpus.train.colbert.tsv": colbert_documents,
+        "query_ids.jsonl": colbert_query_ids,
+        "document_ids.jsonl": colbert_document_ids,
+    },
+    "optional",
+)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hnmine.exports.examples import Material, Passage
+from hnmine.exports.format import Format
 
 
 def dpr(material: Material) -> Iterator[dict[str, Any]]:
@@ -32,3 +33,6 @@ def _contexts(passages: list[Passage]) -> list[dict[str, Any]]:
         }
         for passage in passages
     ]
+
+
+DPR = Format({"train.json": dpr}, "always")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from hnmine.config import ExportSettings
 from hnmine.directories.mined import Mined
 from hnmine.errors import UsageError
-from hnmine.exports import FORMATS, Format
+from hnmine.exports import EXPORTS
 from hnmine.exports.card import export_card
 from hnmine.exports.examples import Material
+from hnmine.exports.format import Format
 from hnmine.exports.row_files import write_rows
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
@@ -26,9 +28,15 @@ def export(settings: ExportSettings) -> StageResult:
         HnmineError: the directory, what it was made from, or a setting cannot be used.
     """
     mined = Mined(settings.mined, settings.candidates, settings.index)
-    form = FORMATS[settings.to]
+    form: Format = EXPORTS[settings.to].load()
+    if settings.prompt is not None and not form.prompt:
+        raise UsageError(
+            f"prompt: {settings.to} has no field for it.",
+            fix=f"Give it to the trainer, or export to {_own(lambda other: other.prompt)}.",
+        )
     settings = settings.model_copy(update={"scores": _scores(settings, form, mined)})
-    plan = base_plan("export", settings) | {"mined": mined.hash}
+    packages = EXPORTS.packages([settings.to])
+    plan = base_plan("export", settings, packages=packages) | {"mined": mined.hash}
     with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
             counts = _write(run, form, Material(mined, settings.scores, settings.prompt))
@@ -42,10 +50,15 @@ def _scores(settings: ExportSettings, form: Format, mined: Mined) -> str | None:
         raise UsageError(
             f"scores: {settings.to} has no scores.",
             fix="Leave --scores out, or choose a format that has: "
-            f"{', '.join(name for name, other in FORMATS.items() if other.scores != 'none')}.",
+            f"{_own(lambda other: other.scores != 'none')}.",
         )
     # What the rules compared may be an expression over columns; its values are in `score`.
     return settings.scores or ("score" if form.scores == "always" else None)
+
+
+def _own(meet: Callable[[Format], bool]) -> str:
+    """Name the formats of hnmine's own that meet a condition."""
+    return ", ".join(name for name, entry in EXPORTS.own.items() if meet(entry.load()))
 
 
 def _write(run: RunDirectory, form: Format, material: Material) -> Counts:

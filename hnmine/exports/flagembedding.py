@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hnmine.exports.examples import Material
+from hnmine.exports.format import Format
 
 
 def flagembedding(material: Material) -> Iterator[dict[str, Any]]:
@@ -20,3 +21,8 @@ def flagembedding(material: Material) -> Iterator[dict[str, Any]]:
             "neg_scores": [passage.score for passage in example.negatives],
             **prompt,
         }
+
+
+# FlagEmbedding reads all JSON files of a folder: no manifest may stand among them.
+FILE = "data/train.jsonl"
+FLAGEMBEDDING = Format({FILE: flagembedding}, "always", {"train": FILE}, prompt=True)

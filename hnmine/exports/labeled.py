@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hnmine.exports.format import of_layout
 from hnmine.exports.training_rows import Chosen, lists
 from hnmine.ragged import Ints, offsets_of, ragged
 
@@ -56,3 +57,6 @@ def _positives_first(chosen: Chosen) -> tuple[Ints, Ints, NDArray[np.int8]]:
     label = (np.arange(len(query)) < len(chosen.positives)).astype(np.int8)
     order = np.argsort(query, kind="stable")
     return query[order], document[order], label[order]
+
+
+LABELED_PAIR, LABELED_LIST = of_layout(labeled_pair), of_layout(labeled_list)

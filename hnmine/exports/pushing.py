@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hnmine.config import PushSettings
 from hnmine.errors import InputError, PartialRun, UsageError
-from hnmine.exports import FORMATS
+from hnmine.exports import EXPORTS
 from hnmine.exports.reproduce import public
+from hnmine.results import Result, lines_of
 from hnmine.runner.manifest import read_manifest
 from hnmine.runner.plan import canonical_json
 from hnmine.runner.recorded_outputs import MANIFEST, files_of, read_json
@@ -19,19 +21,25 @@ MINED = (CARD, MANIFEST, "relevance.json", "hardness.json", "shortfall.parquet",
 """What of a mined directory is for others; run.json names hosts and paths."""
 
 
-@dataclass(frozen=True)
-class Pushed:
+@dataclass(frozen=True, repr=False)
+class Pushed(Result):
     """What was uploaded.
 
     Attributes:
         path: the address of the repository.
         counts: `files` and `bytes`.
-        notes: none.
     """
 
     path: str
     counts: Mapping[str, int]
-    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the address and the counts as JSON values."""
+        return {"path": self.path, "counts": dict(self.counts)}
+
+    def lines(self) -> Iterator[str]:
+        """Write the address and a line for each count."""
+        yield from lines_of(self.path, self.counts)
 
 
 def push(settings: PushSettings) -> Pushed:
@@ -91,13 +99,13 @@ def _files(directory: Path) -> list[Path]:
     stage = (read_json(directory / MANIFEST) or {}).get("stage")
     if stage == "export":
         form = read_manifest(directory, "export", "export")["settings"]["to"]
-        if form not in FORMATS:
+        if form not in EXPORTS:
             raise InputError(
                 f"{directory / MANIFEST} is damaged.",
                 why=f"There is no format {form!r}.",
                 fix="Run the same `hnmine export` again.",
             )
-        names = (CARD, MANIFEST, *FORMATS[form].files)
+        names = (CARD, MANIFEST, *EXPORTS[form].load().files)
     else:
         read_manifest(directory, "mined", "filter")
         names = MINED

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hnmine.exports.examples import Material, Passage
+from hnmine.exports.format import of_lines
 
 
 def embedding(material: Material) -> Iterator[dict[str, Any]]:
@@ -32,3 +33,6 @@ def _row(
         "positive_messages": [[{"role": role, "content": one.text}] for one in positives],
         "negative_messages": [[{"role": role, "content": one.text}] for one in negatives],
     }
+
+
+EMBEDDING, RERANKER = of_lines(embedding), of_lines(reranker)

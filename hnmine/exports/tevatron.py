@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hnmine.exports.examples import Material, Passage
+from hnmine.exports.format import Format, of_lines
 
 
 def tevatron(material: Material) -> Iterator[dict[str, Any]]:
@@ -42,3 +43,10 @@ def tevatron_corpus(material: Material) -> Iterator[dict[str, Any]]:
     """Yield `docid, text` of the documents that the queries name."""
     for document, text in material.used_documents():
         yield {"docid": document, "text": text}
+
+
+TEVATRON = of_lines(tevatron)
+TEVATRON_IDS = Format(
+    {"train.jsonl": tevatron_ids, "corpus.jsonl": tevatron_corpus},
+    configs={"train": "train.jsonl", "corpus": "corpus.jsonl"},
+)

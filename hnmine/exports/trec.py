@@ -7,6 +7,7 @@ from typing import Any
 
 from hnmine.exports.beir import judgements
 from hnmine.exports.examples import Material
+from hnmine.exports.format import Format
 from hnmine.exports.row_files import one_line
 
 
@@ -47,3 +48,14 @@ def triples(material: Material) -> Iterator[tuple[str, str, str]]:
     for example in material.examples():
         for positive in example.positives:
             yield from ((example.id, positive.id, negative.id) for negative in example.negatives)
+
+
+MSMARCO = Format(
+    {
+        "collection.tsv": collection,
+        "queries.train.tsv": queries,
+        "qrels.train.tsv": qrels,
+        "qidpidtriples.train.tsv": triples,
+    }
+)
+TREC = Format({"run.txt": trec_run, "qrels.txt": trec_qrels}, "always")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from hnmine.exports.format import of_layout
 from hnmine.exports.training_rows import Chosen, lists
 from hnmine.ragged import ragged
 
@@ -55,3 +56,6 @@ def n_tuple(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:
 def _rows(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> pa.Array:
     values = pa.array(matrix.ravel())
     return pa.FixedSizeListArray.from_arrays(values, matrix.shape[1]).cast(pa.list_(pa.float64()))
+
+
+TRIPLET, N_TUPLE = of_layout(triplet), of_layout(n_tuple)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.array_files import load_array, save_array
+from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.encode import load_encoder
 from hnmine.encode.declared import explained
@@ -17,7 +18,7 @@ from hnmine.encode.interface import Encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.dense_index import DenseIndex
 from hnmine.index.encoded import write_vectors
-from hnmine.judges.judge import place_of, scores_plan
+from hnmine.judges.judge import place_of, scores_plan, spec_for
 from hnmine.ragged import offsets_of
 from hnmine.runner import incidents
 from hnmine.runner.plan import Task, blocks
@@ -37,6 +38,14 @@ class BiEncoderJudge:
     def __init__(self, candidates: Candidates, spec: ModelSpec, threads: int, column: str) -> None:
         self.candidates, self.spec, self.threads, self.column = candidates, spec, threads, column
         self.path = place_of(candidates, spec, "encoder")
+
+    @classmethod
+    def open(
+        cls, candidates: Candidates, model: str, settings: FilterSettings, column: str
+    ) -> BiEncoderJudge:
+        """Open the judge as the settings of `filter` say."""
+        spec = spec_for(candidates, model, settings, "encoder")
+        return BiEncoderJudge(candidates, spec, settings.cpu_threads, column)
 
     def plan(self) -> dict[str, Any]:
         """Return what the scores depend on."""

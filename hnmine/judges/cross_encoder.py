@@ -12,12 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hnmine.array_files import load_array, save_array
+from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.encode import load_cross_encoder
 from hnmine.encode.interface import CrossEncoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
-from hnmine.judges.judge import place_of, scores_plan
+from hnmine.judges.judge import place_of, scores_plan, spec_for
 from hnmine.runner.plan import PAIRS_PER_TASK, Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.storage import fetch_run
@@ -38,6 +39,14 @@ class CrossEncoderJudge:
     ) -> None:
         self.candidates, self.spec, self.threads, self.column = candidates, spec, threads, column
         self.path = place_of(candidates, spec, "cross-encoder")
+
+    @classmethod
+    def open(
+        cls, candidates: Candidates, model: str, settings: FilterSettings, column: str
+    ) -> CrossEncoderJudge:
+        """Open the judge as the settings of `filter` say."""
+        spec = spec_for(candidates, model, settings, "cross-encoder")
+        return CrossEncoderJudge(candidates, spec, settings.cpu_threads, column)
 
     def plan(self) -> dict[str, Any]:
         """Return what the logits depend on."""

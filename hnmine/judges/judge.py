@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import find_model
@@ -124,6 +125,15 @@ def as_kept(
             f"{', '.join(sorted(other))}. Pass the same flags to reuse them."
         )
     return spec
+
+
+def spec_for(candidates: Candidates, model: str, settings: FilterSettings, use: Use) -> ModelSpec:
+    """Return how a model judges: as the settings say, or as finished scores were made."""
+    runs = settings.model_use
+    pooling = settings.pooling if use == "encoder" else None
+    spec = ModelSpec.find(model, use=use, pooling=pooling, **runs)
+    left_open = {name for name, value in runs.items() if value in ("auto", None)}
+    return as_kept(candidates, spec, use, left_open)
 
 
 def scores_plan(

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError
 from hnmine.inputs.nearest import HasIds, near
@@ -34,6 +35,13 @@ class VerdictFile:
     def __init__(self, candidates: Candidates, path: str) -> None:
         self.candidates = candidates
         self.table = Table.open("qrels", path)
+
+    @classmethod
+    def open(
+        cls, candidates: Candidates, path: str, settings: FilterSettings, column: str
+    ) -> VerdictFile:
+        """Open the file; its column has a name of its own, which a rule refers to."""
+        return VerdictFile(candidates, path)
 
     def plan(self) -> dict[str, Any]:
         """Return a hash of the file."""

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 from pydantic import BaseModel, ConfigDict
 
-from hnmine.names import SOURCES, in_order, rank_of
+from hnmine.names import DEFAULT_SOURCES, in_order, rank_of
 from hnmine.ragged import Bools, Floats
 from hnmine.relevance.evidence import Scale, features, numbers
 from hnmine.relevance.pu_learning import (
@@ -47,7 +47,7 @@ class Sample:
     """
 
     def __init__(
-        self, table: pa.Table, judges: Sequence[str], sources: Sequence[str] = SOURCES[:2]
+        self, table: pa.Table, judges: Sequence[str], sources: Sequence[str] = DEFAULT_SOURCES
     ) -> None:
         rows = table["query_row"].to_numpy()
         self.query = np.cumsum(np.diff(rows, prepend=rows[:1]) != 0).astype(np.int64)

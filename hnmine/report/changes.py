@@ -11,6 +11,7 @@ from hnmine.printable import without_nan
 from hnmine.report.facts import NEGATIVE
 from hnmine.report.scored import Scored
 from hnmine.report.terminal import number
+from hnmine.results import Result
 from hnmine.runner.plan import differences
 
 FREE, NO_CANDIDATE = "kept, not chosen", "no candidate"
@@ -56,8 +57,8 @@ from negatives where was <> is_now group by query_id order by count(*) desc, que
 """
 
 
-@dataclass(frozen=True)
-class Changes:
+@dataclass(frozen=True, repr=False)
+class Changes(Result):
     """What differs between two mined directories.
 
     Attributes:

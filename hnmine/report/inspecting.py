@@ -14,10 +14,11 @@ from hnmine.report.highlight import Matcher
 from hnmine.report.query import Query, by_ids, by_reason, by_text, look_up, worst
 from hnmine.report.scored import Scored
 from hnmine.report.show import show
+from hnmine.results import Result
 
 
-@dataclass(frozen=True)
-class Inspected:
+@dataclass(frozen=True, repr=False)
+class Inspected(Result):
     """What `hnmine inspect` found; rich can print it.
 
     Attributes:
@@ -33,6 +34,13 @@ class Inspected:
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
         return {"queries": [query.as_json() for query in self.queries]}
+
+    def lines(self) -> list[str]:
+        """Write what rich prints, without colours."""
+        console = Console(width=100, color_system=None, highlight=False, markup=False, emoji=False)
+        with console.capture() as text:
+            console.print(self)
+        return [line.rstrip() for line in text.get().splitlines()]
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions

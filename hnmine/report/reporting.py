@@ -17,14 +17,15 @@ from hnmine.report.highlight import Matcher
 from hnmine.report.html import page
 from hnmine.report.scored import Scored
 from hnmine.report.terminal import lines
+from hnmine.results import Result
 from hnmine.runner.atomic import write_text
 from hnmine.runner.preflight import claim
 
 PAGE = "report.html"
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Result):
     """What `hnmine report` found.
 
     Attributes:

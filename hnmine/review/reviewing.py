@@ -17,13 +17,14 @@ from hnmine.errors import UsageError
 from hnmine.exports.reproduce import command_line
 from hnmine.printable import shell
 from hnmine.report.scored import Scored
+from hnmine.results import Result
 from hnmine.review.doubtful import choose
 from hnmine.review.server import ReviewServer
 from hnmine.schema import RELEVANT
 
 
-@dataclass(frozen=True)
-class Reviewed:
+@dataclass(frozen=True, repr=False)
+class Reviewed(Result):
     """What `hnmine review` left.
 
     Attributes:

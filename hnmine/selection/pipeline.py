@@ -9,7 +9,7 @@ from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import compares_candidates
-from hnmine.judges import open_judges
+from hnmine.judges.opening import open_judges, packages_of
 from hnmine.relevance.learned import RELEVANCE, Learned, read_learned, write_learned
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
@@ -36,7 +36,8 @@ def filter(settings: FilterSettings) -> StageResult:
     judges = open_judges(candidates, settings)
     scored = ScoredCandidates(candidates, judges)
     _check_expressions(scored, *criteria(settings))
-    plan = base_plan("mined", settings, ("compiled", "expressions", "learning")) | {
+    uses = ("compiled", "expressions", "learning")
+    plan = base_plan("mined", settings, uses, packages_of(settings)) | {
         "candidates": candidates.hash,
         "sources": candidates.sources,
         "judges": {judge.column: judge.plan() for judge in judges},

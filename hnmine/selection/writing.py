@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from hnmine import schema
 from hnmine.directories.candidates import write_candidates
 from hnmine.directories.never_negatives import check_table
-from hnmine.exports import LAYOUTS
+from hnmine.exports import EXPORTS
 from hnmine.exports.card import Origin, dataset_card
 from hnmine.runner.plan import Task, canonical_json
 from hnmine.runner.run_directory import Counts, Tick
@@ -50,7 +50,9 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
         check_table(part.scored.candidates, verdicts.table, negative, positive)
         write_candidates(verdicts.scored(), outputs[0])
         asked = selection.choice.num_negatives
-        train = LAYOUTS[layout](verdicts.training_rows(candidates), asked, output_scores)
+        train = (
+            EXPORTS[layout].load().layout(verdicts.training_rows(candidates), asked, output_scores)
+        )
         pq.write_table(train, outputs[1], compression="zstd")
         short = shortfall_of(verdicts)
         pq.write_table(short, outputs[2], compression="zstd")

@@ -25,13 +25,14 @@ from hnmine.index.encoded import refuse_without_vector, write_vectors
 from hnmine.inputs.opening import labels_of, open_inputs, read_judgements, read_pairs, read_queries
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts, write_texts
-from hnmine.names import rank_of, repeated, score_of
+from hnmine.names import column_of, rank_of, repeated, score_of
 from hnmine.results import StageResult, base_plan
 from hnmine.runner import incidents
 from hnmine.runner.plan import QUERIES_PER_TASK, Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
 from hnmine.schema import CandidatePaths
+from hnmine.sources import SOURCES
 from hnmine.sources.fuse import mine_block
 from hnmine.sources.positives import write_grades, write_positives
 from hnmine.sources.previous import Previous
@@ -48,7 +49,7 @@ def mine(settings: MineSettings) -> StageResult:
         HnmineError: an input, the index, a model or a setting cannot be used.
     """
     miner = _Miner(settings)
-    plan = base_plan("candidates", settings, miner.uses) | {
+    plan = base_plan("candidates", settings, miner.uses, SOURCES.packages(miner.depths)) | {
         "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},
         "index": miner.index.hash,
         "sources": miner.depths,
@@ -100,6 +101,7 @@ class _Miner:
         settings = self.settings
         built = [name for name in ("bm25", "dense") if self.index.settings[name]]
         for name in settings.depths:
+            SOURCES[name].load()  # What cannot be loaded is to fail before anything is encoded.
             needed = name.partition("-")[0]
             if needed in ("bm25", "dense") and needed not in built:
                 raise UsageError(
@@ -112,7 +114,7 @@ class _Miner:
             depths = {"matching": settings.top_k} | depths
         of_runs = depths.pop("run", settings.top_k)
         for run in self.runs:
-            if run.column in depths:
+            if run.column in map(column_of, depths):
                 raise UsageError(
                     f"Two runs would become {run.column}.",
                     why="A run's columns are named after its file.",

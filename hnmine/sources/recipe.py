@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from hnmine.names import column_of
 from hnmine.ragged import Bools, Ints
-from hnmine.sources import open_source
+from hnmine.sources import SOURCES
 from hnmine.sources.fuse import Recipe
 from hnmine.sources.previous import Previous
 from hnmine.sources.queryvectors import Owners
-from hnmine.sources.source import Mining
+from hnmine.sources.source import Mining, Source
 
 
 def open_recipe(
@@ -33,7 +33,7 @@ def open_recipe(
     facts, documents = mining.facts, mining.index.documents
     for text in [*mining.constraint, *mining.attribute.values(), mining.matching]:
         facts.check(text)
-    opened = {name: open_source(name, mining) for name in dict.fromkeys([*depths, *scores])}
+    opened = {name: _open(name, mining) for name in dict.fromkeys([*depths, *scores])}
     score = {column_of(name): one.score for name, one in opened.items() if one.score}
     if "dense" in scores:
         score["owner"] = Owners(mining).score
@@ -60,3 +60,12 @@ def open_recipe(
         eligible if mining.constraint else None,
         derived,
     )
+
+
+def _open(name: str, mining: Mining) -> Source:
+    """Open one source; a name that no source has is that of a run."""
+    if name in SOURCES:
+        source: Source = SOURCES[name].load()(mining)
+    else:
+        source = SOURCES["run"].load()(name, mining)
+    return source

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hnmine.errors import HnmineError, InputError
+from hnmine.results import Result
 
 LABELS = {
     "bm25": "BM25 on disk",
@@ -22,8 +23,8 @@ LABELS = {
 }
 
 
-@dataclass
-class Report:
+@dataclass(repr=False)
+class Report(Result):
     """What `hnmine validate` found.
 
     Attributes:

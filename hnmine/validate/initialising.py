@@ -21,6 +21,7 @@ from hnmine.config import (
 from hnmine.config.reading_options import InputSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.printable import one_line, printable, shell
+from hnmine.results import Result
 from hnmine.runner.atomic import write_text
 from hnmine.validate.findings import Report
 from hnmine.validate.opened_inputs import Given
@@ -39,8 +40,8 @@ FIRST: dict[type[Settings], tuple[str, ...]] = {
 """The settings that are shown, by command: those that are changed first."""
 
 
-@dataclass(frozen=True)
-class Written:
+@dataclass(frozen=True, repr=False)
+class Written(Result):
     """A configuration that was written.
 
     Attributes:

@@ -11,7 +11,9 @@ from hnmine.encode.gate import check, use_of
 from hnmine.encode.locate import find_model, fingerprint
 from hnmine.encode.roles import Use
 from hnmine.errors import InputError, UsageError
+from hnmine.judges.opening import added
 from hnmine.runner.urls import split_url
+from hnmine.sources import SOURCES
 from hnmine.validate.estimates import memory, weights_of
 
 MODELS: dict[str, Use] = {
@@ -30,14 +32,15 @@ def models_of(settings: OutputSettings) -> list[str]:
 
 def _judges_of(settings: OutputSettings) -> list[str]:
     judges = getattr(settings, "judge", [])
-    return [name for name in judges if not (split_url(name) or Path(name).is_file())]
+    return [name for name in judges if not (split_url(name) or Path(name).is_file() or added(name))]
 
 
 def check_models(stages: Iterable[OutputSettings]) -> None:
     """Check the models of all stages by their files, so that none fails after hours of the others.
 
     Raises:
-        MissingModel: one is not here, damaged, or of no use.
+        MissingModel: one is not here, damaged, or of no use, or the package that adds a judge or a
+            source cannot be imported.
         UsageError: one is of another kind, or has fewer positions than --max-length.
     """
     for settings in stages:
@@ -50,6 +53,10 @@ def check_models(stages: Iterable[OutputSettings]) -> None:
                 check(model, MODELS[field], limit)
         for model in _judges_of(settings):
             check(model, use_of(model), limit)
+        entries = [*map(added, getattr(settings, "judge", []))]
+        entries += map(SOURCES.get, getattr(settings, "depths", []))
+        for entry in filter(None, entries):
+            entry.load()
 
 
 def fingerprints(settings: OutputSettings) -> dict[str, str]:

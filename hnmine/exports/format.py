@@ -1,0 +1,57 @@
+"""What a format of training data is.
+
+sentence-transformers takes a column named label, labels, score or scores as the label, and every
+other column as an input, by order: so no ids there, and scores only where they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from hnmine.exports.examples import Material
+from hnmine.exports.training_rows import Chosen
+
+Layout = Callable[[Chosen, int, bool], pa.Table]
+"""Takes what was chosen, the negatives asked for, and whether scores are wanted."""
+
+Rows = Callable[[Material], Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a trainer reads.
+
+    Attributes:
+        files: the rows of each file, by its name, whose ending says what a row is: see
+            `row_files.write_rows`.
+        scores: whether the files hold scores: never, where they are asked for, or always.
+        configs: configurations of the dataset, by name: each is a file that `load_dataset` reads.
+        prompt: whether the files have a field for the query's prompt.
+        layout: how `hnmine filter` lays out train/ in this format; None if it does not.
+    """
+
+    files: Mapping[str, Rows]
+    scores: Literal["none", "optional", "always"] = "none"
+    configs: Mapping[str, str] = field(default_factory=dict)
+    prompt: bool = False
+    layout: Layout | None = None
+
+
+def of_layout(layout: Layout) -> Format:
+    """Return the format whose one file is laid out as train/ is."""
+
+    def rows(material: Material) -> Iterator[pa.Table]:
+        for block in material.blocks():
+            yield layout(block.chosen, material.num_negatives, material.scores is not None)
+
+    configs = {"train": "train.parquet"}
+    return Format({"train.parquet": rows}, "optional", configs, layout=layout)
+
+
+def of_lines(rows: Rows) -> Format:
+    """Return the format whose one file has a JSON object a line, without scores."""
+    return Format({"train.jsonl": rows}, configs={"train": "train.jsonl"})

@@ -1,0 +1,211 @@
+"""The functions of the package: a command each, with its settings as keywords."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from hnmine.commands import COMMANDS, Command, configuration
+from hnmine.config import Settings
+from hnmine.config.setting import about
+from hnmine.config.shared import no_such_setting
+from hnmine.errors import HnmineError, UsageError
+
+NAMES = {name: name.replace("-", "_") for name in COMMANDS} | {"filter": "filter_negatives"}
+"""The function of each command; a function named filter would hide Python's own."""
+
+CONFIG = "YAML file, the name of a recipe, or what such a file holds; the keywords win over it."
+
+AnyPath = str | os.PathLike[str]
+
+
+def function(name: str) -> Callable[..., Any]:
+    """Return the function of a name, as `NAMES` has it, or the deprecated `filter`."""
+    if name == "filter":
+        return _deprecated(function("filter_negatives"))
+    command = next(COMMANDS[known] for known, other in NAMES.items() if other == name)
+    shape = signature(command)
+
+    def call(*arguments: Any, **given: Any) -> Any:
+        positional = shape.bind_partial(*arguments).arguments
+        paths = positional.pop("paths", ())
+        if twice := positional.keys() & given.keys():
+            raise TypeError(f"{name}() got multiple values for argument {min(twice)!r}")
+        config = given.pop("config", None)
+        flags = {key.replace("-", "_"): value for key, value in (positional | given).items()}
+        with _errors_of(flags):
+            if command.name == "run":  # Its commands take what is theirs, and leave the rest.
+                _refuse_unknown(flags, command)
+            settings = configuration.settings_for(command.name, _file(config), flags)
+            return command.run(settings, *([list(paths)] if command.takes_paths else []))
+
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = "hnmine"
+    call.__doc__ = docstring(command)
+    call.__signature__ = shape  # type: ignore[attr-defined]
+    call.__annotations__ = {one.name: one.annotation for one in shape.parameters.values()}
+    call.__annotations__["return"] = shape.return_annotation
+    return call
+
+
+def _deprecated(new: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(new)
+    def call(*arguments: Any, **given: Any) -> Any:
+        message = "hnmine.filter is now hnmine.filter_negatives; the old name goes after 0.1."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return new(*arguments, **given)
+
+    call.__name__ = call.__qualname__ = "filter"
+    return call
+
+
+def signature(command: Command) -> inspect.Signature:
+    """Return what the function of a command takes, and the name of the type of its result."""
+    fields = command.settings.model_fields
+    keyword, positional, several = (
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    parameters = []
+    if command.takes_paths:
+        parameters.append(inspect.Parameter("paths", several, annotation=AnyPath))
+    ordered = sorted(fields, key=lambda name: _rank(name, command))
+    for name in ordered:
+        field = fields[name]
+        annotation: Any = accepted(field.annotation, about(field).place)
+        default: Any = inspect.Parameter.empty
+        if command.name == "run" and field.is_required():  # It may be in the file.
+            annotation, default = annotation | None, None
+        elif not field.is_required():
+            default = _plain(field.get_default(call_default_factory=True))
+        kind = positional if name in command.arguments else keyword
+        parameters.append(inspect.Parameter(name, kind, default=default, annotation=annotation))
+    file = AnyPath | Mapping[str, Any] | None
+    parameters.append(inspect.Parameter("config", keyword, default=None, annotation=file))
+    result = command.run.__annotations__["return"]
+    return inspect.Signature(parameters, return_annotation=result)
+
+
+def _rank(name: str, command: Command) -> tuple[bool, ...]:
+    """Order settings: arguments, what must be given, the command's own, then what others share."""
+    settings = command.settings
+    return (
+        name not in command.arguments,
+        not settings.model_fields[name].is_required(),
+        name not in settings.__annotations__,
+        name in Settings.model_fields,
+    )
+
+
+def accepted(kind: Any, is_place: bool) -> Any:
+    """Return the type that a caller may pass for a setting.
+
+    Args:
+        kind: the type of the setting.
+        is_place: whether it says where something is.
+    """
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return accepted(inner[0], is_place)
+    if kind is Path or (kind is str and is_place):
+        return AnyPath
+    if origin is list:
+        one: Any = accepted(inner[0], is_place)
+        return one | _of(Sequence, one)
+    if origin is dict:
+        return _of(Mapping, (inner[0], accepted(inner[1], is_place))) | _of(Sequence, str)
+    if origin and origin is not Literal:
+        return functools.reduce(operator.or_, (accepted(one, is_place) for one in inner))
+    return kind
+
+
+def _of(kind: Any, parts: Any) -> Any:
+    return kind[parts]
+
+
+def _plain(default: Any) -> Any:
+    if isinstance(default, Path):
+        return str(default)
+    return () if default in ([], {}) else default
+
+
+def docstring(command: Command) -> str:
+    """Return what `help` shows of the function of a command."""
+    parameters = signature(command).parameters
+    fields = command.settings.model_fields
+    about = {name: field.description or "" for name, field in fields.items()}
+    about |= {"paths": "Inputs; what each is, its columns say.", "config": CONFIG}
+    described = (
+        f"    {name}: {keywords(about[name]).replace('May be repeated.', 'One, or several.')}"
+        for name in parameters
+    )
+    raised = "    HnmineError: with what is wrong, why, and how to fix it."
+    return "\n".join([keywords(command.summary), "", "Args:", *described, "", "Raises:", raised])
+
+
+@functools.cache
+def _known() -> frozenset[str]:
+    return frozenset(name for one in COMMANDS.values() for name in one.settings.model_fields)
+
+
+_COMMAND_LINE = re.compile(r"(`hnmine [^`]*`|^\s*hnmine .*$)", re.MULTILINE)
+_HELP = re.compile(r"`hnmine ([a-z-]+) --help`")
+_FLAG = re.compile(r"(?<![\w-])--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*)(?![\w=])")
+_LEADING = re.compile(r"^[a-z-]+(?=: )|(?<=Did you mean )[a-z-]+", re.MULTILINE)
+
+
+def keywords(text: str) -> str:
+    """Return a text about flags as one about keywords: `--no-dense` becomes `dense=False`.
+
+    Command lines stay as they are.
+    """
+
+    def keyword(found: re.Match[str]) -> str:
+        name = found["name"].replace("-", "_")
+        if name not in _known():
+            return found[0]
+        return f"{name}=False" if found["no"] else name
+
+    def leading(found: re.Match[str]) -> str:
+        name = found[0].replace("-", "_")
+        return name if name in _known() else found[0]
+
+    parts = _COMMAND_LINE.split(text)
+    parts[::2] = (_LEADING.sub(leading, _FLAG.sub(keyword, part)) for part in parts[::2])
+    return "".join(parts)
+
+
+@contextmanager
+def _errors_of(given: Mapping[str, Any]) -> Iterator[None]:
+    """Let errors name settings as the caller of a function wrote them."""
+    try:
+        yield
+    except HnmineError as error:
+        parts = [keywords(part) for part in (error.what, error.why, error.fix)]
+        for name in given:  # An unknown one is in no list of settings.
+            parts[0] = parts[0].replace(f"{name.replace('_', '-')}: no such", f"{name}: no such")
+        parts[2] = _HELP.sub(lambda found: f"help(hnmine.{NAMES[found[1]]})", parts[2])
+        error.what, error.why, error.fix = parts
+        error.args = ("\n".join(part for part in parts if part),)
+        raise
+
+
+def _refuse_unknown(flags: Mapping[str, Any], command: Command) -> None:
+    known = command.settings.model_fields
+    if problems := [no_such_setting(key, known) for key in flags if key not in known]:
+        raise UsageError("\n".join(problems), fix=f"See `hnmine {command.name} --help`.")
+
+
+def _file(config: AnyPath | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if config is None or isinstance(config, Mapping):
+        return config or {}
+    return configuration.read_config(Path(config))
