@@ -317,7 +317,7 @@ def test_a_second_interrupt_stops_at_once():
     )
     assert done.returncode == 130
     assert done.stderr == (
-        "error: Interrupted again, and stopped at once. What was finished is kept.\n"
+        "error: Interrupted again, and stopped at once. Finished work is kept.\n"
     )
 
 
