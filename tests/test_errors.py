@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from hnmine.cli import app
 from hnmine.cli.failures import errors_explained
-from hnmine.runner.recorded_outputs import MANIFEST
+from hnmine.runner.manifest import MANIFEST
 from hnmine.schema import STATE
 
 pytestmark = pytest.mark.xdist_group("errors")

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hnmine.directories.manifests import read_manifest
 from hnmine.errors import InputError, PartialRun
 from hnmine.runner import incidents, interrupts
-from hnmine.runner.manifest import read_manifest
 from hnmine.runner.plan import Task, blocks, differences
 from hnmine.runner.preflight import check_place
 from hnmine.runner.run_directory import RunDirectory

@@ -12,7 +12,7 @@ import hnmine as api
 from hnmine.encode.locate import find_model
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
-from hnmine.runner.recorded_outputs import DONE, MANIFEST, PLAN
+from hnmine.runner.manifest import DONE, MANIFEST, PLAN
 
 BI_ENCODER = {"cross_encoder": None, "score": "bm25", "judge": [ENCODER]}
 LAZY = {"lazy": True, "margin": 2.0}

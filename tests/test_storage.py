@@ -25,12 +25,12 @@ from moto.server import ThreadedMotoServer
 
 import hnmine as api
 from hnmine.config import BuildIndexSettings
+from hnmine.directories.manifests import read_manifest
 from hnmine.errors import InputError, PartialRun
 from hnmine.inputs.data_files import find_files
 from hnmine.runner import incidents
-from hnmine.runner.manifest import read_manifest
+from hnmine.runner.manifest import PLAN
 from hnmine.runner.plan import Task
-from hnmine.runner.recorded_outputs import PLAN
 from hnmine.runner.run_directory import RunDirectory
 from hnmine.runner.storage import Store
 from hnmine.runner.urls import cache, mirror, mirrored, name_of, split_url

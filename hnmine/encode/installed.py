@@ -14,7 +14,7 @@ from hnmine.encode.locate import cached, find_model, folders_in, packaged
 from hnmine.encode.roles import Found, Use, what_is
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError, InputError
-from hnmine.runner.recorded_outputs import size_of
+from hnmine.runner.manifest import size_of
 
 BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
 SERVES: dict[Use | None, str] = {

@@ -16,7 +16,7 @@ from hnmine.judges.judge import Judge, as_kept, name_of
 from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.judges.similarity import PositiveSimilarity
 from hnmine.judges.verdict_file import VerdictFile
-from hnmine.runner.recorded_outputs import MANIFEST
+from hnmine.runner.manifest import MANIFEST
 from hnmine.runner.storage import fetch_input
 
 

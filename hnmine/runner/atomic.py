@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hnmine.errors import UsageError
-from hnmine.runner.recorded_outputs import files_of
+from hnmine.runner.manifest import files_of
 
 
 def temporary_name(name: str) -> str:

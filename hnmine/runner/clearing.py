@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from hnmine.errors import InputError
-from hnmine.runner.recorded_outputs import CLAIMED, DONE, MANIFEST, PLAN, RUN, Output, outputs_of
+from hnmine.runner.manifest import CLAIMED, DONE, MANIFEST, PLAN, RUN, Output, outputs_of
 from hnmine.runner.safe_paths import check_links
 from hnmine.schema import INNER, STATE
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hnmine.runner.atomic import remove, write_text
 from hnmine.runner.checkpoints import relabel
+from hnmine.runner.manifest import DONE, MANIFEST, RUN, markers_of, outputs_of, read_json
 from hnmine.runner.plan import Plan, canonical_json, digest
-from hnmine.runner.recorded_outputs import DONE, MANIFEST, RUN, markers_of, outputs_of, read_json
 from hnmine.runner.safe_paths import check_links, check_plain
 from hnmine.runner.storage import Store
 from hnmine.schema import STATE

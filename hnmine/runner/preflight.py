@@ -13,8 +13,7 @@ from hnmine.errors import InputError
 from hnmine.runner import incidents, interrupts
 from hnmine.runner.atomic import remove, write_text
 from hnmine.runner.late_settings import NOTHING, Late, hand_on
-from hnmine.runner.plan import Plan, canonical_json, differences, digest
-from hnmine.runner.recorded_outputs import (
+from hnmine.runner.manifest import (
     CLAIMED,
     MANIFEST,
     PLAN,
@@ -23,6 +22,7 @@ from hnmine.runner.recorded_outputs import (
     outputs_of,
     read_json,
 )
+from hnmine.runner.plan import Plan, canonical_json, differences, digest
 from hnmine.runner.safe_paths import check_links, check_plain
 from hnmine.runner.storage import clear_run
 from hnmine.schema import STATE

@@ -16,7 +16,18 @@ from hnmine.runner.atomic import flush, flush_all, is_folder, remove, write_text
 from hnmine.runner.checkpoints import Partial
 from hnmine.runner.late_settings import NOTHING, PARTIAL, Late
 from hnmine.runner.locks import DirectoryLock, one_at_a_time
-from hnmine.runner.manifest import damage
+from hnmine.runner.manifest import (
+    CLAIMED,
+    DONE,
+    MANIFEST,
+    PLAN,
+    RUN,
+    damage,
+    is_done,
+    markers_of,
+    read_json,
+    record,
+)
 from hnmine.runner.plan import Plan, Task, canonical_json, differences, digest
 from hnmine.runner.preflight import (
     check_outputs,
@@ -26,17 +37,6 @@ from hnmine.runner.preflight import (
     let_skip,
     other_plan,
     progress_bar,
-)
-from hnmine.runner.recorded_outputs import (
-    CLAIMED,
-    DONE,
-    MANIFEST,
-    PLAN,
-    RUN,
-    is_done,
-    markers_of,
-    read_json,
-    record,
 )
 from hnmine.runner.run_facts import this_run
 from hnmine.runner.safe_paths import check_links

@@ -16,7 +16,7 @@ from typing import Any
 from hnmine.errors import InputError, PartialRun
 from hnmine.runner.atomic import remove, temporary_name
 from hnmine.runner.clearing import check_all_own, clear
-from hnmine.runner.recorded_outputs import (
+from hnmine.runner.manifest import (
     DONE,
     MANIFEST,
     PLAN,

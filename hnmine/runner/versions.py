@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hnmine.errors import InputError
-from hnmine.runner.manifest import damage, version_of
+from hnmine.runner.manifest import MANIFEST, damage, read_json, version_of
 from hnmine.runner.plan import Plan, differences
 from hnmine.runner.preflight import how_anew
-from hnmine.runner.recorded_outputs import MANIFEST, read_json
 
 log = logging.getLogger("hnmine")
 
