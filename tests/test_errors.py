@@ -555,7 +555,7 @@ def test_a_worker_that_dies(run, inputs, whole):
     )
     mine = commands(inputs, run)["candidates"]
     assert dies(*mine).returncode == -signal.SIGKILL
-    complains(commands(inputs, run)["mined"], 3, "has not ended", "goes on where it stopped")
+    complains(commands(inputs, run)["mined"], 3, "has not ended", "resumes where it left off")
     succeeds(mine)
     assert content(run / "candidates") == content(whole / "candidates")
 

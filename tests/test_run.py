@@ -126,7 +126,7 @@ def test_a_flipped_byte_is_found_said_and_made_again(tmp_path, caplog, finished,
     said = f"{output.parent} has another content than was written: its checksum differs."
     assert said in caplog.text
     noted = json.loads((tmp_path / "run" / "run.json").read_text())["incidents"]
-    assert noted == [f"{said} It is made again."]
+    assert noted == [f"{said} It is written again."]
 
 
 def test_a_run_notes_how_long_each_step_took(tmp_path):
@@ -271,7 +271,7 @@ def test_a_manifest_of_another_stage_or_a_damaged_one_is_refused(tmp_path):
 def test_an_unfinished_directory_says_that_the_command_goes_on(tmp_path):
     with RunDirectory.open(tmp_path / "run", {"a": 1}):
         pass
-    with pytest.raises(InputError, match="goes on where it stopped"):
+    with pytest.raises(InputError, match="resumes where it left off"):
         read_manifest(Path(tmp_path / "run"), "index", "build-index")
 
 

@@ -412,7 +412,7 @@ def test_a_damaged_output_of_an_unfinished_run_is_made_again(bucket, tmp_path, m
     incidents.drain()
     assert fill(f"{bucket}/run") == 1
     noted = json.loads((mirror(f"{bucket}/run") / "run.json").read_text())["incidents"]
-    assert len(noted) == 1 and "It is made again" in noted[0]
+    assert len(noted) == 1 and "It is written again" in noted[0]
     with s3().open_input_stream(f"{bucket}/run/parts/1/text".removeprefix("s3://")) as file:
         assert file.read() == b"part-1"
 

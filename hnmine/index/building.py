@@ -22,9 +22,9 @@ from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts, write_texts
 from hnmine.results import StageResult, base_plan
 from hnmine.runner import incidents
-from hnmine.runner.late_settings import Late
 from hnmine.runner.manifest import MANIFEST, read_json
 from hnmine.runner.plan import Task, blocks
+from hnmine.runner.plan_changes import Late
 from hnmine.runner.run_directory import RunDirectory, Tick
 from hnmine.schema import STATE, IndexPaths
 

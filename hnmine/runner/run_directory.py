@@ -14,7 +14,6 @@ from hnmine.printable import redacted
 from hnmine.runner import incidents, interrupts
 from hnmine.runner.atomic import flush, flush_all, is_folder, remove, write_text
 from hnmine.runner.checkpoints import Partial
-from hnmine.runner.late_settings import NOTHING, PARTIAL, Late
 from hnmine.runner.locks import DirectoryLock, one_at_a_time
 from hnmine.runner.manifest import (
     CLAIMED,
@@ -29,20 +28,19 @@ from hnmine.runner.manifest import (
     record,
 )
 from hnmine.runner.plan import Plan, Task, canonical_json, differences, digest
-from hnmine.runner.preflight import (
-    check_outputs,
-    check_place,
+from hnmine.runner.plan_changes import (
+    NOTHING,
+    PARTIAL,
+    Late,
+    as_finished,
     check_plan,
-    claim_of,
-    let_skip,
     other_plan,
-    progress_bar,
 )
+from hnmine.runner.preflight import check_outputs, check_place, claim_of, progress_bar
 from hnmine.runner.run_facts import this_run
 from hnmine.runner.safe_paths import check_links
 from hnmine.runner.storage import Store
 from hnmine.runner.task_share import ALONE, Share
-from hnmine.runner.versions import as_finished
 from hnmine.schema import STATE
 
 LOOK_AGAIN = 0.2
@@ -140,8 +138,6 @@ class RunDirectory:
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
         if not finished:
-            if not self.store:
-                let_skip(self.path, self.plan)
             before = read_json(self.path / PLAN)
             check_plan(self.path, self.plan, overwrite, inner=inner, late=late)
             if self.store and before != read_json(self.path / PLAN):
@@ -245,7 +241,7 @@ class RunDirectory:
             outputs = (self.marker(task) or {}).get("outputs", {})
             for output, recorded in outputs.items():
                 if found := self.store.fetch_output(output, recorded):
-                    incidents.note(f"{self.store.url}: {output} {found} It is made again.")
+                    incidents.note(f"{self.store.url}: {output} {found} It is written again.")
                     remove(self.path / DONE / f"{task.name}.json")
                     self.store.delete(f"{DONE}/{task.name}.json")
                     undone = True
