@@ -8,9 +8,26 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hnmine.config import Settings
-from hnmine.runner.plan import library_versions
+from hnmine.runner.plan import versions_of
 from hnmine.runner.urls import mirrored
 from hnmine.schema import VERSION
+
+ALWAYS = ("hnmine", "numpy", "pyarrow")
+"""Libraries whose version can change whatever is written."""
+
+_TORCH = ("sentence-transformers", "tokenizers", "torch", "transformers")
+LIBRARIES = {
+    "bm25": ("numba", "PyStemmer"),
+    "compiled": ("numba",),
+    "expressions": ("duckdb",),
+    "faiss": ("faiss-cpu",),
+    "learning": ("scipy",),
+    "onnx": ("onnxruntime", "tokenizers"),
+    "openvino": (*_TORCH, "openvino"),
+    "rank-bm25": ("rank-bm25",),
+    "torch": _TORCH,
+}
+"""Further ones, by what a stage does or by the back end of its model."""
 
 
 class Result(Protocol):
@@ -87,3 +104,12 @@ def base_plan(stage: str, settings: Settings, uses: Iterable[str] = ()) -> dict[
         "settings": settings.plan(),
         "libraries": library_versions(uses),
     }
+
+
+def library_versions(uses: Iterable[str] = ()) -> dict[str, str]:
+    """Return the versions of the installed libraries that a result depends on.
+
+    Args:
+        uses: keys of `LIBRARIES`.
+    """
+    return versions_of({*ALWAYS, *(library for use in uses for library in LIBRARIES[use])})

@@ -29,6 +29,9 @@ STATE = ".hnmine"
 INNER = ("scores", "deeper")
 """Folders in candidates/ whose folders are run directories, each with a state folder."""
 
+QUERIES_PER_TASK, PAIRS_PER_TASK = 16384, 4096
+"""Queries that one task encodes, and pairs that a cross-encoder judges in one task."""
+
 MODEL_KEYS = ("encoder", "judges")
 """Keys of a plan that hold models."""
 

@@ -18,10 +18,11 @@ from hnmine.encode.interface import CrossEncoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
 from hnmine.judges.judge import place_of, scores_plan
-from hnmine.runner.plan import PAIRS_PER_TASK, Task, blocks
+from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.storage import fetch_run
 from hnmine.runner.task_share import Share
+from hnmine.schema import PAIRS_PER_TASK
 
 ENOUGH = 32
 """Pairs of a task that are not all odd texts: without a finite score, the model is at fault."""

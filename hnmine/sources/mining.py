@@ -28,10 +28,10 @@ from hnmine.inputs.texts import Texts, write_texts
 from hnmine.names import rank_of, repeated, score_of
 from hnmine.results import StageResult, base_plan
 from hnmine.runner import incidents
-from hnmine.runner.plan import QUERIES_PER_TASK, Task, blocks
+from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
-from hnmine.schema import CandidatePaths
+from hnmine.schema import QUERIES_PER_TASK, CandidatePaths
 from hnmine.sources.fuse import mine_block
 from hnmine.sources.positives import write_grades, write_positives
 from hnmine.sources.previous import Previous
