@@ -123,7 +123,7 @@ def test_a_flipped_byte_is_found_said_and_made_again(tmp_path, caplog, finished,
         run.finish(run.run("stage", "parts", TASKS, in_folders))
     assert calls == ["part-1"]
     assert output.read_text() == "part-1"
-    said = f"{output.parent} has another content than was written: its checksum differs."
+    said = f"{output.parent} has other content than was written: its checksum differs."
     assert said in caplog.text
     noted = json.loads((tmp_path / "run" / "run.json").read_text())["incidents"]
     assert noted == [f"{said} It is written again."]

@@ -470,7 +470,7 @@ def test_a_server_that_does_not_answer(bucket, monkeypatch):
 
 
 def test_a_scheme_that_nobody_knows():
-    with pytest.raises(InputError, match="There is no file system for nowhere://"):
+    with pytest.raises(InputError, match="No file system is known for nowhere://"):
         find_files("nowhere://in")
 
 

@@ -1,4 +1,4 @@
-"""What a run records of its outputs, and whether they are still as it wrote them."""
+"""The records that a run keeps of its outputs, and whether these are unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hnmine.schema import STATE, VERSION
 
 MANIFEST, RUN = "manifest.json", "run.json"
 PLAN, DONE, CLAIMED = (f"{STATE}/{name}" for name in ("plan.json", "done", "claimed"))
-"""The plan of a run, the markers of its finished tasks, the names that it is about to write."""
+"""The plan of a run, the markers of finished tasks, the names of files about to be written."""
 
 HASH_BLOCK = 1 << 22
 
@@ -25,29 +25,29 @@ LARGEST = 1 << 62
 
 
 def record(path: Path) -> dict[str, Any]:
-    """Describe an output: its bytes, when it was last modified, and a hash of its content.
+    """Describe an output by its size, modification time and hash.
 
-    Of a folder, `files` holds the size of each file by its name.
+    For a folder, `files` holds the size of each file by its name.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: the output is missing.
     """
     about = {**_stamp(path), "xxh3": checksum(path)}
     return about | {"files": _sizes(path)} if path.is_dir() else about
 
 
 def changes(path: Path, recorded: Any, *, untouched_too: bool = False) -> str:
-    """Say how an output differs from what was recorded of it; empty if it does not.
+    """Say how an output differs from its record; empty if it does not.
 
     Args:
         path: a file or a folder.
         recorded: by `record`.
         untouched_too: compare the content even where it was not modified since, as a disk may
-            change it by itself.
+            corrupt it.
     """
     size = size_of(path)
     if size is None:
-        return "is not there."
+        return "is missing."
     if not is_record(recorded):
         return "was recorded by another version."
     if size != recorded["bytes"]:
@@ -56,15 +56,15 @@ def changes(path: Path, recorded: Any, *, untouched_too: bool = False) -> str:
     if files is not None and files != _sizes(path):
         return "holds other files than were written."
     touched = _stamp(path)["modified"] != recorded["modified"]
-    # Earlier versions recorded no files of a folder, and hashed it without their sizes.
+    # Earlier versions did not record the files of a folder, and hashed it without their sizes.
     separated = files is not None or not path.is_dir()
     if (touched or untouched_too) and checksum(path, separated=separated) != recorded["xxh3"]:
-        return "has another content than was written: its checksum differs."
+        return "has other content than was written: its checksum differs."
     return ""
 
 
 def is_record(recorded: Any) -> bool:
-    """Tell whether a value is one that `record` can have made."""
+    """Tell whether a value has the form of a `record`."""
     if not isinstance(recorded, dict) or not (
         {"bytes", "modified", "xxh3"} <= recorded.keys() <= {"bytes", "modified", "xxh3", "files"}
     ):
@@ -87,7 +87,7 @@ def is_done(
         marker: as it was read.
         plan: the plan's hash.
         outputs: of the task.
-        root: where they must be, with their sizes; None for no look at them.
+        root: directory that must hold them, with their sizes; None checks no file.
     """
     recorded, counts = marker.get("outputs"), marker.get("counts")
     return (
@@ -105,7 +105,7 @@ def checksum(path: Path, *, separated: bool = True) -> str:
 
     Args:
         path: a file or a folder.
-        separated: put the length of each name and file of a folder before it.
+        separated: hash the length of each name and file of a folder before it.
     """
     total = xxhash.xxh3_128()
     separated = separated and path.is_dir()
@@ -136,17 +136,17 @@ def _sizes(path: Path) -> dict[str, int]:
 
 
 def markers_of(path: Path) -> list[Path]:
-    """List the markers of the tasks that are done in a directory."""
+    """List the markers of the finished tasks of a directory."""
     return sorted((path / DONE).glob("*.json"))
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a marker says of one output.
+    """One output that a marker records.
 
     Attributes:
         name: relative to the directory of the run.
-        path: in it.
+        path: inside the directory.
         recorded: by `record`.
     """
 
@@ -156,19 +156,15 @@ class Output:
 
     @property
     def lasting(self) -> bool:
-        """Whether it is needed once the run is done."""
+        """Whether readers need it once the run is done."""
         return not self.name.startswith(f"{STATE}/")
 
 
 def outputs_of(root: Path, marker: Path) -> list[Output] | None:
-    """Read which outputs a marker records; None if it holds no JSON object.
-
-    Args:
-        root: the directory of the run.
-        marker: its file.
+    """Read the outputs that a marker records; None if it holds no JSON object.
 
     Raises:
-        InputError: the marker is not hnmine's, or names an output outside the directory.
+        InputError: the marker is not hnmine's, or names an output outside the directory `root`.
     """
     found = read_json(marker)
     if found is None:
@@ -177,8 +173,8 @@ def outputs_of(root: Path, marker: Path) -> list[Output] | None:
     if not isinstance(outputs, dict):
         raise InputError(
             f"{marker} is damaged.",
-            why="Its outputs are no mapping.",
-            fix="Remove that file and run the same command again: the task is done again.",
+            why="Its outputs are not a mapping.",
+            fix="Remove that file and rerun: hnmine repeats the task.",
         )
     return [
         Output(name, safe_join(root, name, marker), recorded) for name, recorded in outputs.items()
@@ -186,13 +182,9 @@ def outputs_of(root: Path, marker: Path) -> list[Output] | None:
 
 
 def damage(path: Path, *, untouched_too: bool = False) -> str:
-    """Say which output of a finished directory is not what was written; empty if none.
+    """Say which output of a finished directory changed; empty if none.
 
-    A copy without the hidden folder is taken as it is.
-
-    Args:
-        path: the directory.
-        untouched_too: compare the content even of files that were not modified since.
+    A copy without the hidden folder is accepted. `untouched_too`: see `changes`.
 
     Raises:
         InputError: a marker is damaged, or names an output outside the directory.
@@ -213,16 +205,16 @@ def files_of(path: Path) -> list[Path]:
 
 
 def size_of(path: Path) -> int | None:
-    """Return the bytes of a file, or of all files of a folder; None if it is not there."""
+    """Return the bytes of a file, or of all files of a folder; None if it is missing."""
     if not path.exists():
         return None
     return sum(file.stat().st_size for file in files_of(path) if file.is_file())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None where the file is missing or holds something else."""
+    """Read a JSON object; None where the file is missing or holds no object."""
     try:
-        if not path.is_file():  # To open a pipe would wait for a writer.
+        if not path.is_file():  # Opening a pipe would wait for a writer.
             return None
         value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except (FileNotFoundError, ValueError, RecursionError):
@@ -231,6 +223,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def version_of(manifest: Mapping[str, Any]) -> float:
-    """Return the version of the layout that a manifest or a plan describes."""
+    """Return the version of the layout in a manifest or a plan."""
     version = manifest.get("schema_version", VERSION)
     return version if isinstance(version, int | float) else float("inf")
