@@ -350,7 +350,7 @@ def test_damage_that_leaves_the_size_is_found_and_mended(run, inputs, whole, tmp
     path.write_bytes(data)
     mine = [*commands(inputs, run)["candidates"], "--output", tmp_path / "o"]
     part = file.partition("/")[0]
-    complains(mine, 3, f"{part} has another content", "hnmine build-index", debug=False)
+    complains(mine, 3, f"{part} has other content", "hnmine build-index", debug=False)
     done = hnmine(*commands(inputs, run)["index"])
     assert done.returncode == 0
     assert f"{part} has other content than was written" in done.stderr

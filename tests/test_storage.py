@@ -400,7 +400,7 @@ def test_an_object_that_is_damaged_is_found_by_whoever_fetches_it(bucket, tmp_pa
     monkeypatch.setenv("HNMINE_CACHE", str(tmp_path / "another"))
     with pytest.raises(InputError, match="is damaged") as refused:
         read_manifest(mirror(f"{bucket}/run"), "index", "build-index")
-    assert "parts/1 has another content" in refused.value.why
+    assert "parts/1 has other content" in refused.value.why
 
 
 def test_a_damaged_output_of_an_unfinished_run_is_made_again(bucket, tmp_path, monkeypatch):

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from hnmine.config import Dtype
 from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.cut import cutter_of, lead_of
-from hnmine.encode.interface import Kind, Tick, logits
+from hnmine.encode.interface import Kind, Tick, as_compared, logits
 from hnmine.encode.limits import output_of, own_limit
 from hnmine.encode.loaded import let_it_pad, no_new_weights
 from hnmine.encode.spec import ModelSpec
-from hnmine.encode.vectors import as_compared
 from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
 from hnmine.runner import incidents
 from hnmine.runner.checkpoints import computed, key_of
