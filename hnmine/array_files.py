@@ -19,6 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from hnmine.errors import damage_explained
+from hnmine.ragged import Ints
 
 AT_ONCE = 1 << 20
 """Values checked at once: the rest of a mapped file stays out of memory."""
@@ -61,7 +62,7 @@ def load_array(
         return values
 
 
-def load_offsets(path: Path, lists: int, items: int, *, filled: bool = False) -> NDArray[np.int64]:
+def load_offsets(path: Path, lists: int, items: int, *, filled: bool = False) -> Ints:
     """Open the boundaries of lists, one more than there are lists, memory-mapped.
 
     Args:
@@ -73,7 +74,7 @@ def load_offsets(path: Path, lists: int, items: int, *, filled: bool = False) ->
     Raises:
         InputError: they are no boundaries of so many lists and items.
     """
-    offsets: NDArray[np.int64] = load_array(path, np.int64, (lists + 1,))
+    offsets: Ints = load_array(path, np.int64, (lists + 1,))
     with damage_explained(path):
         check_offsets(offsets, items, filled=filled)
     return offsets
@@ -111,7 +112,7 @@ def read_array(file: Any, size: int, dtype: DTypeLike, shape: Shape = (None,)) -
     return values
 
 
-def check_offsets(offsets: NDArray[np.int64], items: int, *, filled: bool = False) -> None:
+def check_offsets(offsets: Ints, items: int, *, filled: bool = False) -> None:
     """Check boundaries of lists.
 
     Raises:

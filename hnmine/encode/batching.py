@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from hnmine.ragged import Ints
 
 TEXTS_AT_ONCE = 1024
 """A tokeniser's answers take many times the memory of the texts."""
@@ -30,7 +31,7 @@ class TokenCounter:
             self._tokenizer.no_padding()
             self._tokenizer.no_truncation()
 
-    def count(self, texts: Sequence[str], limit: int) -> NDArray[np.int64]:
+    def count(self, texts: Sequence[str], limit: int) -> Ints:
         """Return the number of tokens of each text, shape (texts,), at most `limit`."""
         counts = np.full(len(texts), limit, dtype=np.int64)
         rows = [row for row, text in enumerate(texts) if len(text) <= CHARACTERS * limit]
@@ -50,7 +51,7 @@ class TokenCounter:
         return [len(one) for one in found]
 
 
-def batches(tokens: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+def batches(tokens: Ints, budget: int) -> list[Ints]:
     """Group texts of like length into batches of at most so many tokens, padding counted.
 
     Sorting spares the padding, and a budget of tokens keeps long batches from overflowing a cache

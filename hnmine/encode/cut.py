@@ -123,11 +123,7 @@ class Cutter:
 
 
 def _cut_pair(
-    pair: tuple[str, str],
-    limit: int,
-    lead: str | None,
-    cut: CutText,
-    count: Callable[[str], int],
+    pair: tuple[str, str], limit: int, lead: str | None, cut: CutText, count: Callable[[str], int]
 ) -> tuple[str, str]:
     """Cut a pair such that the longer of the two, in tokens, stays the longer.
 

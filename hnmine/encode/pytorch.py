@@ -20,6 +20,7 @@ from hnmine.encode.limits import output_of, own_limit
 from hnmine.encode.loaded import let_it_pad, no_new_weights
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
+from hnmine.ragged import Ints
 from hnmine.runner import incidents
 from hnmine.runner.checkpoints import computed, key_of
 
@@ -30,7 +31,7 @@ NO_LIMIT = 1 << 20
 SPECIAL_TOKENS = 3
 """Most models have two of them around a text, and three around a pair; some have none."""
 
-Run = Callable[[NDArray[np.int64]], NDArray[Any]]
+Run = Callable[[Ints], NDArray[Any]]
 """Computes the vectors or logits of texts, given by their places."""
 
 
@@ -75,7 +76,7 @@ class _Workers:
     def run(
         self,
         run: Run,
-        batches: Sequence[NDArray[np.int64]],
+        batches: Sequence[Ints],
         texts: Callable[[int], Iterable[str]],
         tick: Tick,
     ) -> list[NDArray[np.float32]]:
@@ -88,11 +89,11 @@ class _Workers:
             tick: called with the size of each batch.
         """
 
-        def work(batch: NDArray[np.int64]) -> bytes:
+        def work(batch: Ints) -> bytes:
             found = np.asarray(self._first_alone(run, batch), dtype=np.float32)
             return np.ascontiguousarray(found).tobytes()
 
-        def key(batch: NDArray[np.int64]) -> bytes:
+        def key(batch: Ints) -> bytes:
             return key_of(text for place in batch for text in texts(int(place)))
 
         found = computed(self._pool, work, batches, key, len, tick)
@@ -101,7 +102,7 @@ class _Workers:
             result.reshape(len(batch), -1) for batch, result in zip(batches, results, strict=True)
         ]
 
-    def _first_alone(self, run: Run, batch: NDArray[np.int64]) -> NDArray[Any]:
+    def _first_alone(self, run: Run, batch: Ints) -> NDArray[Any]:
         """Run a batch; the first sets the tokeniser up, which others must not use meanwhile."""
         if not self._warm:
             with self._warming:
@@ -113,7 +114,7 @@ class _Workers:
         return halved_where_memory_is_short(run, batch)
 
 
-def halved_where_memory_is_short(run: Run, batch: NDArray[np.int64]) -> NDArray[Any]:
+def halved_where_memory_is_short(run: Run, batch: Ints) -> NDArray[Any]:
     """Run a batch; if memory does not suffice, run its halves one after the other.
 
     Raises:
@@ -167,7 +168,7 @@ class TorchEncoder:
         lead = lead_of(self.model, prompt, names)
         texts = [self._cutter.cut(text, limit, lead) for text in texts]
 
-        def run(batch: NDArray[np.int64]) -> NDArray[Any]:
+        def run(batch: Ints) -> NDArray[Any]:
             vectors: NDArray[Any] = encode(
                 [texts[row] for row in batch],
                 prompt=prompt,
@@ -225,7 +226,7 @@ class TorchCrossEncoder:
         of_text = dict(zip(different, counts, strict=True))
         both = np.array([of_text[query] + of_text[text] for query, text in pairs], dtype=np.int64)
 
-        def run(batch: NDArray[np.int64]) -> NDArray[np.float32]:
+        def run(batch: Ints) -> NDArray[np.float32]:
             outputs = self.model.predict(
                 [(queries[pair], documents[pair]) for pair in batch],
                 batch_size=len(batch),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hnmine.array_files import give_back
 from hnmine.compiled import compiled
-from hnmine.ragged import Ints
+from hnmine.ragged import Floats, Ints
 from hnmine.runner.checkpoints import on_threads
 
 BLOCK = 8192
@@ -102,7 +102,7 @@ class _Best:
 
 def best_by_bfloat16(
     queries: Vectors, shards: Iterable[tuple[int, Vectors]], m: int, pool: ThreadPoolExecutor
-) -> tuple[Ints, NDArray[np.float64]]:
+) -> tuple[Ints, Floats]:
     """Find the m vectors of each query whose products in bfloat16 are the largest.
 
     Args:
@@ -154,7 +154,7 @@ def error_of_products(dimension: int) -> float:
     return 2 * HALF_STEP + HALF_STEP**2 + dimension * float(np.finfo(np.float32).eps)
 
 
-def _joined(of_threads: Sequence[_Best], queries: int, m: int) -> tuple[Ints, NDArray[np.float64]]:
+def _joined(of_threads: Sequence[_Best], queries: int, m: int) -> tuple[Ints, Floats]:
     slots, bounds = np.zeros((queries, m), np.int64), np.full(queries, np.inf)
     for query in range(queries):
         parts = [(best, int(best.counts[query])) for best in of_threads]

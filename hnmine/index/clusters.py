@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hnmine.index.dense_index import DenseIndex
+from hnmine.ragged import Ints
 from hnmine.runner.run_directory import Tick
 
 SAMPLE_PER_CLUSTER = 256
 BLOCK = 1 << 14
 
 
-def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> NDArray[np.int64]:
+def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> Ints:
     """Return the cluster of each vector, by k-means on their directions, shape (vectors,).
 
     FAISS trains it on one thread, because sums of floats depend on how they are divided.

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
+from hnmine.ragged import Ints
 
 # Boundaries of lists, what is in each list, ascending, and how often.
-Lists = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
+Lists = tuple[Ints, NDArray[np.int32], NDArray[np.int32]]
 
 
 @compiled()
@@ -46,10 +47,7 @@ def count_owners(lengths: NDArray[np.int32], terms: NDArray[np.int32], width: in
 
 @compiled()
 def turn(
-    offsets: NDArray[np.int64],
-    numbers: NDArray[np.int32],
-    frequencies: NDArray[np.int32],
-    width: int,
+    offsets: Ints, numbers: NDArray[np.int32], frequencies: NDArray[np.int32], width: int
 ) -> Lists:
     """List for each number below `width` in which of the given lists it is, and how often."""
     counts = np.zeros(width + 1, np.int64)

@@ -15,7 +15,7 @@ from hnmine.index.approximate import Approximate
 from hnmine.index.bf16_search import best_by_bfloat16, error_of_products
 from hnmine.index.stored import StoredVectors, Vectors
 from hnmine.index.topk import Ranking, top_k
-from hnmine.ragged import Ints
+from hnmine.ragged import Floats, Ints
 
 EXACT = "Flat"
 FAISS_FILE = "index.faiss"
@@ -33,7 +33,7 @@ FLOAT32_STEP = float(np.finfo(np.float32).eps)
 UNDERFLOW = float(np.finfo(np.float32).tiny)
 """What a product or a sum in float32 loses at most where it is too small for a float32."""
 
-Hits = tuple[Ints, Ints, NDArray[np.float64]]
+Hits = tuple[Ints, Ints, Floats]
 """Query, slot and score of each."""
 
 
@@ -78,7 +78,7 @@ class DenseIndex(StoredVectors):
                 fix="Leave --faiss-search out, or build the index with another --faiss.",
             )
 
-    def search(self, queries: Vectors, k: NDArray[np.int64]) -> Ranking:
+    def search(self, queries: Vectors, k: Ints) -> Ranking:
         """Find the `k[q]` documents with the highest scores of each query.
 
         Exact for Flat: where the vectors that FAISS left out could still belong to the top k, by
@@ -114,9 +114,7 @@ class DenseIndex(StoredVectors):
         found = ~np.isneginf(scores)
         return top_k(query[found], hits[found], scores[found], wanted)
 
-    def _exact(
-        self, queries: Vectors, chosen: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    def _exact(self, queries: Vectors, chosen: Ints, slots: Ints) -> tuple[Ints, Ints, Floats]:
         hits = slots.ravel()
         counts = np.zeros(len(queries) + 1, dtype=np.int64)
         counts[chosen + 1] = slots.shape[1]
@@ -173,9 +171,7 @@ class DenseIndex(StoredVectors):
         parts.append((found.query_of_hit[whole], found.slots[whole], found.scores[whole]))
         return short
 
-    def _best_of_all(
-        self, queries: Vectors, row: int, k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    def _best_of_all(self, queries: Vectors, row: int, k: int) -> tuple[Ints, Ints, Floats]:
         """Score every document for a query whose near ties go deeper than FAISS should be asked.
 
         One shard at a time; keeps what is not clearly below the k-th best so far.
@@ -197,7 +193,7 @@ class DenseIndex(StoredVectors):
         exact = self.score(queries[row : row + 1], np.array([0, len(slots)]), slots)
         return np.full(len(slots), row), slots, np.where(np.isnan(exact), -np.inf, exact)
 
-    def _propose(self, queries: Vectors, m: int) -> tuple[Ints, NDArray[np.float64]]:
+    def _propose(self, queries: Vectors, m: int) -> tuple[Ints, Floats]:
         """Ask FAISS for m documents a query; return them and what no other's score exceeds."""
         scores, slots = self._scan(queries, m) if self.exact else self._search_in_file(queries, m)
         error = self.dimension * FLOAT32_STEP * self._reach(queries)
@@ -205,7 +201,7 @@ class DenseIndex(StoredVectors):
             error += 2 * self.dimension * UNDERFLOW
         return slots, scores[:, -1] + error
 
-    def _scan(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
+    def _scan(self, queries: Vectors, m: int) -> tuple[Vectors, Ints]:
         import faiss
 
         faiss.cvar.distance_compute_blas_threshold = BLAS_FROM

@@ -13,7 +13,7 @@ from hnmine.array_files import Shape, check_values, give_back, load_array
 from hnmine.encode.spec import Similarity
 from hnmine.errors import damage_explained
 from hnmine.index.dot_products import dots
-from hnmine.ragged import Ints
+from hnmine.ragged import Bools, Floats, Ints
 from hnmine.runner.checkpoints import on_threads
 
 SCORE_BLOCK = 1 << 14
@@ -29,7 +29,7 @@ def _open_shard(paths: list[Path], shape: Shape, shard: int) -> Vectors:
     return vectors
 
 
-def norms_of(vectors: Vectors) -> NDArray[np.float64]:
+def norms_of(vectors: Vectors) -> Floats:
     """Return the length of each vector, shape (n,)."""
     return np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
 
@@ -75,9 +75,7 @@ class StoredVectors:
                 raise ValueError(f"With it there are {self.count:,} vectors, not {count:,}.")
         self._whole_shards: set[int] = set()
 
-    def score(
-        self, queries: Vectors, offsets: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def score(self, queries: Vectors, offsets: Ints, slots: Ints) -> Floats:
         """Score given documents: query `i` against `slots[offsets[i]:offsets[i + 1]]`.
 
         Returns:
@@ -86,7 +84,7 @@ class StoredVectors:
         query = np.repeat(np.arange(len(queries)), np.diff(offsets))
         return self._dots(np.ascontiguousarray(queries), query, slots).astype(np.float64)
 
-    def similarity(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> Vectors:
+    def similarity(self, one: Ints, other: Ints) -> Vectors:
         """Return the cosines of pairs of documents, given by slot, shape (pairs,).
 
         NaN where either has no vector.
@@ -102,9 +100,7 @@ class StoredVectors:
                 cosines[block] /= norms_of(vectors)[place] * norms_of(self.read(others))[at]
         return cosines
 
-    def _dots(
-        self, queries: Vectors, query: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> Vectors:
+    def _dots(self, queries: Vectors, query: Ints, slots: Ints) -> Vectors:
         """Multiply queries with documents, shard by shard, shape (pairs,)."""
         self._check(queries, slots)
         scores = np.empty(len(slots), dtype=np.float32)
@@ -117,7 +113,7 @@ class StoredVectors:
             for start in range(0, len(part), SCORE_BLOCK)
         ]
 
-        def work(at: NDArray[np.int64]) -> None:
+        def work(at: Ints) -> None:
             shard = int(shards[at[0]])
             vectors = self._shard(shard)
             rows = slots[at] - shard * self.shard_rows
@@ -134,14 +130,14 @@ class StoredVectors:
             scores[naught[~there]] = np.nan
         return scores
 
-    def _is_vector(self, slots: Ints) -> NDArray[np.bool_]:
+    def _is_vector(self, slots: Ints) -> Bools:
         """Tell which slots hold more than zeros, shape (slots,)."""
         distinct, place = np.unique(slots, return_inverse=True)
         found = [
             np.any(self.read(distinct[start : start + SCORE_BLOCK]), axis=1)
             for start in range(0, len(distinct), SCORE_BLOCK)
         ]
-        there: NDArray[np.bool_] = np.concatenate(found)
+        there: Bools = np.concatenate(found)
         return there[place]
 
     @cached_property
@@ -156,7 +152,7 @@ class StoredVectors:
             give_back(vectors)
         return longest
 
-    def _reach(self, queries: Vectors) -> NDArray[np.float64]:
+    def _reach(self, queries: Vectors) -> Floats:
         """Return what no score of each query exceeds, by Cauchy and Schwarz, shape (queries,)."""
         if self.compared_by == "cosine":
             return np.ones(len(queries))
@@ -181,7 +177,7 @@ class StoredVectors:
             self._whole_shards.add(shard)
         return vectors
 
-    def read(self, slots: NDArray[np.int64]) -> Vectors:
+    def read(self, slots: Ints) -> Vectors:
         """Read the vectors of documents, given by slot, shape (slots, dimension)."""
         with damage_explained(self.directory):
             check_values(slots, low=0, below=self.count)
@@ -197,7 +193,7 @@ class StoredVectors:
                 raise ValueError("Its vectors hold numbers that are not finite.")
         return gathered
 
-    def directions(self, slots: NDArray[np.int64]) -> Vectors:
+    def directions(self, slots: Ints) -> Vectors:
         """Read vectors, and scale them to length 1 where they are not; zeros stay zeros."""
         vectors = self.read(slots)
         if self.compared_by == "cosine":

@@ -17,7 +17,7 @@ from hnmine.errors import UsageError
 from hnmine.index.csr_transpose import count_owners, turn
 from hnmine.index.scripts import Classes, classes_of, codes_of
 from hnmine.index.word_ids import Words
-from hnmine.ragged import offsets_of, ragged
+from hnmine.ragged import Ints, offsets_of, ragged
 
 KINDS = ("auto", "word", "whitespace")
 _TEXTS_A_BATCH, _LETTERS_A_BATCH = 1024, 1 << 18
@@ -38,7 +38,7 @@ class TermCounts:
     """
 
     vocabulary: list[str]
-    offsets: NDArray[np.int64]
+    offsets: Ints
     terms: NDArray[np.int32]
     frequencies: NDArray[np.int32]
     lengths: NDArray[np.int32]

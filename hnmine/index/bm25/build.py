@@ -21,7 +21,7 @@ from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.bm25.vocabulary import Vocabulary, find_terms, union_of, vocabulary_of
 from hnmine.index.csr_transpose import Lists, count_owners
 from hnmine.index.tokenise import Tokeniser
-from hnmine.ragged import offsets_of
+from hnmine.ragged import Ints, offsets_of
 
 COUNTED: list[tuple[DTypeLike, Shape]] = [
     (np.int64, (None,)),
@@ -118,10 +118,10 @@ def _read(path: Path, count: int) -> list[NDArray[Any]]:
         return found
 
 
-def _find(path: Path, vocabulary: Vocabulary, *terms: NDArray[Any]) -> NDArray[np.int64]:
+def _find(path: Path, vocabulary: Vocabulary, *terms: NDArray[Any]) -> Ints:
     """Return the places of a shard's terms in the vocabulary; in both, terms ascend."""
     with damage_explained(path):
-        found: NDArray[np.int64] = find_terms(*vocabulary, *terms)
+        found: Ints = find_terms(*vocabulary, *terms)
         check_values(found, low=0, ascending=True, strictly=True)
         return found
 
@@ -139,7 +139,7 @@ def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArra
 def _write_postings(
     paths: Sequence[Path],
     vocabulary: Vocabulary,
-    indptr: NDArray[np.int64],
+    indptr: Ints,
     total: int,
     frequency_type: DTypeLike,
     directory: Path,
@@ -161,10 +161,10 @@ def _write_postings(
 
 @compiled()
 def _append(
-    terms: NDArray[np.int64],
+    terms: Ints,
     first: int,
     lists: Lists,
-    ends: NDArray[np.int64],
+    ends: Ints,
     documents: NDArray[np.int32],
     frequencies: NDArray[np.unsignedinteger],
 ) -> None:

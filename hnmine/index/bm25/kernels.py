@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Index
 from hnmine.index.bm25.scoring import Queries, best, score_documents
 from hnmine.index.bm25.selection import scratch_of, select
+from hnmine.ragged import Floats, Ints
 
 
 @compiled()
@@ -16,11 +16,11 @@ def search_queries(
     first: int,
     last: int,
     queries: Queries,
-    k: NDArray[np.int64],
-    absent: NDArray[np.float64],
+    k: Ints,
+    absent: Floats,
     index: Index,
-    starts: NDArray[np.int64],
-    output: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]],
+    starts: Ints,
+    output: tuple[Ints, Floats, Ints],
 ) -> None:
     """Write the best `k[q]` documents of the queries from `first` to before `last`.
 

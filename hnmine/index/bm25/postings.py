@@ -14,6 +14,7 @@ from hnmine.errors import UsageError, damage_explained
 from hnmine.index.bm25.formula import VARIANTS, Postings, Statistics
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.tokenise import Tokeniser
+from hnmine.ragged import Ints
 
 HEADER = "settings.json"
 
@@ -62,7 +63,7 @@ class Files:
         """Open one file by its name without the ending; see `load_array`."""
         return np.asarray(load_array(self._directory / f"{name}.npy", dtype, (length,), **bounds))
 
-    def _documents(self, bounds: NDArray[np.int64], total: int) -> NDArray[np.int32]:
+    def _documents(self, bounds: Ints, total: int) -> NDArray[np.int32]:
         """Open the documents of the postings, which ascend in each list."""
         path = self._directory / "documents.npy"
         documents = load_array(path, np.int32, (self.count,))

@@ -17,7 +17,7 @@ from hnmine.index.bm25.postings import Files
 from hnmine.index.bm25.scoring import Queries, score_pairs
 from hnmine.index.bm25.vocabulary import find_terms, letters
 from hnmine.index.topk import Ranking
-from hnmine.ragged import offsets_of, position_in_list
+from hnmine.ragged import Floats, Ints, offsets_of, position_in_list
 from hnmine.runner.checkpoints import on_threads
 
 
@@ -57,7 +57,7 @@ class BM25Index:
         )
         self.settings = self._files.settings
 
-    def search(self, queries: Sequence[str], k: NDArray[np.int64]) -> Ranking:
+    def search(self, queries: Sequence[str], k: Ints) -> Ranking:
         """Find the `k[q]` best matches of every query, fewer where fewer match.
 
         Args:
@@ -91,9 +91,7 @@ class BM25Index:
             slots, scores = slots[filled], scores[filled]
         return Ranking(offsets_of(counts), slots, scores)
 
-    def score(
-        self, queries: Sequence[str], offsets: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def score(self, queries: Sequence[str], offsets: Ints, slots: Ints) -> Floats:
         """Score given documents, whether they match or not.
 
         Args:
@@ -118,7 +116,7 @@ class BM25Index:
         )
         return scores + np.repeat(absent, np.diff(offsets))
 
-    def _parse(self, queries: Sequence[str]) -> tuple[Queries, NDArray[np.float64]]:
+    def _parse(self, queries: Sequence[str]) -> tuple[Queries, Floats]:
         """Turn queries into known terms, and sum the absent constants of each query."""
         counts = self.settings.tokeniser.count(queries)
         sizes = np.array([len(term.encode()) for term in counts.vocabulary], dtype=np.int64)
