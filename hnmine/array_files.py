@@ -83,10 +83,6 @@ def load_offsets(path: Path, lists: int, items: int, *, filled: bool = False) ->
 def load_archive(path: Path, dtypes: Mapping[str, DTypeLike]) -> dict[str, NDArray[Any]]:
     """Read the arrays of an `.npz` file, which have one length.
 
-    Args:
-        path: the file.
-        dtypes: of each array, by name.
-
     Raises:
         InputError: the file is not there, is damaged, or holds anything else.
     """
@@ -180,13 +176,6 @@ def _read_header(
     file: BinaryIO, size: int, dtype: DTypeLike, shape: Shape, *, more: bool = False
 ) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Read what an array is, before anything is allocated for it.
-
-    Args:
-        file: at the beginning of the array.
-        size: bytes of the whole file.
-        dtype: what it must be.
-        shape: the same.
-        more: something may follow the array.
 
     Raises:
         ValueError: it is something else, or longer than the file.

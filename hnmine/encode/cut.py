@@ -21,11 +21,7 @@ class Cutter:
     """Cuts texts for one tokeniser."""
 
     def __init__(self, tokenizer: Any) -> None:
-        """Take a tokeniser.
-
-        Args:
-            tokenizer: of the package tokenizers; None: no text is cut.
-        """
+        """Take a tokeniser."""
         self._tokenizer = copy.deepcopy(tokenizer)
         if self._tokenizer:
             self._tokenizer.no_padding()

@@ -106,11 +106,6 @@ def declared(folder: Path, onnx: bool, given: Mapping[str, Any]) -> dict[str, An
     A field whose value is what earlier versions meant keeps its default, so that their manifests
     stay valid: no prompt in a model without prompts is null.
 
-    Args:
-        folder: of the model.
-        onnx: whether it runs as an ONNX graph.
-        given: the user's fields.
-
     Raises:
         MissingModel: the files are damaged, or need what hnmine does not support.
     """

@@ -57,11 +57,6 @@ def check(model: str, wanted: Use, max_length: int | None) -> None:
 def admit(model: str, folder: Path, wanted: Use | None = None) -> Found:
     """Return what a model is, checked to be usable as wanted.
 
-    Args:
-        model: as the user named it.
-        folder: where it is.
-        wanted: what it will be used as; None: anything.
-
     Raises:
         MissingModel: it is damaged, or of no use.
         UsageError: it is of use for something else.

@@ -91,9 +91,6 @@ class Installed:
 def installed(folders: Iterable[Path]) -> Installed:
     """Look for models in the hub's cache, in installed packages and in folders.
 
-    Args:
-        folders: to look for models in, however deep.
-
     Raises:
         InputError: a folder is not there.
     """

@@ -58,14 +58,7 @@ class _Graph:
     def run(
         self, items: Sequence[tuple[str, ...]], reduce: Reduce, kind: str, tick: Tick
     ) -> NDArray[np.float32]:
-        """Return the reduced output of the graph for each text, or pair of texts.
-
-        Args:
-            items: texts or pairs.
-            reduce: applied to each output.
-            kind: of the texts, which decides their prompt.
-            tick: called with the items done.
-        """
+        """Return the reduced output of the graph for each text, or pair of texts."""
         found: list[bytes] = []
         for block in _blocks(self._cut(items)):
             found += self._block(block, reduce, kind, tick)
@@ -167,7 +160,7 @@ class OnnxEncoder:
                 )
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
-        """Return vectors as they are compared, shape (texts, dimension)."""
+        """Return vectors to compare, shape (texts, dimension)."""
         prompt = (self.spec.query_prompt if kind == "query" else self.spec.document_prompt) or ""
         tokens = 0 if self._pipeline.prompt else self.graph.tokens_of_prompt(prompt)
 

@@ -53,10 +53,6 @@ class Pipeline:
     def read(cls, folder: Path, given: str | None = None) -> Pipeline:
         """Read the modules of a model's folder.
 
-        Args:
-            folder: of the model.
-            given: the user's pooling, instead of the model's.
-
         Raises:
             MissingModel: it has an unknown module or mode.
         """

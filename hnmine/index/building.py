@@ -15,8 +15,8 @@ from hnmine.errors import UsageError
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.bm25.settings import bm25_settings
 from hnmine.index.dense_index import EXACT, FAISS_FILE
-from hnmine.index.encoded import refuse_without_vector, write_vectors
 from hnmine.index.factory import build_faiss, check_factory
+from hnmine.index.stored import refuse_without_vector, write_vectors
 from hnmine.inputs.opening import open_inputs, read_documents, say_indexed
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts, write_texts

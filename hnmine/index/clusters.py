@@ -16,12 +16,6 @@ def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> Ints:
     """Return the cluster of each vector, by k-means on their directions, shape (vectors,).
 
     FAISS trains it on one thread, because sums of floats depend on how they are divided.
-
-    Args:
-        vectors: what to cluster.
-        clusters: how many, at most the number of vectors.
-        seed: of the sample and of the first centroids.
-        tick: called with the vectors done.
     """
     import faiss
 

@@ -54,13 +54,6 @@ class DenseIndex(StoredVectors):
     ) -> None:
         """Open a directory of vectors.
 
-        Args:
-            directory: with a folder of shards, and perhaps a FAISS index.
-            threads: CPU threads.
-            search_parameters: of an approximate index.
-            count: how many vectors there must be.
-            similarity: what they are compared by.
-
         Raises:
             InputError: they are damaged, or are not so many.
             UsageError: the index takes no search parameters.

@@ -27,11 +27,6 @@ ADVISED = 39
 def check_factory(factory: str, dimension: int, count: int) -> None:
     """Check that FAISS can build an index of so many vectors, searched by inner products.
 
-    Args:
-        factory: a string of the FAISS index factory, such as `IVF4096,SQ8`.
-        dimension: of the vectors.
-        count: of the vectors.
-
     Raises:
         UsageError: FAISS does not know the string, it does not fit the dimension, there are too few
             vectors to train it, or hnmine cannot fill or search it.

@@ -1,21 +1,28 @@
-"""Vectors in shards on disk, memory-mapped: read, and scored exactly."""
+"""Shards of vectors on disk: written by an encoder, memory-mapped, scored exactly."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache, partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.array_files import Shape, check_values, give_back, load_array
+from hnmine.array_files import Shape, check_values, give_back, load_array, save_array
+from hnmine.compiled import compiled
+from hnmine.encode.interface import Encoder, Kind
 from hnmine.encode.spec import Similarity
 from hnmine.errors import damage_explained
-from hnmine.index.dot_products import dots
+from hnmine.inputs.table_reader import BadRows
+from hnmine.inputs.texts import Texts
 from hnmine.ragged import Bools, Floats, Ints
 from hnmine.runner.checkpoints import on_threads
 
+ENCODE_BLOCK = 1024
+NO_VECTOR = "with a text that the encoder gives no vector (it knows none of its words)"
 SCORE_BLOCK = 1 << 14
 OPEN_SHARDS = 64
 
@@ -27,6 +34,75 @@ def _open_shard(paths: list[Path], shape: Shape, shard: int) -> Vectors:
     rows = shape[0] if shard < len(paths) - 1 else None
     vectors: Vectors = load_array(paths[shard], np.float32, (rows, shape[1]))
     return vectors
+
+
+def write_vectors(
+    texts: Iterator[str],
+    encoder: Encoder,
+    path: Path,
+    tick: Callable[[int], None],
+    kind: Kind = "document",
+    without: Callable[[Ints], None] = lambda rows: None,
+) -> dict[str, int]:
+    """Encode one shard of texts and write its vectors, float32, shape (texts, dimension).
+
+    Returns:
+        Counts: `vectors` that are not zeros.
+    """
+    parts, empty, done = [], 0, 0
+    while block := list(islice(texts, ENCODE_BLOCK)):
+        parts.append(encoder.encode(block, kind))
+        zeros = np.flatnonzero(~parts[-1].any(axis=1))
+        if len(zeros):
+            without(done + zeros)
+        done, empty = done + len(block), empty + len(zeros)
+        tick(len(block))
+    with path.open("wb") as file:
+        save_array(file, np.concatenate(parts))
+    return {"vectors": done - empty}
+
+
+def refuse_without_vector(
+    bad: BadRows, what: str, texts: Texts, rows: Ints
+) -> Callable[[Ints], None]:
+    """Return what `write_vectors` calls for texts without a vector: it records them by id."""
+
+    def record(places: Ints) -> None:
+        for name in texts.id_array(rows[places]).to_pylist():
+            bad.add(NO_VECTOR, f"{what} {name!r}")
+        bad.settle()
+
+    return record
+
+
+@compiled(fastmath={"reassoc", "contract"})
+def dots(
+    queries: Vectors,
+    query: Ints,
+    vectors: Vectors,
+    row: Ints,
+    at: Ints,
+    scores: NDArray[np.float32],
+) -> None:
+    """Write `queries[query[i]] @ vectors[row[i]]` to `scores[at[i]]`.
+
+    A product depends on its two vectors alone, not on what is computed beside it.
+
+    Args:
+        queries: shape (queries, dimension).
+        query: of each pair, shape (pairs,).
+        vectors: shape (vectors, dimension); may be memory-mapped.
+        row: of each pair, shape (pairs,).
+        at: where each product belongs, shape (pairs,).
+        scores: the output, one-dimensional.
+    """
+    dimension = queries.shape[1]
+    for i in range(len(row)):
+        left, right = queries[query[i]], vectors[row[i]]
+        total = 0.0
+        for d in range(dimension):
+            total += np.float64(left[d]) * np.float64(right[d])
+        scores[at[i]] = np.float32(total)
 
 
 def norms_of(vectors: Vectors) -> Floats:
@@ -45,12 +121,6 @@ class StoredVectors:
         self, directory: Path, threads: int, count: int | None, similarity: Similarity
     ) -> None:
         """Open a directory of vectors.
-
-        Args:
-            directory: with a folder of shards.
-            threads: CPU threads.
-            count: how many vectors there must be.
-            similarity: what they are compared by.
 
         Raises:
             InputError: they are damaged, or are not so many.

@@ -27,11 +27,7 @@ class Words:
     """A growing list of distinct words, and a hash table to find them in (open addressing)."""
 
     def __init__(self, classes: Classes) -> None:
-        """Start without words.
-
-        Args:
-            classes: what every character is in a word, of `scripts.classes_of`.
-        """
+        """Start without words."""
         self._classes = classes
         # The hash of each word, where it starts among the characters, and these, a line break
         # after each word.

@@ -36,12 +36,7 @@ class Partial:
     """
 
     def __init__(self, path: Path, plan: str) -> None:
-        """Read the results up to the first damaged one.
-
-        Args:
-            path: of the file; created with the first result.
-            plan: hash of the plan; results of other plans are discarded.
-        """
+        """Read the results up to the first damaged one."""
         self._path, self._mark = path, f"hnmine {plan}\n".encode()
         self._lock, self._file, self._closed = Lock(), -1, False
         self.items = 0

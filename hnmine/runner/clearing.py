@@ -47,11 +47,6 @@ def check_all_own(
 ) -> list[str]:
     """Return the files of a directory, checked to be hnmine's.
 
-    Args:
-        where: the directory, for the error.
-        sizes: of its files, by name.
-        fetched: returns the local file of a name.
-
     Raises:
         InputError: naming files that no marker and no manifest accounts for.
     """

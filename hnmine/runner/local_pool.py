@@ -45,12 +45,6 @@ class Pool:
     def replace(self, number: int, how: str, *, threads: int, deaths: int = 0) -> None:
         """Start another process in place of a dead one, or leave its tasks to the others.
 
-        Args:
-            number: of the dead process.
-            how: it ended.
-            threads: of the new process; 0 starts none.
-            deaths: of processes of this number.
-
         Raises:
             PartialRun: none is started, and no other is at work.
         """
@@ -71,12 +65,6 @@ class Pool:
 
 def run_workers(share_of: ShareOf, *, count: int, threads: int, memory_limit: int | None) -> None:
     """Let workers do a run's tasks; return when none is left, or when one met an error.
-
-    Args:
-        share_of: what each runs.
-        count: workers.
-        threads: CPU threads, for all together.
-        memory_limit: bytes that they may take together.
 
     Raises:
         PartialRun: all workers died.

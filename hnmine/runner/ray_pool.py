@@ -160,10 +160,6 @@ class Layout:
     def over(cls, cluster: Cluster, nodes: Sequence[Mapping[str, float]]) -> Layout:
         """Give each actor a GPU, or else a machine.
 
-        Args:
-            cluster: with the workers, threads and device that the user gave.
-            nodes: the resources of each machine, as Ray names them.
-
         Raises:
             PartialRun: no machine has a CPU for actors.
         """

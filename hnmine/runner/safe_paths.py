@@ -46,10 +46,6 @@ def _is_plain(part: str) -> bool:
 def check_links(root: Path, path: Path) -> None:
     """Refuse to write or delete where a link inside a directory leads out of it.
 
-    Args:
-        root: the directory; it may itself be a link.
-        path: inside it; it may be missing.
-
     Raises:
         InputError: a folder on the way to the path is a link.
     """

@@ -177,11 +177,7 @@ class Store:
             )
 
     def fetch_state(self, *, alone: bool) -> None:
-        """Copy plan, manifest and markers from the storage to the mirror.
-
-        Args:
-            alone: no other process on this machine uses the mirror.
-        """
+        """Copy plan, manifest and markers from the storage to the mirror."""
         at_top = self.list(recursive=False)
         wanted = self.list(DONE) | {
             name: at_top[name] for name in (MANIFEST, RUN) if name in at_top

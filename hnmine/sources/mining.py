@@ -21,7 +21,7 @@ from hnmine.errors import InputError, UsageError
 from hnmine.expressions.evaluation import references
 from hnmine.index.clusters import k_means
 from hnmine.index.dense_index import DenseIndex
-from hnmine.index.encoded import refuse_without_vector, write_vectors
+from hnmine.index.stored import refuse_without_vector, write_vectors
 from hnmine.inputs.opening import labels_of, open_inputs, read_judgements, read_pairs, read_queries
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts, write_texts

@@ -40,11 +40,6 @@ def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> d
     """Count the terms of one shard of documents into one file; a task for a worker.
 
     The bytes depend on the texts and the tokeniser alone.
-
-    Args:
-        texts: the documents, in the order of the corpus.
-        tokeniser: splits them.
-        path: the file to write.
     """
     vocabulary, tokens, lengths = tokeniser.number(texts)
     offsets, documents, frequencies = count_owners(lengths, tokens, len(vocabulary))

@@ -120,18 +120,7 @@ def add_common(
     common: Common,
     scores: NDArray[np.floating],
 ) -> None:
-    """Add `factor * gain` of some common terms to the scores of some documents.
-
-    Args:
-        terms: numbers of the terms, shape (m,).
-        columns: of the terms in the table.
-        factors: shape (m,).
-        candidates: documents, shape (n,).
-        postings: of the index.
-        statistics: of the index.
-        common: the table.
-        scores: what is added to, shape (n,), float32 or float64; the sums are float64.
-    """
+    """Add `factor * gain` of some common terms to the scores of some documents."""
     if len(terms) == 0:  # There may be no table either.
         return
     numbers, rows, gains = common

@@ -25,10 +25,6 @@ class Files:
     def __init__(self, directory: Path, documents: int | None = None) -> None:
         """Open the files and check them: compiled code follows what they say.
 
-        Args:
-            directory: of the index.
-            documents: how many it must hold.
-
         Raises:
             InputError: a file is missing or damaged, or they contradict each other.
         """

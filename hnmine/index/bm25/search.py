@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.array_files import check_values
+from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Index, common_terms
-from hnmine.index.bm25.kernels import search_queries
 from hnmine.index.bm25.postings import Files
-from hnmine.index.bm25.scoring import Queries, score_pairs
+from hnmine.index.bm25.scoring import Queries, best, score_documents, score_pairs
+from hnmine.index.bm25.selection import scratch_of, select
 from hnmine.index.bm25.vocabulary import find_terms, letters
 from hnmine.index.topk import Ranking
 from hnmine.ragged import Floats, Ints, offsets_of, position_in_list
@@ -31,11 +32,6 @@ class BM25Index:
 
     def __init__(self, directory: Path, threads: int = 1, documents: int | None = None) -> None:
         """Open an index, memory-mapped.
-
-        Args:
-            directory: of the index.
-            threads: to search with.
-            documents: how many it must hold.
 
         Raises:
             InputError: a file is missing or damaged.
@@ -132,3 +128,45 @@ class BM25Index:
             idf = self._files.statistics[2]
             np.add.at(absent, query, weights * idf[terms] * self.settings.delta_in_use)
         return (offsets, terms, weights), absent
+
+
+@compiled()
+def search_queries(
+    first: int,
+    last: int,
+    queries: Queries,
+    k: Ints,
+    absent: Floats,
+    index: Index,
+    starts: Ints,
+    output: tuple[Ints, Floats, Ints],
+) -> None:
+    """Write the best `k[q]` documents of the queries from `first` to before `last`.
+
+    The float32 sums select; whatever their error bound cannot tell apart is scored in float64.
+    """
+    offsets, all_terms, all_weights = queries
+    slots, scores, counts = output
+    postings, statistics, _, _, common = index
+    documents, idf = len(statistics[1]), statistics[2]
+    scratch = scratch_of(documents)
+    for q in range(first, last):
+        terms = all_terms[offsets[q] : offsets[q + 1]]
+        weights = all_weights[offsets[q] : offsets[q + 1]]
+        counts[q] = 0
+        if k[q] == 0:
+            continue
+        if np.min(idf[terms]) < 0:
+            # Terms that cancel have no relative error bound. Only a corpus of a few words, most of
+            # them in most documents, has a negative idf.
+            candidates = np.arange(documents).astype(np.int32)
+        else:
+            candidates = select(k[q], terms, weights, absent[q], index, scratch)
+        exact = np.empty(len(candidates), np.float64)
+        score_documents(terms, weights, candidates, postings, statistics, common, exact)
+        matches = exact > 0
+        candidates, exact = candidates[matches], exact[matches] + absent[q]
+        chosen = best(exact, k[q])
+        start, counts[q] = starts[q], len(chosen)
+        for i in range(len(chosen)):
+            slots[start + i], scores[start + i] = candidates[chosen[i]], exact[chosen[i]]

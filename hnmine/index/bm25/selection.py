@@ -234,17 +234,6 @@ def _attempt(
 ) -> tuple[float, int, int]:
     """Gather what a tile may add to the best k, or return -1 if too much was left out for that.
 
-    Args:
-        k: how many documents the query wants.
-        floor: what the k-th total is at least, 0 if nothing is known.
-        slack: of sums that are complete.
-        dear: how many postings in this tile were left out.
-        tile: the tile.
-        query: the query.
-        out: which of its terms were left out.
-        index: to search.
-        scratch: with the sums of the tile.
-
     Returns:
         The new floor, and from where to where the documents found are.
     """
