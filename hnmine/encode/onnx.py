@@ -7,7 +7,7 @@ CPU it costs no throughput: the threads work on different texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +23,7 @@ from hnmine.encode.pooling import Layer, Pipeline, pooled_before
 from hnmine.encode.spec import ModelSpec
 from hnmine.encode.weights import cannot_load, graph_of, open_session
 from hnmine.errors import MissingModel
+from hnmine.ragged import grouped
 from hnmine.runner.checkpoints import computed, key_of
 
 TEXTS_AT_ONCE = 256
@@ -60,7 +61,8 @@ class _Graph:
     ) -> NDArray[np.float32]:
         """Return the reduced output of the graph for each text, or pair of texts."""
         found: list[bytes] = []
-        for block in _blocks(self._cut(items)):
+        cut = self._cut(items)
+        for block in grouped(cut, _characters, TEXTS_AT_ONCE, CHARACTERS_AT_ONCE):
             found += self._block(block, reduce, kind, tick)
         return np.frombuffer(b"".join(found), np.float32).reshape(len(items), -1)
 
@@ -111,18 +113,8 @@ class _Graph:
         return output
 
 
-def _blocks(items: Sequence[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
-    """Group items by number and characters for one call of the tokeniser."""
-    block: list[tuple[str, ...]] = []
-    size = 0
-    for item in items:
-        block.append(item)
-        size += sum(map(len, item))
-        if len(block) == TEXTS_AT_ONCE or size > CHARACTERS_AT_ONCE:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
+def _characters(item: tuple[str, ...]) -> int:
+    return sum(map(len, item))
 
 
 WHOLE = "sentence_embedding"

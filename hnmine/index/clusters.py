@@ -1,4 +1,4 @@
-"""Clusters of vectors, of documents or of queries."""
+"""Cluster vectors of documents or queries."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ BLOCK = 1 << 14
 
 
 def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> Ints:
-    """Return the cluster of each vector, by k-means on their directions, shape (vectors,).
+    """Return the cluster of each vector by k-means on directions, shape (vectors,).
 
-    FAISS trains it on one thread, because sums of floats depend on how they are divided.
+    FAISS trains on one thread, because sums of floats depend on their order.
     """
     import faiss
 

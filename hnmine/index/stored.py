@@ -46,6 +46,8 @@ def write_vectors(
 ) -> dict[str, int]:
     """Encode one shard of texts and write its vectors, float32, shape (texts, dimension).
 
+    `without` is called with the positions of texts whose vectors are zeros.
+
     Returns:
         Counts: `vectors` that are not zeros.
     """
@@ -65,7 +67,11 @@ def write_vectors(
 def refuse_without_vector(
     bad: BadRows, what: str, texts: Texts, rows: Ints
 ) -> Callable[[Ints], None]:
-    """Return what `write_vectors` calls for texts without a vector: it records them by id."""
+    """Return a callback of `write_vectors` that records texts without a vector by their ids.
+
+    `rows` are those of the shard's texts. Where bad rows are errors, the first block with one ends
+    the task.
+    """
 
     def record(places: Ints) -> None:
         for name in texts.id_array(rows[places]).to_pylist():
@@ -86,7 +92,7 @@ def dots(
 ) -> None:
     """Write `queries[query[i]] @ vectors[row[i]]` to `scores[at[i]]`.
 
-    A product depends on its two vectors alone, not on what is computed beside it.
+    A product depends on its two vectors alone, not on the batch.
 
     Args:
         queries: shape (queries, dimension).
@@ -111,10 +117,10 @@ def norms_of(vectors: Vectors) -> Floats:
 
 
 class StoredVectors:
-    """Vectors by slot; every score that leaves it is the float64 dot product, rounded to float32.
+    """Vectors by slot; every score is the float64 dot product, rounded to float32.
 
-    Vectors have length 1, and dot products are cosines, unless they are compared by `dot`. Zeros
-    are no vector, and have no score.
+    Vectors have length 1, and dot products are cosines, unless they are compared by `dot`. Zero
+    vectors have no score.
     """
 
     def __init__(
@@ -123,7 +129,7 @@ class StoredVectors:
         """Open a directory of vectors.
 
         Raises:
-            InputError: they are damaged, or are not so many.
+            InputError: they are damaged, or not `count`.
         """
         self.directory, self.compared_by = directory, similarity
         self.paths = sorted((directory / "vectors").glob("*.npy"))
@@ -134,7 +140,7 @@ class StoredVectors:
                 raise ValueError("A shard of its vectors is missing.")
         first = load_array(self.paths[0], np.float32, (None, None))
         self.shard_rows, self.dimension = first.shape
-        # Not a method, which would hold the index, and with it all files, until a collection.
+        # Not a method, which would keep the index and its files open until a collection.
         self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, self.paths, first.shape))
         last = len(self.paths) - 1
         self.count = self.shard_rows * last + len(self._shard(last))
@@ -201,7 +207,7 @@ class StoredVectors:
         return scores
 
     def _is_vector(self, slots: Ints) -> Bools:
-        """Tell which slots hold more than zeros, shape (slots,)."""
+        """Tell which slots hold non-zero vectors, shape (slots,)."""
         distinct, place = np.unique(slots, return_inverse=True)
         found = [
             np.any(self.read(distinct[start : start + SCORE_BLOCK]), axis=1)
@@ -223,13 +229,13 @@ class StoredVectors:
         return longest
 
     def _reach(self, queries: Vectors) -> Floats:
-        """Return what no score of each query exceeds, by Cauchy and Schwarz, shape (queries,)."""
+        """Return an upper bound on the scores of each query, by Cauchy and Schwarz, (queries,)."""
         if self.compared_by == "cosine":
             return np.ones(len(queries))
         return norms_of(queries) * self._longest
 
     def _check(self, queries: Vectors, slots: Ints) -> None:
-        """Refuse what compiled code would read beyond a vector, or beyond all of them, for."""
+        """Refuse slots and dimensions for which compiled code would read outside the vectors."""
         with damage_explained(self.directory):
             if queries.shape[1:] != (self.dimension,):
                 raise ValueError(
@@ -239,7 +245,7 @@ class StoredVectors:
             check_values(slots, low=0, below=self.count)
 
     def _whole(self, shard: int) -> Vectors:
-        """Open a shard that is searched; the first time, check its numbers."""
+        """Open a shard to search; the first time, check its numbers."""
         vectors = self._shard(shard)
         if shard not in self._whole_shards:
             with damage_explained(self.paths[shard]):
@@ -264,7 +270,7 @@ class StoredVectors:
         return gathered
 
     def directions(self, slots: Ints) -> Vectors:
-        """Read vectors, and scale them to length 1 where they are not; zeros stay zeros."""
+        """Read vectors scaled to length 1; zeros stay zeros."""
         vectors = self.read(slots)
         if self.compared_by == "cosine":
             return vectors

@@ -1,4 +1,4 @@
-"""Ranked lists and the one order they are in: score descending, then document slot ascending."""
+"""Ranked lists, in the order of score descending, then document slot ascending."""
 
 from __future__ import annotations
 

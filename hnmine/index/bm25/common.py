@@ -1,4 +1,4 @@
-"""A table of the most common terms, document by document: no search in long posting lists."""
+"""A table of the most common terms by document, which saves searching long posting lists."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ HEADER = "settings.json"
 
 
 class Files:
-    """The files of an index but the impacts and their peaks, memory-mapped."""
+    """The files of an index except the impacts and their peaks, memory-mapped."""
 
     def __init__(self, directory: Path, documents: int | None = None) -> None:
-        """Open the files and check them: compiled code follows what they say.
+        """Open the files and check them, because compiled code trusts them.
 
         Raises:
             InputError: a file is missing or damaged, or they contradict each other.
@@ -99,11 +99,11 @@ def _settings(given: dict[str, Any]) -> BM25Settings:
     numbers = [rest.get(name) for name in ("k1", "b", "delta")]
     if any(isinstance(value, bool | str) for value in numbers):
         raise ValueError("A setting is no number.")
-    # Before the version of Unicode was recorded, the words were others.
+    # An index without a version of Unicode has other words.
     words = {"unicode": "", **given["tokeniser"]}
     if not all(isinstance(value, str) for value in words.values()):
         raise ValueError("A setting of its words is no text.")
     try:
         return BM25Settings(**rest, tokeniser=Tokeniser(**words))
-    except UsageError as error:  # Of no use to a user who never gave it.
+    except UsageError as error:  # The user never gave it.
         raise ValueError(error.what) from error

@@ -25,9 +25,8 @@ from hnmine.runner.checkpoints import on_threads
 class BM25Index:
     """Exact BM25 search in an index of `merge_counts`.
 
-    A document matches a query if it holds a term of the query and its score, less the constants
-    that every document has, is above 0. Scores are float64, and so is their order: the float32
-    impacts only narrow down which documents are scored.
+    A document matches a query if it holds a term of the query and its score, without the constants
+    of every document, is above 0. Scores are float64; float32 impacts only select documents.
     """
 
     def __init__(self, directory: Path, threads: int = 1, documents: int | None = None) -> None:
@@ -143,7 +142,8 @@ def search_queries(
 ) -> None:
     """Write the best `k[q]` documents of the queries from `first` to before `last`.
 
-    The float32 sums select; whatever their error bound cannot tell apart is scored in float64.
+    Float32 sums select the documents, which are then scored in float64. `starts` are positions of
+    each query in `output`: slots, scores, and the number of hits of each query.
     """
     offsets, all_terms, all_weights = queries
     slots, scores, counts = output
