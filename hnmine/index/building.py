@@ -35,7 +35,7 @@ OF_THE_ENCODER = (
 """Settings that `ModelSpec.find` takes."""
 
 COUNTS = f"{STATE}/bm25-counts"
-FAISS_ALONE = Late(("settings.faiss", "libraries.faiss-cpu"), ("faiss",))
+FAISS_ALONE = Late(("settings.faiss", "libraries.faiss-cpu"), ("faiss",), "the vectors")
 """Vectors do not depend on the FAISS index."""
 
 

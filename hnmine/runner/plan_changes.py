@@ -42,10 +42,12 @@ class Late:
     Attributes:
         keys: these settings, as keys of the plan.
         tasks: names of the tasks.
+        kept: names the outputs of the other tasks, for the error's advice.
     """
 
     keys: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    kept: str = "other outputs"
 
     def explains(self, changed: Sequence[str]) -> bool:
         """Tell whether plans that differ in this differ for the last tasks alone."""
@@ -91,10 +93,7 @@ def check_plan(
             fix = f"{how_anew(inner)} to write it again, or restore those settings to resume"
             fix += "." if inner else ", or choose another directory."
             if kept:
-                fix = (
-                    "Pass --overwrite: outputs that do not depend on it stay. "
-                    "Or choose another directory."
-                )
+                fix = f"Pass --overwrite: {late.kept} stay. Or choose another directory."
             raise other_plan(path, changed, fix)
         if old and kept:
             _hand_on(path, old, plan, NOTHING if skips else late)
