@@ -1,7 +1,7 @@
-"""Arrays out of a directory that somebody may have sent: opened, and checked once.
+"""Open and check arrays in directories that may come from somebody else.
 
-Compiled code and memory maps trust offsets and positions. Whatever reads an array of hnmine's own
-opens it here, and says which type, shape and range it needs.
+Compiled code and memory maps trust offsets and positions, so every reader of hnmine's arrays opens
+them here, with the type, shape and range that it needs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from hnmine.errors import damage_explained
+from hnmine.ragged import Ints
 
 AT_ONCE = 1 << 20
-"""Values checked at once: the rest of a mapped file stays out of memory."""
+"""Values checked at once, to keep the rest of a mapped file out of memory."""
 
 Shape = tuple[int | None, ...]
 """None stands for any length."""
@@ -61,7 +62,7 @@ def load_array(
         return values
 
 
-def load_offsets(path: Path, lists: int, items: int, *, filled: bool = False) -> NDArray[np.int64]:
+def load_offsets(path: Path, lists: int, items: int, *, filled: bool = False) -> Ints:
     """Open the boundaries of lists, one more than there are lists, memory-mapped.
 
     Args:
@@ -73,18 +74,14 @@ def load_offsets(path: Path, lists: int, items: int, *, filled: bool = False) ->
     Raises:
         InputError: they are no boundaries of so many lists and items.
     """
-    offsets: NDArray[np.int64] = load_array(path, np.int64, (lists + 1,))
+    offsets: Ints = load_array(path, np.int64, (lists + 1,))
     with damage_explained(path):
         check_offsets(offsets, items, filled=filled)
     return offsets
 
 
 def load_archive(path: Path, dtypes: Mapping[str, DTypeLike]) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an `.npz` file, which have one length.
-
-    Args:
-        path: the file.
-        dtypes: of each array, by name.
+    """Read the arrays of an `.npz` file, which all have one length.
 
     Raises:
         InputError: the file is not there, is damaged, or holds anything else.
@@ -103,7 +100,7 @@ def load_archive(path: Path, dtypes: Mapping[str, DTypeLike]) -> dict[str, NDArr
 
 
 def read_array(file: Any, size: int, dtype: DTypeLike, shape: Shape = (None,)) -> NDArray[Any]:
-    """Read the next array of an open file of so many bytes; the caller explains what it raises."""
+    """Read the next array of an open file of `size` bytes; the caller explains errors."""
     found, kind = _read_header(file, size, dtype, shape, more=True)
     values: NDArray[Any] = np.empty(found, kind)
     if file.readinto(values.reshape(-1).view(np.uint8)) != values.nbytes:
@@ -111,7 +108,7 @@ def read_array(file: Any, size: int, dtype: DTypeLike, shape: Shape = (None,)) -
     return values
 
 
-def check_offsets(offsets: NDArray[np.int64], items: int, *, filled: bool = False) -> None:
+def check_offsets(offsets: Ints, items: int, *, filled: bool = False) -> None:
     """Check boundaries of lists.
 
     Raises:
@@ -131,7 +128,7 @@ def check_values(
     strictly: bool = False,
     finite: bool = False,
 ) -> None:
-    """Check the range and the order of values, some at a time; not-a-number is in no range.
+    """Check the range and the order of values in blocks; NaN is in no range.
 
     Raises:
         ValueError: one is out of range, or is below the one before it.
@@ -139,7 +136,7 @@ def check_values(
     last = None
     if low is None and below is None and not (ascending or finite):
         return
-    # Their products with these are 0, but for what is infinite or not a number: as fast as reading.
+    # Products with zeros are 0, except for infinities and NaN: as fast as reading.
     zeros = np.zeros(min(AT_ONCE, values.size) if finite else 0, values.dtype)
     for part in _parts(values):
         if finite and np.vdot(part, zeros[: len(part)]) != 0:
@@ -178,17 +175,12 @@ def _range(low: float | None, below: float | None) -> str:
 def _read_header(
     file: BinaryIO, size: int, dtype: DTypeLike, shape: Shape, *, more: bool = False
 ) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read what an array is, before anything is allocated for it.
+    """Read and check the header of an array in a file of `size` bytes, before allocating it.
 
-    Args:
-        file: at the beginning of the array.
-        size: bytes of the whole file.
-        dtype: what it must be.
-        shape: the same.
-        more: something may follow the array.
+    `more`: other data may follow the array.
 
     Raises:
-        ValueError: it is something else, or longer than the file.
+        ValueError: its type or shape is wrong, or it is longer than the file.
     """
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     found, fortran, kind = read[npy.read_magic(file)](file)
@@ -208,7 +200,7 @@ def _read_header(
 
 
 class _Python:
-    """A file that NumPy takes for no file of the operating system's."""
+    """A file that NumPy does not recognise as one of the operating system."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.write = file.write
@@ -217,18 +209,15 @@ class _Python:
 def save_array(target: Path | BinaryIO, values: NDArray[Any]) -> None:
     """Write an array as `.npy`, or fail.
 
-    `np.save` hands a file over to C, where the last few kilobytes are lost without an error if the
-    disk is full.
+    `np.save` writes real files in C, which loses the last kilobytes without an error on a full
+    disk.
     """
     with target.open("wb") if isinstance(target, Path) else nullcontext(target) as file:
         np.save(_Python(file), values)
 
 
 def give_back(part: NDArray[Any]) -> None:
-    """Let go of the memory of a contiguous part of a mapped file; it can be read again.
-
-    An array that is not mapped is left alone.
-    """
+    """Release the memory of a contiguous part of a mapped file; other arrays stay as they are."""
     if isinstance(part, np.memmap):
         mapped = part._mmap  # type: ignore[attr-defined]
         start = part.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data

@@ -15,18 +15,15 @@ import numba
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function at its first call, to run while other threads do.
+    """Compile a function at its first call, without the GIL; options are those of `numba.njit`.
 
-    The code is kept for the next process: beside the module, else in the user's cache, or where
-    `NUMBA_CACHE_DIR` says. Where these cannot be written to, as in a sealed container, it is kept
-    among the temporary files, or not at all. It is made anew when a module of the folder changes.
-
-    Args:
-        options: further ones of `numba.njit`.
+    The next process finds the code beside the module, in the user's cache or in `NUMBA_CACHE_DIR`;
+    where none of these is writable, among the temporary files. Numba compiles again when a module
+    of the folder changes.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        # What Numba raises where it finds no place.
+        # Numba raises it where no folder is writable.
         with suppress(RuntimeError):
             return _kept(function, options)
         _keep_among_temporary_files()
@@ -39,8 +36,8 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     dispatcher = numba.njit(nogil=True, cache=True, **options)(function)
-    # Numba looks at the function's own file, but what it calls of others is compiled into it. With
-    # NUMBA_DISABLE_JIT there is nothing to keep.
+    # Numba checks the function's own file, but compiles functions of other files into it. With
+    # NUMBA_DISABLE_JIT it caches nothing.
     with suppress(AttributeError):
         index = dispatcher._cache._cache_file
         folder = Path(function.__code__.co_filename).parent
@@ -56,7 +53,7 @@ def _stamps(folder: Path) -> list[tuple[str, int, int]]:
 
 
 def _keep_among_temporary_files() -> None:
-    """Let Numba keep code in a temporary folder, unless others could put code there."""
+    """Let Numba cache code in a temporary folder, unless others could write there."""
     with suppress(OSError):
         folder = Path(gettempdir()) / f"hnmine-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)

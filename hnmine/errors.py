@@ -72,6 +72,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; its repr where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else repr(error)
+
+
 def missing_extra(package: str, extra: str) -> MissingModel:
     """Name the install line for an optional package that an operation needs."""
     return MissingModel(

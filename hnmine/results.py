@@ -13,12 +13,29 @@ from typing import TYPE_CHECKING, Any
 from hnmine.config import Settings
 from hnmine.errors import UsageError
 from hnmine.printable import one_line, without_credentials
-from hnmine.runner.plan import library_versions
+from hnmine.runner.plan import versions_of
 from hnmine.runner.urls import mirrored
 from hnmine.schema import VERSION
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
+
+ALWAYS = ("hnmine", "numpy", "pyarrow")
+"""Libraries whose version can change whatever is written."""
+
+_TORCH = ("sentence-transformers", "tokenizers", "torch", "transformers")
+LIBRARIES = {
+    "bm25": ("numba", "PyStemmer"),
+    "compiled": ("numba",),
+    "expressions": ("duckdb",),
+    "faiss": ("faiss-cpu",),
+    "learning": ("scipy",),
+    "onnx": ("onnxruntime", "tokenizers"),
+    "openvino": (*_TORCH, "openvino"),
+    "rank-bm25": ("rank-bm25",),
+    "torch": _TORCH,
+}
+"""Further ones, by what a stage does or by the back end of its model."""
 
 
 SHOWN_LINES, WIDTH = 8, 120
@@ -184,3 +201,12 @@ def base_plan(
         "settings": settings.plan(),
         "libraries": {**library_versions(uses), **packages},
     }
+
+
+def library_versions(uses: Iterable[str] = ()) -> dict[str, str]:
+    """Return the versions of the installed libraries that a result depends on.
+
+    Args:
+        uses: keys of `LIBRARIES`.
+    """
+    return versions_of({*ALWAYS, *(library for use in uses for library in LIBRARIES[use])})

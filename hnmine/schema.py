@@ -29,6 +29,21 @@ STATE = ".hnmine"
 INNER = ("scores", "deeper")
 """Folders in candidates/ whose folders are run directories, each with a state folder."""
 
+QUERIES_PER_TASK, PAIRS_PER_TASK = 16384, 4096
+"""Queries that one task encodes, and pairs that a cross-encoder judges in one task."""
+
+MODEL_KEYS = ("encoder", "judges")
+"""Keys of a plan that hold models."""
+
+LEFT_OPEN = ("backend", "batch_tokens", "device", "dtype", "max_length")
+"""How a model runs; where no setting says it, the machine decides."""
+
+NEW_KEY = "sources"
+"""A key that earlier versions did not write into the plan of a mined directory."""
+
+NOW_SKIPS = 'settings.on_bad_row: "error" -> "skip"'
+"""A difference between two plans that changes no output of a finished task."""
+
 
 def _field(name: str, kind: pa.DataType, meaning: str, *, null: bool = False) -> pa.Field:
     return pa.field(name, kind, nullable=null, metadata={"meaning": meaning})

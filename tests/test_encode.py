@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from hnmine.encode import load_cross_encoder, load_encoder
 from hnmine.encode.batching import TokenCounter, batches
-from hnmine.encode.interface import logits
+from hnmine.encode.interface import as_compared, logits
 from hnmine.encode.locate import find_model, fingerprint
 from hnmine.encode.openvino import run_by_openvino
 from hnmine.encode.pytorch import _Workers
 from hnmine.encode.spec import OPENVINO_TYPES, ModelSpec
-from hnmine.encode.vectors import as_compared
 from hnmine.errors import InputError, MissingModel, UsageError
 
 TEXTS = [

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from hnmine.cli import app
 from hnmine.cli.failures import errors_explained
-from hnmine.runner.recorded_outputs import MANIFEST
+from hnmine.runner.manifest import MANIFEST
 from hnmine.schema import STATE
 
 pytestmark = pytest.mark.xdist_group("errors")
@@ -350,10 +350,10 @@ def test_damage_that_leaves_the_size_is_found_and_mended(run, inputs, whole, tmp
     path.write_bytes(data)
     mine = [*commands(inputs, run)["candidates"], "--output", tmp_path / "o"]
     part = file.partition("/")[0]
-    complains(mine, 3, f"{part} has another content", "hnmine build-index", debug=False)
+    complains(mine, 3, f"{part} has other content", "hnmine build-index", debug=False)
     done = hnmine(*commands(inputs, run)["index"])
     assert done.returncode == 0
-    assert f"{part} has another content than was written" in done.stderr
+    assert f"{part} has other content than was written" in done.stderr
     assert content(run / "index") == content(whole / "index")
     succeeds(mine)
 
@@ -555,7 +555,7 @@ def test_a_worker_that_dies(run, inputs, whole):
     )
     mine = commands(inputs, run)["candidates"]
     assert dies(*mine).returncode == -signal.SIGKILL
-    complains(commands(inputs, run)["mined"], 3, "has not ended", "goes on where it stopped")
+    complains(commands(inputs, run)["mined"], 3, "has not ended", "resumes where it left off")
     succeeds(mine)
     assert content(run / "candidates") == content(whole / "candidates")
 

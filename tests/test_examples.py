@@ -16,8 +16,8 @@ from blocks import Block, blocks, commands, run, small
 from conftest import CROSS_ENCODER, ENCODER, ROOT, rows, write
 
 import hnmine as api
+from hnmine.directories.manifests import read_manifest
 from hnmine.encode.locate import find_model
-from hnmine.runner.manifest import read_manifest
 
 EXAMPLES = ROOT / "examples"
 

@@ -31,14 +31,14 @@ TOO_MANY = [
 
 @pytest.mark.parametrize(("factory", "count", "needed"), TOO_MANY)
 def test_too_few_vectors_to_train_are_named(factory, count, needed):
-    with pytest.raises(UsageError, match=f"at least {needed} vectors, and there are {count:,}"):
+    with pytest.raises(UsageError, match=f"at least {needed} vectors; the index has {count:,}"):
         check_factory(factory, 32, count)
     check_factory(factory, 32, count + 96)
 
 
 def test_a_rotation_needs_as_many_vectors_as_dimensions():
     """With fewer, FAISS writes outside its memory, and the process ends."""
-    with pytest.raises(UsageError, match="at least 384 vectors, and there are 383"):
+    with pytest.raises(UsageError, match="at least 384 vectors; the index has 383"):
         check_factory("OPQ8,PQ8", 384, 383)
     check_factory("OPQ8,PQ8", 384, 384)
 
@@ -84,9 +84,9 @@ def encoded(monkeypatch):
 
 def test_an_index_that_cannot_be_trained_is_refused_before_encoding(given, tmp_path, encoded):
     settings = {**given, "index": tmp_path / "index", "faiss": "IVF64,Flat"}
-    with pytest.raises(UsageError, match="at least 64 vectors, and there are 60"):
+    with pytest.raises(UsageError, match="at least 64 vectors; the index has 60"):
         build_index(**settings)
-    with pytest.raises(UsageError, match="at least 64 vectors, and there are 60"):
+    with pytest.raises(UsageError, match="at least 64 vectors; the index has 60"):
         dry_run([BuildIndexSettings.parse({**settings, "index": tmp_path / "other"})])
     asked = {name: given[name] for name in ("corpus", "encoder", "progress")}
     found = validate(ValidateSettings.parse({**asked, "faiss": "IVF64,Flat", "calibrate": False}))

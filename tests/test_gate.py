@@ -34,8 +34,8 @@ from hnmine.encode.roles import what_is
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, MissingModel, UsageError
 from hnmine.judges.judge import place_of
+from hnmine.runner.manifest import MANIFEST, PLAN
 from hnmine.runner.plan import digest
-from hnmine.runner.recorded_outputs import MANIFEST, PLAN
 
 PAIRS = SHORT + LONG
 QUERIES, DOCUMENTS = (list(side) for side in zip(*PAIRS, strict=True))

@@ -55,8 +55,8 @@ from hnmine.directories.candidates import Candidates
 from hnmine.directories.manifests import known_manifest
 from hnmine.errors import Exit, InputError, damage_explained
 from hnmine.index.approximate import read_faiss
+from hnmine.runner.manifest import record
 from hnmine.runner.plan import digest
-from hnmine.runner.recorded_outputs import record
 from hnmine.sources.fuse import Recipe, mine_block
 from hnmine.sources.recipe import open_recipe
 from hnmine.sources.source import Asked, Mining

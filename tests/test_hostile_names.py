@@ -18,8 +18,8 @@ import hnmine as api
 from hnmine.commands import COMMANDS
 from hnmine.errors import HnmineError, InputError, UsageError
 from hnmine.runner.atomic import write_text
+from hnmine.runner.manifest import changes, checksum, record
 from hnmine.runner.plan import Task
-from hnmine.runner.recorded_outputs import changes, checksum, record
 from hnmine.runner.run_directory import RunDirectory
 from hnmine.runner.safe_paths import safe_join
 from hnmine.runner.storage import Store

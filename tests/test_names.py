@@ -21,7 +21,7 @@ from hnmine.extras.batches.false_negative_guard import check_batches
 from hnmine.extras.batches.rows import Rows, write_rows
 from hnmine.names import LAYOUT, REASONS, check_name, reserved, sources_of
 from hnmine.report.scored import Scored
-from hnmine.runner.recorded_outputs import markers_of, record
+from hnmine.runner.manifest import markers_of, record
 from hnmine.selection import rules as rules_module
 from hnmine.selection.rules import by_text, reasons, rules
 from hnmine.selection.verdicts import NOT_SCORED, RELABELLED, USED_UP

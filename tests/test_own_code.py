@@ -154,7 +154,7 @@ def test_whatever_names_code_is_refused_by_name(saved, tmp_path, kind, which):
     assert find_model(str(model)) == model
     code(model, ran)
     KINDS[kind](model)
-    with pytest.raises(MissingModel, match=r"is refused: .*\.json could have it run code"):
+    with pytest.raises(MissingModel, match=r"is refused: .*\.json could make it run code"):
         find_model(str(model))
     assert not ran.exists()
 

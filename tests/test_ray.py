@@ -142,7 +142,7 @@ def test_an_actor_that_is_killed_in_mid_task_is_replaced(inputs, alone, here, tm
     assert seen and seen[0] < 30
     noted = json.loads((index / "run.json").read_text())["incidents"]
     assert len(noted) == 1, noted
-    assert re.match("Actor [01] of 2 died .*; another goes on with 1 threads", noted[0])
+    assert re.match("Actor [01] of 2 died .*; another continues with 1 threads", noted[0])
     incidents.drain()
     assert len(members(index)) == 1, "The last call has it alone."
     assert content(index) == content(alone / "index")
@@ -307,7 +307,7 @@ def test_machines_that_do_not_share_the_directory_are_told_apart(tmp_path):
     with witnessed(folder):
         assert subprocess.run(ask, check=False).returncode == 0
     # Nobody holds it: as where locks stay on the machine that took them.
-    with pytest.raises(InputError, match="a lock that is held on another machine is not seen"):
+    with pytest.raises(InputError, match="this machine does not see a lock"):
         check_witness(folder)
     shutil.rmtree(folder)
     with pytest.raises(InputError, match="is not the directory that the run was started for"):

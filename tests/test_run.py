@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hnmine.directories.manifests import read_manifest
 from hnmine.errors import InputError, PartialRun
 from hnmine.runner import incidents
-from hnmine.runner.manifest import read_manifest
 from hnmine.runner.plan import Task, blocks, differences
 from hnmine.runner.preflight import check_place
 from hnmine.runner.run_directory import RunDirectory
@@ -113,7 +113,7 @@ def test_a_flipped_byte_is_found_said_and_made_again(tmp_path, caplog, finished,
         os.utime(output, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     if finished:
         (tmp_path / "run" / "manifest.json").write_text('{"a": 1, "stage": "s", "counts": {}}')
-        refused = pytest.raises(InputError, match=r"part-1\.txt has another content")
+        refused = pytest.raises(InputError, match=r"part-1\.txt has other content")
         with refused if touched else contextlib.nullcontext():
             read_manifest(tmp_path / "run", "s", "s")
     calls.clear()
@@ -122,10 +122,10 @@ def test_a_flipped_byte_is_found_said_and_made_again(tmp_path, caplog, finished,
         run.finish(run.run("stage", "parts", TASKS, in_folders))
     assert calls == ["part-1"]
     assert output.read_text() == "part-1"
-    said = f"{output.parent} has another content than was written: its checksum differs."
+    said = f"{output.parent} has other content than was written: its checksum differs."
     assert said in caplog.text
     noted = json.loads((tmp_path / "run" / "run.json").read_text())["incidents"]
-    assert noted == [f"{said} It is made again."]
+    assert noted == [f"{said} It is written again."]
 
 
 def test_a_run_notes_how_long_each_step_took(tmp_path):
@@ -270,7 +270,7 @@ def test_a_manifest_of_another_stage_or_a_damaged_one_is_refused(tmp_path):
 def test_an_unfinished_directory_says_that_the_command_goes_on(tmp_path):
     with RunDirectory.open(tmp_path / "run", {"a": 1}):
         pass
-    with pytest.raises(InputError, match="goes on where it stopped"):
+    with pytest.raises(InputError, match="resumes where it left off"):
         read_manifest(Path(tmp_path / "run"), "index", "build-index")
 
 

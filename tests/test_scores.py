@@ -12,7 +12,7 @@ import hnmine as api
 from hnmine.encode.locate import find_model
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
-from hnmine.runner.recorded_outputs import DONE, MANIFEST, PLAN
+from hnmine.runner.manifest import DONE, MANIFEST, PLAN
 
 BI_ENCODER = {"cross_encoder": None, "score": "bm25", "judge": [ENCODER]}
 LAZY = {"lazy": True, "margin": 2.0}
@@ -89,7 +89,7 @@ def test_unfinished_scores_are_not_mixed_with_those_of_another_version(candidate
     made_by_another_version(folder)
     (folder / MANIFEST).unlink(missing_ok=True)
     assert any((folder / DONE).iterdir())
-    with pytest.raises(InputError, match=r'numpy: "1.0" -> .*\nRemove it to have it made anew'):
+    with pytest.raises(InputError, match=r'numpy: "1.0" -> .*\nRemove it to write it again'):
         judged(candidates, "again", **more)
     shutil.rmtree(folder)
     assert written(judged(candidates, "again", **more))

@@ -218,7 +218,7 @@ def test_a_worker_that_is_killed_is_replaced_and_it_is_said(inputs, alone, tmp_p
     os.kill(first[0], signal.SIGKILL)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
-    assert "was killed by SIGKILL; it goes on with 1 threads" in stderr
+    assert "was killed by SIGKILL; another continues with 1 threads" in stderr
     assert content(index) == alone
     noted = json.loads((index / "run.json").read_text())["incidents"]
     assert [one for one in noted if "SIGKILL" in one]
@@ -251,7 +251,7 @@ def test_less_memory_than_a_worker_needs(inputs, tmp_path, monkeypatch):
         api.build_index(**given)
     noted = incidents.drain()
     assert len(noted) == 1
-    assert "of 0.1 GB; it goes on with 1 threads" in noted[0]
+    assert "of 0.1 GB; another continues with 1 threads" in noted[0]
 
 
 def test_as_many_workers_as_memory_allows(tmp_path):

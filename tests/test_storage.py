@@ -25,12 +25,12 @@ from moto.server import ThreadedMotoServer
 
 import hnmine as api
 from hnmine.config import BuildIndexSettings
+from hnmine.directories.manifests import read_manifest
 from hnmine.errors import InputError, PartialRun
 from hnmine.inputs.listing import list_files
 from hnmine.runner import incidents
-from hnmine.runner.manifest import read_manifest
+from hnmine.runner.manifest import PLAN
 from hnmine.runner.plan import Task
-from hnmine.runner.recorded_outputs import PLAN
 from hnmine.runner.run_directory import RunDirectory
 from hnmine.runner.storage import Store
 from hnmine.runner.urls import cache, mirror, mirrored, name_of, split_url
@@ -404,7 +404,7 @@ def test_an_object_that_is_damaged_is_found_by_whoever_fetches_it(bucket, tmp_pa
     monkeypatch.setenv("HNMINE_CACHE", str(tmp_path / "another"))
     with pytest.raises(InputError, match="is damaged") as refused:
         read_manifest(mirror(f"{bucket}/run"), "index", "build-index")
-    assert "parts/1 has another content" in refused.value.why
+    assert "parts/1 has other content" in refused.value.why
 
 
 def test_a_damaged_output_of_an_unfinished_run_is_made_again(bucket, tmp_path, monkeypatch):
@@ -416,7 +416,7 @@ def test_a_damaged_output_of_an_unfinished_run_is_made_again(bucket, tmp_path, m
     incidents.drain()
     assert fill(f"{bucket}/run") == 1
     noted = json.loads((mirror(f"{bucket}/run") / "run.json").read_text())["incidents"]
-    assert len(noted) == 1 and "It is made again" in noted[0]
+    assert len(noted) == 1 and "It is written again" in noted[0]
     with s3().open_input_stream(f"{bucket}/run/parts/1/text".removeprefix("s3://")) as file:
         assert file.read() == b"part-1"
 
@@ -474,7 +474,7 @@ def test_a_server_that_does_not_answer(bucket, monkeypatch):
 
 
 def test_a_scheme_that_nobody_knows():
-    with pytest.raises(InputError, match="There is no file system for nowhere://"):
+    with pytest.raises(InputError, match="No file system is known for nowhere://"):
         find_files("nowhere://in")
 
 

@@ -21,7 +21,7 @@ from hnmine.errors import InputError
 from hnmine.inputs.table_reader import Table
 from hnmine.inputs.unchanged import YOUNG, Unchanged
 from hnmine.judges.verdict_file import VerdictFile
-from hnmine.runner.recorded_outputs import MANIFEST
+from hnmine.runner.manifest import MANIFEST
 from hnmine.runner.run_directory import RunDirectory
 from hnmine.runner.task_share import ALONE
 

@@ -14,8 +14,8 @@ import hnmine as api
 from hnmine.encode import spec
 from hnmine.errors import InputError
 from hnmine.runner import plan as plans
+from hnmine.runner.manifest import DONE, MANIFEST, PLAN
 from hnmine.runner.plan import canonical_json, digest
-from hnmine.runner.recorded_outputs import DONE, MANIFEST, PLAN
 
 SHARED = {"threads": 2, "progress": False}
 MORE = {

@@ -9,7 +9,7 @@ from checkpoints import plain
 from zoo_encoders import LIMIT, PROMPTS, TEXTS, ZOO, Tiny, backends, difference, make
 
 from hnmine.encode import load_encoder
-from hnmine.encode.prompts import Prompts
+from hnmine.encode.declared import Prompts
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import MissingModel, UsageError
 

@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 from hnmine import schema
 from hnmine.array_files import check_values
 from hnmine.directories.index import Index
-from hnmine.directories.manifests import known_manifest
+from hnmine.directories.manifests import known_manifest, place_named
 from hnmine.directories.parts import read_part
 from hnmine.directories.queries import Queries
 from hnmine.errors import InputError, damage_explained
 from hnmine.inputs.texts import Texts
 from hnmine.names import sources_of
-from hnmine.runner.manifest import place_named
+from hnmine.runner.manifest import RUN
 from hnmine.runner.plan import digest
-from hnmine.runner.recorded_outputs import RUN
 from hnmine.schema import CandidatePaths
 
 

@@ -10,8 +10,8 @@ from hnmine.directories.manifests import known_manifest
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import damage_explained
 from hnmine.inputs.texts import Texts
+from hnmine.runner.manifest import MANIFEST
 from hnmine.runner.plan import digest
-from hnmine.runner.recorded_outputs import MANIFEST
 from hnmine.schema import IndexPaths
 
 if TYPE_CHECKING:

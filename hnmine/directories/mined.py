@@ -11,13 +11,12 @@ import pyarrow as pa
 
 from hnmine import schema
 from hnmine.directories.candidates import Candidates
-from hnmine.directories.manifests import known_manifest
+from hnmine.directories.manifests import known_manifest, place_named
 from hnmine.directories.parts import check_types, read_part, scored_parts
 from hnmine.errors import InputError, damage_explained
 from hnmine.names import sources_of
-from hnmine.runner.manifest import place_named
+from hnmine.runner.manifest import RUN
 from hnmine.runner.plan import digest
-from hnmine.runner.recorded_outputs import RUN
 
 NEEDED = ("query_id", "doc_id", "is_query", *schema.VERDICTS.names)
 """Columns of scored/ that its readers need."""

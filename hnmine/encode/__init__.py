@@ -1,9 +1,9 @@
-"""Texts to vectors, pairs to logits: one file, and one line here, for each back end."""
+"""Load encoders and cross-encoders: one file, and one line here, for each back end."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import cast
 
 from hnmine.encode.gate import admit
 from hnmine.encode.interface import CrossEncoder, Encoder
@@ -22,29 +22,27 @@ BACKENDS: dict[str, dict[Use, type[Encoder] | type[CrossEncoder]]] = {
 
 
 def load_encoder(spec: ModelSpec, threads: int) -> Encoder:
-    """Load a bi-encoder, or return the one that was loaded last, if it is the same.
+    """Load a bi-encoder, unless it is the model that was loaded last.
 
     Raises:
         MissingModel: it cannot be loaded, or part of its weights is missing.
-        UsageError: the model is none.
+        UsageError: the model is no encoder.
     """
-    encoder: Encoder = _load("encoder", spec, threads)
-    return encoder
+    return cast(Encoder, _load("encoder", spec, threads))
 
 
 def load_cross_encoder(spec: ModelSpec, threads: int) -> CrossEncoder:
-    """Load a cross-encoder, or return the one that was loaded last, if it is the same.
+    """Load a cross-encoder, unless it is the model that was loaded last.
 
     Raises:
         MissingModel: it cannot be loaded, or part of its weights is missing.
-        UsageError: the model is none.
+        UsageError: the model is no cross-encoder.
     """
-    cross_encoder: CrossEncoder = _load("cross-encoder", spec, threads)
-    return cross_encoder
+    return cast(CrossEncoder, _load("cross-encoder", spec, threads))
 
 
-def _load(use: Use, spec: ModelSpec, threads: int) -> Any:
-    # Gone or changed since, it is an error however it was loaded before.
+def _load(use: Use, spec: ModelSpec, threads: int) -> Encoder | CrossEncoder:
+    # A model that was removed or changed is an error, even if it is loaded.
     found = admit(spec.model, spec.folder(), use)
     if found.note:
         _say_once(f"{spec.model} {found.note}")
@@ -56,6 +54,6 @@ def _say_once(what: str) -> None:
     incidents.note(what)
 
 
-@lru_cache(maxsize=1)  # The stages of one process take turns; two large models may not fit.
-def _loaded(use: Use, spec: ModelSpec, threads: int) -> Any:
+@lru_cache(maxsize=1)  # Two large models may not fit in memory.
+def _loaded(use: Use, spec: ModelSpec, threads: int) -> Encoder | CrossEncoder:
     return BACKENDS[spec.backend][use](spec, threads)

@@ -1,4 +1,4 @@
-"""Group texts of like length into batches, by the number of their tokens."""
+"""Group texts of similar length into batches by their tokens."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from hnmine.ragged import Ints
 
 TEXTS_AT_ONCE = 1024
-"""A tokeniser's answers take many times the memory of the texts."""
+"""The output of a tokeniser takes many times the memory of the texts."""
 
 CHARACTERS = 8
-"""A text with more for each token of the limit counts as one that reaches it."""
+"""A text with more characters for each token of the limit counts as one that reaches it."""
 
 
 class TokenCounter:
-    """Counts the tokens of texts, special tokens left out.
+    """Counts the tokens of texts without special tokens.
 
-    It has a copy of the model's tokeniser, which is set to cut and pad and must not be set
-    otherwise while threads use it. Slow tokenisers, and those of static models, which do little
-    else than tokenise, are spared: four bytes then count as a token.
+    It copies the model's tokeniser, whose truncation and padding must not change while threads use
+    it. For slow tokenisers and those of static models, 4 bytes count as a token.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -30,7 +30,7 @@ class TokenCounter:
             self._tokenizer.no_padding()
             self._tokenizer.no_truncation()
 
-    def count(self, texts: Sequence[str], limit: int) -> NDArray[np.int64]:
+    def count(self, texts: Sequence[str], limit: int) -> Ints:
         """Return the number of tokens of each text, shape (texts,), at most `limit`."""
         counts = np.full(len(texts), limit, dtype=np.int64)
         rows = [row for row, text in enumerate(texts) if len(text) <= CHARACTERS * limit]
@@ -50,18 +50,17 @@ class TokenCounter:
         return [len(one) for one in found]
 
 
-def batches(tokens: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
-    """Group texts of like length into batches of at most so many tokens, padding counted.
+def batches(tokens: Ints, budget: int) -> list[Ints]:
+    """Group texts of similar length into batches within a budget of tokens, padding included.
 
-    Sorting spares the padding, and a budget of tokens keeps long batches from overflowing a cache
-    or a GPU.
+    Sorting saves padding, and the budget keeps batches within a cache or a GPU.
 
     Args:
-        tokens: in each text, at least 1, shape (texts,).
-        budget: tokens in a batch; a text with more is a batch of its own.
+        tokens: of each text, at least 1, shape (texts,).
+        budget: tokens of a batch; a text with more is a batch of its own.
 
     Returns:
-        Places of texts, batch by batch, from long to short.
+        Positions of texts, batch by batch, from long to short.
     """
     order = np.argsort(-tokens, kind="stable")
     groups, start = [], 0

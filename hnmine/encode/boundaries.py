@@ -1,7 +1,7 @@
-"""Places in a text where what follows cannot change the tokens of what stands before.
+"""Find places in a text where later text cannot change the tokens before.
 
-A tokeniser is known only if all of its parts are listed here: each was read in the source of
-`tokenizers` for how far it looks ahead. Others get no rules.
+It lists the parts of tokenisers whose look-ahead we checked in the source of `tokenizers`. A
+tokeniser with other parts gets no rules.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _MARKS = (
     "\u0300-\u036f\u05b0-\u05bc\u064b-\u0652\u093a-\u093c\u093e-\u094d\u0e31\u0e34-\u0e3a"
     "\u0e47-\u0e4e"
 )
-"""Letters, and marks on them, that no version of Unicode takes for anything else."""
+"""Letters, and marks on them, in every version of Unicode."""
 
 _IDEOGRAPHS, _KANA = "\u4e00-\u9fff", "\u3041-\u3094\u30a1-\u30fa"
 _STOPS = ',.;:!?()[]{}"/|\u3001\u3002\uff01\uff0c\uff1f'
-"""Punctuation that forms no other character with a mark after it."""
+"""Punctuation that does not combine with a mark after it."""
 
 _RUNS = "0-9A-Za-z", f"{_IDEOGRAPHS}{_KANA}"
-"""What no normaliser changes or composes with what stands before."""
+"""Characters that no normaliser changes or composes with those before."""
 
 _JOINING = (
     "\u115f\u1160\u3164\uffa0\u0d4e\U000111c2\U000111c3\U0001193f\U00011941\U00011a3a"
     "\U00011a84-\U00011a89\U00011d46\U00011f02"
 )
-"""Letters that form a grapheme with what follows, and those that stand for nothing."""
+"""Letters that form a grapheme with the next character, and fillers."""
 
 _AFTER_WORD = rf"(?:(?<=[^\W_])|(?<=[{_MARKS}]))(?<![{_JOINING}])"
 _BEFORE_SPACE, _BEFORE_BLANK, _BEFORE_LINE, _BETWEEN_IDEOGRAPHS = (
@@ -61,13 +61,13 @@ _WORDS = {
     _LETTERS_FIRST + r"\p{N}" + _AFTER_LETTERS,
     _LETTERS_FIRST + r"\p{N}{1,3}" + _AFTER_LETTERS,
 }
-"""Patterns of GPT-2, of cl100k and Llama 3, and of Qwen: they begin a word at a space."""
+"""Patterns of GPT-2, of cl100k and Llama 3, and of Qwen, which begin a word at a space."""
 
 WORDS = "words"
-"""What a splitter is called that goes by one of these patterns."""
+"""The name of a splitter with one of these patterns."""
 
 _CROSSING = re.compile(rf"{_AFTER_WORD}[\s\u2581\u0120]|[{_IDEOGRAPHS}]{{2}}")
-"""What a token holds that could lie across one of the places."""
+"""The content of a token that could lie across one of the places."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,10 @@ class Boundaries:
     """Where texts may be cut for a tokeniser.
 
     Attributes:
-        between: matches at places where the tokens on both sides do not depend on each other.
-        runs: each matches characters in whose midst a text can be cut, and says at how many places
-            before the last of them: tokens that come out alike for all of these are settled.
-        word: matches a word too long for the model to know: a start that is too long already, and
-            the rest; None if there is none.
+        between: matches at places where the tokens on both sides are independent.
+        runs: each matches characters inside which a text can be cut, with the number of places
+            before the last one to try: tokens that are the same for all of these are settled.
+        word: matches a word too long for the model to know, its start and its rest; or None.
     """
 
     between: re.Pattern[str]
@@ -91,7 +90,7 @@ def boundaries_of(tokenizer: Any) -> Boundaries | None:
     """Return where texts may be cut for a tokeniser of the package tokenizers; None: nowhere."""
     try:
         normalisers, splitters = _parts(tokenizer.normalizer), _parts(tokenizer.pre_tokenizer)
-    except Exception:  # Written in Python: what it does is not known.
+    except Exception:  # It is written in Python, and unknown.
         return None
     mapped = _mapped(normalisers)
     added = _added(tokenizer)
@@ -140,7 +139,7 @@ def _parts(component: Any) -> list[dict[str, Any]]:
 
 
 def _mapped(normalisers: list[dict[str, Any]]) -> str | None:
-    """Return what normalisers make of a space; None if one of them is not known."""
+    """Return the text that normalisers turn a space into; None if one is unknown."""
     space = " "
     for part in normalisers:
         if part["type"] == "Replace":
@@ -161,7 +160,7 @@ def _mapped(normalisers: list[dict[str, Any]]) -> str | None:
 
 
 def _added(tokenizer: Any) -> list[str]:
-    """Return the texts that stand for added tokens."""
+    """Return the texts of added tokens."""
     found = []
     for token in tokenizer.get_added_tokens_decoder().values():
         found.append(token.content)
@@ -171,7 +170,7 @@ def _added(tokenizer: Any) -> list[str]:
 
 
 def _splitter(parts: list[dict[str, Any]], space: str) -> tuple[str | None, bool]:
-    """Return what surely splits before a space, if anything does, and whether all is known."""
+    """Return the part that splits before a space, if any, and whether all parts are known."""
     found = None
     for part in parts:
         kind, splits = part["type"], False
@@ -204,7 +203,7 @@ def _splitter(parts: list[dict[str, Any]], space: str) -> tuple[str | None, bool
 def _between(
     normalisers: list[dict[str, Any]], splitter: str | None, space: str, added: list[str]
 ) -> re.Pattern[str]:
-    """Return what matches where a splitter splits, whatever stands around."""
+    """Return a pattern of places where a splitter always splits."""
     if splitter is None or space != " ":
         return re.compile(_BEFORE_SPACE)
     plain = not any(part["type"] == "Replace" for part in normalisers)
@@ -221,7 +220,7 @@ def _between(
 
 
 def _holds_space(token: str) -> bool:
-    """Tell whether a token goes on over a space after something else."""
+    """Tell whether a token contains a space after another character."""
     return re.search("[^ \u2581\u0120][ \u2581\u0120]", token) is not None
 
 
@@ -235,7 +234,7 @@ def _affixed(model: Any) -> bool:
 def _run(
     characters: str, vocabulary: list[str], added: list[str]
 ) -> tuple[re.Pattern[str], int] | None:
-    """Return what matches a run, and how much of a token can stand at its end."""
+    """Return a pattern of a run, and the longest part of a token at its end."""
     if any(re.match(f"[{characters}]", content) for content in added):
         return None
     begins = re.compile(f"[ \u2581\u0120]*([{characters}]*)")
@@ -261,5 +260,5 @@ def _long_words(
         return None
     longest = max(len(token) for token in (*vocabulary, *added))
     most = 1 + max(longest, getattr(model, "max_input_chars_per_word", 0))
-    # Possessive: what is matched is not given back, nor remembered.
+    # Possessive, so that the match does not backtrack.
     return re.compile(f"((?:[{letters}][{_MARKS}]*+){{{most}}})[{letters}{_MARKS}]++")

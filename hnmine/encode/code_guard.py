@@ -1,7 +1,7 @@
-"""Models are data: a file that names code to import, or pickles to run, is refused.
+"""Refuse models whose files name code to import, or pickles to run.
 
-Loaders import classes by the names that configuration files give. Here all of these files are
-read before any of them, for every back end, so that nothing depends on what a loader trusts.
+Loaders import the classes that configuration files name. hnmine reads all of these files first, for
+every back end, and relies on no loader's own checks.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from hnmine.encode.model_files import entries_of
 from hnmine.errors import MissingModel
 
 LARGEST_CONFIGURATION = 1 << 24
-"""Bytes of a configuration file, at most; vocabularies are not among them."""
+"""Most bytes of a configuration file; vocabularies are in other files."""
 
 MODULE_ROOT = "sentence_transformers."
 MODULE = re.compile(re.escape(MODULE_ROOT) + r"(\w+\.)*[A-Z]\w*", re.ASCII)
-"""A class, so that no module that sentence-transformers itself imports is meant, such as pickle."""
+"""A class, and no module that sentence-transformers imports, such as pickle."""
 
 ACTIVATION = re.compile(r"torch\.nn\.(\w+\.)*[A-Z]\w*", re.ASCII)
 ACTIVATIONS = {"activation_fn", "activation_function", "sbert_ce_default_activation_function"}
 
 
 def refuse_own_code(folder: Path) -> None:
-    """Check that nothing in a model's folder would have a loader run code of the model's choice.
+    """Refuse a model folder that would make a loader run code of its own.
 
     Raises:
         MissingModel: a file names a class outside sentence-transformers, switches a safeguard off,
@@ -57,7 +57,7 @@ def refuse_own_code(folder: Path) -> None:
 
 
 def _read(file: Path) -> Any:
-    """Return what a configuration file holds; None where no loader could read it either."""
+    """Return the content of a configuration file; None where loaders cannot read it either."""
     try:
         if file.stat().st_size > LARGEST_CONFIGURATION:
             raise RecursionError
@@ -67,15 +67,15 @@ def _read(file: Path) -> Any:
     except RecursionError as error:
         raise MissingModel(
             f"The model file {file} is damaged.",
-            why="It is larger, or nested deeper, than the configuration of a model is.",
+            why="It is larger, or nested deeper, than the configuration of a model.",
             fix="Copy the model again.",
         ) from error
-    except FileNotFoundError:  # A link that leads nowhere.
+    except FileNotFoundError:  # A broken link.
         return None
 
 
 def _settings(content: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every key with its value, however deep it stands."""
+    """Yield every key with its value, at any depth."""
     rest = [content]
     while rest:
         value = rest.pop()
@@ -87,7 +87,7 @@ def _settings(content: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_harmless(key: str, value: Any) -> bool:
-    """Tell whether a setting leaves a loader with code that is installed, and its safeguards."""
+    """Tell whether a setting keeps a loader to installed code, with its safeguards on."""
     if key in ("auto_map", "trust_remote_code", "use_kernels", "kernel_config"):
         return not value
     if key == "weights_only":
@@ -108,7 +108,7 @@ def _is_harmless(key: str, value: Any) -> bool:
 
 
 def _stays_inside(path: Any) -> bool:
-    """Tell whether a path is that of a folder in the model's, and not of a hidden one."""
+    """Tell whether a path leads to a folder inside the model's, and to no hidden one."""
     if not isinstance(path, str) or "\\" in path or ":" in path:
         return False
     inside = PurePosixPath(path)
@@ -117,7 +117,7 @@ def _stays_inside(path: Any) -> bool:
 
 def _refuse(folder: Path, inside: PurePosixPath, key: str, value: Any) -> None:
     raise MissingModel(
-        f"The model {folder} is refused: {inside} could have it run code of its own.",
+        f"The model {folder} is refused: {inside} could make it run code of its own.",
         why=f"Its {key} is {ascii(value)[:200]}. hnmine never runs a model's own code: types begin "
         "with sentence_transformers., activations with torch.nn., and safeguards stay on.",
         fix="Name another model, or remove the setting if the model works without it.",

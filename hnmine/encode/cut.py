@@ -1,7 +1,7 @@
-"""Cut texts far beyond a model's limit before they are tokenised, where the result stays the same.
+"""Cut texts far beyond a model's limit before tokenising, without changing the result.
 
-A tokeniser takes many times the memory of a text. A part from the text's start is enough if its
-tokens reach the limit, and if nothing that follows could change them.
+A tokeniser takes many times the memory of a text. The start of the text is enough if its tokens
+reach the limit, and if no text after them could change them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,7 @@ class Cutter:
     """Cuts texts for one tokeniser."""
 
     def __init__(self, tokenizer: Any) -> None:
-        """Take a tokeniser.
-
-        Args:
-            tokenizer: of the package tokenizers; None: no text is cut.
-        """
+        """Take a tokeniser of the package tokenizers; None: no text is cut."""
         self._tokenizer = copy.deepcopy(tokenizer)
         if self._tokenizer:
             self._tokenizer.no_padding()
@@ -36,25 +32,18 @@ class Cutter:
         return None if self._tokenizer is None else boundaries_of(self._tokenizer)
 
     def cut(self, text: str, limit: int, lead: str | None = "") -> str:
-        """Return a text, or as much of it as gives the same first tokens.
+        """Return a text, or as much of it as gives the same first `limit` tokens.
 
-        Args:
-            text: to encode.
-            limit: how many tokens matter.
-            lead: what is put before the text; None: not known.
+        `lead` is the prompt before the text; None: unknown.
         """
         return self._cut(text, limit, lead)[0]
 
     def pairs(
         self, queries: Sequence[str], documents: Sequence[str], limit: int, lead: str | None = ""
     ) -> list[tuple[str, str]]:
-        """Return pairs, each text cut so that the pair gives the same tokens.
+        """Return pairs, each text cut so that the pair gives the same first `limit` tokens.
 
-        Args:
-            queries: the first texts.
-            documents: the second texts.
-            limit: tokens of a pair; the longer text gives more of them up.
-            lead: what is put before a query; None: not known.
+        A tokeniser shortens the longer text. `lead` is the prompt before a query; None: unknown.
         """
         pairs = list(zip(queries, documents, strict=True))
         if not any(len(text) > CHARACTERS * limit for pair in pairs for text in pair):
@@ -63,7 +52,7 @@ class Cutter:
         return [_cut_pair(pair, limit, lead, cut, count) for pair in pairs]
 
     def _cut(self, text: str, limit: int, lead: str | None) -> tuple[str, bool]:
-        """Return a text or its start, and whether the tokens of all of it are still there."""
+        """Return a text or its start, and whether it keeps all of its tokens."""
         size = CHARACTERS * limit
         if len(text) <= size or self._boundaries is None:
             return text, True
@@ -77,7 +66,7 @@ class Cutter:
             size = 2 * end
 
     def _end(self, text: str, size: int) -> tuple[int, int]:
-        """Return where a text can be cut, after so many characters, and the window before."""
+        """Return a place after `size` characters to cut a text, and the window before it."""
         assert self._boundaries
         between = self._boundaries.between
         if found := between.search(text, size, 2 * size):
@@ -94,7 +83,7 @@ class Cutter:
         return word.sub(r"\1", text) if word else text
 
     def _settled(self, text: str, window: int, lead: str | None) -> int:
-        """Count the tokens that what follows the text cannot change, nor what stands before it."""
+        """Count the tokens that text before and after cannot change."""
         assert self._boundaries
         unsettled = 0
         if lead is None:
@@ -103,7 +92,7 @@ class Cutter:
                 return 0
             unsettled = len(self._tokens([text[: start.start()]])[0])
         whole = (lead or "") + text
-        # Whatever follows, a token begins at one of these places, and the tokens up to it are those
+        # A token begins at one of these places, whatever follows, and the tokens up to it are those
         # of the text that ends there.
         tokens = self._tokens([whole[: len(whole) - back] for back in range(window + 1)])
         settled = min(map(len, tokens))
@@ -123,15 +112,11 @@ class Cutter:
 
 
 def _cut_pair(
-    pair: tuple[str, str],
-    limit: int,
-    lead: str | None,
-    cut: CutText,
-    count: Callable[[str], int],
+    pair: tuple[str, str], limit: int, lead: str | None, cut: CutText, count: Callable[[str], int]
 ) -> tuple[str, str]:
-    """Cut a pair such that the longer of the two, in tokens, stays the longer.
+    """Cut a pair so that the longer text, in tokens, stays the longer.
 
-    Where both give tokens up and the limit is odd, it keeps one more.
+    Where both lose tokens and the limit is odd, it keeps one more.
     """
     while True:
         query, query_is_whole = cut(pair[0], limit, lead)
@@ -143,7 +128,7 @@ def _cut_pair(
                 return query, document
             limit *= 2
             continue
-        # Without a known lead the two are one text, and only its first tokens matter.
+        # With an unknown prompt the two are one text, and only its first tokens matter.
         most = 0 if lead is None else count(lead + query if query_is_whole else document)
         if most < limit:
             return query, document
@@ -151,7 +136,7 @@ def _cut_pair(
 
 
 def cutter_of(model: Any) -> Cutter:
-    """Return what cuts texts for a model of sentence-transformers, as far as it is known."""
+    """Return the cutter for a model of sentence-transformers; it cuts nothing if unknown."""
     from sentence_transformers.base.modules import Transformer
 
     module: Any = next(iter(model), None)
@@ -167,12 +152,9 @@ def cutter_of(model: Any) -> Cutter:
 
 
 def lead_of(model: Any, prompt: str | None, names: Sequence[str] = ()) -> str | None:
-    """Return what a model of sentence-transformers puts before a text; None: not known.
+    """Return the prompt of a model of sentence-transformers before a text; None: unknown.
 
-    Args:
-        model: of sentence-transformers.
-        prompt: what it is told to put there; None: what its configuration says.
-        names: of prompts in its configuration, the first that is there.
+    Without a `prompt`, the model takes the first of `names` in its configuration, or its default.
     """
     if "message" in getattr(next(iter(model), None), "modality_config", ()):
         return None

@@ -1,14 +1,15 @@
-"""What the files of a bi-encoder say of its prompts, its similarity and its pooling."""
+"""Read the prompts, similarity and pooling that the files of a bi-encoder declare."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hnmine.encode.locate import read_json
+from hnmine.encode.locate import damaged, read_json
 from hnmine.encode.pooling import Pipeline, pooled_before
-from hnmine.encode.prompts import Prompts
 from hnmine.errors import MissingModel
 
 if TYPE_CHECKING:
@@ -19,20 +20,94 @@ BI_ENCODER = "SentenceTransformer"
 SIMILARITIES = {"cosine": "cosine", "dot": "dot", "dot_product": "dot"}
 """By the names of sentence-transformers."""
 
+QUERY = (
+    "query", "retrieval.query", "retrieval_query", "retrieval-query", "search_query",
+    "web_search_query", "s2p_query",
+)  # fmt: skip
+"""Names of prompts for search queries, the plainest first; other tasks use other names."""
+
+DOCUMENT = (
+    "document", "passage", "corpus", "retrieval.passage", "retrieval.document",
+    "retrieval_document", "retrieval-document", "search_document", "s2p_passage", "s2p_document",
+    "text",
+)  # fmt: skip
+
+QUERY_WORDS = {"query", "queries", "question", "questions"}
+DOCUMENT_WORDS = {"document", "documents", "doc", "docs", "passage", "passages", "corpus"}
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts before queries and documents, and the names of those not used."""
+
+    query: str
+    document: str
+    not_used: tuple[str, ...]
+
+    @classmethod
+    def choose(
+        cls,
+        own: Mapping[str, Any],
+        default: str | None,
+        query: str | None = None,
+        document: str | None = None,
+    ) -> Prompts:
+        """Choose among a model's own prompts; an empty one counts as none.
+
+        A model with prompts for tasks alone, and none for queries or documents, gets its default
+        prompt, if it has one, before both.
+
+        Args:
+            own: the model's prompts by name.
+            default: the name of its default prompt.
+            query: the user's prompt for queries.
+            document: the user's prompt for documents.
+        """
+        written = {name: text for name, text in own.items() if text}
+        kinds = {name: _kind(name) for name in written}
+        usual = default if default in written else None
+        sides = {}
+        for side, names in (("query", QUERY), ("document", DOCUMENT)):
+            like = {name: written[name] for name, kind in kinds.items() if kind == side}
+            sides[side] = _one(like, names, usual)
+        if usual and not {"query", "document"} & set(kinds.values()):
+            sides = dict.fromkeys(sides, written[usual])
+        asked = sides["query"] if query is None else query
+        answered = sides["document"] if document is None else document
+        rest = tuple(name for name, text in written.items() if text not in (asked, answered))
+        return cls(asked, answered, rest)
+
+
+def _kind(name: str) -> str:
+    """Tell by its name whether a prompt is for queries or documents; empty if unclear."""
+    plain = name.lower()
+    words = set(re.split(r"[\W_]+", plain))
+    query = plain in QUERY or bool(words & QUERY_WORDS)
+    document = plain in DOCUMENT or bool(words & DOCUMENT_WORDS)
+    if query == document:
+        return ""
+    return "query" if query else "document"
+
+
+def _one(like: Mapping[str, str], names: tuple[str, ...], default: str | None) -> str:
+    """Return the prompt with a usual name, the default, or the only one; else an empty text."""
+    by_name = {name.lower(): text for name, text in like.items()}
+    for name in names:
+        if name in by_name:
+            return by_name[name]
+    if default and default in like:
+        return like[default]
+    return next(iter(like.values())) if len(set(like.values())) == 1 else ""
+
 
 def declared(folder: Path, onnx: bool, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a `ModelSpec` that the user and the model's own files decide.
 
-    A field whose value meant the same before it was recorded keeps its default, so that earlier
-    manifests stay as they are: no prompt in a model without prompts is null.
-
-    Args:
-        folder: of the model.
-        onnx: whether it is run as an ONNX graph.
-        given: the fields that the user decided.
+    A field whose value is what earlier versions meant keeps its default, so that their manifests
+    stay valid: no prompt in a model without prompts is null.
 
     Raises:
-        MissingModel: the files are damaged, or ask for what hnmine does not do.
+        MissingModel: the files are damaged, or need what hnmine does not support.
     """
     config = read_json(folder, CONFIG)
     fields = dict(given)
@@ -58,10 +133,10 @@ def declared(folder: Path, onnx: bool, given: Mapping[str, Any]) -> dict[str, An
 
 
 def as_before(spec: ModelSpec, recorded: Mapping[str, Any]) -> ModelSpec:
-    """Return a spec without its prompts if an earlier version recorded null and meant the same.
+    """Return a spec without its prompts if an earlier version recorded null for the same ones.
 
-    Null meant what `encode_query` and `encode_document` of sentence-transformers put before a text,
-    and nothing before that of an ONNX graph.
+    Null meant the prompts of `encode_query` and `encode_document` of sentence-transformers, and
+    none for an ONNX graph.
     """
     keys = ("query_prompt", "document_prompt")
     if recorded.get("content") != spec.content or "prompts_not_used" in recorded:
@@ -76,7 +151,7 @@ def as_before(spec: ModelSpec, recorded: Mapping[str, Any]) -> ModelSpec:
 
 
 def explained(spec: ModelSpec) -> str:
-    """Say what of a bi-encoder's own settings is used; empty where it has none."""
+    """Say which of a bi-encoder's own settings hnmine uses; empty where it has none."""
     parts = []
     if spec.query_prompt or spec.document_prompt or spec.prompts_not_used:
         parts.append(
@@ -103,11 +178,7 @@ def _own_prompts(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
         text is None or isinstance(text, str) for text in found.values()
     )
     if not known:
-        raise MissingModel(
-            f"The model file {folder / CONFIG} is damaged.",
-            why="Its prompts are no texts by name.",
-            fix="Correct them, or copy the model again.",
-        )
+        raise damaged(folder / CONFIG, "Its prompts are not texts by name.")
     return {name: text or "" for name, text in found.items()}
 
 
@@ -118,6 +189,6 @@ def _similarity(folder: Path, config: Mapping[str, Any]) -> str:
             f"The model {folder} compares vectors by {name!r}.",
             why="hnmine ranks by cosine or by dot product.",
             fix=f"Name another encoder, or set similarity_fn_name in its {CONFIG} to cosine or "
-            "dot if its vectors can be compared so.",
+            "dot if that suits its vectors.",
         )
     return SIMILARITIES[name]

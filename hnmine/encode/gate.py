@@ -1,7 +1,4 @@
-"""One gate for models, asked before any weights are loaded or texts are read.
-
-Every flag that takes a model, every back end and `hnmine models` ask what it is by its files.
-"""
+"""Check by its files that a model can be used, before loading weights or reading texts."""
 
 from __future__ import annotations
 
@@ -32,22 +29,22 @@ ADVICE: dict[Role, str] = {
 
 
 def use_of(model: str) -> Use:
-    """Return what a model can be used as.
+    """Return how a model can be used.
 
     Raises:
-        MissingModel: it is not here, damaged, or of no use.
+        MissingModel: it is missing, damaged, or hnmine cannot use it.
     """
-    use = _usable(model, find_model(model)).use
+    use = admit(model, find_model(model)).use
     assert use
     return use
 
 
 def check(model: str, wanted: Use, max_length: int | None) -> None:
-    """Check by its files alone that a model can be used as wanted, and takes texts of a length.
+    """Check that a model can be used as wanted, and takes texts of a length.
 
     Raises:
-        MissingModel: it is not here, damaged, or of no use.
-        UsageError: it is of use for something else, or has fewer positions.
+        MissingModel: it is missing, damaged, or hnmine cannot use it.
+        UsageError: it is for another use, or has fewer positions.
     """
     folder = find_model(model)
     admit(model, folder, wanted)
@@ -55,34 +52,12 @@ def check(model: str, wanted: Use, max_length: int | None) -> None:
 
 
 def admit(model: str, folder: Path, wanted: Use | None = None) -> Found:
-    """Return what a model is, checked to be usable as wanted.
-
-    Args:
-        model: as the user named it.
-        folder: where it is.
-        wanted: what it will be used as; None: anything.
+    """Return what a model is, after checking that it can be used as wanted.
 
     Raises:
-        MissingModel: it is damaged, or of no use.
-        UsageError: it is of use for something else.
+        MissingModel: it is damaged, or hnmine cannot use it.
+        UsageError: it is for another use.
     """
-    found = _usable(model, folder)
-    if wanted and found.use and found.use != wanted:
-        lacking = {
-            "cross-encoder": "A cross-encoder has a classification head, which gives a score for "
-            "a pair of texts.",
-            "encoder": "An encoder gives a vector for each text.",
-        }
-        wants = "an encoder" if wanted == "encoder" else "a cross-encoder"
-        raise UsageError(
-            f"The model {model} is {found.a_role}, and {wants} is needed here.",
-            why=f"{found.why} {lacking[wanted]}",
-            fix=f"Pass it as {TAKEN_BY[found.use]}, and another model here.",
-        )
-    return found
-
-
-def _usable(model: str, folder: Path) -> Found:
     found = what_is(folder)
     if found.fault:
         raise MissingModel(
@@ -95,5 +70,17 @@ def _usable(model: str, folder: Path) -> Found:
             f"The model {model} cannot be used: it is {found.a_role}.",
             why=found.why,
             fix=ADVICE[found.role],
+        )
+    if wanted and found.use != wanted:
+        lacking = {
+            "cross-encoder": "A cross-encoder has a classification head, which gives a score for "
+            "a pair of texts.",
+            "encoder": "An encoder gives a vector for each text.",
+        }
+        wants = "an encoder" if wanted == "encoder" else "a cross-encoder"
+        raise UsageError(
+            f"The model {model} is {found.a_role}, and {wants} is needed here.",
+            why=f"{found.why} {lacking[wanted]}",
+            fix=f"Pass it as {TAKEN_BY[found.use]}, and another model here.",
         )
     return found

@@ -1,4 +1,4 @@
-"""What this machine can run: its models, devices, back ends and number formats."""
+"""List the models, devices, back ends and precisions available on this machine."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hnmine.encode.roles import Found, Use, what_is
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError, InputError
 from hnmine.results import Result
-from hnmine.runner.recorded_outputs import size_of
+from hnmine.runner.manifest import size_of
 
 BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
 SERVES: dict[Use | None, str] = {
     "encoder": BI_ENCODER, "cross-encoder": CROSS_ENCODER, None: OTHER
 }  # fmt: skip
 PACKAGES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
-"""What each back end needs; the extras of hnmine have the names of the back ends."""
+"""The package of each back end; the extras of hnmine have the names of the back ends."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Model:
 
     Attributes:
         name: as `--encoder` and `--cross-encoder` take it.
-        kind: what it serves as.
-        backend: what runs it here; empty if nothing does.
+        kind: bi-encoder, cross-encoder or other.
+        backend: runs it here; empty if none does.
         max_length: tokens after which it cuts a text; None: never.
         size: bytes on the disk.
         note: why it cannot be used; empty if it can.
@@ -48,11 +48,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Machine:
-    """What runs models here.
+    """Devices and back ends.
 
     Attributes:
-        devices: by name: the number formats that it computes in, the one of `--dtype auto` first.
-        backends: by name: the version installed, or how to install it.
+        devices: the precisions of each device, the one of `--dtype auto` first.
+        backends: the version of each back end, or how to install it.
     """
 
     devices: dict[str, list[str]]
@@ -71,7 +71,7 @@ class Installed(Result):
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
-        """Write it for a terminal."""
+        """Yield lines for a terminal."""
         for kind in (BI_ENCODER, CROSS_ENCODER, OTHER):
             found = [model for model in self.models if model.kind == kind]
             if found or kind != OTHER:
@@ -83,20 +83,17 @@ class Installed(Result):
                 yield f"  {model.name:<{width}}  {model.note or facts}"
             if not found and kind != OTHER:
                 yield "  none found; `hnmine validate --models FOLDER` searches a folder"
-        yield "devices, and their number formats (the first is --dtype auto)"
+        yield "devices and precisions (the first is --dtype auto)"
         yield from (f"  {name:<10} {', '.join(how)}" for name, how in self.machine.devices.items())
         yield "back ends"
         yield from (f"  {name:<10} {which}" for name, which in self.machine.backends.items())
 
 
 def installed(folders: Iterable[Path]) -> Installed:
-    """Look for models in the hub's cache, in installed packages and in folders.
-
-    Args:
-        folders: to look for models in, however deep.
+    """Find models in the hub's cache, in installed packages and in folders, at any depth.
 
     Raises:
-        InputError: a folder is not there.
+        InputError: a folder is missing.
     """
     folders = list(folders)
     for folder in folders:
@@ -129,7 +126,7 @@ def _note(found: Found) -> str:
 
 
 def machine() -> Machine:
-    """Return the devices with their number formats, and the back ends."""
+    """Return the devices with their precisions, and the back ends."""
     import torch
 
     devices = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]

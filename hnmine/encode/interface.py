@@ -1,4 +1,4 @@
-"""What hnmine asks of a model, and what it makes of the answer."""
+"""The protocols of encoders and cross-encoders, and the checks of their outputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.encode.spec import ModelSpec
-from hnmine.errors import InputError
+from hnmine.errors import InputError, UsageError
 
 Kind = Literal["query", "document"]
 Tick = Callable[[int], None]
@@ -22,15 +22,12 @@ class Encoder(Protocol):
         """Load the model that the spec describes."""
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
-        """Return vectors as they are compared, shape (texts, dimension).
-
-        For cosines they have length 1. A text that the model gives no direction has zeros.
-        """
+        """Return vectors to compare, shape (texts, dimension); see `as_compared`."""
         ...
 
 
 class CrossEncoder(Protocol):
-    """Judges pairs."""
+    """Scores pairs of texts."""
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         """Load the model that the spec describes."""
@@ -48,8 +45,7 @@ class CrossEncoder(Protocol):
 def logits(outputs: NDArray[Any], model: str) -> NDArray[np.float32]:
     """Reduce a classifier's outputs to one logit for each pair, shape (n,).
 
-    One output is taken as it is. Two are taken as log odds, `irrelevant, relevant`: the second
-    minus the first.
+    Two outputs are `irrelevant, relevant`; the logit is the second minus the first.
 
     Raises:
         InputError: the model has more outputs, so it does not judge relevance.
@@ -67,3 +63,46 @@ def logits(outputs: NDArray[Any], model: str) -> NDArray[np.float32]:
         why="A cross-encoder that judges relevance has one, or two (irrelevant, relevant).",
         fix="Name another model with --cross-encoder.",
     )
+
+
+def as_compared(vectors: NDArray[Any], spec: ModelSpec) -> NDArray[np.float32]:
+    """Truncate a model's vectors, and scale them to length 1 unless they are compared by dot.
+
+    Returns:
+        Shape (n, dimension); zeros where a text has no direction.
+
+    Raises:
+        InputError: a vector is not finite.
+        UsageError: the model has fewer dimensions than `--truncate-dim`.
+    """
+    vectors = np.asarray(vectors, dtype=np.float32)
+    if spec.truncate_dim:
+        if spec.truncate_dim > vectors.shape[1]:
+            raise UsageError(
+                f"--truncate-dim {spec.truncate_dim:,} is more than {spec.model} has.",
+                why=f"Its vectors have {vectors.shape[1]:,} dimensions.",
+                fix="Keep fewer, or leave --truncate-dim out.",
+            )
+        vectors = vectors[:, : spec.truncate_dim]
+    vectors = np.ascontiguousarray(vectors)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    bad = ~np.isfinite(norms[:, 0])
+    if bad.any():
+        raise InputError(
+            f"The encoder {spec.model} gave non-finite vectors for {bad.sum():,} of {len(bad):,} "
+            f"texts, on {spec.backend} in {spec.dtype}.",
+            why="A damaged model gives NaN."
+            if spec.dtype == "fp32"
+            else "Half precision can overflow, and a damaged model gives NaN.",
+            fix="Try --backend torch, or another model."
+            if spec.dtype == "fp32"
+            else "Try --dtype fp32, or another model.",
+        )
+    nothing = norms[:, 0] == 0
+    if nothing.any():  # Also where the squares underflow to 0 in float32.
+        vectors = np.where(nothing[:, None], np.float32(0), vectors)
+        norms[nothing] = 1
+    if spec.similarity == "dot":
+        return vectors
+    scaled: NDArray[np.float32] = vectors / norms
+    return scaled

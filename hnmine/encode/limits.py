@@ -1,4 +1,4 @@
-"""How many tokens a model takes: what its files say, never more than it has positions for."""
+"""The length limit of a model by its files, at most its number of positions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hnmine.encode.locate import is_onnx, modules_of, read_json
 from hnmine.errors import UsageError
 
 NO_LIMIT = 1 << 24
-"""Tokenisers without a limit of their own record an absurdly large one."""
+"""Tokenisers without a limit record an absurdly large one."""
 
 UNKNOWN_GRAPH = 512
 """Positions of an ONNX graph without a configuration: nearly all are BERTs."""
@@ -18,16 +18,16 @@ OFFSET = {
     "camembert", "data2vec-text", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm",
     "mluke", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
 }  # fmt: skip
-"""Model types that count positions from the one after that of the padding token."""
+"""Model types that count positions from the padding token's number + 1."""
 
 RELATIVE = {"t5", "mt5", "umt5", "longt5", "bloom", "mpt", "xlnet", "transfo-xl", "funnel"}
-"""Model types that have no positions to run out of, whatever their configuration says."""
+"""Model types without a limit of positions, whatever their configuration says."""
 
 POSITIONS = ("max_position_embeddings", "n_positions", "max_positions", "n_ctx")
 
 
 def transformer_folder(folder: Path) -> Path:
-    """Return where the transformer's files are: older models have them in a folder of their own."""
+    """Return the folder of the transformer's files; older models have one inside their own."""
     for module in modules_of(folder):
         if module.get("type", "").endswith("Transformer"):
             return folder / module.get("path", "")
@@ -35,7 +35,7 @@ def transformer_folder(folder: Path) -> Path:
 
 
 def output_of(folder: Path) -> str:
-    """Return what a model's first module takes from its transformer."""
+    """Return the output of its transformer that a model's first module uses."""
     about = read_json(transformer_folder(folder), "sentence_bert_config.json")
     kinds = about.get("modality_config")
     text = kinds.get("text") if isinstance(kinds, dict) else None
@@ -44,7 +44,7 @@ def output_of(folder: Path) -> str:
 
 
 def positions_of(folder: Path) -> int | None:
-    """Return how many tokens a model has positions for; None for one without a limit."""
+    """Return the number of positions of a model; None for one without a limit."""
     config = read_json(transformer_folder(folder), "config.json")
     kind = config.get("model_type")
     inner = config.get("text_config")
@@ -54,13 +54,13 @@ def positions_of(folder: Path) -> int | None:
     found = next((n for name in POSITIONS if (n := _count(config.get(name)))), None)
     if found is None or kind not in OFFSET:
         return found
-    # MPNet has its padding at 1 whatever the configuration says.
+    # MPNet pads with 1, whatever its configuration says.
     padding = 1 if kind == "mpnet" else config.get("pad_token_id", 1)
     return found - (padding if isinstance(padding, int) else 1) - 1
 
 
 def own_limit(folder: Path) -> int | None:
-    """Return the tokens after which a model's own files have texts cut; None: never."""
+    """Return the limit of tokens in a model's own files; None: no limit."""
     place = transformer_folder(folder)
     own = _count(read_json(place, "sentence_bert_config.json").get("max_seq_length"))
     own = own or _count(read_json(place, "tokenizer_config.json").get("model_max_length"))
@@ -71,10 +71,10 @@ def own_limit(folder: Path) -> int | None:
 
 
 def limit_for(model: str, folder: Path, wanted: int | None) -> int | None:
-    """Return the tokens after which a text is cut: as asked for, else the model's own limit.
+    """Return the user's limit of tokens, else the model's own.
 
     Raises:
-        UsageError: more are asked for than the model has positions.
+        UsageError: the model has fewer positions.
     """
     if wanted is None:
         return own_limit(folder)
@@ -82,14 +82,14 @@ def limit_for(model: str, folder: Path, wanted: int | None) -> int | None:
     if positions is not None and wanted > positions:
         raise UsageError(
             f"--max-length {wanted}: the model {model} has {positions} positions.",
-            why="It was not made for a longer text, and most models fail on one.",
+            why="Most models fail on a longer text.",
             fix=f"Pass at most --max-length {positions}, or name a model for longer texts.",
         )
     return wanted
 
 
 def _count(value: Any) -> int | None:
-    """Return a number of tokens from a configuration; None where it stands for no limit."""
+    """Return a number of tokens from a configuration; None where it means no limit."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     usable = number and 0 < value < NO_LIMIT
     return int(value) if usable else None

@@ -1,4 +1,4 @@
-"""Where a model is, and what it is: a hub name, a folder or `pkg:package/folder`, by content."""
+"""Find a model by its hub name, its folder or `pkg:package/folder`, and read its files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from hnmine.encode.code_guard import refuse_own_code
 from hnmine.encode.model_files import fingerprint as fingerprint
-from hnmine.errors import MissingModel
+from hnmine.errors import MissingModel, first_line
 
 PACKAGE_PREFIX = "pkg:"
 WEIGHTS = ("model.onnx", "*.safetensors", "pytorch_model*.bin")
 _WEIGHTS = re.compile(r"^(.+)/(?:model\.onnx|[^/,]+\.safetensors|pytorch_model[^/,]*\.bin),", re.M)
 CONFIGURATIONS = ["config.json", "modules.json", "adapter_config.json"]
-"""One of these stands beside the weights of every model for PyTorch."""
+"""Every model for PyTorch has one of these beside its weights."""
 
 OTHER_FORMATS = ["*.h5", "*.msgpack", "*.ot", "*.tflite", "onnx/*", "openvino/*", "coreml/*"]
 
@@ -30,8 +30,7 @@ def find_model(name: str) -> Path:
         name: `pkg:package/sub/folder`, a folder, or a name on the Hugging Face hub.
 
     Raises:
-        MissingModel: it is not on this machine and cannot be downloaded, or it brings code of its
-            own.
+        MissingModel: it is not on this machine and cannot be downloaded, or it has its own code.
     """
     folder = _found(name).resolve()
     refuse_own_code(folder)
@@ -52,7 +51,7 @@ def _found(name: str) -> Path:
 def _packaged(name: str) -> Path:
     package, _, inside = name.removeprefix(PACKAGE_PREFIX).partition("/")
     try:
-        # With a dot in its name, what stands before the dot would be imported.
+        # `find_spec` would import the part before a dot.
         spec = importlib.util.find_spec(package) if package.isidentifier() else None
     except (ImportError, ValueError):
         spec = None
@@ -87,17 +86,16 @@ def _from_hub(name: str) -> Path:
 
 
 def _not_found(name: str, error: Exception) -> MissingModel:
-    lines = str(error).strip().splitlines()
     return MissingModel(
         f"The model {name!r} is neither a folder, nor in the local cache, nor on a hub in reach.",
-        why=lines[0] if lines else repr(error),
+        why=first_line(error),
         fix="Copy the model to a folder and give its path, or name one inside an installed package "
         "as pkg:package/folder.",
     )
 
 
 def folders_in(root: Path) -> list[Path]:
-    """List the model folders in a folder, itself among them; a part of a model is none."""
+    """List the model folders in a folder, including itself; parts of a model are none."""
     found = []
     for folder, inside, _ in os.walk(root, followlinks=True):
         inside[:] = sorted(name for name in inside if not name.startswith("."))
@@ -108,7 +106,7 @@ def folders_in(root: Path) -> list[Path]:
 
 
 def packaged() -> dict[str, Path]:
-    """Return the models that installed packages carry, by the name that hnmine knows them by."""
+    """Return the models in installed packages, by their `pkg:` names."""
     found = {}
     for package in distributions():
         files = package.read_text("RECORD") or ""
@@ -120,7 +118,7 @@ def packaged() -> dict[str, Path]:
 
 
 def cached() -> dict[str, Path]:
-    """Return the models in the hub's cache on this machine, by name."""
+    """Return the models in the local cache of the hub, by name."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -137,7 +135,7 @@ def cached() -> dict[str, Path]:
 
 
 def is_model(folder: Path) -> bool:
-    """Tell whether a folder holds what an encoder or a cross-encoder is loaded from."""
+    """Tell whether a folder holds the files of an encoder or a cross-encoder."""
     needed = ["tokenizer.json"] if is_onnx(folder) else CONFIGURATIONS
     return any((folder / name).is_file() for name in needed) and any(
         file for pattern in WEIGHTS for file in folder.glob(pattern)
@@ -151,18 +149,15 @@ def is_onnx(folder: Path) -> bool:
 
 
 def modules_of(folder: Path) -> list[dict[str, Any]]:
-    """Return the modules that a sentence-transformers model consists of; none for other models.
+    """Return the modules of a sentence-transformers model; none for other models.
 
     Raises:
         MissingModel: modules.json is damaged.
     """
     file = folder / "modules.json"
-    try:
-        content = json.loads(file.read_text("utf-8")) if file.is_file() else []
-        if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
-            raise ValueError("It holds no list of modules.")
-    except (ValueError, RecursionError) as error:
-        raise _damaged(file, error) from error
+    content = _load(file, [])
+    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+        raise damaged(file, "It holds no list of modules.")
     return content
 
 
@@ -172,17 +167,19 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     Raises:
         MissingModel: it holds no JSON object.
     """
-    file = folder / name
-    try:
-        content: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-        if not isinstance(content, dict):
-            raise ValueError("It holds no JSON object.")
-    except (ValueError, RecursionError) as error:
-        raise _damaged(file, error) from error
+    content = _load(folder / name, {})
+    if not isinstance(content, dict):
+        raise damaged(folder / name, "It holds no JSON object.")
     return content
 
 
-def _damaged(file: Path, error: Exception) -> MissingModel:
-    return MissingModel(
-        f"The model file {file} is damaged.", why=str(error), fix="Copy the model again."
-    )
+def _load(file: Path, default: Any) -> Any:
+    try:
+        return json.loads(file.read_text("utf-8")) if file.is_file() else default
+    except (ValueError, RecursionError) as error:
+        raise damaged(file, str(error)) from error
+
+
+def damaged(file: Path, why: str) -> MissingModel:
+    """Return the error for a file of a model that holds something else than it should."""
+    return MissingModel(f"The model file {file} is damaged.", why=why, fix="Copy the model again.")

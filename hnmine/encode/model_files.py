@@ -1,4 +1,4 @@
-"""The files of a model's folder, those in symlinked folders among them, and their hash."""
+"""List the files of a model's folder, through symlinked folders too, and hash them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ NOT_CONTENT = {"README.md", ".gitattributes"}
 BLOCK = 1 << 22
 
 USUAL = rb"[\w./-]+\.(?:json|safetensors|bin|onnx|model|txt|csv)"
-"""The name of a file of a model, as nearly all are called."""
+"""The usual form of the names of a model's files."""
 
 SEAMS = {
     ".json": re.compile(rb"[\]}]\s*" + USUAL),
     ".txt": re.compile(USUAL),
     ".csv": re.compile(USUAL),
 }
-"""What a file would hold if another had been appended to it by name."""
+"""The trace in a file if another had been appended to it by name."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Something in a folder.
+    """A file, or a folder under a second name.
 
     Attributes:
-        inside: its path from the folder.
-        path: where it is.
-        same_as: for a folder that has another name, too: the one under which its files are listed.
+        inside: path from the model's folder.
+        path: full path.
+        same_as: for a folder with another name: the one under which its files are listed.
     """
 
     inside: PurePosixPath
@@ -41,10 +41,10 @@ class Entry:
 
 
 def entries_of(folder: Path) -> Iterator[Entry]:
-    """Yield the files of a folder and of all below it, in an order that does not change.
+    """Yield the files of a folder and of all folders below it, sorted.
 
-    Links to folders are followed. A folder is listed once, and one that holds the whole model
-    never, so that loops end.
+    It follows links to folders, and lists each folder once, and never one that holds the whole
+    model, so that loops end.
     """
     root = folder.resolve()
     names = {_identity(above): PurePosixPath("..") for above in root.parents}
@@ -61,7 +61,7 @@ def entries_of(folder: Path) -> Iterator[Entry]:
             else:
                 names[identity] = inside / name
         folders.sort()
-    # By parts, as paths are compared: the files of a folder stand together.
+    # By parts, as paths compare: the files of a folder stay together.
     yield from sorted(found, key=lambda entry: entry.inside.parts)
 
 
@@ -93,16 +93,16 @@ def fingerprint(folder: Path) -> str:
                 plain = plain and not _has_seam(inside.suffix, block)
         sizes.append((name, size))
     if not plain:
-        # Where one file ends and the next begins, names and contents alone may leave open. For
-        # usual files they do not, and their hash stays what it was when that was not yet asked.
+        # Names and contents alone may not show where one file ends and the next begins. For usual
+        # files they do, and their hash stays that of earlier versions.
         total.update(json.dumps(sizes).encode())
     return total.hexdigest()
 
 
 def _has_seam(suffix: str, block: bytes) -> bool:
-    """Tell whether a part of a file could be its end with another file after it.
+    """Tell whether a part of a file could be its end and the start of another.
 
-    Weights are looked through at the end only: among millions of numbers a name comes by chance.
+    It searches only the end of weights, where millions of numbers hold a name by chance.
     """
     known = SEAMS.get(suffix)
     return bool(known.search(block) if known else re.search(USUAL, block[-4096:]))

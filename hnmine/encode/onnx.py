@@ -7,66 +7,45 @@ CPU it costs no throughput: the threads work on different texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from hnmine.encode.cut import Cutter
-from hnmine.encode.graph import graph_of
-from hnmine.encode.interface import Kind, Tick, logits
+from hnmine.encode.interface import Kind, Tick, as_compared, logits
 from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import read_json
 from hnmine.encode.pooling import Layer, Pipeline, pooled_before
 from hnmine.encode.spec import ModelSpec
-from hnmine.encode.vectors import as_compared
-from hnmine.errors import MissingModel, missing_extra
+from hnmine.encode.weights import cannot_load, graph_of, open_session
+from hnmine.errors import MissingModel
+from hnmine.ragged import grouped
 from hnmine.runner.checkpoints import computed, key_of
 
 TEXTS_AT_ONCE = 256
-"""Texts that are tokenised at once."""
+"""Texts in one call of the tokeniser."""
 
 CHARACTERS_AT_ONCE = 1 << 22
-"""Their characters, but for those of the last: a tokeniser takes 150 bytes for each."""
+"""Their characters, except the last text's: a tokeniser takes 150 bytes for each."""
 
 Reduce = Callable[[NDArray[Any]], NDArray[Any]]
-"""Makes one array, shape (n,), of what the graph gives for a text."""
-
-
-def _open(folder: Path, model: str) -> tuple[Any, Any]:
-    """Return the session and the tokeniser of a folder."""
-    try:
-        import onnxruntime
-        from tokenizers import Tokenizer
-    except ImportError as error:
-        raise missing_extra(error.name or "onnxruntime", "onnx") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return (
-            onnxruntime.InferenceSession(
-                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-            ),
-            Tokenizer.from_file(str(folder / "tokenizer.json")),
-        )
-    except Exception as error:
-        raise MissingModel(
-            f"The ONNX model {model} cannot be loaded.",
-            why=str(error).strip().splitlines()[0],
-            fix="Check that its folder holds a whole model.onnx and tokenizer.json.",
-        ) from error
+"""Turns the output of the graph for a text into one array, shape (n,)."""
 
 
 class _Graph:
-    """A tokeniser and the graph behind it."""
+    """A tokeniser and its graph."""
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         self.folder = folder = spec.folder()
-        self.session, self.tokenizer = _open(folder, spec.model)
+        self.session = open_session(folder)
+        try:
+            self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:
+            raise cannot_load(folder, error) from error
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         if limit := spec.max_length or own_limit(folder):
@@ -75,24 +54,15 @@ class _Graph:
             self.tokenizer.enable_truncation(limit, direction=side)
         self.ends = graph_of(folder)
         self.cutter = Cutter(self.tokenizer)
-        self.inputs = {node.name for node in self.session.get_inputs()}
         self.pool = ThreadPoolExecutor(threads)
 
     def run(
         self, items: Sequence[tuple[str, ...]], reduce: Reduce, kind: str, tick: Tick
     ) -> NDArray[np.float32]:
-        """Return what is made of the graph's first output for each text, or pair of texts.
-
-        What the task has kept is not run again.
-
-        Args:
-            items: texts or pairs.
-            reduce: applied to each output.
-            kind: of the texts, on which their prompt depends.
-            tick: called with the items done.
-        """
+        """Return the reduced output of the graph for each text, or pair of texts."""
         found: list[bytes] = []
-        for block in _blocks(self._cut(items)):
+        cut = self._cut(items)
+        for block in grouped(cut, _characters, TEXTS_AT_ONCE, CHARACTERS_AT_ONCE):
             found += self._block(block, reduce, kind, tick)
         return np.frombuffer(b"".join(found), np.float32).reshape(len(items), -1)
 
@@ -120,7 +90,7 @@ class _Graph:
         return computed(self.pool, work, range(len(items)), key, lambda at: 1, tick)
 
     def tokens_of_prompt(self, prompt: str) -> int:
-        """Count the tokens that a prompt puts before a text, the special ones at its front too."""
+        """Count the tokens of a prompt before a text, including the special ones at the front."""
         if not prompt:
             return 0
         ids = self.tokenizer.encode(prompt).ids
@@ -137,28 +107,18 @@ class _Graph:
         feed = {
             name: np.array([values], dtype=np.int64)
             for name, values in everything.items()
-            if name in self.inputs
+            if name in self.ends.inputs
         }
         output: NDArray[Any] = self.session.run([self.ends.output], feed)[0][0]
         return output
 
 
-def _blocks(items: Sequence[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
-    """Yield items that are tokenised at once: so many, or with so many characters in all."""
-    block: list[tuple[str, ...]] = []
-    size = 0
-    for item in items:
-        block.append(item)
-        size += sum(map(len, item))
-        if len(block) == TEXTS_AT_ONCE or size > CHARACTERS_AT_ONCE:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
+def _characters(item: tuple[str, ...]) -> int:
+    return sum(map(len, item))
 
 
 WHOLE = "sentence_embedding"
-"""The output of a graph that holds all modules of a model."""
+"""The output of a graph that contains all modules of a model."""
 
 
 class OnnxEncoder:
@@ -186,13 +146,13 @@ class OnnxEncoder:
             if output.output != WHOLE and self._pipeline.has_more:
                 raise MissingModel(
                     f"The ONNX model {spec.model} pools in its graph.",
-                    why=f"Its folder lists more, and what of it the output {output.output!r} holds "
-                    "is not known.",
-                    fix=f"Export the graph with the vectors of tokens, or all of it as {WHOLE}.",
+                    why=f"Its folder lists more modules, and the output {output.output!r} may lack "
+                    "them.",
+                    fix=f"Export the graph with token vectors, or with all modules as {WHOLE}.",
                 )
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
-        """Return vectors as they are compared, shape (texts, dimension)."""
+        """Return vectors to compare, shape (texts, dimension)."""
         prompt = (self.spec.query_prompt if kind == "query" else self.spec.document_prompt) or ""
         tokens = 0 if self._pipeline.prompt else self.graph.tokens_of_prompt(prompt)
 

@@ -1,8 +1,7 @@
-"""Encoders and cross-encoders run by sentence-transformers, their transformer by OpenVINO.
+"""Encoders and cross-encoders of sentence-transformers, whose transformer OpenVINO runs.
 
-Only the forward pass of the transformer is replaced: tokenising, prompts, pooling and
-normalisation stay those of sentence-transformers. Each thread runs batches of its own, so that a
-vector does not depend on how many threads there are.
+Only the forward pass of the transformer is replaced. Each thread runs batches of its own, so that a
+vector does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from hnmine.errors import missing_extra
 
 PRECISION = {"fp32": "f32", "bf16": "bf16"}
 TILE = 16
-"""Rows that a CPU with AMX multiplies at once: a length between costs as much, or more."""
+"""Rows that a CPU with AMX multiplies at once: a length between costs at least as much."""
 
 
 class OpenVinoEncoder(TorchEncoder):
@@ -53,7 +52,7 @@ def run_by_openvino(model: Any, dtype: Dtype, threads: int) -> None:
     Raises:
         MissingModel: OpenVINO is not installed.
     """
-    # OpenVINO sends what it is used for to its makers if the package for that can be imported.
+    # OpenVINO sends telemetry if this package can be imported.
     sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
     try:
         import openvino
@@ -65,10 +64,10 @@ def run_by_openvino(model: Any, dtype: Dtype, threads: int) -> None:
     known = inspect.signature(model.forward).parameters
     tokens = torch.ones((2, 16), dtype=torch.long)
     names = [n for n in ("input_ids", "attention_mask", "token_type_ids") if n in known]
-    # Many models have one segment only, which is 0.
+    # Many models have only segment 0.
     example = {name: tokens * (name != "token_type_ids") for name in names}
     with warnings.catch_warnings():
-        # PyTorch warns of branches that the trace fixes; the tests compare the outcome.
+        # PyTorch warns of branches that the trace fixes; the tests compare the results.
         warnings.simplefilter("ignore")
         graph = openvino.convert_model(model.eval(), example_input=example)
     compiled = openvino.Core().compile_model(
@@ -88,7 +87,7 @@ def run_by_openvino(model: Any, dtype: Dtype, threads: int) -> None:
     def forward(**features: Any) -> Any:
         if not hasattr(of_thread, "request"):
             of_thread.request = compiled.create_infer_request()
-        # A tokeniser without segments gives none; every model then takes them as 0.
+        # A tokeniser may give no segments; models then take them as 0.
         nothing = torch.zeros_like(features["input_ids"])
         given = {name: features.get(name, nothing).numpy() for name in names}
         length = nothing.shape[1]

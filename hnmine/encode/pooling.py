@@ -1,11 +1,10 @@
-"""From the vectors of tokens to that of a text, as sentence-transformers does it, for ONNX graphs.
+"""Pool token vectors to that of a text, as sentence-transformers does, for ONNX graphs.
 
-A text is run by itself, so that nothing is padded. What a folder asks for beyond this is refused.
+Each text runs by itself, so that nothing is padded. Other modules are refused.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.encode.locate import read_json
+from hnmine.encode.locate import damaged, modules_of, read_json
 from hnmine.errors import MissingModel
 
 Floats = NDArray[np.float32]
@@ -29,21 +28,21 @@ EARLIER_NAMES = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-"""Keys of sentence-transformers before 6, in the order in which several were joined."""
+"""Keys of sentence-transformers before 6, in the order in which it joins several."""
 
 MODES = tuple(EARLIER_NAMES.values())
 TINY = 1e-9
-"""What sentence-transformers divides by at least, in a mean of no tokens."""
+"""The least divisor of sentence-transformers, for a mean of no tokens."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What follows the transformer.
+    """The modules after the transformer.
 
     Attributes:
         modes: of pooling; the vectors of several are joined.
-        prompt: whether the tokens of the prompt are pooled, too.
-        after: the folders of the modules that follow pooling, by the name of their class.
+        prompt: whether pooling includes the tokens of the prompt.
+        after: the modules that follow pooling, each a class name and a folder.
     """
 
     modes: tuple[str, ...]
@@ -52,14 +51,10 @@ class Pipeline:
 
     @classmethod
     def read(cls, folder: Path, given: str | None = None) -> Pipeline:
-        """Read what a folder asks for.
-
-        Args:
-            folder: of the model.
-            given: what the user wants as pooling instead.
+        """Read the modules of a model's folder.
 
         Raises:
-            MissingModel: it asks for a module or a mode that is not known here.
+            MissingModel: it has an unknown module or mode.
         """
         modules = _modules(folder)
         names = [name for name, _ in modules]
@@ -77,7 +72,7 @@ class Pipeline:
 
     @property
     def pooling(self) -> str:
-        """The modes, in one word."""
+        """The modes, joined by +."""
         return "+".join(self.modes)
 
     @property
@@ -87,14 +82,14 @@ class Pipeline:
 
     @property
     def has_more(self) -> bool:
-        """Whether there is more to do than to pool all tokens and to normalise."""
+        """Whether it does more than pool all tokens and normalise."""
         return not self.prompt or any(name != "Normalize" for name, _ in self.after)
 
     def layers(self) -> list[Layer]:
         """Load the modules that follow pooling.
 
         Raises:
-            MissingModel: one is damaged, or does what is not known here.
+            MissingModel: one is damaged or unknown.
         """
         loaders: dict[str, Callable[[Path], Layer]] = {"Dense": _dense, "LayerNorm": _layer_norm}
         return [
@@ -106,7 +101,7 @@ class Pipeline:
 
         Args:
             tokens: the vectors of its tokens, shape (tokens, d).
-            prompt: how many of them, from the first, are the prompt's.
+            prompt: how many of them, from the first, belong to the prompt.
         """
         tokens, start = tokens.astype(np.float32), 0 if self.prompt else prompt
         parts: list[Floats] = [_pooled(mode, tokens, start) for mode in self.modes]
@@ -114,33 +109,30 @@ class Pipeline:
 
 
 def pooled_before(folder: Path) -> str:
-    """Return the pooling of a folder by the rule of earlier versions, which null stands for."""
+    """Return the pooling that earlier versions recorded as null."""
     config = read_json(folder / "1_Pooling", "config.json")
     return "cls" if config.get("pooling_mode_cls_token") else "mean"
 
 
 def _modules(folder: Path) -> list[tuple[str, Path]]:
-    """Return the modules of a folder, by the name of their class, in order; empty if unsaid."""
-    file = folder / "modules.json"
-    if not file.exists():
+    """Return the class and the folder of each module, in order; empty without modules.json."""
+    if not (folder / "modules.json").exists():
         if any(re.match(r"\d+_(Dense|LayerNorm)", part.name) for part in folder.iterdir()):
             raise MissingModel(
                 f"The model {folder} has folders of modules and no modules.json.",
-                why="Which of them follow the transformer, and in what order, stands there.",
+                why="That file holds the order of the modules.",
                 fix="Copy modules.json from the model, too.",
             )
         return []
     try:
-        found = json.loads(file.read_text("utf-8"))
+        found = modules_of(folder)
         return [(module["type"].rpartition(".")[2], folder / module["path"]) for module in found]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise MissingModel(
-            f"The model file {file} is damaged.", why=repr(error), fix="Copy the model again."
-        ) from error
+    except (TypeError, KeyError, AttributeError) as error:
+        raise damaged(folder / "modules.json", repr(error)) from error
 
 
 def _usual(folder: Path) -> str:
-    """Return what sentence-transformers pools by where a folder doesn't say it."""
+    """Return the default pooling of sentence-transformers for a model."""
     config = read_json(folder, "config.json")
     names = config.get("architectures") or [""]
     causal = names[0].endswith("ForCausalLM") and config.get("is_causal", True)
@@ -155,8 +147,8 @@ def _modes(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     if not modes or not set(modes) <= set(MODES):
         raise MissingModel(
             f"The model {folder} pools by {wanted!r}.",
-            why=f"Known here are {', '.join(MODES)}.",
-            fix="Name another model, or say the pooling with --pooling.",
+            why=f"hnmine knows {', '.join(MODES)}.",
+            fix="Name another model, or set the pooling with --pooling.",
         )
     return modes
 
@@ -165,15 +157,15 @@ def _refuse_others(folder: Path, modules: list[tuple[str, Path]], known: tuple[s
     for name, place in modules:
         if name not in known:
             raise MissingModel(
-                f"The ONNX model {folder} has a module {name} that cannot be run here.",
-                why=f"{place.name} stands where hnmine knows "
-                f"{', '.join(known) or 'nothing but the pooling'}.",
+                f"The ONNX model {folder} has a module {name} that hnmine cannot run.",
+                why=f"In the place of {place.name} hnmine supports "
+                f"{', '.join(known) or 'only the pooling'}.",
                 fix="Name the model in PyTorch's format (safetensors), or another model.",
             )
 
 
 def _pooled(mode: str, tokens: Floats, start: int) -> Floats:
-    """Pool tokens from `start` on by one mode; one that has none left gives what theirs gives."""
+    """Pool tokens from `start` on by one mode, with sentence-transformers' value for none."""
     part = tokens[start:]
     if mode == "cls":
         return part[0] if len(part) else tokens[0]
@@ -232,8 +224,8 @@ def _dense(folder: Path) -> Layer:
     matrix = weights.get("linear.weight")
     if activation is None or matrix is None or not (usual and outcome):
         raise MissingModel(
-            f"The module {folder} of an ONNX model cannot be run here.",
-            why=f"Of dense layers hnmine knows those of the vector of a text, with "
+            f"hnmine cannot run the module {folder} of an ONNX model.",
+            why=f"It runs dense layers on the vector of a text, with the activations "
             f"{', '.join(ACTIVATIONS)}; this one has {name}.",
             fix="Name the model in PyTorch's format (safetensors), or another model.",
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
@@ -15,24 +16,25 @@ from numpy.typing import NDArray
 from hnmine.config import Dtype
 from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.cut import cutter_of, lead_of
-from hnmine.encode.interface import Kind, Tick, logits
+from hnmine.encode.interface import Kind, Tick, as_compared, logits
 from hnmine.encode.limits import output_of, own_limit
-from hnmine.encode.loaded import let_it_pad, no_new_weights
 from hnmine.encode.spec import ModelSpec
-from hnmine.encode.vectors import as_compared
-from hnmine.errors import HnmineError, MissingModel, is_out_of_memory
+from hnmine.errors import HnmineError, MissingModel, first_line, is_out_of_memory
+from hnmine.ragged import Ints
 from hnmine.runner import incidents
 from hnmine.runner.checkpoints import computed, key_of
 
 POOLED = "pooler_output"
+SHOWN = 3
+_one_at_a_time = Lock()
 NO_LIMIT = 1 << 20
-"""Stands for the length limit of a model without one."""
+"""The length limit of a model without one."""
 
 SPECIAL_TOKENS = 3
-"""Most models have two of them around a text, and three around a pair; some have none."""
+"""Most models put 2 around a text and 3 around a pair; some have none."""
 
-Run = Callable[[NDArray[np.int64]], NDArray[Any]]
-"""Computes the vectors or logits of texts, given by their places."""
+Run = Callable[[Ints], NDArray[Any]]
+"""Computes the vectors or logits of texts, given by position."""
 
 
 def _quiet_torch(spec: ModelSpec) -> Any:
@@ -44,16 +46,15 @@ def _quiet_torch(spec: ModelSpec) -> Any:
     transformers_logging.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
     if spec.device == "cpu":
-        # Threads that run batches of their own need not wait for each other, and a result does not
-        # depend on their number.
+        # Each thread runs batches of its own, so that results do not depend on their number.
         torch.set_num_threads(1)
     return torch
 
 
 def _how(torch: Any, spec: ModelSpec) -> dict[str, Any]:
-    """Return how a model is loaded: from its folder alone, and without code of its own.
+    """Return arguments that load a model from its folder alone, without code of its own.
 
-    OpenVINO takes weights in float32 and converts them itself.
+    OpenVINO converts float32 weights itself.
     """
     dtype: Dtype = "fp32" if spec.backend == "openvino" else spec.dtype
     types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -76,24 +77,20 @@ class _Workers:
     def run(
         self,
         run: Run,
-        batches: Sequence[NDArray[np.int64]],
+        batches: Sequence[Ints],
         texts: Callable[[int], Iterable[str]],
         tick: Tick,
     ) -> list[NDArray[np.float32]]:
-        """Return the result of each batch, in order; what the task has kept is not run again.
+        """Return the result of each batch, in order; stored results are reused.
 
-        Args:
-            run: computes the vectors or logits of a batch.
-            batches: places of texts.
-            texts: what the result of one place depends on.
-            tick: called with the size of each batch.
+        `batches` are positions of texts, and `texts` returns what the result of one depends on.
         """
 
-        def work(batch: NDArray[np.int64]) -> bytes:
+        def work(batch: Ints) -> bytes:
             found = np.asarray(self._first_alone(run, batch), dtype=np.float32)
             return np.ascontiguousarray(found).tobytes()
 
-        def key(batch: NDArray[np.int64]) -> bytes:
+        def key(batch: Ints) -> bytes:
             return key_of(text for place in batch for text in texts(int(place)))
 
         found = computed(self._pool, work, batches, key, len, tick)
@@ -102,11 +99,11 @@ class _Workers:
             result.reshape(len(batch), -1) for batch, result in zip(batches, results, strict=True)
         ]
 
-    def _first_alone(self, run: Run, batch: NDArray[np.int64]) -> NDArray[Any]:
-        """Run a batch; the first sets the tokeniser up, which others must not use meanwhile."""
+    def _first_alone(self, run: Run, batch: Ints) -> NDArray[Any]:
+        """Run a batch; the first one sets the tokeniser up while the others wait."""
         if not self._warm:
             with self._warming:
-                # Threads that waited here need not be alone any more.
+                # Threads that waited here run together.
                 if not self._warm:
                     found = halved_where_memory_is_short(run, batch)
                     self._warm = True
@@ -114,7 +111,7 @@ class _Workers:
         return halved_where_memory_is_short(run, batch)
 
 
-def halved_where_memory_is_short(run: Run, batch: NDArray[np.int64]) -> NDArray[Any]:
+def halved_where_memory_is_short(run: Run, batch: Ints) -> NDArray[Any]:
     """Run a batch; if memory does not suffice, run its halves one after the other.
 
     Raises:
@@ -125,42 +122,47 @@ def halved_where_memory_is_short(run: Run, batch: NDArray[np.int64]) -> NDArray[
     except Exception as error:
         if len(batch) == 1 or not is_out_of_memory(error):
             raise
-    # Only here is the failed pass forgotten, with all that it held.
+    # Only here has Python released the memory of the failed pass.
     incidents.note(f"A batch of {len(batch)} texts took too much memory, and was halved.")
     middle = len(batch) // 2
     parts = [halved_where_memory_is_short(run, half) for half in (batch[:middle], batch[middle:])]
     return np.concatenate(parts)
 
 
-class TorchEncoder:
+class _TorchModel:
+    model: Any
+
+    def __init__(self, spec: ModelSpec, threads: int) -> None:
+        self.spec, self._workers = spec, _Workers(spec, threads)
+
+    def _prepare_tokenizer(self) -> None:
+        let_it_pad(self.spec.model, self.model.tokenizer, self.model.transformers_model)
+        self._counter = TokenCounter(self.model.tokenizer)
+        self._cutter = cutter_of(self.model)
+
+
+class TorchEncoder(_TorchModel):
     """A bi-encoder run by sentence-transformers on PyTorch."""
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         torch = _quiet_torch(spec)
         from sentence_transformers import SentenceTransformer
 
-        self.spec, self._workers = spec, _Workers(spec, threads)
-        try:
-            with no_new_weights(spec.model, output_of(spec.folder()) == POOLED):
-                self.model = SentenceTransformer(**_how(torch, spec))
-        except Exception as error:
-            if isinstance(error, HnmineError) or is_out_of_memory(error):
-                raise
-            raise _cannot_load(spec.model, error) from error
+        super().__init__(spec, threads)
+        with _loading(spec.model, output_of(spec.folder()) == POOLED):
+            self.model = SentenceTransformer(**_how(torch, spec))
         if limit := _own_or_wanted(spec):
             self.model.max_seq_length = limit
-        let_it_pad(spec.model, self.model.tokenizer, self.model.transformers_model)
-        self._counter = TokenCounter(self.model.tokenizer)
-        self._cutter = cutter_of(self.model)
+        self._prepare_tokenizer()
 
     @property
     def pooling(self) -> str | None:
-        """How token vectors become one; None where the model has no module that says it."""
+        """How token vectors become one; None where no module of the model says so."""
         modes = [module.pooling_mode for module in self.model if hasattr(module, "pooling_mode")]
         return "+".join([modes[0]] if isinstance(modes[0], str) else modes[0]) if modes else None
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
-        """Return vectors as they are compared, shape (texts, dimension)."""
+        """Return vectors to compare, shape (texts, dimension)."""
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         limit = _limit(self.model.max_seq_length)
@@ -168,7 +170,7 @@ class TorchEncoder:
         lead = lead_of(self.model, prompt, names)
         texts = [self._cutter.cut(text, limit, lead) for text in texts]
 
-        def run(batch: NDArray[np.int64]) -> NDArray[Any]:
+        def run(batch: Ints) -> NDArray[Any]:
             vectors: NDArray[Any] = encode(
                 [texts[row] for row in batch],
                 prompt=prompt,
@@ -190,29 +192,20 @@ class TorchEncoder:
         return as_compared(vectors, self.spec)
 
 
-class TorchCrossEncoder:
+class TorchCrossEncoder(_TorchModel):
     """A cross-encoder run by sentence-transformers on PyTorch."""
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         torch = _quiet_torch(spec)
         from sentence_transformers import CrossEncoder as Model
 
-        self.spec, self._workers = spec, _Workers(spec, threads)
+        super().__init__(spec, threads)
         self.identity = torch.nn.Identity()
         limit = _own_or_wanted(spec)
-        try:
-            with no_new_weights(spec.model):
-                # With an activation given, the one that the model names is not even looked for.
-                self.model = Model(
-                    **_how(torch, spec), max_length=limit, activation_fn=self.identity
-                )
-        except Exception as error:
-            if isinstance(error, HnmineError) or is_out_of_memory(error):
-                raise
-            raise _cannot_load(spec.model, error) from error
-        let_it_pad(spec.model, self.model.tokenizer, self.model.transformers_model)
-        self._counter = TokenCounter(self.model.tokenizer)
-        self._cutter = cutter_of(self.model)
+        with _loading(spec.model):
+            # With an activation given, the model's own is never imported.
+            self.model = Model(**_how(torch, spec), max_length=limit, activation_fn=self.identity)
+        self._prepare_tokenizer()
 
     def score(
         self, queries: Sequence[str], documents: Sequence[str], tick: Tick
@@ -226,7 +219,7 @@ class TorchCrossEncoder:
         of_text = dict(zip(different, counts, strict=True))
         both = np.array([of_text[query] + of_text[text] for query, text in pairs], dtype=np.int64)
 
-        def run(batch: NDArray[np.int64]) -> NDArray[np.float32]:
+        def run(batch: Ints) -> NDArray[np.float32]:
             outputs = self.model.predict(
                 [(queries[pair], documents[pair]) for pair in batch],
                 batch_size=len(batch),
@@ -247,21 +240,100 @@ class TorchCrossEncoder:
         return scores
 
 
+@contextmanager
+def _loading(model: str, pools: bool = False) -> Iterator[None]:
+    """Refuse a model that cannot be loaded, or for which transformers draws weights at random.
+
+    `pools`: its vectors are those of its own pooler.
+
+    Args:
+        model: its name.
+        pools: whether its vectors are those of its own pooler.
+
+    Raises:
+        MissingModel: the files lack weights that its outputs depend on.
+    """
+    from transformers import PreTrainedModel
+
+    inherited = PreTrainedModel.__dict__["from_pretrained"]
+    missing: set[str] = set()
+
+    def from_pretrained(cls: type, *arguments: Any, **more: Any) -> Any:
+        more["output_loading_info"] = True
+        loaded, info = inherited.__func__(cls, *arguments, **more)
+        lacking = set(info["missing_keys"])
+        missing.update(lacking if pools else _needed(cls, lacking))
+        return loaded
+
+    # sentence-transformers loads the model, and does not ask for missing weights.
+    with _one_at_a_time:
+        PreTrainedModel.from_pretrained = classmethod(from_pretrained)
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, HnmineError) or is_out_of_memory(error):
+                raise
+            raise MissingModel(
+                f"The model {model} cannot be loaded.",
+                why=first_line(error),
+                fix="Check that its files are whole, and that it is a sentence-transformers or "
+                "transformers model of the right kind.",
+            ) from error
+        finally:
+            PreTrainedModel.from_pretrained = inherited
+    if missing:
+        names = sorted(missing)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        raise MissingModel(
+            f"The model {model} lacks weights: {', '.join(names[:SHOWN])}{more}.",
+            why="PyTorch drew them at random. A model without its classification head is no "
+            "cross-encoder, and one of another class no encoder.",
+            fix="Copy the model again, or name one that was trained for this use.",
+        )
+
+
+def _needed(cls: type, missing: set[str]) -> set[str]:
+    """Leave out the pooler of a model without a head: token vectors do not depend on it."""
+    headless = cls.__name__.endswith(("Model", "Encoder"))
+    return {name for name in missing if not (headless and "pooler." in f".{name}")}
+
+
+def let_it_pad(model: str, tokenizer: Any, transformer: Any) -> None:
+    """Let a model without a padding token pad with its end-of-text token.
+
+    The configuration gets the number of that token: a classifier on top of a decoder reads the last
+    token that is not padding.
+
+    Raises:
+        MissingModel: it has neither token.
+    """
+    if not hasattr(tokenizer, "pad_token_id"):
+        return  # A static model pads nothing.
+    config = getattr(transformer, "config", None)
+    if tokenizer.pad_token is None:
+        ends = getattr(config, "eos_token_id", None)
+        ends = ends[0] if isinstance(ends, list) and ends else ends
+        token = tokenizer.eos_token or (
+            tokenizer.convert_ids_to_tokens(ends) if isinstance(ends, int) else None
+        )
+        if token is None:
+            raise MissingModel(
+                f"The model {model} cannot pad texts to one length.",
+                why="Its tokeniser has neither a padding token nor an end-of-text token (eos).",
+                fix="Set pad_token in its tokenizer_config.json, as its model card says.",
+            )
+        tokenizer.pad_token = token
+        incidents.note(f"{model} has no padding token: its end-of-text token {token} is used.")
+    for one in (config, config and config.get_text_config()):
+        if one is not None:
+            one.pad_token_id = tokenizer.pad_token_id
+
+
 def _own_or_wanted(spec: ModelSpec) -> int | None:
     """Return the tokens after which texts are cut; None: never."""
     return spec.max_length or own_limit(spec.folder())
 
 
 def _limit(tokens: float | None) -> int:
-    """Return the length limit of a model; one without has none, or an infinite one."""
+    """Return the length limit of a model, which may be missing or infinite."""
     return int(min(tokens or NO_LIMIT, NO_LIMIT))
-
-
-def _cannot_load(model: str, error: Exception) -> MissingModel:
-    lines = str(error).strip().splitlines()
-    return MissingModel(
-        f"The model {model} cannot be loaded.",
-        why=lines[0] if lines else repr(error),
-        fix="Check that its files are whole, and that it is a sentence-transformers or "
-        "transformers model of the right kind.",
-    )

@@ -1,17 +1,15 @@
-"""What a model is, by its files: no weights are loaded for it."""
+"""Tell what a model is by its files, without loading weights."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hnmine.encode.graph import Graph, graph_of
 from hnmine.encode.limits import transformer_folder
 from hnmine.encode.locate import is_onnx, modules_of, read_json
-from hnmine.encode.tensor_headers import Shapes, tensors_of
+from hnmine.encode.weights import Graph, Shapes, graph_of, tensors_of
 from hnmine.errors import MissingModel
 
 Role = Literal[
@@ -26,19 +24,19 @@ USES: dict[Role, Use] = {
     "cross-encoder": "cross-encoder",
     "LLM reranker": "cross-encoder",
 }
-"""What hnmine can do with a model; it cannot use the other roles."""
+"""How hnmine uses a model; it cannot use the other roles."""
 
 MOST_OUTPUTS = 2
-"""Of a classifier that judges relevance: one logit, or irrelevant and relevant."""
+"""Outputs of a classifier that judges relevance: one logit, or irrelevant and relevant."""
 
 TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
-"""What a tokeniser gives; a graph that wants more cannot be run."""
+"""Outputs of a tokeniser; hnmine cannot run a graph that needs more."""
 
 SPARSE = {"CSRSparsity", "IDF", "MLMTransformer", "SparseAutoEncoder", "SparseStaticEmbedding"}
 SPARSE |= {"SpladePooling"}
 LATE = {"MultiVectorMask", "HierarchicalTokenPooling", "LambdaTokenPooling"}
 HEAD = re.compile(r"classif|score|head|logits|summary|output_layer|proj_out|(^|\.)cls\.", re.I)
-"""What the parts of a model that judges a pair are named, one way or another."""
+"""Names of the classification heads of many models."""
 
 SCORES = re.compile(
     r"(^|\.)(classifier|score|classification_head|logits_proj)(\.out_proj)?\.weight$"
@@ -58,10 +56,10 @@ class Found:
 
     Attributes:
         role: what it was made for.
-        why: what in its files says so, a whole sentence.
+        why: the evidence in its files, a whole sentence.
         outputs: numbers that it gives for a pair; None where its files do not say.
         fault: why it cannot be used in its role; empty if it can.
-        note: what the user should know of its use.
+        note: a warning to the user.
     """
 
     role: Role
@@ -72,17 +70,17 @@ class Found:
 
     @property
     def a_role(self) -> str:
-        """Its role with the article."""
+        """The role with its article."""
         return f"{'an' if self.role[0] in 'aeiouL' else 'a'} {self.role}"
 
     @property
     def use(self) -> Use | None:
-        """What it can be used as; None if hnmine cannot use it."""
+        """How it can be used; None if hnmine cannot use it."""
         return None if self.fault else USES.get(self.role)
 
 
 def what_is(folder: Path) -> Found:
-    """Return what the files of a folder say of the model in it.
+    """Return what the model in a folder is.
 
     Raises:
         MissingModel: one of them is damaged.
@@ -103,22 +101,22 @@ def what_is(folder: Path) -> Found:
         if found is None and not config:
             raise MissingModel(
                 f"The model {folder} cannot be loaded.",
-                why="It has neither a modules.json nor a config.json that says what it is.",
-                fix="Check its path, and that all of its files are there.",
+                why="It has neither a modules.json nor a config.json.",
+                fix="Check its path, and that none of its files is missing.",
             )
         found = found or _by_architecture(config, tensors)
     return found
 
 
 def _kinds(folder: Path) -> list[str]:
-    """Return the types of a model's modules, those behind a router among them."""
+    """Return the types of a model's modules, including those behind a router."""
     types = [str(module.get("type", "")) for module in modules_of(folder)]
     routed = read_json(folder, "router_config.json").get("types")
     return [*types, *(map(str, routed.values()) if isinstance(routed, dict) else ())]
 
 
 def _special(folder: Path, place: Path, config: dict[str, Any], kinds: list[str]) -> Found | None:
-    """Return what a model is if it gives more, or other, than a vector or a class."""
+    """Recognise models that give more, or other, than a vector or a class."""
     about = read_json(folder, "config_sentence_transformers.json")
     made_as, task = about.get("model_type"), _task(place)
     names = {kind.rpartition(".")[2] for kind in kinds}
@@ -153,8 +151,9 @@ def _named(config: dict[str, Any]) -> list[str]:
 
 
 def _by_graph(graph: Graph, config: dict[str, Any]) -> Found:
-    """Tell by the first output of an ONNX graph: a vector for each token or text, or scores."""
-    shape, why = graph.shape, f"Its graph gives {graph.output}{_shown(graph.shape)}."
+    """Tell by the output of an ONNX graph: a vector for each token or text, or scores."""
+    shape = graph.shape
+    why = f"Its graph gives {graph.output}[{', '.join(map(str, shape))}]."
     more = ", ".join(sorted(graph.inputs - TEXT_INPUTS))
     fault = f"its graph needs more than a text: {more}." if more else ""
     classes = graph.output.lower() in ("logits", "scores", "score")
@@ -174,7 +173,7 @@ def _by_graph(graph: Graph, config: dict[str, Any]) -> Found:
 def _by_modules(
     folder: Path, place: Path, config: dict[str, Any], tensors: Shapes | None, kinds: list[str]
 ) -> Found | None:
-    """Tell by the modules of a sentence-transformers model; None where they leave it open."""
+    """Tell by the modules of a sentence-transformers model; None where they do not say."""
     names = [kind.rpartition(".")[2] for kind in kinds]
     listed = f"modules.json lists {', '.join(names)}."
     made_as = read_json(folder, "config_sentence_transformers.json").get("model_type")
@@ -183,7 +182,7 @@ def _by_modules(
     own = [str(module.get("type", "")) for module in modules_of(folder)]
     if any(name.endswith(".Transformer") for name in own) and not config:
         raise MissingModel(
-            f"The model {folder} is not whole.",
+            f"The model {folder} is incomplete.",
             why=f"modules.json lists a Transformer, and {place / 'config.json'} is missing.",
             fix="Copy the model again.",
         )
@@ -206,7 +205,7 @@ def _by_modules(
 
 
 def _by_architecture(config: dict[str, Any], tensors: Shapes | None) -> Found:
-    """Tell by the class that a model of the package transformers was saved from."""
+    """Tell by the class that transformers saved."""
     named = _named(config)
     shown = f"config.json says {', '.join(named)}." if named else "config.json names no class."
     if not named:
@@ -240,10 +239,10 @@ def _unnamed(shown: str, config: dict[str, Any], tensors: Shapes | None) -> Foun
 
 
 def _headed(why: str, config: dict[str, Any], tensors: Shapes | None) -> Found:
-    """Return a cross-encoder whose weights have a head, where they can be looked at."""
+    """Return a cross-encoder, whose weights must have a head where hnmine can read them."""
     if tensors is not None and not any(map(HEAD.search, tensors)):
         fault = "its weights have no classification head."
-        lost = f"{why} PyTorch would draw its weights at random, anew in each process."
+        lost = f"{why} PyTorch would draw its weights at random in each process."
         return Found("cross-encoder", lost, fault=fault)
     shapes = [shape for name, shape in (tensors or {}).items() if SCORES.search(name)]
     return _classifier(why, shapes[-1][0] if shapes and shapes[-1] else _labels(config))
@@ -261,11 +260,7 @@ def _classifies(config: dict[str, Any]) -> bool:
 
 
 def _labels(config: dict[str, Any]) -> int | None:
-    """Return the classes that a configuration lists; transformers leaves out the usual two."""
+    """Return the number of classes in a configuration; transformers leaves out the usual 2."""
     listed = config.get("id2label")
     number = config.get("num_labels") or (len(listed) if isinstance(listed, dict) else 2)
     return number if isinstance(number, int) else None
-
-
-def _shown(shape: Iterable[Any]) -> str:
-    return f"[{', '.join(str(size) for size in shape)}]"

@@ -1,4 +1,4 @@
-"""What a model's output depends on, resolved without loading it."""
+"""Resolve a model and all that its output depends on, without loading it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from hnmine.encode.roles import Found, Use
 from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
-"""A small batch keeps the activations in a CPU's cache; a GPU wants a large one."""
+"""A small batch keeps the activations in a CPU's cache; a GPU needs a large one."""
 
 OPENVINO_TYPES = (
     "bert", "camembert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta",
     "xlm-roberta",
 )  # fmt: skip
-"""Model types that are converted without being asked for; the tests compare each with PyTorch."""
+"""Model types that --backend auto converts; the tests compare each with PyTorch."""
 
 AFTER_TOKENS = {"Transformer", "Pooling", "Dense", "Normalize", "LayerNorm", "Dropout"}
-"""Modules that take no more of a transformer than the vectors of tokens, or logits."""
+"""Modules that need only the token vectors of a transformer, or its logits."""
 
 EXACTNESS: dict[str, Any] = {
     "to_the_bit": ["another run", "threads", "workers"],
@@ -42,41 +42,40 @@ EXACTNESS: dict[str, Any] = {
     },
     "measured_on": "all-MiniLM-L6-v2, 200 passages, one x86-64 CPU",
 }
-"""How exactly vectors can be had again; None: not measured. Recorded in manifests.
+"""How exactly vectors can be reproduced; None: not measured. Recorded in manifests.
 
 Measured: 5e-7 for the order of rows and for batch_tokens from 256 to 4096, 7e-7 between PyTorch and
-OpenVINO, 4e-3 between fp32 and bf16. What shares a batch changes how sums are cut up.
+OpenVINO, 4e-3 between fp32 and bf16. The shape of a batch changes the order of sums.
 """
 
 
 Similarity = Literal["cosine", "dot"]
 
 LATER = ("prompts_not_used", "similarity", "truncate_dim", "own_modules")
-"""Fields that earlier manifests do not have."""
+"""Fields that earlier manifests lack."""
 
 
 class ModelSpec(BaseModel):
-    """What a model's output depends on; recorded in every manifest.
+    """All that a model's output depends on; recorded in every manifest.
 
     Attributes:
         model: the name as the user gave it.
         content: hash of the model's files.
-        device: where it runs.
-        dtype: of its weights and activations; outputs are always float32.
-        max_length: tokens after which a text is cut; None: never, or, where an earlier version
-            recorded it, as the model's own files say.
-        batch_tokens: tokens in one forward pass, about; the last digits can depend on what shares
-            a batch. None: one text at a time.
+        dtype: of weights and activations; outputs are always float32.
+        max_length: tokens after which a text is cut; None: never, or in earlier versions, the
+            model's own limit.
+        batch_tokens: tokens in one forward pass, about; the last digits can depend on the other
+            texts of a batch. None: one text at a time.
         pooling: of an ONNX encoder; None: cls if the flag of sentence-transformers before 6 says
             so, else mean.
-        query_prompt: put before every query; None: nothing, or in what earlier versions wrote,
-            what `encode_query` of sentence-transformers takes from the model.
+        query_prompt: before every query; None: none, or in earlier versions, the prompt of
+            `encode_query` of sentence-transformers.
         document_prompt: the same for documents.
-        prompts_not_used: names of the model's own prompts that are neither.
-        similarity: what vectors are compared by; with dot they keep their lengths.
-        truncate_dim: dimensions that are kept; None: all.
-        own_modules: whether an ONNX encoder runs what its folder lists after pooling, and pools
-            without the prompt where it says so.
+        prompts_not_used: names of the model's other prompts.
+        similarity: compares vectors; with dot they keep their lengths.
+        truncate_dim: dimensions to keep; None: all.
+        own_modules: whether an ONNX encoder runs the modules after pooling, and pools without the
+            prompt where the model says so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -98,7 +97,7 @@ class ModelSpec(BaseModel):
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out later fields at their defaults: an earlier manifest says the same."""
+        """Leave out later fields at their defaults, as earlier manifests do."""
         found: dict[str, Any] = dump(self)
         fields = type(self).model_fields
         usual = {name for name in LATER if found.get(name) == fields[name].default}
@@ -120,8 +119,8 @@ class ModelSpec(BaseModel):
         """Resolve a model's name, device, batch and length limit without loading it.
 
         Raises:
-            MissingModel: the model is not here or of no use, or the device is not here.
-            UsageError: the model or the back end cannot do what is asked.
+            MissingModel: the model or the device is missing, or hnmine cannot use the model.
+            UsageError: the model or the back end does not fit the settings.
         """
         folder = find_model(model)
         found = admit(model, folder, use)
@@ -129,7 +128,7 @@ class ModelSpec(BaseModel):
         if onnx and dtype not in ("fp32", "auto"):
             raise UsageError(
                 f"--dtype {dtype} does not apply to {model}.",
-                why="An ONNX graph has its number formats built in.",
+                why="An ONNX graph has a fixed precision.",
                 fix="Leave --dtype out.",
             )
         device = "cpu" if onnx else device_for(device)
@@ -150,7 +149,7 @@ class ModelSpec(BaseModel):
         """Return the same model on another device; ONNX graphs stay on the CPU.
 
         Raises:
-            MissingModel: the device is not here.
+            MissingModel: the device is missing.
         """
         if self.backend == "onnx":
             return self
@@ -160,11 +159,11 @@ class ModelSpec(BaseModel):
 
     @property
     def exactness(self) -> dict[str, Any] | None:
-        """How exactly its vectors can be had again; None: to the bit, one text at a time."""
+        """How exactly its vectors can be reproduced; None: to the bit, one text at a time."""
         return None if self.backend == "onnx" else EXACTNESS
 
     def folder(self) -> Path:
-        """Return the model's folder, checked to be the one that the spec describes.
+        """Return the model's folder, whose content must match the spec.
 
         Raises:
             InputError: the model has changed since.
@@ -174,57 +173,50 @@ class ModelSpec(BaseModel):
             raise InputError(
                 f"The model {self.model} is not the one that was used before.",
                 why="The content of its files has changed.",
-                fix="Bring the old model back, or start again with another directory.",
+                fix="Restore the old model, or start again with another directory.",
             )
         return folder
 
 
 def backend_for(wanted: str, folder: Path, device: str, dtype: str, found: Found) -> Backend:
-    """Return what runs a model: the fastest that is installed and can.
+    """Return the fastest back end that is installed and can run a model.
 
     Raises:
-        MissingModel: OpenVINO is asked for and not installed.
+        MissingModel: the user wants OpenVINO, and it is not installed.
         UsageError: the back end cannot run the model.
     """
     if is_onnx(folder) or wanted == "onnx":
         if not is_onnx(folder) or wanted not in ("auto", "onnx"):
             raise UsageError(
                 f"--backend {wanted} cannot run {folder}.",
-                why="ONNX graphs run on onnxruntime, and nothing else does.",
+                why="Only onnxruntime runs ONNX graphs, and it runs nothing else.",
                 fix="Leave --backend out, or name the model in its other format.",
             )
         return "onnx"
     installed = importlib.util.find_spec("openvino") is not None
     if wanted == "openvino" and not installed:
         raise missing_extra("openvino", "openvino")
-    if wanted == "openvino" and (device != "cpu" or dtype == "fp16"):
-        raise UsageError(
-            f"--backend openvino cannot run on {device} with --dtype {dtype}.",
-            why="Here it runs models on the CPU, in fp32 or bf16.",
-            fix="Pass --backend torch, or --device cpu and another --dtype.",
-        )
-    if wanted == "openvino" and found.role in ("static model", "LLM reranker"):
-        raise UsageError(
-            f"--backend openvino cannot run {found.a_role}.",
-            why=found.why,
-            fix="Leave --backend out, or pass --backend torch.",
-        )
     config = read_json(transformer_folder(folder), "config.json")
-    other = _only_by_pytorch(folder, config)
-    if wanted == "openvino" and other:
+    why = _not_by_openvino(folder, config, device, dtype, found)
+    if wanted == "openvino" and why:
         raise UsageError(
-            "--backend openvino cannot run this model.",
-            why=other,
+            f"--backend openvino cannot run {found.a_role} on {device} with --dtype {dtype}.",
+            why=why,
             fix="Leave --backend out, or pass --backend torch.",
         )
-    tested = not other and config.get("model_type") in OPENVINO_TYPES and "auto_map" not in config
-    tested = tested and found.role != "LLM reranker"
-    able = installed and tested and device == "cpu" and dtype != "fp16"
-    return "openvino" if wanted == "openvino" or (wanted == "auto" and able) else "torch"
+    tested = config.get("model_type") in OPENVINO_TYPES and "auto_map" not in config
+    able = wanted == "auto" and installed and tested and not why
+    return "openvino" if able or wanted == "openvino" else "torch"
 
 
-def _only_by_pytorch(folder: Path, config: Mapping[str, Any]) -> str:
-    """Say why OpenVINO would not give what a model's modules take; empty if it would."""
+def _not_by_openvino(
+    folder: Path, config: Mapping[str, Any], device: str, dtype: str, found: Found
+) -> str:
+    """Say why OpenVINO cannot run a model; empty if it can."""
+    if device != "cpu" or dtype == "fp16":
+        return "hnmine runs OpenVINO on the CPU, in fp32 or bf16."
+    if found.role in ("static model", "LLM reranker"):
+        return found.why
     kinds = {str(module.get("type", "")).rpartition(".")[2] for module in modules_of(folder)}
     if others := kinds - AFTER_TOKENS:
         return f"modules.json lists {', '.join(sorted(others))}."
@@ -234,12 +226,12 @@ def _only_by_pytorch(folder: Path, config: Mapping[str, Any]) -> str:
 
 
 def fast_dtype(device: str) -> Dtype:
-    """Return bf16 where it is computed in, fp32 where it would be emulated, many times slower."""
+    """Return bf16 where the device computes in it, else fp32: emulation is many times slower."""
     return "bf16" if computes_in_bf16(device) else "fp32"
 
 
 def computes_in_bf16(device: str) -> bool:
-    """Tell whether a device multiplies numbers in bfloat16 faster than in float32."""
+    """Tell whether a device multiplies bfloat16 faster than float32."""
     import torch
 
     if device.startswith("cuda"):
@@ -249,12 +241,12 @@ def computes_in_bf16(device: str) -> bool:
 
 
 def device_for(wanted: str) -> str:
-    """Return the device that a setting means.
+    """Return the device of a setting.
 
     Raises:
-        MissingModel: it is not here.
+        MissingModel: this machine lacks it.
     """
-    # To import PyTorch takes longer than to filter with the scores that are there.
+    # Importing PyTorch takes longer than filtering with stored scores.
     if wanted == "cpu" or (wanted == "auto" and version("torch").endswith("+cpu")):
         return "cpu"
     import torch
@@ -270,7 +262,7 @@ def device_for(wanted: str) -> str:
     if not usable.get(kind, False):
         here = ", ".join(name for name, there in usable.items() if there)
         raise MissingModel(
-            f"There is no device {wanted!r} here.",
+            f"This machine has no device {wanted!r}.",
             why=f"PyTorch finds: {here}.",
             fix="Pass --device cpu, or install a PyTorch build for the device.",
         )

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hnmine.config import PushSettings
+from hnmine.directories.manifests import read_manifest
 from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.exports import EXPORTS
 from hnmine.exports.reproduce import public
 from hnmine.results import Result, lines_of
-from hnmine.runner.manifest import read_manifest
+from hnmine.runner.manifest import MANIFEST, files_of, read_json
 from hnmine.runner.plan import canonical_json
-from hnmine.runner.recorded_outputs import MANIFEST, files_of, read_json
 
 CARD = "README.md"
 MINED = (CARD, MANIFEST, "relevance.json", "hardness.json", "shortfall.parquet", "scored", "train")

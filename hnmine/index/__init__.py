@@ -1,1 +1,1 @@
-"""What is searched: the documents, the BM25 postings and the dense vectors."""
+"""The index: documents, BM25 postings and dense vectors."""

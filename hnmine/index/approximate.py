@@ -1,4 +1,4 @@
-"""A FAISS index out of a file that somebody may have sent: checked once, then searched."""
+"""Open, check and search a FAISS index, whose file may come from somebody else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Vectors = NDArray[np.float32]
 
 
 class Approximate:
-    """A FAISS index; it proposes documents."""
+    """A FAISS index, which proposes documents."""
 
     def __init__(self, path: Path, dimension: int, count: int, parameters: str | None) -> None:
         """Open the index of so many vectors.
@@ -37,10 +37,10 @@ class Approximate:
 
         self.path, self.count = path, count
         self._index = read_faiss(path, dimension, count)
-        # A graph keeps what it compares in an index of its own.
+        # A graph keeps its vectors in an inner index.
         kept = getattr(self._index, "storage", self._index)
         self.compressed = False
-        # Not every index can say it; none of those compresses.
+        # Not every index can tell; none of those compresses.
         with suppress(RuntimeError):
             self.compressed = bool(kept.sa_code_size() < 4 * dimension)
         if parameters:
@@ -56,8 +56,8 @@ class Approximate:
     def search(self, queries: Vectors, m: int) -> tuple[Vectors, Ints]:
         """Return scores and slots of m documents a query, both of shape (queries, m).
 
-        FAISS pads with -1: the lists that it looked into, however many, or the part of the graph
-        that it reached, hold fewer than m documents.
+        FAISS pads with -1 where the lists that it searched, or the part of the graph that it
+        reached, hold fewer than m documents.
         """
         scores, slots = self._ask(queries, m)
         short = np.flatnonzero((slots < 0).any(axis=1))
@@ -75,7 +75,7 @@ class Approximate:
             return scores, slots
 
     def _wider_searches(self) -> Iterator[None]:
-        """Let an inverted file look into more and more lists, and leave it as it was."""
+        """Let an inverted file search more and more lists, then restore its setting."""
         import faiss
 
         inverted_file = faiss.try_extract_index_ivf(self._index)
@@ -93,7 +93,7 @@ class Approximate:
 def read_faiss(path: Path, dimension: int, count: int) -> Any:
     """Open an index of so many vectors, memory-mapped where FAISS can.
 
-    Its search trusts what the file says of places in it, so these are checked here.
+    FAISS trusts the positions in a file, so they are checked here.
 
     Raises:
         InputError: it is damaged, or an index of other vectors.
@@ -101,7 +101,7 @@ def read_faiss(path: Path, dimension: int, count: int) -> Any:
     import faiss
 
     with damage_explained(path):
-        # A vector in the file is no longer than the file, whatever its length says.
+        # No vector in the file is longer than the file, whatever its header says.
         faiss.set_deserialization_vector_byte_limit(path.stat().st_size)
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         if (index.d, index.ntotal, index.metric_type) != (
@@ -119,7 +119,7 @@ def read_faiss(path: Path, dimension: int, count: int) -> Any:
 
 
 def parts_of(index: Any) -> Iterator[Any]:
-    """Yield an index and those that it consists of."""
+    """Yield an index and its inner indexes."""
     import faiss
 
     index = faiss.downcast_index(index)
@@ -162,7 +162,7 @@ def _check_lists(index: Any) -> None:
             ids = faiss.rev_swig_ptr(lists.get_ids(number), size)
             check_values(ids, low=0, below=index.ntotal)
     if total != index.ntotal:
-        raise ValueError("Its lists hold another number of vectors than it says.")
+        raise ValueError("Its lists hold another number of vectors than its header.")
 
 
 def _check_graph(graph: Any, count: int) -> None:
@@ -175,8 +175,8 @@ def _check_graph(graph: Any, count: int) -> None:
     check_values(neighbours, low=-1, below=count)
     check_values(levels, low=1, below=len(widths))
     if len(levels) != count or len(offsets) != count + 1 or offsets[0] != 0:
-        raise ValueError("Its graph has another number of vectors than it says.")
+        raise ValueError("Its graph has another number of vectors than its header.")
     if offsets[-1] != len(neighbours) or (np.diff(offsets) != widths[levels]).any():
-        raise ValueError("The lists of its graph are not where they should be.")
+        raise ValueError("The lists of its graph have wrong offsets.")
     if not (0 <= graph.entry_point < count and graph.max_level == levels.max() - 1):
-        raise ValueError("Its graph has no place to start from.")
+        raise ValueError("Its graph has no valid entry point.")

@@ -1,8 +1,7 @@
-"""The best vectors by products in bfloat16, with a bound on what the rounding may have changed.
+"""Find the best vectors by products in bfloat16, with a bound on the rounding errors.
 
-A CPU that multiplies matrices of bfloat16 does so several times as fast as it does in float32. The
-scores only propose: who asks scores the proposals exactly, and knows by the bound whether a vector
-that was left out could belong to them.
+Some CPUs multiply matrices in bfloat16 several times as fast as in float32. The products only
+propose vectors: the caller scores them exactly, and tells by the bound whether others are better.
 """
 
 from __future__ import annotations
@@ -18,27 +17,27 @@ from numpy.typing import NDArray
 
 from hnmine.array_files import give_back
 from hnmine.compiled import compiled
-from hnmine.ragged import Ints
+from hnmine.ragged import Floats, Ints
 from hnmine.runner.checkpoints import on_threads
 
 BLOCK = 8192
-"""Vectors multiplied at once: their products with some hundreds of queries stay in the cache."""
+"""Vectors multiplied at once: their products with hundreds of queries fit in the cache."""
 AT_ONCE = 64
-"""Blocks that are handed out together, so that no more shards than that are open."""
+"""Blocks submitted together, which limits the open shards."""
 CHUNK = 64
-"""Scores that are first asked together whether any is high enough."""
+"""Scores tested together whether any is high enough."""
 HALF_STEP = 2.0**-8
-"""The most that rounding to bfloat16 changes a number, relative to it."""
+"""The largest relative error of rounding to bfloat16."""
 
 Vectors = NDArray[np.float32]
 Bits = NDArray[np.int16]
-"""Numbers in bfloat16. Those from 0 up have the order of their bits, taken as whole numbers."""
+"""Numbers in bfloat16; from 0 up, they sort like their bits as whole numbers."""
 
 
 @compiled()
 def _shrink(scores: Bits, slots: Ints, count: int, m: int) -> int:
     """Move the m largest of the first `count` scores to the front; return the least of them."""
-    # Halved until one number is left: sooner than a partition, and compiled in no time.
+    # Bisection: faster than a partition, and compiled sooner.
     least, more = np.int16(0), 1 << 15
     while more - least > 1:
         middle, n = np.int16((least + more) >> 1), 0
@@ -85,7 +84,7 @@ def _keep_best(
 
 
 class _Best:
-    """The best products so far of every query, among the vectors that one thread has seen."""
+    """The best products so far of every query, among the vectors of one thread."""
 
     def __init__(self, queries: int, m: int) -> None:
         self.m = m
@@ -102,7 +101,7 @@ class _Best:
 
 def best_by_bfloat16(
     queries: Vectors, shards: Iterable[tuple[int, Vectors]], m: int, pool: ThreadPoolExecutor
-) -> tuple[Ints, NDArray[np.float64]]:
+) -> tuple[Ints, Floats]:
     """Find the m vectors of each query whose products in bfloat16 are the largest.
 
     Args:
@@ -112,17 +111,17 @@ def best_by_bfloat16(
         pool: works on the blocks.
 
     Returns:
-        Slots, shape (queries, m), in no order, and the most that the product of another vector
-        can have been before it was rounded, shape (queries,). It is infinite, and the slots are of
-        no use, where fewer than m products are positive.
+        Slots, shape (queries, m), in no order, and an upper bound on the unrounded product of any
+        other vector, shape (queries,). Where fewer than m products are positive, the bound is
+        infinite and the slots are meaningless.
     """
     import torch
 
-    # Threads that work on blocks of their own need not share one.
+    # Each thread works on blocks of its own.
     torch.set_num_threads(1)
-    # Nothing writes to the vectors, which are mapped to be read.
+    # The vectors are mapped read-only.
     warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-    # A product of matrices is fastest with the few queries on the right.
+    # A matrix product is fastest with the few queries on the right.
     turned = torch.from_numpy(queries).bfloat16().T.contiguous()
     local = threading.local()
     of_threads: list[_Best] = []
@@ -146,15 +145,15 @@ def best_by_bfloat16(
 
 
 def error_of_products(dimension: int) -> float:
-    """Return how far an exact product of unit vectors can be from that before its last rounding.
+    """Return the largest error of a product of unit vectors before its last rounding.
 
-    By Cauchy and Schwarz: rounding makes each vector at most `HALF_STEP` longer or shorter. Sums
-    are of float32.
+    By Cauchy and Schwarz: rounding changes the length of each vector by at most `HALF_STEP`. Sums
+    are in float32.
     """
     return 2 * HALF_STEP + HALF_STEP**2 + dimension * float(np.finfo(np.float32).eps)
 
 
-def _joined(of_threads: Sequence[_Best], queries: int, m: int) -> tuple[Ints, NDArray[np.float64]]:
+def _joined(of_threads: Sequence[_Best], queries: int, m: int) -> tuple[Ints, Floats]:
     slots, bounds = np.zeros((queries, m), np.int64), np.full(queries, np.inf)
     for query in range(queries):
         parts = [(best, int(best.counts[query])) for best in of_threads]

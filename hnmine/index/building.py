@@ -15,26 +15,32 @@ from hnmine.errors import UsageError
 from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.bm25.settings import bm25_settings
 from hnmine.index.dense_index import EXACT, FAISS_FILE
-from hnmine.index.encoded import refuse_without_vector, write_vectors
 from hnmine.index.factory import build_faiss, check_factory
+from hnmine.index.stored import refuse_without_vector, write_vectors
 from hnmine.inputs.opening import open_inputs, read_documents, say_indexed
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts, write_texts
 from hnmine.results import StageResult, base_plan
 from hnmine.runner import incidents
-from hnmine.runner.late_settings import Late
+from hnmine.runner.manifest import MANIFEST, read_json
 from hnmine.runner.plan import Task, blocks
-from hnmine.runner.recorded_outputs import MANIFEST, read_json
+from hnmine.runner.plan_changes import Late
 from hnmine.runner.run_directory import RunDirectory, Tick
 from hnmine.schema import STATE, IndexPaths
 
+OF_THE_ENCODER = (
+    *("device", "backend", "dtype", "batch_tokens", "max_length", "pooling"),
+    *("query_prompt", "document_prompt", "truncate_dim"),
+)
+"""Settings that `ModelSpec.find` takes."""
+
 COUNTS = f"{STATE}/bm25-counts"
-FAISS_ALONE = Late(("settings.faiss", "libraries.faiss-cpu"), ("faiss",))
-"""Vectors do not depend on the index that is made of them."""
+FAISS_ALONE = Late(("settings.faiss", "libraries.faiss-cpu"), ("faiss",), "the vectors")
+"""Vectors do not depend on the FAISS index."""
 
 
 def build_index(settings: BuildIndexSettings) -> StageResult:
-    """Build an index, or go on with one that was begun.
+    """Build an index, or resume one.
 
     Raises:
         HnmineError: an input, a model or a setting cannot be used.
@@ -60,8 +66,24 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
     return StageResult(settings.index, manifest["counts"], manifest)
 
 
+def _encoder_of(settings: BuildIndexSettings) -> ModelSpec | None:
+    """Return the encoder of the settings, as an earlier manifest records it; None without one."""
+    if not (settings.dense and settings.encoder):
+        return None
+    given = {name: getattr(settings, name) for name in OF_THE_ENCODER}
+    spec = ModelSpec.find(settings.encoder, use="encoder", **given)
+    if settings.pooling and spec.backend != "onnx":
+        raise UsageError(
+            f"--pooling {settings.pooling} does not apply to {settings.encoder}.",
+            why="It is no ONNX graph, and pools as its own files say.",
+            fix="Leave --pooling out, or change the pooling in the model's folder.",
+        )
+    recorded = (read_json(settings.index / MANIFEST) or {}).get("encoder")
+    return as_before(spec, recorded) if isinstance(recorded, dict) else spec
+
+
 class _Builder:
-    """The tasks of an index and what they share."""
+    """The tasks of an index."""
 
     def __init__(self, settings: BuildIndexSettings) -> None:
         self.settings = settings
@@ -69,28 +91,10 @@ class _Builder:
         self.paths = IndexPaths(settings.index)
         self.inputs = open_inputs(settings, ("corpus", "pairs"))
         self.bm25_settings = bm25_settings(settings.plan())
-        self.spec = None
-        if settings.dense and settings.encoder:
-            spec = ModelSpec.find(
-                settings.encoder,
-                use="encoder",
-                **settings.model_use,
-                pooling=settings.pooling,
-                query_prompt=settings.query_prompt,
-                document_prompt=settings.document_prompt,
-                truncate_dim=settings.truncate_dim,
-            )
-            if settings.pooling and spec.backend != "onnx":
-                raise UsageError(
-                    f"--pooling {settings.pooling} does not apply to {settings.encoder}.",
-                    why="It is no ONNX graph, and pools as its own files say.",
-                    fix="Leave --pooling out, or change the pooling in the model's folder.",
-                )
-            recorded = (read_json(settings.index / MANIFEST) or {}).get("encoder")
-            self.spec = as_before(spec, recorded) if isinstance(recorded, dict) else spec
+        self.spec = _encoder_of(settings)
 
     def try_encoder(self) -> None:
-        """Say what of the encoder's own settings is used; find out early what it cannot do."""
+        """Note which of the encoder's own settings apply; fail early where it cannot encode."""
         if self.spec is None:
             return
         if self.settings.share.index == 0 and (said := explained(self.spec)):
@@ -111,39 +115,29 @@ class _Builder:
         return [*["bm25"] * self.settings.bm25, *backend, *["faiss"] * compressed]
 
     def documents(self, run: RunDirectory) -> dict[str, int]:
+        """Write the documents, which are read twice: to check them, then to write them."""
         rows = sum(table.count_rows() for table in self.inputs.values())
 
-        def work(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+        def write(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             bad = BadRows(self.settings.on_bad_row)
             say_indexed(self.inputs)
             read = partial(read_documents, self.inputs)
             counts = write_texts(read, outputs[0], self.settings.shard_size, bad, tick)
-            skipped = {f"skipped {reason}": count for reason, count in bad.counts.items()}
-            return {f"documents_{name}": count for name, count in counts.items()} | skipped
+            return {f"documents_{name}": count for name, count in counts.items()} | _skipped(bad)
 
-        # Everything is read twice: to check it, then to write it.
-        return dict(
-            run.run("documents", "rows", [Task("documents", ("documents",), 2 * rows)], work)
-        )
-
-    def _shards(self, stage: str, output: str) -> list[Task]:
-        slots = len(Texts(self.paths.documents).canonical)
-        return [
-            Task(f"{stage}-{n:05d}", (output.format(n),), len(block), n)
-            for n, block in enumerate(blocks(slots, self.settings.shard_size))
-        ]
-
-    def _texts(self, task: Task) -> Iterator[str]:
-        start = task.index * self.settings.shard_size
-        return Texts(self.paths.documents).slot_texts(start, start + task.size)
+        task = Task("documents", ("documents",), 2 * rows)
+        return dict(run.run("documents", "rows", [task], write))
 
     def bm25(self, run: RunDirectory) -> dict[str, int]:
-        def count(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
-            tokeniser = self.bm25_settings.tokeniser
-            return {"tokens": count_documents(self._texts(task), tokeniser, outputs[0])["tokens"]}
-
+        """Count the terms of each shard of documents, and merge the counts."""
         shards = self._shards("bm25-count", COUNTS + "/{:05d}.counts")
         counted = [run.path / shard.outputs[0] for shard in shards]
+
+        def count(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+            start, texts = self._start(task), Texts(self.paths.documents)
+            of_shard: Iterator[str] = texts.slot_texts(start, start + task.size)
+            counts = count_documents(of_shard, self.bm25_settings.tokeniser, outputs[0])
+            return {"tokens": counts["tokens"]}
 
         def merge(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             outputs[0].mkdir()
@@ -157,30 +151,45 @@ class _Builder:
         }
 
     def dense(self, run: RunDirectory) -> dict[str, int]:
+        """Encode each shard of documents, and fill a FAISS index where one is wanted."""
         factory = self.settings.faiss
         shards = self._shards("vectors", "dense/vectors/{:05d}.npy")
+        vectors = [run.path / shard.outputs[0] for shard in shards]
+        total = sum(shard.size for shard in shards)
         if factory != EXACT and not all(run.marker(shard) for shard in shards):
-            # An impossible index is better refused now than after days of encoding.
+            # Refuse an impossible index before days of encoding.
             dimension = self.encoder.encode(["dimension"], "document").shape[1]
-            check_factory(factory, dimension, sum(shard.size for shard in shards))
+            check_factory(factory, dimension, total)
 
         def encode(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             documents, bad = Texts(self.paths.documents), BadRows(self.settings.on_bad_row)
-            start = task.index * self.settings.shard_size
+            start = self._start(task)
             rows = documents.canonical[start : start + task.size]
             without = refuse_without_vector(bad, "document", documents, rows)
             texts = documents.each_text(rows)
             counts = write_vectors(texts, self.encoder, outputs[0], tick, without=without)
-            return counts | {f"skipped {reason}": count for reason, count in bad.counts.items()}
-
-        encoded = run.run("dense: encode", "docs", shards, encode, passed_on=factory != EXACT)
-        counts = dict(encoded)
-        if factory == EXACT:
-            return counts
-        vectors = [run.path / shard.outputs[0] for shard in shards]
+            return counts | _skipped(bad)
 
         def fill(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             return build_faiss(factory, vectors, outputs[0], self.threads)
 
-        filled = Task("faiss", (f"dense/{FAISS_FILE}",), sum(shard.size for shard in shards))
+        counts = run.run("dense: encode", "docs", shards, encode, passed_on=factory != EXACT)
+        if factory == EXACT:
+            return dict(counts)
+        filled = Task("faiss", (f"dense/{FAISS_FILE}",), total)
         return {**counts, **run.run("dense: FAISS", "vectors", [filled], fill)}
+
+    def _shards(self, stage: str, output: str) -> list[Task]:
+        slots = len(Texts(self.paths.documents).canonical)
+        return [
+            Task(f"{stage}-{n:05d}", (output.format(n),), len(block), n)
+            for n, block in enumerate(blocks(slots, self.settings.shard_size))
+        ]
+
+    def _start(self, task: Task) -> int:
+        """Return the first document of a shard."""
+        return task.index * self.settings.shard_size
+
+
+def _skipped(bad: BadRows) -> dict[str, int]:
+    return {f"skipped {reason}": count for reason, count in bad.counts.items()}

@@ -1,27 +1,21 @@
-"""Clusters of vectors, of documents or of queries."""
+"""Cluster vectors of documents or queries."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hnmine.index.dense_index import DenseIndex
+from hnmine.ragged import Ints
 from hnmine.runner.run_directory import Tick
 
 SAMPLE_PER_CLUSTER = 256
 BLOCK = 1 << 14
 
 
-def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> NDArray[np.int64]:
-    """Return the cluster of each vector, by k-means on their directions, shape (vectors,).
+def k_means(vectors: DenseIndex, clusters: int, seed: int, tick: Tick) -> Ints:
+    """Return the cluster of each vector by k-means on directions, shape (vectors,).
 
-    FAISS trains it on one thread, because sums of floats depend on how they are divided.
-
-    Args:
-        vectors: what to cluster.
-        clusters: how many, at most the number of vectors.
-        seed: of the sample and of the first centroids.
-        tick: called with the vectors done.
+    FAISS trains on one thread, because sums of floats depend on their order.
     """
     import faiss
 

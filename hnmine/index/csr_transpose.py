@@ -1,4 +1,4 @@
-"""Lists of numbers turned round: documents of each term, and terms of each document. Compiled."""
+"""Transpose lists: documents of each term, and terms of each document."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
+from hnmine.ragged import Ints
 
-# Boundaries of lists, what is in each list, ascending, and how often.
-Lists = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
+# Boundaries of lists, the items of each list, ascending, and their frequencies.
+Lists = tuple[Ints, NDArray[np.int32], NDArray[np.int32]]
 
 
 @compiled()
@@ -46,12 +47,9 @@ def count_owners(lengths: NDArray[np.int32], terms: NDArray[np.int32], width: in
 
 @compiled()
 def turn(
-    offsets: NDArray[np.int64],
-    numbers: NDArray[np.int32],
-    frequencies: NDArray[np.int32],
-    width: int,
+    offsets: Ints, numbers: NDArray[np.int32], frequencies: NDArray[np.int32], width: int
 ) -> Lists:
-    """List for each number below `width` in which of the given lists it is, and how often."""
+    """List for each number below `width` the lists that hold it, and how often."""
     counts = np.zeros(width + 1, np.int64)
     for i in range(len(numbers)):
         counts[numbers[i] + 1] += 1

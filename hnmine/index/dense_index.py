@@ -1,4 +1,4 @@
-"""The dense index: vectors in shards on disk, searched by FAISS, scored again exactly."""
+"""The dense index: FAISS searches the vectors, and hnmine scores the hits exactly."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from hnmine.index.approximate import Approximate
 from hnmine.index.bf16_search import best_by_bfloat16, error_of_products
 from hnmine.index.stored import StoredVectors, Vectors
 from hnmine.index.topk import Ranking, top_k
-from hnmine.ragged import Ints
+from hnmine.ragged import Floats, Ints
 
 EXACT = "Flat"
 FAISS_FILE = "index.faiss"
 WIDEST = 4096
 COARSE_FROM = 64
-"""Queries from which products in bfloat16 are faster: each vector has to be rounded first."""
+"""Queries from which products in bfloat16 are faster: rounding the vectors takes time."""
 BLAS_FROM = 8
-"""Queries from which FAISS multiplies matrices; its own threshold leaves blocks of some hundreds
-without, six times as slow (measured with FAISS 1.15)."""
+"""Queries from which FAISS multiplies matrices; with its own threshold, blocks of some hundreds are
+six times as slow (measured with FAISS 1.15)."""
 REFINED = 8
-"""Documents that compressed codes propose for each that is wanted; all are scored exactly, as in
-FAISS's refine indexes, but from the vectors on disk."""
+"""Documents that compressed codes propose for each wanted one; all are scored exactly, as in the
+refine indexes of FAISS, but from the vectors on disk."""
 FLOAT32_STEP = float(np.finfo(np.float32).eps)
 """The largest gap between neighbouring float32 numbers up to 2."""
 UNDERFLOW = float(np.finfo(np.float32).tiny)
-"""What a product or a sum in float32 loses at most where it is too small for a float32."""
+"""The largest loss of a product or a sum that is too small for a float32."""
 
-Hits = tuple[Ints, Ints, NDArray[np.float64]]
-"""Query, slot and score of each."""
+Hits = tuple[Ints, Ints, Floats]
+"""Query, slot and score of each hit."""
 
 
 class DenseIndex(StoredVectors):
-    """Vectors by slot that can be searched; a search finds no zeros.
+    """Vectors to search by slot; a search finds no zero vectors.
 
-    FAISS only proposes: its own scores depend on the block of queries and on the index's
-    compression, and its order among equal scores is not defined.
+    FAISS only proposes: its scores depend on the block of queries and on compression, and its order
+    of equal scores is undefined.
     """
 
     def __init__(
@@ -54,15 +54,8 @@ class DenseIndex(StoredVectors):
     ) -> None:
         """Open a directory of vectors.
 
-        Args:
-            directory: with a folder of shards, and perhaps a FAISS index.
-            threads: CPU threads.
-            search_parameters: of an approximate index.
-            count: how many vectors there must be.
-            similarity: what they are compared by.
-
         Raises:
-            InputError: they are damaged, or are not so many.
+            InputError: they are damaged, or not `count`.
             UsageError: the index takes no search parameters.
         """
         import faiss
@@ -78,11 +71,11 @@ class DenseIndex(StoredVectors):
                 fix="Leave --faiss-search out, or build the index with another --faiss.",
             )
 
-    def search(self, queries: Vectors, k: NDArray[np.int64]) -> Ranking:
+    def search(self, queries: Vectors, k: Ints) -> Ranking:
         """Find the `k[q]` documents with the highest scores of each query.
 
-        Exact for Flat: where the vectors that FAISS left out could still belong to the top k, by
-        the bound on float32 rounding, it is asked for more.
+        Exact for Flat: FAISS proposes more where vectors that it left out could still belong to the
+        top k, by the bound on float32 rounding.
 
         Args:
             queries: their vectors, shape (queries, dimension).
@@ -107,16 +100,14 @@ class DenseIndex(StoredVectors):
                 deepest = short[depth[short] >= WIDEST]
                 parts += [self._best_of_all(queries, row, int(wanted[row])) for row in deepest]
                 again.append(short[depth[short] < WIDEST])
-            # In order, as they are scored: those of several depths may have reached one.
+            # Sorted: queries of several depths may now have the same depth.
             todo = np.sort(np.concatenate(again))
             depth[todo] = np.minimum(depth[todo] * 4, self.count)
         query, hits, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
         found = ~np.isneginf(scores)
         return top_k(query[found], hits[found], scores[found], wanted)
 
-    def _exact(
-        self, queries: Vectors, chosen: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    def _exact(self, queries: Vectors, chosen: Ints, slots: Ints) -> tuple[Ints, Ints, Floats]:
         hits = slots.ravel()
         counts = np.zeros(len(queries) + 1, dtype=np.int64)
         counts[chosen + 1] = slots.shape[1]
@@ -127,7 +118,7 @@ class DenseIndex(StoredVectors):
     def _search_coarsely(
         self, queries: Vectors, wanted: Ints, todo: Ints, parts: list[Hits]
     ) -> Ints:
-        """Search by products in bfloat16; return the queries for which they are too coarse."""
+        """Search by products in bfloat16; return the queries that need a finer search."""
         again = []
         depth = 2 ** np.ceil(np.log2(2 * wanted + 32)).astype(np.int64)
         for m in np.unique(depth[todo]):
@@ -150,35 +141,27 @@ class DenseIndex(StoredVectors):
         bound: NDArray[np.floating],
         parts: list[Hits],
     ) -> Ints:
-        """Score what was proposed, and keep the best of the queries that have surely got them.
+        """Score proposed slots, shape (chosen, m), and add the hits of certain queries to `parts`.
 
-        Args:
-            queries: vectors of all queries.
-            wanted: how many documents each query wants.
-            chosen: the queries that something was proposed for.
-            slots: what was proposed, shape (chosen, m).
-            bound: what no score of another document exceeds, shape (chosen,).
-            parts: gets the hits.
+        `bound` is the upper bound on the scores of all other documents, shape (chosen,).
 
         Returns:
-            The other queries among the chosen.
+            The chosen queries whose best are not certain yet.
         """
         query, hits, scores = self._exact(queries, chosen, slots)
         only_chosen = np.where(np.isin(np.arange(len(wanted)), chosen), wanted, 0)
         found = top_k(query, hits, scores, only_chosen)
         least = found.scores[found.offsets[chosen + 1] - 1]
-        # Where all were proposed there is nothing more to find.
+        # Where all documents were proposed, the best are certain.
         short: Ints = chosen[(least <= bound) & (slots.shape[1] < self.count)]
         whole = ~np.isin(found.query_of_hit, short)
         parts.append((found.query_of_hit[whole], found.slots[whole], found.scores[whole]))
         return short
 
-    def _best_of_all(
-        self, queries: Vectors, row: int, k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Score every document for a query whose near ties go deeper than FAISS should be asked.
+    def _best_of_all(self, queries: Vectors, row: int, k: int) -> tuple[Ints, Ints, Floats]:
+        """Score every document for a query with more near ties than FAISS should propose.
 
-        One shard at a time; keeps what is not clearly below the k-th best so far.
+        It keeps, shard by shard, the scores that are not clearly below the k-th best so far.
         """
         query = queries[row].astype(np.float64)
         gap = FLOAT32_STEP * self._reach(queries[row : row + 1])[0]
@@ -197,15 +180,15 @@ class DenseIndex(StoredVectors):
         exact = self.score(queries[row : row + 1], np.array([0, len(slots)]), slots)
         return np.full(len(slots), row), slots, np.where(np.isnan(exact), -np.inf, exact)
 
-    def _propose(self, queries: Vectors, m: int) -> tuple[Ints, NDArray[np.float64]]:
-        """Ask FAISS for m documents a query; return them and what no other's score exceeds."""
+    def _propose(self, queries: Vectors, m: int) -> tuple[Ints, Floats]:
+        """Return m documents a query from FAISS, and an upper bound on the scores of the others."""
         scores, slots = self._scan(queries, m) if self.exact else self._search_in_file(queries, m)
         error = self.dimension * FLOAT32_STEP * self._reach(queries)
         if self.compared_by == "dot":
             error += 2 * self.dimension * UNDERFLOW
         return slots, scores[:, -1] + error
 
-    def _scan(self, queries: Vectors, m: int) -> tuple[Vectors, NDArray[np.int64]]:
+    def _scan(self, queries: Vectors, m: int) -> tuple[Vectors, Ints]:
         import faiss
 
         faiss.cvar.distance_compute_blas_threshold = BLAS_FROM

@@ -1,4 +1,4 @@
-"""Approximate indexes, by the strings of the FAISS index factory."""
+"""Check and build approximate indexes from strings of the FAISS index factory."""
 
 from __future__ import annotations
 
@@ -16,25 +16,19 @@ from hnmine.index.approximate import parts_of
 TRAINING_VECTORS = 1 << 18
 ADDED_AT_ONCE = 1 << 14
 
-
 A_FEW, TRIAL = 128, 1024
-"""Vectors of a trial, at least and at most. What needs more of them is known well enough."""
+"""Fewest and most vectors of a trial; an index that needs more is not tried."""
 
 ADVISED = 39
-"""Vectors for each centroid, from which on FAISS does not warn."""
+"""Vectors for each centroid below which FAISS warns."""
 
 
 def check_factory(factory: str, dimension: int, count: int) -> None:
     """Check that FAISS can build an index of so many vectors, searched by inner products.
 
-    Args:
-        factory: a string of the FAISS index factory, such as `IVF4096,SQ8`.
-        dimension: of the vectors.
-        count: of the vectors.
-
     Raises:
-        UsageError: FAISS does not know the string, it does not fit the dimension, there are too few
-            vectors to train it, or hnmine cannot fill or search it.
+        UsageError: FAISS does not know the string, it does not fit the dimension, the vectors are
+            too few to train it, or hnmine cannot fill or search it.
     """
     import faiss
 
@@ -43,7 +37,7 @@ def check_factory(factory: str, dimension: int, count: int) -> None:
     if needed > -(-count // _step(count)):
         lists = 2 ** max(0, (count // ADVISED).bit_length() - 1)
         raise UsageError(
-            f"--faiss {factory!r} needs at least {needed:,} vectors, and there are {count:,}.",
+            f"--faiss {factory!r} needs at least {needed:,} vectors; the index has {count:,}.",
             why=f"FAISS trains {needed:,} centroids, and advises {ADVISED} vectors for each.",
             fix=f"Use Flat (exact), or no more than IVF{lists}.",
         )
@@ -60,7 +54,7 @@ def check_factory(factory: str, dimension: int, count: int) -> None:
         for trained in (part, getattr(part, "pq", None)):
             settings = getattr(trained, "cp", None)
             if settings is not None:
-                # FAISS need not warn of the trial's size.
+                # FAISS should not warn of the size of the trial.
                 settings.min_points_per_centroid, settings.niter = 1, 1
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
@@ -84,18 +78,18 @@ def _empty(factory: str, dimension: int) -> Any:
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
         raise UsageError(
             f"FAISS cannot build --faiss {factory!r} for inner products.",
-            why="It would compare vectors by their distance.",
+            why="It would compare vectors by distance.",
             fix="Use Flat (exact), HNSW32, or IVF lists with PQ or SQ8.",
         )
     for part in parts_of(index):
         if hasattr(part, "do_polysemous_training"):
-            # It takes minutes, and only a search by Hamming distance uses it.
+            # It takes minutes, and only search by Hamming distance uses it.
             part.do_polysemous_training = False
     return index
 
 
 def centroids(index: Any) -> int:
-    """Return the most centroids that an index trains at once: it needs as many vectors."""
+    """Return the most centroids that an index trains at once, the vectors that it needs."""
     import faiss
 
     counts = [1]
@@ -114,7 +108,7 @@ def centroids(index: Any) -> int:
 
 
 def _steps(part: Any) -> Iterator[Any]:
-    """Yield what changes vectors before an index takes them, such as rotations."""
+    """Yield the transforms of vectors before an index, such as rotations."""
     import faiss
 
     for n in range(part.chain.size() if hasattr(part, "chain") else 0):
@@ -135,14 +129,14 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
     import faiss
 
     faiss.omp_set_num_threads(threads)
-    # Each shard is opened when it is needed: thousands would be more files than may be open.
+    # Open each shard when needed: thousands would exceed the limit of open files.
     rows, dimension = zip(*(_open(shard).shape for shard in shards), strict=True)
     total = sum(rows)
     index = _empty(factory, dimension[0])
     step = _step(total)
     try:
         if not index.is_trained:
-            # Every step-th vector of all, however they are cut into shards.
+            # Every step-th vector of all, independent of shards.
             firsts = np.cumsum([0, *rows])
             sample = [
                 np.array(_open(shard)[-first % step :: step])
@@ -159,7 +153,7 @@ def build_faiss(factory: str, shards: Sequence[Path], path: Path, threads: int) 
         raise PartialRun(
             f"FAISS cannot write {path}.",
             why=str(error).strip().splitlines()[-1],
-            fix="Make room, then run the same command: what was finished is kept.",
+            fix="Free disk space, then rerun; finished work is kept.",
         ) from error
     return {"indexed": total}
 
@@ -169,7 +163,7 @@ def _open(shard: Path) -> NDArray[np.float32]:
 
 
 def _in_blocks(shards: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
-    """Yield the rows of all shards, so many at once: how many share a product shows in its bits."""
+    """Yield the rows of all shards in equal blocks, as their size changes the last bits."""
     waiting: list[NDArray[np.float32]] = []
     count = 0
     for shard in shards:

@@ -1,4 +1,4 @@
-"""What each character of the world's scripts is in a word, and what it is folded to."""
+"""Classify the characters of all scripts, and fold them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from hnmine.inputs.identity import INVISIBLE, normalise
 from hnmine.ragged import Ints
 
 Classes = NDArray[np.uint32]
-"""Of every character its class and, in the low bits, the character that it is folded to."""
+"""The class of every character and, in the low bits, the character that it folds to."""
 
 Codes = NDArray[np.uint8] | NDArray[np.uint32]
 """Characters by their numbers in Unicode."""
 
 
 BREAK, IGNORED, MARK, LETTER, BIGRAM, _SEVERAL = range(6)
-"""Classes. A mark belongs to the letter before it; of those of `_SEVERAL`, the low bits say where
-the pool holds how many characters it is folded to, and these."""
+"""Classes. A mark belongs to the letter before it. The low bits of `_SEVERAL` are a position in the
+pool, which holds a number of characters and these characters."""
 
 SHIFT, LOW = 21, (1 << 21) - 1
 
 _IDEOGRAPHS = [(0x3400, 0x4DC0), (0x4E00, 0xA000), (0xAC00, 0xD7A4), (0x20000, 0x2F800)]
 _IDEOGRAPHS += [(0x2FA20, 0x3FFFE)]
-"""Han and Hangul that fold to themselves, with what later versions of Unicode will add."""
+"""Han and Hangul that fold to themselves, with room for later versions of Unicode."""
 
 _UNSPACED = [
     *_IDEOGRAPHS,
@@ -38,15 +38,15 @@ _UNSPACED = [
     *((0xE00, 0xF00), (0x1950, 0x19E0), (0x1A20, 0x1AB0), (0xAA80, 0xAAE0)),  # Thai, Lao, Tai
     *((0x1000, 0x10A0), (0xA9E0, 0xAA00), (0xAA60, 0xAA80), (0x1780, 0x1800)),  # Burmese, Khmer
 ]
-"""Scripts without spaces, and Korean, whose words carry particles that bigrams match without."""
+"""Scripts without spaces, and Korean, where bigrams match words without their particles."""
 
 _VOWEL_POINTS = [(0x591, 0x5C8), (0x610, 0x61B), (0x64B, 0x653), (0x656, 0x660), (0x670, 0x671)]
 _VOWEL_POINTS += [(0x6D6, 0x6EE), (0x730, 0x74B), (0x8CA, 0x900)]
-"""Marks that Hebrew, Arabic and Syriac are mostly written without."""
+"""Marks that Hebrew, Arabic and Syriac texts mostly omit."""
 
 _KASHIDA = "\u0640"
 _TRADE_MARKS = "\u2122\u2120"
-"""Letters by NFKC, which would become part of the name before them."""
+"""NFKC turns these into letters of the name before them."""
 
 
 def _within(code: int, ranges: Sequence[tuple[int, int]]) -> bool:
@@ -54,7 +54,7 @@ def _within(code: int, ranges: Sequence[tuple[int, int]]) -> bool:
 
 
 def _class_of(letter: str) -> int:
-    """Classify one character that is folded already."""
+    """Classify a folded character."""
     category = unicodedata.category(letter)
     if letter == _KASHIDA or category == "Me" or ord(letter) in INVISIBLE:
         return IGNORED
@@ -82,7 +82,7 @@ def _folded() -> tuple[Classes, NDArray[np.uint32]]:
         kept = letter.isalnum() or letter == "_" or unicodedata.category(letter)[0] == "M"
         if letter in _TRADE_MARKS or not (kept or changes):
             continue
-        # Between two others, as a space or a mark at an end would not stay what it is.
+        # Between two others, as `normalise` changes spaces and marks at an end.
         folded = normalise(f".{letter}.")[1:-1] if changes else letter
         folded = "".join(str(unicodedata.decimal(part, part)) for part in folded)
         if len(folded) == 1:
@@ -118,11 +118,11 @@ def classes_of(kind: str, turkish: bool = False) -> Classes:
 
 
 def codes_of(texts: Sequence[str], classes: Classes) -> tuple[Codes, Ints, Ints | None]:
-    """Join texts, with the characters in the place of those that are folded to several.
+    """Join texts, and replace characters that fold to several.
 
     Returns:
-        The characters, where each text ends among them, shape (texts,), and from which character
-        of the texts each comes, if that is not the same.
+        The characters; the end of each text among them, shape (texts,); the position in the texts
+        that each comes from, None if all are the same.
     """
     ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
     joined = "".join(texts)
@@ -139,7 +139,7 @@ def codes_of(texts: Sequence[str], classes: Classes) -> tuple[Codes, Ints, Ints 
 
 @compiled()
 def _count(codes: NDArray[np.uint32], classes: Classes, pool: NDArray[np.uint32]) -> int:
-    """Count the characters that others are folded to."""
+    """Count the characters after folding."""
     total = 0
     for code in codes:
         entry = classes[code]

@@ -1,21 +1,28 @@
-"""Vectors in shards on disk, memory-mapped: read, and scored exactly."""
+"""Shards of vectors on disk: written by an encoder, memory-mapped, scored exactly."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache, partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.array_files import Shape, check_values, give_back, load_array
+from hnmine.array_files import Shape, check_values, give_back, load_array, save_array
+from hnmine.compiled import compiled
+from hnmine.encode.interface import Encoder, Kind
 from hnmine.encode.spec import Similarity
 from hnmine.errors import damage_explained
-from hnmine.index.dot_products import dots
-from hnmine.ragged import Ints
+from hnmine.inputs.table_reader import BadRows
+from hnmine.inputs.texts import Texts
+from hnmine.ragged import Bools, Floats, Ints
 from hnmine.runner.checkpoints import on_threads
 
+ENCODE_BLOCK = 1024
+NO_VECTOR = "with a text that the encoder gives no vector (it knows none of its words)"
 SCORE_BLOCK = 1 << 14
 OPEN_SHARDS = 64
 
@@ -29,16 +36,91 @@ def _open_shard(paths: list[Path], shape: Shape, shard: int) -> Vectors:
     return vectors
 
 
-def norms_of(vectors: Vectors) -> NDArray[np.float64]:
+def write_vectors(
+    texts: Iterator[str],
+    encoder: Encoder,
+    path: Path,
+    tick: Callable[[int], None],
+    kind: Kind = "document",
+    without: Callable[[Ints], None] = lambda rows: None,
+) -> dict[str, int]:
+    """Encode one shard of texts and write its vectors, float32, shape (texts, dimension).
+
+    `without` is called with the positions of texts whose vectors are zeros.
+
+    Returns:
+        Counts: `vectors` that are not zeros.
+    """
+    parts, empty, done = [], 0, 0
+    while block := list(islice(texts, ENCODE_BLOCK)):
+        parts.append(encoder.encode(block, kind))
+        zeros = np.flatnonzero(~parts[-1].any(axis=1))
+        if len(zeros):
+            without(done + zeros)
+        done, empty = done + len(block), empty + len(zeros)
+        tick(len(block))
+    with path.open("wb") as file:
+        save_array(file, np.concatenate(parts))
+    return {"vectors": done - empty}
+
+
+def refuse_without_vector(
+    bad: BadRows, what: str, texts: Texts, rows: Ints
+) -> Callable[[Ints], None]:
+    """Return a callback of `write_vectors` that records texts without a vector by their ids.
+
+    `rows` are those of the shard's texts. Where bad rows are errors, the first block with one ends
+    the task.
+    """
+
+    def record(places: Ints) -> None:
+        for name in texts.id_array(rows[places]).to_pylist():
+            bad.add(NO_VECTOR, f"{what} {name!r}")
+        bad.settle()
+
+    return record
+
+
+@compiled(fastmath={"reassoc", "contract"})
+def dots(
+    queries: Vectors,
+    query: Ints,
+    vectors: Vectors,
+    row: Ints,
+    at: Ints,
+    scores: NDArray[np.float32],
+) -> None:
+    """Write `queries[query[i]] @ vectors[row[i]]` to `scores[at[i]]`.
+
+    A product depends on its two vectors alone, not on the batch.
+
+    Args:
+        queries: shape (queries, dimension).
+        query: of each pair, shape (pairs,).
+        vectors: shape (vectors, dimension); may be memory-mapped.
+        row: of each pair, shape (pairs,).
+        at: where each product belongs, shape (pairs,).
+        scores: the output, one-dimensional.
+    """
+    dimension = queries.shape[1]
+    for i in range(len(row)):
+        left, right = queries[query[i]], vectors[row[i]]
+        total = 0.0
+        for d in range(dimension):
+            total += np.float64(left[d]) * np.float64(right[d])
+        scores[at[i]] = np.float32(total)
+
+
+def norms_of(vectors: Vectors) -> Floats:
     """Return the length of each vector, shape (n,)."""
     return np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
 
 
 class StoredVectors:
-    """Vectors by slot; every score that leaves it is the float64 dot product, rounded to float32.
+    """Vectors by slot; every score is the float64 dot product, rounded to float32.
 
-    Vectors have length 1, and dot products are cosines, unless they are compared by `dot`. Zeros
-    are no vector, and have no score.
+    Vectors have length 1, and dot products are cosines, unless they are compared by `dot`. Zero
+    vectors have no score.
     """
 
     def __init__(
@@ -46,14 +128,8 @@ class StoredVectors:
     ) -> None:
         """Open a directory of vectors.
 
-        Args:
-            directory: with a folder of shards.
-            threads: CPU threads.
-            count: how many vectors there must be.
-            similarity: what they are compared by.
-
         Raises:
-            InputError: they are damaged, or are not so many.
+            InputError: they are damaged, or not `count`.
         """
         self.directory, self.compared_by = directory, similarity
         self.paths = sorted((directory / "vectors").glob("*.npy"))
@@ -64,7 +140,7 @@ class StoredVectors:
                 raise ValueError("A shard of its vectors is missing.")
         first = load_array(self.paths[0], np.float32, (None, None))
         self.shard_rows, self.dimension = first.shape
-        # Not a method, which would hold the index, and with it all files, until a collection.
+        # Not a method, which would keep the index and its files open until a collection.
         self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, self.paths, first.shape))
         last = len(self.paths) - 1
         self.count = self.shard_rows * last + len(self._shard(last))
@@ -75,9 +151,7 @@ class StoredVectors:
                 raise ValueError(f"With it there are {self.count:,} vectors, not {count:,}.")
         self._whole_shards: set[int] = set()
 
-    def score(
-        self, queries: Vectors, offsets: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def score(self, queries: Vectors, offsets: Ints, slots: Ints) -> Floats:
         """Score given documents: query `i` against `slots[offsets[i]:offsets[i + 1]]`.
 
         Returns:
@@ -86,7 +160,7 @@ class StoredVectors:
         query = np.repeat(np.arange(len(queries)), np.diff(offsets))
         return self._dots(np.ascontiguousarray(queries), query, slots).astype(np.float64)
 
-    def similarity(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> Vectors:
+    def similarity(self, one: Ints, other: Ints) -> Vectors:
         """Return the cosines of pairs of documents, given by slot, shape (pairs,).
 
         NaN where either has no vector.
@@ -102,9 +176,7 @@ class StoredVectors:
                 cosines[block] /= norms_of(vectors)[place] * norms_of(self.read(others))[at]
         return cosines
 
-    def _dots(
-        self, queries: Vectors, query: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> Vectors:
+    def _dots(self, queries: Vectors, query: Ints, slots: Ints) -> Vectors:
         """Multiply queries with documents, shard by shard, shape (pairs,)."""
         self._check(queries, slots)
         scores = np.empty(len(slots), dtype=np.float32)
@@ -117,7 +189,7 @@ class StoredVectors:
             for start in range(0, len(part), SCORE_BLOCK)
         ]
 
-        def work(at: NDArray[np.int64]) -> None:
+        def work(at: Ints) -> None:
             shard = int(shards[at[0]])
             vectors = self._shard(shard)
             rows = slots[at] - shard * self.shard_rows
@@ -134,14 +206,14 @@ class StoredVectors:
             scores[naught[~there]] = np.nan
         return scores
 
-    def _is_vector(self, slots: Ints) -> NDArray[np.bool_]:
-        """Tell which slots hold more than zeros, shape (slots,)."""
+    def _is_vector(self, slots: Ints) -> Bools:
+        """Tell which slots hold non-zero vectors, shape (slots,)."""
         distinct, place = np.unique(slots, return_inverse=True)
         found = [
             np.any(self.read(distinct[start : start + SCORE_BLOCK]), axis=1)
             for start in range(0, len(distinct), SCORE_BLOCK)
         ]
-        there: NDArray[np.bool_] = np.concatenate(found)
+        there: Bools = np.concatenate(found)
         return there[place]
 
     @cached_property
@@ -156,14 +228,14 @@ class StoredVectors:
             give_back(vectors)
         return longest
 
-    def _reach(self, queries: Vectors) -> NDArray[np.float64]:
-        """Return what no score of each query exceeds, by Cauchy and Schwarz, shape (queries,)."""
+    def _reach(self, queries: Vectors) -> Floats:
+        """Return an upper bound on the scores of each query, by Cauchy and Schwarz, (queries,)."""
         if self.compared_by == "cosine":
             return np.ones(len(queries))
         return norms_of(queries) * self._longest
 
     def _check(self, queries: Vectors, slots: Ints) -> None:
-        """Refuse what compiled code would read beyond a vector, or beyond all of them, for."""
+        """Refuse slots and dimensions for which compiled code would read outside the vectors."""
         with damage_explained(self.directory):
             if queries.shape[1:] != (self.dimension,):
                 raise ValueError(
@@ -173,7 +245,7 @@ class StoredVectors:
             check_values(slots, low=0, below=self.count)
 
     def _whole(self, shard: int) -> Vectors:
-        """Open a shard that is searched; the first time, check its numbers."""
+        """Open a shard to search; the first time, check its numbers."""
         vectors = self._shard(shard)
         if shard not in self._whole_shards:
             with damage_explained(self.paths[shard]):
@@ -181,7 +253,7 @@ class StoredVectors:
             self._whole_shards.add(shard)
         return vectors
 
-    def read(self, slots: NDArray[np.int64]) -> Vectors:
+    def read(self, slots: Ints) -> Vectors:
         """Read the vectors of documents, given by slot, shape (slots, dimension)."""
         with damage_explained(self.directory):
             check_values(slots, low=0, below=self.count)
@@ -197,8 +269,8 @@ class StoredVectors:
                 raise ValueError("Its vectors hold numbers that are not finite.")
         return gathered
 
-    def directions(self, slots: NDArray[np.int64]) -> Vectors:
-        """Read vectors, and scale them to length 1 where they are not; zeros stay zeros."""
+    def directions(self, slots: Ints) -> Vectors:
+        """Read vectors scaled to length 1; zeros stay zeros."""
         vectors = self.read(slots)
         if self.compared_by == "cosine":
             return vectors

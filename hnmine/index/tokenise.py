@@ -1,10 +1,10 @@
-"""Text to index terms: split into words, then stem with Snowball."""
+"""Split texts into words, and stem them with Snowball."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from hnmine.errors import UsageError
 from hnmine.index.csr_transpose import count_owners, turn
 from hnmine.index.scripts import Classes, classes_of, codes_of
 from hnmine.index.word_ids import Words
-from hnmine.ragged import offsets_of, ragged
+from hnmine.ragged import Ints, grouped, offsets_of, ragged
 
 KINDS = ("auto", "word", "whitespace")
 _TEXTS_A_BATCH, _LETTERS_A_BATCH = 1024, 1 << 18
@@ -38,7 +38,7 @@ class TermCounts:
     """
 
     vocabulary: list[str]
-    offsets: NDArray[np.int64]
+    offsets: Ints
     terms: NDArray[np.int32]
     frequencies: NDArray[np.int32]
     lengths: NDArray[np.int32]
@@ -49,13 +49,12 @@ class Tokeniser:
     r"""Splits a text into terms.
 
     Attributes:
-        kind: "auto" takes words as "word" does, and every two neighbours of scripts that are
-            written without spaces, and of Hangul; "word" takes the runs of letters, digits and
-            their marks, folded by NFKC and case; "whitespace" splits at white space and keeps the
-            case, for text tokenised before.
+        kind: "word" takes runs of letters, digits and their marks, folded by NFKC and case; "auto"
+            also takes bigrams in scripts without spaces and in Hangul; "whitespace" splits at white
+            space and keeps the case, for tokenised text.
         stemmer: "none", or a Snowball language of PyStemmer.
-        unicode: version of Unicode that says what a letter is: that of this Python, or "" for an
-            index from before it was recorded, whose words are the runs of `\w` in casefolded text.
+        unicode: version of Unicode that defines letters: that of this Python, or "" for an index
+            that does not record it, whose words are the runs of `\w` in casefolded text.
 
     Raises:
         UsageError: for an unknown kind or stemmer.
@@ -86,7 +85,7 @@ class Tokeniser:
         return [terms[token] for token in tokens]
 
     def spans(self, text: str) -> list[tuple[int, int, str]]:
-        """Return where each term starts and ends in a text, and the term, in the text's order."""
+        """Return start, end and term of each term, in the order of the text."""
         if self._prepare(text) != text:
             words_of_text = re.finditer(r"\w+", text)
             return [(*word.span(), term) for word in words_of_text for term in self(word.group())]
@@ -101,14 +100,15 @@ class Tokeniser:
         return [(*place, terms[token]) for place, token in zip(spans.tolist(), tokens, strict=True)]
 
     def split(self, texts: Iterable[str]) -> tuple[Words, NDArray[np.int32], NDArray[np.int32]]:
-        """Split all texts into words, which are not yet stemmed.
+        """Split all texts into words, not yet stemmed.
 
         Returns:
             The distinct words; for every token, text after text, the number of its word, shape
             (tokens,); how many tokens each text has, shape (texts,).
         """
         words, none = Words(self._classes), np.zeros(0, np.int32)
-        split = [self._add(words, batch) for batch in _batches(map(self._prepare, texts))]
+        batches = grouped(map(self._prepare, texts), len, _TEXTS_A_BATCH, _LETTERS_A_BATCH)
+        split = [self._add(words, batch) for batch in batches]
         tokens = np.concatenate([none, *(tokens for tokens, _ in split)])
         return words, tokens, np.concatenate([none, *(lengths for _, lengths in split)])
 
@@ -127,13 +127,13 @@ class Tokeniser:
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
         term_of_word, vocabulary = place[stems.indices], stems.dictionary.take(order).to_pylist()
-        # In place: no other array as long as the texts.
+        # In place, to save an array as long as the texts.
         return vocabulary, term_of_word.take(tokens, out=tokens, mode="clip"), lengths
 
     def count(self, texts: Iterable[str]) -> TermCounts:
         """Count the terms of every text."""
         vocabulary, terms, lengths = self.number(texts)
-        # Turned round twice, so that the terms of each document ascend.
+        # Transposed twice, so that the terms of each document ascend.
         owners = count_owners(lengths, terms, len(vocabulary))
         offsets, numbers, frequencies = turn(*owners, len(lengths))
         return TermCounts(vocabulary, offsets, numbers, frequencies, lengths)
@@ -156,7 +156,7 @@ class Tokeniser:
         return " ".join(re.findall(r"\w+", text.casefold()))
 
     def _add(self, words: Words, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Split some texts; those in ASCII first, as they take a quarter of the memory and time."""
+        """Split texts; ASCII texts first, which take a quarter of the memory and time."""
         plain = np.array([text.isascii() for text in texts])
         groups = [rows for rows in (np.flatnonzero(plain), np.flatnonzero(~plain)) if len(rows)]
         parts = []
@@ -170,41 +170,27 @@ class Tokeniser:
         return tokens[ragged(offsets_of(lengths)[place], lengths[place])], lengths[place]
 
     def _terms(self, words: list[str]) -> list[str]:
-        """Settle what depends on the characters of a whole word, and stem."""
+        """Compose the characters of words, and stem."""
         if not self._folds:
             return self._stem(words)
         settled = [word if word.isascii() else _compose(word) for word in words]
         if self._turkish:
             settled = [word.replace("İ", "i").replace("I", "\u0131").casefold() for word in settled]
         stems = self._stem(settled)
-        # With a dot or without, i is one letter of a term: in other languages, I is that of both.
+        # Terms do not tell i with a dot from i without: in other languages, I stands for both.
         return [stem if stem.isascii() else stem.replace("\u0131", "i") for stem in stems]
 
     def _stem(self, words: list[str]) -> list[str]:
         if self.stemmer == "none":
             return words
-        # Made anew each time: under a microsecond, and a stemmer must not be shared by threads. Its
-        # cache would only cost time, for words that are distinct.
+        # A new one takes under a microsecond, and threads must not share one. Its cache would only
+        # cost time, as words are distinct.
         return list(Stemmer.Stemmer(self.stemmer, 0).stemWords(words))
 
 
 def _compose(word: str) -> str:
     word = unicodedata.normalize("NFC", word)
     if "\u0307" in word:
-        # What is left of a Turkish İ.
+        # From a Turkish İ.
         word = unicodedata.normalize("NFC", word.replace("i\u0307", "i"))
     return word
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Group texts, so many or with so many characters in all."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text)
-        if len(batch) == _TEXTS_A_BATCH or size > _LETTERS_A_BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -1,13 +1,12 @@
-"""Ranked lists and the one order they are in: score descending, then document slot ascending."""
+"""Ranked lists, in the order of score descending, then document slot ascending."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hnmine.ragged import offsets_of, position_in_list
+from hnmine.ragged import Floats, Ints, offsets_of, position_in_list
 
 
 @dataclass(frozen=True)
@@ -22,22 +21,17 @@ class Ranking:
         scores: float64, shape (hits,), finite.
     """
 
-    offsets: NDArray[np.int64]
-    slots: NDArray[np.int64]
-    scores: NDArray[np.float64]
+    offsets: Ints
+    slots: Ints
+    scores: Floats
 
     @property
-    def query_of_hit(self) -> NDArray[np.int64]:
+    def query_of_hit(self) -> Ints:
         """The query number of each hit, shape (hits,)."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
 
-def top_k(
-    query: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    scores: NDArray[np.float64],
-    k: NDArray[np.int64],
-) -> Ranking:
+def top_k(query: Ints, slots: Ints, scores: Floats, k: Ints) -> Ranking:
     """Keep the best `k[q]` hits of every query, ties broken by slot.
 
     Args:

@@ -1,4 +1,4 @@
-"""Words of texts, numbered in the order in which they are first seen."""
+"""Number the words of texts in the order of first occurrence."""
 
 from __future__ import annotations
 
@@ -19,19 +19,15 @@ _NONE, _ONE, _SHIFT, _LOW = np.uint64(0), np.uint64(1), np.uint64(SHIFT), np.uin
 _FIRST_LETTER = np.uint64(LETTER << SHIFT)
 _LINE_BREAK = ord("\n")
 _SHORT, _MOST_KEPT = 3, 1 << 15
-"""Characters of 21 bits each that fit in a number, and how many bigrams of two units as short as
-that are kept at hand."""
+"""Characters of 21 bits each that fit in a number, and the size of the cache of bigrams of two
+units as short as that."""
 
 
 class Words:
-    """A growing list of distinct words, and a hash table to find them in (open addressing)."""
+    """A growing list of distinct words, with a hash table (open addressing)."""
 
     def __init__(self, classes: Classes) -> None:
-        """Start without words.
-
-        Args:
-            classes: what every character is in a word, of `scripts.classes_of`.
-        """
+        """Start without words; `classes` are of `scripts.classes_of`."""
         self._classes = classes
         # The hash of each word, where it starts among the characters, and these, a line break
         # after each word.
@@ -78,15 +74,15 @@ class Words:
         return letters.tobytes().decode("utf-32-le").split("\n")[:-1]
 
     def _enlarge(self) -> None:
-        """Make room for as many words again."""
+        """Double the room for words."""
         words = 2 * len(self.hashes) or 1 << 8
         self.hashes = _longer(self.hashes, words)
         self._starts = _longer(self._starts, words + 1)
-        # One more than the number of the word at each slot, below half of the word's hash, so that
-        # other words are told apart without another look into memory; 0 in half of them at least.
+        # Each slot holds half of a word's hash and the word's number + 1, which tells words apart
+        # without another memory access; at least half of the slots are 0.
         self._slots = np.zeros(2 * words, np.uint64)
         _fill(self.hashes, self._count, self._slots)
-        # The units of short bigrams as numbers, and beside them the number of the word.
+        # The units of short bigrams as numbers, and the number of the word.
         self._short = np.zeros((min(8 * words, _MOST_KEPT), 3), np.uint64)
 
 
@@ -98,7 +94,7 @@ def _longer(values: NDArray[Any], length: int) -> NDArray[Any]:
 
 @compiled()
 def _slot_of(value: int, slots: int) -> np.uint64:
-    # The hash of a short word has its low bits from few bits of its characters.
+    # The low bits of a short word's hash come from few bits of its characters.
     return (np.uint64(value) * _GOLDEN >> np.uint64(32)) & np.uint64(slots - 1)
 
 

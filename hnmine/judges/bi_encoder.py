@@ -17,7 +17,7 @@ from hnmine.encode.declared import explained
 from hnmine.encode.interface import Encoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.index.dense_index import DenseIndex
-from hnmine.index.encoded import write_vectors
+from hnmine.index.stored import write_vectors
 from hnmine.judges.judge import place_of, scores_plan, spec_for
 from hnmine.ragged import offsets_of
 from hnmine.runner import incidents

@@ -19,10 +19,11 @@ from hnmine.encode.interface import CrossEncoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
 from hnmine.judges.judge import place_of, scores_plan, spec_for
-from hnmine.runner.plan import PAIRS_PER_TASK, Task, blocks
+from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.storage import fetch_run
 from hnmine.runner.task_share import Share
+from hnmine.schema import PAIRS_PER_TASK
 
 ENOUGH = 32
 """With at least this many pairs and no finite score, the model is at fault, not the texts."""

@@ -17,10 +17,10 @@ from hnmine.encode.locate import find_model
 from hnmine.encode.roles import Use
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import damage_explained
+from hnmine.results import library_versions
 from hnmine.runner.incidents import note
-from hnmine.runner.manifest import damage
-from hnmine.runner.plan import digest, library_versions
-from hnmine.runner.recorded_outputs import MANIFEST, PLAN, read_json
+from hnmine.runner.manifest import MANIFEST, PLAN, damage, read_json
+from hnmine.runner.plan import digest
 from hnmine.runner.run_directory import Counts
 from hnmine.runner.task_share import Share
 from hnmine.schema import VERSION

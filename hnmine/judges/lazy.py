@@ -18,10 +18,11 @@ from hnmine.errors import damage_explained
 from hnmine.judges.cross_encoder import CrossEncoderJudge
 from hnmine.judges.judge import scores_plan
 from hnmine.ragged import Ints
-from hnmine.runner.plan import PAIRS_PER_TASK, Task, blocks
+from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.storage import fetch_run
 from hnmine.runner.task_share import Share
+from hnmine.schema import PAIRS_PER_TASK
 
 Wanted = Callable[[], Sequence[Ints]]
 """Returns the rows of each part that must be scored next, given the cached logits."""

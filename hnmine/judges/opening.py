@@ -15,7 +15,7 @@ from hnmine.judges.judge import Judge, name_of
 from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.judges.similarity import PositiveSimilarity
 from hnmine.registry import Entry
-from hnmine.runner.recorded_outputs import MANIFEST
+from hnmine.runner.manifest import MANIFEST
 from hnmine.runner.storage import fetch_input
 
 

@@ -22,7 +22,7 @@ from hnmine.errors import HnmineError, damage_explained
 from hnmine.names import in_order, score_of, sources_of
 from hnmine.printable import STEERING
 from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE
-from hnmine.runner.recorded_outputs import RUN, read_json
+from hnmine.runner.manifest import RUN, read_json
 from hnmine.schema import SCORES
 
 MEMORY = "2GB"

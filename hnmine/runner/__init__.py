@@ -1,1 +1,1 @@
-"""How stages run: plans of tasks, atomic outputs, markers, locks, resume."""
+"""Run plans of tasks: atomic outputs, markers, locks, resume."""

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all."""
+"""Write a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hnmine.errors import UsageError
-from hnmine.runner.recorded_outputs import files_of
+from hnmine.runner.manifest import files_of
 
 
 def temporary_name(name: str) -> str:
-    """Return a name that no other process uses, and nobody can have put a link at."""
+    """Return a random name: no other process uses it, and no link can wait there."""
     return f"{name}.{secrets.token_hex(8)}.tmp"
 
 
 @contextmanager
 def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
-    """Yield a temporary path; what is written there is flushed and takes the place of a file.
+    """Yield a temporary path, whose content then replaces a file.
 
     Args:
         path: of the file.
@@ -44,14 +44,14 @@ def replacing(path: Path, folder: Path | None = None) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, folder: Path | None = None) -> None:
-    """Write a text under a temporary name, flush it, and rename it; see `replacing`."""
+    """Write a text, all or nothing; see `replacing`."""
     with replacing(path, folder) as temporary:
         # A path on the command line need not be UTF-8.
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def flush(path: Path) -> None:
-    """Make sure that a file, or the names in a folder, are on the disk."""
+    """Force a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -60,18 +60,18 @@ def flush(path: Path) -> None:
 
 
 def flush_all(path: Path) -> None:
-    """Make sure that a file, or everything in a folder, is on the disk."""
+    """Force a file, or everything in a folder, to the disk."""
     for file in {*files_of(path), path}:
         flush(file)
 
 
 def is_folder(path: Path) -> bool:
-    """Tell whether a path is a folder of its own, and no link to one."""
+    """Tell whether a path is a folder, and no link to one."""
     return path.is_dir() and not path.is_symlink()
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if is_folder(path):
         shutil.rmtree(path)
     else:

@@ -1,7 +1,7 @@
-"""What a task has computed so far: a kill loses no more than what is being computed.
+"""Checkpoints of a task: a kill loses only the batches that are being computed.
 
-Results are appended to a file as they come, each with a checksum and a key of all that it depends
-on. The task that is begun again reads them, and computes the rest in the same batches.
+Each result is appended to a file with a checksum and a key of all that it depends on. The restarted
+task reads them, and computes the rest in the same batches.
 """
 
 from __future__ import annotations
@@ -22,26 +22,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _HEAD = struct.Struct("<16sIQ")
-"""Before a result: its key, how many of the task's items it counts for, its bytes."""
+"""Before a result: its key, how many items of the task it covers, its bytes."""
 
 _CHECK = 8
 """Bytes of the checksum after a result."""
 
 
 class Partial:
-    """The results of a task that is not done, in a file.
+    """The stored results of an unfinished task.
 
     Attributes:
-        items: how much of the task's work they are.
+        items: how many items of the task they cover.
     """
 
     def __init__(self, path: Path, plan: str) -> None:
-        """Read what is there, as far as it is whole.
-
-        Args:
-            path: of the file; made when there is something to keep.
-            plan: hash of the plan: results of another are thrown away.
-        """
+        """Read the results up to the first damaged one."""
         self._path, self._mark = path, f"hnmine {plan}\n".encode()
         self._lock, self._file, self._closed = Lock(), -1, False
         self.items = 0
@@ -49,7 +44,7 @@ class Partial:
         self._whole = self._read()
 
     def _read(self) -> int:
-        """Read the results; return the bytes up to the last that is whole."""
+        """Read the results; return the bytes up to the last whole one."""
         if not self._is_own:
             return 0
         content = memoryview(self._path.read_bytes())
@@ -68,11 +63,11 @@ class Partial:
         return at
 
     def get(self, key: bytes) -> bytes | None:
-        """Return a result; None if it must be computed."""
+        """Return a stored result; None if it must be computed."""
         return self._results.get(key)
 
     def keep(self, key: bytes, result: bytes, items: int) -> None:
-        """Append a result; any thread may."""
+        """Append a result; safe from any thread."""
         record = _HEAD.pack(key, items, len(result)) + result
         with self._lock:
             if self._closed:
@@ -96,12 +91,12 @@ class Partial:
             _write(self._file, self._mark)
 
     def __enter__(self) -> Partial:
-        """Let the task that runs now find it."""
+        """Make it current for `computed`."""
         self._token = _current.set(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close the file, and leave it."""
+        """Close the file and keep it."""
         _current.reset(self._token)
         with self._lock:
             self._closed = True
@@ -109,7 +104,7 @@ class Partial:
                 os.close(self._file)
 
     def remove(self) -> None:
-        """Forget the results, once the task is done."""
+        """Delete the results once the task is done."""
         self.items = 0
         self._results.clear()
         if self._is_own:
@@ -117,7 +112,7 @@ class Partial:
 
     @property
     def _is_own(self) -> bool:
-        """Whether the file is there, in a folder that is there, and neither is a link."""
+        """Whether file and folder exist, and neither is a link."""
         try:
             kinds = [stat.S_IFMT(path.lstat().st_mode) for path in (self._path.parent, self._path)]
         except (FileNotFoundError, NotADirectoryError):
@@ -126,7 +121,7 @@ class Partial:
 
 
 def relabel(folder: Path, before: str, after: str) -> None:
-    """Let the results of one plan count for another: hashes of both."""
+    """Assign the results of one plan to another, by the hashes of both."""
     old, new = (f"hnmine {plan}\n".encode() for plan in (before, after))
     if folder.is_symlink() or not folder.is_dir():
         return
@@ -149,7 +144,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def key_of(texts: Iterable[str]) -> bytes:
-    """Return a key of texts: their order counts, and where each ends."""
+    """Return a key of texts, which depends on their order and boundaries."""
     total = xxhash.xxh3_128()
     for text in texts:
         data = text.encode("utf-8", "surrogatepass")
@@ -167,16 +162,16 @@ def computed(
     tick: Callable[[int], object],
     stop: Callable[[], object] = lambda: None,
 ) -> list[bytes]:
-    """Return the result of each item; what the running task has kept is not computed again.
+    """Return the result of each item; results that the running task has stored are reused.
 
     Args:
         pool: of threads that do the work.
         work: computes a result.
         items: such as batches.
         key: of all that a result depends on.
-        size: of an item, in what the task counts.
+        size: of an item, in the unit of the task.
         tick: called with the size of each item.
-        stop: called where it stops early, before what was begun is waited for.
+        stop: see `on_threads`.
     """
     kept = _current.get()
     if kept is None:
@@ -205,22 +200,22 @@ def on_threads(
     done: Callable[[Item], object] = lambda item: None,
     stop: Callable[[], object] = lambda: None,
 ) -> list[Result]:
-    """Do something with each item on threads, and return the results in order.
+    """Apply `work` to each item on threads, and return the results in order.
 
-    Where it stops early, as by Ctrl-C, nothing more is begun, and what was begun is waited for.
+    After an error or Ctrl-C it starts no more items, and waits for those that run.
 
     Args:
         pool: of threads.
-        work: to do.
-        items: what with.
-        done: called after each item, in their order.
-        stop: called where it stops early, before what was begun is waited for.
+        work: applied to each item.
+        items: its arguments.
+        done: called after each item, in order.
+        stop: called after an error, before waiting.
     """
     given, results = list(items), []
     begun: list[Future[Result]] = []
     try:
         for item in given:
-            # One by one: those before an interrupt must be found here.
+            # One by one: Ctrl-C must leave those begun in this list.
             begun.append(pool.submit(work, item))  # noqa: PERF401
         for item, future in zip(given, begun, strict=True):
             results.append(future.result())
@@ -229,6 +224,6 @@ def on_threads(
         stop()
         raise
     finally:
-        # An executor would do all that it was given before the process may end.
+        # The process cannot end before its executor has done all of its items.
         wait([future for future in begun if not future.cancel()])
     return results

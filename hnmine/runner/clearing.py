@@ -1,4 +1,4 @@
-"""Which files of a directory hnmine wrote: only those are ever deleted."""
+"""Find the files of a directory that hnmine wrote: it deletes no others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from hnmine.errors import InputError
-from hnmine.runner.recorded_outputs import CLAIMED, DONE, MANIFEST, PLAN, RUN, Output, outputs_of
+from hnmine.runner.manifest import CLAIMED, DONE, MANIFEST, PLAN, RUN, Output, outputs_of
 from hnmine.runner.safe_paths import check_links
 from hnmine.schema import INNER, STATE
 
@@ -16,16 +16,16 @@ MOST_NAMED = 5
 """Files that an error names: it must fit on a screen."""
 
 HELD = ("lock", "tasks", "door", "driver")
-"""What the state folder holds that running processes have open."""
+"""Files of the state folder that running processes hold open."""
 
 _INNER = re.compile(f"(({'|'.join(INNER)})/[^/]+/)+")
 
 
 def clear(path: Path) -> None:
-    """Delete what hnmine wrote into a directory, but for locks.
+    """Delete what hnmine wrote into a directory, except locks.
 
     Raises:
-        InputError: something else is there; then nothing is deleted.
+        InputError: the directory holds other files; then none is deleted.
     """
     sizes = dict(_files(path))
     own = check_all_own(str(path), sizes, lambda name: path / name)
@@ -45,20 +45,16 @@ def clear(path: Path) -> None:
 def check_all_own(
     where: str, sizes: Mapping[str, int], fetched: Callable[[str], Path]
 ) -> list[str]:
-    """Return the files of a directory, all of them hnmine's.
-
-    Args:
-        where: the directory, for the error.
-        sizes: of its files, by their names in it.
-        fetched: returns the local file of a name.
+    """Return the files of a directory, checked to be hnmine's.
 
     Raises:
         InputError: naming files that no marker and no manifest accounts for.
     """
     own: set[str] = set()
-    for place in sorted({_place_of(name) for name in sizes if name.endswith(PLAN)} | {""}):
+    # Directories of plans, each with a slash at its end; empty for the root.
+    for place in sorted({name.removesuffix(PLAN) for name in sizes if name.endswith(PLAN)} | {""}):
         if place and not _INNER.fullmatch(place):
-            continue  # A directory of its own, which somebody put here.
+            continue  # Another directory, which somebody put here.
         inside = {name.removeprefix(place): name for name in sizes if name.startswith(place)}
         own |= {inside[name] for name in (MANIFEST, RUN) if name in inside}
         own |= {inside[name] for name in inside if name.startswith(f"{STATE}/")}
@@ -70,16 +66,16 @@ def check_all_own(
     if others := _shortest(sizes.keys() - own, own):
         more = f" and {len(others) - MOST_NAMED:,} more" if len(others) > MOST_NAMED else ""
         raise InputError(
-            f"{where} holds what hnmine did not write there: "
+            f"{where} holds files that hnmine did not write there: "
             f"{', '.join(others[:MOST_NAMED])}{more}.",
-            why="Writing the directory anew would delete it.",
+            why="Rewriting the directory would delete them.",
             fix="Move them elsewhere, or choose another directory.",
         )
     return sorted(own)
 
 
 def _shortest(others: Iterable[str], own: Iterable[str]) -> list[str]:
-    """Return names of files, and in their place those of folders that hold nothing of hnmine's."""
+    """Name files, or the folder where all of its files are somebody else's."""
     shared = {folder for name in own for folder in PurePosixPath(name).parents}
     found = set()
     for name in others:
@@ -88,13 +84,8 @@ def _shortest(others: Iterable[str], own: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def _place_of(plan: str) -> str:
-    """Return the directory that a plan is of, with a slash at its end; empty for the root."""
-    return plan.removesuffix(PLAN)
-
-
 def _written(output: Output, inside: Mapping[str, str], sizes: Mapping[str, int]) -> list[str]:
-    """Return which files of a directory an output is."""
+    """Return the files of a directory that make up an output."""
     if output.name in inside:
         return [output.name]
     start = f"{output.name}/"
@@ -102,7 +93,7 @@ def _written(output: Output, inside: Mapping[str, str], sizes: Mapping[str, int]
     recorded = output.recorded if isinstance(output.recorded, dict) else {}
     if "files" in recorded:
         return [name for name in found if name.removeprefix(start) in recorded["files"]]
-    # An earlier version did not say which files a folder holds, but how large they are together.
+    # Earlier versions recorded only the total size of a folder.
     total = sum(sizes[inside[name]] for name in found)
     return found if recorded.get("bytes", total) == total else []
 

@@ -1,4 +1,4 @@
-"""What went wrong and was mended while a run went on: noted with the task that follows."""
+"""Problems that a run overcame, recorded with the next task."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _noted: list[str] = []
 
 
 def note(what: str) -> None:
-    """Keep an incident for `run.json`, and say it on stderr."""
+    """Keep an incident for `run.json`, and log it."""
     shown = without_credentials(one_line(what))
     log.warning(shown)
     _noted.append(shown)
 
 
 def note_once(what: str) -> None:
-    """Note what several readings of one file would each note."""
+    """Note an incident that several readers of one file would repeat."""
     if without_credentials(one_line(what)) not in _noted:
         note(what)
 
 
 def drain() -> list[str]:
-    """Return what was noted since the last call."""
+    """Return the incidents since the last call."""
     noted = list(_noted)
     _noted.clear()
     return noted

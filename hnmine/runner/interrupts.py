@@ -1,8 +1,8 @@
 """Ctrl-C that cannot get lost.
 
-Python raises KeyboardInterrupt wherever it happens to be; inside a finaliser or a library's
-callback it is printed and forgotten. So the signal is remembered too, and asked for between steps.
-While compiled code runs, Python looks at no signal, so a thread waits for the second one.
+Python raises KeyboardInterrupt wherever it happens to be; a finaliser or a library's callback
+swallows it. So the handler also remembers the signal, and tasks check for it between steps. Python
+runs no handler while compiled code runs, so a thread waits for the second signal.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from hnmine.errors import Exit
 
 _seen = False
 kept = ""
-"""How far the step was that was interrupted, for the last message."""
+"""How far the interrupted step was, for the last message."""
 _left: list[threading.Thread] = []
+_stopping = threading.RLock()
 
 
 def listen() -> None:
-    """Remember from now on that the process was interrupted; main thread only."""
+    """Handle Ctrl-C from now on; main thread only."""
     signal.signal(signal.SIGINT, _remember)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -35,7 +36,7 @@ def listen() -> None:
 
 
 def _watch(signals: int) -> None:
-    """Stop the process at the second SIGINT; the first is left to Python's own handler."""
+    """Stop the process at the second SIGINT; `_remember` handles the first."""
     interrupted = False
     while number := os.read(signals, 1):
         if number[0] == signal.SIGINT and signal.getsignal(signal.SIGINT) is _remember:
@@ -47,26 +48,28 @@ def _watch(signals: int) -> None:
 def _remember(number: int, frame: FrameType | None) -> None:
     global _seen
     if _seen:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # A third one changes nothing.
         _stop()
     _seen = True
     raise KeyboardInterrupt
 
 
 def _stop() -> None:
-    # A second Ctrl-C means now: do not wait for threads to finish their batch.
-    os.write(2, b"error: Interrupted again, and stopped at once. Finished work is kept.\n")
-    os._exit(Exit.INTERRUPTED)
+    """End the process without waiting for threads to finish their batch."""
+    with _stopping:  # The handler and the watching thread both come here: one writes, one waits.
+        os.write(2, b"error: Interrupted again, and stopped at once. Finished work is kept.\n")
+        os._exit(Exit.INTERRUPTED)
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if the process was interrupted before."""
+    """Raise KeyboardInterrupt if the process was interrupted earlier."""
     if _seen:
         raise KeyboardInterrupt
 
 
 @contextmanager
 def saying(how_far: Callable[[], str]) -> Iterator[None]:
-    """Let the last message say how far a step was, if it is interrupted."""
+    """Keep how far a step was for the last message, if Ctrl-C interrupts it."""
     global kept
     try:
         yield
@@ -76,12 +79,12 @@ def saying(how_far: Callable[[], str]) -> Iterator[None]:
 
 
 def leave_behind(thread: threading.Thread) -> None:
-    """Remember a thread that could not be stopped."""
+    """Remember a thread that cannot be stopped; `end` does not wait for it."""
     _left.append(thread)
 
 
 def end(code: object) -> None:
-    """End the process if a thread is left behind, for which Python would wait."""
+    """End the process where Python would wait for a thread that was left behind."""
     if any(thread.is_alive() for thread in _left):
         sys.stdout.flush()
         sys.stderr.flush()

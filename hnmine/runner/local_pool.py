@@ -1,4 +1,4 @@
-"""Workers: several processes on one machine that share a run, started, watched, replaced.
+"""Worker processes on one machine that share a run.
 
 They divide the tasks by locks in the run directory, so that when one dies, the others do its tasks.
 """
@@ -12,8 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +23,53 @@ POLL_SECONDS = 0.1
 """Time between two looks at the workers."""
 
 OUT_OF_MEMORY = 137
-"""Exit code of a worker that ran out of memory: what a shell says of a killed process."""
+"""Exit code of a worker that ran out of memory, as a shell reports a killed process."""
 
 ShareOf = Callable[[int, int, int], Callable[[], Any]]
 """From a process's number, their count and its threads to what it runs, which can be pickled."""
 
 
-def run_workers(share_of: ShareOf, *, count: int, threads: int, memory_limit: int | None) -> None:
-    """Let workers do a run's tasks; return when nothing is left, or when one met an error.
+class Pool:
+    """Processes that share a run, numbered from 0; a dead one is replaced."""
 
-    Args:
-        share_of: what each runs.
-        count: workers.
-        threads: CPU threads, for all together.
-        memory_limit: bytes that they may take together.
+    kind = "Worker"
+    at_work: Collection[Any]
+
+    def __init__(self, share_of: ShareOf, count: int) -> None:
+        self.share_of, self.count = share_of, count
+
+    def start(self, number: int, threads: int, deaths: int = 0) -> None:
+        """Start a process of so many threads, after those of its number that died."""
+        raise NotImplementedError
+
+    def replace(self, number: int, how: str, *, threads: int, deaths: int = 0) -> None:
+        """Start another process in place of a dead one, or leave its tasks to the others.
+
+        Raises:
+            PartialRun: none is started, and no other is at work.
+        """
+        who = f"{self.kind} {number} of {self.count} {how}"
+        if threads:
+            incidents.note(f"{who}; another continues with {threads} threads.")
+            self.start(number, threads, deaths)
+        elif self.at_work:
+            incidents.note(f"{who}; the others do its tasks.")
+        else:
+            raise PartialRun(
+                f"{who}, as did all others.",
+                why="The system kills processes where memory is short, or a machine was lost.",
+                fix="Rerun with fewer --workers, a smaller --batch-tokens, or where more memory is "
+                "free; finished work is kept.",
+            )
+
+
+def run_workers(share_of: ShareOf, *, count: int, threads: int, memory_limit: int | None) -> None:
+    """Let workers do a run's tasks; return when none is left, or when one met an error.
 
     Raises:
-        PartialRun: the workers died, all of them.
+        PartialRun: all workers died.
     """
-    _Pool(share_of, count, max(1, threads // count), memory_limit).run()
+    _Workers(share_of, count, max(1, threads // count), memory_limit).run()
 
 
 class _Worker:
@@ -54,7 +81,7 @@ class _Worker:
             [sys.executable, "-m", "hnmine.runner.local_pool"], stdin=subprocess.PIPE
         )
         assert self.process.stdin
-        # The pipe stays open: the worker ends when its other end is gone.
+        # The pipe stays open: the worker ends when its other end closes.
         pickle.dump(share, self.process.stdin)
         self.process.stdin.flush()
 
@@ -68,95 +95,76 @@ class _Worker:
         return int(fields.get("RssAnon", "0 kB").split()[0]) * 1024
 
     def stop(self) -> None:
-        """Kill it: what it was at is done again."""
         self.process.kill()
         self.process.wait()
         assert self.process.stdin
         self.process.stdin.close()
 
 
-@dataclass
-class _Pool:
-    """The workers of a run."""
-
-    share_of: ShareOf
-    count: int
-    threads: int
-    memory_limit: int | None
+class _Workers(Pool):
+    def __init__(
+        self, share_of: ShareOf, count: int, threads: int, memory_limit: int | None
+    ) -> None:
+        super().__init__(share_of, count)
+        self.threads, self.memory_limit = threads, memory_limit
+        self.at_work: list[_Worker] = []
 
     def run(self) -> None:
         """Start the workers, and wait until all have ended."""
-        self.workers: list[_Worker] = []
         try:
             for number in range(self.count):
-                self._start(number, self.threads)
-            while self.workers:
+                self.start(number, self.threads)
+            while self.at_work:
                 interrupts.check()
                 time.sleep(POLL_SECONDS)
                 self._keep_to_memory()
-                for worker in list(self.workers):
+                for worker in list(self.at_work):
                     code = worker.process.poll()
                     if code is not None and not self._ended(worker, code):
                         return
         finally:
-            for worker in self.workers:
+            for worker in self.at_work:
                 worker.stop()
 
-    def _start(self, number: int, threads: int) -> None:
+    def start(self, number: int, threads: int, deaths: int = 0) -> None:
         share = self.share_of(number, self.count, threads)
-        self.workers.append(_Worker(share, number, threads))
+        self.at_work.append(_Worker(share, number, threads))
 
     def _ended(self, worker: _Worker, code: int) -> bool:
-        """Take note of a worker's end; return whether the others shall go on."""
-        self.workers.remove(worker)
+        """Replace a worker that was killed; return whether the others should continue."""
+        self.at_work.remove(worker)
         if code == 0 or (code > 0 and code != OUT_OF_MEMORY):
             return code == 0
         how = "ran out of memory" if code > 0 else f"was killed by {signal.Signals(-code).name}"
-        self._replace(worker, how)
+        # Fewer threads hold fewer batches in memory.
+        self.replace(worker.number, how, threads=worker.threads // 2)
         return True
 
-    def _replace(self, worker: _Worker, how: str, *, again: bool = True) -> None:
-        """Go on with a worker that takes less memory: fewer threads hold fewer batches at once."""
-        who = f"Worker {worker.number} of {self.count} {how}"
-        threads = worker.threads // 2
-        if threads and again:
-            incidents.note(f"{who}; it goes on with {threads} threads.")
-            self._start(worker.number, threads)
-        elif self.workers:
-            incidents.note(f"{who}; the others do its tasks.")
-        else:
-            raise PartialRun(
-                f"{who}, as did all others.",
-                why="That is what the system does where memory is short.",
-                fix="Run the same command with fewer --workers, a smaller --batch-tokens, or where "
-                "more memory is free: what was finished is kept.",
-            )
-
     def _keep_to_memory(self) -> None:
-        """Stop the largest worker where all together take more than they may."""
+        """Stop the largest worker where all together exceed the limit."""
         limit = self.memory_limit
         if limit is None:
             return
-        taken = {worker.number: worker.memory() for worker in self.workers}
+        taken = {worker.number: worker.memory() for worker in self.at_work}
         if sum(taken.values()) <= limit:
             return
-        largest = max(self.workers, key=lambda worker: taken[worker.number])
+        largest = max(self.at_work, key=lambda worker: taken[worker.number])
         largest.stop()
-        self.workers.remove(largest)
+        self.at_work.remove(largest)
         how = f"was stopped: all took {sum(taken.values()) / 1e9:.1f} of {limit / 1e9:.1f} GB"
-        self._replace(largest, how, again=not self.workers)
+        self.replace(largest.number, how, threads=0 if self.at_work else largest.threads // 2)
 
 
 def _end_with_parent() -> None:
-    """Wait until the process that started this one is gone, and go too."""
+    """Wait until the process that started this one ends, and end too."""
     while os.read(sys.stdin.fileno(), 1):  # `sys.stdin` would keep its lock when Python ends.
         pass
     os._exit(0)
 
 
 def main() -> None:
-    """Do a share of a run; standard input says which."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent is told too, and ends this process.
+    """Do the share of a run that standard input holds."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent gets it too, and ends this process.
     share = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

@@ -1,7 +1,7 @@
-"""Locks on a run's directory: one writer, or several that share its tasks.
+"""Locks on a run's directory, for one writer or several that share its tasks.
 
-The kernel drops a lock when its process ends, however it ends. Several machines can share a run
-where their file system knows locks, as NFS 4 and Lustre (mounted with flock) do.
+The kernel releases a lock when its process ends, however it ends. Several machines can share a run
+on a file system with locks, such as NFS 4 and Lustre (mounted with flock).
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from hnmine.errors import InputError, PartialRun
 OFFSETS = 1 << 62
 MOST_SHOWN = 8
 LONGEST_WAIT, LOOK_AGAIN = 20, 0.02
-"""Seconds to wait for the lock of a file, and between two tries."""
+"""Seconds to wait for a file's lock, and between two tries."""
 
 
 class DirectoryLock:
     """A held lock on a directory.
 
     Attributes:
-        alone: no other process had a lock when this one got it.
+        alone: no other process held it when this one got it.
     """
 
     def __init__(self, state: Path, directory: Path, *, together: bool) -> None:
-        """Take hold.
+        """Take the lock.
 
         Args:
             state: the folder of the lock files.
             directory: for the error.
-            together: let others that say so too hold it at the same time.
+            together: share it with other processes that pass this too.
 
         Raises:
             PartialRun: another process holds it, and does not share.
@@ -46,8 +46,8 @@ class DirectoryLock:
         self._state, self._together = state, together
         self._file = (state / "lock").open("a+")
         self._tasks = (state / "tasks").open("a+")
-        self.alone = self._get(fcntl.LOCK_EX)
-        if not self.alone and not (together and self._get(fcntl.LOCK_SH)):
+        self.alone = _try(self._file, fcntl.LOCK_EX)
+        if not self.alone and not (together and _try(self._file, fcntl.LOCK_SH)):
             holders = self._holders()
             self.close()
             raise PartialRun(
@@ -61,20 +61,20 @@ class DirectoryLock:
         self._file.flush()
 
     def let_others_in(self) -> None:
-        """Share the lock from now on."""
+        """Share the lock from now on with processes that share."""
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
     def is_last(self) -> bool:
-        """Tell whether no other process holds the lock any more; the next must then wait."""
-        return self._get(fcntl.LOCK_EX)
+        """Tell whether no other process holds the lock; from then on others must wait."""
+        return _try(self._file, fcntl.LOCK_EX)
 
     @contextmanager
     def task(self, name: str, *, wait: bool = False) -> Iterator[bool]:
-        """Hold a task, and tell whether no other process does: only then is it held.
+        """Try to hold a task; yield whether this process holds it.
 
         Args:
             name: of the task.
-            wait: until the other process has ended it.
+            wait: until another process has ended it.
         """
         if not self._together:
             yield True
@@ -91,12 +91,9 @@ class DirectoryLock:
             fcntl.lockf(self._tasks, fcntl.LOCK_UN, 1, place)
 
     def close(self) -> None:
-        """Let go."""
+        """Release the lock."""
         self._file.close()
         self._tasks.close()
-
-    def _get(self, kind: int) -> bool:
-        return _try(self._file, kind)
 
     def _holders(self) -> str:
         self._file.seek(0)
@@ -114,7 +111,7 @@ def _try(file: IO[str], kind: int) -> bool:
 
 @contextmanager
 def one_at_a_time(state: Path) -> Iterator[None]:
-    """Let processes that share a directory enter and leave one after the other."""
+    """Let processes that share a directory enter and leave one at a time."""
     with (state / "door").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -122,7 +119,7 @@ def one_at_a_time(state: Path) -> Iterator[None]:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Let one process at a time read a file and write it anew; the lock is a file beside it.
+    """Let one process at a time read and rewrite a file; the lock is a file beside it.
 
     Raises:
         PartialRun: another process holds it for too long.
@@ -148,7 +145,7 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 def _is_at(file: IO[str], path: Path) -> bool:
-    """Tell whether an open file is the one at a path: its last holder may have removed it."""
+    """Tell whether an open file is still at a path: its last holder may have removed it."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -161,10 +158,10 @@ KINDS = {"flock": fcntl.flock, "lockf": fcntl.lockf}
 
 @contextmanager
 def witnessed(folder: Path) -> Iterator[None]:
-    """Hold a lock of each kind, by which processes on other machines can tell what they see.
+    """Hold a lock of each kind, so that other machines can check that they see it.
 
     Raises:
-        PartialRun: another process does, for the same folder.
+        PartialRun: another process holds one for the same folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -182,10 +179,10 @@ def witnessed(folder: Path) -> Iterator[None]:
 
 
 def check_witness(folder: Path) -> None:
-    """Check that this process sees the locks that another one holds by `witnessed`.
+    """Check that this process sees the locks of `witnessed` on another machine.
 
     Raises:
-        InputError: it does not see the folder, or not the locks.
+        InputError: it does not see the folder or the locks.
     """
     where = f"{folder.parent.parent} on {socket.gethostname()}"
     for kind, lock in KINDS.items():
@@ -197,11 +194,11 @@ def check_witness(folder: Path) -> None:
         except FileNotFoundError as error:
             raise InputError(
                 f"{where} is not the directory that the run was started for.",
-                why="A file that was just written there is not seen here.",
+                why="A file that the driver just wrote there is missing here.",
                 fix="Give a directory on a file system that all machines share, at the same path.",
             ) from error
         raise InputError(
-            f"{where}: a lock that is held on another machine is not seen here ({kind}).",
+            f"{where}: this machine does not see a lock held on another ({kind}).",
             why="Two machines would do the same task, and write the same file.",
             fix="Mount the file system with locks (NFS 4, or Lustre with flock).",
         )

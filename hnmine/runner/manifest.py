@@ -1,82 +1,190 @@
-"""Read what a run has finished: its manifest, and whether all that it wrote is still there."""
+"""The records that a run keeps of its outputs, and whether these are unchanged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from hnmine.errors import InputError
-from hnmine.runner.recorded_outputs import MANIFEST, RUN, changes, markers_of, outputs_of, read_json
-from hnmine.runner.safe_paths import check_plain
-from hnmine.runner.storage import fetch_run
-from hnmine.runner.urls import beside, mirror, public_url, split_url
+from hnmine.runner.safe_paths import safe_join
 from hnmine.schema import STATE, VERSION
 
+MANIFEST, RUN = "manifest.json", "run.json"
+PLAN, DONE, CLAIMED = (f"{STATE}/{name}" for name in ("plan.json", "done", "claimed"))
+"""The plan of a run, the markers of finished tasks, the names of files about to be written."""
 
-def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
-    """Read the manifest of a finished directory.
+HASH_BLOCK = 1 << 22
 
-    Args:
-        path: a directory that hnmine wrote.
-        stage: what must have written it: `index`, `candidates` or `mined`.
-        command: the command that writes such a directory, for the error's advice.
+LARGEST = 1 << 62
+"""The largest size or time that a marker may hold."""
+
+
+def record(path: Path) -> dict[str, Any]:
+    """Describe an output by its size, modification time and hash.
+
+    For a folder, `files` holds the size of each file by its name.
 
     Raises:
-        InputError: the directory is not there, not finished, or of another stage or schema.
+        FileNotFoundError: the output is missing.
     """
-    fetch_run(path)
-    check_plain(path)
-    file = path / MANIFEST
-    if not file.exists():
-        unfinished = (path / STATE).exists()
-        when = "again, it goes on where it stopped" if unfinished else "first"
-        raise InputError(
-            f"{path} is not a finished {stage} directory.",
-            why="The run that writes it has not ended." if unfinished else "It has no manifest.",
-            fix=f"Run `hnmine {command}` {when}.",
-        )
-    manifest = read_json(file)
-    if manifest is None:
-        raise InputError(
-            f"{file} is damaged.",
-            why="It holds no JSON object.",
-            fix=f"Run the same `hnmine {command}` again: it writes the file anew.",
-        )
-    if version_of(manifest) > VERSION:
-        raise InputError(
-            f"{path} was written by a newer hnmine.",
-            why=f"Its layout is version {version_of(manifest):g}, this one knows {VERSION}.",
-            fix="Upgrade hnmine.",
-        )
-    if manifest.get("stage") != stage:
-        raise InputError(
-            f"{path} is a {manifest.get('stage')} directory, not {stage}.",
-            fix=f"Give a directory that `hnmine {command}` wrote.",
-        )
-    if damaged := damage(path):
-        raise InputError(
-            f"{path} is damaged.",
-            why=damaged,
-            fix=f"Run the same `hnmine {command}` again: it makes anew what is missing.",
-        )
-    return manifest
+    about = {**_stamp(path), "xxh3": checksum(path)}
+    return about | {"files": _sizes(path)} if path.is_dir() else about
 
 
-def version_of(manifest: Mapping[str, Any]) -> float:
-    """Return the version of the layout that a manifest or a plan describes."""
-    version = manifest.get("schema_version", VERSION)
-    return version if isinstance(version, int | float) else float("inf")
+def changes(path: Path, recorded: Any, *, untouched_too: bool = False) -> str:
+    """Say how an output differs from its record; empty if it does not.
+
+    Args:
+        path: a file or a folder.
+        recorded: by `record`.
+        untouched_too: compare the content even where it was not modified since, as a disk may
+            corrupt it.
+    """
+    size = size_of(path)
+    if size is None:
+        return "is missing."
+    if not is_record(recorded):
+        return "was recorded by another version."
+    if size != recorded["bytes"]:
+        return f"has {size:,} bytes, and had {recorded['bytes']:,}."
+    files = recorded.get("files")
+    if files is not None and files != _sizes(path):
+        return "holds other files than were written."
+    touched = _stamp(path)["modified"] != recorded["modified"]
+    # Earlier versions did not record the files of a folder, and hashed it without their sizes.
+    separated = files is not None or not path.is_dir()
+    if (touched or untouched_too) and checksum(path, separated=separated) != recorded["xxh3"]:
+        return "has other content than was written: its checksum differs."
+    return ""
+
+
+def is_record(recorded: Any) -> bool:
+    """Tell whether a value has the form of a `record`."""
+    if not isinstance(recorded, dict) or not (
+        {"bytes", "modified", "xxh3"} <= recorded.keys() <= {"bytes", "modified", "xxh3", "files"}
+    ):
+        return False
+    files = recorded.get("files", {})
+    numbers = (recorded["bytes"], recorded["modified"])
+    return (
+        isinstance(files, dict)
+        and all(type(one) is int and 0 <= one < LARGEST for one in (*numbers, *files.values()))
+        and isinstance(recorded["xxh3"], str)
+    )
+
+
+def is_done(
+    marker: Mapping[str, Any], plan: str, outputs: Sequence[str], root: Path | None
+) -> bool:
+    """Tell whether a marker says that a task of a plan is done.
+
+    Args:
+        marker: as it was read.
+        plan: the plan's hash.
+        outputs: of the task.
+        root: directory that must hold them, with their sizes; None checks no file.
+    """
+    recorded, counts = marker.get("outputs"), marker.get("counts")
+    return (
+        marker.get("plan") == plan
+        and isinstance(counts, dict)
+        and all(type(count) in (int, float) for count in counts.values())
+        and isinstance(recorded, dict)
+        and all(is_record(recorded.get(name)) for name in outputs)
+        and all(root is None or size_of(root / n) == recorded[n]["bytes"] for n in outputs)
+    )
+
+
+def checksum(path: Path, *, separated: bool = True) -> str:
+    """Hash a file, or the names, sizes and contents of a folder (xxh3, 128 bits).
+
+    Args:
+        path: a file or a folder.
+        separated: hash the length of each name and file of a folder before it.
+    """
+    total = xxhash.xxh3_128()
+    separated = separated and path.is_dir()
+    for file in files_of(path):
+        if not file.is_file():
+            continue
+        name = file.relative_to(path).as_posix().encode("utf-8", "surrogateescape")
+        if separated:
+            total.update(f"{len(name)} {file.stat().st_size} ".encode())
+        total.update(name)
+        with file.open("rb", buffering=0) as stream:
+            while block := stream.read(HASH_BLOCK):
+                total.update(block)
+    return total.hexdigest()
+
+
+def _stamp(path: Path) -> dict[str, int]:
+    found = [file.stat() for file in files_of(path) if file.is_file()]
+    return {
+        "bytes": sum(stat.st_size for stat in found),
+        "modified": max((stat.st_mtime_ns for stat in found), default=0),
+    }
+
+
+def _sizes(path: Path) -> dict[str, int]:
+    files = (file for file in files_of(path) if file.is_file())
+    return {file.relative_to(path).as_posix(): file.stat().st_size for file in files}
+
+
+def markers_of(path: Path) -> list[Path]:
+    """List the markers of the finished tasks of a directory."""
+    return sorted((path / DONE).glob("*.json"))
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output that a marker records.
+
+    Attributes:
+        name: relative to the directory of the run.
+        path: inside the directory.
+        recorded: by `record`.
+    """
+
+    name: str
+    path: Path
+    recorded: dict[str, Any]
+
+    @property
+    def lasting(self) -> bool:
+        """Whether readers need it once the run is done."""
+        return not self.name.startswith(f"{STATE}/")
+
+
+def outputs_of(root: Path, marker: Path) -> list[Output] | None:
+    """Read the outputs that a marker records; None if it holds no JSON object.
+
+    Raises:
+        InputError: the marker is not hnmine's, or names an output outside the directory `root`.
+    """
+    found = read_json(marker)
+    if found is None:
+        return None
+    outputs = found.get("outputs", {})
+    if not isinstance(outputs, dict):
+        raise InputError(
+            f"{marker} is damaged.",
+            why="Its outputs are not a mapping.",
+            fix="Remove that file and rerun: hnmine repeats the task.",
+        )
+    return [
+        Output(name, safe_join(root, name, marker), recorded) for name, recorded in outputs.items()
+    ]
 
 
 def damage(path: Path, *, untouched_too: bool = False) -> str:
-    """Say which output of a finished directory is not what was written; empty if none.
+    """Say which output of a finished directory changed; empty if none.
 
-    A copy without the hidden folder is taken as it is.
-
-    Args:
-        path: the directory.
-        untouched_too: compare the content even of files that were not modified since.
+    A copy without the hidden folder is accepted. `untouched_too`: see `changes`.
 
     Raises:
         InputError: a marker is damaged, or names an output outside the directory.
@@ -91,38 +199,30 @@ def damage(path: Path, *, untouched_too: bool = False) -> str:
     return ""
 
 
-def place_named(directory: Path, what: str) -> Path | None:
-    """Return where `run.json` of a directory says that another directory is; None if it doesn't.
+def files_of(path: Path) -> list[Path]:
+    """List a file, or everything in a folder."""
+    return sorted(path.rglob("*")) if path.is_dir() else [path]
 
-    Args:
-        directory: a finished directory, which somebody else may have made.
-        what: `index`, `candidates` or `previous`.
 
-    Raises:
-        InputError: it names a URL that is neither the user's nor beside the directory.
-    """
-    file = directory / RUN
-    named = (read_json(file) or {}).get(what)
-    if not isinstance(named, str) or not named:
+def size_of(path: Path) -> int | None:
+    """Return the bytes of a file, or of all files of a folder; None if it is missing."""
+    if not path.exists():
         return None
-    url = split_url(named)
-    if url and url[0] != "file":
-        followed = beside(directory, named)
-        if followed is None:
-            raise InputError(
-                f"{file} names the URL {public_url(named)!r} as its {what}.",
-                why="hnmine follows a URL only if you name it, or if it is on the same server as a "
-                "directory that you name.",
-                fix=f"If you trust it, pass it yourself: --{what} URL.",
-            )
-        return mirror(followed)
+    return sum(file.stat().st_size for file in files_of(path) if file.is_file())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None where the file is missing or holds no object."""
     try:
-        place = mirror(named)
-        place.exists()
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{file} is damaged.",
-            why=f"It names {named[:200]!r} as its {what}: {error}",
-            fix=f"Pass --{what} DIR.",
-        ) from error
-    return place
+        if not path.is_file():  # Opening a pipe would wait for a writer.
+            return None
+        value = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def version_of(manifest: Mapping[str, Any]) -> float:
+    """Return the version of the layout in a manifest or a plan."""
+    version = manifest.get("schema_version", VERSION)
+    return version if isinstance(version, int | float) else float("inf")

@@ -1,4 +1,4 @@
-"""What a stage will do, as data: a plan that can be hashed and compared, and a list of tasks."""
+"""Plans, which are hashed and compared, and tasks."""
 
 from __future__ import annotations
 
@@ -11,38 +11,18 @@ from typing import Any
 import xxhash
 
 Plan = Mapping[str, Any]
-"""Everything that the result depends on: settings, inputs by content, models, versions, seed."""
-
-ALWAYS = ("hnmine", "numpy", "pyarrow")
-"""Libraries whose version can change whatever is written."""
-
-_TORCH = ("sentence-transformers", "tokenizers", "torch", "transformers")
-LIBRARIES = {
-    "bm25": ("numba", "PyStemmer"),
-    "compiled": ("numba",),
-    "expressions": ("duckdb",),
-    "faiss": ("faiss-cpu",),
-    "learning": ("scipy",),
-    "onnx": ("onnxruntime", "tokenizers"),
-    "openvino": (*_TORCH, "openvino"),
-    "rank-bm25": ("rank-bm25",),
-    "torch": _TORCH,
-}
-"""Further ones, by what a stage does or by the back end of its model."""
-
-QUERIES_PER_TASK, PAIRS_PER_TASK = 16384, 4096
-"""Queries that are encoded, and pairs that a cross-encoder judges, in one task."""
+"""All that the result depends on: settings, inputs by content, models, versions, seed."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One unit of work: it reads named inputs and writes its outputs, all or nothing.
+    """One unit of work, which writes all of its outputs or none.
 
     Attributes:
         name: unique in its directory, such as `vectors-00003`.
-        outputs: paths that it writes, relative to the directory of the run.
-        size: how much work it is, in the unit of its stage's progress bar.
-        index: its place in its stage.
+        outputs: paths relative to the directory of the run.
+        size: amount of work, in the unit of the progress bar.
+        index: place among the tasks of its step.
     """
 
     name: str
@@ -57,7 +37,7 @@ def blocks(total: int, size: int) -> list[range]:
 
 
 def canonical_json(value: object) -> str:
-    """Write JSON with sorted keys, so that equal values are equal text."""
+    """Return JSON with sorted keys, so that equal values are equal text."""
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
     # Half a surrogate pair, which JSON can hold and UTF-8 cannot, stays as JSON escapes it.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -66,15 +46,6 @@ def canonical_json(value: object) -> str:
 def digest(value: object) -> str:
     """Hash a JSON value."""
     return xxhash.xxh3_128_hexdigest(canonical_json(value).encode())
-
-
-def library_versions(uses: Iterable[str] = ()) -> dict[str, str]:
-    """Return the versions of the installed libraries that a result depends on.
-
-    Args:
-        uses: keys of `LIBRARIES`.
-    """
-    return versions_of({*ALWAYS, *(library for use in uses for library in LIBRARIES[use])})
 
 
 def versions_of(libraries: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Actors on a Ray cluster that share a run: placed, watched, replaced.
+"""Actors on a Ray cluster that share a run.
 
 Ray moves settings and results; texts and vectors stay in the directory that the machines share,
 whose markers and locks say which tasks are done and which are taken.
@@ -12,11 +12,13 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hnmine.errors import HnmineError, PartialRun, is_out_of_memory, missing_extra
+from hnmine.errors import HnmineError, PartialRun, first_line, is_out_of_memory, missing_extra
 from hnmine.runner import incidents, interrupts
+from hnmine.runner.local_pool import Pool, ShareOf
 from hnmine.runner.locks import check_witness, witnessed
 from hnmine.runner.preflight import check_place
 from hnmine.runner.urls import mirrored
@@ -33,34 +35,30 @@ LOOK_AGAIN = 0.5
 """Seconds between two looks at the actors."""
 
 TIME_TO_END = 30.0
-"""Seconds that actors get to see that nothing is left to do, once the first has."""
+"""Seconds that actors get to find all tasks done, once the first has."""
 
 TIME_TO_ANSWER = 10.0
-"""Seconds that a cluster gets to take a connection."""
+"""Seconds that a cluster gets to accept a connection."""
 
 MOST_DEATHS = 10
-"""Times that an actor is replaced; what dies more often does not die by accident."""
+"""Times that an actor is replaced; more deaths are no accident."""
 
 OBJECT_STORE = 80 << 20
-"""Bytes for what passes through a cluster that is started here, which is no data."""
+"""Bytes of the object store of a cluster started here; no data passes through it."""
 
 WITNESS = f"{STATE}/driver"
 
 
-ShareOf = Callable[[int, int, int], Callable[[], Any]]
-"""From an actor's number, their count and its threads to what it runs, which can be pickled."""
-
-
 @dataclass(frozen=True)
 class Cluster:
-    """The cluster to run on, and what of it to use.
+    """The cluster to run on, and which part of it to use.
 
     Attributes:
         address: of the cluster; None takes RAY_ADDRESS, else starts one on this machine.
-        workers: actors; None: one for each GPU, or for each machine where there are none.
+        workers: actors; None: one for each GPU, or for each machine where no GPU exists.
         threads: of each machine, at most; None: all.
         local_threads: CPUs of a cluster that is started here.
-        device: that the models run on: `auto`, `cpu`, `cuda` ...
+        device: `auto`, `cpu`, `cuda` ...
     """
 
     address: str | None
@@ -72,14 +70,14 @@ class Cluster:
     def lost(self, error: Exception) -> PartialRun:
         """Return the error that explains why the cluster does not answer."""
         return PartialRun(
-            f"Ray: {_cause(error)}.",
+            f"Ray: {first_line(error).rstrip('.')}.",
             why=f"The cluster is {self.address or os.environ.get('RAY_ADDRESS') or 'here'}.",
-            fix="Check that it runs, the address, and the versions of Ray and Python; then run the "
-            "same command: finished work is kept.",
+            fix="Check that it runs, the address, and the versions of Ray and Python, then rerun; "
+            "finished work is kept.",
         )
 
     def connect(self) -> None:
-        """Join the cluster that was asked for, or start one on this machine.
+        """Join the cluster, or start one on this machine.
 
         Raises:
             PartialRun: it does not answer, or runs another version.
@@ -112,21 +110,20 @@ class Cluster:
 def run_actors(
     share_of: ShareOf, directory: Path, cluster: Cluster, check: Callable[[], None]
 ) -> Any:
-    """Let actors do a run, and return what the first that finds it finished returns.
+    """Let actors do a run, and return the result of the first that finds it finished.
 
     Args:
         share_of: what each actor runs.
         directory: of the run, which all machines share.
         cluster: where.
-        check: called by each actor before it starts; raises where its machine cannot take part.
+        check: each actor calls it before it starts; raises where its machine cannot take part.
 
     Raises:
-        HnmineError: an actor met it.
-        PartialRun: there is no cluster, or all actors died.
+        HnmineError: raised in an actor.
+        PartialRun: the cluster does not answer, or all actors died.
     """
     check_place(directory)
-    on_storage = mirrored(directory) is not None
-    job = _Job(None if on_storage else str(directory / WITNESS), check)
+    witness = None if mirrored(directory) else str(directory / WITNESS)
     connected = ray.is_initialized()
     try:
         with witnessed(directory / WITNESS):
@@ -134,7 +131,8 @@ def run_actors(
                 cluster.connect()
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
             nodes = [node for node in nodes if node.get("CPU")]
-            return _Pool(share_of, job, Layout.over(cluster, nodes)).run()
+            layout = Layout.over(cluster, nodes)
+            return _Actors(share_of, partial(_check_machine, witness, check), layout).run()
     except RayTaskError:
         raise
     except RayError as error:
@@ -146,11 +144,11 @@ def run_actors(
 
 @dataclass(frozen=True)
 class Layout:
-    """How many actors there are, and what each gets.
+    """The number of actors, and the resources of each.
 
     Attributes:
         count: actors.
-        threads: CPUs, and threads of its own, of each.
+        threads: CPUs of each, and threads that it may use.
         gpus: 1 where the run uses a GPU and the cluster has some, else 0.
     """
 
@@ -162,12 +160,8 @@ class Layout:
     def over(cls, cluster: Cluster, nodes: Sequence[Mapping[str, float]]) -> Layout:
         """Give each actor a GPU, or else a machine.
 
-        Args:
-            cluster: with the workers, threads and device where they were given.
-            nodes: the resources of each machine, as Ray names them.
-
         Raises:
-            PartialRun: there is no machine with a CPU for actors.
+            PartialRun: no machine has a CPU for actors.
         """
         with_gpu = [node for node in nodes if node.get("GPU", 0) >= 1]
         wants_gpu = cluster.device == "auto" or cluster.device.startswith("cuda")
@@ -176,7 +170,7 @@ class Layout:
         if not nodes:
             raise PartialRun(
                 "The Ray cluster has no machine with a CPU for actors.",
-                fix="Start one, then run the same command.",
+                fix="Start one, then rerun.",
             )
         everywhere = sum(int(node["GPU"]) for node in nodes) if gpus else len(nodes)
         count = cluster.workers or everywhere
@@ -185,39 +179,31 @@ class Layout:
         return cls(count, max(1, min(cpus, cluster.threads or cpus) // together), int(gpus))
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What every actor checks before it starts.
+def _check_machine(witness: str | None, check: Callable[[], None]) -> None:
+    """Check that this machine has the same directory and the same models as the driver.
 
-    Attributes:
-        witness: the folder where the driver holds locks; None where there are no locks.
-        check_machine: raises where this machine differs from the driver's.
+    Args:
+        witness: folder where the driver holds locks; None for storage without locks.
+        check: of the models.
+
+    Raises:
+        HnmineError: it has not.
     """
-
-    witness: str | None
-    check_machine: Callable[[], None]
-
-    def check(self) -> None:
-        """Check that this machine has the same directory and the same models as the driver.
-
-        Raises:
-            HnmineError: it has not.
-        """
-        if self.witness:
-            check_witness(Path(self.witness))
-        self.check_machine()
+    if witness:
+        check_witness(Path(witness))
+    check()
 
 
 class _Actor:
     """A process on some machine of the cluster."""
 
-    def __init__(self, job: _Job) -> None:
-        self.job = job
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.check = check
 
     def run(self, share: Callable[[], Any], happened: Sequence[str]) -> Any:
         """Do a share of the run, and note incidents; return its result, or the error it met."""
         try:
-            self.job.check()
+            self.check()
             for one in happened:
                 incidents.note(one)
             return share()
@@ -227,14 +213,14 @@ class _Actor:
 
 @dataclass
 class _Member:
-    """An actor, and what those of its number have been through.
+    """A running actor.
 
     Attributes:
         number: of the actor, from 0.
         threads: that it has.
-        deaths: of those that it replaces.
+        deaths: of the actors that it replaces.
         actor: its handle.
-        begun: what Ray fulfils once it has found a place.
+        begun: fulfilled once Ray has found a place for it.
     """
 
     number: int
@@ -243,90 +229,74 @@ class _Member:
     actor: Any
     begun: Any
 
-    def has_begun(self) -> bool:
-        """Tell whether it has found a place."""
-        return bool(ray.wait([self.begun], timeout=0)[0])
 
+class _Actors(Pool):
+    kind = "Actor"
 
-class _Pool:
-    """The actors of a run."""
-
-    def __init__(self, share_of: ShareOf, job: _Job, layout: Layout) -> None:
-        self.share_of, self.job, self.layout = share_of, job, layout
+    def __init__(self, share_of: ShareOf, check: Callable[[], None], layout: Layout) -> None:
+        super().__init__(share_of, layout.count)
+        self.check, self.layout = check, layout
         self.at_work: dict[Any, _Member] = {}
         self.happened: list[str] = []
 
     def run(self) -> Any:
-        """Start the actors, and see them through."""
-        for number in range(self.layout.count):
-            self._start(number, self.layout.threads, 0)
+        """Start the actors, and wait for the result."""
+        for number in range(self.count):
+            self.start(number, self.layout.threads)
         result, member = self._first_result()
         self._let_others_end()
-        if self.layout.count > 1 or self.happened:
+        if self.count > 1 or self.happened:
             result = self._end(member) or result
         return result
 
-    def _start(self, number: int, threads: int, deaths: int) -> None:
+    def start(self, number: int, threads: int, deaths: int = 0) -> None:
         place = ray.remote(_Actor).options(num_cpus=threads, num_gpus=self.layout.gpus)
-        actor = place.remote(self.job)
+        actor = place.remote(self.check)
         begun = actor.__ray_ready__.remote()
         self._put_to_work(_Member(number, threads, deaths, actor, begun), [])
 
     def _put_to_work(self, member: _Member, happened: Sequence[str]) -> Any:
-        # Two at least: an actor that replaces a lost one must not take its lock for a stranger's.
-        count = max(2, self.layout.count)
-        share = self.share_of(member.number, count, member.threads)
+        # At least 2: an actor that replaces a lost one must not take its lock for a stranger's.
+        share = self.share_of(member.number, max(2, self.count), member.threads)
         work = member.actor.run.remote(share, list(happened))
         self.at_work[work] = member
         return work
 
     def _first_result(self) -> tuple[Any, _Member]:
-        """Wait until an actor finds all done."""
-        while self.at_work:
+        """Wait until an actor finds all tasks done."""
+        while True:
             ready, _ = ray.wait(list(self.at_work), timeout=LOOK_AGAIN)
             interrupts.check()
             for work in ready:
                 member = self.at_work.pop(work)
                 if result := self._outcome(work, member):
                     return result, member
-        raise PartialRun(
-            f"All {self.layout.count} actors died, each more than {MOST_DEATHS} times.",
-            why=self.happened[-1],
-            fix="Mend that, then run the same command: what was finished is kept.",
-        )
 
     def _outcome(self, work: Any, member: _Member) -> Any:
-        """Return what an actor brought; replace one that died."""
+        """Return the result of an actor; replace one that died."""
         try:
             result = ray.get(work)
         except (RayActorError, RayTaskError, MemoryError) as error:
             short = is_out_of_memory(error)
             if isinstance(error, RayTaskError) and not short:
                 raise
-            self._replace(member, error, short)
+            ray.kill(member.actor)
+            how = f"{'ran out of memory' if short else 'died'} ({first_line(error).rstrip('.')})"
+            again = member.deaths < MOST_DEATHS
+            threads = max(1, member.threads // 2) if short else member.threads
+            self.replace(member.number, how, threads=threads * again, deaths=member.deaths + 1)
+            self.happened += incidents.drain()
             return None
         if isinstance(result, HnmineError):
             raise result
         return result
 
-    def _replace(self, member: _Member, error: Exception, short_of_memory: bool) -> None:
-        """Go on with a new actor, wherever there is room; with fewer threads, to spare memory."""
-        ray.kill(member.actor)
-        threads = max(1, member.threads // 2) if short_of_memory else member.threads
-        again = member.deaths < MOST_DEATHS
-        then = f"another goes on with {threads} threads" if again else "the others do its tasks"
-        how = "ran out of memory" if short_of_memory else "died"
-        who = f"Actor {member.number} of {self.layout.count} {how}"
-        incidents.note(f"{who} ({_cause(error)}); {then}.")
-        self.happened += incidents.drain()
-        if again:
-            self._start(member.number, threads, member.deaths + 1)
-
     def _let_others_end(self) -> None:
-        """Wait for the actors that have begun, then stop the rest: nothing is left to do."""
+        """Wait for the actors that have started, then stop the rest: all tasks are done."""
         deadline = time.monotonic() + TIME_TO_END
         while time.monotonic() < deadline:
-            begun = [work for work, member in self.at_work.items() if member.has_begun()]
+            members = self.at_work.items()
+            begun = [work for work, one in members if ray.wait([one.begun], timeout=0)[0]]
             if not begun:
                 break
             for work in ray.wait(begun, timeout=LOOK_AGAIN)[0]:
@@ -336,15 +306,10 @@ class _Pool:
             ray.kill(member.actor)
 
     def _end(self, member: _Member) -> Any:
-        """Let an actor that is left alone clear up, and note what happened; None if it died."""
+        """Let the one actor that is left clear up, and note the incidents; None if it died."""
         work = self._put_to_work(member, self.happened)
         try:
             result = ray.get(work)
         except RayActorError:
             return None
         return None if isinstance(result, HnmineError) else result
-
-
-def _cause(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__

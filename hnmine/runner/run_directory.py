@@ -1,8 +1,11 @@
-"""Run a plan's tasks in a directory: atomic outputs, markers, resume, one writer or a few."""
+"""Run a plan's tasks in a directory: atomic outputs, markers, resume, one writer or several."""
 
 from __future__ import annotations
 
+import resource
 import shutil
+import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,51 +17,48 @@ from hnmine.printable import redacted
 from hnmine.runner import incidents, interrupts
 from hnmine.runner.atomic import flush, flush_all, is_folder, remove, write_text
 from hnmine.runner.checkpoints import Partial
-from hnmine.runner.late_settings import NOTHING, PARTIAL, Late
 from hnmine.runner.locks import DirectoryLock, one_at_a_time
-from hnmine.runner.manifest import damage
-from hnmine.runner.plan import Plan, Task, canonical_json, differences, digest
-from hnmine.runner.preflight import (
-    check_outputs,
-    check_place,
-    check_plan,
-    claim_of,
-    let_skip,
-    other_plan,
-    progress_bar,
-)
-from hnmine.runner.recorded_outputs import (
+from hnmine.runner.manifest import (
     CLAIMED,
     DONE,
     MANIFEST,
     PLAN,
     RUN,
+    damage,
     is_done,
     markers_of,
     read_json,
     record,
 )
-from hnmine.runner.run_facts import this_run
+from hnmine.runner.plan import Plan, Task, canonical_json, differences, digest
+from hnmine.runner.plan_changes import (
+    NOTHING,
+    PARTIAL,
+    Late,
+    as_finished,
+    check_plan,
+    other_plan,
+)
+from hnmine.runner.preflight import check_outputs, check_place, claim_of, progress_bar
 from hnmine.runner.safe_paths import check_links
 from hnmine.runner.storage import Store
 from hnmine.runner.task_share import ALONE, Share
-from hnmine.runner.versions import as_finished
 from hnmine.schema import STATE
 
 LOOK_AGAIN = 0.2
-"""Seconds between two looks at tasks that other processes are at."""
+"""Seconds between two looks at tasks that other processes do."""
 
 Counts = Mapping[str, int]
 Tick = Callable[[int], None]
 Work = Callable[[Task, list[Path], Tick], Counts]
-"""Does a task: writes one file or folder to each path, reports progress, returns counts."""
+"""Does a task: writes a file or folder to each path, reports progress, returns counts."""
 
 
 class RunDirectory:
-    """A directory that one plan fills, task by task, and that a killed run can go on with.
+    """A directory that one plan fills task by task, and that a killed run resumes.
 
     Every output is written under a temporary name, flushed, renamed, and only then marked as done,
-    with its size, its checksum and the hash of the plan. A run does the tasks that have no valid
+    with its size, its checksum and the hash of the plan. A run does the tasks without a valid
     marker.
     """
 
@@ -89,22 +89,21 @@ class RunDirectory:
         late: Late = NOTHING,
         inner: bool = False,
     ) -> Iterator[RunDirectory]:
-        """Take hold of a directory for one plan.
+        """Lock a directory for one plan.
 
         Args:
-            path: made if it is not there.
-            plan: what the directory will hold.
-            overwrite: throw away what another plan wrote here.
-            progress: show a bar for each stage, where stderr is a terminal.
+            path: created if it is missing.
+            plan: describes the content of the directory.
+            overwrite: delete what another plan wrote here.
+            progress: show a bar for each step, where stderr is a terminal.
             share: the part of this process in the run.
-            passing: folders in it that nobody needs once the run is done.
-            late: what only the last tasks depend on: where another plan that differs in nothing
-                else was begun here, or is thrown away, what the others wrote is kept.
-            inner: it stands in another run's directory, and no setting says where.
+            passing: folders in it that are deleted once the run is done.
+            late: settings of the last tasks alone; see `check_plan`.
+            inner: no setting names the directory, as it stands in that of another run.
 
         Raises:
-            InputError: the path is a file, or the directory holds something else, another stage's
-                output, or another plan's.
+            InputError: the path is a file, or the directory holds other files, or the output of
+                another stage or plan.
             PartialRun: another process writes here.
         """
         run = cls(path, plan, progress=progress, share=share)
@@ -122,12 +121,12 @@ class RunDirectory:
                 if passing and (run.path / MANIFEST).exists() and lock.is_last():
                     for folder in passing:
                         shutil.rmtree(run.path / folder, ignore_errors=True)
-                        # Machines that share the run may still read it; nobody can see them here.
+                        # Machines that share the run may still read it, unseen from here.
                         if run.store and not share.together:
                             run.store.delete(folder)
 
     def _prepare(self, overwrite: bool, inner: bool, late: Late) -> None:
-        """Check and clear the directory, unless others are at work in it."""
+        """Check and clear the directory, unless others use it."""
         if self.store:
             self.store.check_place()
             self.store.fetch_state(alone=self._lock.alone)
@@ -140,8 +139,6 @@ class RunDirectory:
                 raise other_plan(self.path, changed, "Choose another directory, or wait.")
             return
         if not finished:
-            if not self.store:
-                let_skip(self.path, self.plan)
             before = read_json(self.path / PLAN)
             check_plan(self.path, self.plan, overwrite, inner=inner, late=late)
             if self.store and before != read_json(self.path / PLAN):
@@ -155,20 +152,20 @@ class RunDirectory:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What `finish` wrote; empty before."""
+        """The manifest that `finish` wrote; empty before."""
         return read_json(self.path / MANIFEST) or {}
 
     @property
     def complete(self) -> bool:
-        """Tell whether the whole plan is done, and all of it is still there."""
+        """Whether the whole plan is done, and no output is missing."""
         manifest = self.manifest
         counts = manifest.pop("counts", None)
         as_planned = counts is not None and not differences(manifest, self.plan)
-        # What is not in the mirror need not be: whoever reads it fetches and checks it.
+        # A mirror may lack outputs: their readers fetch and check them.
         return as_planned and (self.store is not None or not damage(self.path))
 
     def marker(self, task: Task) -> dict[str, Any] | None:
-        """Return what a finished task recorded; None if it must be done (again)."""
+        """Return the marker of a finished task; None if the task must be done (again)."""
         marker = read_json(self.path / DONE / f"{task.name}.json") or {}
         here = None if self.store else self.path
         return marker if is_done(marker, self.hash, task.outputs, here) else None
@@ -179,13 +176,13 @@ class RunDirectory:
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
-        """Let one process at a time do something; the others wait."""
+        """Let one process at a time enter; the others wait."""
         with self._lock.task(name, wait=True):
             yield
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Count what is done meanwhile as a step of this run."""
+        """Record the time of a step of this run."""
         begun = time.time()
         yield
         self.seconds[step] = self.seconds.get(step, 0.0) + time.time() - begun
@@ -193,17 +190,12 @@ class RunDirectory:
     def run(
         self, stage: str, unit: str, tasks: Sequence[Task], work: Work, *, passed_on: bool = True
     ) -> Counter[str]:
-        """Do the tasks that are not done, and return the counts of all of them.
+        """Do the unfinished tasks, and return the counts of all tasks.
 
-        A process that shares the run does those that no other process is at, and returns when all
-        are done, by whomever.
+        Processes that share the run each do tasks that no other does, and return when all are done.
 
-        Args:
-            stage: what the progress bar says.
-            unit: what a task's size counts.
-            tasks: with names that are unique in this directory.
-            work: called for each task that has no valid marker.
-            passed_on: what comes after in this run reads the outputs.
+        The progress bar shows `stage`, and counts the tasks' sizes in `unit`. Names of tasks are
+        unique in this directory. `passed_on`: later steps read these outputs.
 
         Raises:
             PartialRun: tasks are missing that others should have done.
@@ -238,21 +230,21 @@ class RunDirectory:
         return counts
 
     def _fetch(self, tasks: Sequence[Task]) -> bool:
-        """Bring to the mirror what others wrote; tell whether some of it is damaged, and undone."""
+        """Fetch the outputs of others to the mirror; tell whether a damaged one must be redone."""
         assert self.store
         undone = False
         for task in tasks:
             outputs = (self.marker(task) or {}).get("outputs", {})
             for output, recorded in outputs.items():
                 if found := self.store.fetch_output(output, recorded):
-                    incidents.note(f"{self.store.url}: {output} {found} It is made again.")
+                    incidents.note(f"{self.store.url}: {output} {found} It is written again.")
                     remove(self.path / DONE / f"{task.name}.json")
                     self.store.delete(f"{DONE}/{task.name}.json")
                     undone = True
         return undone
 
     def written(self, task: str, output: str) -> Path:
-        """Return where a finished task's output is on this machine, brought here if it is not."""
+        """Return the local path of a finished task's output, fetched if necessary."""
         if self.store:
             self._fetch([Task(task, (output,), 0)])
         return self.path / output
@@ -260,7 +252,7 @@ class RunDirectory:
     def _take(
         self, task: Task, work: Work, tick: Callable[[int], object], done: dict[str, Counts]
     ) -> None:
-        """Do a task, or note that another process did, unless one is at it now."""
+        """Do a task, or note that another process did, unless one is doing it now."""
         with self._lock.task(task.name) as free:
             if not free:
                 return
@@ -315,25 +307,37 @@ class RunDirectory:
         return counts
 
     def finish(self, counts: Mapping[str, Any], **about_this_run: object) -> dict[str, Any]:
-        """Write the manifest, the same for the same plan, and what is true of this run only."""
+        """Write `manifest.json`, the same for the same plan, and `run.json`, about this run."""
         with self.hold(MANIFEST):
             if self.share.together and self.complete:
                 return self.manifest
             manifest = {**self.plan, "counts": dict(counts)}
-            noted = this_run(self.started, self.seconds) | {"incidents": self._incidents()}
+            noted = self._facts() | {"incidents": self._incidents()}
             remove(self.state / PARTIAL)
             self._write(RUN, canonical_json(redacted(noted | about_this_run)))
             self._write(MANIFEST, canonical_json(manifest))
             return manifest
 
+    def _facts(self) -> dict[str, Any]:
+        """Return when, where and how fast this process ran."""
+        usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
+            "seconds": round(time.time() - self.started, 3),
+            "seconds_of_steps": {step: round(took, 3) for step, took in self.seconds.items()},
+            "peak_memory_bytes": usage * (1 if sys.platform == "darwin" else 1024),
+            "host": socket.gethostname(),
+            "command": sys.argv,
+        }
+
     def _write(self, name: str, text: str) -> None:
-        """Write what says how far the run is, here and on the storage that this mirrors."""
+        """Write a file of the run's state here and on the storage that this mirrors."""
         if self.store:
             self.store.write(name, text)
         write_text(self.path / name, text, self.state / "tmp")
 
     def _keep_incidents(self) -> None:
-        """Add what happened where no task followed, as to workers that had done all."""
+        """Add incidents after the last task to `run.json`."""
         if happened := incidents.drain():
             with self.hold(MANIFEST):
                 about = read_json(self.path / RUN) or {}
@@ -341,6 +345,6 @@ class RunDirectory:
                 self._write(RUN, canonical_json(about))
 
     def _incidents(self) -> list[str]:
-        """Return what was mended while the tasks were done."""
+        """Return the incidents of all tasks."""
         noted = [(read_json(file) or {}).get("incidents", []) for file in markers_of(self.path)]
         return [*(one for some in noted for one in some), *incidents.drain()]

@@ -1,4 +1,4 @@
-"""Paths that come from data: each stays inside the directory that names it, or is refused."""
+"""Refuse paths from data that lead out of the directory that names them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from hnmine.errors import InputError
 
 LONGEST = 255
-"""The bytes that file systems allow for a name."""
+"""Bytes that file systems allow for a name."""
 
 
 def safe_join(root: Path, name: object, said_by: Path | str = "") -> Path:
@@ -19,10 +19,10 @@ def safe_join(root: Path, name: object, said_by: Path | str = "") -> Path:
     Args:
         root: the directory.
         name: parts joined by `/`, as a marker, a manifest or a listing of storage gives it.
-        said_by: where the name was read, for the error.
+        said_by: source of the name, for the error.
 
     Raises:
-        InputError: the name is empty, absolute, holds `..`, or is not a name at all.
+        InputError: the name is empty, absolute, holds `..`, or is no text.
     """
     parts = name.split("/") if isinstance(name, str) else [""]
     if not all(map(_is_plain, parts)) or parts[0][1:2] == ":":
@@ -30,7 +30,7 @@ def safe_join(root: Path, name: object, said_by: Path | str = "") -> Path:
             f"{said_by or root} is damaged: it names {str(name)[:200]!r}.",
             why=f"That is not inside {root}. hnmine did not write this name, and does not follow "
             "it.",
-            fix="Make the directory again, or ask its sender for a whole one.",
+            fix="Write the directory again, or ask its sender for a whole one.",
         )
     return root.joinpath(*parts)
 
@@ -46,10 +46,6 @@ def _is_plain(part: str) -> bool:
 def check_links(root: Path, path: Path) -> None:
     """Refuse to write or delete where a link inside a directory leads out of it.
 
-    Args:
-        root: the directory; it may itself be a link.
-        path: inside it, whether it is there or not.
-
     Raises:
         InputError: a folder on the way to the path is a link.
     """
@@ -60,25 +56,25 @@ def check_links(root: Path, path: Path) -> None:
             raise InputError(
                 f"{folder} is a link to {folder.readlink()}.",
                 why="hnmine writes and deletes nothing outside its own directory.",
-                fix="Put a real folder in its place.",
+                fix="Replace it with a real folder.",
             )
 
 
 def check_plain(folder: Path, *, links: bool = True) -> None:
-    """Refuse a folder that holds pipes, devices or sockets: to read them may never end.
+    """Refuse a folder that holds pipes, devices or sockets: reading them may never end.
 
     Args:
-        folder: need not be there.
-        links: let there be links. Where hnmine opens files for writing, as its locks, a link would
-            overwrite what it leads to.
+        folder: it may be missing.
+        links: allow links. Where hnmine opens files for writing, as its locks, a link would
+            overwrite its target.
 
     Raises:
-        InputError: naming the first entry that is neither a file nor a folder.
+        InputError: an entry is neither a file nor a folder.
     """
     for path in (folder, *_entries(folder)):
         try:
             kind = (path.stat() if links else path.lstat()).st_mode
-        except OSError:  # Nothing there, or a link to nothing.
+        except OSError:  # It is missing, or a link to nothing.
             continue
         if not (stat.S_ISDIR(kind) or (stat.S_ISREG(kind) and path != folder)):
             raise InputError(

@@ -1,7 +1,7 @@
-"""Shared storage without renames and locks: what is at a URL, and its mirror on this machine.
+"""Shared storage without renames and locks: a URL, and its mirror on this machine.
 
-A finished task's outputs are put there first and its marker last: what has a marker is whole. The
-markers there say what is done; those in the mirror follow them.
+A finished task uploads its outputs first and its marker last, so that marked outputs are whole. The
+markers in the mirror follow those on the storage.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from hnmine.errors import InputError, PartialRun
+from hnmine.errors import InputError, PartialRun, first_line
 from hnmine.runner.atomic import remove, temporary_name
 from hnmine.runner.clearing import check_all_own, clear
-from hnmine.runner.recorded_outputs import (
+from hnmine.runner.manifest import (
     DONE,
     MANIFEST,
     PLAN,
@@ -34,23 +34,21 @@ from hnmine.schema import STATE
 
 @contextmanager
 def explained(url: str) -> Iterator[None]:
-    """Turn whatever a storage service answers into an error that names the place.
+    """Turn errors of a storage service into one that names the place.
 
     Raises:
-        PartialRun: instead of Arrow's and fsspec's exceptions, with what they say.
-        OSError: as it is, if it is about a file on this machine.
+        PartialRun: instead of Arrow's and fsspec's exceptions, with their text.
+        OSError: unchanged if it concerns a file on this machine.
     """
     try:
         yield
     except OSError as error:
         if error.errno is not None and not isinstance(error, ConnectionError | TimeoutError):
             raise
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise PartialRun(
-            f"Cannot reach {url}, or may not.",
-            why=lines[0][:500] if lines else repr(error),
-            fix="Check the address and the credentials, then run the same command: what was "
-            "finished is kept.",
+            f"Cannot reach {url}, or access is denied.",
+            why=first_line(error)[:500],
+            fix="Check the address and the credentials, then rerun; finished work is kept.",
         ) from error
 
 
@@ -58,12 +56,11 @@ class Store:
     """A place on shared storage, and its mirror.
 
     Args:
-        url: of a file, a folder, or where one will be; `Store.url` is without credentials.
+        url: of a file or a folder, which may not exist; `Store.url` is without credentials.
         root: the mirror.
 
     Raises:
         InputError: no file system is known for the scheme.
-        MissingModel: a package for it is not installed.
     """
 
     def __init__(self, url: str, root: Path) -> None:
@@ -78,7 +75,7 @@ class Store:
 
     @classmethod
     def behind(cls, path: Path) -> Store | None:
-        """Return the place that a path of a run is the mirror of; None for a local path."""
+        """Return the storage that a path mirrors; None for a local path."""
         url = address_of(path)
         return cls(url, path) if url else None
 
@@ -89,7 +86,7 @@ class Store:
         return f"{self._base}/{name}" if name else self._base
 
     def list(self, name: str = "", *, recursive: bool = True) -> dict[str, Any]:
-        """Return what Arrow says of the files below a folder, by their names from the root."""
+        """Return Arrow's `FileInfo` of the files below a folder, by their names from the root."""
         import pyarrow.fs
 
         chosen = pyarrow.fs.FileSelector(self._at(name), recursive=recursive, allow_not_found=True)
@@ -100,22 +97,24 @@ class Store:
         return {name: one for name, one in named.items() if name}
 
     def exists(self, name: str = "") -> bool:
-        """Tell whether a file is there."""
+        """Tell whether a file exists there."""
         with explained(self.url):
             return bool(self._fs.get_file_info(self._at(name)).is_file)
 
     def fetch(self, name: str = "", info: Any = None) -> None:
-        """Bring a file to the mirror, unless it is there as it was modified last."""
+        """Download a file to the mirror, unless the mirror holds the same version."""
         import pyarrow.fs
 
         with explained(self.url):
             info = info or self._fs.get_file_info(self._at(name))
-            there = safe_join(self.root, name, self.url) if name else self.root
+            here = safe_join(self.root, name, self.url) if name else self.root
             modified = info.mtime_ns or 0
-            if there.is_file() and _same(there.stat(), info.size, modified):
-                return
-            there.parent.mkdir(parents=True, exist_ok=True)
-            temporary = there.with_name(temporary_name(there.name))
+            if here.is_file():
+                stat = here.stat()
+                if (stat.st_size, stat.st_mtime_ns) == (info.size, modified):
+                    return
+            here.parent.mkdir(parents=True, exist_ok=True)
+            temporary = here.with_name(temporary_name(here.name))
             try:
                 pyarrow.fs.copy_files(
                     info.path,
@@ -124,12 +123,12 @@ class Store:
                     destination_filesystem=pyarrow.fs.LocalFileSystem(),
                 )
                 os.utime(temporary, ns=(modified, modified))
-                temporary.replace(there)
+                temporary.replace(here)
             finally:
                 temporary.unlink(missing_ok=True)
 
     def put(self, name: str) -> None:
-        """Bring a file, or all files of a folder, from the mirror to the storage."""
+        """Upload a file, or all files of a folder, from the mirror."""
         import pyarrow.fs
 
         with explained(self.url):
@@ -145,7 +144,7 @@ class Store:
                     )
 
     def delete(self, name: str) -> None:
-        """Remove a file, or all files of a folder, from the storage, if they are there."""
+        """Remove a file, or all files of a folder, from the storage."""
         self._delete([name] if self.exists(name) else self.list(name))
 
     def _delete(self, names: Iterable[str]) -> None:
@@ -155,7 +154,7 @@ class Store:
                     self._fs.delete_file(self._at(one))
 
     def write(self, name: str, text: str) -> None:
-        """Put a text there, whole or not at all."""
+        """Upload a text, all or nothing."""
         with explained(self.url):
             self._fs.create_dir(self._at(name).rpartition("/")[0], recursive=True)
             with self._fs.open_output_stream(self._at(name)) as stream:
@@ -167,9 +166,9 @@ class Store:
         """Refuse to write where others have written.
 
         Raises:
-            InputError: the place holds something that hnmine did not write.
+            InputError: the place holds files that hnmine did not write.
         """
-        # Looked for again, as another process may have begun meanwhile.
+        # Checked again, as another process may have begun meanwhile.
         if not self.exists(PLAN) and self.list() and not self.exists(PLAN):
             raise InputError(
                 f"{self.url} is not empty and was not written by hnmine.",
@@ -178,16 +177,12 @@ class Store:
             )
 
     def fetch_state(self, *, alone: bool) -> None:
-        """Make the mirror's plan, manifest and markers those of the storage.
-
-        Args:
-            alone: no other process on this machine is at work in the mirror.
-        """
+        """Copy plan, manifest and markers from the storage to the mirror."""
         at_top = self.list(recursive=False)
         wanted = self.list(DONE) | {
             name: at_top[name] for name in (MANIFEST, RUN) if name in at_top
         }
-        # Nothing else of the state folder: the locks in it are those of this machine.
+        # No other file of the state folder: its locks belong to one machine.
         state = self.list(STATE, recursive=False)
         wanted |= {name: one for name, one in state.items() if name == PLAN}
         for name, info in wanted.items():
@@ -201,7 +196,7 @@ class Store:
         """Delete what hnmine wrote there.
 
         Raises:
-            InputError: something else is there; then nothing is deleted.
+            InputError: the place holds other files; then none is deleted.
         """
         found = self.list()
 
@@ -213,12 +208,12 @@ class Store:
         self._delete(own)
 
     def fetch_marker(self, name: str) -> None:
-        """Bring the marker of a task to the mirror, if another machine has done it."""
+        """Download the marker of a task, if another machine has done it."""
         if self.exists(f"{DONE}/{name}.json"):
             self.fetch(f"{DONE}/{name}.json")
 
     def fetch_output(self, output: str, recorded: Any) -> str:
-        """Bring a task's output to the mirror; say how it differs from what was recorded."""
+        """Download a task's output; say how it differs from its record, empty if it does not."""
         here = safe_join(self.root, output, self.url)
         if not is_record(recorded):
             return "was recorded by another version."
@@ -235,10 +230,10 @@ class Store:
 
 
 def fetch_run(path: Path) -> None:
-    """Bring a finished directory to its mirror, checked; nothing to do for a local one.
+    """Download a finished directory to its mirror, checked; a local one stays as it is.
 
     Raises:
-        InputError: a file there is not the one that was written.
+        InputError: a file there differs from the one that was written.
     """
     store = Store.behind(path)
     if store is None:
@@ -250,25 +245,25 @@ def fetch_run(path: Path) -> None:
             raise InputError(
                 f"{store.url} is damaged.",
                 why=f"{output.name} {found}",
-                fix="Run the command that wrote it again: it makes anew what is damaged.",
+                fix="Rerun the command that wrote it: it rewrites what is damaged.",
             )
-    if not markers:  # A copy without the hidden folder is taken as it is.
+    if not markers:  # A copy without the hidden folder is accepted.
         for name, info in store.list().items():
             store.fetch(name, info)
 
 
 def clear_run(path: Path) -> None:
-    """Delete what hnmine wrote into a run's directory, and on the storage that it is the cache of.
+    """Delete what hnmine wrote into a run's directory, and on the storage that it mirrors.
 
     Raises:
-        InputError: something else is there; then nothing is deleted.
+        InputError: the directory holds other files; then none is deleted.
     """
     store = Store.behind(path)
     if store is None:
         clear(path)
         return
     store.clear()
-    # Of a cache, nothing is kept but the state folder, with its locks.
+    # A mirror keeps only the state folder, with its locks.
     for entry in path.iterdir():
         if entry.name != STATE:
             remove(entry)
@@ -276,7 +271,7 @@ def clear_run(path: Path) -> None:
 
 
 def fetch_input(place: str) -> Path:
-    """Return a local path for an input: itself, or its mirror if it is at a URL.
+    """Return a local path for an input: itself, or the mirror of a URL.
 
     Args:
         place: a file, a folder or a glob, as a path or a URL.
@@ -299,7 +294,7 @@ def fetch_input(place: str) -> Path:
     wanted = {
         name: info
         for name, info in found_there.items()
-        # Of a glob, what is too much here is left out where it is read.
+        # The reader applies the glob again, so that extra files do no harm.
         if not name.startswith(runs) and (not pattern or fnmatch(name, pattern))
     }
     for name, info in wanted.items():
@@ -312,12 +307,8 @@ def fetch_input(place: str) -> Path:
     return here
 
 
-def _same(stat: os.stat_result, size: int, modified: int) -> bool:
-    return stat.st_size == size and stat.st_mtime_ns == modified
-
-
 def _file_system(scheme: str, server: str) -> tuple[Any, str]:
-    """Open a file system of Arrow's, or else of fsspec's."""
+    """Open a file system of Arrow, or else of fsspec."""
     import pyarrow as pa
     import pyarrow.fs
 
@@ -333,7 +324,7 @@ def _file_system(scheme: str, server: str) -> tuple[Any, str]:
             ), server
         except (ImportError, ValueError) as error:
             raise InputError(
-                f"There is no file system for {scheme}://.",
+                f"No file system is known for {scheme}://.",
                 why=str(error) or str(unknown),
                 fix="Use s3://, gs://, abfs://, hdfs:// or file://, or install the package that "
                 "fsspec names.",

@@ -1,7 +1,6 @@
-"""Names of places: local paths, and URLs of storage that many machines reach.
+"""Local paths, and URLs of shared storage, whose directories are cached locally.
 
-A directory at a URL is cached locally. Only a URL that a setting names gets such a folder, so no
-path can make hnmine reach a server by where it lies.
+Only a URL that a setting names gets a cache folder, so no other path makes hnmine contact a server.
 """
 
 from __future__ import annotations
@@ -16,20 +15,17 @@ from hnmine.printable import harmless
 from hnmine.runner.safe_paths import safe_join
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)", re.DOTALL)
-"""A scheme and the rest; a `Path` that was made of a URL has lost one of its slashes."""
+"""A scheme and the rest; a `Path` made from a URL has lost one of its slashes."""
 
 _OPTIONS = re.compile(r"\?[\w.-]+=[^/]*")
 """Options of a file system, such as `?region=eu`; a `?` without them is a wildcard."""
 
 _cached: dict[Path, str] = {}
-"""The URLs of the folders that this process made up for them, with their credentials."""
+"""URLs, with credentials, of the cache folders of this process."""
 
 
 def split_url(place: str | Path) -> tuple[str, str] | None:
-    """Return the scheme of a URL, and what follows its slashes; None for a local path.
-
-    Options come right after the server, wherever they stood.
-    """
+    """Return the scheme of a URL and the rest, options moved after the server; None for a path."""
     found = _URL.fullmatch(str(place)) if isinstance(place, Path) or "://" in place else None
     if found is None:
         return None
@@ -39,14 +35,14 @@ def split_url(place: str | Path) -> tuple[str, str] | None:
 
 
 def public_url(place: str | Path) -> str:
-    """Return a URL without user, password and options; other text as it is."""
+    """Return a URL without user, password and options; other text unchanged."""
     found = split_url(place)
     if found is None:
         return str(place)
     scheme, rest = found
     server, slash, key = _OPTIONS.sub("", rest).partition("/")
     user, at, host = server.rpartition("@")
-    # In abfs://container@account/path that is the container.
+    # In abfs://container@account/path the user is the container.
     kept = f"{user}{at}" if scheme.startswith(("abfs", "wasb")) and ":" not in user else ""
     return f"{scheme}://{kept}{host}{slash}{key}"
 
@@ -58,11 +54,11 @@ def cache() -> Path:
 
 
 def mirror(place: str | Path, kind: str = "runs") -> Path:
-    """Return the local folder or file where a place is cached: itself, unless it is a URL.
+    """Return the local folder or file where a URL is cached; a path unchanged.
 
     Args:
         place: a path or a URL that the user named.
-        kind: `runs`, that are written, or `inputs`, that are read.
+        kind: `runs`, which hnmine writes, or `inputs`, which it reads.
 
     Raises:
         InputError: the URL holds `..`.
@@ -76,7 +72,7 @@ def mirror(place: str | Path, kind: str = "runs") -> Path:
     public = public_url(place).partition("://")[2]
     server, *key = [part for part in public.split("/") if part]
     options = harmless(_options(rest))
-    if options:  # The same bucket of two services is two places.
+    if options:  # Two services may have a bucket of the same name.
         server += "-" + xxhash.xxh3_64_hexdigest("&".join(sorted(options)).encode())
     folder = safe_join(cache() / kind, "/".join([scheme, server, *key]), public_url(place))
     if kind == "runs":
@@ -89,7 +85,7 @@ def _options(rest: str) -> list[str]:
 
 
 def address_of(path: Path) -> str | None:
-    """Return the URL, with its credentials, that a path is the cache of; None for other paths."""
+    """Return the URL, with credentials, that a path caches; None for other paths."""
     path = path.absolute()
     for folder in (path, *path.parents):
         if url := _cached.get(folder):
@@ -99,21 +95,20 @@ def address_of(path: Path) -> str | None:
 
 
 def mirrored(path: Path) -> str | None:
-    """Return the URL that a path is the cache of, fit to be shown; None for other paths."""
+    """Return the URL that a path caches, without credentials; None for other paths."""
     url = address_of(path)
     return public_url(url) if url else None
 
 
 def name_of(path: Path) -> str:
-    """Return what means the same place wherever it is read: a URL, or an absolute path."""
+    """Return a URL or an absolute path, which means the same place everywhere."""
     return mirrored(path) or str(path.resolve())
 
 
 def beside(directory: Path, url: str) -> str | None:
-    """Return the URL that a directory's own data names, if it lies below the same root.
+    """Return a URL from a directory's data, with the credentials of that directory.
 
-    The root is the server or bucket that the user named the directory on; its credentials and
-    options hold for the other, too. None: the URL leads elsewhere, or brings options of its own.
+    None unless both are on the server or bucket that the user named, or if it has options.
     """
     own, found = address_of(directory), split_url(url)
     if own is None or found is None or url != public_url(url):

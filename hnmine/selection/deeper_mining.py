@@ -9,9 +9,9 @@ import xxhash
 
 from hnmine.config import MineSettings
 from hnmine.directories.candidates import Candidates, write_candidates
+from hnmine.directories.manifests import place_named, read_manifest
 from hnmine.judges.judge import Judge
 from hnmine.ragged import Ints
-from hnmine.runner.manifest import place_named, read_manifest
 from hnmine.runner.plan import Task, blocks, versions_of
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.task_share import Share

@@ -18,7 +18,7 @@ from hnmine.errors import damage_explained
 from hnmine.names import in_order, rank_of
 from hnmine.ragged import Bools, Floats, Ints
 from hnmine.relevance.evidence import numbers
-from hnmine.runner.recorded_outputs import read_json
+from hnmine.runner.manifest import read_json
 
 HARDNESS = "hardness.json"
 """The file in a mined directory."""

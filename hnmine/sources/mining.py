@@ -21,17 +21,17 @@ from hnmine.errors import InputError, UsageError
 from hnmine.expressions.evaluation import references
 from hnmine.index.clusters import k_means
 from hnmine.index.dense_index import DenseIndex
-from hnmine.index.encoded import refuse_without_vector, write_vectors
+from hnmine.index.stored import refuse_without_vector, write_vectors
 from hnmine.inputs.opening import labels_of, open_inputs, read_judgements, read_pairs, read_queries
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts, write_texts
 from hnmine.names import column_of, rank_of, repeated, score_of
 from hnmine.results import StageResult, base_plan
 from hnmine.runner import incidents
-from hnmine.runner.plan import QUERIES_PER_TASK, Task, blocks
+from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
-from hnmine.schema import CandidatePaths
+from hnmine.schema import QUERIES_PER_TASK, CandidatePaths
 from hnmine.sources import SOURCES
 from hnmine.sources.fuse import mine_block
 from hnmine.sources.positives import write_grades, write_positives

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hnmine.runner.plan import PAIRS_PER_TASK, QUERIES_PER_TASK
+from hnmine.schema import PAIRS_PER_TASK, QUERIES_PER_TASK
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from hnmine.extras.batches.false_negative_guard import BY_VERDICT, Guard, Vector
 from hnmine.extras.batches.rows import Rows, write_rows
 from hnmine.index.clusters import k_means
 from hnmine.index.dense_index import DenseIndex
-from hnmine.index.encoded import write_vectors
+from hnmine.index.stored import write_vectors
 from hnmine.names import repeated
 from hnmine.ragged import Ints
 from hnmine.results import StageResult, base_plan

@@ -1,4 +1,4 @@
-"""Counted shards of documents, merged into an inverted index on disk."""
+"""Count the terms of shards of documents, and merge them into an inverted index on disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.bm25.vocabulary import Vocabulary, find_terms, union_of, vocabulary_of
 from hnmine.index.csr_transpose import Lists, count_owners
 from hnmine.index.tokenise import Tokeniser
-from hnmine.ragged import offsets_of
+from hnmine.ragged import Ints, offsets_of
 
 COUNTED: list[tuple[DTypeLike, Shape]] = [
     (np.int64, (None,)),
@@ -32,35 +32,30 @@ COUNTED: list[tuple[DTypeLike, Shape]] = [
     (np.int32, (None,)),
     (np.int32, (None,)),
 ]
-"""What a file of `count_documents` holds: the boundaries and bytes of its terms, the highest
+"""Arrays of a file of `count_documents`: the boundaries and bytes of its terms, the highest
 frequency, the documents' lengths, and posting lists: boundaries, documents, frequencies."""
 
 
 def count_documents(texts: Iterable[str], tokeniser: Tokeniser, path: Path) -> dict[str, int]:
-    """Count the terms of one shard of documents into one file; a task for a worker.
+    """Count the terms of one shard of documents into one file.
 
     The bytes depend on the texts and the tokeniser alone.
-
-    Args:
-        texts: the documents, in the order of the corpus.
-        tokeniser: splits them.
-        path: the file to write.
     """
     vocabulary, tokens, lengths = tokeniser.number(texts)
     offsets, documents, frequencies = count_owners(lengths, tokens, len(vocabulary))
     head = (*vocabulary_of(vocabulary), frequencies.max(initial=0), lengths, offsets)
     with path.open("wb") as file:
-        # Not a `.npz`, which would compute a checksum of its own when it is written and when read.
+        # Not a `.npz`, which would compute checksums of its own.
         for values in (*head, documents, frequencies):
             save_array(file, values)
     return {"documents": len(lengths), "tokens": len(tokens)}
 
 
 def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path) -> dict[str, int]:
-    """Merge counted shards into an index; the result does not depend on how they were cut.
+    """Merge counted shards into an index, which does not depend on the cuts between shards.
 
-    Holds the vocabulary and one shard at a time; everything as long as the postings or the
-    documents is written through a memory map.
+    It holds the vocabulary and one shard in memory, and writes arrays as long as the postings or
+    the documents through a memory map.
 
     Args:
         paths: files of `count_documents`, in the order of the corpus; at most 2 ** 31 - 1
@@ -118,10 +113,10 @@ def _read(path: Path, count: int) -> list[NDArray[Any]]:
         return found
 
 
-def _find(path: Path, vocabulary: Vocabulary, *terms: NDArray[Any]) -> NDArray[np.int64]:
+def _find(path: Path, vocabulary: Vocabulary, *terms: NDArray[Any]) -> Ints:
     """Return the places of a shard's terms in the vocabulary; in both, terms ascend."""
     with damage_explained(path):
-        found: NDArray[np.int64] = find_terms(*vocabulary, *terms)
+        found: Ints = find_terms(*vocabulary, *terms)
         check_values(found, low=0, ascending=True, strictly=True)
         return found
 
@@ -139,12 +134,12 @@ def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArra
 def _write_postings(
     paths: Sequence[Path],
     vocabulary: Vocabulary,
-    indptr: NDArray[np.int64],
+    indptr: Ints,
     total: int,
     frequency_type: DTypeLike,
     directory: Path,
 ) -> None:
-    """Append every shard's postings to the lists, whose lengths are known beforehand."""
+    """Append the postings of every shard to the lists, whose lengths are known."""
     documents = _create(directory, "documents", np.int32, int(indptr[-1]))
     frequencies = _create(directory, "frequencies", frequency_type, int(indptr[-1]))
     lengths = _create(directory, "lengths", np.int32, total)
@@ -161,10 +156,10 @@ def _write_postings(
 
 @compiled()
 def _append(
-    terms: NDArray[np.int64],
+    terms: Ints,
     first: int,
     lists: Lists,
-    ends: NDArray[np.int64],
+    ends: Ints,
     documents: NDArray[np.int32],
     frequencies: NDArray[np.unsignedinteger],
 ) -> None:

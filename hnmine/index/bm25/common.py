@@ -1,4 +1,4 @@
-"""A table of the most common terms, document by document: no search in long posting lists."""
+"""A table of the most common terms by document, which saves searching long posting lists."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
 from hnmine.index.bm25.formula import Postings, Statistics, gain
+from hnmine.ragged import Floats, Ints
 
 # Numbers of the common terms, ascending; rows of one byte for each of them, how often it occurs in
 # a document (255: that or more), and two for the length of the document (65,535: the gains have no
 # row for it, or no column for one of the frequencies); gains by length and frequency.
-Common = tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]
+Common = tuple[Ints, NDArray[np.uint8], Floats]
 # What search reads: postings, statistics, impacts of the postings, the largest impact of each term,
 # and the table of common terms.
 Index = tuple[Postings, Statistics, NDArray[np.float32], NDArray[np.float32], Common]
@@ -47,9 +48,7 @@ def common_terms(postings: Postings, statistics: Statistics) -> Common:
 
 
 @compiled()
-def _fill_gains(
-    formula: tuple[int, float, float, float, float], gains: NDArray[np.float64]
-) -> None:
+def _fill_gains(formula: tuple[int, float, float, float, float], gains: Floats) -> None:
     variant, k1, b, delta, avgdl = formula
     for dl in range(1, len(gains)):
         for tf in range(1, gains.shape[1]):
@@ -58,11 +57,7 @@ def _fill_gains(
 
 @compiled()
 def _fill_rows(
-    terms: NDArray[np.int64],
-    postings: Postings,
-    statistics: Statistics,
-    regular: int,
-    rows: NDArray[np.uint8],
+    terms: Ints, postings: Postings, statistics: Statistics, regular: int, rows: NDArray[np.uint8]
 ) -> None:
     """Write the rows; documents of fewer than `regular` tokens have tabulated gains."""
     if len(terms) == 0:
@@ -81,7 +76,7 @@ def _fill_rows(
 
 
 @compiled()
-def columns_of(terms: NDArray[np.int64], common: Common) -> NDArray[np.int64]:
+def columns_of(terms: Ints, common: Common) -> Ints:
     """Return the column of each term in the table, -1 where it has none."""
     columns = np.searchsorted(common[0], terms)
     for j in range(len(terms)):
@@ -92,8 +87,8 @@ def columns_of(terms: NDArray[np.int64], common: Common) -> NDArray[np.int64]:
 
 @compiled()
 def _sum_irregular(
-    terms: NDArray[np.int64],
-    factors: NDArray[np.float64],
+    terms: Ints,
+    factors: Floats,
     counted: NDArray[np.uint8],
     document: int,
     total: float,
@@ -116,27 +111,16 @@ def _sum_irregular(
 
 @compiled()
 def add_common(
-    terms: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    factors: NDArray[np.float64],
+    terms: Ints,
+    columns: Ints,
+    factors: Floats,
     candidates: NDArray[np.int32],
     postings: Postings,
     statistics: Statistics,
     common: Common,
     scores: NDArray[np.floating],
 ) -> None:
-    """Add `factor * gain` of some common terms to the scores of some documents.
-
-    Args:
-        terms: numbers of the terms, shape (m,).
-        columns: of the terms in the table.
-        factors: shape (m,).
-        candidates: documents, shape (n,).
-        postings: of the index.
-        statistics: of the index.
-        common: the table.
-        scores: what is added to, shape (n,), float32 or float64; the sums are float64.
-    """
+    """Add `factor * gain` of some common terms to the scores of some documents."""
     if len(terms) == 0:  # There may be no table either.
         return
     numbers, rows, gains = common

@@ -28,24 +28,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
+from hnmine.ragged import Floats, Ints
 
 VARIANTS = ("lucene", "okapi", "plus", "l")
 DEFAULT_DELTA = {"plus": 1.0, "l": 0.5}
 # Boundaries of the posting lists, and their documents, ascending in each list.
-Postings = tuple[NDArray[np.int64], NDArray[np.int32]]
+Postings = tuple[Ints, NDArray[np.int32]]
 # Frequencies of the postings, lengths of the documents, idf of the terms, and the formula: number
 # of the variant, k1, b, delta, avgdl.
 Statistics = tuple[
     NDArray[np.unsignedinteger],
     NDArray[np.int32],
-    NDArray[np.float64],
+    Floats,
     tuple[int, float, float, float, float],
 ]
 _LUCENE, _L = VARIANTS.index("lucene"), VARIANTS.index("l")
 _OKAPI_FLOOR = 0.25
 
 
-def idf_of(variant: str, documents: int, frequency: NDArray[np.int64]) -> NDArray[np.float64]:
+def idf_of(variant: str, documents: int, frequency: Ints) -> Floats:
     """The idf of every term of an index, float64, shape (terms,).
 
     Logarithms are taken by `math`, once for each distinct frequency: NumPy's own differ in the

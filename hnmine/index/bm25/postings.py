@@ -14,19 +14,16 @@ from hnmine.errors import UsageError, damage_explained
 from hnmine.index.bm25.formula import VARIANTS, Postings, Statistics
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.tokenise import Tokeniser
+from hnmine.ragged import Ints
 
 HEADER = "settings.json"
 
 
 class Files:
-    """The files of an index but the impacts and their peaks, memory-mapped."""
+    """The files of an index except the impacts and their peaks, memory-mapped."""
 
     def __init__(self, directory: Path, documents: int | None = None) -> None:
-        """Open the files and check them: compiled code follows what they say.
-
-        Args:
-            directory: of the index.
-            documents: how many it must hold.
+        """Open the files and check them, because compiled code trusts them.
 
         Raises:
             InputError: a file is missing or damaged, or they contradict each other.
@@ -62,7 +59,7 @@ class Files:
         """Open one file by its name without the ending; see `load_array`."""
         return np.asarray(load_array(self._directory / f"{name}.npy", dtype, (length,), **bounds))
 
-    def _documents(self, bounds: NDArray[np.int64], total: int) -> NDArray[np.int32]:
+    def _documents(self, bounds: Ints, total: int) -> NDArray[np.int32]:
         """Open the documents of the postings, which ascend in each list."""
         path = self._directory / "documents.npy"
         documents = load_array(path, np.int32, (self.count,))
@@ -102,11 +99,11 @@ def _settings(given: dict[str, Any]) -> BM25Settings:
     numbers = [rest.get(name) for name in ("k1", "b", "delta")]
     if any(isinstance(value, bool | str) for value in numbers):
         raise ValueError("A setting is no number.")
-    # Before the version of Unicode was recorded, the words were others.
+    # An index without a version of Unicode has other words.
     words = {"unicode": "", **given["tokeniser"]}
     if not all(isinstance(value, str) for value in words.values()):
         raise ValueError("A setting of its words is no text.")
     try:
         return BM25Settings(**rest, tokeniser=Tokeniser(**words))
-    except UsageError as error:  # Of no use to a user who never gave it.
+    except UsageError as error:  # The user never gave it.
         raise ValueError(error.what) from error

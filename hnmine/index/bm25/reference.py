@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hnmine.errors import UsageError
 from hnmine.index.bm25.formula import DEFAULT_DELTA
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.topk import Ranking, top_k
+from hnmine.ragged import Floats, Ints
 
 
 class RankBM25:
@@ -51,7 +51,7 @@ class RankBM25:
         # rank-bm25 divides by the number of documents and of terms.
         self._model: Any = models[settings.variant](tokens, **options) if any(tokens) else None
 
-    def search(self, queries: Sequence[str], k: NDArray[np.int64]) -> Ranking:
+    def search(self, queries: Sequence[str], k: Ints) -> Ranking:
         """Find the `k[q]` best matches of every query; see `search.BM25Index.search`."""
         owners, slots, scores = [], [], []
         for number, query in enumerate(queries if self._model is not None else []):
@@ -70,9 +70,7 @@ class RankBM25:
             k,
         )
 
-    def score(
-        self, queries: Sequence[str], offsets: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def score(self, queries: Sequence[str], offsets: Ints, slots: Ints) -> Floats:
         """Score given documents, whether they match or not; see `search.BM25Index.score`."""
         result = np.zeros(len(slots))
         for number, query in enumerate(queries if self._model is not None else []):

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Common, add_common, columns_of
 from hnmine.index.bm25.formula import Postings, Statistics, gain
+from hnmine.ragged import Floats, Ints
 
 # Boundaries of the queries, their distinct terms, ascending in each, and how often each occurs.
-Queries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+Queries = tuple[Ints, Ints, Ints]
 
 # So many are compared each with each, by vector instructions, sooner than they are sorted.
 _FEW = 256
@@ -18,13 +19,13 @@ _FEW = 256
 
 @compiled()
 def score_documents(
-    terms: NDArray[np.int64],
-    weights: NDArray[np.int64],
+    terms: Ints,
+    weights: Ints,
     candidates: NDArray[np.int32],
     postings: Postings,
     statistics: Statistics,
     common: Common,
-    scores: NDArray[np.float64],
+    scores: Floats,
 ) -> None:
     """Write the float64 scores of some documents, absent constants left out, into `scores`.
 
@@ -69,12 +70,12 @@ def score_documents(
 @compiled()
 def score_pairs(
     queries: Queries,
-    pairs: NDArray[np.int64],
+    pairs: Ints,
     candidates: NDArray[np.int32],
     postings: Postings,
     statistics: Statistics,
     common: Common,
-    scores: NDArray[np.float64],
+    scores: Floats,
 ) -> None:
     """Call `score_documents` for each query, whose candidates are between two of `pairs`."""
     offsets, terms, weights = queries
@@ -87,7 +88,7 @@ def score_pairs(
 
 
 @compiled()
-def best(scores: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+def best(scores: Floats, k: int) -> Ints:
     """Positions of the k highest scores, best first, equal ones by position."""
     if len(scores) > _FEW:
         return np.argsort(-scores, kind="mergesort")[:k]

@@ -11,31 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.array_files import check_values
+from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Index, common_terms
-from hnmine.index.bm25.kernels import search_queries
 from hnmine.index.bm25.postings import Files
-from hnmine.index.bm25.scoring import Queries, score_pairs
+from hnmine.index.bm25.scoring import Queries, best, score_documents, score_pairs
+from hnmine.index.bm25.selection import scratch_of, select
 from hnmine.index.bm25.vocabulary import find_terms, letters
 from hnmine.index.topk import Ranking
-from hnmine.ragged import offsets_of, position_in_list
+from hnmine.ragged import Floats, Ints, offsets_of, position_in_list
 from hnmine.runner.checkpoints import on_threads
 
 
 class BM25Index:
     """Exact BM25 search in an index of `merge_counts`.
 
-    A document matches a query if it holds a term of the query and its score, less the constants
-    that every document has, is above 0. Scores are float64, and so is their order: the float32
-    impacts only narrow down which documents are scored.
+    A document matches a query if it holds a term of the query and its score, without the constants
+    of every document, is above 0. Scores are float64; float32 impacts only select documents.
     """
 
     def __init__(self, directory: Path, threads: int = 1, documents: int | None = None) -> None:
         """Open an index, memory-mapped.
-
-        Args:
-            directory: of the index.
-            threads: to search with.
-            documents: how many it must hold.
 
         Raises:
             InputError: a file is missing or damaged.
@@ -57,7 +52,7 @@ class BM25Index:
         )
         self.settings = self._files.settings
 
-    def search(self, queries: Sequence[str], k: NDArray[np.int64]) -> Ranking:
+    def search(self, queries: Sequence[str], k: Ints) -> Ranking:
         """Find the `k[q]` best matches of every query, fewer where fewer match.
 
         Args:
@@ -91,9 +86,7 @@ class BM25Index:
             slots, scores = slots[filled], scores[filled]
         return Ranking(offsets_of(counts), slots, scores)
 
-    def score(
-        self, queries: Sequence[str], offsets: NDArray[np.int64], slots: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def score(self, queries: Sequence[str], offsets: Ints, slots: Ints) -> Floats:
         """Score given documents, whether they match or not.
 
         Args:
@@ -118,7 +111,7 @@ class BM25Index:
         )
         return scores + np.repeat(absent, np.diff(offsets))
 
-    def _parse(self, queries: Sequence[str]) -> tuple[Queries, NDArray[np.float64]]:
+    def _parse(self, queries: Sequence[str]) -> tuple[Queries, Floats]:
         """Turn queries into known terms, and sum the absent constants of each query."""
         counts = self.settings.tokeniser.count(queries)
         sizes = np.array([len(term.encode()) for term in counts.vocabulary], dtype=np.int64)
@@ -134,3 +127,46 @@ class BM25Index:
             idf = self._files.statistics[2]
             np.add.at(absent, query, weights * idf[terms] * self.settings.delta_in_use)
         return (offsets, terms, weights), absent
+
+
+@compiled()
+def search_queries(
+    first: int,
+    last: int,
+    queries: Queries,
+    k: Ints,
+    absent: Floats,
+    index: Index,
+    starts: Ints,
+    output: tuple[Ints, Floats, Ints],
+) -> None:
+    """Write the best `k[q]` documents of the queries from `first` to before `last`.
+
+    Float32 sums select the documents, which are then scored in float64. `starts` are positions of
+    each query in `output`: slots, scores, and the number of hits of each query.
+    """
+    offsets, all_terms, all_weights = queries
+    slots, scores, counts = output
+    postings, statistics, _, _, common = index
+    documents, idf = len(statistics[1]), statistics[2]
+    scratch = scratch_of(documents)
+    for q in range(first, last):
+        terms = all_terms[offsets[q] : offsets[q + 1]]
+        weights = all_weights[offsets[q] : offsets[q + 1]]
+        counts[q] = 0
+        if k[q] == 0:
+            continue
+        if np.min(idf[terms]) < 0:
+            # Terms that cancel have no relative error bound. Only a corpus of a few words, most of
+            # them in most documents, has a negative idf.
+            candidates = np.arange(documents).astype(np.int32)
+        else:
+            candidates = select(k[q], terms, weights, absent[q], index, scratch)
+        exact = np.empty(len(candidates), np.float64)
+        score_documents(terms, weights, candidates, postings, statistics, common, exact)
+        matches = exact > 0
+        candidates, exact = candidates[matches], exact[matches] + absent[q]
+        chosen = best(exact, k[q])
+        start, counts[q] = starts[q], len(chosen)
+        for i in range(len(chosen)):
+            slots[start + i], scores[start + i] = candidates[chosen[i]], exact[chosen[i]]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Index, add_common, columns_of
 from hnmine.index.bm25.topk_bounds import BLOCK, cut_of, floor_of, maxima_of_blocks
+from hnmine.ragged import Bools, Floats, Ints
 
 # The place of the only bit that is set in a number: its product with a de Bruijn sequence has a
 # different first six bits for each (Leiserson, Prokop and Randall 1998, "Using de Bruijn Sequences
@@ -21,7 +22,7 @@ TILE = 1 << 17
 Scratch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
 # Distinct terms of a query, how often each occurs in it, their columns in the table of common
 # terms, and the most that each adds to a score.
-Query = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+Query = tuple[Ints, Ints, Ints, Floats]
 # The first document of a tile, how many documents were found before, and, if the posting lists were
 # walked again, up to where all documents of the tile are, else -1.
 Tile = tuple[int, int, int]
@@ -53,9 +54,9 @@ def scratch_of(documents: int) -> Scratch:
 @compiled()
 def _accumulate(
     first: int,
-    weights: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
+    weights: Ints,
+    starts: Ints,
+    ends: Ints,
     documents: NDArray[np.int32],
     impacts: NDArray[np.float32],
     sums: NDArray[np.float32],
@@ -72,8 +73,8 @@ def _accumulate(
 @compiled()
 def _gather_touched(
     first: int,
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
+    starts: Ints,
+    ends: Ints,
     documents: NDArray[np.int32],
     sums: NDArray[np.float32],
     n: int,
@@ -151,13 +152,7 @@ def _keep(
 
 
 @compiled()
-def _leave_out(
-    k: int,
-    blocks: int,
-    most: NDArray[np.float64],
-    lengths: NDArray[np.int64],
-    columns: NDArray[np.int64],
-) -> NDArray[np.bool_]:
+def _leave_out(k: int, blocks: int, most: Floats, lengths: Ints, columns: Ints) -> Bools:
     """Choose common terms that hardly count.
 
     The idea of MaxScore (Turtle and Flood 1995, "Query evaluation: strategies and optimizations"),
@@ -176,7 +171,7 @@ def _leave_out(
 
 
 @compiled()
-def _put_in(most: NDArray[np.float64], out: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _put_in(most: Floats, out: Bools) -> Bools:
     """Take that half of what was left out back in that has the highest bounds; return it."""
     put, rest = np.zeros(len(out), np.bool_), np.sum(out) // 2
     for j in np.argsort(most, kind="mergesort"):
@@ -188,9 +183,7 @@ def _put_in(most: NDArray[np.float64], out: NDArray[np.bool_]) -> NDArray[np.boo
 
 
 @compiled()
-def _ends(
-    last: int, starts: NDArray[np.int64], limits: NDArray[np.int64], documents: NDArray[np.int32]
-) -> NDArray[np.int64]:
+def _ends(last: int, starts: Ints, limits: Ints, documents: NDArray[np.int32]) -> Ints:
     """Find where the documents before `last` end in each posting list."""
     ends = limits.copy()
     for j in range(len(starts)):
@@ -201,12 +194,7 @@ def _ends(
 
 @compiled()
 def _gather(
-    cut: np.float32,
-    tile: Tile,
-    query: Query,
-    out: NDArray[np.bool_],
-    index: Index,
-    scratch: Scratch,
+    cut: np.float32, tile: Tile, query: Query, out: Bools, index: Index, scratch: Scratch
 ) -> tuple[int, int]:
     """Append what has a sum from `cut` up in a tile, and make the sums complete.
 
@@ -240,22 +228,11 @@ def _attempt(
     dear: int,
     tile: Tile,
     query: Query,
-    out: NDArray[np.bool_],
+    out: Bools,
     index: Index,
     scratch: Scratch,
 ) -> tuple[float, int, int]:
     """Gather what a tile may add to the best k, or return -1 if too much was left out for that.
-
-    Args:
-        k: how many documents the query wants.
-        floor: what the k-th total is at least, 0 if nothing is known.
-        slack: of sums that are complete.
-        dear: how many postings in this tile were left out.
-        tile: the tile.
-        query: the query.
-        out: which of its terms were left out.
-        index: to search.
-        scratch: with the sums of the tile.
 
     Returns:
         The new floor, and from where to where the documents found are.
@@ -294,12 +271,7 @@ def _attempt(
 
 @compiled()
 def select(
-    k: int,
-    terms: NDArray[np.int64],
-    weights: NDArray[np.int64],
-    absent: float,
-    index: Index,
-    scratch: Scratch,
+    k: int, terms: Ints, weights: Ints, absent: float, index: Index, scratch: Scratch
 ) -> NDArray[np.int32]:
     """Return, ascending, documents among which are the exact best k; all idf are from 0 up.
 

@@ -1,4 +1,4 @@
-"""What decides the scores of a BM25 index."""
+"""The settings that decide the scores of a BM25 index."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hnmine.index.tokenise import Tokeniser
 
 @dataclass(frozen=True)
 class BM25Settings:
-    """What decides the scores of an index; `formula` has the table.
+    """The settings that decide the scores of an index; `formula` has the table.
 
     Attributes:
         variant: "lucene", "okapi", "plus" or "l".
-        k1: how late the term frequency saturates, at least 0.
-        b: how much the document's length counts, 0 to 1.
+        k1: saturation of the term frequency, at least 0.
+        b: influence of the document's length, 0 to 1.
         delta: the lower bound of variants plus and l, at least 0; None takes the default of
             rank-bm25 (1 and 0.5). The other variants have none.
         tokeniser: splits documents and queries alike.

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
+from hnmine.ragged import Ints
 
-Vocabulary = tuple[NDArray[np.int64], NDArray[np.uint8]]
+Vocabulary = tuple[Ints, NDArray[np.uint8]]
 """Boundaries of the terms, one more than there are, and their bytes, sorted by them."""
 
 
@@ -46,11 +47,11 @@ def letters(terms: list[str]) -> NDArray[np.uint8]:
 
 @compiled()
 def find_terms(
-    offsets: NDArray[np.int64],
+    offsets: Ints,
     letters: NDArray[np.uint8],
-    wanted_offsets: NDArray[np.int64],
+    wanted_offsets: Ints,
     wanted_letters: NDArray[np.uint8],
-) -> NDArray[np.int64]:
+) -> Ints:
     """Look up terms in a sorted vocabulary by binary search, -1 for an unknown one.
 
     Both lists are UTF-8 bytes with boundaries; the order of bytes is the order of code points.
