@@ -1,4 +1,4 @@
-"""What commands return."""
+"""Results of commands."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hnmine.config import Settings
+from hnmine.printable import aligned
 from hnmine.runner.plan import library_versions
 from hnmine.runner.urls import mirrored
 from hnmine.schema import VERSION
 
+Json = dict[str, Any]
+"""A JSON object."""
+
 
 class Result(Protocol):
-    """What a command returns: it can be printed, as lines or as JSON."""
+    """The result of a command, which can be printed as lines or as JSON."""
 
-    def as_json(self) -> Any:
+    def as_json(self) -> object:
         """Return everything as JSON values."""
         ...
 
     def lines(self) -> Iterable[str]:
-        """Write the result for a terminal."""
+        """Return the lines for a terminal."""
         ...
 
 
@@ -31,14 +35,14 @@ class StageResult:
 
     Attributes:
         path: the directory.
-        counts: what went in, what came out, what was dropped and why.
-        manifest: all that is recorded about it.
-        notes: what was decided, and why, a sentence each.
+        counts: rows read, written and dropped, by reason.
+        manifest: the directory's manifest.
+        notes: decisions that the command made, a sentence each.
     """
 
     path: Path
-    counts: Mapping[str, Any]
-    manifest: Mapping[str, Any]
+    counts: Mapping[str, int]
+    manifest: Json
     notes: Sequence[str] = ()
 
     @property
@@ -46,40 +50,41 @@ class StageResult:
         """The directory, or the URL that it mirrors."""
         return mirrored(self.path) or str(self.path)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return where it is, the counts and the notes as JSON values."""
+    def as_json(self) -> Json:
+        """Return the path, the counts and the notes as JSON values."""
         return {"path": self.place, "counts": dict(self.counts), "notes": list(self.notes)}
 
     def lines(self) -> Iterator[str]:
-        """Write where it is, a line for each count, and the notes."""
+        """Return lines with the path, each count, and the notes."""
         yield self.place
-        width = max(len(name) for name in self.counts)
-        for name, count in self.counts.items():
-            shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
-            yield f"  {shown:<{width}}  {count:>14,}"
+        yield from aligned(
+            # A file keeps its name.
+            (f"  {name if '.' in name else name.replace('_', ' ')}", f"{count:,}")
+            for name, count in self.counts.items()
+        )
         yield from self.notes
 
 
 class StageResults(list[StageResult]):
-    """What `hnmine run` wrote, a directory for each command."""
+    """The directories that `hnmine run` wrote, one for each command."""
 
-    def as_json(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[Json]:
         """Return everything as JSON values."""
         return [result.as_json() for result in self]
 
     def lines(self) -> Iterator[str]:
-        """Write each directory and its counts."""
+        """Return lines with each directory and its counts."""
         for result in self:
             yield from result.lines()
 
 
-def base_plan(stage: str, settings: Settings, uses: Iterable[str] = ()) -> dict[str, Any]:
+def base_plan(stage: str, settings: Settings, uses: Iterable[str] = ()) -> Json:
     """Return the part of a plan that all stages share.
 
     Args:
         stage: its name.
         settings: its settings.
-        uses: what it does with libraries that not every stage needs; see `LIBRARIES`.
+        uses: keys of `LIBRARIES`, for libraries that not every stage needs.
     """
     return {
         "schema_version": VERSION,

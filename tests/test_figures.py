@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnmine.audit.estimate import Estimate
+from hnmine.directories.scored_view import DROPPED, KEPT, NEGATIVE, POSITIVE
 from hnmine.report import figures
 from hnmine.report.drawing import WIDTH, Axis, round_ticks, ticks_that_fit, width
-from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE, Facts, Histogram, Hubness, Mix
+from hnmine.report.facts import Facts, Histogram, Hubness, Mix
 
 SVG = "{http://www.w3.org/2000/svg}"
 BEFORE = {"start": 0.0, "middle": 0.5, "end": 1.0}

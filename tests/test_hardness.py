@@ -202,5 +202,5 @@ def test_without_a_bi_encoder_there_is_no_hardness(folders, tmp_path):
     assert result.notes[-1] == why_unknown(["bm25"])
     assert json.loads((tmp_path / "m" / "hardness.json").read_text()) == {}
     shown = report(tmp_path / "m")
-    assert any("unknown: no bi-encoder" in line for line in shown)
+    assert any("unknown, as no bi-encoder" in line for line in shown)
     assert "Unknown: no bi-encoder scored" in (tmp_path / "m" / "report.html").read_text()

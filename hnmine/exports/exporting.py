@@ -1,4 +1,4 @@
-"""`hnmine export`: what was mined, as the files that another trainer reads."""
+"""`hnmine export`: mined negatives as the files that a trainer reads."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CARD = "README.md"
 
 
 def export(settings: ExportSettings) -> StageResult:
-    """Write the files of a format, or go on with a run that was begun; no model is loaded.
+    """Write the files of a format, or resume; no model is loaded.
 
     Raises:
-        HnmineError: the directory, what it was made from, or a setting cannot be used.
+        HnmineError: the directory, its candidates or a setting cannot be used.
     """
     mined = Mined(settings.mined, settings.candidates, settings.index)
     form = FORMATS[settings.to]
@@ -41,15 +41,15 @@ def _scores(settings: ExportSettings, form: Format, mined: Mined) -> str | None:
     if form.scores == "none" and settings.scores is not None:
         raise UsageError(
             f"scores: {settings.to} has no scores.",
-            fix="Leave --scores out, or choose a format that has: "
+            fix="Leave --scores out, or choose a format with scores: "
             f"{', '.join(name for name, other in FORMATS.items() if other.scores != 'none')}.",
         )
-    # What the rules compared may be an expression over columns; its values are in `score`.
+    # The rules may have compared an expression; the column `score` holds its values.
     return settings.scores or ("score" if form.scores == "always" else None)
 
 
 def _write(run: RunDirectory, form: Format, material: Material) -> Counts:
-    rows = int(material.mined.rows)
+    rows = material.mined.rows
     names = list(form.files)
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:

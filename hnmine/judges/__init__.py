@@ -42,7 +42,7 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
         spec = _spec(candidates, name, settings, use := use_of(name))
         kind = CrossEncoderJudge if use == "cross-encoder" else BiEncoderJudge
         judges.append(kind(candidates, spec, threads, column))
-    if "dense" in candidates.manifest["scores"] and not settings.compat:
+    if candidates.has_dense_scores and not settings.compat:
         judges.append(PositiveSimilarity(candidates, threads))
     columns = [judge.column for judge in judges]
     for column in columns:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hnmine.config import ReportSettings
+from hnmine.directories.mined import Mined
 from hnmine.report.facts import Facts
 from hnmine.report.gather import gather
 from hnmine.report.highlight import Matcher
 from hnmine.report.html import page
-from hnmine.report.scored import Scored
 from hnmine.report.terminal import lines
+from hnmine.results import Json
 from hnmine.runner.atomic import write_text
 from hnmine.runner.preflight import claim
 
@@ -22,17 +22,17 @@ PAGE = "report.html"
 
 @dataclass(frozen=True)
 class Report:
-    """What `hnmine report` found.
+    """The result of `hnmine report`.
 
     Attributes:
-        facts: all of it.
-        page: where the page was written; None if it was not asked for.
+        facts: what the page and the summary show.
+        page: the page's path; None without --html.
     """
 
     facts: Facts
     page: Path | None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return everything as JSON values."""
         return {"page": str(self.page) if self.page else None, **self.facts.as_json()}
 
@@ -41,23 +41,22 @@ class Report:
         yield from lines(self.facts)
         if self.page:
             yield ""
-            yield f"{self.page}"
+            yield f"Page: {self.page}"
 
 
 def report(settings: ReportSettings) -> Report:
-    """Gather the facts, and write the page where it is asked for.
+    """Gather the facts, and write the page with --html.
 
     Raises:
         HnmineError: the directory cannot be used.
     """
     where = settings.output or settings.mined / PAGE
-    with Scored.open(
-        settings.mined, settings.candidates, settings.index, settings.cpu_threads
-    ) as scored:
+    mined = Mined(settings.mined, settings.candidates, settings.index)
+    with mined.sql(settings.cpu_threads) as scored:
         facts = gather(scored)
         if settings.html:
             where.parent.mkdir(parents=True, exist_ok=True)
             if settings.output is None:
                 claim(settings.mined, "page", [PAGE])
-            write_text(where, page(facts, Matcher.of(scored)))
+            write_text(where, page(facts, Matcher.of(mined)))
     return Report(facts, where if settings.html else None)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import xxhash
 
-from hnmine.config import MineSettings
 from hnmine.directories.candidates import Candidates, write_candidates
+from hnmine.directories.manifests import CandidatesManifest
 from hnmine.ragged import Ints
-from hnmine.runner.manifest import place_named, read_manifest
 from hnmine.runner.plan import Task, blocks, versions_of
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.task_share import Share
@@ -38,18 +36,18 @@ def deepen(
     """
     name = f"x{factor}-{xxhash.xxh3_64_hexdigest(rows.tobytes())[:12]}"
     path = base.paths.deeper / name
-    settings: dict[str, Any] = base.manifest["settings"]
-    plan = base.manifest | {
+    manifest = base.manifest
+    plan = manifest.recorded | {
         "schema_version": VERSION,
         "stage": "candidates",
         "deeper_than": base.hash,
         "factor": factor,
         "queries": xxhash.xxh3_128_hexdigest(rows.tobytes()),
-        "libraries": versions_of(base.manifest["libraries"]),
+        "libraries": versions_of(manifest.libraries),
     }
     plan.pop("counts")
-    depths = {source: depth * factor for source, depth in base.manifest["sources"].items()}
-    size = settings["block_size"]
+    depths = {source: depth * factor for source, depth in manifest.sources.items()}
+    size = manifest.settings.block_size
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         asked = Asked(rows[task.index : task.index + task.size], base.queries)
@@ -59,13 +57,10 @@ def deepen(
 
     with RunDirectory.open(path, plan, progress=progress, share=share, inner=True) as run:
         if not run.complete:
-            # A manifest holds no places; one that does is not followed.
-            own = {k: v for k, v in settings.items() if k not in MineSettings.places()}
-            mine_settings = MineSettings.model_construct(**own | {"threads": threads})
+            mine_settings = manifest.settings.model_copy(update={"threads": threads})
             mining = Mining(base.index, base.queries, base.paths, mine_settings)
-            earlier = place_named(base.path, "previous")
-            previous = Previous(earlier) if earlier else None
-            recipe = open_recipe(mining, depths, base.manifest["scores"], previous)
+            previous = Previous(base.previous) if base.previous else None
+            recipe = open_recipe(mining, depths, manifest.scores, previous)
             tasks = [
                 Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n * size)
                 for n, block in enumerate(blocks(len(rows), size))
@@ -79,7 +74,7 @@ class Deeper(Candidates):
 
     def __init__(self, base: Candidates, path: Path, rows: Ints) -> None:
         self.path, self.paths = path, CandidatePaths(path)
-        self.manifest = read_manifest(path, "candidates", "filter")
+        self.manifest = CandidatesManifest.read(path, "filter")
         self.index, self.queries, self._rows = base.index, base.queries, rows
 
     @property

@@ -51,9 +51,8 @@ def try_depths(
         negatives: for each query.
         threads: to read vectors with.
     """
-    scored = "dense" in candidates.manifest["scores"]
     # The students are trained by cosines; what they make of lengths that count was not measured.
-    if not scored or candidates.index.encoder.similarity != "cosine":
+    if not candidates.has_dense_scores or candidates.index.encoder.similarity != "cosine":
         return {"depth": USUAL}
     drawn = _draw(rows)
     if drawn is None:

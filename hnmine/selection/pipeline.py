@@ -64,7 +64,7 @@ def filter(settings: FilterSettings) -> StageResult:
         manifest = run.manifest
         learned = read_learned(run.written("relevance", RELEVANCE))
         hardness = Hardness.read(run.written("hardness", HARDNESS))
-    found = hardness.sentences() if hardness else [why_unknown(candidates.manifest["scores"])]
+    found = hardness.sentences() if hardness else [why_unknown(candidates.manifest.scores)]
     notes = [*explained(learned), *found]
     return StageResult(settings.output, manifest["counts"], manifest, notes)
 
@@ -89,8 +89,8 @@ def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings
     if settings.compat:
         settings, pool = compat.resolve(settings, candidates.queries.most_positives)
         documents = len(candidates.index.documents.canonical)
-        compat.check_depth(pool, candidates.manifest["settings"]["top_k"], documents)
-    return resolve(settings, candidates.manifest["scores"])
+        compat.check_depth(pool, candidates.manifest.settings.top_k, documents)
+    return resolve(settings, candidates.manifest.scores)
 
 
 def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:

@@ -43,7 +43,7 @@ class Evidence:
 
     def __init__(self, candidates: Candidates, judges: list[Judge]) -> None:
         self.candidates, self.judges = candidates, judges
-        scored = candidates.manifest["scores"]
+        scored = candidates.manifest.scores
         self.columns = [judge.column for judge in judges if judge.column not in NOT_EVIDENCE]
         self.columns += [schema.SCORES[name] for name in ("dense", "bm25") if name in scored]
         self.place = "rank(dense_score)" if "dense" in scored else "rank"

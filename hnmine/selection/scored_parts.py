@@ -225,7 +225,7 @@ class Filtering:
         """Write the card, once all that stands in the manifest is known."""
         candidates = self.candidates
         mined = {**self.run.plan, "counts": dict(counts)}
-        origin = Origin(candidates.index.manifest, candidates.manifest, mined)
+        origin = Origin(candidates.index.manifest.recorded, candidates.manifest.recorded, mined)
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             train = [self.run.path / part.outputs[1] for part in self._final]
@@ -252,7 +252,7 @@ class Filtering:
         pq.write_table(train, outputs[1], compression="zstd")
         short = tally.shortfall(part)
         pq.write_table(short, outputs[2], compression="zstd")
-        dense = "dense" in self.candidates.manifest["scores"]
+        dense = self.candidates.has_dense_scores
         sums = part.hardness(self.candidates.index.encoder.similarity if dense else "cosine")
         hard = {f"{OF_HARDNESS}{name}": value for name, value in sums.items()}
         return tally.counts(part) | hard | {"train_rows": len(train), "queries_short": len(short)}

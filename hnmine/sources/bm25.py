@@ -19,7 +19,7 @@ def recorded_settings(index: Index) -> BM25Settings:
     """Return the settings that an index's terms were made with, or would be if it has none."""
     if index.paths.bm25.exists():
         return read_settings(index.paths.bm25)
-    return bm25_settings(index.settings)
+    return bm25_settings(index.manifest.recorded_settings)
 
 
 def _engine(mining: Mining) -> BM25Index | RankBM25:
