@@ -57,11 +57,7 @@ class StageResult:
     def lines(self) -> Iterator[str]:
         """Return lines with the path, each count, and the notes."""
         yield self.place
-        yield from aligned(
-            # A file keeps its name.
-            (f"  {name if '.' in name else name.replace('_', ' ')}", f"{count:,}")
-            for name, count in self.counts.items()
-        )
+        yield from count_lines(self.counts)
         yield from self.notes
 
 
@@ -76,6 +72,14 @@ class StageResults(list[StageResult]):
         """Return lines with each directory and its counts."""
         for result in self:
             yield from result.lines()
+
+
+def count_lines(counts: Mapping[str, int]) -> Iterator[str]:
+    """Return a line for each count; a file keeps its name."""
+    names = (name if "." in name else name.replace("_", " ") for name in counts)
+    return aligned(
+        (f"  {name}", f"{count:,}") for name, count in zip(names, counts.values(), strict=True)
+    )
 
 
 def base_plan(stage: str, settings: Settings, uses: Iterable[str] = ()) -> Json:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hnmine.config import PushSettings
@@ -11,6 +11,7 @@ from hnmine.directories.manifests import ExportManifest, MinedManifest
 from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.exports import FORMATS
 from hnmine.exports.reproduce import public
+from hnmine.results import Json, count_lines
 from hnmine.runner.plan import canonical_json
 from hnmine.runner.recorded_outputs import MANIFEST, files_of, read_json
 
@@ -32,6 +33,15 @@ class Pushed:
     path: str
     counts: Mapping[str, int]
     notes: tuple[str, ...] = ()
+
+    def as_json(self) -> Json:
+        """Return everything as JSON values."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """Return the lines for a terminal."""
+        yield self.path
+        yield from count_lines(self.counts)
 
 
 def push(settings: PushSettings) -> Pushed:
