@@ -192,7 +192,7 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
         f"{found['verdict']}. The mined negatives give a row a loss of {found['loss']:.2f}" in said
     )
     shown = report(tmp_path / "m")
-    summary = f"{found['verdict']}: mean loss {found['loss']:.2f}"
+    summary = f"{found['verdict']}, mean loss {found['loss']:.2f}"
     assert any(line.startswith("hardness") and summary in line for line in shown)
     assert said in " ".join((tmp_path / "m" / "report.html").read_text().split())
 

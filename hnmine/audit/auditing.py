@@ -26,6 +26,8 @@ from hnmine.errors import HnmineError, UsageError
 from hnmine.inputs.table_reader import Table
 from hnmine.judges.verdict_file import DRAWN, read_drawn, read_grades, read_verdicts, say_if_unknown
 from hnmine.keyed_noise import hashes
+from hnmine.ragged import Floats
+from hnmine.relevance.evidence import numbers
 from hnmine.selection.hardness import origins_of
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)
@@ -53,7 +55,7 @@ def audit(settings: AuditSettings) -> Audit:
     query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
     _, query = np.unique(np.array(query_ids, dtype=object).astype(str), return_inverse=True)
     groups = _groups(table, mined.sources)
-    chance = _numbers(table, "p_relevant")
+    chance = numbers(table["p_relevant"])
     values = chance
     found.add("p_relevant", chance, query, groups)
     if settings.qrels:
@@ -84,15 +86,10 @@ def _selected(mined: Mined) -> pa.Table:
     return pa.concat_tables([table.filter(table["selected"]) for table in parts])
 
 
-def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = pc.fill_null(table[name].cast(pa.float64()), np.nan).to_numpy()
-    return values
-
-
 def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[np.str_]]:
-    rank = np.searchsorted(RANK_BANDS, _numbers(table, "rank"), side="right") - 1
+    rank = np.searchsorted(RANK_BANDS, numbers(table["rank"]), side="right") - 1
     bands = [f"from {band}" for band in RANK_BANDS]
-    margin = _numbers(table, "positive_score") - _numbers(table, "score")
+    margin = numbers(table["positive_score"]) - numbers(table["score"])
     cuts = np.nanquantile(margin, np.linspace(0, 1, MARGIN_BANDS + 1)[:-1])
     band = np.maximum(np.searchsorted(cuts, margin, side="right") - 1, 0)
     return {
@@ -104,7 +101,7 @@ def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[np.str
 
 def _judged(
     settings: AuditSettings, mined: Mined, query_ids: list[str], doc_ids: list[str]
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return 1 for negatives judged relevant, 0 for the others of queries with judgements.
 
     NaN for queries without judgements. NaN for all if these judgements were given to `mine` too:
@@ -171,14 +168,14 @@ def _labelled(mined: Mined, seed: int) -> Labelled:
         table["label"].to_numpy() == 1,
         queries.texts(query_rows),
         documents.texts(doc_rows),
-        _numbers(table, "bm25_score"),
+        numbers(table["bm25_score"]),
     )
 
 
 def _write_sheet(
     settings: AuditSettings,
     table: pa.Table,
-    chance: NDArray[np.float64],
+    chance: Floats,
     candidates: Candidates,
 ) -> None:
     """Write a sample of the negatives with texts and an empty column for verdicts."""

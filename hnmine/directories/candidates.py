@@ -37,9 +37,7 @@ class Candidates(Finished[CandidatesManifest]):
         """
         super().__init__(path, CandidatesManifest)
         self.paths = CandidatePaths(path)
-        where = self.origin("index", index)
-        self.index = Index(where)
-        self.check_origin("index", where, self.index.hash, self.manifest.index)
+        self.index = self.open_origin("index", index, Index)
 
     @property
     def previous(self) -> Path | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from hnmine.directories.manifests import Manifest
 from hnmine.errors import InputError
 from hnmine.results import Json
 from hnmine.runner.manifest import place_named
+from hnmine.runner.plan import digest
 from hnmine.runner.recorded_outputs import RUN, read_json
 
 Kind = TypeVar("Kind", bound=Manifest)
+Open = TypeVar("Open", bound="Finished[Any]")
 
 
 class Finished(Generic[Kind]):
@@ -30,22 +33,29 @@ class Finished(Generic[Kind]):
     @property
     def hash(self) -> str:
         """Hash of the manifest; the plans of directories made from this one hold it."""
-        return self.manifest.hash
+        return digest(self.manifest.recorded)
 
     @cached_property
     def run(self) -> Json:
         """The run record: when, where and how fast it was made; empty if run.json is missing."""
         return read_json(self.path / RUN) or {}
 
-    def origin(self, what: Literal["candidates", "index"], moved: Path | None) -> Path:
-        """Return the path of the directory that this one was made from.
+    def open_origin(
+        self,
+        what: Literal["candidates", "index"],
+        moved: Path | None,
+        open_it: Callable[[Path], Open],
+    ) -> Open:
+        """Open the directory that this one was made from.
 
         Args:
-            what: the stage of that directory.
+            what: its stage.
             moved: its path now; None for the path in the run record.
+            open_it: opens the directory at a path.
 
         Raises:
-            InputError: the run record does not name it, or names a URL that the user did not.
+            InputError: the run record does not name it or names a URL that the user did not, or it
+                is another directory.
         """
         place = moved or place_named(self.path, what)
         if place is None:
@@ -54,24 +64,12 @@ class Finished(Generic[Kind]):
                 why="It is missing or damaged.",
                 fix=f"Pass --{what} DIR.",
             )
-        return place
-
-    def check_origin(self, what: str, place: Path, found: str, recorded: str) -> None:
-        """Refuse a directory that this one was not made from.
-
-        Args:
-            what: its stage.
-            place: its path.
-            found: hash of its manifest.
-            recorded: the hash that this directory's manifest holds.
-
-        Raises:
-            InputError: the hashes differ.
-        """
-        if found != recorded:
-            command = self.manifest.command
+        opened = open_it(place)
+        if opened.hash != getattr(self.manifest, what):
             raise InputError(
                 f"The {what} directory {place} is not the one that {self.path} was made from.",
                 why="Its manifest has another hash.",
-                fix=f"Pass the right directory with --{what}, or run `hnmine {command}` again.",
+                fix=f"Pass the right directory with --{what}, or run "
+                f"`hnmine {self.manifest.command}` again.",
             )
+        return opened

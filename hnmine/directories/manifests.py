@@ -29,7 +29,6 @@ from hnmine.errors import damage_explained
 from hnmine.names import SOURCES, column_of
 from hnmine.results import Json
 from hnmine.runner.manifest import read_manifest
-from hnmine.runner.plan import digest
 from hnmine.runner.recorded_outputs import MANIFEST
 
 
@@ -77,7 +76,7 @@ class Manifest(BaseModel):
 
     @property
     def recorded(self) -> Json:
-        """The manifest as it was read; its hash is taken over this."""
+        """The manifest as it was read."""
         return self._recorded
 
     @property
@@ -85,11 +84,6 @@ class Manifest(BaseModel):
         """The settings as JSON values."""
         settings: Json = self._recorded["settings"]
         return settings
-
-    @property
-    def hash(self) -> str:
-        """Hash of the manifest; the plans of directories made from this one hold it."""
-        return digest(self._recorded)
 
     @field_validator("settings", mode="before")
     @classmethod

@@ -55,10 +55,9 @@ class Mined(Finished[MinedManifest]):
         Raises:
             InputError: they are missing, or others.
         """
-        where = self.origin("candidates", self._candidates)
-        candidates = Candidates(where, self._index)
-        self.check_origin("candidates", where, candidates.hash, self.manifest.candidates)
-        return candidates
+        return self.open_origin(
+            "candidates", self._candidates, lambda path: Candidates(path, self._index)
+        )
 
     @cached_property
     def _texts(self) -> tuple[Candidates | None, str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
 
+from hnmine.directories.candidates import Candidates
 from hnmine.exports.reproduce import commands
 from hnmine.printable import one_line
 from hnmine.results import Json
@@ -31,23 +31,15 @@ SIZES = (
 _MARKDOWN = re.compile(r"[\\`*_\[\]!|~$]|:(?=//)")
 
 
-@dataclass(frozen=True)
-class Origin:
-    """The manifests of the three stages, as JSON values."""
-
-    index: Json
-    candidates: Json
-    mined: Json
-
-
-def dataset_card(origin: Origin, train: Sequence[Path]) -> str:
+def dataset_card(candidates: Candidates, plan: Json, train: Sequence[Path]) -> str:
     """Return the card of a mined directory: front matter, funnel, one row, commands.
 
     Args:
-        origin: the manifests.
+        candidates: that it was filtered from.
+        plan: the manifest of the mined directory.
         train: the files of train/.
     """
-    plan, counts = origin.mined, origin.mined["counts"]
+    counts = plan["counts"]
     configs = {"train": "train/*.parquet", "scored": "scored/*.parquet"}
     return "\n".join(
         [
@@ -64,7 +56,9 @@ def dataset_card(origin: Origin, train: Sequence[Path]) -> str:
             "\n## One row\n",
             _example(train),
             "\n## Commands\n",
-            _fenced(commands(origin.index, origin.candidates, plan)),
+            _fenced(
+                commands(candidates.index.manifest.recorded, candidates.manifest.recorded, plan)
+            ),
             "\nWords in capitals stand for the inputs. `manifest.json` holds all settings, the "
             "versions of all libraries and the hash of every model.\n",
             f"Hash of the manifest: `{digest(plan)}`; of the candidates' manifest: "

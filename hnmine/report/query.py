@@ -130,9 +130,10 @@ def by_reason(reason: str, scored: ScoredView, limit: int) -> list[str]:
         there = scored.ask(
             f"select reason from scored where kind = '{DROPPED}' group by reason order by reason"
         )
+        known = ", ".join(name for (name,) in there) or "none"
         raise UsageError(
             f"No candidate was dropped for the reason {reason!r}.",
-            why=f"The reasons there: {', '.join(name for (name,) in there) or 'none'}.",
+            why=f"Reasons in {scored.mined.path}: {known}.",
             fix="Pass one of these reasons.",
         )
     return [query_id for (query_id,) in found]

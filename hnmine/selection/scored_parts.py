@@ -18,7 +18,7 @@ from hnmine.config import FilterSettings
 from hnmine.directories.candidates import write_candidates
 from hnmine.directories.never_negatives import check_table
 from hnmine.exports import LAYOUTS
-from hnmine.exports.card import Origin, dataset_card
+from hnmine.exports.card import dataset_card
 from hnmine.expressions.evaluation import number
 from hnmine.judges import open_judges
 from hnmine.judges.lazy import LazyCrossEncoderJudge
@@ -223,13 +223,11 @@ class Filtering:
 
     def describe(self, counts: Mapping[str, Any]) -> None:
         """Write the card, once all that stands in the manifest is known."""
-        candidates = self.candidates
-        mined = {**self.run.plan, "counts": dict(counts)}
-        origin = Origin(candidates.index.manifest.recorded, candidates.manifest.recorded, mined)
+        manifest = {**self.run.plan, "counts": dict(counts)}
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             train = [self.run.path / part.outputs[1] for part in self._final]
-            outputs[0].write_text(dataset_card(origin, train), encoding="utf-8")
+            outputs[0].write_text(dataset_card(self.candidates, manifest, train), encoding="utf-8")
             return {}
 
         self.run.run("filter", "files", [Task("card", ("README.md",), 1)], work)

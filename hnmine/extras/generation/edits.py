@@ -70,10 +70,6 @@ class Edit:
         """Return a text with the edit applied."""
         return text[: self.start] + self.became + text[self.start + len(self.was) :]
 
-    def undo(self, text: str) -> str:
-        """Return the original of an edited text."""
-        return text[: self.start] + self.was + text[self.start + len(self.became) :]
-
 
 def _either(words: Iterable[str]) -> str:
     return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
