@@ -9,7 +9,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hnmine.audit.estimate import Estimate
@@ -148,6 +148,7 @@ def test_curves_are_well_formed(points):
         read(svg)
 
 
+@example(3.2054404431949196e-239, 2.0000000000000004e85, 2, True)
 @given(*[st.floats(-1e307, 1e307)] * 2, st.integers(2, 8), st.booleans())
 def test_ticks_are_round_and_within_the_range(one, other, most, whole):
     low, high = sorted((one, other))

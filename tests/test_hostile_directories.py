@@ -556,6 +556,18 @@ def test_a_manifest_with_wrong_values_is_refused_and_named(whole, tmp_path, stag
         MANIFESTS[stage].read(file.parent)
 
 
+def test_settings_are_typed_and_hold_no_paths_of_a_stranger(whole, tmp_path):
+    place(whole, tmp_path / "root")
+    file = tmp_path / "root/candidates/manifest.json"
+    found = json.loads(file.read_bytes())
+    found["settings"] |= {"output": "/tmp/elsewhere", "of_a_newer_version": 1}
+    file.write_text(json.dumps(found))
+    manifest = CandidatesManifest.read(file.parent)
+    assert manifest.settings.block_size == 5
+    assert not hasattr(manifest.settings, "output")
+    assert manifest.recorded == found
+
+
 @pytest.mark.parametrize(
     "changed",
     [
