@@ -424,7 +424,7 @@ def test_texts_that_are_gone_are_an_error_that_says_where_to_look(mined, tmp_pat
 
 
 def test_nothing_to_judge_is_said_and_no_sheet_is_written(mined, tmp_path):
-    with pytest.raises(UsageError, match="nothing to judge"):
+    with pytest.raises(UsageError, match="left to judge"):
         review(given(mined, tmp_path, doubtful=0, even=0))
     assert not (tmp_path / "s.csv").exists()
 
