@@ -9,7 +9,6 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
 
 from hnmine.errors import UsageError
 
@@ -147,20 +146,3 @@ def in_order(sources: Iterable[str], columns: Sequence[str]) -> list[str]:
     place = {column: n for n, column in enumerate(columns)}
     there = (source for source in sources if rank_of(source) in place)
     return sorted(there, key=lambda source: place[rank_of(source)])
-
-
-def sources_of(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the sources of candidates, by what their columns begin with.
-
-    Args:
-        manifest: of a candidates or a mined directory. One of an early version does not list them:
-            then they are those that the settings of `mine` name.
-    """
-    listed = manifest.get("sources")
-    if not isinstance(listed, Mapping | list):
-        settings = manifest.get("settings", {})
-        asked = [item.partition(":")[0] for item in settings.get("source") or ()]
-        listed = asked or manifest.get("scores") or DEFAULT_SOURCES
-        listed = ["matching"] * bool(settings.get("matching")) + [*listed]
-        listed = [*(name for name in listed if name != "run"), *manifest.get("runs", {})]
-    return list(dict.fromkeys(column_of(str(name)) for name in listed))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 STEERING = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff"
 """C0 (but for tab and newline), DEL, C1, what turns text round or ends a line, lone surrogates."""
 
 _STEERING = re.compile(f"[{STEERING}]")
+_STEERING_RUN = re.compile(f"[{STEERING}]+")
 _BESIDE_TEXT = re.compile(f"[\t\n{STEERING}]")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -39,6 +41,31 @@ def one_line(text: str) -> str:
     A newline in a value becomes `\n`, so that no value can look like a line of hnmine's own.
     """
     return _BESIDE_TEXT.sub(lambda found: escape(found[0]), text)
+
+
+def clean(text: str) -> str:
+    """Return a text on one line, with a space for what would steer a terminal."""
+    return _STEERING_RUN.sub(" ", " ".join(text.split()))
+
+
+def shortened(text: str, characters: int) -> str:
+    """Return the beginning of a text on one line."""
+    plain = clean(text[: 4 * characters])
+    return plain if len(plain) <= characters else plain[: characters - 2].rstrip() + " …"
+
+
+def aligned(rows: Iterable[Sequence[str]], sides: str = "<>>>>>>>>>") -> Iterator[str]:
+    """Yield the rows of a table as lines.
+
+    Args:
+        rows: the cells of each; a row may have fewer than others.
+        sides: of each column: `<`, flush left, or `>`, flush right.
+    """
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip_longest(*table, fillvalue="")]
+    for row in table:
+        cells = (f"{cell:{s}{w}}" for cell, s, w in zip(row, sides, widths, strict=False))
+        yield "  ".join(cells).rstrip()
 
 
 def escape(character: str) -> str:

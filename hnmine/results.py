@@ -1,4 +1,4 @@
-"""What commands return."""
+"""Results of commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hnmine.config import Settings
 from hnmine.errors import UsageError
-from hnmine.printable import one_line, without_credentials
+from hnmine.printable import aligned, one_line, without_credentials
 from hnmine.runner.plan import versions_of
 from hnmine.runner.urls import mirrored
 from hnmine.schema import VERSION
@@ -37,6 +37,8 @@ LIBRARIES = {
 }
 """Further ones, by what a stage does or by the back end of its model."""
 
+Json = dict[str, Any]
+"""A JSON object."""
 
 SHOWN_LINES, WIDTH = 8, 120
 """Lines, and characters of a line, that Python's prompt shows of a result."""
@@ -48,7 +50,7 @@ HEADLINES = ("documents", "queries", "candidates", "negatives", "train_rows")
 class Result:
     """What a command returns: it can be printed, as lines or as JSON."""
 
-    def as_json(self) -> Any:
+    def as_json(self) -> object:
         """Return everything as JSON values."""
         raise NotImplementedError
 
@@ -73,14 +75,14 @@ class StageResult(Result):
 
     Attributes:
         path: the directory.
-        counts: what went in, what came out, what was dropped and why.
-        manifest: all that is recorded about it.
-        notes: what was decided, and why, a sentence each.
+        counts: rows read, written and dropped, by reason.
+        manifest: the directory's manifest.
+        notes: decisions that the command made, a sentence each.
     """
 
     path: Path
-    counts: Mapping[str, Any]
-    manifest: Mapping[str, Any]
+    counts: Mapping[str, int]
+    manifest: Json
     notes: Sequence[str] = ()
 
     @property
@@ -120,13 +122,14 @@ class StageResult(Result):
             )
         return dataset(str(self.path / name), format="parquet")
 
-    def as_json(self) -> dict[str, Any]:
-        """Return where it is, the counts and the notes as JSON values."""
+    def as_json(self) -> Json:
+        """Return the path, the counts and the notes as JSON values."""
         return {"path": self.place, "counts": dict(self.counts), "notes": list(self.notes)}
 
     def lines(self) -> Iterator[str]:
-        """Write where it is, a line for each count, and the notes."""
-        yield from lines_of(self.place, self.counts)
+        """Return lines with the path, each count, and the notes."""
+        yield self.place
+        yield from count_lines(self.counts)
         yield from self.notes
 
     def __repr__(self) -> str:
@@ -147,24 +150,23 @@ class StageResult(Result):
         return f"<p><code>{place}</code></p><table>{rows}</table>{said}"
 
 
-def lines_of(place: str, counts: Mapping[str, Any]) -> Iterator[str]:
-    """Write where something is, and a line for each count."""
-    yield place
-    width = max(len(name) for name in counts)
-    for name, count in counts.items():
-        shown = name if "." in name else name.replace("_", " ")  # A file keeps its name.
-        yield f"  {shown:<{width}}  {count:>14,}"
+def count_lines(counts: Mapping[str, int]) -> Iterator[str]:
+    """Return a line for each count; a file keeps its name."""
+    names = (name if "." in name else name.replace("_", " ") for name in counts)
+    return aligned(
+        (f"  {name}", f"{count:,}") for name, count in zip(names, counts.values(), strict=True)
+    )
 
 
 class StageResults(Result, list[StageResult]):
-    """What `hnmine run` wrote, a directory for each command."""
+    """The directories that `hnmine run` wrote, one for each command."""
 
-    def as_json(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[Json]:
         """Return everything as JSON values."""
         return [result.as_json() for result in self]
 
     def lines(self) -> Iterator[str]:
-        """Write each directory and its counts."""
+        """Return lines with each directory and its counts."""
         for result in self:
             yield from result.lines()
 
@@ -186,14 +188,14 @@ def base_plan(
     settings: Settings,
     uses: Iterable[str] = (),
     packages: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, Any]:
+) -> Json:
     """Return the part of a plan that all stages share.
 
     Args:
         stage: its name.
         settings: its settings.
-        uses: what it does with libraries that not every stage needs; see `LIBRARIES`.
-        packages: versions of the packages that add what it uses to hnmine.
+        uses: keys of `LIBRARIES`, for libraries that not every stage needs.
+        packages: versions of the packages that add sources or judges.
     """
     return {
         "schema_version": VERSION,

@@ -1,4 +1,4 @@
-"""The paths and Arrow schemas of everything that hnmine writes: read this first.
+"""The paths and Arrow schemas of all files that hnmine writes: read this first.
 
 index/       documents/ (id, text, metadata)   bm25/ (postings)   dense/ (vectors, FAISS index)
 candidates/  queries/ (id, text, positives)  dense/ (their vectors)  runs/  clusters.npy
@@ -9,9 +9,9 @@ export/      the files of a trainer's format (hnmine/exports)   README.md
 generated/   generated.parquet
 mixed/       mixtures/*.parquet   vectors/*.npy
 
-Each holds manifest.json (what it is, the same for the same plan) and run.json (when,
-where and how fast it was made). Ranks count from 0. Ids are strings in the tables; `query_row` and
-`doc_row` are positions in queries/ and documents/.
+Each holds manifest.json (inputs, settings, versions and counts, equal for equal plans) and run.json
+(when, where and how fast it was written). Ranks count from 0. Ids are strings in the tables;
+`query_row` and `doc_row` are positions in queries/ and documents/.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pathlib import Path
 import pyarrow as pa
 
 VERSION = 1
-"""Version of the layout below; a directory of a newer version is refused."""
+"""Version of the layout below; directories of newer versions are refused."""
 
 STATE = ".hnmine"
-"""Hidden folder of a run: its plan, its lock, a marker for each finished task, temporary files."""
+"""Hidden folder of a run: plan, lock, a marker for each finished task, temporary files."""
 
 INNER = ("scores", "deeper")
-"""Folders in candidates/ whose folders are run directories, each with a state folder."""
+"""Folders in candidates/ that hold run directories, each with a state folder."""
 
 QUERIES_PER_TASK, PAIRS_PER_TASK = 16384, 4096
 """Queries that one task encodes, and pairs that a cross-encoder judges in one task."""
@@ -118,7 +118,7 @@ VERDICTS = pa.schema(
         _field("weight", pa.float32(), "weight of a selected negative, else null", null=True),
     ]
 )
-"""What `filter` adds to a candidate, after the models' scores and the derived columns."""
+"""Columns that `filter` adds after the models' scores and the derived columns."""
 
 
 def judged(column: str) -> pa.Field:
@@ -132,10 +132,10 @@ def judged(column: str) -> pa.Field:
 
 
 RELEVANT = 0.5
-"""A verdict from here on says that a document is relevant."""
+"""The verdict from which a document counts as relevant."""
 
 SCORES = {"ce": "ce_score", "dense": "dense_score", "bm25": "bm25_score"}
-"""Short names of the scores of a candidate, by column."""
+"""Columns of a candidate's scores, by short name."""
 
 ESTIMATES = pa.schema(
     [
@@ -169,7 +169,7 @@ BATCHES = pa.schema(
         _field("batch", pa.int32(), "the batch of that epoch, from 0; its rows stand together"),
     ]
 )
-"""What `batch` adds to the columns of train/."""
+"""Columns that `batch` adds to train/."""
 
 
 MADE = pa.schema(
@@ -182,7 +182,7 @@ MADE = pa.schema(
         _field("became", pa.string(), "what it put in; empty if nothing", null=True),
     ]
 )
-"""What `generate` makes, beside an id; id and text are named as in the corpus."""
+"""Columns that `generate` writes after an id; id and text are named as in the corpus."""
 
 MADE_FILE = "generated.parquet"
 
@@ -196,11 +196,12 @@ MIXED = pa.schema(
         _field("second_weight", pa.float64(), "weight of the second parent's unit vector"),
     ]
 )
-"""A mixture is the weighted sum of its parents' unit vectors, brought to length 1."""
+"""Columns that `mix` writes: a mixture is the weighted sum of its parents' unit vectors, scaled to
+length 1."""
 
 
 class IndexPaths:
-    """What stands where in an index directory."""
+    """Paths in an index directory."""
 
     def __init__(self, root: Path) -> None:
         self.documents = root / "documents"
@@ -209,7 +210,7 @@ class IndexPaths:
 
 
 class CandidatePaths:
-    """What stands where in a candidates directory."""
+    """Paths in a candidates directory."""
 
     def __init__(self, root: Path) -> None:
         self.queries = root / "queries"

@@ -158,7 +158,7 @@ def test_where_no_query_is_judged_the_share_is_unknown(mined, tmp_path):
     assert found.as_json()["estimates"]["qrels"]["rate"] is None
     assert found.estimates["qrels"].known == 0
     lines = list(found.lines())
-    assert "  qrels        nothing is known" in lines
+    assert "  qrels       unknown" in lines
     assert not any("0.00 % (0.00 %" in line for line in lines)
     assert all(group.known for group in found.groups["rank"].values())  # By p_relevant.
 
@@ -211,7 +211,7 @@ def test_only_what_somebody_judged_is_called_judged(mined, tmp_path):
     sheet = str(write(tmp_path / "sheet.parquet", **pair))
     _, p_relevant, verdicts, *groups = audit(given(mined, verdicts=sheet)).lines()
     assert "judged" not in p_relevant
-    assert verdicts.endswith("of 90 judged") or verdicts.endswith("nothing is known")
+    assert verdicts.endswith("of 90 judged") or verdicts.endswith("unknown")
     assert not any("judged" in line for line in groups)
 
 

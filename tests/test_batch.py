@@ -494,7 +494,7 @@ class TestErrors:
         pairs = write(tmp_path / "p.parquet", query=["close a file"], positive=["It closes it."])
         api.build_index(corpus=None, pairs=str(pairs), dense=False, index=tmp_path / "i")
         api.mine(index=tmp_path / "i", pairs=str(pairs), output=tmp_path / "c")
-        with pytest.raises(InputError, match="not those that"):
+        with pytest.raises(InputError, match="not the one that"):
             batched(run, tmp_path / "b", mined=moved, candidates=tmp_path / "c")
 
     def test_no_vectors_and_no_rows(self, tmp_path):

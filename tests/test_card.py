@@ -52,7 +52,7 @@ def card(world):
 
 def test_it_says_what_is_there(world, card):
     mined = Mined(world[0] / "mined")
-    counts = mined.manifest["counts"]
+    counts = mined.manifest.counts
     assert f"{counts['negatives']:,} hard negatives for {counts['queries']:,} queries" in card
     assert f"| dropped: margin | -{counts['dropped_margin']:,} |" in card
     assert f"| candidates | {counts['candidates']:,} |" in card
@@ -68,7 +68,7 @@ def test_it_says_which_queries_have_no_row(world, card, tmp_path):
     asked = {"format": "n-tuple", "num_negatives": 12, "margin": -1.5, "near_copy": 0.5}
     api.filter(candidates=world[0] / "candidates", output=tmp_path / "m", **asked)
     mined = Mined(tmp_path / "m")
-    short = mined.manifest["counts"]["queries_short"]
+    short = mined.manifest.counts["queries_short"]
     whole = {row["query_id"] for row in rows(mined.path / "scored")}
     whole -= {row["query_id"] for row in rows(mined.path / "shortfall.parquet")}
     assert short and len(rows(mined.path / "train")) >= len(whole)
@@ -245,7 +245,7 @@ class TestPush:
             api.push(data=world[0] / "mined", repo="me/negatives")
 
     def test_a_wrong_name_is_a_usage_error(self, world):
-        with pytest.raises(UsageError, match="no name of a repository"):
+        with pytest.raises(UsageError, match="not the name of a repository"):
             api.push(data=world[0] / "mined", repo="me/nega tives/x")
 
     def test_other_directories_are_refused(self, world):
@@ -265,7 +265,7 @@ def test_texts_of_the_corpus_are_shown_as_they_are(tmp_path):
     where = "rank <> 2 -- <b>|```\n"
     api.filter(candidates=tmp_path / "c", output=tmp_path / "m", near_copy=2, where=[where])
     card = (tmp_path / "m" / "README.md").read_text("utf-8")
-    shown, code = card.split("## Made by")
+    shown, code = card.split("## Commands")
     assert not re.search(r"<[a-z/!]|(?<!\\)[!\[\]]", shown.partition("# Hard")[2])
     assert "&lt;script&gt;" in shown
     rows_shown = [line for line in shown.splitlines() if line.startswith("| dropped: rank")]

@@ -38,7 +38,7 @@ def changed(text):
 
 
 @given(texts, st.sampled_from(EDITS))
-def test_an_edit_changes_one_place_and_can_be_undone(text, kind):
+def test_an_edit_changes_one_place(text, kind):
     for site in sites(kind, text, NAMES, ""):
         assert 0 <= site.start <= site.stop <= len(text)
         was = text[site.start : site.stop]
@@ -46,7 +46,7 @@ def test_an_edit_changes_one_place_and_can_be_undone(text, kind):
             assert became != was
             edit = Edit(kind, site.start, was, became)
             made = edit.apply(text)
-            assert made != text and edit.undo(made) == text
+            assert made != text
             tail = len(text) - site.stop
             assert made[: site.start] == text[: site.start]
             assert made[len(made) - tail :] == text[site.stop :]

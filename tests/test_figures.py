@@ -9,13 +9,14 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hnmine.audit.estimate import Estimate
+from hnmine.directories.scored_view import DROPPED, KEPT, NEGATIVE, POSITIVE
 from hnmine.report import figures
 from hnmine.report.drawing import WIDTH, Axis, round_ticks, ticks_that_fit, width
-from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE, Facts, Histogram, Hubness, Mix
+from hnmine.report.facts import Facts, Histogram, Hubness, Mix
 
 SVG = "{http://www.w3.org/2000/svg}"
 BEFORE = {"start": 0.0, "middle": 0.5, "end": 1.0}
@@ -147,6 +148,7 @@ def test_curves_are_well_formed(points):
         read(svg)
 
 
+@example(3.2054404431949196e-239, 2.0000000000000004e85, 2, True)
 @given(*[st.floats(-1e307, 1e307)] * 2, st.integers(2, 8), st.booleans())
 def test_ticks_are_round_and_within_the_range(one, other, most, whole):
     low, high = sorted((one, other))

@@ -190,7 +190,7 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
     (said,) = (note for note in result.notes if note.startswith("Hardness"))
     assert f"{found['verdict']}. Initial loss {found['loss']:.2f}; " in said
     shown = report(tmp_path / "m")
-    summary = f"{found['verdict']}: mean loss {found['loss']:.2f}"
+    summary = f"{found['verdict']}, mean loss {found['loss']:.2f}"
     assert any(line.startswith("hardness") and summary in line for line in shown)
     assert said in " ".join((tmp_path / "m" / "report.html").read_text().split())
 
@@ -200,5 +200,5 @@ def test_without_a_bi_encoder_there_is_no_hardness(folders, tmp_path):
     assert result.notes[-1] == why_unknown(["bm25"])
     assert json.loads((tmp_path / "m" / "hardness.json").read_text()) == {}
     shown = report(tmp_path / "m")
-    assert any("unknown: no bi-encoder" in line for line in shown)
+    assert any("unknown, as no bi-encoder" in line for line in shown)
     assert "Unknown: no bi-encoder scored" in (tmp_path / "m" / "report.html").read_text()

@@ -50,9 +50,8 @@ from faults import SHARED, write_inputs
 import hnmine
 from hnmine.array_files import load_archive, load_array
 from hnmine.cli import app
-from hnmine.config import MineSettings
 from hnmine.directories.candidates import Candidates
-from hnmine.directories.manifests import known_manifest
+from hnmine.directories.manifests import CandidatesManifest, IndexManifest, MinedManifest
 from hnmine.errors import Exit, InputError, damage_explained
 from hnmine.index.approximate import read_faiss
 from hnmine.runner.manifest import record
@@ -450,9 +449,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _recipe(root: Path) -> Recipe:
     """Open all that `mine` searches in, in the candidates' index."""
     found = Candidates(root / "candidates")
-    settings = MineSettings.model_construct(**found.manifest["settings"], threads=1)
+    settings = found.manifest.settings.model_copy(update={"threads": 1})
     mining = Mining.of(found.index, found.queries, found.paths, settings)
-    return open_recipe(mining, found.manifest["sources"], found.manifest["scores"], None)
+    return open_recipe(mining, found.manifest.sources, found.manifest.scores, None)
 
 
 def _search(root: Path) -> None:
@@ -527,10 +526,13 @@ def test_what_is_sent_whole_is_searched(whole, tmp_path):
     _search(tmp_path / "root")
 
 
+MANIFESTS = {"index": IndexManifest, "candidates": CandidatesManifest, "mined": MinedManifest}
+
 OTHER = [
     ("index", {"settings": {"k1": "x"}}),
     ("index", {"settings": {"shard_size": 0}}),
     ("index", {"encoder": 3}),
+    ("index", {"encoder": {"model": 3}}),
     ("index", {"counts": {"terms": -1}}),
     ("candidates", {"settings": {"block_size": 0}}),
     ("candidates", {"settings": {"block_size": None}}),
@@ -551,7 +553,19 @@ def test_a_manifest_with_wrong_values_is_refused_and_named(whole, tmp_path, stag
         found[key] = found[key] | value if isinstance(value, dict) else value
     file.write_text(json.dumps(found))
     with pytest.raises(InputError, match=re.escape(str(file))):
-        known_manifest(file.parent, stage)
+        MANIFESTS[stage].read(file.parent)
+
+
+def test_settings_are_typed_and_hold_no_paths_of_a_stranger(whole, tmp_path):
+    place(whole, tmp_path / "root")
+    file = tmp_path / "root/candidates/manifest.json"
+    found = json.loads(file.read_bytes())
+    found["settings"] |= {"output": "/tmp/elsewhere", "of_a_newer_version": 1}
+    file.write_text(json.dumps(found))
+    manifest = CandidatesManifest.read(file.parent)
+    assert manifest.settings.block_size == 5
+    assert not hasattr(manifest.settings, "output")
+    assert manifest.recorded == found
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ from hnmine import schema
 from hnmine.audit.auditing import audit
 from hnmine.config import AuditSettings, FilterSettings, MineSettings
 from hnmine.directories.candidates import Candidates
+from hnmine.directories.manifests import sources_of
+from hnmine.directories.mined import Mined
 from hnmine.errors import InputError, UsageError
 from hnmine.extras.batches.false_negative_guard import check_batches
 from hnmine.extras.batches.rows import Rows, write_rows
-from hnmine.names import LAYOUT, REASONS, check_name, reserved, sources_of
-from hnmine.report.scored import Scored
+from hnmine.names import LAYOUT, REASONS, check_name, reserved
 from hnmine.runner.manifest import markers_of, record
 from hnmine.selection import rules as rules_module
 from hnmine.selection.rules import by_text, reasons, rules
@@ -267,7 +268,7 @@ class TestSources:
         mine(data, tmp_path / "c", attribute={"page_rank": "1", "page_score": "2.5"})
         api.filter(candidates=tmp_path / "c", output=tmp_path / "m", default_rule=False)
         assert json.loads((tmp_path / "m" / "manifest.json").read_text())["sources"] == ["bm25"]
-        with Scored.open(tmp_path / "m", None, None, 1) as scored:
+        with Mined(tmp_path / "m").sql(1) as scored:
             assert "page_rank" in scored.columns
             assert scored.sources == ["bm25"]
             assert scored.scores == ["bm25_score"]
@@ -295,7 +296,7 @@ class TestSources:
         manifest = json.loads((tmp_path / "m" / "manifest.json").read_text())
         del manifest["sources"]
         (tmp_path / "m" / "manifest.json").write_text(json.dumps(manifest))
-        with Scored.open(tmp_path / "m", None, None, 1) as scored:
+        with Mined(tmp_path / "m").sql(1) as scored:
             assert scored.sources == ["bm25"]
         groups = audited(tmp_path / "m").groups
         assert {*groups["source"]} == {"bm25"}
@@ -370,7 +371,7 @@ class TestLastLook:
 
     def test_batch_refuses_what_stands_in_one(self, mined, tmp_path):
         opened = Candidates(tmp_path / "c")
-        write_rows(mined, opened, tmp_path / "rows", lambda done: None)
+        write_rows(Mined(mined), tmp_path / "rows", lambda done: None)
         table = Rows(tmp_path / "rows", len(opened.index.documents.canonical))
         first = np.unique(table.query, return_index=True)[1]
         check_batches(table, first[:1], np.zeros(1, np.int64), opened, mined)

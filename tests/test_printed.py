@@ -15,10 +15,10 @@ from conftest import hnmine, write
 
 import hnmine as api
 from hnmine.config import FilterSettings, ReportSettings
+from hnmine.directories.mined import Mined
 from hnmine.errors import InputError
 from hnmine.printable import one_line, printable, shell, without_credentials
 from hnmine.report.reporting import report
-from hnmine.report.scored import Scored
 
 STEERING = "\x1b[2J\x1b]0;title\x07 \x08 \r \x7f \x9b31m \u202e \u2066 \u200f \u061c \u2028 \u2029"
 HTML = "</code><script>alert(1)</script><img src=http://tracker/x> ![](http://tracker/y) `x` | --- "
@@ -102,7 +102,7 @@ def test_a_column_of_a_strangers_directory_is_no_sql(root, tmp_path):
     evil = "x' || (select content from read_text('/etc/hostname'))::text || '_rank"
     pq.write_table(table.append_column(evil, table["rank"]), part)
     with (
-        Scored.open(tmp_path / "m", None, None, 1) as scored,
+        Mined(tmp_path / "m").sql(1) as scored,
         pytest.raises(InputError, match="damaged") as refused,
     ):
         scored.ask("select content from read_text('/etc/hostname')")

@@ -20,12 +20,12 @@ from hnmine.audit.estimate import MOST_RESAMPLED, of_sums
 from hnmine.config import AuditSettings, DiffSettings, InspectSettings, ReportSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.index.tokenise import Tokeniser
-from hnmine.report.comparing import diff
+from hnmine.printable import clean, shortened
+from hnmine.report.changes import diff
 from hnmine.report.highlight import Matcher
 from hnmine.report.histograms import RAREST
 from hnmine.report.inspecting import inspect
 from hnmine.report.reporting import report
-from hnmine.report.scored import clean, shortened
 from hnmine.runner.atomic import write_text
 
 HOSTILE = '<script>alert("x")</script> & <b> \x1b[31mred\x1b[0m \u202eevil'
@@ -419,7 +419,7 @@ def test_candidates_that_are_gone_cost_the_texts_alone(runs, tmp_path):
     assert "Texts are left out." in page
     assert Page(page).all("svg")
     assert look(moved, candidates=runs / "c").lengths is not None
-    with pytest.raises(InputError, match="are not those that"):
+    with pytest.raises(InputError, match="is not the one that"):
         look(moved, candidates=runs / "d")
     with pytest.raises(InputError, match="texts cannot be read"):
         ask(moved, text="a")
@@ -468,7 +468,7 @@ class TestInspect:
         ("asked", "error", "says"),
         [
             ({"query": ["nobody"]}, InputError, "There is no query 'nobody'"),
-            ({"text": "no such words"}, InputError, "No query holds"),
+            ({"text": "no such words"}, InputError, "No query contains"),
             ({"reason": "nope"}, UsageError, "Reasons in .*: .*relative-margin"),
             ({"text": "a", "worst": 2}, UsageError, "give one of them"),
         ],
@@ -546,7 +546,7 @@ class TestDiff:
     def test_other_candidates_are_said(self, runs):
         found = compare(runs / "both", runs / "dense")
         assert not found.same_candidates
-        assert any("candidates differ" in line for line in found.lines())
+        assert any("different candidates" in line for line in found.lines())
         table = rows(runs / "both" / "scored")
         there = {(row["query_id"], row["doc_id"]) for row in table}
         new = [
@@ -559,7 +559,7 @@ class TestDiff:
     def test_on_the_command_line(self, runs):
         done = hnmine("diff", runs / "both", runs / "margin")
         assert (done.returncode, done.stderr) == (0, "")
-        assert re.search(r"\+ was kept, not chosen\s+\d", done.stdout)
+        assert re.search(r"\+ previously kept, not chosen\s+\d", done.stdout)
         found = compare(runs / "both", runs / "margin").as_json()
         assert json.loads(json.dumps(found))["same_candidates"] is True
 

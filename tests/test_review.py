@@ -192,7 +192,7 @@ class TestSheet:
     def test_another_file_is_refused_and_kept(self, mined, tmp_path):
         other = tmp_path / "s.csv"
         other.write_text("query_id,doc_id,verdict\nq0,d1,1\n")
-        with pytest.raises(InputError, match="no sheet") as error:
+        with pytest.raises(InputError, match="not a sheet") as error:
             review(given(mined, tmp_path))
         assert "document or query" in error.value.why
         assert other.read_text().endswith("q0,d1,1\n")
@@ -424,7 +424,7 @@ def test_texts_that_are_gone_are_an_error_that_says_where_to_look(mined, tmp_pat
 
 
 def test_nothing_to_judge_is_said_and_no_sheet_is_written(mined, tmp_path):
-    with pytest.raises(UsageError, match="nothing to judge"):
+    with pytest.raises(UsageError, match="left to judge"):
         review(given(mined, tmp_path, doubtful=0, even=0))
     assert not (tmp_path / "s.csv").exists()
 
@@ -554,7 +554,7 @@ class TestOthersAtTheSameSheet:
             for _ in range(2):
                 status, said, _ = page.ask("verdict", {"row": 1, "verdict": 1})
                 assert status == 500
-                assert "is no sheet" in json.loads(said)["error"]
+                assert "is not a sheet" in json.loads(said)["error"]
                 assert "s-kept-1.csv" in json.loads(said)["error"]
             assert sheet.read_text() == "not;a sheet\n"
             assert Sheet.open(tmp_path / "s-kept-1.csv").verdicts[:2] == [1, None]
@@ -587,7 +587,7 @@ class TestOthersAtTheSameSheet:
             audit(AuditSettings.parse(asked))
         other = tmp_path / "notes.csv"
         other.write_text("a,b\n1,2\n")
-        with pytest.raises(InputError, match="no sheet"):
+        with pytest.raises(InputError, match="not a sheet"):
             audit(AuditSettings.parse(asked | {"sheet": other}))
         assert other.read_text() == "a,b\n1,2\n"
 

@@ -1,1 +1,1 @@
-"""What share of the negatives is likely false, and what gives them away."""
+"""The share of false negatives, and shortcuts that tell negatives from positives."""

@@ -1,9 +1,8 @@
-"""`hnmine audit`: what share of the chosen negatives is likely false, and how that is known."""
+"""`hnmine audit`: estimate the share of false negatives, and draw samples for a person to judge."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,11 +22,12 @@ from hnmine.audit.shortcuts import Labelled, shortcuts
 from hnmine.config import AuditSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
-from hnmine.directories.parts import read_part, scored_parts
 from hnmine.errors import HnmineError, UsageError
 from hnmine.inputs.table_reader import Table
 from hnmine.judges.verdict_file import DRAWN, read_drawn, read_grades, read_verdicts, say_if_unknown
 from hnmine.keyed_noise import hashes
+from hnmine.ragged import Floats
+from hnmine.relevance.evidence import numbers
 from hnmine.selection.hardness import origins_of
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)
@@ -38,11 +38,11 @@ SELECTED = (
 )
 
 SHORTCUT_QUERIES = 4000
-"""Queries whose positives and negatives are searched for shortcuts, drawn by their ids."""
+"""Queries that shortcuts are measured on, drawn by a hash of their ids."""
 
 
 def audit(settings: AuditSettings) -> Audit:
-    """Estimate the share of false negatives; write a sample of them for a person where asked.
+    """Estimate the share of false negatives; with --sample, write a sheet to judge.
 
     Raises:
         HnmineError: the directory, the judgements or the verdicts cannot be used.
@@ -55,7 +55,7 @@ def audit(settings: AuditSettings) -> Audit:
     query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
     _, query = np.unique(np.array(query_ids, dtype=object).astype(str), return_inverse=True)
     groups = _groups(table, mined.sources)
-    chance = _numbers(table, "p_relevant")
+    chance = numbers(table["p_relevant"])
     values = chance
     found.add("p_relevant", chance, query, groups)
     if settings.qrels:
@@ -63,7 +63,7 @@ def audit(settings: AuditSettings) -> Audit:
         if np.isfinite(judged).any():
             values = judged
             found.add("qrels", values, query, groups)
-        else:  # What is known of the groups stays.
+        else:  # The groups keep the estimate by p_relevant.
             found.estimates["qrels"] = over_queries(judged, query)
     if settings.verdicts:
         pairs = list(zip(query_ids, doc_ids, strict=True))
@@ -74,31 +74,22 @@ def audit(settings: AuditSettings) -> Audit:
         if expected[row] > 0:
             found.worst[query_ids[first[row]]] = float(expected[row])
     if settings.shortcuts or settings.sample:
-        candidates = mined.candidates
         if settings.sample:
-            _write_sheet(settings, table, chance, candidates)
+            _write_sheet(settings, table, chance, mined.candidates)
         if settings.shortcuts:
-            found.shortcuts = shortcuts(_labelled(settings, candidates))
+            found.shortcuts = shortcuts(_labelled(mined, settings.seed))
     return found
 
 
 def _selected(mined: Mined) -> pa.Table:
-    parts = []
-    for file in mined.parts:
-        table = read_part(file, needed=SELECTED)
-        parts.append(table.filter(table["selected"]))
-    return pa.concat_tables(parts)
+    parts = mined.read(needed=SELECTED)
+    return pa.concat_tables([table.filter(table["selected"]) for table in parts])
 
 
-def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = pc.fill_null(table[name].cast(pa.float64()), np.nan).to_numpy()
-    return values
-
-
-def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[Any]]:
-    rank = np.searchsorted(RANK_BANDS, _numbers(table, "rank"), side="right") - 1
+def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[np.str_]]:
+    rank = np.searchsorted(RANK_BANDS, numbers(table["rank"]), side="right") - 1
     bands = [f"from {band}" for band in RANK_BANDS]
-    margin = _numbers(table, "positive_score") - _numbers(table, "score")
+    margin = numbers(table["positive_score"]) - numbers(table["score"])
     cuts = np.nanquantile(margin, np.linspace(0, 1, MARGIN_BANDS + 1)[:-1])
     band = np.maximum(np.searchsorted(cuts, margin, side="right") - 1, 0)
     return {
@@ -110,11 +101,11 @@ def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 def _judged(
     settings: AuditSettings, mined: Mined, query_ids: list[str], doc_ids: list[str]
-) -> NDArray[np.float64]:
-    """Return 1 for negatives judged relevant, 0 for all others of queries with judgements.
+) -> Floats:
+    """Return 1 for negatives judged relevant, 0 for the others of queries with judgements.
 
-    NaN where nothing is known: of queries without judgements; and of all where the judgements are
-    those that were mined with, whose relevant documents are no negatives.
+    NaN for queries without judgements. NaN for all if these judgements were given to `mine` too:
+    their relevant documents are positives, so none is a negative.
     """
     table = Table.open("qrels", settings.qrels or "", reading=settings.reading)
     if _mined_with(table, settings.min_grade, mined):
@@ -133,20 +124,20 @@ def _judged(
 
 
 def _mined_with(table: Table, min_grade: float, mined: Mined) -> bool:
-    """Tell whether the documents that are relevant by judgements were known as positives."""
+    """Return whether `mine` took these judgements as positives."""
     try:
         before = mined.candidates.manifest
     except HnmineError:
-        return False  # The candidates are gone, and nobody knows.
-    same: bool = before["inputs"].get("qrels") == table.fingerprint()
-    return same and min_grade >= before["settings"]["min_grade"]
+        return False  # Unknown, as the candidates are gone.
+    same: bool = before.inputs.get("qrels") == table.fingerprint()
+    return same and min_grade >= before.settings.min_grade
 
 
 def _by_verdicts(path: str, negatives: list[tuple[str, str]]) -> Estimate:
-    """Estimate from a sheet; one that does not say how it was drawn, was drawn evenly from these.
+    """Return the estimate from a sheet; a sheet without a column of draws was drawn evenly.
 
-    A sheet goes on to be true of a directory that was filtered with it: its negatives that were
-    drawn evenly and are judged relevant are none any more, but tell of those that nobody judged.
+    A sheet stays valid for a directory that was filtered with it: evenly drawn negatives that were
+    judged relevant are no negatives there, but still count as a sample of the unjudged ones.
     """
     table = Table.open("qrels", path, also=[DRAWN])
     given, drawn = read_verdicts(table), read_drawn(table)
@@ -159,19 +150,16 @@ def _by_verdicts(path: str, negatives: list[tuple[str, str]]) -> Estimate:
     return of_sheet(verdicts, np.array(even, dtype=np.float64), waiting)
 
 
-def _labelled(settings: AuditSettings, candidates: Candidates) -> Labelled:
-    """Read the positives and the chosen negatives of a sample of the queries."""
-    parts = []
-    for file in scored_parts(settings.mined):
-        table = read_part(file, ["query_id", "doc_id", "label", "bm25_score"])
-        parts.append(table.filter(pc.is_valid(table["label"])))
-    table = pa.concat_tables(parts)
+def _labelled(mined: Mined, seed: int) -> Labelled:
+    """Return the positives and the chosen negatives of a sample of the queries."""
+    parts = mined.read(["query_id", "doc_id", "label", "bm25_score"])
+    table = pa.concat_tables([part.filter(pc.is_valid(part["label"])) for part in parts])
     ids = table["query_id"].combine_chunks().dictionary_encode()
     query = ids.indices.to_numpy()
-    noise = hashes(ids.dictionary.to_pylist(), settings.seed)
+    noise = hashes(ids.dictionary.to_pylist(), seed)
     drawn = np.argsort(noise, kind="stable")[:SHORTCUT_QUERIES]
     table = table.filter(pa.array(np.isin(query, drawn)))
-    documents, queries = candidates.index.documents, candidates.queries.texts
+    documents, queries = mined.candidates.index.documents, mined.candidates.queries.texts
     doc_rows = documents.find_ids(table["doc_id"].to_pylist())
     query_rows = queries.find_ids(table["query_id"].to_pylist())
     return Labelled(
@@ -180,17 +168,17 @@ def _labelled(settings: AuditSettings, candidates: Candidates) -> Labelled:
         table["label"].to_numpy() == 1,
         queries.texts(query_rows),
         documents.texts(doc_rows),
-        _numbers(table, "bm25_score"),
+        numbers(table["bm25_score"]),
     )
 
 
 def _write_sheet(
     settings: AuditSettings,
     table: pa.Table,
-    chance: NDArray[np.float64],
+    chance: Floats,
     candidates: Candidates,
 ) -> None:
-    """Write a sample with the texts and an empty column for verdicts."""
+    """Write a sample of the negatives with texts and an empty column for verdicts."""
     if settings.sheet is None:
         raise UsageError(
             "Missing option --sheet: --sample writes one.", fix="Add --sheet FILE.csv."

@@ -1,23 +1,23 @@
-"""What share of the negatives is likely false: estimates with intervals, in all and by group."""
+"""The share of false negatives: estimates with intervals, in total and by group."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
 from hnmine.audit.shortcuts import ADVICE, WARN_FROM
-from hnmine.printable import without_nan
+from hnmine.printable import aligned, without_nan
 from hnmine.ragged import Floats, Ints
-from hnmine.results import Result
+from hnmine.results import Json, Result
 from hnmine.schema import RELEVANT
 
 RESAMPLES = 1000
 MOST_RESAMPLED = 5000
-"""Queries that resampling holds in memory, `RESAMPLES` times; 80 MB."""
+"""Queries up to which the interval is resampled; more would take over 80 MB."""
 
 CONFIDENCE = 0.95
 WORST_QUERIES = 10
@@ -27,7 +27,7 @@ KNOWN = {
     "qrels": "{known} of {all} are of queries with judgements",
     "verdicts": "{known} of {all} judged",
 }
-"""What it means that something is known of a negative, by what an estimate rests on."""
+"""How many negatives each estimate knows about, in words."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Estimate:
     Attributes:
         rate: the share.
         low, high: its 95 % interval.
-        negatives: how many it is about, or was drawn from.
-        known: how many of them have a chance or a judgement.
+        negatives: number of negatives.
+        known: number of these with a probability or a judgement.
     """
 
     rate: float
@@ -49,14 +49,13 @@ class Estimate:
 
 
 def over_queries(values: Floats, query: Ints) -> Estimate:
-    """Average a chance, or a judgement of 0 or 1, over negatives; NaN is not known.
+    """Return the mean of a probability, or of a judgement of 0 or 1, over negatives.
 
-    The interval resamples queries, because what is wrong with one negative of a query is often
-    wrong with others. Where all values are alike, resampling shows nothing, and the interval is
-    that of Clopper and Pearson for as many trials as queries.
+    The interval resamples queries, as errors of one query are often shared by its negatives. Where
+    all values are equal, it is that of Clopper and Pearson with a trial for each query.
 
     Args:
-        values: one for each negative.
+        values: of each negative; NaN if unknown.
         query: of each negative; any numbers.
     """
     known = np.isfinite(values)
@@ -69,14 +68,14 @@ def over_queries(values: Floats, query: Ints) -> Estimate:
 
 
 def of_sums(sums: Floats, counts: Ints, values: int) -> Estimate:
-    """Do what `over_queries` does, from the sum and the count of the known values of each query.
+    """Return the estimate of `over_queries` from the sum and the count of known values by query.
 
-    With many queries the interval is that of the normal distribution which resampling tends to.
+    With many queries the interval is that of the normal distribution, the limit of resampling.
 
     Args:
         sums: shape (queries,).
         counts: shape (queries,), none of them 0.
-        values: how many there are, known or not.
+        values: number of values, known or not.
     """
     queries, known = len(sums), int(counts.sum())
     rate = float(sums.sum() / known)
@@ -94,16 +93,17 @@ def of_sums(sums: Floats, counts: Ints, values: int) -> Estimate:
 
 
 def of_sheet(verdicts: Floats, even: Floats, waiting: int = 0) -> Estimate:
-    """Estimate the share from verdicts: what was judged is known, the rest is like an even sample.
+    """Return the share of false negatives by verdicts; the unjudged are like an even sample.
 
-    The interval takes the rate of the rest from Clopper and Pearson, and of what was doubtful and
-    is not judged all for relevant at its upper end, none at its lower; the estimate takes half.
+    The interval takes the rate of the unjudged from Clopper and Pearson. Doubtful negatives that
+    wait for a verdict count as all relevant at its upper end, and as none at its lower; the
+    estimate counts half of them.
 
     Args:
-        verdicts: of each negative, from 0 to 1; from 0.5 on relevant, NaN not judged.
-        even: verdicts on an even sample of the negatives that were not doubtful. Those that were
-            judged relevant need not be negatives any more.
-        waiting: negatives that are not judged, and were not drawn evenly: they were doubtful.
+        verdicts: of each negative, from 0 to 1: relevant from 0.5 on, NaN if not judged.
+        even: verdicts on an even sample of the negatives that were not doubtful. Those judged
+            relevant may not be negatives any more.
+        waiting: number of doubtful negatives without a verdict.
     """
     known, sampled = (values[np.isfinite(values)] for values in (verdicts, even))
     relevant, in_sample = (int((values >= RELEVANT).sum()) for values in (known, sampled))
@@ -127,14 +127,12 @@ def clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
 
 
 def even_sample(suspicion: Floats, size: int, seed: int) -> Ints:
-    """Draw negatives so that every one is as likely as any other, from all grades of suspicion.
-
-    Systematic sampling along the order of suspicion: it is stratified, and needs no weights.
+    """Draw negatives with equal probability by systematic sampling in the order of suspicion.
 
     Args:
-        suspicion: of each negative; what is unknown counts as the least.
-        size: how many to draw, at most all.
-        seed: of the start.
+        suspicion: of each negative; NaN counts as the least.
+        size: number to draw, at most all.
+        seed: random seed.
 
     Returns:
         Ascending positions, shape (size,).
@@ -148,15 +146,14 @@ def even_sample(suspicion: Floats, size: int, seed: int) -> Ints:
 
 @dataclass(repr=False)
 class Audit(Result):
-    """What `hnmine audit` found.
+    """The result of `hnmine audit`.
 
     Attributes:
-        negatives: how many were chosen.
-        estimates: by what they rest on: `p_relevant`, `qrels`, `verdicts`.
-        groups: by kind of group, then group: the estimate from the best that there is.
-        worst: queries with most negatives that are likely false, and how many.
-        shortcuts: how well each tells positives from negatives, as an AUC; what to do about one is
-            said from `WARN_FROM` on.
+        negatives: number of chosen negatives.
+        estimates: by basis: `p_relevant`, `qrels`, `verdicts`.
+        groups: by kind of group, then group: the estimate from qrels, else from p_relevant.
+        worst: the queries with the most expected false negatives, and their number.
+        shortcuts: AUC of each shortcut; from `WARN_FROM` on, a warning is shown.
     """
 
     negatives: int
@@ -165,12 +162,14 @@ class Audit(Result):
     worst: dict[str, float] = field(default_factory=dict)
     shortcuts: dict[str, float] = field(default_factory=dict)
 
-    def add(self, name: str, values: Floats, query: Ints, groups: Mapping[str, Any]) -> None:
-        """Add an estimate, and make it that of the groups and of the worst queries.
+    def add(
+        self, name: str, values: Floats, query: Ints, groups: Mapping[str, NDArray[np.str_]]
+    ) -> None:
+        """Add an estimate, and take it for the groups too.
 
         Args:
-            name: what it rests on.
-            values: chance or judgement for each negative.
+            name: its basis.
+            values: probability or judgement of each negative.
             query: of each negative.
             groups: by kind: the group of each negative.
         """
@@ -183,61 +182,64 @@ class Audit(Result):
             for kind, members in groups.items()
         }
 
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON values; what is unknown is null."""
-        found: dict[str, Any] = without_nan(asdict(self))
+    def as_json(self) -> Json:
+        """Return everything as JSON values; an unknown number is null."""
+        found: Json = without_nan(asdict(self))
         return found
 
     def estimate_lines(self) -> Iterator[str]:
-        """Write the estimates for a terminal."""
-        yield f"{self.negatives:,} negatives; share that is likely false, with its 95 % interval"
-        for name, estimate in self.estimates.items():
-            yield f"  {name:<12} {_shown(estimate, name)}"
+        """Return the lines with the estimates."""
+        yield f"{self.negatives:,} negatives; share of false negatives with its 95 % interval"
+        yield from _rows(self.estimates.items(), lambda name: name)
 
     def lines(self) -> Iterator[str]:
-        """Write the audit for a terminal."""
+        """Return the lines for a terminal."""
         yield from self.estimate_lines()
         judged = "qrels" in self.estimates and self.estimates["qrels"].known
-        grouped = "qrels" if judged else "p_relevant"
         for kind, groups in self.groups.items():
             yield f"by {kind}"
-            for group, estimate in groups.items():
-                yield f"  {group:<12} {_shown(estimate, grouped)}"
+            yield from _rows(groups.items(), lambda _: "qrels" if judged else "p_relevant")
         if self.worst:
-            yield "queries with most"
-            for query, count in self.worst.items():
-                yield f"  {query:<24} {count:.2f} expected false negatives"
+            yield "queries with the most expected false negatives"
+            yield from aligned((f"  {query}", f"{n:.2f}") for query, n in self.worst.items())
         yield from self.shortcut_lines()
 
     def shortcut_lines(self) -> Iterator[str]:
         """Write the shortcuts for a terminal, with a warning about each that is too good."""
         if self.shortcuts:
-            yield "shortcuts: AUC of each one alone, positives against negatives (0.5: no signal)"
+            yield "AUC of each shortcut alone, positives against negatives (0.5 = no signal)"
+            yield from aligned(
+                (f"  {name}", "unknown" if np.isnan(auc) else f"{auc:.2f}")
+                for name, auc in self.shortcuts.items()
+            )
         for name, auc in self.shortcuts.items():
-            yield f"  {name:<12} {'unknown' if np.isnan(auc) else f'AUC {auc:.2f}'}"
             if auc >= WARN_FROM:
-                yield f"    warning: a retriever may learn this instead. {ADVICE[name]}"
+                yield f"warning: a retriever may learn {name} instead. {ADVICE[name]}"
 
     def check(self) -> None:
-        """Raise nothing: an audit finds no faults, only shares."""
+        """Raise nothing: an audit reports shares, not faults."""
 
 
 def _in_order(group: str) -> tuple[float, str]:
-    """Bands such as `from 10` come by their number, other groups by their name."""
+    """Sort bands such as `from 10` by their number, and other groups by name."""
     try:
         return float(group.removeprefix("from ")), ""
     except ValueError:
         return 0.0, group
 
 
-def _shown(estimate: Estimate, name: str) -> str:
+def _rows(estimates: Iterable[tuple[str, Estimate]], basis: Callable[[str], str]) -> Iterator[str]:
+    return aligned(((f"  {name}", _shown(one, basis(name))) for name, one in estimates), "<<")
+
+
+def _shown(estimate: Estimate, basis: str) -> str:
     if not estimate.known:
-        return "nothing is known"
+        return "unknown"
     rate, low, high = (
         f"{100 * share:.2f} %" for share in (estimate.rate, estimate.low, estimate.high)
     )
     interval = f"{rate} ({low} to {high})"
-    if np.isnan(estimate.rate):  # Nobody has judged any of an even sample.
+    if np.isnan(estimate.rate):  # No negative of an even sample was judged.
         interval = f"between {low} and {high}"
-    known = KNOWN[name].format(known=f"{estimate.known:,}", all=f"{estimate.negatives:,}")
+    known = KNOWN[basis].format(known=f"{estimate.known:,}", all=f"{estimate.negatives:,}")
     return f"{interval}, {known}"

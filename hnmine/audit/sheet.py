@@ -1,4 +1,4 @@
-"""A sheet: candidates with their texts, and a column for a person's verdicts; CSV or Parquet."""
+"""Sheets: CSV or Parquet files of candidates with texts and a column for verdicts."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.data_files import DataFile
 from hnmine.inputs.spreadsheet_cells import as_cell
 from hnmine.inputs.unchanged import explained
+from hnmine.ragged import Ints
 from hnmine.runner.atomic import replacing
 from hnmine.runner.locks import file_lock
 from hnmine.schema import RELEVANT
 
 EVEN = "even"
-"""Drawn so that each negative was as likely as any other; what else is drawn was doubtful."""
+"""The draw of negatives with equal probability; other draws are of doubtful ones."""
 
 PAIR = ("query_id", "doc_id")
 TEXTS = ("query", "positive", "document")
@@ -35,39 +35,39 @@ SUFFIXES = (".csv", ".parquet")
 Key = tuple[str, str, int]
 
 CHARACTERS = 20_000
-"""Of a text in a sheet, at most."""
+"""Length of a text in a sheet, at most."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """A verdict that was given here; `seen` holds all that the sheet had for the row before."""
+    """A verdict given in this process; `seen` holds the row's earlier values."""
 
     verdict: float | None
     seen: frozenset[float | None]
 
 
 class Sheet:
-    """A sheet on disk, of which every verdict is on the disk at once.
+    """A sheet on disk; each verdict is saved at once.
 
-    Others may change the file at the same time, in a review or in an editor: before each verdict is
-    saved, the file is read again, and only the verdicts that were given here are put into it.
+    Another review or an editor may change the file at the same time. So the file is read again
+    before each save, and only the verdicts given here are put into it.
 
     Attributes:
-        path: the file, whose ending says its format.
-        table: its rows; `verdict` is from 0 (not relevant) to 1, null where nobody has judged. A
-            row keeps its place here, whatever its place in the file.
+        path: the file; its ending names the format.
+        table: its rows; `verdict` is from 0 (not relevant) to 1, null without one. A row keeps its
+            position here, whatever its position in the file.
     """
 
     def __init__(self, path: Path, table: pa.Table) -> None:
-        """Hold rows that belong in a file; `save` writes them.
+        """Hold the rows of a file; `save` writes them.
 
         Raises:
-            UsageError: the file's ending is none of a sheet.
+            UsageError: the file's ending names no format of sheets.
         """
         if path.suffix.lower() not in SUFFIXES:
             raise UsageError(
                 f"sheet: {path} does not end in {' or '.join(SUFFIXES)}.",
-                fix="The ending says the format of the sheet.",
+                fix="Choose one of these endings; it names the format of the sheet.",
             )
         self.path, self.table = path, table
         self._given: dict[Key, Given] = {}
@@ -78,14 +78,14 @@ class Sheet:
         """Read a sheet, with all columns that a person may have added.
 
         Raises:
-            InputError: it cannot be read, or is no sheet.
+            InputError: the file cannot be read, or is not a sheet.
         """
         file = DataFile.open(path)
         if missing := NEEDED - file.types.keys():
             raise InputError(
-                f"{path} is no sheet.",
+                f"{path} is not a sheet.",
                 why=f"It has no column {' or '.join(sorted(missing))}.",
-                fix="Name another file with --sheet.",
+                fix="Pass another file with --sheet.",
             )
         with explained(path):
             batches = list(file.batches(list(file.types)))
@@ -103,10 +103,10 @@ class Sheet:
 
     @classmethod
     def join(cls, path: Path, rows: pa.Table) -> Sheet:
-        """Add rows to the sheet at a path, or begin it, and save it.
+        """Add rows to the sheet at a path, which may be new, and save it.
 
         Raises:
-            HnmineError: what is at the path is no sheet, or another process is writing it.
+            HnmineError: the file is not a sheet, or another process is writing it.
         """
         with file_lock(path):
             sheet = cls.open(path) if path.exists() else cls(path, rows)
@@ -121,13 +121,13 @@ class Sheet:
 
     @property
     def verdicts(self) -> list[float | None]:
-        """The verdict of each row; None where there is none."""
+        """The verdict of each row; None without one."""
         found: list[float | None] = self.table["verdict"].to_pylist()
         return found
 
     @property
     def keys(self) -> list[Key]:
-        """What tells a row wherever it stands: its pair, and how many rows of that came before."""
+        """The identity of each row: its pair, and the number of earlier rows with the same pair."""
         before: Counter[tuple[str, str]] = Counter()
         keys = []
         for pair in self.pairs:
@@ -136,41 +136,41 @@ class Sheet:
         return keys
 
     def add(self, rows: pa.Table) -> None:
-        """Add rows whose pairs are not there yet; columns that either lacks are null there."""
+        """Add rows with new pairs; a column that one side lacks is null there."""
         there = set(self.pairs)
         pairs = zip(*(rows[name].to_pylist() for name in PAIR), strict=True)
         new = rows.filter(pa.array([pair not in there for pair in pairs], pa.bool_()))
         self.table = pa.concat_tables([self.table, new], promote_options="permissive")
 
     def judge(self, row: int, verdict: float | None) -> list[str]:
-        """Set a verdict, or take it back, once the sheet is saved so.
+        """Set a verdict, or remove it with None, and save the sheet.
 
         Returns:
-            What others changed meanwhile where a verdict was given here, a sentence each.
+            Changes by others to rows with a verdict given here, a sentence each.
 
         Raises:
-            HnmineError: what is at the path now is no sheet; the verdicts until now are kept in a
-                file beside it, which the error names. Or another process is writing it.
+            HnmineError: the file is not a sheet any more (the verdicts are then saved in a file
+                beside it, which the error names), or another process is writing it.
         """
         return self._merge(row, verdict)
 
     def settle(self) -> list[str]:
-        """Make sure that all verdicts given here are in the file; return and raise as `judge`."""
+        """Save all verdicts given here; returns and raises as `judge` does."""
         return self._merge(None, None)
 
     def save(self) -> None:
         """Write a new file, whole or not at all.
 
         Raises:
-            InputError: another file is there, which is no sheet.
-            UsageError: a sheet is there, and somebody has judged in it.
+            InputError: a file that is not a sheet exists at the path.
+            UsageError: a sheet with verdicts exists at the path.
         """
         with file_lock(self.path):
             if self.path.exists() and (judged := count(Sheet.open(self.path))["judged"]):
                 raise UsageError(
-                    f"{self.path} is there already, with {judged:,} verdicts.",
+                    f"{self.path} exists already, with {judged:,} verdicts.",
                     why="They would be lost.",
-                    fix="Name another file with --sheet, or move this one.",
+                    fix="Pass another file with --sheet, or move this one.",
                 )
             self._write(self.table)
 
@@ -209,10 +209,10 @@ class Sheet:
         return notes
 
     def _on_disk(self) -> Sheet:
-        """Read the file again; where it is gone, it is as it was here.
+        """Read the file again; a deleted file counts as unchanged.
 
         Raises:
-            InputError: it is no sheet any more.
+            InputError: the file is not a sheet any more.
         """
         if not self.path.exists():
             return Sheet(self.path, self.table)
@@ -225,12 +225,12 @@ class Sheet:
             raise InputError(
                 error.what,
                 why=error.why,
-                fix=f"The verdicts of this review until now are kept in {kept}. Put a sheet at "
-                f"{self.path} again to go on.",
+                fix=f"The verdicts of this review are saved in {kept}. Copy it to {self.path} to "
+                "continue.",
             ) from error
 
     def _keep_aside(self) -> Path:
-        """Write what is known here to a new file beside the sheet."""
+        """Write the rows to a new file beside the sheet."""
         number = 1
         while self._aside is None:
             place = self.path.with_stem(f"{self.path.stem}-kept-{number}")
@@ -250,10 +250,10 @@ class Sheet:
 def _settled(
     given: Mapping[Key, Given], theirs: Mapping[Key, float | None]
 ) -> tuple[dict[Key, Given], list[str]]:
-    """Return those of the verdicts given here that stand, and what is to be said of the others.
+    """Return the verdicts given here that stay, and a note on each change by others.
 
-    A value that was in the sheet before comes from an older copy, which an editor saved; any other
-    is a verdict that somebody gave later.
+    A value that the sheet had before comes from an older copy that an editor saved. Any other value
+    is a later verdict, which replaces the one given here.
     """
     stand, notes = dict(given), []
     for key, mine in given.items():
@@ -277,7 +277,7 @@ def _word(verdict: float | None) -> str:
 
 
 def _as_cells(table: pa.Table) -> pa.Table:
-    """Return a table in whose texts a spreadsheet program sees no formula."""
+    """Return a table whose texts a spreadsheet program does not take for formulas."""
     for place, field in enumerate(table.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             cells = [value and as_cell(value) for value in table[place].to_pylist()]
@@ -286,12 +286,11 @@ def _as_cells(table: pa.Table) -> pa.Table:
 
 
 def with_texts(candidates: Candidates, columns: Mapping[str, pa.Array]) -> pa.Table:
-    """Return the rows of a sheet: ids, texts, what else is known, and no verdicts yet.
+    """Return rows of a sheet: ids, texts of query, first positive and document, and no verdicts.
 
     Args:
-        candidates: where the texts are.
-        columns: `query_id`, `doc_id` and what else is known of each row. The texts are those of the
-            query, of its first known positive, and of the document.
+        candidates: that hold the texts.
+        columns: `query_id`, `doc_id`, and further columns of the sheet.
     """
     queries, documents = candidates.queries, candidates.index.documents
     query, document = (
@@ -310,7 +309,7 @@ def with_texts(candidates: Candidates, columns: Mapping[str, pa.Array]) -> pa.Ta
 
 
 def _readable(texts: pa.Array) -> pa.Array:
-    """Return texts, of those that nobody would read to the end the beginning."""
+    """Return texts, cut to `CHARACTERS`."""
     long = pc.greater(pc.utf8_length(texts), CHARACTERS)
     if not pc.any(long).as_py():
         return texts
@@ -321,17 +320,17 @@ def _readable(texts: pa.Array) -> pa.Array:
     )
 
 
-def _firsts(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first of each list.
+def _firsts(offsets: Ints, rows: Ints) -> Ints:
+    """Return the first row of each list.
 
     Raises:
         InputError: a query of a candidate has no positive.
     """
     if (np.diff(offsets) == 0).any():
         raise InputError(
-            "A query to be judged has no known positive.",
+            "A query to judge has no known positive.",
             why="The mined directory and its candidates do not belong together.",
-            fix="Give the right candidates with --candidates, or filter again.",
+            fix="Pass the right candidates with --candidates, or filter again.",
         )
     return np.asarray(rows)[offsets[:-1]]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def run(settings: DiffSettings) -> Changes:
     """Compare two mined directories."""
-    from hnmine.report.comparing import diff
+    from hnmine.report.changes import diff
 
     return diff(settings)
 

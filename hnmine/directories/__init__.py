@@ -1,1 +1,1 @@
-"""The directories that hnmine writes, opened: one reader each."""
+"""Readers of index, candidates and mined directories, one each."""

@@ -1,63 +1,58 @@
-"""A candidates directory, opened: its parts, its queries and its index."""
+"""The reader of a candidates directory."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from hnmine import schema
 from hnmine.array_files import check_values
+from hnmine.directories.finished import Finished
 from hnmine.directories.index import Index
-from hnmine.directories.manifests import known_manifest, place_named
-from hnmine.directories.parts import read_part
+from hnmine.directories.manifest_files import place_named
+from hnmine.directories.manifests import CandidatesManifest, sources_of
+from hnmine.directories.parts import read_part, rows_of
 from hnmine.directories.queries import Queries
 from hnmine.errors import InputError, damage_explained
 from hnmine.inputs.texts import Texts
-from hnmine.names import sources_of
-from hnmine.runner.manifest import RUN
-from hnmine.runner.plan import digest
+from hnmine.ragged import Ints
 from hnmine.schema import CandidatePaths
 
 
-class Candidates:
-    """What every reader of a candidates directory needs."""
+class Candidates(Finished[CandidatesManifest]):
+    """Candidates, their queries, and the index that they were mined from."""
 
     def __init__(self, path: Path, index: Path | None = None) -> None:
-        """Open the directory and the index that it was mined from.
+        """Open the directory and its index.
 
         Args:
             path: what `hnmine mine` wrote.
-            index: where the index is now; by default where it was when the candidates were mined.
+            index: the index's path now; None for its path when the candidates were mined.
 
         Raises:
-            InputError: either is missing, or the index is another one.
+            InputError: either is missing, unfinished or damaged, or the index is another one.
         """
-        self.path, self.paths = path, CandidatePaths(path)
-        self.manifest: dict[str, Any] = known_manifest(path, "candidates")
-        where = index or self._mined_from()
-        self.index = Index(where)
-        if self.index.hash != self.manifest.get("index"):
-            raise InputError(
-                f"The index at {where} is not the one that {path} was mined from.",
-                why="Its manifest has another hash.",
-                fix="Give the right one with --index, or mine again.",
-            )
+        super().__init__(path, CandidatesManifest)
+        self.paths = CandidatePaths(path)
+        self.index = self.open_origin("index", index, Index)
 
     @property
-    def hash(self) -> str:
-        """Hash of the manifest; the plans of what is made from these candidates hold it."""
-        return digest(self.manifest)
+    def previous(self) -> Path | None:
+        """The mined directory of `mine --previous`; None without one."""
+        return place_named(self.path, "previous")
 
     @property
     def sources(self) -> list[str]:
-        """The sources that found the candidates, by what their columns begin with."""
-        return sources_of(self.manifest)
+        """The sources that found the candidates, by the beginning of their columns' names."""
+        return sources_of(self.manifest.recorded)
+
+    @property
+    def has_dense_scores(self) -> bool:
+        """Whether an encoder scored every candidate."""
+        return "dense" in self.manifest.scores
 
     @cached_property
     def queries(self) -> Queries:
@@ -65,12 +60,12 @@ class Candidates:
         return Queries(self.paths.queries, self.index.documents)
 
     @cached_property
-    def queries_as_documents(self) -> NDArray[np.int64]:
-        """For each query the document whose text is the same, or -1, shape (queries,)."""
+    def queries_as_documents(self) -> Ints:
+        """For each query the document with the same text, or -1, shape (queries,)."""
         return self.queries.texts.rows_in(self.index.documents)
 
     @property
-    def mined(self) -> NDArray[np.int64]:
+    def mined(self) -> Ints:
         """The rows of the queries that candidates were mined for."""
         return self.queries.mined
 
@@ -78,23 +73,19 @@ class Candidates:
     def parts(self) -> list[Path]:
         """The files of the candidate table, in order."""
         parts = sorted(self.paths.candidates.glob("*.parquet"))
-        blocks = -(-len(self.mined) // self.manifest["settings"]["block_size"])
+        blocks = -(-len(self.mined) // self.manifest.settings.block_size)
         if [part.stem for part in parts] != [f"{n:05d}" for n in range(blocks)]:
             raise InputError(
                 f"{self.path} is damaged.",
                 why=f"It holds {len(parts):,} of {blocks:,} parts of the candidates.",
-                fix="Run the same `hnmine mine` again: it makes anew what is missing.",
+                fix="Run the same `hnmine mine` again: it writes the missing parts.",
             )
         return parts
 
     @cached_property
     def part_rows(self) -> list[int]:
         """The number of rows of each part."""
-        rows = []
-        for part in self.parts:
-            with damage_explained(part):
-                rows.append(pq.read_metadata(part).num_rows)
-        return rows
+        return [rows_of(part) for part in self.parts]
 
     def read(self, part: int, columns: list[str] | None = None) -> pa.Table:
         """Read one part."""
@@ -108,26 +99,15 @@ class Candidates:
 
     @property
     def _rows_of(self) -> dict[str, Texts]:
-        """What the rows in a column are of."""
+        """By column of row numbers: the texts that they number."""
         return {"query_row": self.queries.texts, "doc_row": self.index.documents}
-
-    def _mined_from(self) -> Path:
-        """Return where the index was when the candidates were mined."""
-        place = place_named(self.path, "index")
-        if place is None:
-            raise InputError(
-                f"{self.path / RUN} does not say which index {self.path} was mined from.",
-                why="It is missing or damaged.",
-                fix="Give it with --index.",
-            )
-        return place
 
 
 def write_candidates(table: pa.Table, path: Path) -> None:
     """Write rows of candidates, which may have scores and verdicts.
 
-    Numbers and documents hardly repeat among them: dictionaries of these would double the time and
-    add two fifths to the size.
+    Dictionaries are left out for numbers and document ids, which seldom repeat: they would double
+    the time and add 40 % to the size.
     """
     strings = [field.name for field in table.schema if pa.types.is_string(field.type)]
     repeated = [name for name in strings if name != "doc_id"]

@@ -1,35 +1,39 @@
-"""An index directory, opened: its manifest and its documents."""
+"""The reader of an index directory."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hnmine.directories.manifests import known_manifest
+from hnmine.config import BuildIndexSettings
+from hnmine.directories.finished import Finished
+from hnmine.directories.manifests import IndexManifest
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import damage_explained
 from hnmine.inputs.texts import Texts
 from hnmine.runner.manifest import MANIFEST
-from hnmine.runner.plan import digest
 from hnmine.schema import IndexPaths
 
 if TYPE_CHECKING:
     from hnmine.index.dense_index import DenseIndex
 
 
-class Index:
-    """What every reader of an index needs; BM25 and dense parts are opened by their sources."""
+class Index(Finished[IndexManifest]):
+    """An index: its documents and vectors. Each source opens the BM25 part that it needs.
+
+    Raises:
+        InputError: the directory is missing, unfinished or damaged.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path, IndexManifest)
         self.paths = IndexPaths(path)
-        self.manifest: dict[str, Any] = known_manifest(path, "index")
 
     @property
-    def hash(self) -> str:
-        """Hash of the manifest; the plans of what is made from this index hold it."""
-        return digest(self.manifest)
+    def settings(self) -> BuildIndexSettings:
+        """The settings that it was built with."""
+        return self.manifest.settings
 
     @cached_property
     def documents(self) -> Texts:
@@ -41,10 +45,12 @@ class Index:
         """The encoder of its documents.
 
         Raises:
-            InputError: the manifest does not say which it is.
+            InputError: the manifest names no encoder.
         """
         with damage_explained(self.path / MANIFEST):
-            return ModelSpec.model_validate(self.manifest["encoder"])
+            if self.manifest.encoder is None:
+                raise ValueError("It names no encoder.")
+            return self.manifest.encoder
 
     def vectors(self, threads: int, search_parameters: str | None = None) -> DenseIndex:
         """Open the vectors of the documents.
@@ -54,18 +60,10 @@ class Index:
             search_parameters: of an approximate index.
 
         Raises:
-            InputError: they are damaged, or are not as many as there are documents.
+            InputError: they are damaged, or their number is not that of the documents.
         """
-        from hnmine.index.dense_index import (
-            DenseIndex,  # It takes FAISS, which most readers do without.
-        )
+        from hnmine.index.dense_index import DenseIndex  # It imports FAISS; few readers need it.
 
         count = len(self.documents.canonical)
         similarity = self.encoder.similarity
         return DenseIndex(self.paths.dense, threads, search_parameters, count, similarity)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that it was built with."""
-        settings: dict[str, Any] = self.manifest["settings"]
-        return settings

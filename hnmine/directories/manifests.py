@@ -1,194 +1,195 @@
-"""Read the manifests of finished directories, which somebody else may have made."""
+"""Manifests of finished directories: typed, and checked once when a directory is opened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    InstanceOf,
+    NonNegativeInt,
+    PrivateAttr,
+    TypeAdapter,
+    field_validator,
+)
+from typing_extensions import Self
 
-from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
-from hnmine.errors import InputError, damage_explained
-from hnmine.runner.manifest import MANIFEST, RUN, damage, read_json, version_of
-from hnmine.runner.safe_paths import check_plain
-from hnmine.runner.storage import fetch_run
-from hnmine.runner.urls import beside, mirror, public_url, split_url
-from hnmine.schema import STATE, VERSION
+from hnmine.config import (
+    BuildIndexSettings,
+    ExportSettings,
+    FilterSettings,
+    MineSettings,
+    Settings,
+)
+from hnmine.directories.manifest_files import read_manifest
+from hnmine.encode.spec import ModelSpec
+from hnmine.errors import damage_explained
+from hnmine.names import DEFAULT_SOURCES, column_of
+from hnmine.results import Json
+from hnmine.runner.manifest import MANIFEST
 
 
-class _Manifest(BaseModel):
-    """What every reader of a stage's directory may rely on.
+class Manifest(BaseModel):
+    """A manifest whose values are checked; keys of newer versions are kept in `recorded` alone.
 
     Attributes:
-        kind: the settings' model.
-        asked: settings that must be there; an earlier hnmine may not have known others.
-        counted: counts that must be there.
+        stage: what the directory holds.
+        command: the command that writes it.
+        needed_settings: settings that every version of hnmine recorded.
+        needed_counts: counts that every version recorded.
+        settings: the recorded settings, and today's defaults for those that are not recorded. Paths
+            are never recorded: one that stands there all the same is ignored.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(strict=True)
 
-    kind: ClassVar[Any]
-    asked: ClassVar[Sequence[str]]
-    counted: ClassVar[Sequence[str]] = ()
+    stage: ClassVar[str]
+    command: ClassVar[str]
+    needed_settings: ClassVar[Collection[str]] = ()
+    needed_counts: ClassVar[Collection[str]] = ()
 
     schema_version: int
     libraries: dict[str, str]
-    settings: dict[str, Any]
+    settings: InstanceOf[Settings]
     counts: dict[str, NonNegativeInt]
+    _recorded: Json = PrivateAttr()
+
+    @classmethod
+    def read(cls, path: Path, command: str = "") -> Self:
+        """Return the manifest of a finished directory.
+
+        Args:
+            path: the directory.
+            command: the command that writes it, where that is not `cls.command`.
+
+        Raises:
+            InputError: the directory is missing, unfinished, of another stage, or damaged.
+        """
+        recorded = read_manifest(path, cls.stage, command or cls.command)
+        with damage_explained(path / MANIFEST):
+            manifest = cls.model_validate(recorded)
+        manifest._recorded = recorded
+        return manifest
+
+    @property
+    def recorded(self) -> Json:
+        """The manifest as it was read."""
+        return self._recorded
+
+    @property
+    def recorded_settings(self) -> Json:
+        """The settings as JSON values."""
+        settings: Json = self._recorded["settings"]
+        return settings
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _typed_settings(cls, recorded: object) -> Settings:
+        found = TypeAdapter(Json).validate_python(recorded)
+        _check_there("settings", found, cls.needed_settings)
+        kind = cls.model_fields["settings"].annotation
+        assert isinstance(kind, type) and issubclass(kind, Settings)
+        names = found.keys() & (kind.model_fields.keys() - set(kind.places()))
+        values = {}
+        for name in names:
+            field = kind.model_fields[name]
+            allowed: Any = Annotated[field.annotation, field]
+            values[name] = TypeAdapter(allowed).validate_python(found[name])
+        return kind.model_construct(**values)
+
+    @field_validator("counts")
+    @classmethod
+    def _complete_counts(cls, counts: dict[str, int]) -> dict[str, int]:
+        _check_there("counts", counts, cls.needed_counts)
+        return counts
 
 
-class _Index(_Manifest):
-    kind = BuildIndexSettings
-    asked = (
+class IndexManifest(Manifest):
+    """What `hnmine build-index` records."""
+
+    stage, command = "index", "build-index"
+    needed_settings = (
         *("bm25", "dense", "shard_size", "faiss"),
         *("tokenizer", "stemmer", "bm25_variant", "k1", "b"),
     )
 
-    inputs: dict[str, Any]
-    encoder: dict[str, Any] | None
+    settings: InstanceOf[BuildIndexSettings]
+    inputs: Json
+    encoder: ModelSpec | None
 
 
-class _Candidates(_Manifest):
-    kind, asked = MineSettings, ("block_size", "top_k")
+class CandidatesManifest(Manifest):
+    """What `hnmine mine` records.
 
+    Attributes:
+        index: hash of the index's manifest.
+        sources: by source: candidates for each query.
+        scores: the sources that scored every candidate.
+        runs: by column: hash of a --from-run.
+        previous: hash of the manifest of --previous.
+    """
+
+    stage, command = "candidates", "mine"
+    needed_settings = ("block_size", "top_k")
+
+    settings: InstanceOf[MineSettings]
     index: str
-    inputs: dict[str, Any]
+    inputs: Json
     sources: dict[str, NonNegativeInt]
     scores: list[str]
-    runs: dict[str, Any]
+    runs: Json
     previous: str | None
 
 
-class _Mined(_Manifest):
-    kind = FilterSettings
-    asked = ("format", "num_negatives", "score", "judge", "relabel", "lazy")
-    counted = (
+class MinedManifest(Manifest):
+    """What `hnmine filter` records.
+
+    Attributes:
+        candidates: hash of the candidates' manifest.
+        judges: by column: the plan of each judge.
+    """
+
+    stage, command = "mined", "filter"
+    needed_settings = ("format", "num_negatives", "score", "judge", "relabel", "lazy")
+    needed_counts = (
         *("positives", "candidates", "kept", "negatives", "negatives_missing"),
         *("negatives_asked", "queries", "queries_short", "train_rows"),
     )
 
+    settings: InstanceOf[FilterSettings]
     candidates: str
-    judges: dict[str, dict[str, Any]]
+    judges: dict[str, Json]
 
 
-STAGES: dict[str, tuple[str, type[_Manifest]]] = {
-    "index": ("build-index", _Index),
-    "candidates": ("mine", _Candidates),
-    "mined": ("filter", _Mined),
-}
-"""By stage: the command that writes it, and its manifest."""
+class ExportManifest(Manifest):
+    """What `hnmine export` records."""
+
+    stage, command = "export", "export"
+    needed_settings = ("to",)
+
+    settings: InstanceOf[ExportSettings]
 
 
-def known_manifest(path: Path, stage: str) -> dict[str, Any]:
-    """Read the manifest of a finished directory.
-
-    Args:
-        path: a directory that hnmine wrote.
-        stage: `index`, `candidates` or `mined`.
-
-    Raises:
-        InputError: the directory is not there, not finished, of another stage, or damaged.
-    """
-    command, shape = STAGES[stage]
-    manifest = read_manifest(path, stage, command)
-    with damage_explained(path / MANIFEST):
-        known = shape.model_validate(manifest)
-        _check_there("settings", known.settings, known.asked)
-        _check_there("counts", known.counts, known.counted)
-        for name in shape.kind.model_fields.keys() & known.settings.keys():
-            field = shape.kind.model_fields[name]
-            allowed: Any = Annotated[field.annotation, field]
-            TypeAdapter(allowed).validate_python(known.settings[name])
-    return manifest
-
-
-def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
-    """Read the manifest of a finished directory.
+def sources_of(recorded: Mapping[str, Any]) -> list[str]:
+    """Return the sources of candidates, by the beginning of their columns' names.
 
     Args:
-        path: a directory that hnmine wrote.
-        stage: what must have written it: `index`, `candidates` or `mined`.
-        command: the command that writes such a directory, for the error's advice.
-
-    Raises:
-        InputError: the directory is missing, not finished, or of another stage or schema.
+        recorded: manifest of a candidates or a mined directory. Early versions do not list the
+            sources: the settings of `mine` name them.
     """
-    fetch_run(path)
-    check_plain(path)
-    file = path / MANIFEST
-    if not file.exists():
-        unfinished = (path / STATE).exists()
-        raise InputError(
-            f"{path} is not a finished {stage} directory.",
-            why="The run that writes it has not ended." if unfinished else "It has no manifest.",
-            fix=f"Run `hnmine {command}` "
-            f"{'again; it resumes where it left off' if unfinished else 'first'}.",
-        )
-    manifest = read_json(file)
-    if manifest is None:
-        raise InputError(
-            f"{file} is damaged.",
-            why="It holds no JSON object.",
-            fix=f"Run the same `hnmine {command}` again: it rewrites the file.",
-        )
-    if version_of(manifest) > VERSION:
-        raise InputError(
-            f"{path} was written by a newer hnmine.",
-            why=f"Its layout is version {version_of(manifest):g}; this hnmine reads {VERSION}.",
-            fix="Upgrade hnmine.",
-        )
-    if manifest.get("stage") != stage:
-        raise InputError(
-            f"{path} is a {manifest.get('stage')} directory, not {stage}.",
-            fix=f"Give a directory that `hnmine {command}` wrote.",
-        )
-    if damaged := damage(path):
-        raise InputError(
-            f"{path} is damaged.",
-            why=damaged,
-            fix=f"Run the same `hnmine {command}` again: it rewrites what is missing.",
-        )
-    return manifest
+    listed = recorded.get("sources")
+    if not isinstance(listed, Mapping | list):
+        settings = recorded.get("settings", {})
+        asked = [item.partition(":")[0] for item in settings.get("source") or ()]
+        listed = asked or recorded.get("scores") or DEFAULT_SOURCES
+        listed = ["matching"] * bool(settings.get("matching")) + [*listed]
+        listed = [*(name for name in listed if name != "run"), *recorded.get("runs", {})]
+    return list(dict.fromkeys(column_of(str(name)) for name in listed))
 
 
-def place_named(directory: Path, what: str) -> Path | None:
-    """Return the place of another directory by `run.json` of a finished one; None if not named.
-
-    Args:
-        directory: may come from somebody else.
-        what: `index`, `candidates` or `previous`.
-
-    Raises:
-        InputError: it names a URL that is neither the user's nor beside the directory.
-    """
-    file = directory / RUN
-    named = (read_json(file) or {}).get(what)
-    if not isinstance(named, str) or not named:
-        return None
-    url = split_url(named)
-    if url and url[0] != "file":
-        followed = beside(directory, named)
-        if followed is None:
-            raise InputError(
-                f"{file} names the URL {public_url(named)!r} as its {what}.",
-                why="hnmine follows a URL only if you name it, or if it is on the same server as a "
-                "directory that you name.",
-                fix=f"If you trust it, pass it yourself: --{what} URL.",
-            )
-        return mirror(followed)
-    try:
-        place = mirror(named)
-        place.exists()
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{file} is damaged.",
-            why=f"It names {named[:200]!r} as its {what}: {error}",
-            fix=f"Pass --{what} DIR.",
-        ) from error
-    return place
-
-
-def _check_there(what: str, found: Mapping[str, Any], needed: Sequence[str]) -> None:
+def _check_there(what: str, found: Collection[str], needed: Collection[str]) -> None:
     if missing := [name for name in needed if name not in found]:
         raise ValueError(f"Its {what} lack {missing[0]!r}.")

@@ -1,105 +1,189 @@
-"""A mined directory, opened: its tables, and the candidates that it was filtered from."""
+"""The reader of a mined directory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from hnmine import schema
 from hnmine.directories.candidates import Candidates
-from hnmine.directories.manifests import known_manifest, place_named
-from hnmine.directories.parts import check_types, read_part, scored_parts
-from hnmine.errors import InputError, damage_explained
-from hnmine.names import sources_of
-from hnmine.runner.manifest import RUN
-from hnmine.runner.plan import digest
+from hnmine.directories.finished import Finished
+from hnmine.directories.manifests import MinedManifest, sources_of
+from hnmine.directories.parts import check_types, read_part
+from hnmine.directories.scored_view import ScoredView
+from hnmine.errors import HnmineError, InputError, damage_explained
+from hnmine.printable import shortened
 
 NEEDED = ("query_id", "doc_id", "is_query", *schema.VERDICTS.names)
-"""Columns of scored/ that its readers need."""
+"""Columns of scored/ that exports need."""
+
+QUERY_CHARACTERS = 4000
+
+MEMORY = "2GB"
+"""DuckDB writes to a temporary folder what needs more."""
 
 
-class Mined:
-    """What every reader of a mined directory needs."""
+class Mined(Finished[MinedManifest]):
+    """A mined directory: its tables, and the candidates that it was filtered from."""
 
     def __init__(
         self, path: Path, candidates: Path | None = None, index: Path | None = None
     ) -> None:
-        """Open the directory.
+        """Open the directory; candidates and index are opened when they are first needed.
 
         Args:
             path: what `hnmine filter` wrote.
-            candidates: where the candidates are now; by default where they were.
-            index: where the index is now; by default where it was.
+            candidates: the candidates' path now; None for their path at `hnmine filter`.
+            index: the index's path now; None for its path at `hnmine mine`.
 
         Raises:
-            InputError: it is missing, damaged or not finished.
+            InputError: the directory is missing, unfinished or damaged.
         """
-        self.path = path
-        self.manifest: dict[str, Any] = known_manifest(path, "mined")
+        super().__init__(path, MinedManifest)
         self._candidates, self._index = candidates, index
-
-    @property
-    def hash(self) -> str:
-        """Hash of the manifest; the plans of what is made from this directory hold it."""
-        return digest(self.manifest)
 
     @cached_property
     def candidates(self) -> Candidates:
         """The candidates that it was filtered from.
 
         Raises:
-            InputError: they are gone, or are others.
+            InputError: they are missing, or others.
         """
-        where = self._candidates or place_named(self.path, "candidates")
-        if where is None:
-            raise InputError(
-                f"{self.path / RUN} does not say which candidates {self.path} is from.",
-                fix="Give them with --candidates.",
-            )
-        candidates = Candidates(where, self._index)
-        if candidates.hash != self.manifest.get("candidates"):
-            raise InputError(
-                f"The candidates at {where} are not those that {self.path} was filtered from.",
-                why="Their manifest has another hash.",
-                fix="Give the right ones with --candidates, or filter again.",
-            )
-        return candidates
+        return self.open_origin(
+            "candidates", self._candidates, lambda path: Candidates(path, self._index)
+        )
+
+    @cached_property
+    def _texts(self) -> tuple[Candidates | None, str]:
+        try:
+            return self.candidates, ""
+        except HnmineError as error:
+            if self._candidates or self._index:
+                raise
+            return None, error.what
+
+    @property
+    def texts(self) -> Candidates | None:
+        """The candidates, which hold the texts; None if they cannot be opened.
+
+        Raises:
+            InputError: the user named the candidates or the index, and one of them is wrong.
+        """
+        return self._texts[0]
+
+    @property
+    def no_texts(self) -> str:
+        """Why the texts cannot be read; empty if they can."""
+        return self._texts[1]
+
+    def document_text(self, doc_id: str, characters: int) -> str | None:
+        """Return the beginning of a document on one line; None if it cannot be read."""
+        if self.texts is None:
+            return None
+        documents = self.texts.index.documents
+        return shortened(documents.texts(documents.find_ids([doc_id]))[0], characters)
+
+    def query_text(self, query_id: str) -> str | None:
+        """Return the beginning of a query on one line; None if it cannot be read."""
+        if self.texts is None:
+            return None
+        queries = self.texts.queries.texts
+        return shortened(queries.texts(queries.find_ids([query_id]))[0], QUERY_CHARACTERS)
 
     @property
     def sources(self) -> list[str]:
-        """The sources that found the candidates, by what their columns begin with."""
-        recorded = "sources" in self.manifest
-        return sources_of(self.manifest) if recorded else self.candidates.sources
+        """The sources that found the candidates, by the beginning of their columns' names."""
+        recorded = self.manifest.recorded
+        if "sources" in recorded or self.texts is None:
+            return sources_of(recorded)
+        return self.texts.sources  # Early versions list them there alone.
 
     @property
     def parts(self) -> list[Path]:
-        """The files of scored/, in order."""
-        return scored_parts(self.path)
+        """The files of scored/, in order.
+
+        Raises:
+            InputError: there is none.
+        """
+        parts = sorted((self.path / "scored").glob("*.parquet"))
+        if not parts:
+            raise InputError(
+                f"{self.path} is damaged.",
+                why="It has no file in scored/.",
+                fix="Run the same `hnmine filter` again: it writes the missing files.",
+            )
+        return parts
+
+    @property
+    def train(self) -> list[Path]:
+        """The files of train/, in order."""
+        return sorted((self.path / "train").glob("*.parquet"))
 
     @property
     def rows(self) -> int:
-        """Rows of scored/."""
-        counts: dict[str, int] = self.manifest["counts"]
+        """The number of rows of scored/."""
+        counts = self.manifest.counts
         return counts["positives"] + counts["candidates"]
 
-    def scored(self) -> Iterator[pa.Table]:
-        """Stream scored/ part by part; all rows of a query stand together.
+    def read(
+        self, columns: Sequence[str] | None = None, needed: Iterable[str] = ()
+    ) -> Iterator[pa.Table]:
+        """Yield scored/ part by part; all rows of a query stand together.
+
+        Args:
+            columns: to read; by default all.
+            needed: columns that must be there when all are read.
 
         Raises:
-            InputError: a part is damaged, or of a version that did not write all columns yet.
+            InputError: a part is damaged, or lacks a column.
         """
         for part in self.parts:
-            table = read_part(part)
+            yield read_part(part, columns, needed)
+
+    def scored(self) -> Iterator[pa.Table]:
+        """Yield scored/ part by part, with all columns that an export needs.
+
+        Raises:
+            InputError: a part is damaged, or an earlier version wrote it without all columns.
+        """
+        for part, table in zip(self.parts, self.read(), strict=True):
             if "place" not in table.column_names:
                 raise InputError(
                     f"{part} has no column 'place'.",
-                    why="An earlier hnmine wrote it.",
-                    fix="Filter again, into a new directory: no model is run for that.",
+                    why="An earlier version of hnmine wrote it.",
+                    fix="Filter again, into a new directory; that loads no model.",
                 )
             with damage_explained(part):
                 check_types(table.schema, NEEDED)
             yield table
+
+    def shortfall(self) -> pa.Table:
+        """Return the queries that got fewer negatives than asked, as `schema.SHORTFALL`."""
+        file = self.path / "shortfall.parquet"
+        return read_part(file, ["reason", "asked", "found"], known=schema.SHORTFALL)
+
+    @contextmanager
+    def sql(self, threads: int) -> Iterator[ScoredView]:
+        """Open scored/ as an SQL table.
+
+        Args:
+            threads: for DuckDB.
+
+        Raises:
+            InputError: a part is damaged, or lacks a column.
+        """
+        with tempfile.TemporaryDirectory(prefix="hnmine-") as temporary:
+            connection = duckdb.connect(
+                config={"threads": threads, "memory_limit": MEMORY, "temp_directory": temporary}
+            )
+            connection.execute("set enable_external_access = false")
+            try:
+                yield ScoredView(self, connection)
+            finally:
+                connection.close()

@@ -1,7 +1,7 @@
-"""The last look at negatives before they are written, whatever chose them.
+"""The last check of negatives before they are written, however they were chosen.
 
-It goes by the rows of documents and queries and by the identity of their texts, as the index and
-the queries' directory hold them, never by a column of the candidates or by an expression.
+It compares rows and text identities from the index and from queries/, never columns of the
+candidates or expressions.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from hnmine.ragged import Bools, Ints, offsets_of
 
 
 def never_negatives(candidates: Candidates, queries: Ints) -> tuple[Ints, Ints]:
-    """Return (offsets, slots): of each query its known positives, and the query's own text.
+    """Return (offsets, slots): for each query its known positives and its own text.
 
     Args:
-        candidates: where the queries and the index are known.
+        candidates: that hold the queries and the index.
         queries: rows in queries/, shape (n,).
     """
     documents = candidates.index.documents
@@ -43,9 +43,9 @@ def check_negatives(
 
     Args:
         candidates: that they are from.
-        path: what they are read from, for the error.
-        negatives: query rows and document rows, shape (negatives,) each; -1 if there is none.
-        positives: what is to be written as a positive besides the known ones, likewise.
+        path: directory that they are read from, for the error.
+        negatives: query rows and document rows, shape (negatives,) each; -1 for an unknown one.
+        positives: further positives to write besides the known ones, likewise.
 
     Raises:
         InputError: with the first such query and document.
@@ -57,8 +57,8 @@ def check_negatives(
             if len(rows) and not (rows.min() >= 0 and rows.max() < known):
                 raise InputError(
                     f"{path} is damaged.",
-                    why="It names a query or a document that is not known here.",
-                    fix="Make it again, into a new directory.",
+                    why="It names a query or a document that its candidates do not hold.",
+                    fix="Run the command that wrote it again, into a new directory.",
                 )
     asked, number = np.unique(query, return_inverse=True)
     offsets, slots = never_negatives(candidates, asked)
@@ -74,13 +74,13 @@ def check_negatives(
 
 
 def check_table(candidates: Candidates, table: pa.Table, negative: Bools, positive: Bools) -> None:
-    """Refuse rows of the candidates as `check_negatives` does, and ids that are not their rows'.
+    """Refuse rows of the candidates as `check_negatives` does, and ids that do not match rows.
 
     Args:
         candidates: that the table is read from.
         table: with the ids and the rows of queries and documents.
-        negative: the rows that are to be negatives.
-        positive: the rows that are to be positives.
+        negative: the rows to write as negatives.
+        positive: the rows to write as positives.
 
     Raises:
         InputError: with the first query and document that are refused.
@@ -101,13 +101,13 @@ def check_table(candidates: Candidates, table: pa.Table, negative: Bools, positi
         if not given.equals(pa.chunked_array([texts.id_array(rows[used])])):
             raise InputError(
                 f"{candidates.path} is damaged.",
-                why=f"An id in its column {name} is not that of the row beside it.",
+                why=f"An id in its column {name} does not match the row number beside it.",
                 fix="Mine again, into a new directory.",
             )
 
 
 def refusal(candidates: Candidates, path: Path, query: int, document: int) -> InputError:
-    """Return the error that names a query and a document that may not be its negative."""
+    """Return the error for a document that must not be a negative of a query."""
     documents, texts = candidates.index.documents, candidates.queries.texts
     rows = np.array([document])
     (doc_id,) = documents.id_array(rows).to_pylist()
@@ -124,6 +124,6 @@ def refusal(candidates: Candidates, path: Path, query: int, document: int) -> In
     return InputError(
         f"Document {doc_id!r} was about to become a negative of query {query_id!r}, "
         f"and it is {what}.",
-        why=f"{path} was changed since it was made, or is damaged.",
-        fix="Make it again, into a new directory. If this error comes again, please report it.",
+        why=f"{path} was changed after it was written, or is damaged.",
+        fix="Write it again, into a new directory. If the error persists, please report it.",
     )

@@ -1,4 +1,4 @@
-"""Parts of tables out of a directory that somebody may have sent: read, and checked."""
+"""Read parts of tables, and check their columns: somebody else may have sent the directory."""
 
 from __future__ import annotations
 
@@ -8,28 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hnmine.errors import InputError, damage_explained
+from hnmine.errors import damage_explained
 from hnmine.schema import CANDIDATES, ESTIMATES, VERDICTS
 
 KNOWN = pa.schema(
     {field.name: field for kind in (CANDIDATES, ESTIMATES, VERDICTS) for field in kind}.values()
 )
-
-
-def scored_parts(path: Path) -> list[Path]:
-    """List the files of a mined directory's scored/, in order.
-
-    Raises:
-        InputError: there is none.
-    """
-    parts = sorted((path / "scored").glob("*.parquet"))
-    if not parts:
-        raise InputError(
-            f"{path} is damaged.",
-            why="It has no file in scored/.",
-            fix="Run the same `hnmine filter` again: it makes anew what is missing.",
-        )
-    return parts
 
 
 def read_part(
@@ -43,11 +27,11 @@ def read_part(
     Args:
         path: a Parquet file.
         columns: to read; by default all.
-        needed: that must be there when all are read.
-        known: what columns must be, where they are there.
+        needed: columns that must be there when all are read.
+        known: types of columns; a column that is not among them may have any.
 
     Raises:
-        InputError: it is damaged, lacks a column, or has one of another type.
+        InputError: the file is damaged, lacks a column, or has one of another type.
     """
     with damage_explained(path):
         table = pq.read_table(path, columns=columns)
@@ -60,11 +44,22 @@ def read_part(
         return table
 
 
+def rows_of(path: Path) -> int:
+    """Return the number of rows of a Parquet file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    with damage_explained(path):
+        rows: int = pq.read_metadata(path).num_rows
+        return rows
+
+
 def check_types(found: pa.Schema, needed: Iterable[str], known: pa.Schema = KNOWN) -> None:
     """Check that columns are there once, and that known ones have their types.
 
     Raises:
-        ValueError: they have not.
+        ValueError: names the first column that is wrong.
     """
     for name in needed:
         if name not in found.names:

@@ -1,4 +1,4 @@
-"""The queries of a candidates directory, opened: their texts, positives and judgements."""
+"""The reader of queries/ in a candidates directory: texts, positives and judgements."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Queries:
 
     Attributes:
         texts: the queries by row.
-        mined: int64, ascending: the rows that have a positive; the others cannot be mined for.
+        mined: rows of the queries with a positive, ascending; only these are mined.
     """
 
     def __init__(self, directory: Path, documents: Texts) -> None:
         """Open the queries whose positives are rows of these documents.
 
         Raises:
-            InputError: a file is missing or damaged, or names documents that are not there.
+            InputError: a file is missing or damaged, or names documents out of range.
         """
         self.texts = Texts(directory)
         self._offsets, self._rows = _load_lists(directory, "positive", self.texts, documents)
@@ -44,7 +44,7 @@ class Queries:
 
     @property
     def most_positives(self) -> int:
-        """The number of positives of the query that has most."""
+        """The largest number of positives of a query."""
         return int(np.diff(self._offsets).max())
 
     def positives(self, rows: Ints) -> tuple[Ints, Ints]:
@@ -53,7 +53,7 @@ class Queries:
         return offsets, self._rows[places]
 
     def judgements(self, rows: Ints) -> tuple[Ints, Ints, NDArray[np.float64]]:
-        """Return (offsets, canonical document rows, grades): all that was judged for `rows`."""
+        """Return (offsets, canonical document rows, grades): the judgements of `rows`."""
         if self._graded is None:
             return np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int64), np.empty(0)
         offsets, places = self._lists(self._graded[0], rows)

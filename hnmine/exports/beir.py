@@ -1,9 +1,8 @@
-"""BEIR and MTEB: the whole corpus, the queries, and judgements: 1 positive, 0 chosen negative."""
+"""BEIR and MTEB: corpus, queries, and judgements (1 positive, 0 negative)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from hnmine.exports.examples import Example, Material
 from hnmine.exports.format import Format
@@ -27,22 +26,22 @@ def judgements(example: Example) -> Iterator[tuple[str, int]]:
     yield from ((passage.id, 0) for passage in example.negatives)
 
 
-def beir_qrels(material: Material) -> Iterator[tuple[str, str, Any]]:
+def beir_qrels(material: Material) -> Iterator[tuple[str, str, object]]:
     """Yield query id, document id and grade, below a header."""
     yield "query-id", "corpus-id", "score"
     for example in material.examples():
         yield from ((example.id, document, grade) for document, grade in judgements(example))
 
 
-def mteb_qrels(material: Material) -> Iterator[dict[str, Any]]:
+def mteb_qrels(material: Material) -> Iterator[dict[str, object]]:
     """Yield `query-id, corpus-id, score`."""
     for example in material.examples():
         for document, grade in judgements(example):
             yield {"query-id": example.id, "corpus-id": document, "score": grade}
 
 
-def mteb_top_ranked(material: Material) -> Iterator[dict[str, Any]]:
-    """Yield `query-id, corpus-ids`: what a reranker has to put in order."""
+def mteb_top_ranked(material: Material) -> Iterator[dict[str, object]]:
+    """Yield `query-id, corpus-ids`: the documents to rerank."""
     for example in material.examples():
         documents = [document for document, _ in judgements(example)]
         yield {"query-id": example.id, "corpus-ids": documents}

@@ -1,18 +1,20 @@
-"""The dataset card: what a hub, `load_dataset` and a reader need to know about a folder."""
+"""The dataset card of a mined or an exported directory."""
 
 from __future__ import annotations
 
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
 
-from hnmine.exports.reproduce import Manifest, commands
+from hnmine.directories.candidates import Candidates
+from hnmine.exports.reproduce import commands
 from hnmine.printable import one_line
+from hnmine.results import Json
 from hnmine.runner.plan import digest
 
 EXAMPLE_CHARACTERS = 300
@@ -24,34 +26,20 @@ SIZES = (
     (10_000_000, "1M<n<10M"),
     (100_000_000, "10M<n<100M"),
 )
-"""Numbers of rows below which the hub's size category is this."""
+"""Number of rows below which the hub's size category applies."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]!|~$]|:(?=//)")
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What a mined directory came from, and what it is.
-
-    Attributes:
-        index: manifest of the index.
-        candidates: manifest of the candidates.
-        mined: manifest of the mined directory.
-    """
-
-    index: Manifest
-    candidates: Manifest
-    mined: Manifest
-
-
-def dataset_card(origin: Origin, train: Sequence[Path]) -> str:
-    """Write the card of a mined directory: front matter, funnel, one row, how to make it again.
+def dataset_card(candidates: Candidates, plan: Json, train: Sequence[Path]) -> str:
+    """Return the card of a mined directory: front matter, funnel, one row, commands.
 
     Args:
-        origin: the manifests.
+        candidates: that it was filtered from.
+        plan: the manifest of the mined directory.
         train: the files of train/.
     """
-    plan, counts = origin.mined, origin.mined["counts"]
+    counts = plan["counts"]
     configs = {"train": "train/*.parquet", "scored": "scored/*.parquet"}
     return "\n".join(
         [
@@ -60,16 +48,18 @@ def dataset_card(origin: Origin, train: Sequence[Path]) -> str:
             f"{counts['negatives']:,} hard negatives for {counts['queries']:,} queries. "
             f"`train/` holds {counts['train_rows']:,} rows in the layout "
             f"`{plan['settings']['format']}`{_left_out(plan)}; "
-            "`scored/` holds every candidate with its scores and the reason why it was dropped; "
+            "`scored/` holds every candidate with its scores and the rule that dropped it; "
             "`shortfall.parquet` lists the queries that got fewer negatives than asked. Mined with "
             f"hnmine {plan['libraries']['hnmine']}.\n",
             "## Funnel\n",
             _funnel(counts),
             "\n## One row\n",
             _example(train),
-            "\n## Made by\n",
-            _fenced(commands(origin.index, origin.candidates, plan)),
-            "\nWords in capitals stand for the inputs; `manifest.json` holds all settings, the "
+            "\n## Commands\n",
+            _fenced(
+                commands(candidates.index.manifest.recorded, candidates.manifest.recorded, plan)
+            ),
+            "\nWords in capitals stand for the inputs. `manifest.json` holds all settings, the "
             "versions of all libraries and the hash of every model.\n",
             f"Hash of the manifest: `{digest(plan)}`; of the candidates' manifest: "
             f"`{plan['candidates']}`.\n",
@@ -77,13 +67,15 @@ def dataset_card(origin: Origin, train: Sequence[Path]) -> str:
     )
 
 
-def export_card(plan: Manifest, rows: Mapping[str, int], configs: Mapping[str, str]) -> str:
-    """Write the card of an export: front matter, the files, what it was made from.
+def export_card(
+    plan: Mapping[str, Any], rows: Mapping[str, int], configs: Mapping[str, str]
+) -> str:
+    """Return the card of an export: front matter, files, origin.
 
     Args:
         plan: of the export.
-        rows: of each file, by name.
-        configs: the configurations that `load_dataset` finds, by name: their files.
+        rows: number of rows of each file, by name.
+        configs: file of each configuration that `load_dataset` finds, by name.
     """
     settings = plan["settings"]
     counted = max(rows[file] for file in configs.values()) if configs else max(rows.values())
@@ -100,8 +92,8 @@ def export_card(plan: Manifest, rows: Mapping[str, int], configs: Mapping[str, s
     )
 
 
-def _left_out(plan: Manifest) -> str:
-    """Say which queries have no row, where the layout needs the whole number of negatives."""
+def _left_out(plan: Json) -> str:
+    """Return which queries have no row, in a layout that needs a fixed number of negatives."""
     short = plan["counts"]["queries_short"]
     if plan["settings"]["format"] != "n-tuple" or not short:
         return ""
@@ -109,8 +101,8 @@ def _left_out(plan: Manifest) -> str:
 
 
 def _front_matter(configs: Mapping[str, str], rows: int, content: str) -> str:
-    # `load_dataset` caches a folder by its last name and what is said here, not by its files: only
-    # the hash keeps it from returning the rows that another folder `mined` had, or this one before.
+    # `load_dataset` caches a folder by its last name and this text, not by its files. The hash
+    # keeps it from returning rows of another folder of that name, or of an earlier state.
     front = {
         "tags": ["hard-negatives", "sentence-transformers", "hnmine"],
         "task_categories": ["text-retrieval"],
@@ -147,7 +139,7 @@ def _example(train: Sequence[Path]) -> str:
             values = batch.to_pylist()[0].items()
             shown = [(name, _shorten(str(value))) for name, value in values]
             return "\n".join(f"- **{_plain(name)}**: {_plain(text)}" for name, text in shown)
-    return "There is none: no candidate survived."
+    return "None: no candidate was kept."
 
 
 def _shorten(text: str) -> str:
@@ -156,12 +148,12 @@ def _shorten(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text as Markdown that shows it as it is: no HTML, no image, no link, no table."""
+    """Return Markdown that shows a text literally: no HTML, image, link or table."""
     marked = _MARKDOWN.sub(r"\\\g<0>", one_line(text))
     return html.escape(marked, quote=False)
 
 
 def _fenced(code: str) -> str:
-    """Return a block of code, whatever backticks it holds."""
+    """Return a code block; its fence is longer than any backticks in the code."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
     return f"{fence}\n{code}\n{fence}"

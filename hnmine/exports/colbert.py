@@ -1,9 +1,8 @@
-"""ColBERT and PyLate: queries, documents, and who is whose negative, in files of their own."""
+"""ColBERT and PyLate: queries, documents and training triples in separate files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from hnmine.exports.format import Format
 from hnmine.exports.row_files import one_line
 
 
-def pylate_train(material: Material) -> Iterator[dict[str, Any]]:
+def pylate_train(material: Material) -> Iterator[dict[str, object]]:
     """Yield `query_id, document_ids, scores` for each positive, which stands first.
 
     All lists are of one length, so that a batch is a matrix.
@@ -27,19 +26,19 @@ def pylate_train(material: Material) -> Iterator[dict[str, Any]]:
             }
 
 
-def pylate_queries(material: Material) -> Iterator[dict[str, Any]]:
+def pylate_queries(material: Material) -> Iterator[dict[str, object]]:
     """Yield `query_id, text`."""
     for example in material.examples():
         yield {"query_id": example.id, "text": example.query}
 
 
-def pylate_documents(material: Material) -> Iterator[dict[str, Any]]:
+def pylate_documents(material: Material) -> Iterator[dict[str, object]]:
     """Yield `document_id, text`."""
     for document, text in material.used_documents():
         yield {"document_id": document, "text": text}
 
 
-def colbert_triples(material: Material) -> Iterator[list[Any]]:
+def colbert_triples(material: Material) -> Iterator[list[object]]:
     """Yield `[query, positive, negative]`; with scores `[query, [positive, score], …]`.
 
     Queries and documents go by their line, as ColBERT wants: its collection is a list. Lists with

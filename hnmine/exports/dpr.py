@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from hnmine.exports.examples import Material, Passage
 from hnmine.exports.format import Format
 
 
-def dpr(material: Material) -> Iterator[dict[str, Any]]:
+def dpr(material: Material) -> Iterator[dict[str, object]]:
     """Yield `dataset, question, answers, positive_ctxs, negative_ctxs, hard_negative_ctxs`."""
     for example in material.examples():
         yield {
@@ -22,7 +21,7 @@ def dpr(material: Material) -> Iterator[dict[str, Any]]:
         }
 
 
-def _contexts(passages: list[Passage]) -> list[dict[str, Any]]:
+def _contexts(passages: list[Passage]) -> list[dict[str, object]]:
     return [
         {
             "title": "",

@@ -1,4 +1,4 @@
-"""What an export is made of: queries with their positives, negatives and scores, as a stream."""
+"""Stream queries with their positives, negatives and scores from a mined directory."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Passage:
 
     Attributes:
         id: its id.
-        text: its text, the title before it where it has one.
-        score: by the export's scores; NaN where it has none.
+        text: its text, with the title before it.
+        score: one of the export's scores; NaN if it has none.
         row: in the index.
     """
 
@@ -47,9 +47,9 @@ class Example:
     Attributes:
         id: the query's id.
         query: its text.
-        positives: known, or relabelled.
+        positives: known or relabelled.
         negatives: the best first.
-        number: its place among the examples.
+        number: its position among the examples.
     """
 
     id: str
@@ -65,8 +65,8 @@ class Block:
 
     Attributes:
         query_ids: shape (queries,).
-        rows: in the index, of the documents of `chosen`, shape (documents,).
-        chosen: their texts and scores; queries without negatives are among them.
+        rows: index rows of the documents in `chosen`, shape (documents,).
+        chosen: texts and scores; queries without negatives are among them.
     """
 
     query_ids: pa.Array
@@ -75,13 +75,13 @@ class Block:
 
 
 class Material:
-    """Streams a mined directory, one part of scored/ in memory at a time.
+    """Streams a mined directory; one part of scored/ is in memory at a time.
 
     Args:
         mined: what `hnmine filter` wrote.
         scores: ce, dense, bm25, or an expression; None for no scores.
-        prompt: instruction of the queries.
-        tick: called with the rows of scored/ that were read.
+        prompt: instruction for the queries.
+        tick: called with the number of rows of scored/ just read.
     """
 
     def __init__(
@@ -92,12 +92,12 @@ class Material:
         tick: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self.mined, self.scores, self.prompt, self.tick = mined, scores, prompt, tick
-        self.num_negatives = int(mined.manifest["settings"]["num_negatives"])
+        self.num_negatives = mined.manifest.settings.num_negatives
         self.queries: Texts = mined.candidates.queries.texts
         self.documents: Texts = mined.candidates.index.documents
 
     def _parts(self) -> Iterator[tuple[pa.Table, Ints, Floats]]:
-        """Yield each part, the query of each row as a number from 0, and the rows' scores."""
+        """Yield each part, the query of each row, numbered from 0, and the scores of the rows."""
         for table in self.mined.scored():
             query = table["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
             scores = np.full(len(table), np.nan)
@@ -148,7 +148,7 @@ class Material:
     def _check(
         self, table: pa.Table, query: Ints, scores: Floats, rows: Ints, negatives: Ints
     ) -> None:
-        """Refuse scores that are wanted and are none."""
+        """Refuse documents without a score where scores are wanted."""
         if self.scores is None:
             return
         wanted = rows[np.isin(query[rows], query[negatives])]
@@ -159,7 +159,7 @@ class Material:
                 f"{len(missing):,} of {len(wanted):,} documents to export have no score "
                 f"{self.scores!r}.",
                 why=f"The first is document {document} of query {query_id}.",
-                fix="Name other scores with --scores; scored/ has a column for each.",
+                fix="Choose other scores with --scores: any numeric column of scored/.",
             )
 
     def examples(self) -> Iterator[Example]:
@@ -180,10 +180,7 @@ class Material:
                     number += 1
 
     def full_examples(self) -> Iterator[Example]:
-        """Yield the examples with as many negatives as were asked for: none is made up.
-
-        For trainers that take lists of one length only.
-        """
+        """Yield the examples with the full number of negatives, for trainers that need it."""
         for example in self.examples():
             if len(example.negatives) == self.num_negatives:
                 yield example

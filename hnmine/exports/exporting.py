@@ -1,4 +1,4 @@
-"""`hnmine export`: what was mined, as the files that another trainer reads."""
+"""`hnmine export`: mined negatives as the files that a trainer reads."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ CARD = "README.md"
 
 
 def export(settings: ExportSettings) -> StageResult:
-    """Write the files of a format, or go on with a run that was begun; no model is loaded.
+    """Write the files of a format, or resume; no model is loaded.
 
     Raises:
-        HnmineError: the directory, what it was made from, or a setting cannot be used.
+        HnmineError: the directory, its candidates or a setting cannot be used.
     """
     mined = Mined(settings.mined, settings.candidates, settings.index)
     form: Format = EXPORTS[settings.to].load()
@@ -49,10 +49,10 @@ def _scores(settings: ExportSettings, form: Format, mined: Mined) -> str | None:
     if form.scores == "none" and settings.scores is not None:
         raise UsageError(
             f"scores: {settings.to} has no scores.",
-            fix="Leave --scores out, or choose a format that has: "
+            fix="Leave --scores out, or choose a format with scores: "
             f"{_own(lambda other: other.scores != 'none')}.",
         )
-    # What the rules compared may be an expression over columns; its values are in `score`.
+    # The rules may have compared an expression; the column `score` holds its values.
     return settings.scores or ("score" if form.scores == "always" else None)
 
 
@@ -62,7 +62,7 @@ def _own(meet: Callable[[Format], bool]) -> str:
 
 
 def _write(run: RunDirectory, form: Format, material: Material) -> Counts:
-    rows = int(material.mined.rows)
+    rows = material.mined.rows
     names = list(form.files)
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from hnmine.exports.examples import Material
 from hnmine.exports.format import Format
 
 
-def flagembedding(material: Material) -> Iterator[dict[str, Any]]:
+def flagembedding(material: Material) -> Iterator[dict[str, object]]:
     """Yield `query, pos, neg, pos_scores, neg_scores`, and `prompt` if there is one."""
     prompt = {} if material.prompt is None else {"prompt": material.prompt}
     for example in material.examples():

@@ -1,4 +1,4 @@
-"""Judged documents with a label or a score for each: what cross-encoder losses take."""
+"""Documents with a label or a score each, for cross-encoder losses."""
 
 from __future__ import annotations
 

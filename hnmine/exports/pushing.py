@@ -1,56 +1,56 @@
-"""`hnmine push`: a directory with a dataset card, to the Hugging Face hub."""
+"""`hnmine push`: upload a directory with its dataset card to the Hugging Face hub."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hnmine.config import PushSettings
-from hnmine.directories.manifests import read_manifest
+from hnmine.directories.manifests import ExportManifest, MinedManifest
 from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.exports import EXPORTS
 from hnmine.exports.reproduce import public
-from hnmine.results import Result, lines_of
+from hnmine.results import Json, Result, count_lines
 from hnmine.runner.manifest import MANIFEST, files_of, read_json
 from hnmine.runner.plan import canonical_json
 
 CARD = "README.md"
 MINED = (CARD, MANIFEST, "relevance.json", "hardness.json", "shortfall.parquet", "scored", "train")
-"""What of a mined directory is for others; run.json names hosts and paths."""
+"""The files of a mined directory that are uploaded; run.json names hosts and paths."""
 
 
 @dataclass(frozen=True, repr=False)
 class Pushed(Result):
-    """What was uploaded.
+    """The result of `hnmine push`.
 
     Attributes:
-        path: the address of the repository.
+        path: the URL of the repository.
         counts: `files` and `bytes`.
     """
 
     path: str
     counts: Mapping[str, int]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return the address and the counts as JSON values."""
         return {"path": self.path, "counts": dict(self.counts)}
 
     def lines(self) -> Iterator[str]:
-        """Write the address and a line for each count."""
-        yield from lines_of(self.path, self.counts)
+        """Return the lines for a terminal."""
+        yield self.path
+        yield from count_lines(self.counts)
 
 
 def push(settings: PushSettings) -> Pushed:
-    """Upload what is for others; what is there already is not sent again.
+    """Upload a mined or an exported directory; a file that the hub has is not sent again.
 
-    In the manifest, a local path is its last name.
+    The uploaded manifest holds the last name of each local path.
 
     Raises:
-        InputError: the directory is none of `hnmine filter` or `hnmine export`.
-        UsageError: the name is none of a repository.
-        PartialRun: the hub is out of reach, or refuses.
+        InputError: neither `hnmine filter` nor `hnmine export` wrote the directory.
+        UsageError: `repo` is not the name of a repository.
+        PartialRun: the hub cannot be reached, or refuses.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HFValidationError
@@ -73,9 +73,9 @@ def push(settings: PushSettings) -> Pushed:
         )
     except HFValidationError as error:
         raise UsageError(
-            f"repo: {settings.repo!r} is no name of a repository.",
+            f"repo: {settings.repo!r} is not the name of a repository.",
             why=str(error).splitlines()[0],
-            fix="Give it as OWNER/NAME.",
+            fix="Pass OWNER/NAME.",
         ) from error
     except Exception as error:
         lines = str(error).strip().splitlines()
@@ -83,7 +83,7 @@ def push(settings: PushSettings) -> Pushed:
             f"Cannot push to {settings.repo}.",
             why=lines[0] if lines else repr(error),
             fix="Check the network, HF_HUB_OFFLINE, and the token (`hf auth login`), then run the "
-            "same command: what was uploaded is not sent again.",
+            "same command: uploaded files are not sent again.",
         ) from error
     return Pushed(
         str(address), {"files": len(files), "bytes": sum(file.stat().st_size for file in files)}
@@ -91,26 +91,26 @@ def push(settings: PushSettings) -> Pushed:
 
 
 def _files(directory: Path) -> list[Path]:
-    """List what is for others.
+    """Return the files to upload.
 
     Raises:
         InputError: the directory is of another stage, or damaged.
     """
     stage = (read_json(directory / MANIFEST) or {}).get("stage")
     if stage == "export":
-        form = read_manifest(directory, "export", "export")["settings"]["to"]
+        form = ExportManifest.read(directory).settings.to
         if form not in EXPORTS:
             raise InputError(
                 f"{directory / MANIFEST} is damaged.",
-                why=f"There is no format {form!r}.",
+                why=f"hnmine has no format {form!r}.",
                 fix="Run the same `hnmine export` again.",
             )
         names = (CARD, MANIFEST, *EXPORTS[form].load().files)
     else:
-        read_manifest(directory, "mined", "filter")
+        MinedManifest.read(directory)
         names = MINED
     found = [(directory / name, file) for name in names for file in files_of(directory / name)]
-    # What a link points to, or somebody has put beside the parts, is not what the stage wrote.
+    # The stage wrote no links, and only Parquet files into its folders.
     own = directory.resolve()
     files = [
         file
@@ -123,14 +123,14 @@ def _files(directory: Path) -> list[Path]:
     if missing:
         raise InputError(
             f"{directory} is damaged.",
-            why=f"{missing[0]} is not there.",
+            why=f"{missing[0]} is missing.",
             fix="Run the command that wrote it again.",
         )
     return files
 
 
 def _content(file: Path) -> bytes | str:
-    """Return what to upload: the manifest without local paths, other files as they are."""
+    """Return the content to upload: the manifest without local paths, else the file."""
     if file.name != MANIFEST:
         return str(file)
-    return canonical_json(public(read_json(file))).encode()
+    return canonical_json(public(read_json(file) or {})).encode()

@@ -1,67 +1,58 @@
-"""The commands that make a directory again, from what its manifests say."""
+"""The commands that reproduce a directory, from its manifests."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
-from typing import Any
 
-from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
+from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings, Settings
 from hnmine.printable import shell, without_credentials
+from hnmine.results import Json
 
 PLACES = {"index": "runs/index", "candidates": "runs/candidates", "mined": "runs/mined"}
-"""Where the commands put what they write: where it stood does not belong in a card."""
-
-Manifest = Mapping[str, Any]
+"""Directories in the commands: the original paths do not belong in a card."""
 
 _LOCAL = re.compile(r"(file:)?/|~/|\.\.?(/|$)|.*/\.\.(/|$)")
-"""Paths that tell of somebody's machine; a hub's name, or a package's, is none."""
+"""Local paths; the name of a model on the hub or in a package is none."""
 
 
-def commands(index: Manifest, candidates: Manifest, mined: Manifest) -> str:
-    """Return the three command lines; inputs, of which manifests hold the content, are named so.
+def commands(index: Json, candidates: Json, mined: Json) -> str:
+    """Return the command lines of the three stages.
 
-    No local path is in them: of a model or a file that stands at one, its name is enough.
+    Words in capitals stand for the inputs. Of a local path only the last name is shown.
 
     Args:
-        index: manifest, or plan, of the index.
-        candidates: of the candidates.
-        mined: of the mined directory.
+        index: manifest or plan of the index.
+        candidates: manifest or plan of the candidates.
+        mined: manifest or plan of the mined directory.
     """
     inputs = {name: name.upper() for name in candidates["inputs"]}
     runs = [f"{name.removeprefix('run_')}.trec" for name in candidates["runs"]]
     previous = {"previous": "PREVIOUS"} if candidates["previous"] else {}
-    made = [
-        (
-            BuildIndexSettings,
-            index,
-            {name: name.upper() for name in index["inputs"]} | {"index": PLACES["index"]},
-        ),
+    from_index: dict[str, object] = {name: name.upper() for name in index["inputs"]}
+    made: list[tuple[type[Settings], Json, dict[str, object]]] = [
+        (BuildIndexSettings, index, from_index | {"index": PLACES["index"]}),
         (
             MineSettings,
             candidates,
             {"index": PLACES["index"], **inputs, "from_run": runs, **previous}
             | {"output": PLACES["candidates"]},
         ),
-        (
-            FilterSettings,
-            mined,
-            {"candidates": PLACES["candidates"], "output": PLACES["mined"]},
-        ),
+        (FilterSettings, mined, {"candidates": PLACES["candidates"], "output": PLACES["mined"]}),
     ]
     return "\n".join(
         command_line(kind, public(plan["settings"]), places) for kind, plan, places in made
     )
 
 
-def command_line(kind: Any, settings: Mapping[str, Any], places: Mapping[str, Any]) -> str:
-    """Return a command with what differs from the defaults.
+def command_line(kind: type[Settings], settings: Json, places: Mapping[str, object]) -> str:
+    """Return a command with the settings that differ from their defaults.
 
     Args:
-        kind: the settings' model.
-        settings: of a manifest.
-        places: what a manifest does not hold: where things are.
+        kind: the settings of the command.
+        settings: as a manifest records them.
+        places: the paths, which a manifest does not record.
     """
     parts = [f"hnmine {kind.command}"]
     for name, field in kind.model_fields.items():
@@ -72,7 +63,7 @@ def command_line(kind: Any, settings: Mapping[str, Any], places: Mapping[str, An
     return " \\\n    ".join(parts)
 
 
-def _flags(flag: str, value: Any) -> Iterator[list[str]]:
+def _flags(flag: str, value: object) -> Iterator[list[str]]:
     if isinstance(value, bool):
         yield [f"--{flag}" if value else f"--no-{flag}"]
     elif isinstance(value, Mapping):
@@ -83,13 +74,19 @@ def _flags(flag: str, value: Any) -> Iterator[list[str]]:
         yield [f"--{flag}", str(value)]
 
 
-def public(value: Any) -> Any:
-    """Return JSON values in which a local path is its last name, and a URL holds no credentials."""
+def public(values: Mapping[str, object]) -> Json:
+    """Return a JSON object with the last name of each local path, and URLs without credentials."""
+    # A prompt is text, whatever it begins with.
+    return {
+        name: value if name.endswith("prompt") else _public(value) for name, value in values.items()
+    }
+
+
+def _public(value: object) -> object:
     if isinstance(value, Mapping):
-        # A prompt is text, whatever it begins with.
-        return {k: v if k.endswith("prompt") else public(v) for k, v in value.items()}
+        return public(value)
     if isinstance(value, list | tuple):
-        return [public(item) for item in value]
+        return [_public(item) for item in value]
     if not isinstance(value, str):
         return value
     return PurePath(value).name if _LOCAL.match(value) else without_credentials(value)

@@ -1,4 +1,4 @@
-"""Write the rows of an export to a file: what a row is, and how it is written, its ending says."""
+"""Write the rows of an export to a file, in the format that its ending names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from hnmine.errors import InputError
 
 SEPARATORS = {".tsv": "\t", ".txt": " "}
-"""Of files of fields; those with blanks between are TREC's."""
+"""Between the fields of a line; TREC files use blanks."""
 
 
 def write_rows(path: Path, name: str, rows: Iterable[Any]) -> int:
@@ -21,12 +21,12 @@ def write_rows(path: Path, name: str, rows: Iterable[Any]) -> int:
 
     Args:
         path: where to write.
-        name: of the file in the end: .jsonl holds a JSON value a line, .json a list of them, .tsv
-            and .txt sequences of fields, .parquet tables.
-        rows: what its ending says.
+        name: final name of the file. Its ending names the format: .jsonl a JSON value a line, .json
+            a list of them, .tsv and .txt lines of fields, .parquet tables.
+        rows: JSON values, sequences of fields, or tables, by the ending.
 
     Raises:
-        InputError: a field holds what would be read as the end of it.
+        InputError: a field contains the separator of fields or lines.
     """
     suffix = Path(name).suffix
     if suffix == ".parquet":
@@ -46,11 +46,11 @@ def write_rows(path: Path, name: str, rows: Iterable[Any]) -> int:
 
 
 def one_line(text: str) -> str:
-    """Return a text with single blanks for all white space: a field of a TSV file holds no more."""
+    """Return a text with single blanks for all white space, as a TSV field needs."""
     return " ".join(text.split())
 
 
-def _lines(rows: Iterable[Iterable[Any]], name: str, separator: str) -> Iterator[str]:
+def _lines(rows: Iterable[Iterable[object]], name: str, separator: str) -> Iterator[str]:
     for row in rows:
         fields = [str(field) for field in row]
         for field in fields:
@@ -58,8 +58,8 @@ def _lines(rows: Iterable[Iterable[Any]], name: str, separator: str) -> Iterator
             if blank or not field:
                 raise InputError(
                     f"{name} cannot hold the id {field!r}.",
-                    why="White space in it would be read as the end of the field.",
-                    fix="Export to a format with JSON, or change the ids of the input.",
+                    why="A reader would take its white space for the end of the field.",
+                    fix="Export to a JSON format, or change the ids of the input.",
                 )
         yield separator.join(fields)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from hnmine.exports.examples import Material, Passage
 from hnmine.exports.format import of_lines
 
 
-def embedding(material: Material) -> Iterator[dict[str, Any]]:
+def embedding(material: Material) -> Iterator[dict[str, object]]:
     """Yield a row for each positive: ms-swift takes one.
 
     A query with fewer negatives than asked has no row: it would be filled up with its positive.
@@ -19,7 +18,7 @@ def embedding(material: Material) -> Iterator[dict[str, Any]]:
             yield _row(example.query, [positive], example.negatives, "user")
 
 
-def reranker(material: Material) -> Iterator[dict[str, Any]]:
+def reranker(material: Material) -> Iterator[dict[str, object]]:
     """Yield a row for each query."""
     for example in material.examples():
         yield _row(example.query, example.positives, example.negatives, "assistant")
@@ -27,7 +26,7 @@ def reranker(material: Material) -> Iterator[dict[str, Any]]:
 
 def _row(
     query: str, positives: list[Passage], negatives: list[Passage], role: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "messages": [{"role": "user", "content": query}],
         "positive_messages": [[{"role": role, "content": one.text}] for one in positives],

@@ -6,13 +6,12 @@ Titles are part of the text here, so there is no `title`: Tevatron would put it 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from hnmine.exports.examples import Material, Passage
 from hnmine.exports.format import Format, of_lines
 
 
-def tevatron(material: Material) -> Iterator[dict[str, Any]]:
+def tevatron(material: Material) -> Iterator[dict[str, object]]:
     """Yield `query_id, query, positive_passages, negative_passages`."""
     for example in material.examples():
         yield {
@@ -27,7 +26,7 @@ def _passages(passages: list[Passage]) -> list[dict[str, str]]:
     return [{"docid": passage.id, "text": passage.text} for passage in passages]
 
 
-def tevatron_ids(material: Material) -> Iterator[dict[str, Any]]:
+def tevatron_ids(material: Material) -> Iterator[dict[str, object]]:
     """Yield `query_id, query_text, query_image, positive_document_ids, negative_document_ids`."""
     for example in material.examples():
         yield {
@@ -39,7 +38,7 @@ def tevatron_ids(material: Material) -> Iterator[dict[str, Any]]:
         }
 
 
-def tevatron_corpus(material: Material) -> Iterator[dict[str, Any]]:
+def tevatron_corpus(material: Material) -> Iterator[dict[str, object]]:
     """Yield `docid, text` of the documents that the queries name."""
     for document, text in material.used_documents():
         yield {"docid": document, "text": text}

@@ -1,4 +1,4 @@
-"""The positives and negatives of a block of queries, ready to be laid out."""
+"""The positives and negatives of a block of queries, as arrays for the layouts."""
 
 from __future__ import annotations
 

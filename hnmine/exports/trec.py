@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from hnmine.exports.beir import judgements
 from hnmine.exports.examples import Material
@@ -11,14 +10,14 @@ from hnmine.exports.format import Format
 from hnmine.exports.row_files import one_line
 
 
-def trec_run(material: Material) -> Iterator[tuple[Any, ...]]:
+def trec_run(material: Material) -> Iterator[tuple[object, ...]]:
     """Yield `query Q0 document rank score tag` of all candidates and positives, ranks from 1."""
     for query, hits in material.ranked():
         for rank, (document, score) in enumerate(hits, 1):
             yield query, "Q0", document, rank, score, "hnmine"
 
 
-def trec_qrels(material: Material) -> Iterator[tuple[Any, ...]]:
+def trec_qrels(material: Material) -> Iterator[tuple[object, ...]]:
     """Yield `query 0 document grade`."""
     unscored = Material(material.mined, None, tick=material.tick)  # A judgement needs no score.
     for example in unscored.examples():
@@ -37,7 +36,7 @@ def queries(material: Material) -> Iterator[tuple[str, str]]:
         yield example.id, one_line(example.query)
 
 
-def qrels(material: Material) -> Iterator[tuple[Any, ...]]:
+def qrels(material: Material) -> Iterator[tuple[object, ...]]:
     """Yield query id, 0, document id and 1 for each positive."""
     for example in material.examples():
         yield from ((example.id, 0, passage.id, 1) for passage in example.positives)

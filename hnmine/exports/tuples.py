@@ -1,4 +1,4 @@
-"""One row for each (query, positive) with its negatives: what contrastive losses take."""
+"""One row for each (query, positive) with its negatives, for contrastive losses."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ def triplet(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:
 def n_tuple(chosen: Chosen, num_negatives: int, with_scores: bool) -> pa.Table:
     """Lay out `query, positive, negative_1 … negative_n`.
 
-    A query with fewer than n negatives has no row: a missing one is never filled in. Further
-    columns hold a list, of the negatives.
+    A query with fewer than n negatives has no row. Further columns hold a list over the negatives.
     """
     query, positive = chosen.positive_rows()
     full = chosen.negative_counts[query] == num_negatives

@@ -1,1 +1,1 @@
-"""Capabilities beside the core: each imports it, the core imports none of them."""
+"""Extras: generation, mixing and batches. They import the core; the core imports none of them."""

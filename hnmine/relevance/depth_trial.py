@@ -88,9 +88,8 @@ def try_depths(candidates: Candidates, rows: TrialRows, negatives: int, threads:
         negatives: for each query.
         threads: to read vectors with.
     """
-    dense = "dense" in candidates.manifest["scores"]
     # Probes train on cosines. Vectors whose length counts were not measured.
-    if not dense or candidates.index.encoder.similarity != "cosine":
+    if not candidates.has_dense_scores or candidates.index.encoder.similarity != "cosine":
         return DEFAULT_DEPTH, None
     drawn = rows.draw()
     if drawn is None:

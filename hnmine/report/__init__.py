@@ -1,1 +1,1 @@
-"""What a person looks at: a report on mined negatives, one query of them, two runs compared."""
+"""`hnmine report`, `hnmine inspect` and `hnmine diff`."""

@@ -1,17 +1,16 @@
-"""What changes between two mined directories: negatives gained and lost, and why."""
+"""`hnmine diff`: the negatives that another setting gains and loses, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
-from hnmine.printable import without_nan
-from hnmine.report.facts import NEGATIVE
-from hnmine.report.scored import Scored
+from hnmine.config import DiffSettings
+from hnmine.directories.mined import Mined
+from hnmine.directories.scored_view import NEGATIVE, ScoredView
+from hnmine.printable import aligned, without_nan
 from hnmine.report.terminal import number
-from hnmine.results import Result
+from hnmine.results import Json, Result
 from hnmine.runner.plan import differences
 
 FREE, NO_CANDIDATE = "kept, not chosen", "no candidate"
@@ -20,7 +19,7 @@ MEANS = {
     "mean margin": "avg(positive_score - score)",
     "mean p_relevant": "avg(p_relevant)",
 }
-"""By name: an expression over the chosen negatives."""
+"""By name: an SQL expression over the chosen negatives."""
 
 _PAIRS = """
 create temp table pairs as
@@ -32,7 +31,7 @@ from (
 )
 group by query_id, doc_id
 """
-# Only what is about a pair that differs is joined: all candidates need not fit in memory.
+# Only rows of pairs that differ are joined: the candidates need not fit in memory.
 _STATE = f"""
 select query_id, doc_id, case when keep then '{FREE}' else reason end as state
 from {{}} where (query_id, doc_id) in (select (query_id, doc_id) from pairs where early <> late)
@@ -59,19 +58,20 @@ from negatives where was <> is_now group by query_id order by count(*) desc, que
 
 @dataclass(frozen=True, repr=False)
 class Changes(Result):
-    """What differs between two mined directories.
+    """The differences between two mined directories.
 
     Attributes:
         before, after: the directories.
-        same_candidates: whether both were made from the same.
-        settings: what differs in the plans, `key: before -> after`.
-        counts: by count: before, after; those that differ.
-        means: by name, over the negatives: before, after.
-        same: negatives that are in both.
-        gained: by what they were before: negatives of `after` alone.
-        lost: by what they are after: negatives of `before` alone.
-        queries: in either; changed: those of them whose negatives are not the same.
-        most: by query: gained, lost; those with most of both.
+        same_candidates: whether both were filtered from the same candidates.
+        settings: those that differ, `key: before -> after`.
+        counts: those that differ: before, after.
+        means: over the negatives, by name: before, after.
+        same: number of negatives in both.
+        gained: number of negatives in `after` alone, by their verdict in `before`.
+        lost: number of negatives in `before` alone, by their verdict in `after`.
+        queries: number of queries with a negative in either.
+        changed: number of queries whose negatives differ.
+        most: the queries that changed most: negatives gained, lost.
     """
 
     before: str
@@ -87,9 +87,9 @@ class Changes(Result):
     changed: int
     most: dict[str, tuple[int, int]]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON values; what is unknown is null."""
-        found: dict[str, Any] = without_nan(asdict(self))
+    def as_json(self) -> Json:
+        """Return everything as JSON values; an unknown number is null."""
+        found: Json = without_nan(asdict(self))
         return found
 
     def lines(self) -> Iterator[str]:
@@ -97,95 +97,93 @@ class Changes(Result):
         yield f"{self.before} -> {self.after}"
         if not self.same_candidates:
             yield (
-                "Their candidates differ: what is lost or gained may be so for what was mined, "
-                "not for how it was filtered."
+                "The two were filtered from different candidates: mining may explain a difference "
+                "as well as filtering."
             )
         yield from (f"  {difference}" for difference in self.settings)
         yield ""
-        yield from self._negatives()
+        yield from aligned(
+            [
+                ("negatives in both", f"{self.same:,}"),
+                *((f"  + previously {kind}", f"{n:,}") for kind, n in self.gained.items()),
+                *((f"  - now {kind}", f"{n:,}") for kind, n in self.lost.items()),
+                ("queries that changed", f"{self.changed:,}", f"of {self.queries:,}"),
+            ]
+        )
         yield ""
-        pairs = {_named(name): pair for name, pair in (self.counts | self.means).items()}
-        width = max(map(len, pairs), default=0)
-        yield f"  {'':<{width}}{'before':>12}{'after':>12}"
-        for name, pair in pairs.items():
-            cells = (f"{x:,}" if isinstance(x, int) else number(x) for x in pair)
-            yield f"  {name:<{width}}" + "".join(f"{cell:>12}" for cell in cells)
+        pairs = self.counts | self.means
+        yield from aligned(
+            [
+                ("", "before", "after"),
+                *((f"  {_named(name)}", *map(_shown, pair)) for name, pair in pairs.items()),
+            ]
+        )
         if self.most:
             yield ""
-            yield "queries that changed most"
-            for query, (gained, lost) in self.most.items():
-                yield f"  {query:<24} +{gained} -{lost}"
+            yield "Queries that changed most: negatives gained and lost"
+            changed = self.most.items()
+            yield from aligned(
+                (f"  {query}", f"+{new}", f"-{gone}") for query, (new, gone) in changed
+            )
 
-    def _negatives(self) -> Iterator[str]:
-        """Write what was gained and lost, and for what reasons."""
-        rows = [("negatives", self.same, " the same")]
-        rows += [(f"  + was {kind}", count, "") for kind, count in self.gained.items()]
-        rows += [(f"  - is now {kind}", count, "") for kind, count in self.lost.items()]
-        rows.append(("queries", self.changed, f" of {self.queries:,} changed"))
-        width = max(len(name) for name, _, _ in rows)
-        yield from (f"{name:<{width}}{count:>12,}{more}" for name, count, more in rows)
+
+def _shown(value: float | None) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def _named(count: str) -> str:
-    """Write the name of a count; a reason may be an expression, and stays as it is."""
+    """Return the words for a count; a reason may be an expression, and stays as it is."""
     if count.startswith("dropped_"):
         return "dropped: " + count.removeprefix("dropped_")
     return count.replace("_", " ")
 
 
-def changes(before: Path, after: Path, most: int, threads: int) -> Changes:
+def diff(settings: DiffSettings) -> Changes:
     """Compare two mined directories.
-
-    Args:
-        before: what `hnmine filter` wrote.
-        after: what it wrote with other settings.
-        most: queries to name.
-        threads: for SQL.
 
     Raises:
         InputError: one is not a finished mined directory.
     """
-    with (
-        Scored.open(before, None, None, threads) as one,
-        Scored.open(after, None, None, threads) as other,
-    ):
+    before, after = Mined(settings.before), Mined(settings.after)
+    threads = settings.cpu_threads
+    with before.sql(threads) as one, after.sql(threads) as other:
         one.attach(other, "later")
         for statement in (_PAIRS, _NEGATIVES):
             one.ask(statement)
         queries, changed = one.ask(_QUERIES)[0]
+        most = one.ask(_MOST, settings.queries)
         return Changes(
-            before=str(before),
-            after=str(after),
-            same_candidates=one.manifest["candidates"] == other.manifest["candidates"],
-            settings=differences(*(_plan(scored) for scored in (one, other))),
-            counts=_counts(one, other),
+            before=str(before.path),
+            after=str(after.path),
+            same_candidates=before.manifest.candidates == after.manifest.candidates,
+            settings=differences(_plan(before), _plan(after)),
+            counts=_counts(before.manifest.counts, after.manifest.counts),
             means=_means(one),
             same=one.ask("select count(*) from negatives where was = is_now")[0][0],
             gained=_reasons(one, "was"),
             lost=_reasons(one, "is_now"),
             queries=queries,
             changed=changed,
-            most={query: (gained, lost) for query, gained, lost in one.ask(_MOST, most)},
+            most={query: (gained, lost) for query, gained, lost in most},
         )
 
 
-def _plan(scored: Scored) -> dict[str, Any]:
-    return {key: value for key, value in scored.manifest.items() if key != "counts"}
+def _plan(mined: Mined) -> Json:
+    return {key: value for key, value in mined.manifest.recorded.items() if key != "counts"}
 
 
-def _counts(one: Scored, other: Scored) -> dict[str, tuple[int, int]]:
-    before, after = one.manifest["counts"], other.manifest["counts"]
+def _counts(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     pairs = {name: (before.get(name, 0), after.get(name, 0)) for name in {**before, **after}}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _means(one: Scored) -> dict[str, tuple[float | None, float | None]]:
+def _means(one: ScoredView) -> dict[str, tuple[float | None, float | None]]:
     select = f"select {', '.join(MEANS.values())} from"
     before, after = (one.ask(f"{select} {t} where selected")[0] for t in ("scored", "later"))
     return dict(zip(MEANS, zip(before, after, strict=True), strict=True))
 
 
-def _reasons(one: Scored, column: str) -> dict[str, int]:
+def _reasons(one: ScoredView, column: str) -> dict[str, int]:
     return dict(
         one.ask(
             f"select {column}, count(*) from negatives where was <> is_now "

@@ -1,4 +1,4 @@
-"""SVG for a page: elements that escape what they hold, text that fits, axes with round ticks."""
+"""SVG for the page: escaped elements, text cut to fit, axes with round ticks."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from markupsafe import Markup
 from hnmine.printable import one_line
 
 WIDTH = 400
-"""Of every figure, in pixels; the page scales it."""
+"""Width of every figure in pixels; the page scales it."""
 
 FONT = 12
 INK, GRID = "var(--ink)", "var(--grid)"
 Tick = tuple[float, str]
-"""A value and what to write at it."""
+"""A value and its label."""
 
 
 def element(tag: str, *content: object, **attributes: object) -> Markup:
-    """Return an element; all that is not markup is escaped. `stroke_width` is `stroke-width`."""
+    """Return an element; text is escaped, and `stroke_width` becomes `stroke-width`."""
     pairs = (
         (name.strip("_").replace("_", "-"), _shown(value)) for name, value in attributes.items()
     )
@@ -32,7 +32,7 @@ def element(tag: str, *content: object, **attributes: object) -> Markup:
 
 
 def figure(title: str, height: float, parts: Iterable[Markup], description: str = "") -> Markup:
-    """Return a figure of a title and description for screen readers; parts are what it shows."""
+    """Return a figure with its parts, and a title and description for screen readers."""
     return element(
         "svg",
         *([element("desc", description)] if description else []),
@@ -48,7 +48,7 @@ def figure(title: str, height: float, parts: Iterable[Markup], description: str 
 
 
 def text(x: float, y: float, words: str, room: float = WIDTH, anchor: str = "start") -> Markup:
-    """Return a line of text, cut to the room; then the whole of it shows when pointed at."""
+    """Return a line of text, cut to the room; the whole text shows on hover."""
     words = _shown(words)
     cut = words if len(words) <= WIDTH else words[:WIDTH]
     while width(cut) > room:
@@ -58,7 +58,7 @@ def text(x: float, y: float, words: str, room: float = WIDTH, anchor: str = "sta
 
 
 def width(words: str) -> float:
-    """Return about how many pixels a text takes, in a wide font."""
+    """Return the approximate width of a text in a wide font, in pixels."""
     return FONT * sum(map(_ems, words))
 
 
@@ -70,12 +70,12 @@ def line(points: Sequence[tuple[float, float]], colour: str, **attributes: objec
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the values of a range stand.
+    """Maps a range of values to pixels.
 
     Attributes:
-        low, high: the range; values beyond it stand at its ends.
+        low, high: the range; values beyond it are put at its ends.
         start, end: in pixels.
-        scale: what of a value is drawn in proportion.
+        scale: function of a value that is drawn to scale.
     """
 
     low: float
@@ -85,27 +85,28 @@ class Axis:
     scale: Callable[[float], float] = float
 
     def at(self, value: float) -> float:
-        """Return where a value stands."""
-        # Halves, for the whole span of floats is larger than any float.
+        """Return the position of a value in pixels."""
+        # Halves, as the whole span of floats is larger than any float.
         low, high, here = (self.scale(one) / 2 for one in (self.low, self.high, value))
         part = (here - low) / (high - low) if high > low else 0.5
         return self.start + min(max(part, 0.0), 1.0) * (self.end - self.start)
 
 
 def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[Tick]:
-    """Return the multiples in a range of 1, 2 or 5 times a power of ten, with separators.
+    """Return ticks in a range at multiples of 1, 2 or 5 times a power of ten.
 
     Args:
-        low: the range's start.
+        low: start of the range.
         high: its end.
-        most: steps, about, that it has.
-        whole: no fractions.
+        most: approximate number of steps.
+        whole: whether values are whole numbers.
     """
+    if whole:  # A product that is rounded to an end of the range is whole then too.
+        low, high = float(math.ceil(low)), float(math.floor(high))
     rough = max(high / most - low / most, 1.0 if whole else 0.0)
     largest = max(abs(low), abs(high))
-    if rough <= max(1e-300, 1e-12 * largest):  # Floats have no room for steps between them.
-        start = math.ceil(low) if whole else low
-        return [(start, f"{start:.3g}")] if start <= high else []
+    if rough <= max(1e-300, 1e-12 * largest):  # The range is too narrow for steps.
+        return [(low, f"{low:.3g}")] if low <= high else []
     power = math.floor(math.log10(rough))
     size = 10.0**power
     step = next((size * times for times in (1, 2, 5) if size * times >= rough), size * 10)
@@ -120,11 +121,11 @@ def round_ticks(low: float, high: float, most: int, *, whole: bool = False) -> l
 
 
 def ticks_that_fit(axis: Axis, options: Iterable[list[Tick]]) -> list[Tick]:
-    """Return the first of some ticks whose labels do not touch, or those of the last that do not.
+    """Return the first option whose labels do not touch; else those labels of one that do not.
 
     Args:
         axis: horizontal.
-        options: ticks, the best first; one with a single tick in the range is the last resort.
+        options: lists of ticks, the best first; lists with a single tick come last.
     """
     inside = [[tick for tick in option if axis.low <= tick[0] <= axis.high] for option in options]
     found = sorted(filter(None, inside), key=lambda option: len(option) == 1) or [[]]
@@ -132,7 +133,7 @@ def ticks_that_fit(axis: Axis, options: Iterable[list[Tick]]) -> list[Tick]:
 
 
 def label_place(axis: Axis, tick: Tick) -> float:
-    """Return where the middle of a label stands: at its tick, but within the figure."""
+    """Return the middle of a label: at its tick, but within the figure."""
     half = width(tick[1]) / 2
     return min(max(axis.at(tick[0]), half), WIDTH - half)
 

@@ -1,28 +1,26 @@
-"""What a report says, gathered once, for a terminal, for a page and for machines."""
+"""The facts of a report, gathered once for the terminal, the page and JSON."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from hnmine.printable import without_nan
+from hnmine.results import Json
 
-if TYPE_CHECKING:  # It takes SciPy, which looking at a single query can do without.
+if TYPE_CHECKING:  # They import SciPy, which `hnmine inspect` does not need.
     from hnmine.audit.estimate import Estimate
     from hnmine.selection.hardness import Hardness
-
-POSITIVE, NEGATIVE, KEPT, DROPPED = "positive", "negative", "kept", "dropped"
-"""What became of a candidate: trained as a positive, as a negative, not chosen, not allowed."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How some values are spread.
+    """Mean and percentiles of some values.
 
     Attributes:
         count: of the finite values.
-        mean: of them.
-        low, median, high: the 5th, 50th and 95th percentile, about.
+        mean: of these values.
+        low, median, high: about the 5th, 50th and 95th percentile.
     """
 
     count: int
@@ -40,12 +38,12 @@ class Histogram:
     """Counts of values in bins, for several groups.
 
     Attributes:
-        name: what the values are.
-        edges: of the bins, ascending, one more than bins.
-        counts: by group: for each bin.
+        name: label of the values.
+        edges: of the bins, ascending, shape (bins + 1,).
+        counts: values in each bin, by group.
         spread: by group.
-        scale: `whole`, values are whole numbers; `log`, bins are as wide as their values are large;
-            `logit`, equally wide in log-odds.
+        scale: `whole`: whole numbers; `log`: bins grow with the values; `logit`: bins of equal
+            width in log-odds.
     """
 
     name: str
@@ -60,10 +58,10 @@ class Mix:
     """Candidates that the same sources found.
 
     Attributes:
-        sources: which.
-        candidates: how many, known positives not counted.
-        negatives: how many of them were chosen.
-        p_relevant: mean estimated chance that a chosen one is relevant; NaN if unknown.
+        sources: the sources.
+        candidates: number of candidates without known positives.
+        negatives: number of these that were chosen.
+        p_relevant: mean p_relevant of the chosen ones; NaN if unknown.
     """
 
     sources: list[str]
@@ -78,8 +76,8 @@ class Hub:
 
     Attributes:
         doc_id: its id.
-        uses: queries that it is a negative of.
-        positives: queries that it is a positive of.
+        uses: number of queries that it is a negative of.
+        positives: number of queries that it is a positive of.
         text: its beginning; None if it cannot be read.
     """
 
@@ -91,16 +89,16 @@ class Hub:
 
 @dataclass(frozen=True)
 class Hubness:
-    """How unevenly documents are used.
+    """How often documents serve as negatives.
 
     Attributes:
-        documents: that were candidates of any query.
-        used: that are a negative of any.
-        top_share: share of all negatives that the most used 1 % of the used documents are.
-        skewness: of the number of uses over all candidates' documents, the usual measure of
-            hubness (Radovanovic et al., JMLR 2010); NaN if all are used as often.
-        bands: by number of uses: documents.
-        most: the most used.
+        documents: number of documents among the candidates.
+        used: number of these that are a negative of any query.
+        top_share: share of all negatives that come from the most used 1 % of the used documents.
+        skewness: of the number of uses over all documents among the candidates, the usual measure
+            of hubness (Radovanovic et al., JMLR 2010); NaN if all are used equally often.
+        bands: number of documents by number of uses.
+        most: the most used documents.
     """
 
     documents: int
@@ -119,7 +117,7 @@ class Document:
         doc_id: its id.
         text: its beginning; None if it cannot be read.
         scores: by column.
-        rank: among the query's candidates; None for a positive.
+        rank: among the candidates of the query; None for a positive.
     """
 
     doc_id: str
@@ -130,15 +128,16 @@ class Document:
 
 @dataclass(frozen=True)
 class Example:
-    """A candidate near the border between negatives and what was dropped.
+    """A candidate near the border between chosen and dropped.
 
     Attributes:
-        verdict: `negative`, or the reason why it was dropped.
-        query_id, query: the query; None if its text cannot be read.
-        positive: of the query's positives that with the lowest score.
-        candidate: the document in question.
+        verdict: `negative`, or the rule that dropped it.
+        query_id: id of the query.
+        query: its text; None if it cannot be read.
+        positive: the query's positive with the lowest score.
+        candidate: the candidate.
         margin: score of the positive minus that of the candidate.
-        p_relevant: estimated chance that the candidate is relevant; NaN if unknown.
+        p_relevant: estimated probability that the candidate is relevant; NaN if unknown.
     """
 
     verdict: str
@@ -152,22 +151,22 @@ class Example:
 
 @dataclass
 class Facts:
-    """What a report says.
+    """All facts of a report.
 
     Attributes:
         path: the mined directory.
-        counts: those of its manifest.
+        counts: of its manifest.
         funnel: steps from candidates to negatives: name, documents; drops are negative.
-        shortfall: by reason: queries that got too few, negatives that they lack.
-        score: what the rules compared.
-        scores, margins, ranks, lengths, chances: distributions.
-        mixes: by the sources that found them.
+        shortfall: by reason: queries with too few negatives, number of missing negatives.
+        score: the score that the rules compared.
+        scores, margins, ranks, lengths, chances: histograms.
+        mixes: candidates by the sources that found them.
         hubness: None without negatives.
-        shortcuts: by feature: the chance that it ranks a positive over a negative of its query.
-        estimate: of the share of false negatives, from p_relevant.
-        learned: relevance.json.
-        hardness: what a student would see; None without a bi-encoder's scores.
-        examples: at the margin.
+        shortcuts: AUC of each trivial feature, positives against negatives of the same query.
+        estimate: share of false negatives, from p_relevant.
+        learned: the content of relevance.json.
+        hardness: loss and gradients before training; None without bi-encoder scores.
+        examples: borderline candidates.
         settings: by stage.
         origin: hashes, versions, models.
         no_texts: why texts cannot be shown; empty if they can.
@@ -187,14 +186,14 @@ class Facts:
     hubness: Hubness | None = None
     shortcuts: dict[str, Estimate] = field(default_factory=dict)
     estimate: Estimate | None = None
-    learned: dict[str, Any] = field(default_factory=dict)
+    learned: Json = field(default_factory=dict)
     hardness: Hardness | None = None
     examples: list[Example] = field(default_factory=list)
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    origin: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Json] = field(default_factory=dict)
+    origin: Json = field(default_factory=dict)
     no_texts: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON values; what is unknown is null."""
-        found: dict[str, Any] = without_nan(asdict(self))
+    def as_json(self) -> Json:
+        """Return everything as JSON values; an unknown number is null."""
+        found: Json = without_nan(asdict(self))
         return found

@@ -1,14 +1,14 @@
-"""The figures of the page, one function each; none where there is nothing to draw."""
+"""The figures of the page, one function each; empty without data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Any
 
 from markupsafe import Markup
 
+from hnmine.directories.scored_view import DROPPED, KEPT, NEGATIVE, POSITIVE
 from hnmine.report.drawing import (
     FONT,
     GRID,
@@ -25,11 +25,12 @@ from hnmine.report.drawing import (
     ticks_that_fit,
     width,
 )
-from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE, Facts, Histogram, Scale
+from hnmine.report.facts import Facts, Histogram, Scale
 from hnmine.report.terminal import number
+from hnmine.results import Json
 
 BLUE, ORANGE, GREEN, GREY = (f"var(--{name})" for name in (POSITIVE, NEGATIVE, KEPT, DROPPED))
-# Line styles beside colours: a figure must be readable without them, on paper too.
+# Line styles besides colours: figures must be readable in black and white.
 LOOKS = {
     POSITIVE: (BLUE, "none"),
     NEGATIVE: (ORANGE, "6 3"),
@@ -45,16 +46,16 @@ SCALES: dict[Scale, Callable[[float], float]] = {
     "logit": lambda value: math.log(max(value, TINY) / max(1 - value, TINY)),
 }
 TOP, BOTTOM, RIGHT, HEIGHT = 46.0, 202.0, 388.0, 240.0
-"""Of a plot with axes, in pixels."""
+"""Edges of a plot with axes, in pixels."""
 
 Bar = tuple[float, float, str, str]
-"""Start and length, what to write behind it, and its colour."""
+"""Start, length, label and colour."""
 
 
 def funnel(facts: Facts) -> Markup:
-    """Draw how many candidates each rule drops, and how many are left."""
+    """Draw how many candidates each rule drops, and how many remain."""
     drops = [min(count, 0) for _, count in facts.funnel]
-    # A drop hangs from where the steps before it have come to.
+    # A drop starts where the drops before it ended.
     left = [facts.counts["candidates"] + fallen for fallen in accumulate(drops)]
     rows = []
     for (name, count), remaining in zip(facts.funnel, left, strict=True):
@@ -67,7 +68,7 @@ def funnel(facts: Facts) -> Markup:
 
 
 def mixes(facts: Facts) -> Markup:
-    """Draw what share of candidates and of negatives each mix of sources found."""
+    """Draw the share of candidates and of negatives that each mix of sources found."""
     candidates = max(sum(mix.candidates for mix in facts.mixes), 1)
     negatives = max(sum(mix.negatives for mix in facts.mixes), 1)
     rows = []
@@ -80,7 +81,7 @@ def mixes(facts: Facts) -> Markup:
 
 
 def hubness(facts: Facts) -> Markup:
-    """Draw how many documents serve how many queries as a negative."""
+    """Draw the number of documents by the number of queries that they are a negative of."""
     bands = facts.hubness.bands if facts.hubness else {}
     rows = [
         (f"{band} {'query' if band == '1' else 'queries'}", [(0, count, f"{count:,}", ORANGE)])
@@ -90,7 +91,7 @@ def hubness(facts: Facts) -> Markup:
 
 
 def _bars(title: str, rows: Sequence[tuple[str, Sequence[Bar]]]) -> Markup:
-    """Draw bars from left to right, below their names where these are long."""
+    """Draw horizontal bars; long names stand above their bars."""
     if not rows:
         return Markup()
     names = max(width(name) for name, _ in rows) + FONT
@@ -124,7 +125,7 @@ def _bars(title: str, rows: Sequence[tuple[str, Sequence[Bar]]]) -> Markup:
 
 
 def distribution(histogram: Histogram) -> Markup:
-    """Draw the share of each group's values in each bin."""
+    """Draw the share of each group in each bin."""
     whole = histogram.scale == "whole"
     edges = [edge - 0.5 if whole else edge for edge in histogram.edges]
     shares = {
@@ -163,7 +164,7 @@ def distribution(histogram: Histogram) -> Markup:
 
 
 def shortcuts(facts: Facts) -> Markup:
-    """Draw how well trivial features tell positives from negatives, with intervals."""
+    """Draw the AUC of trivial features with intervals."""
     if not facts.shortcuts:
         return Markup()
     left = max(map(width, facts.shortcuts)) + FONT
@@ -175,8 +176,8 @@ def shortcuts(facts: Facts) -> Markup:
         ends = [(x.at(tick[0]), 0.0), (x.at(tick[0]), bottom)]
         parts.append(line(ends, INK if tick[0] == 0.5 else GRID, stroke_dasharray=dashes))
         parts.append(text(label_place(x, tick), bottom + 16, tick[1], anchor="middle"))
-    parts.append(text(left, bottom + 34, "← negatives have more"))
-    parts.append(text(RIGHT, bottom + 34, "positives have more →", anchor="end"))
+    parts.append(text(left, bottom + 34, "← larger for negatives"))
+    parts.append(text(RIGHT, bottom + 34, "larger for positives →", anchor="end"))
     said = []
     for row, (name, found) in enumerate(facts.shortcuts.items()):
         y = 28.0 * row + 17
@@ -186,12 +187,12 @@ def shortcuts(facts: Facts) -> Markup:
             ends = [(x.at(found.low), y), (x.at(found.high), y)]
             parts.append(line(ends, ORANGE, stroke_width=3))
             parts.append(_mark(x.at(found.rate), y, ORANGE, said[-1]))
-    title = "Area under the ROC curve of trivial features"
+    title = "AUC of trivial features"
     return figure(title, bottom + 42, parts, "; ".join(said))
 
 
 def curves(facts: Facts) -> list[Markup]:
-    """Draw what each rate of false negatives costs in yield and in depth."""
+    """Draw the yield and the depth at each target rate of false negatives."""
     points = facts.learned.get("curve", [])
     if not points:
         return []
@@ -206,7 +207,7 @@ def curves(facts: Facts) -> list[Markup]:
 
 def _curve(
     title: str,
-    points: list[dict[str, Any]],
+    points: list[Json],
     top: float,
     name: str,
     looks: dict[str, tuple[str, str]],
@@ -237,7 +238,7 @@ def _frame(
     *,
     whole: bool = False,
 ) -> tuple[Axis, list[Markup]]:
-    """Return the horizontal axis beside a vertical one, and both drawn: lines, ticks, names."""
+    """Return the horizontal axis, and both axes drawn with lines, ticks and names."""
     rows = round_ticks(y.low, y.high, 6, whole=whole)
     left = max(width(label) for _, label in rows) + 8
     x = Axis(low, high, left, RIGHT, SCALES[scale])
@@ -256,7 +257,7 @@ def _frame(
 
 
 def _options(x: Axis, scale: Scale) -> Iterable[list[Tick]]:
-    """Return ticks for an axis, the best first."""
+    """Yield lists of ticks for an axis, the best first."""
     if scale == "logit":
         yield CHANCES
     if scale == "log":

@@ -1,24 +1,32 @@
-"""Gather what a report says from a mined directory, in a few passes over its table."""
+"""Gather the facts of a report in a few passes over scored/."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from hnmine import schema
 from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.config import FilterSettings
-from hnmine.directories.parts import read_part
+from hnmine.directories.mined import Mined
+from hnmine.directories.scored_view import (
+    DROPPED,
+    KEPT,
+    MARGIN,
+    NEGATIVE,
+    POSITIVE,
+    ScoredView,
+    literal,
+    quoted,
+)
 from hnmine.names import rank_of
 from hnmine.relevance.learned import read_learned
-from hnmine.report.facts import DROPPED, KEPT, NEGATIVE, POSITIVE, Facts, Hub, Hubness, Mix
+from hnmine.report.facts import Facts, Hub, Hubness, Mix
 from hnmine.report.histograms import histogram
 from hnmine.report.margin_examples import examples
-from hnmine.report.scored import MARGIN, Scored, literal, quoted
-from hnmine.report.shortcut_facts import shortcuts
-from hnmine.report.training_lengths import make_chosen
+from hnmine.report.training_pairs import feature_aucs, make_chosen
+from hnmine.results import Json
 from hnmine.schema import SCORES
 from hnmine.selection.hardness import HARDNESS, Hardness
 from hnmine.selection.rules import by_text, rules
@@ -30,41 +38,42 @@ MOST_USED = 15
 HUB_CHARACTERS = 160
 
 
-def gather(scored: Scored) -> Facts:
-    """Ask a mined directory for all that a report says."""
-    counts = scored.manifest["counts"]
+def gather(scored: ScoredView) -> Facts:
+    """Return the facts of a mined directory."""
+    mined = scored.mined
+    counts = mined.manifest.counts
     facts = Facts(
-        path=str(scored.path),
+        path=str(mined.path),
         counts=counts,
-        funnel=_funnel(scored.settings, counts),
-        shortfall=_shortfall(scored),
-        score=_score_name(scored, "score"),
-        settings=_settings(scored),
-        origin=_origin(scored),
-        no_texts=scored.no_texts,
-        learned=_learned(scored),
-        hardness=Hardness.read(scored.path / HARDNESS),
+        funnel=_funnel(mined.manifest.settings, counts),
+        shortfall=_shortfall(mined),
+        score=_score_name(mined, "score"),
+        settings=_settings(mined),
+        origin=_origin(mined),
+        no_texts=mined.no_texts,
+        learned=_learned(mined.path),
+        hardness=Hardness.read(mined.path / HARDNESS),
     )
     make_chosen(scored)
     _distributions(scored, facts)
     facts.mixes = _mixes(scored)
     facts.hubness = _hubness(scored)
-    facts.shortcuts = shortcuts(scored)
+    facts.shortcuts = feature_aucs(scored)
     facts.estimate = _estimate(scored)
     facts.examples = examples(scored)
     return facts
 
 
-def _learned(scored: Scored) -> dict[str, Any]:
-    file = scored.path / "relevance.json"
+def _learned(path: Path) -> Json:
+    file = path / "relevance.json"
     learned = read_learned(file) if file.exists() else None
     return learned.as_json() if learned else {}
 
 
-def _funnel(settings: Mapping[str, Any], counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return the steps from candidates to negatives; drops in the order that rules are asked."""
-    # The default rule's chance is settled after the settings are recorded.
-    given = FilterSettings.model_construct(**{**settings, "max_p_relevant": 1.0})
+def _funnel(settings: FilterSettings, counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return the steps from candidates to negatives; drops in the order of the rules."""
+    # The default rule sets its limit after the settings are recorded.
+    given = settings.model_copy(update={"max_p_relevant": 1.0})
     dropped = {
         name.removeprefix("dropped_"): count
         for name, count in counts.items()
@@ -81,9 +90,8 @@ def _funnel(settings: Mapping[str, Any], counts: Mapping[str, int]) -> list[tupl
     ]
 
 
-def _shortfall(scored: Scored) -> dict[str, tuple[int, int]]:
-    file = scored.path / "shortfall.parquet"
-    table = read_part(file, ["reason", "asked", "found"], known=schema.SHORTFALL)
+def _shortfall(mined: Mined) -> dict[str, tuple[int, int]]:
+    table = mined.shortfall()
     table = table.append_column("queries", table["asked"])
     by_reason = table.group_by("reason").aggregate(
         [("queries", "count"), ("asked", "sum"), ("found", "sum")]
@@ -94,24 +102,26 @@ def _shortfall(scored: Scored) -> dict[str, tuple[int, int]]:
     }
 
 
-def _score_name(scored: Scored, column: str) -> str:
+def _score_name(mined: Mined, column: str) -> str:
     if column == "score":
-        column = SCORES.get(scored.settings["score"], str(scored.settings["score"]))
-    if column == "dense_score" and _by_dot(scored):
+        own = str(mined.manifest.settings.score)
+        column = SCORES.get(own, own)
+    if column == "dense_score" and _by_dot(mined):
         return "dot product"
     return SCORE_NAMES.get(column, column.removesuffix("_score"))
 
 
-def _by_dot(scored: Scored) -> bool:
-    candidates = scored.texts
-    dense = candidates is not None and "dense" in candidates.manifest["scores"]
-    return dense and candidates is not None and candidates.index.encoder.similarity == "dot"
+def _by_dot(mined: Mined) -> bool:
+    candidates = mined.texts
+    if candidates is None or not candidates.has_dense_scores:
+        return False
+    return candidates.index.encoder.similarity == "dot"
 
 
-def _distributions(scored: Scored, facts: Facts) -> None:
+def _distributions(scored: ScoredView, facts: Facts) -> None:
     fates = (NEGATIVE, KEPT, DROPPED)
     found = (
-        histogram(scored, _score_name(scored, column), quoted(column), (POSITIVE, *fates))
+        histogram(scored, _score_name(scored.mined, column), quoted(column), (POSITIVE, *fates))
         for column in scored.scores
     )
     facts.scores = [one for one in found if one]
@@ -126,7 +136,7 @@ def _distributions(scored: Scored, facts: Facts) -> None:
     facts.chances = histogram(scored, "p_relevant", chance, fates, scale="logit")
 
 
-def _mixes(scored: Scored) -> list[Mix]:
+def _mixes(scored: ScoredView) -> list[Mix]:
     """Count candidates by the sources that found them."""
     sources = scored.sources
     if not sources:
@@ -149,7 +159,7 @@ def _mixes(scored: Scored) -> list[Mix]:
     ]
 
 
-def _hubness(scored: Scored) -> Hubness | None:
+def _hubness(scored: ScoredView) -> Hubness | None:
     scored.ask(
         "create temp table uses as select doc_id, count(*) filter (where selected) as n "
         f"from scored where kind <> '{POSITIVE}' group by doc_id"
@@ -180,7 +190,7 @@ def _hubness(scored: Scored) -> Hubness | None:
     )
 
 
-def _most_used(scored: Scored) -> list[Hub]:
+def _most_used(scored: ScoredView) -> list[Hub]:
     rows = scored.ask(
         "select doc_id, n from uses where n > 1 order by n desc, doc_id limit ?", MOST_USED
     )
@@ -192,49 +202,53 @@ def _most_used(scored: Scored) -> list[Hub]:
         )
     )
     return [
-        Hub(doc_id, uses, positives.get(doc_id, 0), scored.document(doc_id, HUB_CHARACTERS))
+        Hub(
+            doc_id,
+            uses,
+            positives.get(doc_id, 0),
+            scored.mined.document_text(doc_id, HUB_CHARACTERS),
+        )
         for doc_id, uses in rows
     ]
 
 
-def _estimate(scored: Scored) -> Estimate | None:
-    """Return the mean chance that a chosen negative is relevant; None where nothing was learned."""
+def _estimate(scored: ScoredView) -> Estimate | None:
+    """Return the mean p_relevant of the chosen negatives; None if no model of it was learned."""
     found = scored.arrays(
         "select query_id, sum(p_relevant) as sums, count(p_relevant) as counts from chosen "
         "where label = 0 and p_relevant is not null group by query_id order by query_id"
     )
     if not len(found["sums"]):
         return None
-    negatives = scored.manifest["counts"]["negatives"]
+    negatives = scored.mined.manifest.counts["negatives"]
     return of_sums(np.asarray(found["sums"], float), np.asarray(found["counts"]), negatives)
 
 
-def _settings(scored: Scored) -> dict[str, dict[str, Any]]:
-    """Return what was set at each stage, as far as it is known here."""
-    found = {"filter": scored.settings}
-    if scored.texts is not None:
-        found["mine"] = scored.texts.manifest["settings"]
-        found["build-index"] = scored.texts.index.settings
+def _settings(mined: Mined) -> dict[str, Json]:
+    """Return the settings of each stage whose manifest can be read."""
+    found = {"filter": mined.manifest.recorded_settings}
+    if mined.texts is not None:
+        found["mine"] = mined.texts.manifest.recorded_settings
+        found["build-index"] = mined.texts.index.manifest.recorded_settings
     return {
         stage: {name: value for name, value in values.items() if value not in (None, [], {})}
         for stage, values in found.items()
     }
 
 
-def _origin(scored: Scored) -> dict[str, Any]:
-    """Return what else the result depends on, from the manifest."""
-    manifest = scored.manifest
+def _origin(mined: Mined) -> Json:
+    """Return what the result depends on besides the settings."""
+    manifest = mined.manifest
     judges = {
         f"model of {name}": f"{plan['model']} ({plan.get('content', 'unknown content')})"
-        for name, plan in manifest.get("judges", {}).items()
+        for name, plan in manifest.judges.items()
         if "model" in plan
     }
-    libraries = {f"{name}": version for name, version in manifest["libraries"].items()}
     return {
-        "candidates": manifest["candidates"],
-        "schema version": manifest["schema_version"],
-        "started": scored.run.get("started", "unknown"),
-        "seconds": scored.run.get("seconds", "unknown"),
+        "candidates": manifest.candidates,
+        "schema version": manifest.schema_version,
+        "started": mined.run.get("started", "unknown"),
+        "seconds": mined.run.get("seconds", "unknown"),
         **judges,
-        **libraries,
+        **manifest.libraries,
     }

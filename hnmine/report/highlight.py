@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from hnmine.directories.mined import Mined
 from hnmine.index.tokenise import Tokeniser
-from hnmine.report.scored import Scored, clean
+from hnmine.printable import clean
 from hnmine.sources.bm25 import recorded_settings
 
 SAMPLE, READ = 500, 1 << 14
-"""Documents that tell which terms are common, and characters of each that are read."""
+"""Documents that are read to find common terms, and the characters read of each."""
 
 COMMON = 0.1
-"""A term in a larger share of the documents says nothing about a match."""
+"""Terms in a larger share of the documents are not marked."""
 
 
 class Matcher:
     """Finds the words of a query in a text.
 
     Args:
-        tokeniser: what makes two words the same.
-        common: terms that are left out.
+        tokeniser: splits texts and stems words; words match by their stems.
+        common: terms that are not marked.
     """
 
     def __init__(self, tokeniser: Tokeniser, common: frozenset[str] = frozenset()) -> None:
         self._tokeniser, self._common = tokeniser, common
 
     @classmethod
-    def of(cls, scored: Scored) -> Matcher:
-        """Match as the index does, without the terms that are in many of its documents."""
-        if scored.texts is None:
+    def of(cls, mined: Mined) -> Matcher:
+        """Return a matcher with the index's tokeniser and without its common terms."""
+        if mined.texts is None:
             return cls(Tokeniser())
-        index = scored.texts.index
+        index = mined.texts.index
         tokeniser = recorded_settings(index).tokeniser
         rows = np.unique(np.linspace(0, len(index.documents) - 1, SAMPLE).astype(np.int64))
         texts = (text for row in rows[:, None] for text in index.documents.texts(row))
@@ -42,12 +43,7 @@ class Matcher:
         return cls(tokeniser, frozenset(counts.vocabulary[term] for term in common))
 
     def split(self, text: str | None, query: str | None) -> list[tuple[str, bool]]:
-        """Cut a text into pieces, each with whether it is a word of the query.
-
-        Args:
-            text: of a document; None is no text.
-            query: text of the query.
-        """
+        """Cut a text into pieces, each with whether it is a word of the query."""
         text = clean(text or "")
         wanted = set(self._tokeniser(query or "")) - self._common
         pieces: list[tuple[str, bool]] = []

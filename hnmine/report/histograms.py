@@ -1,4 +1,4 @@
-"""How values are spread, counted by SQL: nothing but the counts is held in memory."""
+"""Histograms, counted by SQL: only the counts are held in memory."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit
 
+from hnmine.directories.scored_view import ScoredView
 from hnmine.report.facts import Histogram, Scale, Spread
-from hnmine.report.scored import Scored
 
 BINS = 40
 
 RAREST = 1e-4
-"""Smaller chances, and those as close to 1, are drawn as this: nothing is known so exactly."""
+"""Smaller probabilities, and those as close to 1, are drawn as this value."""
 
 
 def histogram(
-    scored: Scored,
+    scored: ScoredView,
     name: str,
     value: str,
     groups: Sequence[str],
@@ -26,18 +26,18 @@ def histogram(
     group: str = "kind",
     scale: Scale = "linear",
 ) -> Histogram | None:
-    """Count the finite values of an expression; None where there are none.
+    """Count the finite values of an SQL expression; None if it has none.
 
     Args:
-        scored: what to ask.
-        name: what the values are.
+        scored: the view that holds the table.
+        name: label of the values.
         value: the expression.
-        groups: to count, in order; those without a value are left out.
-        table: what the expression is about.
+        groups: to count, in order; a group without a value is left out.
+        table: the table of the expression.
         group: the expression of the group.
-        scale: `whole`, the values are whole numbers, and bins are as wide as one or more of them;
-            `log`, bins grow with the values, which are at least 1; `logit`, they are equally
-            wide in log-odds, and chances beyond `RAREST` count at the ends.
+        scale: `whole`: whole numbers, in bins at least 1 wide; `log`: values of at least 1, in bins
+            that grow with them; `logit`: probabilities, in bins of equal width in log-odds, where
+            those beyond `RAREST` count at the ends.
     """
     rows = (
         f"(select {group} as kind, ({_scaled(value, scale)})::double as x, "
@@ -68,7 +68,7 @@ def histogram(
 
 
 def _scaled(value: str, scale: Scale) -> str:
-    """Return the expression whose values fall into bins of equal width."""
+    """Return the expression that has bins of equal width."""
     if scale == "log":
         return f"ln(greatest({value}, 1))"
     if scale == "logit":
@@ -78,7 +78,7 @@ def _scaled(value: str, scale: Scale) -> str:
 
 
 def _bins(low: float, high: float, *, whole: bool) -> tuple[float, int]:
-    """Return the width of the bins and how many there are."""
+    """Return the width of the bins and their number."""
     if whole:
         width = max(1, int(np.ceil((high - low + 1) / BINS)))
         return float(width), int(np.ceil((high - low + 1) / width))

@@ -1,11 +1,11 @@
-"""The facts of a report as one page that needs nothing else: no network, no script."""
+"""The page of a report: one HTML file without scripts or network access."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import PurePath
-from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
@@ -14,15 +14,24 @@ from hnmine.printable import one_line
 from hnmine.report import figures
 from hnmine.report.facts import Facts, Histogram
 from hnmine.report.highlight import Matcher
-from hnmine.report.notes import notes
 from hnmine.report.terminal import likely_false, number, percent
+
+MUCH_MISSING = 0.1
+MUCH_OF_ONE_PERCENT = 0.1
+FAR_FROM_EVEN = 0.1
+MANY_FALSE = 0.05
+MEASURES = {"length": "is longer", "BM25": "has a higher BM25 score"}
+REMEDIES = {
+    "length": "hnmine mine --attribute length='length(doc.text)' makes it a column for --where.",
+    "BM25": "A --quota for each source, or a --where on bm25_score, evens it out.",
+}
 
 
 def page(facts: Facts, matcher: Matcher) -> str:
     """Return the page.
 
     Args:
-        facts: what it says.
+        facts: to show.
         matcher: finds the words of a query in a text.
     """
     environment = jinja2.Environment(
@@ -42,7 +51,7 @@ def page(facts: Facts, matcher: Matcher) -> str:
     return environment.get_template("page.html.j2").render(
         facts=facts,
         name=PurePath(facts.path).name or facts.path,
-        notes=list(notes(facts)),
+        notes=list(_notes(facts)),
         likely_false=likely_false(facts),
         distributions=list(_distributions(facts)),
         figures=figures,
@@ -50,27 +59,63 @@ def page(facts: Facts, matcher: Matcher) -> str:
     )
 
 
+def _notes(facts: Facts) -> Iterator[str]:
+    """Yield warnings about facts that may harm training."""
+    missing, asked = facts.counts["negatives_missing"], facts.counts["negatives_asked"]
+    if missing > MUCH_MISSING * asked:
+        yield (
+            f"{100 * missing / asked:.0f} % of the negatives asked for are missing. Mine deeper "
+            "(--top-k, --deepen), or relax the rules."
+        )
+    if facts.estimate is None:
+        yield (
+            "The share of false negatives is unknown, as no p_relevant was learned. "
+            "hnmine audit --sample draws negatives for a person to judge."
+        )
+    elif facts.estimate.rate > MANY_FALSE:
+        yield (
+            f"{100 * facts.estimate.rate:.1f} % of the negatives are likely relevant. "
+            "A stricter margin, --max-p-relevant or --target-fn-rate drops more of them."
+        )
+    if facts.hardness and facts.hardness.verdict != "useful":
+        yield " ".join(facts.hardness.sentences())
+    hubness = facts.hubness
+    if hubness and hubness.used >= 100 and hubness.top_share > MUCH_OF_ONE_PERCENT:
+        yield (
+            f"The most used 1 % of the documents make up {100 * hubness.top_share:.0f} % of the "
+            "negatives. --max-uses caps how many queries share one."
+        )
+    for name, found in facts.shortcuts.items():
+        if found.low > 0.5 + FAR_FROM_EVEN or found.high < 0.5 - FAR_FROM_EVEN:
+            more, less = ("positive", "negative") if found.rate > 0.5 else ("negative", "positive")
+            share = max(found.rate, 1 - found.rate)
+            yield (
+                f"In {100 * share:.0f} % of the pairs the {more} {MEASURES[name]} than the {less}: "
+                f"a model may learn that instead of relevance. {REMEDIES[name]}"
+            )
+
+
 def _distributions(facts: Facts) -> list[tuple[str, Markup, Histogram]]:
-    """Return title, figure and numbers of every distribution there is."""
+    """Yield title, figure and numbers of each distribution."""
     titles: list[tuple[str, Histogram | None]] = [
         *((f"Scores: {one.name}", one) for one in facts.scores),
         ("Margins: score of the positive minus score of the candidate", facts.margins),
         ("Ranks among the query's candidates", facts.ranks),
         ("Lengths in characters", facts.lengths),
-        ("Estimated chance of being relevant", facts.chances),
+        ("Estimated probability of relevance (p_relevant)", facts.chances),
     ]
     return [(title, figures.distribution(one), one) for title, one in titles if one is not None]
 
 
-def _setting(value: Any) -> str:
+def _setting(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _flags(text: str) -> Markup:
-    """Mark the flags in a text as code that is not broken behind its dashes."""
+    """Mark flags in a text as code that does not break across lines."""
     return Markup(re.sub(r"(--[a-z-]+)", r'<code class="flag">\1</code>', str(escape(text))))
 
 
-def _shown(value: Any) -> Any:
-    """Return what a page shows of a value: nothing in an id or a name turns its text round."""
+def _shown(value: object) -> object:
+    """Return a value fit for the page: ids and names hold no control or bidi characters."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value

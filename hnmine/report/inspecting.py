@@ -4,34 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.padding import Padding
+from rich.text import Text
 
 from hnmine.config import InspectSettings
-from hnmine.printable import one_line
+from hnmine.directories.mined import Mined
+from hnmine.directories.scored_view import DROPPED, KEPT, NEGATIVE, POSITIVE, ScoredView
+from hnmine.printable import clean, one_line
 from hnmine.report.highlight import Matcher
-from hnmine.report.query import Query, by_ids, by_reason, by_text, look_up, worst
-from hnmine.report.scored import Scored
-from hnmine.report.show import show
-from hnmine.results import Result
+from hnmine.report.query import Judged, Query, by_ids, by_reason, by_text, look_up, worst
+from hnmine.report.terminal import number
+from hnmine.results import Json, Result
+
+STYLES = {POSITIVE: "bold blue", NEGATIVE: "bold yellow", KEPT: "green", DROPPED: "magenta"}
+MATCH = "bold underline"
+INDENT = 4
 
 
 @dataclass(frozen=True, repr=False)
 class Inspected(Result):
-    """What `hnmine inspect` found; rich can print it.
+    """The result of `hnmine inspect`; rich can print it.
 
     Attributes:
         queries: in the order to show.
         matcher: finds the words of a query in a text.
-        note: what cannot be shown; empty if nothing.
+        note: what cannot be shown; empty if everything can.
     """
 
     queries: list[Query]
     matcher: Matcher
     note: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return everything as JSON values."""
         return {"queries": [query.as_json() for query in self.queries]}
 
@@ -47,7 +53,7 @@ class Inspected(Result):
     ) -> Iterator[RenderableType]:
         """Yield what rich prints."""
         for query in self.queries:
-            yield from show(query, self.matcher, marked=not console.is_terminal)
+            yield from _show(query, self.matcher, marked=not console.is_terminal)
         if self.note:
             yield one_line(self.note)
 
@@ -56,24 +62,63 @@ def inspect(settings: InspectSettings) -> Inspected:
     """Look up the queries that are asked for.
 
     Raises:
-        HnmineError: the directory cannot be used, or nothing is there that was asked for.
+        HnmineError: the directory cannot be used, or it holds no such query.
     """
-    with Scored.open(
-        settings.mined, settings.candidates, settings.index, settings.cpu_threads
-    ) as scored:
+    mined = Mined(settings.mined, settings.candidates, settings.index)
+    with mined.sql(settings.cpu_threads) as scored:
         ids = _ids(settings, scored)
         found = list(look_up(ids, scored, settings.characters, settings.reason))
-        note = f"Without texts: {scored.no_texts}" if scored.no_texts else ""
+        note = f"Without texts: {mined.no_texts}" if mined.no_texts else ""
         if not found:
             note = "No query has a negative."
-        return Inspected(found, Matcher.of(scored), note)
+        return Inspected(found, Matcher.of(mined), note)
 
 
-def _ids(settings: InspectSettings, scored: Scored) -> list[str]:
+def _ids(settings: InspectSettings, scored: ScoredView) -> list[str]:
     if settings.query:
         return by_ids(settings.query, scored)
     if settings.text is not None:
-        return by_text(settings.text, scored, settings.limit)
+        return by_text(settings.text, scored.mined, settings.limit)
     if settings.reason is not None:
         return by_reason(settings.reason, scored, settings.limit)
     return worst(scored, settings.worst or 1)
+
+
+def _show(query: Query, matcher: Matcher, *, marked: bool) -> Iterator[RenderableType]:
+    """Yield what rich prints of a query.
+
+    Args:
+        query: with its documents.
+        matcher: finds the words of the query in a text.
+        marked: put stars around these words, as a file shows nothing in bold.
+    """
+    yield Text(clean(query.text or "text not available"), "bold")
+    yield Text(f"query {clean(query.query_id)}", "dim")
+    for judged in query.documents:
+        yield Text("")
+        yield _verdict(judged)
+        pieces = matcher.split(judged.document.text, query.text)
+        words = ((f"*{piece}*" if hit and marked else piece, hit) for piece, hit in pieces)
+        text = Text.assemble(*((word, MATCH if hit else "") for word, hit in words))
+        yield Padding(text, (0, 0, 0, INDENT))
+        yield Padding(Text(one_line(_facts(judged)), "dim"), (0, 0, 0, INDENT))
+    yield Text("")
+
+
+def _verdict(judged: Judged) -> Text:
+    fate = judged.fate or "the query"
+    says = f"{fate}: {judged.reason}" if judged.reason and fate == DROPPED else fate
+    return Text.assemble(
+        (one_line(says), STYLES.get(fate, "")), "  ", clean(judged.document.doc_id)
+    )
+
+
+def _facts(judged: Judged) -> str:
+    """Return rank, scores, and the rank in the list of each source that found the document."""
+    found = judged.document
+    facts = [f"rank {found.rank}"] if found.rank is not None else []
+    facts += [f"{name.removesuffix('_score')} {number(x)}" for name, x in found.scores.items()]
+    if judged.fate != POSITIVE:
+        facts += [f"margin {number(judged.margin)}", f"p_relevant {number(judged.p_relevant)}"]
+    ranks = ", ".join(f"{source} at {rank}" for source, rank in judged.ranks.items())
+    return "  ".join([*facts, f"found by {ranks}"] if ranks else facts)

@@ -1,35 +1,44 @@
-"""Single queries with all that was considered for them."""
+"""Look up single queries with all their candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pyarrow.compute as pc
 
+from hnmine.directories.mined import Mined
+from hnmine.directories.scored_view import (
+    DROPPED,
+    MARGIN,
+    NEGATIVE,
+    POSITIVE,
+    ScoredView,
+    quoted,
+)
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.texts import Texts
 from hnmine.names import rank_of
 from hnmine.printable import without_nan
-from hnmine.report.facts import DROPPED, NEGATIVE, POSITIVE, Document
+from hnmine.ragged import Ints
+from hnmine.report.facts import Document
 from hnmine.report.margin_examples import document
-from hnmine.report.scored import MARGIN, Scored, quoted
+from hnmine.results import Json
 
 TEXTS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A document that was considered for a query.
+    """A candidate or positive of a query.
 
     Attributes:
         document: its id, text, scores and rank.
-        fate: `positive`, `negative`, `kept`, `dropped`; None for the query itself.
-        reason: why it was dropped; None if it was not.
-        ranks: by source.
-        margin: score of the positives minus its own; None if unknown.
-        p_relevant: estimated chance that it is relevant; None if unknown.
+        fate: `positive`, `negative`, `kept` or `dropped`; None for the query itself.
+        reason: the rule that dropped it; None if it was not dropped.
+        ranks: its rank in the list of each source that found it.
+        margin: score of the positive minus its own; None if unknown.
+        p_relevant: estimated probability that it is relevant; None if unknown.
     """
 
     document: Document
@@ -42,23 +51,23 @@ class Judged:
 
 @dataclass(frozen=True)
 class Query:
-    """A query: its id, its text, its positives, then its candidates by rank."""
+    """A query with its positives, then its candidates by rank."""
 
     query_id: str
     text: str | None
     documents: list[Judged]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return everything as JSON values; what is unknown is null."""
-        found: dict[str, Any] = without_nan(asdict(self))
+    def as_json(self) -> Json:
+        """Return everything as JSON values; an unknown number is null."""
+        found: Json = without_nan(asdict(self))
         return found
 
 
-def by_ids(ids: Sequence[str], scored: Scored) -> list[str]:
-    """Return the ids, if all of them are there.
+def by_ids(ids: Sequence[str], scored: ScoredView) -> list[str]:
+    """Return the ids.
 
     Raises:
-        InputError: one is not.
+        InputError: the directory holds no query of an id.
     """
     sql = "select distinct query_id from scored where list_contains(?, query_id)"
     there = {found for (found,) in scored.ask(sql, list(ids))}
@@ -67,34 +76,36 @@ def by_ids(ids: Sequence[str], scored: Scored) -> list[str]:
             example = scored.ask("select query_id from scored limit 1")
             hint = f"Ids look like {example[0][0]!r}. " if example else ""
             raise InputError(
-                f"There is no query {query_id!r} in {scored.path}.",
+                f"There is no query {query_id!r} in {scored.mined.path}.",
                 why="No candidate was mined for it.",
-                fix=f"{hint}With --text you can look for its text.",
+                fix=f"{hint}--text finds a query by its words.",
             )
     return list(ids)
 
 
-def by_text(text: str, scored: Scored, limit: int) -> list[str]:
-    """Return the ids of queries that hold a text, whatever its case; the shortest first.
+def by_text(text: str, mined: Mined, limit: int) -> list[str]:
+    """Return the ids of queries that contain a text, in any case; the shortest query first.
 
     Raises:
-        InputError: none does, or texts cannot be read.
+        InputError: no query contains it, or the texts cannot be read.
     """
-    if scored.texts is None:
+    if mined.texts is None:
         raise InputError(
             "The queries' texts cannot be read.",
-            why=scored.no_texts,
-            fix="Say where they are with --candidates and --index, or ask with --query ID.",
+            why=mined.no_texts,
+            fix="Pass --candidates and --index, or name the query with --query ID.",
         )
-    queries = scored.texts.queries
+    queries = mined.texts.queries
     found = sorted(_holding(text, queries.texts, queries.mined))
     if not found:
-        raise InputError(f"No query holds {text!r}.", fix="Give fewer words of it, in their order.")
+        raise InputError(
+            f"No query contains {text!r}.", fix="Pass fewer words of the query, in their order."
+        )
     return [query_id for _, query_id in found[:limit]]
 
 
-def _holding(text: str, texts: Texts, rows: Any) -> Iterator[tuple[int, str]]:
-    """Yield the length and the id of each query that holds a text."""
+def _holding(text: str, texts: Texts, rows: Ints) -> Iterator[tuple[int, str]]:
+    """Yield the length and the id of each query that contains a text."""
     for start in range(0, len(rows), TEXTS_AT_ONCE):
         some = rows[start : start + TEXTS_AT_ONCE]
         array = texts.text_array(some)
@@ -103,11 +114,11 @@ def _holding(text: str, texts: Texts, rows: Any) -> Iterator[tuple[int, str]]:
         yield from zip(pc.utf8_length(array.filter(holds)).to_pylist(), ids, strict=True)
 
 
-def by_reason(reason: str, scored: Scored, limit: int) -> list[str]:
-    """Return the ids of the queries that lost most candidates for a reason.
+def by_reason(reason: str, scored: ScoredView, limit: int) -> list[str]:
+    """Return the ids of the queries that lost most candidates to a rule.
 
     Raises:
-        UsageError: none was dropped for it.
+        UsageError: the rule dropped no candidate.
     """
     found = scored.ask(
         f"select query_id from scored where kind = '{DROPPED}' and reason = ? "
@@ -119,18 +130,19 @@ def by_reason(reason: str, scored: Scored, limit: int) -> list[str]:
         there = scored.ask(
             f"select reason from scored where kind = '{DROPPED}' group by reason order by reason"
         )
+        known = ", ".join(name for (name,) in there) or "none"
         raise UsageError(
             f"No candidate was dropped for the reason {reason!r}.",
-            why=f"Reasons in {scored.path}: {', '.join(name for (name,) in there) or 'none'}.",
-            fix="Give one of them.",
+            why=f"Reasons in {scored.mined.path}: {known}.",
+            fix="Pass one of these reasons.",
         )
     return [query_id for (query_id,) in found]
 
 
-def worst(scored: Scored, count: int) -> list[str]:
-    """Return the ids of the queries with most negatives that are likely false.
+def worst(scored: ScoredView, count: int) -> list[str]:
+    """Return the ids of the queries with the most likely false negatives.
 
-    By the sum of p_relevant over the chosen negatives, else by their smallest margin.
+    They are sorted by the sum of p_relevant over the negatives, else by the smallest margin.
     """
     found = scored.ask(
         f"select query_id from scored where kind = '{NEGATIVE}' group by query_id "
@@ -141,15 +153,15 @@ def worst(scored: Scored, count: int) -> list[str]:
 
 
 def look_up(
-    ids: Sequence[str], scored: Scored, characters: int, reason: str | None = None
+    ids: Sequence[str], scored: ScoredView, characters: int, reason: str | None = None
 ) -> Iterator[Query]:
     """Yield queries with their documents.
 
     Args:
-        ids: of queries that are there.
-        scored: where to look.
-        characters: of a document's text, at most.
-        reason: show, besides positives, only what was dropped for it.
+        ids: of queries in the directory.
+        scored: the view of the directory.
+        characters: length of a document's text, at most.
+        reason: show the positives and the candidates that this rule dropped; None for all.
     """
     ranks = [quoted(rank_of(name)) for name in scored.sources]
     for query_id in ids:
@@ -171,4 +183,4 @@ def look_up(
             for row in rows
             if reason is None or row["reason"] == reason or row["kind"] == POSITIVE
         ]
-        yield Query(query_id, scored.query(query_id), shown)
+        yield Query(query_id, scored.mined.query_text(query_id), shown)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import Audit
 from hnmine.config import AuditSettings, ReportSettings
 from hnmine.config.mined_settings import AuditedSettings
+from hnmine.directories.mined import Mined
 from hnmine.report.facts import Facts
 from hnmine.report.gather import gather
 from hnmine.report.highlight import Matcher
 from hnmine.report.html import page
-from hnmine.report.scored import Scored
 from hnmine.report.terminal import lines
-from hnmine.results import Result
+from hnmine.results import Json, Result
 from hnmine.runner.atomic import write_text
 from hnmine.runner.preflight import claim
 
@@ -26,19 +25,19 @@ PAGE = "report.html"
 
 @dataclass(frozen=True, repr=False)
 class Report(Result):
-    """What `hnmine report` found.
+    """The result of `hnmine report`.
 
     Attributes:
-        facts: what the page shows.
+        facts: what the page and the summary show.
         audit: the share of false negatives, and shortcuts.
-        page: where the page was written; None if it was not asked for.
+        page: the page's path; None without --html.
     """
 
     facts: Facts
     audit: Audit
     page: Path | None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return everything as JSON values."""
         page = str(self.page) if self.page else None
         return {"page": page, **self.facts.as_json(), "audit": self.audit.as_json()}
@@ -48,26 +47,25 @@ class Report(Result):
         yield from lines(self.facts, self.audit)
         if self.page:
             yield ""
-            yield f"{self.page}"
+            yield f"Page: {self.page}"
 
 
 def report(settings: ReportSettings) -> Report:
-    """Gather the facts, and write the page where it is asked for.
+    """Gather the facts, and write the page with --html.
 
     Raises:
         HnmineError: the directory cannot be used.
     """
     where = settings.output or settings.mined / PAGE
-    with Scored.open(
-        settings.mined, settings.candidates, settings.index, settings.cpu_threads
-    ) as scored:
+    mined = Mined(settings.mined, settings.candidates, settings.index)
+    with mined.sql(settings.cpu_threads) as scored:
         facts = gather(scored)
         audited = _audit(settings, facts)
         if settings.html:
             where.parent.mkdir(parents=True, exist_ok=True)
             if settings.output is None:
                 claim(settings.mined, "page", [PAGE])
-            write_text(where, page(facts, Matcher.of(scored)))
+            write_text(where, page(facts, Matcher.of(mined)))
     return Report(facts, audited, where if settings.html else None)
 
 

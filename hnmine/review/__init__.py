@@ -1,1 +1,1 @@
-"""Candidates for a person to judge: which ones, and the page to go through them."""
+"""`hnmine review`: which candidates a person judges, and the page to judge them on."""

@@ -1,48 +1,45 @@
-"""Which candidates a person should judge: the doubtful, and an even sample of the others."""
+"""Choose candidates for a person to judge: doubtful ones, and an even sample of the others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from hnmine.audit.estimate import even_sample
 from hnmine.audit.sheet import EVEN
+from hnmine.directories.scored_view import DROPPED, KEPT, MARGIN, NEGATIVE, ScoredView, quoted
 from hnmine.keyed_noise import hashes
 from hnmine.relevance.model import NOT_EVIDENCE
-from hnmine.report.facts import DROPPED, KEPT, NEGATIVE
 from hnmine.report.margin_examples import DOUBTFUL_FIRST, NO_MATTER_OF_DEGREE
-from hnmine.report.scored import MARGIN, Scored, quoted
 
 NEGATIVES, NARROWLY, DISAGREEMENT = "doubtful negative", "narrowly dropped", "judges disagree"
 PER_QUERY = 3
-"""Candidates of one query and one kind of doubt: a hard query should not fill the sheet."""
+"""Most candidates of one query and one kind of doubt: a hard query must not fill the sheet."""
 
 NO_DOUBT = (*NO_MATTER_OF_DEGREE, "near-copy", "same-score", "min-score", "relabelled", "verdict")
-"""Reasons to drop that say nothing doubtful about relevance."""
+"""Rules whose drops say nothing about relevance."""
 
 UNCERTAIN_FIRST = f"abs(p_relevant - 0.5) nulls last, {MARGIN} desc nulls last, query_id, doc_id"
 
 LIKELIEST_FIRST = "p_relevant desc nulls last, disagreement desc, query_id, doc_id"
 
 
-def choose(scored: Scored, doubtful: int, even: int, seed: int) -> dict[str, Any]:
-    """Choose candidates that nobody has judged.
+def choose(scored: ScoredView, doubtful: int, even: int, seed: int) -> dict[str, pa.Array]:
+    """Choose candidates without a verdict.
 
     Args:
-        scored: a mined directory.
-        doubtful: how many of the most doubtful, of three kinds in turns: chosen negatives that are
-            likeliest relevant, candidates dropped most narrowly, and those on which the judges
-            disagree.
-        even: how many of the other negatives, each as likely to be drawn as any other.
+        scored: the view of a mined directory.
+        doubtful: number of doubtful ones, of three kinds in turns: negatives that are likely
+            relevant, candidates dropped narrowly, and those on which the judges disagree.
+        even: number of other negatives, drawn with equal probability.
         seed: of that draw, and of the order of the queries.
 
     Returns:
-        Columns of a sheet. All rows of a query stand together, in no order of doubt: whoever stops
-        half-way has judged some of each kind.
+        Columns of a sheet. The rows of a query stand together, in no order of doubt: a person who
+        stops early has judged some of each kind.
     """
     scored.ask("create or replace temp table picked (query_id text, doc_id text, drawn text)")
     _add(scored, _doubtful(scored, doubtful))
@@ -61,7 +58,7 @@ def choose(scored: Scored, doubtful: int, even: int, seed: int) -> dict[str, Any
     }
 
 
-def _add(scored: Scored, rows: list[tuple[str, str, str]]) -> None:
+def _add(scored: ScoredView, rows: list[tuple[str, str, str]]) -> None:
     columns = zip(*rows, strict=True) if rows else ([], [], [])
     names = ("query_id", "doc_id", "drawn")
     arrays = (pa.array(column, pa.string()) for column in columns)
@@ -72,13 +69,13 @@ def _fate() -> str:
     return f"case when kind = '{DROPPED}' then kind || ': ' || reason else kind end"
 
 
-def _not_judged(scored: Scored) -> str:
-    # NaN where nobody has judged.
+def _not_judged(scored: ScoredView) -> str:
+    # NaN without a verdict.
     return "coalesce(isnan(verdict), true)" if "verdict" in scored.columns else "true"
 
 
-def _doubtful(scored: Scored, count: int) -> list[tuple[str, str, str]]:
-    """Take the kinds of doubt in turns until there are enough."""
+def _doubtful(scored: ScoredView, count: int) -> list[tuple[str, str, str]]:
+    """Take the kinds of doubt in turns until `count` are found."""
     reasons = ", ".join(f"'{reason}'" for reason in NO_DOUBT)
     open_to_doubt = (
         f"kind in ('{NEGATIVE}', '{KEPT}', '{DROPPED}') and coalesce(reason, '') not in ({reasons})"
@@ -97,7 +94,7 @@ def _doubtful(scored: Scored, count: int) -> list[tuple[str, str, str]]:
 
 
 def _first(
-    scored: Scored, condition: str, order: str, count: int, table: str = "scored"
+    scored: ScoredView, condition: str, order: str, count: int, table: str = "scored"
 ) -> list[tuple[str, str]]:
     rows = scored.ask(
         f"select query_id, doc_id from {table} where {condition} and {_not_judged(scored)} "
@@ -108,13 +105,13 @@ def _first(
     return [(query, document) for query, document in rows]
 
 
-def _disagreement(scored: Scored, condition: str, count: int) -> Iterator[tuple[str, str]]:
-    """Yield what one judge puts above the query's positives and another below them.
+def _disagreement(scored: ScoredView, condition: str, count: int) -> Iterator[tuple[str, str]]:
+    """Yield candidates that one judge scores above the query's positives and another below.
 
-    The likeliest relevant come first: of 100 of worldtree, BM25 and one bi-encoder as judges, 36
-    were relevant; 2 were where those disagreed most. Where the chance is not known, the larger
-    disagreement comes first: the smaller of the largest distances from the lowest positive above
-    and below, in standard deviations of the judge's scores.
+    Those with the largest p_relevant come first: of 100 of worldtree, judged by BM25 and one
+    bi-encoder, 36 were relevant; in the order of disagreement 2 were. Without p_relevant the
+    largest disagreement comes first. It is the smaller of the largest distances above and below
+    the lowest positive, in standard deviations of the judge's scores.
     """
     judges = [name for name in scored.scores if name != "score"]
     judges += [name for name in scored.judges if name not in (*judges, *NOT_EVIDENCE)]
@@ -131,8 +128,8 @@ def _disagreement(scored: Scored, condition: str, count: int) -> Iterator[tuple[
     yield from _first(scored, condition, LIKELIEST_FIRST, count, table)
 
 
-def _evenly(scored: Scored, count: int, seed: int) -> list[tuple[str, str, str]]:
-    """Draw from the chosen negatives that are neither picked nor judged."""
+def _evenly(scored: ScoredView, count: int, seed: int) -> list[tuple[str, str, str]]:
+    """Draw from the negatives that are neither picked nor judged."""
     found = scored.arrays(
         f"select query_id, doc_id, p_relevant from scored where kind = '{NEGATIVE}' "
         f"and {_not_judged(scored)} and not exists (from picked where picked.query_id = "

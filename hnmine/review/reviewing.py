@@ -1,4 +1,4 @@
-"""`hnmine review`: a person judges the doubtful candidates, on a page or in a sheet."""
+"""`hnmine review`: a person judges doubtful candidates, on a page or in a sheet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import Audit
@@ -15,9 +14,8 @@ from hnmine.config import AuditSettings, FilterSettings, ReviewSettings
 from hnmine.directories.mined import Mined
 from hnmine.errors import UsageError
 from hnmine.exports.reproduce import command_line
-from hnmine.printable import shell
-from hnmine.report.scored import Scored
-from hnmine.results import Result
+from hnmine.printable import aligned, shell
+from hnmine.results import Json, Result
 from hnmine.review.doubtful import choose
 from hnmine.review.server import ReviewServer
 from hnmine.schema import RELEVANT
@@ -25,14 +23,14 @@ from hnmine.schema import RELEVANT
 
 @dataclass(frozen=True, repr=False)
 class Reviewed(Result):
-    """What `hnmine review` left.
+    """The result of `hnmine review`.
 
     Attributes:
-        sheet: where the verdicts are.
-        counts: rows of the sheet, those judged, those judged relevant.
-        audit: the share of false negatives, before and by the verdicts.
-        commands: what uses the verdicts.
-        notes: what others changed in the sheet during the review.
+        sheet: the file with the verdicts.
+        counts: rows of the sheet: all, judged, judged relevant.
+        audit: the share of false negatives, by p_relevant and by the verdicts.
+        commands: that use the verdicts.
+        notes: changes by others to the sheet during the review.
     """
 
     sheet: Path
@@ -41,7 +39,7 @@ class Reviewed(Result):
     commands: list[str]
     notes: list[str]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return everything as JSON values."""
         estimates = self.audit.as_json()["estimates"]
         return {
@@ -53,9 +51,9 @@ class Reviewed(Result):
         }
 
     def lines(self) -> Iterator[str]:
-        """Write the result for a terminal."""
+        """Return the lines for a terminal."""
         yield f"{self.sheet}"
-        yield from (f"  {name:<10}{number:>8,}" for name, number in self.counts.items())
+        yield from aligned((f"  {name}", f"{number:,}") for name, number in self.counts.items())
         yield from self.audit.estimate_lines()
         yield from self.notes
         yield "To use the verdicts:"
@@ -64,7 +62,7 @@ class Reviewed(Result):
 
 
 def review(settings: ReviewSettings) -> Reviewed:
-    """Choose what is to be judged, add it to the sheet, and let a person judge it.
+    """Choose candidates, add them to the sheet, and serve the page for a person to judge them.
 
     Raises:
         HnmineError: the directory or the sheet cannot be used.
@@ -74,7 +72,6 @@ def review(settings: ReviewSettings) -> Reviewed:
     notes: list[str] = []
     if settings.page:
         server = ReviewServer(sheet, settings.port)
-        # Not the result, so not for the standard output.
         sys.stderr.write(
             f"Judge at {server.url}\nCtrl-C ends the review; every verdict is saved at once.\n"
         )
@@ -88,36 +85,35 @@ def review(settings: ReviewSettings) -> Reviewed:
 
 
 def _sheet(settings: ReviewSettings, mined: Mined) -> Sheet:
-    """Open or begin the sheet, and add to it what is to be judged now."""
+    """Open or create the sheet, and add the candidates to judge."""
     path = settings.sheet or _filtered_with(mined) or _beside(mined.path, "-review.csv")
     asked_before = Sheet.open(path).table.num_rows if path.exists() else 0
-    with Scored.open(
-        settings.mined, settings.candidates, settings.index, settings.cpu_threads
-    ) as scored:
+    with mined.sql(settings.cpu_threads) as scored:
         chosen = choose(scored, settings.doubtful, settings.even, settings.seed)
     rows = with_texts(mined.candidates, chosen)
     if not rows.num_rows and not asked_before:
         raise UsageError(
-            f"There is nothing to judge in {settings.mined}.",
-            why=f"--doubtful {settings.doubtful} and --even {settings.even} choose none.",
-            fix="Ask for more of either. What was judged before is not asked again.",
+            f"No candidate of {settings.mined} is left to judge.",
+            why=f"--doubtful {settings.doubtful} and --even {settings.even} choose none; judged "
+            "candidates are not chosen again.",
+            fix="Raise --doubtful or --even.",
         )
     return Sheet.join(path, rows)
 
 
 def _filtered_with(mined: Mined) -> Path | None:
-    """Return the file of verdicts that the directory was filtered with; None if there is none.
+    """Return the file of verdicts that the directory was filtered with; None without one.
 
     Raises:
-        UsageError: it is elsewhere than beside the directory. A directory that somebody sends must
-            not say which of the user's files is written.
+        UsageError: the file is not beside the directory. A directory that somebody sent must not
+            choose which of the user's files is written.
     """
-    files = (Path(name) for name in mined.manifest["settings"]["judge"] if _is_file(name))
+    files = (Path(name) for name in mined.manifest.settings.judge if _is_file(name))
     named = next(files, None)
     if named and not named.resolve().is_relative_to(mined.path.resolve().parent):
         raise UsageError(
-            f"{mined.path} was filtered with the verdicts in {named}, which is elsewhere.",
-            why="hnmine adds to a sheet elsewhere only if you name it.",
+            f"{mined.path} was filtered with the verdicts in {named}, which is in another folder.",
+            why="hnmine adds to a sheet in another folder only if you name it.",
             fix=f"Pass --sheet {shell([named])} to add to it, or --sheet with a new file.",
         )
     return named
@@ -131,13 +127,13 @@ def _is_file(name: str) -> bool:
 
 
 def _beside(directory: Path, ending: str) -> Path:
-    """Return a path beside a directory: what is in it may be written anew."""
+    """Return a path beside a directory, whose files a rerun may replace."""
     return directory.parent / f"{directory.resolve().name}{ending}"
 
 
 def _commands(mined: Mined, sheet: Path, moved: Mapping[str, Path]) -> list[str]:
-    """Return the commands that apply the verdicts, and tell what share is false then."""
-    settings = dict(mined.manifest["settings"])
+    """Return the commands that filter by the verdicts and audit the result."""
+    settings = dict(mined.manifest.recorded_settings)
     judges = settings["judge"]
     settings["judge"] = judges if str(sheet) in judges else [*judges, str(sheet)]
     relevant = f"verdict >= {RELEVANT}"

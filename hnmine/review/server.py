@@ -1,7 +1,7 @@
-"""The page to go through a sheet with the keyboard, served on this machine to whoever has its URL.
+"""The server of the review page.
 
-It listens on the loopback address alone, and its path begins with a random token, so that neither
-another machine, nor another user, nor a page of another site can read the texts or judge them.
+It listens on the loopback address, and its path begins with a random token: no other machine, user
+or web site can read the texts or give verdicts.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from math import isfinite
 from threading import Lock, Thread
-from typing import Any
 
 from hnmine.audit.sheet import Sheet
 from hnmine.errors import HnmineError, InputError
+from hnmine.results import Json
 
 LOOPBACK = "127.0.0.1"
 HOSTS = {LOOPBACK, "localhost"}
-"""Names that a browser may have asked for; another one was made to point here (DNS rebinding)."""
+"""Host names that a browser may ask for; others would be DNS rebinding."""
 
 LONGEST_BODY = 1 << 10
 SLOWEST_SECONDS = 30
@@ -35,25 +35,25 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 SHOWN = ("query_id", "doc_id", "drawn", "fate", "p_relevant", "margin")
-"""What the page tells about a candidate to whoever asks: it may sway a verdict."""
+"""Facts that the page shows on request only, as they may sway a verdict."""
 
 
 class ReviewServer(ThreadingHTTPServer):
-    """Serves the page of a sheet; every verdict is on the disk before it is answered.
+    """Serves the page of a sheet; each verdict is on disk before the answer.
 
     Attributes:
-        notes: what others changed in the sheet meanwhile.
+        notes: changes by others to the sheet.
     """
 
     def __init__(self, sheet: Sheet, port: int) -> None:
-        """Listen.
+        """Listen on a port.
 
         Args:
-            sheet: on the disk already.
-            port: to listen on; 0 for any that is free.
+            sheet: saved on disk.
+            port: 0 for any free one.
 
         Raises:
-            InputError: the port cannot be had.
+            InputError: the port cannot be used.
         """
         self.sheet, self.lock = sheet, Lock()
         self.notes: list[str] = []
@@ -64,16 +64,16 @@ class ReviewServer(ThreadingHTTPServer):
             raise InputError(
                 f"Cannot listen on port {port}.",
                 why=str(error),
-                fix="Leave --port out, or choose one from 1024 to 65535 that is free.",
+                fix="Leave --port out, or pass a free port from 1024 to 65535.",
             ) from error
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The URL of the page."""
         return f"http://{LOOPBACK}:{self.server_address[1]}/{self.token}/"
 
     def until_done(self) -> None:
-        """Serve until the page says that it is done, or Ctrl-C; no verdict is half written then."""
+        """Serve until the page ends the review, or Ctrl-C; no verdict is half written then."""
         try:
             self.serve_forever(poll_interval=0.1)
         except KeyboardInterrupt:
@@ -82,13 +82,13 @@ class ReviewServer(ThreadingHTTPServer):
             self.lock.acquire()
             self.server_close()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a browser that closed its connection; else what Python says."""
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Ignore a browser that closed its connection; else print what Python prints."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            super().handle_error(request, client_address)
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
-    def items(self) -> list[dict[str, Any]]:
-        """Return what the page shows of each row."""
+    def items(self) -> list[Json]:
+        """Return the fields that the page shows of each row."""
         with self.lock:
             rows = self.sheet.table.to_pylist()
         return [
@@ -97,22 +97,21 @@ class ReviewServer(ThreadingHTTPServer):
             for row in rows
         ]
 
-    def judge(self, asked: Any) -> dict[str, Any]:
+    def judge(self, asked: Json) -> Json:
         """Save a verdict.
 
         Returns:
-            For the page: `notes` on what others changed meanwhile, and by row the `verdicts` that
-            are others now.
+            `notes` on changes by others, and by row the `verdicts` that they changed.
 
         Raises:
-            ValueError: it is none.
-            HnmineError: the sheet is none any more.
+            ValueError: the request is not a verdict.
+            HnmineError: the file is not a sheet any more.
         """
         row, verdict = asked["row"], asked["verdict"]
         if type(row) is not int or not 0 <= row < self.sheet.table.num_rows:
-            raise ValueError(f"There is no row {row!r}.")
+            raise ValueError(f"The sheet has no row {row!r}.")
         if verdict not in (None, 0, 1) or isinstance(verdict, bool):
-            raise ValueError(f"{verdict!r} is no verdict: 0, 1 or null.")
+            raise ValueError(f"{verdict!r} is not a verdict (0, 1 or null).")
         with self.lock:
             before = self.sheet.verdicts
             notes = self.sheet.judge(row, verdict)
@@ -122,13 +121,13 @@ class ReviewServer(ThreadingHTTPServer):
         return {"notes": notes, "verdicts": changed}
 
 
-def _known(value: Any) -> bool:
-    """Tell whether there is something to show; JSON has no word for NaN."""
+def _known(value: object) -> bool:
+    """Return whether a value can be shown; JSON has no NaN."""
     return value is not None and not (isinstance(value, float) and not isfinite(value))
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+    """Answers a request."""
 
     server: ReviewServer
     server_version, sys_version = "hnmine", ""
@@ -143,10 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif place == "items.json":
             self._say(HTTPStatus.OK, self.server.items())
         elif place is not None:
-            self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here.")
+            self._refuse(HTTPStatus.NOT_FOUND, "Not found.")
 
     def do_POST(self) -> None:
-        """Take a verdict, or the end."""
+        """Save a verdict, or end the review."""
         place = self._place()
         if place is None:
             return
@@ -158,13 +157,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.OK, {})
             Thread(target=self.server.shutdown, daemon=True).start()
         else:
-            self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here.")
+            self._refuse(HTTPStatus.NOT_FOUND, "Not found.")
 
     def _verdict(self) -> None:
         try:
             length = int(self.headers.get("Content-Length", ""))
             if not 0 <= length <= LONGEST_BODY:
-                raise ValueError(f"A body of {length} bytes is no verdict.")
+                raise ValueError(f"A body of {length} bytes is not a verdict.")
             saved = self.server.judge(json.loads(self.rfile.read(length)))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             self._refuse(HTTPStatus.BAD_REQUEST, f"Not a verdict: {error}")
@@ -174,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.OK, saved)
 
     def _place(self) -> str | None:
-        """Return what is asked for; None where that was refused."""
+        """Return the path below the token; None if the request was refused."""
         host = (self.headers.get("Host") or "").rpartition(":")[0]
         token, _, place = self.path.removeprefix("/").partition("/")
         known = hmac.compare_digest(token.encode(), self.server.token.encode())
@@ -182,10 +181,10 @@ class _Handler(BaseHTTPRequestHandler):
         ours = {f"http://{name}:{self.server.server_address[1]}" for name in HOSTS}
         if host in HOSTS and known and (origin is None or origin in ours):
             return place
-        self._refuse(HTTPStatus.NOT_FOUND, "There is nothing here.")
+        self._refuse(HTTPStatus.NOT_FOUND, "Not found.")
         return None
 
-    def _say(self, status: HTTPStatus, value: Any) -> None:
+    def _say(self, status: HTTPStatus, value: object) -> None:
         self._answer(status, json.dumps(value).encode(), "application/json")
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:
@@ -200,5 +199,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the terminal is for the result."""
+    def log_message(self, format: str, *args: object) -> None:
+        """Print nothing: the terminal is for the result."""

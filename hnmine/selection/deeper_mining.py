@@ -7,9 +7,8 @@ from pathlib import Path
 
 import xxhash
 
-from hnmine.config import MineSettings
 from hnmine.directories.candidates import Candidates, write_candidates
-from hnmine.directories.manifests import place_named, read_manifest
+from hnmine.directories.manifests import CandidatesManifest
 from hnmine.judges.judge import Judge
 from hnmine.ragged import Ints
 from hnmine.runner.plan import Task, blocks, versions_of
@@ -29,7 +28,7 @@ class DeeperCandidates(Candidates):
 
     def __init__(self, base: Candidates, path: Path, rows: Ints) -> None:
         self.path, self.paths = path, CandidatePaths(path)
-        self.manifest = read_manifest(path, "candidates", "filter")
+        self.manifest = CandidatesManifest.read(path, "filter")
         self.index, self.queries, self._rows = base.index, base.queries, rows
 
     @property
@@ -55,18 +54,18 @@ def mine_deeper(
     """
     name = f"x{factor}-{xxhash.xxh3_64_hexdigest(rows.tobytes())[:12]}"
     path = base.paths.deeper / name
-    recorded = base.manifest["settings"]
-    plan = base.manifest | {
+    manifest = base.manifest
+    plan = manifest.recorded | {
         "schema_version": VERSION,
         "stage": "candidates",
         "deeper_than": base.hash,
         "factor": factor,
         "queries": xxhash.xxh3_128_hexdigest(rows.tobytes()),
-        "libraries": versions_of(base.manifest["libraries"]),
+        "libraries": versions_of(manifest.libraries),
     }
     plan.pop("counts")
-    depths = {source: depth * factor for source, depth in base.manifest["sources"].items()}
-    size = recorded["block_size"]
+    depths = {source: depth * factor for source, depth in manifest.sources.items()}
+    size = manifest.settings.block_size
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         asked = Asked(rows[task.index : task.index + task.size], base.queries)
@@ -76,13 +75,10 @@ def mine_deeper(
 
     with RunDirectory.open(path, plan, progress=progress, share=share, inner=True) as run:
         if not run.complete:
-            # Manifests record no locations; any in this one are ignored.
-            known = {k: v for k, v in recorded.items() if k not in MineSettings.places()}
-            settings = MineSettings.model_construct(**known | {"threads": threads})
+            settings = manifest.settings.model_copy(update={"threads": threads})
             mining = Mining.of(base.index, base.queries, base.paths, settings)
-            earlier = place_named(base.path, "previous")
-            previous = Previous(earlier) if earlier else None
-            recipe = open_recipe(mining, depths, base.manifest["scores"], previous)
+            previous = Previous(base.previous) if base.previous else None
+            recipe = open_recipe(mining, depths, manifest.scores, previous)
             tasks = [
                 Task(f"candidates-{n:05d}", (f"candidates/{n:05d}.parquet",), len(block), n * size)
                 for n, block in enumerate(blocks(len(rows), size))

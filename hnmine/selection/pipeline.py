@@ -9,7 +9,7 @@ from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import compares_candidates
-from hnmine.judges.opening import open_judges, packages_of
+from hnmine.judges.open_judges import open_judges, packages_of
 from hnmine.relevance.learned import RELEVANCE, Learned, read_learned, write_learned
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
@@ -67,9 +67,8 @@ def filter(settings: FilterSettings) -> StageResult:
         manifest = run.manifest
         learned = read_learned(run.written("relevance", RELEVANCE))
         hardness = Hardness.read(run.written("hardness", HARDNESS))
-    unknown = why_unknown(candidates.manifest["scores"])
     notes = learned.sentences if learned else []
-    notes += hardness.sentences() if hardness else [unknown]
+    notes += hardness.sentences() if hardness else [why_unknown(candidates.manifest.scores)]
     return StageResult(settings.output, manifest["counts"], manifest, notes)
 
 
@@ -93,8 +92,8 @@ def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings
     if settings.compat:
         settings, pool = compat.resolve(settings, candidates.queries.most_positives)
         documents = len(candidates.index.documents.canonical)
-        compat.check_depth(pool, candidates.manifest["settings"]["top_k"], documents)
-    return resolve(settings, candidates.manifest["scores"])
+        compat.check_depth(pool, candidates.manifest.settings.top_k, documents)
+    return resolve(settings, candidates.manifest.scores)
 
 
 def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:

@@ -32,7 +32,7 @@ class ScoredCandidates:
 
     def __init__(self, candidates: Candidates, judges: Sequence[Judge]) -> None:
         self.candidates, self.judges = candidates, judges
-        by = candidates.manifest["scores"]
+        by = candidates.manifest.scores
         self.columns = [judge.column for judge in judges if judge.column not in NOT_EVIDENCE]
         self.columns += [schema.SCORES[name] for name in ("dense", "bm25") if name in by]
         self.place = "rank(dense_score)" if "dense" in by else "rank"

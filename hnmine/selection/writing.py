@@ -14,7 +14,7 @@ from hnmine import schema
 from hnmine.directories.candidates import write_candidates
 from hnmine.directories.never_negatives import check_table
 from hnmine.exports import EXPORTS
-from hnmine.exports.card import Origin, dataset_card
+from hnmine.exports.card import dataset_card
 from hnmine.runner.plan import Task, canonical_json
 from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import STATE
@@ -40,7 +40,7 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
         output_scores: whether train/ has scores.
     """
     run, candidates = selection.run, selection.candidates
-    dense = "dense" in candidates.manifest["scores"]
+    dense = candidates.has_dense_scores
     similarity = candidates.index.encoder.similarity if dense else "cosine"
 
     def write_part(task: Task, outputs: list[Path], tick: Tick) -> Counts:
@@ -93,11 +93,10 @@ def write_card(selection: Selection, counts: Mapping[str, int]) -> None:
     """Write the dataset card, once all counts of the manifest are known."""
     run, candidates = selection.run, selection.candidates
     mined = {**run.plan, "counts": dict(counts)}
-    origin = Origin(candidates.index.manifest, candidates.manifest, mined)
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         train = [run.path / part.outputs[1] for part in _part_tasks(selection)]
-        outputs[0].write_text(dataset_card(origin, train), encoding="utf-8")
+        outputs[0].write_text(dataset_card(candidates, mined, train), encoding="utf-8")
         return {}
 
     run.run("filter", "files", [Task("card", ("README.md",), 1)], work)

@@ -99,7 +99,7 @@ class _Miner:
     def _choose_sources(self) -> dict[str, int]:
         """Return how many candidates to take from each source."""
         settings = self.settings
-        built = [name for name in ("bm25", "dense") if self.index.settings[name]]
+        built = [name for name in ("bm25", "dense") if getattr(self.index.settings, name)]
         for name in settings.depths:
             SOURCES[name].load()  # What cannot be loaded is to fail before anything is encoded.
             needed = name.partition("-")[0]
@@ -132,7 +132,7 @@ class _Miner:
 
     def _encoder_spec(self) -> ModelSpec | None:
         """Return the encoder of the queries, on its device; None without a dense index."""
-        if not self.index.settings["dense"]:
+        if not self.index.settings.dense:
             return None
         spec = self.index.encoder
         if self.settings.query_encoder:
@@ -141,11 +141,11 @@ class _Miner:
             kept = {"batch_tokens", "similarity", "truncate_dim"}
             given = {"query_prompt", "document_prompt", "pooling"}
             fields: dict[str, Any] = {name: getattr(spec, name) for name in kept}
-            fields |= {name: self.index.settings.get(name) for name in given}
+            fields |= {name: getattr(self.index.settings, name) for name in given}
             spec = ModelSpec.find(
                 self.settings.query_encoder,
                 use="encoder",
-                max_length=self.index.settings.get("max_length"),
+                max_length=self.index.settings.max_length,
                 device=self.settings.device,
                 dtype=spec.dtype,
                 **fields,
@@ -161,7 +161,7 @@ class _Miner:
         """
         words_alone = all(name.startswith("bm25") for name in self.depths)
         dense = self.spec is not None and not words_alone
-        fast = self.index.settings["bm25"] and self.settings.bm25_engine == "hnmine"
+        fast = self.index.settings.bm25 and self.settings.bm25_engine == "hnmine"
         return ["dense"] * dense + ["bm25"] * (fast or "bm25" in self.depths)
 
     @property
@@ -286,7 +286,7 @@ class _Miner:
         if clusters is None:
             return {}
 
-        if not self.index.settings["dense"]:
+        if not self.index.settings.dense:
             raise UsageError("--clusters needs a dense index.", fix="Build one with --encoder.")
         vectors = self.index.vectors(self.threads)
         if vectors.count < clusters:

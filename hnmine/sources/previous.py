@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from hnmine.directories.manifests import known_manifest
-from hnmine.directories.parts import read_part, scored_parts
+from hnmine.directories.mined import Mined
+from hnmine.directories.parts import read_part
 from hnmine.inputs.identity import Keys, Lookup, exact_keys
 from hnmine.inputs.unchanged import Unchanged
-from hnmine.runner.plan import digest
-from hnmine.runner.storage import fetch_run
 
 COLUMNS = ("rank", "dense_score", "selected")
 NAMES = ("previous_rank", "previous_score", "previous_selected")
@@ -31,11 +29,10 @@ class Previous:
     """
 
     def __init__(self, path: Path) -> None:
-        fetch_run(path)
-        self.parts = scored_parts(path)
+        self.parts = Mined(path).parts
         self._contents = [Unchanged(part) for part in self.parts]
-        # Checks the parts too, and is read after them: what it describes is what must not change.
-        self.hash = digest(known_manifest(path, "mined"))
+        # Opened after the parts, which it checks: they must stay as its manifest describes them.
+        self.hash = Mined(path).hash
         self._part = lru_cache(maxsize=2)(self._read)
         queries, numbers = [], []
         for number, part in enumerate(self.parts):

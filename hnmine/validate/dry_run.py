@@ -146,15 +146,16 @@ def _subject(
     if index is None:
         opened = candidates.index if candidates else Index(mine.index) if mine else None
     documents = _read(index) if index else _Amount.of(opened.documents)  # type: ignore[union-attr]
-    built = opened.settings if opened else index.plan()  # type: ignore[union-attr]
+    built = opened.settings if opened else index
+    assert built
     queries = _read(mine) if mine else None
     pairs, depth, block_size = 0, 1, 512
-    sources = [name for name in ("bm25", "dense") if built[name]]
+    sources = [name for name in ("bm25", "dense") if getattr(built, name)]
     if candidates:
         queries = _of_mined(candidates.queries)
         pairs = sum(candidates.part_rows)
         depth = pairs // len(candidates.mined)
-        block_size = candidates.manifest["settings"]["block_size"]
+        block_size = candidates.manifest.settings.block_size
     elif mine and queries:
         depths = mine.depths or dict.fromkeys(sources, mine.top_k)
         sources = [name for name in sources if name in depths or not mine.source]
@@ -167,9 +168,9 @@ def _subject(
         pairs=pairs,
         bm25="bm25" in sources,
         dense="dense" in sources,
-        approximate="dense" in sources and built["faiss"] != EXACT,
+        approximate="dense" in sources and built.faiss != EXACT,
         judged=bool(filter_ and filter_.cross_encoder),
-        shard_size=built["shard_size"],
+        shard_size=built.shard_size,
         block_size=block_size,
     )
     return _Subject(documents, queries, load, depth, _encoder(index, opened))
@@ -195,7 +196,7 @@ def _of_mined(queries: Queries) -> _Amount:
 
 def _encoder(index: BuildIndexSettings | None, opened: Index | None) -> ModelSpec | None:
     if opened:
-        return opened.encoder if opened.manifest["encoder"] else None
+        return opened.manifest.encoder
     if index and index.dense and index.encoder:
         how = index.model_use
         return ModelSpec.find(index.encoder, use="encoder", pooling=index.pooling, **how)

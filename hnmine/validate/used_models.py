@@ -11,7 +11,7 @@ from hnmine.encode.gate import check, use_of
 from hnmine.encode.locate import find_model, fingerprint
 from hnmine.encode.roles import Use
 from hnmine.errors import InputError, UsageError
-from hnmine.judges.opening import added
+from hnmine.judges.open_judges import added
 from hnmine.runner.urls import split_url
 from hnmine.sources import SOURCES
 from hnmine.validate.estimates import memory, weights_of

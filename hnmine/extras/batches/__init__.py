@@ -1,1 +1,1 @@
-"""Training batches whose rows are hard negatives of each other, and are not false ones."""
+"""Training batches whose rows serve each other as hard in-batch negatives."""

@@ -1,4 +1,4 @@
-"""In what order rows are proposed for the batches of an epoch: one class for each `--by`."""
+"""The order in which rows are proposed for batches: one class for each `--by`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Arrangement(Protocol):
             epoch: from 0.
             query: of each row, ascending.
             size: rows in a full batch.
-            admission: decides who joins.
+            admission: decides which rows join a batch.
             random: of this epoch.
         """
         ...
@@ -68,8 +68,7 @@ class Balanced:
 class Clustered:
     """Every batch from one cluster (TAS-Balanced, Hofstaetter et al. 2021).
 
-    What a cluster has left when it cannot fill another batch shares batches with what others have
-    left.
+    Rows that a cluster has left after its last full batch share batches with those of others.
     """
 
     def __init__(self, cluster: Ints) -> None:
@@ -89,10 +88,10 @@ class Clustered:
 
 
 class Greedy:
-    """A query drawn at random, its nearest, then another (Sample4Geo, Deuser et al. 2023)."""
+    """A random query, its nearest queries, then another (Sample4Geo, Deuser et al. 2023)."""
 
     def __init__(self, neighbours: Neighbours) -> None:
-        """Take what knows the nearest queries."""
+        """Take the lookup of nearest queries."""
         self.neighbours = neighbours
 
     def pack(
@@ -104,7 +103,7 @@ class Greedy:
 
 
 def nearest(vectors: DenseIndex, queries: range, k: int, tick: Tick) -> Ints:
-    """Return the k queries nearest to each of a range, itself left out, shape (range, k).
+    """Return the k nearest other queries of each query in a range, shape (range, k).
 
     Args:
         vectors: of all queries.
@@ -127,7 +126,7 @@ class Neighbours:
     """The nearest queries of each, memory-mapped."""
 
     def __init__(self, directory: Path, queries: int, block: int) -> None:
-        """Open the shards of so many queries, `block` in each but for the last."""
+        """Open shards of `block` queries each; the last may be shorter."""
         self._shards = [
             load_array(
                 directory / f"{n:05d}.npy", np.int64, (len(rows), None), low=0, below=queries

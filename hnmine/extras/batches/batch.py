@@ -1,4 +1,4 @@
-"""`hnmine batch`: training rows in the order of batches that are hard, and safe, in themselves."""
+"""`hnmine batch`: order training rows into batches of hard, but not false, in-batch negatives."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ from hnmine.schema import STATE
 from hnmine.selection.rules import BELOW_THE_POSITIVE
 
 WORK = f"{STATE}/work"
-"""What is computed once and serves all epochs; gone when the run is done."""
+"""Results shared by all epochs; deleted when the run is done."""
 
 BLOCK = 16384
-"""Queries in one task, rows written at once."""
+"""Queries in a task, and rows in a write."""
 
 FORMATS = ("triplet", "n-tuple")
-"""The layouts whose losses take the other rows of a batch as negatives."""
+"""Layouts for losses with in-batch negatives."""
 
 
 def batch(settings: BatchSettings) -> StageResult:
-    """Batch training rows, or go on with a run that was begun.
+    """Batch training rows, or resume.
 
     Raises:
-        HnmineError: the rows, what they were made from, a model or a setting cannot be used.
+        HnmineError: the rows, their candidates, a model or a setting cannot be used.
     """
     batching = _Batching(settings)
     plan = base_plan("batches", batching.settings, batching.uses) | {
@@ -70,35 +70,34 @@ def batch(settings: BatchSettings) -> StageResult:
 
 
 class _Batching:
-    """The tasks of a directory of batches and what they share."""
+    """The tasks of a run and the data that they share."""
 
     def __init__(self, settings: BatchSettings) -> None:
         mined = Mined(settings.mined, settings.candidates, settings.index)
         self.hash = mined.hash
-        layout = mined.manifest["settings"]["format"]
-        if layout not in FORMATS:
+        self.mined, recorded = mined, mined.manifest.settings
+        if recorded.format not in FORMATS:
             raise UsageError(
-                f"Rows of --format {layout} cannot be put in batches.",
-                why="Its losses take no negatives from the other rows of a batch.",
+                f"Rows of --format {recorded.format} cannot be put in batches.",
+                why="Losses for this format take no negatives from the other rows of a batch.",
                 fix=f"Filter with --format {' or '.join(FORMATS)}.",
             )
-        more = mined.manifest["settings"].get("train_column", ())
-        if name := repeated(more, schema.BATCHES.names):
+        if name := repeated(recorded.train_column, schema.BATCHES.names):
             raise UsageError(
                 f"The training rows have a column {name}.",
-                why="Batches have one of that name for the place of a row.",
+                why="`hnmine batch` writes a column of that name.",
                 fix="Filter again with another name for that --train-column.",
             )
         self.candidates = mined.candidates
         self.index = self.candidates.index
-        self.train_rows = int(mined.manifest["counts"]["train_rows"])
+        self.train_rows = mined.manifest.counts["train_rows"]
         self.spec: ModelSpec | None = None
-        if self.index.settings["dense"]:
+        if self.index.settings.dense:
             self.spec = self.index.encoder.on(settings.device)
         elif settings.by != "random":
             raise UsageError(
                 f"--by {settings.by} needs vectors of the queries.",
-                why=f"The index at {self.index.path} has no dense part.",
+                why=f"The index at {self.index.path} has no vectors.",
                 fix="Use --by random, or build the index without --no-dense.",
             )
         guard = f"{BELOW_THE_POSITIVE} and {BY_VERDICT}" if self.spec else BY_VERDICT
@@ -106,7 +105,7 @@ class _Batching:
 
     @property
     def uses(self) -> list[str]:
-        """The libraries that the batches depend on, as keys of `LIBRARIES`."""
+        """The keys of `LIBRARIES` that the batches depend on."""
         vectors = [self.spec.backend, "faiss"] if self.spec else []
         return ["compiled", "expressions", *vectors]
 
@@ -114,7 +113,7 @@ class _Batching:
         self.work = run.path / WORK
 
         def prepare(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
-            return write_rows(self.settings.mined, self.candidates, outputs[0], tick)
+            return write_rows(self.mined, outputs[0], tick)
 
         task = Task("rows", (f"{WORK}/rows",), self.train_rows)
         counts = run.run("rows", "rows", [task], prepare)
@@ -161,7 +160,7 @@ class _Batching:
         )
 
     def _arrange(self, run: RunDirectory) -> Arrangement:
-        """Compute what the order of rows is made from."""
+        """Compute the order in which rows are proposed."""
         by, settings, queries = self.settings.by, self.settings, self.rows.queries
         if by == "random":
             return Balanced(np.arange(queries), [1])

@@ -16,20 +16,20 @@ QUERIES_PER_CLUSTER = 200
 
 BLOCK = 1 << 14
 SPLIT_ROUNDS = 10
-"""Each of them moves few queries after the first ones."""
+"""Most rounds; later ones move few queries."""
 
 
 def balanced_order(vectors: DenseIndex, seed: int, tick: Tick) -> Ints:
-    """Return an order of the queries in which those that stand together are near each other.
+    """Return an order of the queries in which near queries stand together.
 
-    The queries are split into halves, each half again, down to single ones, by 2-means in which
-    both clusters have half of the queries (NGAME: Dahiya et al., WSDM 2023). Clusters of any size
-    are runs of this order; see `cut`.
+    2-means with clusters of equal size splits the queries into halves, again and again, down to
+    single ones (NGAME: Dahiya et al., WSDM 2023). A cluster of any size is a run of this order; see
+    `cut`.
 
     Args:
         vectors: of the queries.
         seed: of the first centroids.
-        tick: called with the queries done.
+        tick: called with the number of queries just done.
     """
     order = np.arange(vectors.count)
     random = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def _middle(first: int, last: int) -> int:
 
 
 def _halves(vectors: DenseIndex, members: Ints, random: np.random.Generator) -> Ints:
-    """Return members reordered: those of one half, rounded up, before those of the other."""
+    """Return members with the first half, rounded up, before the second."""
     half = _middle(0, len(members))
     centroids = vectors.directions(np.sort(random.permutation(members)[:2])).astype(np.float64)
     halves = members
@@ -86,7 +86,7 @@ def _centroid(vectors: DenseIndex, members: Ints) -> NDArray[np.float64]:
 def cut(queries: int, size: int) -> Ints:
     """Return where the clusters of at most `size` queries begin in `balanced_order`.
 
-    The halves are halved until they are small enough, so the sizes differ by at most one.
+    Halving gives sizes that differ by at most one.
     """
     depth = (-(-queries // size) - 1).bit_length()
     return np.array(list(_cut(0, queries, depth)), dtype=np.int64)

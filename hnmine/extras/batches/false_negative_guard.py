@@ -1,4 +1,4 @@
-"""Which rows may not share a batch, because a document of one may be relevant to the other."""
+"""Keep rows apart if a document of one may be relevant to the query of the other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BY_VERDICT = "coalesce(keep, true)"
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors of the queries, by number, and of the documents, by slot."""
+    """Vectors of the queries, by number, and of the documents, by slot."""
 
     queries: DenseIndex
     documents: DenseIndex
@@ -31,14 +31,14 @@ class Vectors:
 def check_batches(
     rows: Rows, chosen: Ints, batch: Ints, candidates: Candidates, path: Path
 ) -> None:
-    """Refuse batches in which a document of one row may not be a negative of another's query.
+    """Refuse batches in which a document of one row is a positive of another row's query.
 
     Args:
         rows: of the training data.
-        chosen: those in the batches, shape (n,).
-        batch: of each.
-        candidates: that they are from.
-        path: what they are read from, for the error.
+        chosen: rows in the batches, shape (n,).
+        batch: batch of each.
+        candidates: that the rows are from.
+        path: directory that the rows are from, for the error.
 
     Raises:
         InputError: with the first such query and document.
@@ -61,41 +61,41 @@ def check_batches(
 class Guard:
     """Decides which rows may join a batch.
 
-    A document may stand beside a query if it is no known positive of it, nor a copy of one, nor the
-    query itself, and an expression is true of the two.
+    A document may share a batch with a query if it is not a known positive, a copy of one, or the
+    query itself, and an expression is true for the pair.
     """
 
     def __init__(self, rows: Rows, expression: str, vectors: Vectors | None) -> None:
         """Prepare the guard.
 
         Args:
-            rows: the rows that ask.
-            expression: over `dense_score` and `keep`; true lets the document be.
-            vectors: what `dense_score` is computed from; None where there is no dense index.
+            rows: of the training data.
+            expression: over `dense_score` and `keep`; true allows the pair.
+            vectors: for `dense_score`; None without a dense index.
 
         Raises:
-            UsageError: the expression is wrong, or looks at all candidates of a query.
+            UsageError: the expression is wrong, or compares all candidates of a query.
         """
         self.rows, self.expression, self.vectors = rows, expression, vectors
         if function := compares_candidates(expression):
             raise UsageError(
-                f"--guard {expression!r} cannot be used: {function}() looks at all candidates.",
-                why="In a batch there are only the query, its positives and one document.",
+                f"--guard {expression!r} cannot be used: {function}() compares all candidates.",
+                why="The guard sees only a query, its positives and one document.",
                 fix="Use the columns dense_score and keep, and pos(x), posmax(x) and posmean(x).",
             )
-        # What is wrong with an expression is better known before the first batch.
+        # Finds errors in the expression before the first batch.
         self.allows((rows.query[:1], rows.slots[0]))
 
     def admit(self, members: Ints, proposed: Ints, room: int) -> tuple[Ints, int]:
-        """Choose the rows that join a batch: each in its turn, if it suits all that are there.
+        """Choose the rows that join a batch: one by one, if they fit all rows in it.
 
         Args:
             members: rows of the batch.
-            proposed: further rows, of other queries than the members' and each other's.
-            room: how many may join.
+            proposed: further rows, of new and different queries.
+            room: most rows that may join.
 
         Returns:
-            The rows that join, and the number of pairs of rows that kept others out.
+            The rows that join, and the number of clashes between pairs of rows.
         """
         everyone = np.concatenate([members, proposed])
         clash, others = self._clashes((proposed, everyone), (members, proposed))
@@ -115,7 +115,7 @@ class Guard:
         return proposed[inside[len(members) :]], refused
 
     def _clashes(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
-        """Tell which rows' queries may not see a document of which others, shape (rows, others)."""
+        """Return whether a row's query clashes with another's documents, shape (rows, others)."""
         allowed = self.allows(
             *((self.rows.query[rows], self.rows.slots[others].ravel()) for rows, others in sides)
         )
@@ -125,10 +125,10 @@ class Guard:
         ]
 
     def allows(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
-        """Tell which queries and documents may share a batch, shape (queries, slots).
+        """Return which queries and documents may share a batch, shape (queries, slots).
 
         Args:
-            sides: queries, and the slots of documents; every query with every document.
+            sides: queries, and slots of documents; every query is paired with every document.
         """
         query = np.concatenate([np.repeat(queries, len(slots)) for queries, slots in sides])
         slot = np.concatenate([np.tile(slots, len(queries)) for queries, slots in sides])
@@ -161,7 +161,7 @@ class Guard:
         ]
 
     def _scores(self, encoded: NDArray[np.float32], slots: Ints) -> NDArray[np.float32]:
-        """Score every document with every query, to float32 as the dense index does."""
+        """Return the scores of all pairs, rounded to float32 as in the dense index."""
         assert self.vectors
         distinct, place = np.unique(slots, return_inverse=True)
         documents = self.vectors.documents.read(distinct).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Fill batches from rows that are proposed in an order; a row that cannot join one waits."""
+"""Fill batches from rows in an order; a row that cannot join a batch waits for the next."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ MISSES = 1024
 """Rows refused before a batch is left short, as in Sample4Geo (Deuser et al., ICCV 2023)."""
 
 AT_ONCE = 32
-"""Rows proposed at once, at least: to judge one takes as long as to judge some."""
+"""Fewest rows to propose at once: the guard takes as long for one as for a few."""
 
 
 class Admission(Protocol):
-    """Decides who joins a batch; `Guard` does."""
+    """Decides which rows join a batch; `Guard` does."""
 
     def admit(self, members: Ints, proposed: Ints, room: int) -> tuple[Ints, int]:
-        """Return the rows that join, and the number of pairs of rows that kept others out."""
+        """Return the rows that join, and the number of clashes between pairs of rows."""
         ...
 
 
 class Proposals:
-    """Rows in an order, of which each batch takes some and each query is proposed once.
+    """Rows in an order. Each batch takes some, and sees a query at most once.
 
-    With neighbours, every row brings the next rows of the queries nearest to its own.
+    With neighbours, each row brings rows of the queries nearest to its own.
     """
 
     def __init__(
         self, order: Ints, query: Ints, used: NDArray[np.bool_], neighbours: Neighbours | None
     ) -> None:
-        """Begin with the rows of `order`; `query` and `used` are of every row there is."""
+        """Start with the rows of `order`; `query` and `used` cover all rows."""
         self.order, self.query, self.used, self.neighbours = order, query, used, neighbours
         self._head = self._at = 0
         self._seen: set[int] = set()
@@ -50,14 +50,14 @@ class Proposals:
         return self.order[~self.used[self.order]]
 
     def begin(self) -> None:
-        """Begin another batch: what was refused comes first."""
+        """Start another batch; refused rows come first."""
         while self._head < len(self.order) and self.used[self.order[self._head]]:
             self._head += 1
         self._at = self._head
         self._seen = set()
 
     def more(self, wanted: int) -> Ints:
-        """Return some rows that were not proposed for this batch; none if there are no more."""
+        """Return rows not yet proposed for this batch; none if all were."""
         found: list[int] = []
         while self._at < len(self.order) and len(found) < wanted:
             row = self.order[self._at]
@@ -79,18 +79,18 @@ class Proposals:
         return found
 
     def _first_time(self, query: int) -> bool:
-        """Tell whether a query was not proposed for this batch, and remember that it is."""
+        """Return whether a query is new in this batch, and record it."""
         new = query not in self._seen
         self._seen.add(query)
         return new
 
     def take(self, rows: Ints) -> None:
-        """Let a batch have rows."""
+        """Mark rows as used by a batch."""
         self.used[rows] = True
 
 
 class Neighbours(Protocol):
-    """Knows which queries are near which."""
+    """Lookup of the nearest queries."""
 
     def of(self, query: int) -> Ints:
         """Return the queries nearest to one, the nearest first."""
@@ -99,12 +99,12 @@ class Neighbours(Protocol):
 
 @dataclass
 class Packed:
-    """An epoch.
+    """The batches of an epoch.
 
     Attributes:
         batches: rows of each batch.
-        left_over: rows that no other row could share a batch with.
-        refused: pairs of rows that kept one of them out of a batch.
+        left_over: rows that fit into no batch.
+        refused: number of clashes between pairs of rows.
     """
 
     batches: list[Ints] = field(default_factory=list)
@@ -116,14 +116,14 @@ def pack(
     groups: Iterator[Ints], query: Ints, size: int, admission: Admission,
     neighbours: Neighbours | None = None,
 ) -> Packed:  # fmt: skip
-    """Fill batches from each group of rows, and then from what the groups have left.
+    """Fill batches from each group of rows, then from the rows that are left.
 
     Args:
-        groups: rows in the order in which they are proposed; together every row once.
+        groups: rows in the order to propose them; each row is in one group.
         query: of every row, ascending.
         size: rows in a full batch.
-        admission: decides who joins.
-        neighbours: lets every row bring the rows of the nearest queries.
+        admission: decides which rows join a batch.
+        neighbours: adds rows of the nearest queries to each row.
     """
     packed = Packed()
     used = np.zeros(len(query), dtype=bool)
@@ -142,9 +142,9 @@ def pack(
 def _fill(
     packed: Packed, proposals: Proposals, size: int, admission: Admission, *, last: bool
 ) -> list[int]:
-    """Make batches until no row is left, or, unless it is the last time, none can be filled.
+    """Make batches until no row is left; unless `last`, stop before a batch that is not full.
 
-    Returns the rows that found no other.
+    Returns the rows that fit with no other row.
     """
     alone: list[int] = []
     while True:
@@ -170,16 +170,15 @@ def _fill(
 
 
 def evenly(query: Ints, unit: Ints, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return a time in [0, 1) for each row, so that the rows of a query are spread over an epoch.
+    """Return a time in [0, 1) for each row that spreads the rows of a query over an epoch.
 
-    The j-th of a query's n rows, in random order, comes at (j + u) / n, where u is random and the
-    same for the j-th rows of all queries of a unit: where they have as many rows, they come
-    together.
+    The j-th of a query's n rows, in random order, comes at (j + u) / n. u is random, and equal for
+    the j-th rows of all queries of a unit: with equal n, these come together.
 
     Args:
         query: of each row, ascending.
         unit: of each query, such as its cluster.
-        random: where the numbers are from.
+        random: generator.
     """
     order = np.lexsort((random.random(len(query)), query))
     counts = np.bincount(query)

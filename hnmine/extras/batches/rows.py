@@ -1,4 +1,4 @@
-"""The rows of train/ by number: which query and documents each has, and what is known of them."""
+"""The rows of train/ by number, with the positives and dropped documents of each query."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hnmine.array_files import load_array, save_array
-from hnmine.directories.candidates import Candidates
+from hnmine.directories.mined import Mined
 from hnmine.directories.never_negatives import check_negatives, never_negatives
-from hnmine.directories.parts import read_part, scored_parts
 from hnmine.errors import InputError, damage_explained
 from hnmine.inputs.identity import exact_keys, first_rows, identity_keys, sort_keys
+from hnmine.inputs.texts import Texts
 from hnmine.ragged import Ints, offsets_of, ragged
 from hnmine.runner.run_directory import Tick
 
@@ -25,24 +25,24 @@ DOCUMENTS = re.compile(r"positive|negative(_\d+)?")
 SCORED = ["query_id", "doc_id", "label", "keep"]
 
 
-def write_rows(mined: Path, candidates: Candidates, directory: Path, tick: Tick) -> dict[str, int]:
-    """Number the rows of train/ and write them, and what is known of their queries' documents.
+def write_rows(mined: Mined, directory: Path, tick: Tick) -> dict[str, int]:
+    """Number the rows of train/ and write them with the known and dropped documents of each query.
 
-    Rows and queries are numbered by their texts, so that the order in which they came changes
-    nothing. Queries of one normalised text are one query; documents of one are one slot.
+    Rows and queries are numbered by their texts, so their order in the input changes nothing.
+    Queries with the same normalised text are one query; documents likewise are one slot.
 
     Args:
-        mined: what `hnmine filter` wrote, as triplets or n-tuples.
-        candidates: what it was made from.
-        directory: where to write; must not exist.
-        tick: called with the rows read.
+        mined: with rows as triplets or n-tuples.
+        directory: to write to; must not exist.
+        tick: called with the number of rows just read.
 
     Returns:
         Counts: `rows` and `queries`.
 
     Raises:
-        InputError: there is no row, or a text is not the index's.
+        InputError: train/ has no row, or a text that the index lacks.
     """
+    candidates, index = mined.candidates, mined.candidates.index.documents
     directory.mkdir()
     keys, queries, slots = [], [], []
     for shard, batch in enumerate(_read(mined)):
@@ -51,7 +51,7 @@ def write_rows(mined: Path, candidates: Candidates, directory: Path, tick: Tick)
         texts = [batch[name].to_pylist() for name in names]
         keys.append(exact_keys("\0".join(row) for row in zip(query, *texts, strict=True)))
         queries.append(identity_keys(query))
-        slots.append(_slots([text for row in zip(*texts, strict=True) for text in row], candidates))
+        slots.append(_slots([text for row in zip(*texts, strict=True) for text in row], index))
         with (
             pa.OSFile(str(directory / f"{shard:05d}.arrow"), "wb") as sink,
             pa.ipc.new_file(sink, batch.schema) as writer,
@@ -60,9 +60,9 @@ def write_rows(mined: Path, candidates: Candidates, directory: Path, tick: Tick)
         tick(len(batch))
     if not keys:
         raise InputError(
-            f"{mined} has no training rows.",
+            f"{mined.path} has no training rows.",
             why="No query got a negative.",
-            fix="See its shortfall.parquet, and filter with other rules.",
+            fix="See shortfall.parquet there for the reasons, and filter with other rules.",
         )
     query_keys = np.concatenate(queries)
     first = first_rows(query_keys)
@@ -77,22 +77,22 @@ def write_rows(mined: Path, candidates: Candidates, directory: Path, tick: Tick)
     save_array(directory / "query.npy", number[first][order])
     documents = np.concatenate(slots).reshape(len(first), -1)[order]
     save_array(directory / "slots.npy", documents)
-    positives, dropped, rows = _known(mined, candidates, query_keys[distinct])
+    positives, dropped, rows = _known(mined, query_keys[distinct])
     save_array(directory / "positives.npy", positives)
     save_array(directory / "dropped.npy", dropped)
     asked = np.repeat(rows[number[first][order]], documents.shape[1] - 1)
-    negatives = candidates.index.documents.canonical[documents[:, 1:].ravel()]
-    check_negatives(candidates, mined, (asked, negatives))
+    negatives = index.canonical[documents[:, 1:].ravel()]
+    check_negatives(candidates, mined.path, (asked, negatives))
     offsets, never = never_negatives(candidates, rows)
     owner = np.repeat(np.arange(len(rows)), np.diff(offsets))
-    never = np.unique(owner * len(candidates.index.documents.canonical) + never)
+    never = np.unique(owner * len(index.canonical) + never)
     save_array(directory / "never.npy", never)
     save_array(directory / "query_rows.npy", rows)
     return {"rows": len(first), "queries": len(distinct)}
 
 
-def _read(mined: Path) -> Iterator[pa.RecordBatch]:
-    for file in sorted((mined / "train").glob("*.parquet")):
+def _read(mined: Mined) -> Iterator[pa.RecordBatch]:
+    for file in mined.train:
         with damage_explained(file):
             for batch in pq.ParquetFile(file).iter_batches(READ_ROWS):
                 _check_texts(batch)
@@ -104,7 +104,7 @@ def _check_texts(batch: pa.RecordBatch) -> None:
     """Check that rows of train/ hold texts.
 
     Raises:
-        ValueError: they do not.
+        ValueError: a column is missing, or is not text.
     """
     batch.validate(full=True)
     texts = [name for name in batch.schema.names if name == "query" or DOCUMENTS.fullmatch(name)]
@@ -116,8 +116,7 @@ def _check_texts(batch: pa.RecordBatch) -> None:
             raise ValueError(f"Its column {name!r} is not all text.")
 
 
-def _slots(texts: list[str], candidates: Candidates) -> Ints:
-    documents = candidates.index.documents
+def _slots(texts: list[str], documents: Texts) -> Ints:
     rows = documents.find_texts(texts)
     if (rows < 0).any():
         raise InputError(
@@ -128,19 +127,16 @@ def _slots(texts: list[str], candidates: Candidates) -> Ints:
     return documents.slots(rows)
 
 
-def _known(
-    mined: Path, candidates: Candidates, queries: NDArray[np.void]
-) -> tuple[Ints, Ints, Ints]:
-    """Return the (query, slot) pairs that are positives, and those that a rule dropped.
+def _known(mined: Mined, queries: NDArray[np.void]) -> tuple[Ints, Ints, Ints]:
+    """Return the (query, slot) pairs of positives and of dropped candidates, and query rows.
 
-    As `query * slots + slot`, ascending. Also the row of each query in queries/, or -1.
+    A pair is `query * slots + slot`; pairs ascend. A query row is -1 where queries/ lacks it.
     """
     rows = np.full(len(queries), -1)
-    texts, documents = candidates.queries.texts, candidates.index.documents
+    texts, documents = mined.candidates.queries.texts, mined.candidates.index.documents
     number = {key.tobytes(): n for n, key in enumerate(queries)}
     positives, dropped = [], []
-    for file in scored_parts(mined):
-        table = read_part(file, SCORED)
+    for table in mined.read(SCORED):
         ids = table["query_id"].combine_chunks().dictionary_encode()
         at = texts.find_ids(ids.dictionary.to_pylist())
         found = identity_keys(texts.texts(at))

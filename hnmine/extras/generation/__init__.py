@@ -1,1 +1,1 @@
-"""Texts made to be negatives: positives edited by rule, or written by a language model."""
+"""Generated negatives: positives edited by rule, or texts written by a language model."""

@@ -1,4 +1,4 @@
-"""The English words that rule edits know: what can stand in for what."""
+"""English words that rule edits replace."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ UNITS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("Hz",), ("kHz",), ("MHz",), ("GHz",)),
     (("°C",), ("°F",)),
 )
-"""Units of one kind; each with its spellings, of which the first stands in for another unit."""
+"""Units of one kind, each with its spellings; the first spelling is the replacement."""
 
 CURRENCIES = ("$", "€", "£")
 
@@ -71,13 +71,13 @@ AUXILIARIES = (
     *("is", "are", "was", "were", "can", "could", "will", "would", "should", "must", "may"),
     "might",
 )
-"""After which "not" can be put in."""
+"""Words after which "not" can be inserted."""
 
 NEGATED = (*AUXILIARIES, "do", "does", "did", "has", "have", "had")
-"""After which "not" can be taken out."""
+"""Words after which "not" can be removed."""
 
 CONTRACTED = tuple(word for word in NEGATED if word not in ("can", "will", "may", "might"))
-"""Before "n't"; "can't" and "won't" leave no word when it is taken out."""
+"""Words before "n't"; removing it from "can't" and "won't" leaves no word."""
 
 NO_NAMES = {
     *("The", "This", "That", "These", "Those", "A", "An", "In", "On", "At", "It", "Its", "If"),
@@ -86,4 +86,4 @@ NO_NAMES = {
     *MONTHS,
     *WEEKDAYS,
 }
-"""Capitalised words that name nothing."""
+"""Capitalised words that are not names."""

@@ -1,7 +1,7 @@
-"""Edits of a text by rule: one number, unit, name, negation, comparison or date is another.
+"""Edits of English texts by rule: another number, unit, name, negation, comparison or date.
 
-The rules know English, and no syntax: what an edit makes of a text may be odd, or still relevant.
-The kinds are those of MMGeoLM and NeIn; which edits are negatives, a cross-encoder must say.
+The rules know no syntax: an edited text may be odd, or still relevant, so score it with a
+cross-encoder. The kinds are those of MMGeoLM and NeIn.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hnmine.extras.generation.edit_words import (
 from hnmine.inputs.identity import normalise
 
 Entities = Mapping[str, Sequence[str]]
-"""Names by type: `acronym`, `name-1` to `name-3`, after the number of their words."""
+"""Names by type: `acronym`, and `name-1` to `name-3` by the number of words."""
 
 
 LONGEST_NAME = 3
@@ -38,11 +38,11 @@ LONGEST_NAME = 3
 
 @dataclass(frozen=True)
 class Site:
-    """A place in a text, and what may stand there instead.
+    """A part of a text that can be replaced.
 
     Attributes:
-        start, stop: the part of the text; empty where something is put in.
-        choices: other texts than that part.
+        start, stop: the part; empty for an insertion.
+        choices: replacements.
     """
 
     start: int
@@ -56,9 +56,9 @@ class Edit:
 
     Attributes:
         kind: of `KINDS`.
-        start: where it is.
-        was: what stood there.
-        became: what stands there now.
+        start: its position.
+        was: the replaced text.
+        became: the replacement.
     """
 
     kind: str
@@ -67,12 +67,8 @@ class Edit:
     became: str
 
     def apply(self, text: str) -> str:
-        """Return the text that it makes of another."""
+        """Return a text with the edit applied."""
         return text[: self.start] + self.became + text[self.start + len(self.was) :]
-
-    def undo(self, text: str) -> str:
-        """Return the text that it was made from."""
-        return text[: self.start] + self.was + text[self.start + len(self.became) :]
 
 
 def _either(words: Iterable[str]) -> str:
@@ -113,7 +109,7 @@ _WEEKDAY = re.compile(rf"\b(?:{_either(WEEKDAYS)})(?=s?\b)")
 
 
 def _like(word: str, model: str) -> str:
-    """Capitalise a word as another."""
+    """Capitalise a word like another."""
     if model.isupper():
         return word.upper()
     return word.capitalize() if model[0].isupper() else word
@@ -124,7 +120,7 @@ def _except(words: Sequence[str], own: str) -> list[str]:
 
 
 def _other_numbers(own: str) -> list[str]:
-    """Return one more, one less, the double, the half and the tenfold, written alike."""
+    """Return one more, one less, double, half and ten times a number, in the same format."""
     whole, point, decimals = own.replace(",", "").partition(".")
     one, value = 10 ** len(decimals), int(whole + decimals)
     found = []
@@ -193,13 +189,13 @@ def _comparisons(text: str) -> Iterator[Site]:
 
 
 def named(text: str) -> Iterator[tuple[str, int, int]]:
-    """Find what looks like a name, by its capitals: (type, start, stop)."""
+    """Yield (type, start, stop) of capitalised words that look like a name."""
     for match in _ACRONYM.finditer(text):
         yield "acronym", *match.span()
     for match in _NAME.finditer(text):
         words = match[0].split(" ")
         before = text.rfind(" ", 0, match.start() - 1) + 1
-        # After a capital, it is the end of a longer name, which may begin the sentence.
+        # A capitalised word before it makes it the end of a longer name.
         whole = len(words) <= LONGEST_NAME and not text[before].isupper()
         if whole and not NO_NAMES.intersection(words):
             yield f"name-{len(words)}", *match.span()
@@ -222,17 +218,17 @@ RULES: dict[str, Callable[[str], Iterator[Site]]] = {
     "comparison": _comparisons,
     "date": _dates,
 }
-"""The kinds of edits that need nothing but the text; `entity` needs names besides."""
+"""Kinds of edits that need the text alone; `entity` also needs names."""
 
 
 def sites(kind: str, text: str, entities: Entities, query: str) -> list[Site]:
-    """List the places of a text where an edit of one kind can be made, from left to right.
+    """Return the parts of a text that an edit of one kind can replace, from left to right.
 
     Args:
         kind: of `hnmine.config.generate_settings.EDITS`.
         text: to edit.
-        entities: what may stand in for a name of the same type.
-        query: whose names do not stand in for others: the text would answer it more.
+        entities: replacements for names, by type.
+        query: its names are not used, as they could make the text more relevant.
     """
     find = partial(_entities, known=entities, query=query) if kind == "entity" else RULES[kind]
     return sorted((site for site in find(text) if site.choices), key=lambda site: site.start)
@@ -241,15 +237,15 @@ def sites(kind: str, text: str, entities: Entities, query: str) -> list[Site]:
 def draw_edits(
     text: str, query: str, kinds: Sequence[str], entities: Entities, key: int, n: int
 ) -> list[Edit]:
-    """Draw edits of a text, each of which makes another text of it; the kinds take turns.
+    """Draw edits that lead to different texts; the kinds take turns.
 
     Args:
         text: to edit.
         query: that it is a positive of.
-        kinds: that may be made.
-        entities: names that may stand in for others, by type.
-        key: on which alone the draw depends, from 0 to before 2**64.
-        n: how many, at most.
+        kinds: allowed kinds.
+        entities: replacements for names, by type.
+        key: the draw depends on it alone; from 0 to 2**64 - 1.
+        n: number of edits, at most.
     """
     drawn: list[tuple[int, int, Edit]] = []
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""Texts from a language model behind an OpenAI-compatible endpoint."""
+"""Client of a language model behind an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ FIRST_WAIT = 1.0
 
 LONGEST_WAIT = 60.0
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 529}
-"""Status codes that another attempt may not get."""
+"""Status codes worth another attempt."""
 
 SLOW_ATTEMPTS = 2
-"""What takes too long once, mostly takes as long again."""
+"""Attempts after a timeout: a slow request mostly stays slow."""
 
 PROMPT = """\
 Query: {query}
@@ -35,20 +35,20 @@ Write another passage about the same subject, of the same length and in the same
 not answer the query, because one thing that the query requires is different in it. Be specific, \
 do not mention the query, and reply with the passage alone.
 """
-"""Violates one requirement, as generic text teaches a retriever what is generated and not what is
-irrelevant (arXiv 2606.01304)."""
+"""Asks for one violated requirement: generic text teaches a retriever to detect generated text
+(arXiv 2606.01304)."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a language model answers, and how it is asked.
+    """A language model's endpoint and sampling settings.
 
     Attributes:
         url: before `/chat/completions`, such as `http://localhost:8000/v1`.
-        model: the name that the server knows it by.
+        model: its name on the server.
         key: sent as a bearer token; empty for none.
         temperature: of its sampling.
-        max_tokens: of an answer.
+        max_tokens: of an answer, at most.
         timeout: seconds for a whole answer.
     """
 
@@ -60,7 +60,7 @@ class Endpoint:
     timeout: float
 
     def _ask(self, prompt: str, seed: int, over: threading.Event) -> str:
-        """Return the model's answer, without white space around it; empty if it gave none."""
+        """Return the model's answer, stripped; empty if it gave none."""
         body = {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],
@@ -90,17 +90,17 @@ class Endpoint:
         raise PartialRun(
             f"{self.url} does not answer.",
             why=f"{why} ({attempt} attempts)",
-            fix="See that the server runs, then run the same command: what was finished is kept. A "
-            "slow server needs a longer --timeout, or fewer --requests.",
+            fix="Check that the server runs, then rerun; finished work is kept. A slow server "
+            "needs a longer --timeout or fewer --requests.",
         )
 
     @cached_property
     def _client(self) -> Client:
         key = self.key.strip()
         if not (key.isascii() and key.isprintable()):
-            # The standard library would refuse it too, and show it.
+            # The standard library would show the key in its error.
             raise UsageError(
-                "The key of the server holds characters that no key has.",
+                "The API key contains characters that HTTP does not allow.",
                 fix="Check the environment variable that --api-key-env names.",
             )
         return Client(self.url.rstrip("/") + "/chat/completions", key, self.timeout)
@@ -108,27 +108,24 @@ class Endpoint:
     def ask_all(
         self, prompts: Iterable[tuple[str, int]], requests: int, tick: Callable[[int], None]
     ) -> list[str]:
-        """Return the answers to prompts with their seeds, in their order.
-
-        Those that the task has kept are not asked for again.
+        """Return the answers to prompts, in their order; answers of an interrupted task are reused.
 
         Args:
-            prompts: with seeds.
-            requests: how many are under way at a time.
-            tick: called with 1 after each answer; where it raises, nothing more is asked.
+            prompts: with their seeds.
+            requests: number of requests at a time.
+            tick: called with 1 after each answer; no request starts after it raised.
 
         Raises:
-            UsageError: the server refuses such requests.
-            MissingModel: it wants another key.
-            InputError: it does not speak this protocol.
-            PartialRun: it did not answer, whatever was tried. Once a request has failed, no other
-                is begun.
+            UsageError: the server refuses the request.
+            MissingModel: the server refuses the key.
+            InputError: the server's answer is not a chat completion.
+            PartialRun: the server did not answer. No request starts after one has failed.
         """
         over = threading.Event()
 
         def ask(asked: tuple[str, int]) -> bytes:
             if over.is_set():
-                raise CancelledError  # Seen by nobody: the first request that failed is.
+                raise CancelledError  # The first failed request is reported instead.
             try:
                 return self._ask(*asked, over).encode("utf-8", "surrogatepass")
             except BaseException:
@@ -146,7 +143,7 @@ class Endpoint:
     def _refused(self, refusal: Refused) -> Exception:
         if refusal.code in (401, 403):
             return MissingModel(
-                f"{self.url} asks for another key.",
+                f"{self.url} refuses the key.",
                 why=str(refusal),
                 fix="Put the key in the environment variable that --api-key-env names.",
             )
@@ -163,7 +160,7 @@ class Endpoint:
                 raise TypeError
         except (ValueError, LookupError, TypeError, RecursionError):
             raise self._unusable(f"It answered {self._client.shown(answer)!r}.") from None
-        # Half of a surrogate pair is no character, and no file of texts could hold it.
+        # A file of UTF-8 cannot hold half of a surrogate pair.
         text = (content or "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text.strip()
 
@@ -171,11 +168,11 @@ class Endpoint:
         return InputError(
             f"{self.url} gave no chat completion.",
             why=why,
-            fix="Give the address of an OpenAI-compatible server, such as http://localhost:8000/v1.",
+            fix="Pass the URL of an OpenAI-compatible server, such as http://localhost:8000/v1.",
         )
 
 
 def filled(template: str, query: str, positive: str) -> str:
-    """Put a query and its positive into a prompt; nothing that they hold is taken for a place."""
+    """Return a prompt with a query and its positive; placeholders inside these stay as they are."""
     parts = [part.replace("{positive}", positive) for part in template.split("{query}")]
     return query.join(parts)

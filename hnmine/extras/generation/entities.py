@@ -1,4 +1,4 @@
-"""Names that can stand in for each other, gathered from the documents themselves."""
+"""Names in the documents, as replacements for each other."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hnmine.keyed_noise import hashes
 from hnmine.runner.run_directory import Tick
 
 DOCUMENTS = 20_000
-"""Documents that are read for names, drawn by their ids."""
+"""Documents to search for names, drawn by a hash of their ids."""
 
 NAMES = 500
-"""Names of one type that are kept: those in most documents."""
+"""Most common names kept of each type."""
 
 READ_ROWS = 8192
 
 
 def gather_entities(documents: Texts, seed: int, tick: Tick) -> dict[str, list[str]]:
-    """Find the commonest names of each type, most common first; ties go by the alphabet."""
+    """Return the most common names of each type, in descending order; ties are alphabetical."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for text in documents.each_text(_drawn(documents, seed, tick)):
         names = {(kind, text[start:stop]) for kind, start, stop in named(text)}
@@ -35,7 +35,7 @@ def gather_entities(documents: Texts, seed: int, tick: Tick) -> dict[str, list[s
 
 
 def _drawn(documents: Texts, seed: int, tick: Tick) -> NDArray[np.int64]:
-    """Draw documents by the hashes of their ids, so that their order changes nothing."""
+    """Draw documents by a hash of their ids, so their order changes nothing."""
     rows, keys = np.empty(0, np.int64), np.empty(0, np.uint64)
     for start in range(0, len(documents.canonical), READ_ROWS):
         more = np.asarray(documents.canonical[start : start + READ_ROWS])

@@ -1,4 +1,4 @@
-"""`hnmine generate`: texts that may serve as negatives, as documents with a condition."""
+"""`hnmine generate`: write texts that may serve as negatives, each for one query."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from hnmine.schema import MADE, MADE_FILE, STATE
 from hnmine.sources.positives import write_positives
 
 WORK = f"{STATE}/work"
-"""The documents and queries, where they can be found by their text; gone when the run is done."""
+"""Documents and queries with their text lookups; deleted when the run is done."""
 
 SHARD_ROWS = 16384
 
 
 def generate(settings: GenerateSettings) -> StageResult:
-    """Make texts, or go on with a run that was begun.
+    """Generate texts, or resume.
 
     Raises:
         HnmineError: an input or a setting cannot be used, or a language model does not answer.
@@ -58,7 +58,7 @@ def generate(settings: GenerateSettings) -> StageResult:
 
 
 class _Maker:
-    """The tasks of a directory of made texts and what they share."""
+    """The tasks of a run and the data that they share."""
 
     def __init__(self, settings: GenerateSettings) -> None:
         self.settings = settings
@@ -66,21 +66,21 @@ class _Maker:
         written = self.inputs.get("written")
         if written and not {"query_id", "query"} & written.columns.keys():
             raise InputError(
-                f"{settings.written} does not say which query a text was written for.",
-                why="It has no column query_id, and no column query.",
+                f"{settings.written} does not say which query each text was written for.",
+                why="It has neither a column query_id nor a column query.",
                 fix="Pass --column written.query_id=NAME or --column written.query=NAME.",
             )
         self._check_names()
         self.prompt = _read_prompt(settings.prompt) if settings.prompt else PROMPT
 
     def _check_names(self) -> None:
-        """Refuse a corpus whose id or text would be overwritten by what else is written."""
+        """Refuse a corpus whose id or text column would clash with the output's columns."""
         named = self.inputs["corpus"].columns if "corpus" in self.inputs else {}
         own = [named[role] for role in ("id", "text") if role in named]
         if name := repeated(own, MADE.names[1:]):
             raise InputError(
                 f"The corpus keeps its ids or texts in a column {name}.",
-                why="What is generated has a column of that name for something else.",
+                why="The output uses a column of that name for something else.",
                 fix="Rename the column.",
             )
 
@@ -112,7 +112,7 @@ class _Maker:
         return {**counts, **merged}
 
     def _store(self, run: RunDirectory) -> dict[str, int]:
-        """Put documents and queries where they are found by id and by text."""
+        """Store documents and queries with lookups by id and by text."""
         bad_mode = self.settings.on_bad_row
         rows = sum(t.count_rows() for kind, t in self.inputs.items() if kind != "written")
 
@@ -135,10 +135,10 @@ class _Maker:
             if not len(Queries(outputs[1], Texts(outputs[0])).mined):
                 raise InputError(
                     "No query has a positive.",
-                    why=f"{asked['rows']:,} queries, {pairs['pairs']:,} pairs that join.",
+                    why=f"{asked['rows']:,} queries, {pairs['pairs']:,} matching pairs.",
                     fix="Check that the judgements are about this corpus, and --min-grade.",
                 )
-            # Pairs are read for both, and count once.
+            # Pairs are read twice, and count once.
             skipped = {f"skipped {why}": n for why, n in (lost.counts | bad.counts).items()}
             return {"documents": stored["rows"], "queries": asked["rows"], **pairs, **skipped}
 
@@ -168,7 +168,7 @@ class _Maker:
         ]
 
     def _rows(self, task: Task) -> NDArray[np.int64]:
-        """Return the queries of a task, whatever its size counts."""
+        """Return the rows of the queries of a task."""
         start = task.index * self.settings.block_size
         rows: NDArray[np.int64] = self.queries.mined[start : start + self.settings.block_size]
         return rows
@@ -249,7 +249,7 @@ class _Maker:
         return write_made(made, self.documents, self.queries.texts, path)
 
     def _as_corpus(self, made: pa.Table) -> pa.Table:
-        """Name id and text as the corpus does, so that both can be read as one table."""
+        """Name id and text as the corpus does, so that both read as one table."""
         corpus = self.inputs.get("corpus")
         names = corpus.columns if corpus else {"id": "id", "text": "text"}
         columns = {names["text"]: made["text"]}
@@ -260,7 +260,7 @@ class _Maker:
 
 
 def _with(counts: Counts, more: Counts) -> dict[str, int]:
-    """Add what several ways of making texts count alike."""
+    """Add up counts of several generators."""
     return {name: counts.get(name, 0) + count for name, count in more.items()}
 
 
@@ -271,8 +271,8 @@ def _read_prompt(file: Path) -> str:
         raise UsageError(f"Cannot read {file}.", why=str(error), fix="Check --prompt.") from error
     if "{query}" not in prompt and "{positive}" not in prompt:
         raise UsageError(
-            f"{file} is the same for every query.",
-            why="It holds neither {query} nor {positive}.",
-            fix="Write {query} and {positive} where they belong.",
+            f"The prompt in {file} is the same for every query.",
+            why="It contains neither {query} nor {positive}.",
+            fix="Put {query} and {positive} into the prompt.",
         )
     return prompt

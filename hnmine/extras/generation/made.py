@@ -1,4 +1,4 @@
-"""The texts that were made for queries, as documents of a corpus with a condition."""
+"""Tables of generated texts: write, read and merge them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = tuple[str, str, "str | None", str, "str | None", "str | None"]
 """The fields of `schema.MADE`."""
 
 WRITTEN = "written"
-"""The kind of what a language model, or a person, wrote."""
+"""The kind of texts that a language model or a person wrote."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Pair:
 
 
 def write_made(rows: Sequence[Row], documents: Texts, queries: Texts, path: Path) -> Counts:
-    """Write texts, but none that is blank, equal to a document of the corpus or to its query."""
+    """Write texts, without blank ones and copies of a document or of the query."""
     texts = [text for text, *_ in rows]
     there = documents.find_same(texts) >= 0
     blank = np.array([is_blank(text) for text in texts], dtype=bool)
@@ -53,7 +53,7 @@ def write_made(rows: Sequence[Row], documents: Texts, queries: Texts, path: Path
 
 
 def read_written(table: Table, queries: Texts, bad: BadRows, tick: Tick) -> Iterator[Row]:
-    """Read texts that were written elsewhere; what is for no known query is a bad row."""
+    """Yield texts of --written; a text for an unknown query is a bad row."""
     for start, batch in table.batches(bad):
         name = table.columns["text"]
         owner, texts = as_string_lists(batch[name], name, table.path)
@@ -70,7 +70,7 @@ def read_written(table: Table, queries: Texts, bad: BadRows, tick: Tick) -> Iter
 
 
 def _query_ids(table: Table, batch: pa.RecordBatch) -> list[str | None]:
-    """Return the query ids; where the table has but the queries, those that texts go by."""
+    """Return the query ids; without a column of ids, ids made from the query texts."""
     given = table.text(batch, "query_id")
     if given is not None:
         ids: list[str | None] = given.to_pylist()
@@ -83,13 +83,13 @@ def _query_ids(table: Table, batch: pa.RecordBatch) -> list[str | None]:
 def merge_made(
     parts: Sequence[Path], columns: Callable[[pa.Table], pa.Table], path: Path
 ) -> dict[str, int]:
-    """Put the parts into one file; of texts that are the same, the first stays.
+    """Merge the parts into one file; of equal texts, the first stays.
 
-    A document is made for one query: two that have the same text would share its condition.
+    Each text belongs to one query, so no two texts may be equal.
 
     Args:
         parts: that `write_made` wrote.
-        columns: puts the table into the shape of the corpus.
+        columns: gives a table the columns of the corpus.
         path: of the file.
 
     Returns:

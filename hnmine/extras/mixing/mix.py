@@ -1,9 +1,8 @@
-"""`hnmine mix`: mixtures of the vectors of queries and hard negatives, as recipes or vectors."""
+"""`hnmine mix`: mix vectors of queries and hard negatives into synthetic negatives."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +14,11 @@ from hnmine.array_files import save_array
 from hnmine.config import MixSettings
 from hnmine.directories.mined import Mined
 from hnmine.directories.never_negatives import check_negatives
-from hnmine.directories.parts import read_part
-from hnmine.errors import UsageError, damage_explained
+from hnmine.directories.parts import read_part, rows_of
+from hnmine.errors import UsageError
 from hnmine.extras.mixing.mixtures import Mixture, Parents, materialise, mixtures
 from hnmine.ragged import Bools, Floats, Ints
-from hnmine.results import StageResult, base_plan
+from hnmine.results import Json, StageResult, base_plan
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.sources.queryvectors import QueryVectors
@@ -28,10 +27,10 @@ SCORED = ["query_id", "doc_id", "rank", "label"]
 
 
 def mix(settings: MixSettings) -> StageResult:
-    """Mix vectors, or go on with a run that was begun.
+    """Mix vectors, or resume.
 
     Raises:
-        HnmineError: the negatives, or what they were made from, cannot be used.
+        HnmineError: the mined directory, its candidates or its index cannot be used.
     """
     mined = Mined(settings.mined, settings.candidates, settings.index)
     mixing = _Mixing(settings, mined)
@@ -44,13 +43,13 @@ def mix(settings: MixSettings) -> StageResult:
 
 
 class _Mixing:
-    """The tasks of a directory of mixtures and what they share."""
+    """The tasks of a run and the data that they share."""
 
     def __init__(self, settings: MixSettings, mined: Mined) -> None:
         self.settings, self.candidates = settings, mined.candidates
-        if "dense" not in self.candidates.manifest["scores"]:
+        if not self.candidates.has_dense_scores:
             raise UsageError(
-                "There are no vectors to mix.",
+                "The candidates have no vectors to mix.",
                 why=f"The candidates at {self.candidates.path} were mined without an encoder.",
                 fix="Build the index with --encoder, and mine with --source dense.",
             )
@@ -69,12 +68,10 @@ class _Mixing:
         """Return a task for each part of the scored candidates."""
         tasks = []
         for n, part in enumerate(self.parts):
-            with damage_explained(part):
-                rows = pq.read_metadata(part).num_rows
             outputs: tuple[str, ...] = (f"mixtures/{n:05d}.parquet",)
             if self.settings.vectors:
                 outputs += (f"vectors/{n:05d}.npy",)
-            tasks.append(Task(f"mix-{n:05d}", outputs, rows, n))
+            tasks.append(Task(f"mix-{n:05d}", outputs, rows_of(part), n))
         return tasks
 
     def work(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
@@ -86,7 +83,7 @@ class _Mixing:
         documents = self.documents.find_ids(table["doc_id"].to_pylist())
         self._check(table["label"].to_numpy() == 0, queries, documents)
         starts = [n for n in range(len(query_ids)) if n == 0 or query_ids[n] != query_ids[n - 1]]
-        rows: list[dict[str, Any]] = []
+        rows: list[Json] = []
         vectors: list[Floats] = []
         short = 0
         for start, stop in zip(starts, [*starts[1:], len(query_ids)], strict=False):
@@ -112,9 +109,7 @@ class _Mixing:
             (query[~negative], document[~negative]),
         )
 
-    def _of_query(
-        self, table: pa.Table, row: Ints, documents: Ints
-    ) -> tuple[list[dict[str, Any]], Floats]:
+    def _of_query(self, table: pa.Table, row: Ints, documents: Ints) -> tuple[list[Json], Floats]:
         """Return the recipes of one query, and their vectors, shape (mixtures, dimension).
 
         Args:

@@ -1,7 +1,6 @@
-"""Mixtures of unit vectors as hard negatives: recipes of parents and weights, and their sum.
+"""Mixtures of two unit vectors as hard negatives, of length 1.
 
-Every way to mix is a weighted sum of two unit vectors, brought to length 1, so that a recipe is two
-parents and two weights: a trainer can mix again with vectors of its own.
+A recipe is two parents and two weights, so a trainer can mix again with its own vectors.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Parents:
-    """What can be mixed for one query.
+    """The vectors that can be mixed for one query.
 
     Attributes:
-        query_id: on which, with the seed, the draws depend alone.
+        query_id: the draws depend on it and the seed alone.
         query: unit vector, shape (dimension,).
         documents: unit vectors of its negatives and positives, shape (documents, dimension).
         negatives: positions of the negatives in `documents`, hardest first.
@@ -48,7 +47,7 @@ class Parents:
 
 
 def mixtures(by: str, n: int, parents: Parents, seed: int, neighbours: int) -> Iterator[Mixture]:
-    """Draw n mixtures of one kind; none where a query lacks the parents for it.
+    """Yield n mixtures of one kind; none where a query lacks the parents for it.
 
     Args:
         by: `mochi`: a n_i + (1 - a) n_j, a from U(0, 1), and `mochi-query`: b q + (1 - b) n, b from
@@ -84,7 +83,7 @@ def mixtures(by: str, n: int, parents: Parents, seed: int, neighbours: int) -> I
 def materialise(
     first: Floats, second: Floats, first_weight: Floats, second_weight: Floats
 ) -> Floats:
-    """Return the mixtures of unit vectors, brought to length 1.
+    """Return mixtures of unit vectors, scaled to length 1.
 
     Args:
         first: shape (mixtures, dimension).
@@ -124,7 +123,7 @@ def _nearest(first: int, others: list[int], vectors: Floats, k: int) -> list[int
 
 
 def _uniform(name: str, seed: int) -> list[float]:
-    """Return three numbers from 0 to before 1 that depend on a name and a seed alone."""
+    """Return three numbers in [0, 1) that depend on a name and a seed alone."""
     raw = xxhash.xxh3_128_intdigest(name.encode("utf-8", "surrogatepass"), seed % (1 << 64))
     return [((raw >> shift) & 0xFFFFFFFF) / 2**32 for shift in (0, 32, 64)]
 

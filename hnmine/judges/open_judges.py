@@ -32,7 +32,7 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
         lazy = settings.lazy and not everything_is_there
         judges.append(LazyCrossEncoderJudge(judge) if lazy else judge)
     judges += (_open(candidates, name, settings) for name in settings.judge)
-    if "dense" in candidates.manifest["scores"] and not settings.compat:
+    if candidates.has_dense_scores and not settings.compat:
         judges.append(PositiveSimilarity(candidates, settings.cpu_threads))
     columns = [judge.column for judge in judges]
     for column in columns:

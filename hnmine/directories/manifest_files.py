@@ -1,0 +1,99 @@
+"""Read the files of a finished directory that say what it is and what it was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hnmine.errors import InputError
+from hnmine.runner.manifest import MANIFEST, RUN, damage, read_json, version_of
+from hnmine.runner.safe_paths import check_plain
+from hnmine.runner.storage import fetch_run
+from hnmine.runner.urls import beside, mirror, public_url, split_url
+from hnmine.schema import STATE, VERSION
+
+
+def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
+    """Read the manifest of a finished directory.
+
+    Args:
+        path: a directory that hnmine wrote.
+        stage: what must have written it: `index`, `candidates` or `mined`.
+        command: the command that writes such a directory, for the error's advice.
+
+    Raises:
+        InputError: the directory is missing, not finished, or of another stage or schema.
+    """
+    fetch_run(path)
+    check_plain(path)
+    file = path / MANIFEST
+    if not file.exists():
+        unfinished = (path / STATE).exists()
+        raise InputError(
+            f"{path} is not a finished {stage} directory.",
+            why="The run that writes it has not ended." if unfinished else "It has no manifest.",
+            fix=f"Run `hnmine {command}` "
+            f"{'again; it resumes where it left off' if unfinished else 'first'}.",
+        )
+    manifest = read_json(file)
+    if manifest is None:
+        raise InputError(
+            f"{file} is damaged.",
+            why="It holds no JSON object.",
+            fix=f"Run the same `hnmine {command}` again: it rewrites the file.",
+        )
+    if version_of(manifest) > VERSION:
+        raise InputError(
+            f"{path} was written by a newer hnmine.",
+            why=f"Its layout is version {version_of(manifest):g}; this hnmine reads {VERSION}.",
+            fix="Upgrade hnmine.",
+        )
+    if manifest.get("stage") != stage:
+        raise InputError(
+            f"{path} is a {manifest.get('stage')} directory, not {stage}.",
+            fix=f"Give a directory that `hnmine {command}` wrote.",
+        )
+    if damaged := damage(path):
+        raise InputError(
+            f"{path} is damaged.",
+            why=damaged,
+            fix=f"Run the same `hnmine {command}` again: it rewrites what is missing.",
+        )
+    return manifest
+
+
+def place_named(directory: Path, what: str) -> Path | None:
+    """Return the place of another directory by `run.json` of a finished one; None if not named.
+
+    Args:
+        directory: may come from somebody else.
+        what: `index`, `candidates` or `previous`.
+
+    Raises:
+        InputError: it names a URL that is neither the user's nor beside the directory.
+    """
+    file = directory / RUN
+    named = (read_json(file) or {}).get(what)
+    if not isinstance(named, str) or not named:
+        return None
+    url = split_url(named)
+    if url and url[0] != "file":
+        followed = beside(directory, named)
+        if followed is None:
+            raise InputError(
+                f"{file} names the URL {public_url(named)!r} as its {what}.",
+                why="hnmine follows a URL only if you name it, or if it is on the same server as a "
+                "directory that you name.",
+                fix=f"If you trust it, pass it yourself: --{what} URL.",
+            )
+        return mirror(followed)
+    try:
+        place = mirror(named)
+        place.exists()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{file} is damaged.",
+            why=f"It names {named[:200]!r} as its {what}: {error}",
+            fix=f"Pass --{what} DIR.",
+        ) from error
+    return place
