@@ -3,14 +3,16 @@ cross-encoder, both from Python packages. Nothing is downloaded."""
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import gc
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -41,7 +43,7 @@ def hnmine(*arguments: object, **where: object) -> subprocess.CompletedProcess[s
         arguments: of the command line.
         where: `env` and `cwd` of the process.
     """
-    return forked.command(arguments, **where)
+    return forked.run(forked.COMMAND_LINE, *arguments, **where)
 
 
 def mined_by_words(data: Path, folder: Path, **mine: object) -> Path:
@@ -83,6 +85,57 @@ def soon_closed(folder: Path, seconds: float = 5) -> bool:
     return not still_open
 
 
+SLOW = {
+    "arrays", "batch", "bm25", "card", "compat", "cut", "deeper", "depth", "determinism",
+    "differential", "docs", "downstream", "encode", "endpoint", "errors", "example_stdlib",
+    "examples", "exports", "faults", "fuzz", "gate", "generate", "hardness",
+    "hostile_directories", "hub", "lazy", "mix", "offline", "own_code", "own_encoders",
+    "partial", "pipeline", "printed", "quality_benchmark", "ray", "recipes", "report", "review",
+    "scores", "share", "sources", "storage", "traps", "trial", "versions", "zoo_encoders",
+}  # fmt: skip
+"""Files of tests that run models, or many commands."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests, and run their files first: the quick ones then fill both workers."""
+    for item in items:
+        if item.path.stem.removeprefix("test_") in SLOW:
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in SLOW)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let processes be forked with PyTorch imported if slow tests are run."""
+    if any(item.get_closest_marker("slow") for item in session.items):
+        forked.PRELOAD.append(forked.HEAVY)
+
+
+ENOUGH = 1_300
+"""MB of a worker that releases what it no longer needs: PyTorch, its models, caches."""
+
+_released_at = ENOUGH
+
+
+def resident() -> int:
+    """Return the memory of this process in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Release models that are kept for the next stage, and those in reference cycles."""
+    global _released_at
+    yield
+    if resident() > _released_at:
+        if encode := sys.modules.get("hnmine.encode"):
+            encode._loaded.cache_clear()
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+        # What a module's fixtures hold stays until it ends.
+        _released_at = max(ENOUGH, resident() + 200)
+
+
 @pytest.fixture
 def collector_off() -> Iterator[None]:
     """Whatever is let go goes at once, or stays."""
@@ -92,25 +145,65 @@ def collector_off() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.fixture(scope="session")
-def stdlib(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with corpus.parquet (about 400 passages) and pairs.parquet (40 pairs)."""
-    folder = tmp_path_factory.mktemp("stdlib")
-    script = ROOT / "examples" / "python_stdlib" / "make_dataset.py"
-    subprocess.run(
-        [sys.executable, script, "--output", folder, "--pairs", "40"],
-        check=True,
-        capture_output=True,
-    )
-    corpus = pq.read_table(folder / "corpus.parquet")
-    pairs = pq.read_table(folder / "pairs.parquet")
-    # The modules that the pairs are from hold their look-alikes.
-    wanted = pc.is_in(corpus["id"], pairs["positive_id"])
-    for start in ("os", "shutil", "heapq", "asyncio.base_events", "asyncio.events", "zipfile"):
-        wanted = pc.or_(wanted, pc.starts_with(corpus["id"], start + "."))
-    pq.write_table(corpus.filter(wanted).slice(0, 400), folder / "corpus.parquet")
-    pq.write_table(pairs, folder / "pairs.parquet")
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """Return a folder that the first worker which asks for it builds for all of a test run."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, done = root / name, root / f"{name}.done"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            folder.mkdir()
+            build(folder)
+            done.touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def docstrings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the example of the standard library's docstrings writes."""
+
+    def build(folder: Path) -> None:
+        script = ROOT / "examples" / "python_stdlib" / "make_dataset.py"
+        made = [sys.executable, script, "--output", folder]
+        subprocess.run(made, check=True, capture_output=True)
+
+    return built_once(tmp_path_factory, "docstrings", build)
+
+
+def spread(pairs: pa.Table, count: int) -> pa.Table:
+    """Take so many pairs, spread over all modules."""
+    digests = [sha256(name.encode()).digest() for name in pairs["positive_id"].to_pylist()]
+    return pairs.take(sorted(sorted(range(len(pairs)), key=digests.__getitem__)[:count]))
+
+
+CHARACTERS = 240
+"""Of a passage: models take time by the token."""
+
+
+def shortened(table: pa.Table, column: str) -> pa.Table:
+    """Cut the texts of a column."""
+    texts = pc.utf8_slice_codeunits(table[column], 0, CHARACTERS)
+    return table.set_column(table.column_names.index(column), column, texts)
+
+
+@pytest.fixture(scope="session")
+def stdlib(docstrings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with corpus.parquet (about 400 short passages) and pairs.parquet (40 pairs)."""
+
+    def build(folder: Path) -> None:
+        corpus = pq.read_table(docstrings / "corpus.parquet")
+        pairs = pq.read_table(docstrings / "pairs.parquet")
+        pairs = shortened(spread(pairs, 40), "positive")
+        # The modules that the pairs are from hold their look-alikes.
+        wanted = pc.is_in(corpus["id"], pairs["positive_id"])
+        for start in ("os", "shutil", "heapq", "asyncio.base_events", "asyncio.events", "zipfile"):
+            wanted = pc.or_(wanted, pc.starts_with(corpus["id"], start + "."))
+        corpus = shortened(corpus.filter(wanted).slice(0, 400), "text")
+        pq.write_table(corpus, folder / "corpus.parquet")
+        pq.write_table(pairs, folder / "pairs.parquet")
+
+    return built_once(tmp_path_factory, "stdlib", build)
 
 
 def renamed_inside(root: Path, was: Path) -> Path:

@@ -1,13 +1,16 @@
-"""Command lines in processes forked from a server that has imported what commands import.
+"""Code and command lines in processes forked from a server that has imported what they import.
 
 A new Python imports for seconds. A forked process has arguments, streams, an environment and a
-working directory of its own, as a new one has; whoever tests the imports starts a new one.
+working directory of its own, as a new one has. Tests of imports, and of what libraries read from
+the environment when they are imported, start a new Python.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,10 +36,12 @@ PRELOAD = [
     "faiss",
     "onnxruntime",
 ]
-"""PyTorch is left out: few commands need it, and it takes as long as all of these."""
+HEAVY = "sentence_transformers"
+"""Takes as long to import as all of these: `conftest.py` adds it where slow tests run."""
 
+COMMAND_LINE = "from hnmine.cli import main; main()"
 SECONDS = 300
-"""In which a command ends."""
+"""In which a process ends."""
 
 
 def process(target: Callable[..., Any], *arguments: Any) -> multiprocessing.Process:
@@ -46,32 +51,73 @@ def process(target: Callable[..., Any], *arguments: Any) -> multiprocessing.Proc
     return context.Process(target=target, args=arguments)
 
 
-def command(
-    arguments: Sequence[object],
-    env: Mapping[str, str] | None = None,
-    cwd: Path | str | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run the command line; return how it ended and what it printed."""
-    words = ["hnmine", *map(str, arguments)]
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
-        files = [f"/proc/{os.getpid()}/fd/{stream.fileno()}" for stream in (out, error)]
+class Running:
+    """A process that runs code or a script; used like `subprocess.Popen`.
+
+    Args:
+        code: Python to run, or the path of a script.
+        arguments: of the command line.
+        env: the environment; that of this process if None.
+        cwd: the working directory; that of this process if None.
+    """
+
+    def __init__(
+        self,
+        code: str | Path,
+        arguments: Sequence[object] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: Path | str | None = None,
+    ) -> None:
+        self.streams = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
+        files = [f"/proc/{os.getpid()}/fd/{stream.fileno()}" for stream in self.streams]
+        self.words = [*map(str, arguments)]
         given = dict(os.environ if env is None else env)
-        child = process(_main, words, given, str(cwd or Path.cwd()), *files)
-        child.start()
-        child.join(SECONDS)
-        if child.exitcode is None:
-            child.kill()
-            raise subprocess.TimeoutExpired(words, SECONDS)
-        printed = []
-        for stream in (out, error):
+        self.process = process(_run, code, self.words, given, str(cwd or Path.cwd()), *files)
+        self.process.start()
+        self.pid = self.process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self.process.exitcode
+
+    poll = returncode.fget
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+
+    def wait(self, timeout: float = SECONDS) -> int:
+        """Wait until it ends; return how."""
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise subprocess.TimeoutExpired(self.words, timeout)
+        return self.process.exitcode
+
+    def communicate(self, timeout: float = SECONDS) -> tuple[str, str]:
+        """Wait until it ends; return what it printed."""
+        self.wait(timeout)
+        for stream in self.streams:
             stream.seek(0)
-            printed.append(stream.read().decode())
-    return subprocess.CompletedProcess(words, child.exitcode, *printed)
+        out, error = (stream.read().decode() for stream in self.streams)
+        return out, error
 
 
-def _main(words: list[str], env: dict[str, str], cwd: str, out: str, error: str) -> None:
-    from hnmine.cli import main
+def run(code: str | Path, *arguments: object, **where: Any) -> subprocess.CompletedProcess[str]:
+    """Run code or a script to its end; return how it ended and what it printed."""
+    running = Running(code, arguments, **where)
+    printed = running.communicate()
+    return subprocess.CompletedProcess(running.words, running.returncode, *printed)
 
+
+def _run(
+    code: str | Path, words: list[str], env: dict[str, str], cwd: str, out: str, error: str
+) -> None:
     for path, descriptor in ((out, 1), (error, 2)):
         opened = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(opened, descriptor)
@@ -79,5 +125,9 @@ def _main(words: list[str], env: dict[str, str], cwd: str, out: str, error: str)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
-    sys.argv = words
-    main()
+    sys.argv = ["hnmine", *words]
+    if isinstance(code, Path):
+        sys.argv[0] = str(code)
+        runpy.run_path(str(code), run_name="__main__")
+    else:
+        exec(compile(code, "<test>", "exec"), {"__name__": "__main__"})
