@@ -96,6 +96,7 @@ SLOW = {
 """Files of tests that run models, or many commands."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the slow tests, and run their files first: the quick ones then fill both workers."""
     for item in items:
