@@ -27,7 +27,7 @@ from hypothesis import settings
 
 import hnmine as api
 
-settings.register_profile("hnmine", deadline=None, print_blob=True)
+settings.register_profile("hnmine", deadline=None, print_blob=True, max_examples=50)
 settings.load_profile("hnmine")
 
 ROOT = Path(__file__).resolve().parent.parent
