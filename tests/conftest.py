@@ -17,6 +17,7 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # Two workers share two cores.
 
 import forked
 import pyarrow as pa
@@ -87,7 +88,8 @@ def soon_closed(folder: Path, seconds: float = 5) -> bool:
 
 SLOW = {
     "arrays", "batch", "bm25", "card", "compat", "cut", "deeper", "depth", "determinism",
-    "differential", "docs", "downstream", "encode", "endpoint", "errors", "example_stdlib",
+    "differential", "docs", "downstream",
+    "downstream_arms", "encode", "endpoint", "errors", "example_stdlib",
     "examples", "exports", "faults", "fuzz", "gate", "generate", "hardness",
     "hostile_directories", "hub", "lazy", "mix", "offline", "own_code", "own_encoders",
     "partial", "pipeline", "printed", "quality_benchmark", "ray", "recipes", "report", "review",
@@ -103,6 +105,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.stem.removeprefix("test_") in SLOW:
             item.add_marker("slow")
     items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in SLOW)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files without importing them, which imports PyTorch or Ray, if `-m` does."""
+    name = collection_path.stem.removeprefix("test_")
+    left_out = {"slow": name in SLOW, "ray": name == "ray"}
+    without = any(left_out[mark] for mark in left_out if f"not {mark}" in config.option.markexpr)
+    return True if without else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
