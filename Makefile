@@ -14,9 +14,11 @@ ARGS ?=
 DATA ?=
 COLLECTIONS ?=
 DEMO := runs/demo
+# Files in the order of conftest.py: slow ones first, so that no worker is left with one alone.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-ray test-browser lint format docs bench bench-quick bench-quality bench-downstream bench-downstream-quick index mine filter clean
+.PHONY: help setup demo test test-fast test-ray test-browser lint format docs bench bench-quick bench-quality bench-downstream bench-downstream-quick index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -42,7 +44,10 @@ demo: setup  ## Mine hard negatives from the docstrings of Python's standard lib
 	$(BIN)/hnmine report $(DEMO)/mined
 
 test: setup lint  ## Check style, types and imports, then run all tests except test-ray and test-browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not ray"
+
+test-fast: setup  ## Run the tests that take under a minute in all: no models, no kills
+	$(BIN)/python -m pytest $(PARALLEL) -m "not ray and not slow"
 
 test-ray: setup  ## Run only the tests that start local Ray clusters
 	$(BIN)/python -m pytest -m ray

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 from typing_extensions import deprecated
 
+from None import Report | Installed
 from hnmine.audit.estimate import Audit
 from hnmine.encode.installed import Installed
 from hnmine.exports.pushing import Pushed
 from hnmine.report.changes import Changes
 from hnmine.report.inspecting import Inspected
-from hnmine.report.reporting import Report as ReportOfReport
+from hnmine.report.reporting import Report
 from hnmine.results import StageResult
 from hnmine.results import StageResults
 from hnmine.review.reviewing import Reviewed
-from hnmine.validate.findings import Report as ReportOfValidate
 from hnmine.validate.initialising import Written
 
 __version__: str
@@ -25,46 +25,30 @@ def init(
     *paths: str | PathLike[str],
     file: str | PathLike[str] = "hnmine.yaml",
     output: str | PathLike[str] = "runs/first",
+    overwrite: bool = False,
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2",
     cross_encoder: str = "cross-encoder/ms-marco-MiniLM-L6-v2",
-    overwrite: bool = False,
-    workers: int | None = None,
-    engine: Literal["local", "ray"] = "local",
-    ray_address: str | None = None,
-    max_memory: str | None = None,
-    task: str | None = None,
-    finish: bool = False,
     split: str | None = None,
     column: Mapping[str, str] | Sequence[str] = (),
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    threads: int | None = None,
-    progress: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Written:
-    """Write a commented configuration for given inputs; what each is, its columns say.
+    """Write a commented configuration for your input files.
 
     Args:
         paths: Inputs; what each is, its columns say.
-        file: File to write the settings to.
+        file: File to write the configuration to.
         output: Directory that `hnmine run` will write to.
-        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder, as `hnmine models` lists them.
-        cross_encoder: Cross-encoder, named likewise.
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        split: Splits to read of inputs that have several, such as train, several with commas, or all; CONFIG/SPLIT where a data set has several configurations.
-        column: Name a column that is not found by convention, as TABLE.ROLE=NAME, such as corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says that no column is a label. In a file without a header, columns are numbered: corpus.text=2. Tables: corpus, pairs, queries, qrels, run, written. One, or several.
-        quoting: Whether quotes in text tables quote values, as in CSV, or belong to the values. auto: CSV is quoted; all lines of a TSV file must prove that it is, or that it isn't.
-        encoding: Encoding of text files, such as cp1252 for Windows and Latin-1. A byte order mark in a file overrides it.
+        overwrite: Replace the configuration file if it exists.
+        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder.
+        cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
+        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
+        encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -73,14 +57,15 @@ def init(
 
 def validate(
     *paths: str | PathLike[str],
+    models: bool = False,
     corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    pairs: str | PathLike[str] | None = None,
-    queries: str | PathLike[str] | None = None,
     encoder: str | None = None,
     faiss: str = "Flat",
     cross_encoder: str | None = None,
     calibrate: bool = True,
     seed: int = 0,
+    threads: int | None = None,
+    progress: bool = True,
     device: str = "auto",
     backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
@@ -91,59 +76,41 @@ def validate(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
+    pairs: str | PathLike[str] | None = None,
+    queries: str | PathLike[str] | None = None,
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
-    threads: int | None = None,
-    progress: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
-) -> ReportOfValidate:
-    """Check inputs before hours are spent, and estimate what a run will need.
+) -> Report | Installed:
+    """Check your inputs and estimate what a run needs, or list the available models.
 
     Args:
         paths: Inputs; what each is, its columns say.
-        corpus: Corpus: a file, a directory or a glob. One, or several.
-        pairs: (query, positive) pairs as text.
-        queries: Queries with ids.
-        encoder: Bi-encoder whose length limit, vectors and time are estimated.
-        faiss: FAISS index-factory string, to check for these documents.
-        cross_encoder: Cross-encoder whose time is estimated, at its own length limit.
-        calibrate: Run the models on a few texts, to estimate the time that they need.
-        seed: Seed of the samples that lengths and near copies are from.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        backend: What runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU where it is installed, else PyTorch.
-        dtype: Number format of the model's weights; auto: bf16 where the machine computes in it, else fp32.
-        batch_tokens: Tokens in one forward pass, about. [default: 1024 on a CPU, 32768 on a GPU]
-        max_length: Tokens after which a text is cut. [default: the model's]
-        split: Splits to read of inputs that have several, such as train, several with commas, or all; CONFIG/SPLIT where a data set has several configurations.
-        column: Name a column that is not found by convention, as TABLE.ROLE=NAME, such as corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says that no column is a label. In a file without a header, columns are numbered: corpus.text=2. Tables: corpus, pairs, queries, qrels, run, written. One, or several.
-        quoting: Whether quotes in text tables quote values, as in CSV, or belong to the values. auto: CSV is quoted; all lines of a TSV file must prove that it is, or that it isn't.
-        encoding: Encoding of text files, such as cp1252 for Windows and Latin-1. A byte order mark in a file overrides it.
+        models: List the available models, devices and precisions instead; PATHs are folders to search.
+        corpus: Corpus: a Parquet, JSONL or CSV file, directory or glob.
+        encoder: Bi-encoder to estimate truncation, index size and time for.
+        faiss: FAISS index-factory string to check for the number of documents.
+        cross_encoder: Cross-encoder to estimate the time of.
+        calibrate: Time the models on a few texts to estimate a run.
+        seed: Random seed for the samples that are measured.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
+        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
+        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
+        encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
+        pairs: Pairs of query and positive text: a file, directory or glob.
+        queries: Queries with ids, to use with qrels instead of pairs.
         qrels: Judgements: query id, corpus id and, if graded, score.
-        min_grade: Judgements below this grade are not positives.
-        top_k: Candidates from each source for each query.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def models(
-    *,
-    folder: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    threads: int | None = None,
-    progress: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
-) -> Installed:
-    """List the models that can be used here, and what the machine runs them on.
-
-    Args:
-        folder: A folder to look for models in, beside the hub's cache and installed packages. One, or several.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        min_grade: Lowest grade at which a judged document is a positive.
+        top_k: Number of candidates per query from each source.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -151,8 +118,10 @@ def models(
     """
 
 def run(
-    *,
     output: str | PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    progress: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -186,10 +155,10 @@ def run(
     tokenizer: Literal["auto", "word", "whitespace"] = "auto",
     stemmer: str = "english",
     shard_size: int = 16384,
+    queries: str | PathLike[str] | None = None,
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
-    queries: str | PathLike[str] | None = None,
     source: str | Sequence[str] = (),
     from_run: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     matching: str | None = None,
@@ -237,100 +206,98 @@ def run(
     max_uses: int | None = None,
     lazy: bool = False,
     compat: Literal["sentence-transformers"] | None = None,
-    threads: int | None = None,
-    progress: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> StageResults:
-    """Build the index, mine and filter from one configuration, into index/, candidates/ and mined/ in output; generated/, batches/ and mixed/ too where the file has a section `generate`, `batch` or `mix`.
+    """Build the index, mine and filter from one configuration; sections named generate, batch or mix add those steps.
 
     Args:
-        output: Directory to write the candidates to.
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        backend: What runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU where it is installed, else PyTorch.
-        dtype: Number format of the model's weights; auto: bf16 where the machine computes in it, else fp32.
-        batch_tokens: Tokens in one forward pass, about. [default: 1024 on a CPU, 32768 on a GPU]
-        max_length: Tokens after which a text is cut. [default: the model's]
-        split: Splits to read of inputs that have several, such as train, several with commas, or all; CONFIG/SPLIT where a data set has several configurations.
-        column: Name a column that is not found by convention, as TABLE.ROLE=NAME, such as corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says that no column is a label. In a file without a header, columns are numbered: corpus.text=2. Tables: corpus, pairs, queries, qrels, run, written. One, or several.
-        quoting: Whether quotes in text tables quote values, as in CSV, or belong to the values. auto: CSV is quoted; all lines of a TSV file must prove that it is, or that it isn't.
-        encoding: Encoding of text files, such as cp1252 for Windows and Latin-1. A byte order mark in a file overrides it.
+        output: Directory for index/, candidates/, mined/ and further steps.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
+        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
+        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
+        encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
-        corpus: Corpus: a Parquet, JSONL or CSV file, a directory or a glob. One, or several.
-        pairs: (query, positive) pairs as text: file, directory or glob.
+        corpus: Corpus: a Parquet, JSONL or CSV file, directory or glob.
+        pairs: Pairs of query and positive text: a file, directory or glob.
         bm25: Build the BM25 index.
-        dense: Build the dense index.
-        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder. Needed for dense.
-        query_prompt: Put before every query. [default: the model's own]
-        document_prompt: Put before every document. [default: the model's own]
-        pooling: Pooling of ONNX bi-encoders that judge. [default: the model's own, else mean]
-        truncate_dim: Keep this many dimensions of each vector, for Matryoshka models. [default: the model's own, else all]
-        faiss: FAISS index-factory string; Flat is exact.
-        bm25_variant: BM25 formula; okapi, plus and l are those of rank-bm25.
-        k1: BM25 term frequency saturation.
-        b: BM25 length normalisation.
-        tokenizer: BM25 tokens: auto takes lower-cased words, and pairs of characters in scripts without spaces and in Korean; word takes words only; whitespace splits at white space.
-        stemmer: Snowball stemmer of the BM25 tokens: a language of PyStemmer such as hindi or arabic, or none.
-        shard_size: Documents in one shard: the most that a kill can lose.
+        dense: Build the dense index, which needs encoder.
+        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder.
+        query_prompt: Text to put before every query. [default: the model's own]
+        document_prompt: Text to put before every document. [default: the model's own]
+        pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
+        truncate_dim: Number of dimensions to keep of each vector, for Matryoshka models. [default: the model's own, else all]
+        faiss: FAISS index-factory string; Flat is exact, IVF4096,Flat suits millions of documents.
+        bm25_variant: Formula for BM25 scores; okapi, plus and l are those of rank-bm25.
+        k1: Term-frequency saturation of BM25.
+        b: Document-length normalisation of BM25.
+        tokenizer: Tokens for BM25: words, also character pairs in scripts without spaces and Korean (auto), words only, or text between spaces.
+        stemmer: Snowball stemmer for BM25: a language such as german, or none.
+        shard_size: Documents per shard; an interrupted run loses at most one shard of work.
+        queries: Queries with ids, to use with qrels instead of pairs.
         qrels: Judgements: query id, corpus id and, if graded, score.
-        min_grade: Judgements below this grade are not positives.
-        top_k: Candidates from each source for each query.
-        queries: Queries with ids; needs qrels.
-        source: Where candidates come from: bm25, dense, bm25-from-positive, dense-from-positive, dense-from-queries, random, matching, judged, run; NAME:K takes K of them instead of top_k. One, or several. [default: bm25 and dense, where the index has them; run with from_run, matching with matching]
-        from_run: What another system found: a TREC run, a table of query id, document id and score or rank, or another miner's output by text (FlagEmbedding's query and neg; sentence-transformers' triplets and n-tuples). One, or several.
-        matching: The source matching takes documents for which this is true, at random, such as 'doc.topic = positive.topic'.
-        constraint: Candidates must be documents for which this is true, such as 'doc.date < query.date'. One, or several.
-        attribute: Add a column, as NAME=EXPRESSION over query and doc, such as same_topic='doc.topic = query.topic'. One, or several.
-        clusters: Cluster the documents' vectors by k-means, for conditions on doc.cluster.
-        query_encoder: Encode the queries with this model instead of the index's, such as the checkpoint of a student whose documents were encoded before (ADORE).
-        previous: What `hnmine filter` wrote in an earlier round: adds previous_rank, previous_score and previous_selected.
-        seed: Seed of every random choice.
-        bm25_engine: What searches: hnmine's index, or the package rank-bm25 (slow).
-        faiss_search: FAISS search parameters of an approximate index, such as nprobe=32.
-        block_size: Queries in one task: the most that a kill can lose.
+        min_grade: Lowest grade at which a judged document is a positive.
+        top_k: Number of candidates per query from each source.
+        source: Source of candidates: bm25, dense, bm25-from-positive, dense-from-positive, dense-from-queries, random, matching, judged, run; NAME:K takes K instead of top_k. [default: all that are indexed or given]
+        from_run: Another system's results: a TREC run, a table of ids and scores, or another miner's negatives by text.
+        matching: Condition for random documents of the source matching, such as 'doc.topic = positive.topic'.
+        constraint: Keep only documents for which this is true, such as 'doc.date < query.date'.
+        attribute: Add a column, as NAME=EXPRESSION over query and doc, such as same_topic='doc.topic = query.topic'.
+        clusters: Number of k-means clusters of documents, for conditions on doc.cluster.
+        query_encoder: Model that encodes the queries instead of the index's, such as a trained checkpoint (ADORE).
+        previous: Mined directory of an earlier round, for the columns previous_rank, previous_score and previous_selected.
+        seed: Random seed for sampling.
+        bm25_engine: Engine that searches with BM25: hnmine's own, or rank-bm25, which is slow.
+        faiss_search: Search parameters of an approximate FAISS index, such as nprobe=32.
+        block_size: Queries per task; an interrupted run loses at most one task of each worker.
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
-        judge: A further judge of relevance: a bi-encoder or a cross-encoder, or a file of verdicts (query id, document id, score from 0 to 1). One, or several.
-        score: The score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: The query's score among those of its positives.
+        judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
+        score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
+        positive_score: Positive score of a query with several positives: their lowest, highest or mean.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
         min_score: Keep a candidate if score >= MIN_SCORE.
-        near_copy: Leave out candidates of which, or of whose positive, this share stands word for word in the other; above 1: off.
-        range_min: Leave out the candidates of rank < RANGE_MIN.
-        range_max: Leave out the candidates of rank >= RANGE_MAX.
-        derive: Add a column, as NAME=EXPRESSION over the columns there are. One, or several.
-        where: Keep a candidate if this expression is true. One, or several.
-        relabel: Make a candidate a positive of its query if this expression is true, such as 'score > positive_score + 2'.
-        max_p_relevant: Drop the candidates whose estimated chance of being relevant is higher. [default: 0.5 with the default rule]
-        target_fn_rate: Drop the candidates with so much evidence of relevance that at most this share of relevant documents would be left.
-        calibrate_by: Expression whose values get a cut of their own from target_fn_rate, where they have positives enough.
-        depth: Mean rank by the bi-encoder of the negatives that the default choice aims at: the deeper, the surer and the easier they are. [default: 20, or 0, 5, 10 or 40 where a trial on the known positives says so]
-        default_rule: Where no rule and no order is given, choose what is least likely relevant for its depth; where there are too few positives to learn that from, all judges count the same.
-        num_negatives: Hard negatives for each query.
-        budget: Negatives for each query as an expression, at most num_negatives.
-        sampling: Among the survivors: top, the first by order; random; or an expression, the weight of each in a draw without replacement.
-        order: Expression by which sampling top goes, the smallest first.
-        within: Choose only among survivors for which this expression is true; its rank(x), avg(x) and so on count survivors.
-        strata: Expression whose values take turns, so that each is chosen as often.
-        quota: Negatives of one kind, as EXPRESSION=N, such as 'bm25_rank is not null=2'; together they replace num_negatives. One, or several.
+        near_copy: Drop a candidate if this share of its words, or of a positive's, is a verbatim copy of the other; above 1: off.
+        range_min: Drop candidates of rank < RANGE_MIN.
+        range_max: Drop candidates of rank >= RANGE_MAX.
+        derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
+        where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
+        relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
+        max_p_relevant: Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 with the default rule]
+        target_fn_rate: Drop candidates by evidence of relevance until at most this share of all relevant documents is left.
+        calibrate_by: Expression that groups the candidates; target_fn_rate gets a cut for each group with enough positives.
+        depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
+        default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
+        num_negatives: Number of negatives per query.
+        budget: Expression for the number of negatives of a query, at most num_negatives.
+        sampling: How to choose: top, random, or an expression for the weights in a draw.
+        order: Expression to sort by, smallest first.
+        within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
+        strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
+        quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
         weight: Expression for the weight of a chosen negative. [default: 1]
-        query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7"; it may be about selected and reason.
-        train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as weight=weight or negative_id=doc_id. One, or several.
+        query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
+        train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
         format: Layout of train/, as in sentence-transformers.
-        output_scores: Add the column `scores` (or `score`) that distillation losses take.
-        deepen: Mine a query that got too few negatives again, twice as deep and so on, up to DEEPEN times as deep as `mine` did.
-        max_uses: Let no document serve as a negative of more than MAX_USES queries; which of them is drawn, and the others get their next best.
-        lazy: Score with the cross-encoder, in order of rank, only until each query has its negatives. They are the same as without, by margin and the like (3 logits where none is given); what needs every score, such as the default rule, cannot be had.
-        compat: Choose as mine_hard_negatives of sentence-transformers does: ranges count survivors, the best by score come first, no rule is on by default.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        output_scores: Add the scores that distillation losses need.
+        deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
+        max_uses: Cap how many queries share a negative, independent of row order.
+        lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin 3.
+        compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -338,8 +305,8 @@ def run(
     """
 
 def build_index(
-    *,
     index: str | PathLike[str],
+    *,
     corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     pairs: str | PathLike[str] | None = None,
     bm25: bool = True,
@@ -356,6 +323,8 @@ def build_index(
     tokenizer: Literal["auto", "word", "whitespace"] = "auto",
     stemmer: str = "english",
     shard_size: int = 16384,
+    threads: int | None = None,
+    progress: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -373,49 +342,47 @@ def build_index(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    threads: int | None = None,
-    progress: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> StageResult:
     """Build the BM25 and dense index of a corpus.
 
     Args:
-        index: Directory to write the index to.
-        corpus: Corpus: a Parquet, JSONL or CSV file, a directory or a glob. One, or several.
-        pairs: Pairs whose positives are added to the corpus; without corpus they are the corpus.
+        index: Directory for the index.
+        corpus: Corpus: a Parquet, JSONL or CSV file, directory or glob.
+        pairs: Pairs whose positives join the corpus, or are all of it.
         bm25: Build the BM25 index.
-        dense: Build the dense index.
-        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder. Needed for dense.
-        query_prompt: Put before every query. [default: the model's own]
-        document_prompt: Put before every document. [default: the model's own]
+        dense: Build the dense index, which needs encoder.
+        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder.
+        query_prompt: Text to put before every query. [default: the model's own]
+        document_prompt: Text to put before every document. [default: the model's own]
         pooling: Pooling of an ONNX encoder. [default: the model's own, else mean]
-        truncate_dim: Keep this many dimensions of each vector, for Matryoshka models. [default: the model's own, else all]
-        faiss: FAISS index-factory string; Flat is exact.
-        bm25_variant: BM25 formula; okapi, plus and l are those of rank-bm25.
-        k1: BM25 term frequency saturation.
-        b: BM25 length normalisation.
-        tokenizer: BM25 tokens: auto takes lower-cased words, and pairs of characters in scripts without spaces and in Korean; word takes words only; whitespace splits at white space.
-        stemmer: Snowball stemmer of the BM25 tokens: a language of PyStemmer such as hindi or arabic, or none.
-        shard_size: Documents in one shard: the most that a kill can lose.
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        backend: What runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU where it is installed, else PyTorch.
-        dtype: Number format of the model's weights; auto: bf16 where the machine computes in it, else fp32.
-        batch_tokens: Tokens in one forward pass, about. [default: 1024 on a CPU, 32768 on a GPU]
-        max_length: Tokens after which a text is cut. [default: the model's]
-        split: Splits to read of inputs that have several, such as train, several with commas, or all; CONFIG/SPLIT where a data set has several configurations.
-        column: Name a column that is not found by convention, as TABLE.ROLE=NAME, such as corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says that no column is a label. In a file without a header, columns are numbered: corpus.text=2. Tables: corpus, pairs, queries, qrels, run, written. One, or several.
-        quoting: Whether quotes in text tables quote values, as in CSV, or belong to the values. auto: CSV is quoted; all lines of a TSV file must prove that it is, or that it isn't.
-        encoding: Encoding of text files, such as cp1252 for Windows and Latin-1. A byte order mark in a file overrides it.
+        truncate_dim: Number of dimensions to keep of each vector, for Matryoshka models. [default: the model's own, else all]
+        faiss: FAISS index-factory string; Flat is exact, IVF4096,Flat suits millions of documents.
+        bm25_variant: Formula for BM25 scores; okapi, plus and l are those of rank-bm25.
+        k1: Term-frequency saturation of BM25.
+        b: Document-length normalisation of BM25.
+        tokenizer: Tokens for BM25: words, also character pairs in scripts without spaces and Korean (auto), words only, or text between spaces.
+        stemmer: Snowball stemmer for BM25: a language such as german, or none.
+        shard_size: Documents per shard; an interrupted run loses at most one shard of work.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
+        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
+        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
+        encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -423,11 +390,9 @@ def build_index(
     """
 
 def mine(
-    *,
     index: str | PathLike[str],
+    *,
     output: str | PathLike[str],
-    pairs: str | PathLike[str] | None = None,
-    queries: str | PathLike[str] | None = None,
     source: str | Sequence[str] = (),
     from_run: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     matching: str | None = None,
@@ -441,6 +406,8 @@ def mine(
     device: str = "auto",
     faiss_search: str | None = None,
     block_size: int = 512,
+    threads: int | None = None,
+    progress: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -453,50 +420,50 @@ def mine(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
+    pairs: str | PathLike[str] | None = None,
+    queries: str | PathLike[str] | None = None,
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
-    threads: int | None = None,
-    progress: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> StageResult:
     """Mine candidates for every query from an index.
 
     Args:
         index: Directory that `hnmine build-index` wrote.
-        output: Directory to write the candidates to.
-        pairs: (query, positive) pairs as text: file, directory or glob.
-        queries: Queries with ids; needs qrels.
-        source: Where candidates come from: bm25, dense, bm25-from-positive, dense-from-positive, dense-from-queries, random, matching, judged, run; NAME:K takes K of them instead of top_k. One, or several. [default: bm25 and dense, where the index has them; run with from_run, matching with matching]
-        from_run: What another system found: a TREC run, a table of query id, document id and score or rank, or another miner's output by text (FlagEmbedding's query and neg; sentence-transformers' triplets and n-tuples). One, or several.
-        matching: The source matching takes documents for which this is true, at random, such as 'doc.topic = positive.topic'.
-        constraint: Candidates must be documents for which this is true, such as 'doc.date < query.date'. One, or several.
-        attribute: Add a column, as NAME=EXPRESSION over query and doc, such as same_topic='doc.topic = query.topic'. One, or several.
-        clusters: Cluster the documents' vectors by k-means, for conditions on doc.cluster.
-        query_encoder: Encode the queries with this model instead of the index's, such as the checkpoint of a student whose documents were encoded before (ADORE).
-        previous: What `hnmine filter` wrote in an earlier round: adds previous_rank, previous_score and previous_selected.
-        seed: Seed of every random choice.
-        bm25_engine: What searches: hnmine's index, or the package rank-bm25 (slow).
-        device: Of the encoder: auto, cpu, cuda, cuda:1 or mps.
-        faiss_search: FAISS search parameters of an approximate index, such as nprobe=32.
-        block_size: Queries in one task: the most that a kill can lose.
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        split: Splits to read of inputs that have several, such as train, several with commas, or all; CONFIG/SPLIT where a data set has several configurations.
-        column: Name a column that is not found by convention, as TABLE.ROLE=NAME, such as corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says that no column is a label. In a file without a header, columns are numbered: corpus.text=2. Tables: corpus, pairs, queries, qrels, run, written. One, or several.
-        quoting: Whether quotes in text tables quote values, as in CSV, or belong to the values. auto: CSV is quoted; all lines of a TSV file must prove that it is, or that it isn't.
-        encoding: Encoding of text files, such as cp1252 for Windows and Latin-1. A byte order mark in a file overrides it.
+        output: Directory for the candidates.
+        source: Source of candidates: bm25, dense, bm25-from-positive, dense-from-positive, dense-from-queries, random, matching, judged, run; NAME:K takes K instead of top_k. [default: all that are indexed or given]
+        from_run: Another system's results: a TREC run, a table of ids and scores, or another miner's negatives by text.
+        matching: Condition for random documents of the source matching, such as 'doc.topic = positive.topic'.
+        constraint: Keep only documents for which this is true, such as 'doc.date < query.date'.
+        attribute: Add a column, as NAME=EXPRESSION over query and doc, such as same_topic='doc.topic = query.topic'.
+        clusters: Number of k-means clusters of documents, for conditions on doc.cluster.
+        query_encoder: Model that encodes the queries instead of the index's, such as a trained checkpoint (ADORE).
+        previous: Mined directory of an earlier round, for the columns previous_rank, previous_score and previous_selected.
+        seed: Random seed for random sources and clusters.
+        bm25_engine: Engine that searches with BM25: hnmine's own, or rank-bm25, which is slow.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        faiss_search: Search parameters of an approximate FAISS index, such as nprobe=32.
+        block_size: Queries per task; an interrupted run loses at most one task of each worker.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
+        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
+        encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
+        pairs: Pairs of query and positive text: a file, directory or glob.
+        queries: Queries with ids, to use with qrels instead of pairs.
         qrels: Judgements: query id, corpus id and, if graded, score.
-        min_grade: Judgements below this grade are not positives.
-        top_k: Candidates from each source for each query.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        min_grade: Lowest grade at which a judged document is a positive.
+        top_k: Number of candidates per query from each source.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -504,8 +471,8 @@ def mine(
     """
 
 def filter_negatives(
-    *,
     candidates: str | PathLike[str],
+    *,
     output: str | PathLike[str],
     index: str | PathLike[str] | None = None,
     cross_encoder: str | None = None,
@@ -545,6 +512,8 @@ def filter_negatives(
     lazy: bool = False,
     seed: int = 0,
     compat: Literal["sentence-transformers"] | None = None,
+    threads: int | None = None,
+    progress: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -557,67 +526,65 @@ def filter_negatives(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
-    threads: int | None = None,
-    progress: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> StageResult:
-    """Keep false negatives out, choose hard negatives, write training data.
+    """Drop false negatives, choose hard negatives and write training data.
 
     Args:
         candidates: Directory that `hnmine mine` wrote.
-        output: Directory to write the mined negatives to.
-        index: The index, where it has moved since `hnmine mine`. [default: where it was]
+        output: Directory for training data and scores.
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
-        judge: A further judge of relevance: a bi-encoder or a cross-encoder, or a file of verdicts (query id, document id, score from 0 to 1). One, or several.
-        pooling: Pooling of ONNX bi-encoders that judge. [default: the model's own, else mean]
-        score: The score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: The query's score among those of its positives.
+        judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
+        pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
+        score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
+        positive_score: Positive score of a query with several positives: their lowest, highest or mean.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
         min_score: Keep a candidate if score >= MIN_SCORE.
-        near_copy: Leave out candidates of which, or of whose positive, this share stands word for word in the other; above 1: off.
-        range_min: Leave out the candidates of rank < RANGE_MIN.
-        range_max: Leave out the candidates of rank >= RANGE_MAX.
-        derive: Add a column, as NAME=EXPRESSION over the columns there are. One, or several.
-        where: Keep a candidate if this expression is true. One, or several.
-        relabel: Make a candidate a positive of its query if this expression is true, such as 'score > positive_score + 2'.
-        max_p_relevant: Drop the candidates whose estimated chance of being relevant is higher. [default: 0.5 with the default rule]
-        target_fn_rate: Drop the candidates with so much evidence of relevance that at most this share of relevant documents would be left.
-        calibrate_by: Expression whose values get a cut of their own from target_fn_rate, where they have positives enough.
-        depth: Mean rank by the bi-encoder of the negatives that the default choice aims at: the deeper, the surer and the easier they are. [default: 20, or 0, 5, 10 or 40 where a trial on the known positives says so]
-        default_rule: Where no rule and no order is given, choose what is least likely relevant for its depth; where there are too few positives to learn that from, all judges count the same.
-        num_negatives: Hard negatives for each query.
-        budget: Negatives for each query as an expression, at most num_negatives.
-        sampling: Among the survivors: top, the first by order; random; or an expression, the weight of each in a draw without replacement.
-        order: Expression by which sampling top goes, the smallest first.
-        within: Choose only among survivors for which this expression is true; its rank(x), avg(x) and so on count survivors.
-        strata: Expression whose values take turns, so that each is chosen as often.
-        quota: Negatives of one kind, as EXPRESSION=N, such as 'bm25_rank is not null=2'; together they replace num_negatives. One, or several.
+        near_copy: Drop a candidate if this share of its words, or of a positive's, is a verbatim copy of the other; above 1: off.
+        range_min: Drop candidates of rank < RANGE_MIN.
+        range_max: Drop candidates of rank >= RANGE_MAX.
+        derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
+        where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
+        relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
+        max_p_relevant: Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 with the default rule]
+        target_fn_rate: Drop candidates by evidence of relevance until at most this share of all relevant documents is left.
+        calibrate_by: Expression that groups the candidates; target_fn_rate gets a cut for each group with enough positives.
+        depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
+        default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
+        num_negatives: Number of negatives per query.
+        budget: Expression for the number of negatives of a query, at most num_negatives.
+        sampling: How to choose: top, random, or an expression for the weights in a draw.
+        order: Expression to sort by, smallest first.
+        within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
+        strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
+        quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
         weight: Expression for the weight of a chosen negative. [default: 1]
-        query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7"; it may be about selected and reason.
-        train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as weight=weight or negative_id=doc_id. One, or several.
+        query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
+        train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
         format: Layout of train/, as in sentence-transformers.
-        output_scores: Add the column `scores` (or `score`) that distillation losses take.
-        deepen: Mine a query that got too few negatives again, twice as deep and so on, up to DEEPEN times as deep as `mine` did.
-        max_uses: Let no document serve as a negative of more than MAX_USES queries; which of them is drawn, and the others get their next best.
-        lazy: Score with the cross-encoder, in order of rank, only until each query has its negatives. They are the same as without, by margin and the like (3 logits where none is given); what needs every score, such as the default rule, cannot be had.
-        seed: Seed of every random choice.
-        compat: Choose as mine_hard_negatives of sentence-transformers does: ranges count survivors, the best by score come first, no rule is on by default.
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        backend: What runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU where it is installed, else PyTorch.
-        dtype: Number format of the model's weights; auto: bf16 where the machine computes in it, else fp32.
-        batch_tokens: Tokens in one forward pass, about. [default: 1024 on a CPU, 32768 on a GPU]
-        max_length: Tokens after which a text is cut. [default: the model's]
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        output_scores: Add the scores that distillation losses need.
+        deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
+        max_uses: Cap how many queries share a negative, independent of row order.
+        lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin 3.
+        seed: Random seed for sampling.
+        compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
+        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -626,8 +593,8 @@ def filter_negatives(
 
 @deprecated("use filter_negatives")
 def filter(
-    *,
     candidates: str | PathLike[str],
+    *,
     output: str | PathLike[str],
     index: str | PathLike[str] | None = None,
     cross_encoder: str | None = None,
@@ -667,6 +634,8 @@ def filter(
     lazy: bool = False,
     seed: int = 0,
     compat: Literal["sentence-transformers"] | None = None,
+    threads: int | None = None,
+    progress: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -679,67 +648,65 @@ def filter(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
-    threads: int | None = None,
-    progress: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> StageResult:
-    """Keep false negatives out, choose hard negatives, write training data.
+    """Drop false negatives, choose hard negatives and write training data.
 
     Args:
         candidates: Directory that `hnmine mine` wrote.
-        output: Directory to write the mined negatives to.
-        index: The index, where it has moved since `hnmine mine`. [default: where it was]
+        output: Directory for training data and scores.
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
-        judge: A further judge of relevance: a bi-encoder or a cross-encoder, or a file of verdicts (query id, document id, score from 0 to 1). One, or several.
-        pooling: Pooling of ONNX bi-encoders that judge. [default: the model's own, else mean]
-        score: The score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: The query's score among those of its positives.
+        judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
+        pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
+        score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
+        positive_score: Positive score of a query with several positives: their lowest, highest or mean.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
         min_score: Keep a candidate if score >= MIN_SCORE.
-        near_copy: Leave out candidates of which, or of whose positive, this share stands word for word in the other; above 1: off.
-        range_min: Leave out the candidates of rank < RANGE_MIN.
-        range_max: Leave out the candidates of rank >= RANGE_MAX.
-        derive: Add a column, as NAME=EXPRESSION over the columns there are. One, or several.
-        where: Keep a candidate if this expression is true. One, or several.
-        relabel: Make a candidate a positive of its query if this expression is true, such as 'score > positive_score + 2'.
-        max_p_relevant: Drop the candidates whose estimated chance of being relevant is higher. [default: 0.5 with the default rule]
-        target_fn_rate: Drop the candidates with so much evidence of relevance that at most this share of relevant documents would be left.
-        calibrate_by: Expression whose values get a cut of their own from target_fn_rate, where they have positives enough.
-        depth: Mean rank by the bi-encoder of the negatives that the default choice aims at: the deeper, the surer and the easier they are. [default: 20, or 0, 5, 10 or 40 where a trial on the known positives says so]
-        default_rule: Where no rule and no order is given, choose what is least likely relevant for its depth; where there are too few positives to learn that from, all judges count the same.
-        num_negatives: Hard negatives for each query.
-        budget: Negatives for each query as an expression, at most num_negatives.
-        sampling: Among the survivors: top, the first by order; random; or an expression, the weight of each in a draw without replacement.
-        order: Expression by which sampling top goes, the smallest first.
-        within: Choose only among survivors for which this expression is true; its rank(x), avg(x) and so on count survivors.
-        strata: Expression whose values take turns, so that each is chosen as often.
-        quota: Negatives of one kind, as EXPRESSION=N, such as 'bm25_rank is not null=2'; together they replace num_negatives. One, or several.
+        near_copy: Drop a candidate if this share of its words, or of a positive's, is a verbatim copy of the other; above 1: off.
+        range_min: Drop candidates of rank < RANGE_MIN.
+        range_max: Drop candidates of rank >= RANGE_MAX.
+        derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
+        where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
+        relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
+        max_p_relevant: Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 with the default rule]
+        target_fn_rate: Drop candidates by evidence of relevance until at most this share of all relevant documents is left.
+        calibrate_by: Expression that groups the candidates; target_fn_rate gets a cut for each group with enough positives.
+        depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
+        default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
+        num_negatives: Number of negatives per query.
+        budget: Expression for the number of negatives of a query, at most num_negatives.
+        sampling: How to choose: top, random, or an expression for the weights in a draw.
+        order: Expression to sort by, smallest first.
+        within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
+        strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
+        quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
         weight: Expression for the weight of a chosen negative. [default: 1]
-        query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7"; it may be about selected and reason.
-        train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as weight=weight or negative_id=doc_id. One, or several.
+        query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
+        train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
         format: Layout of train/, as in sentence-transformers.
-        output_scores: Add the column `scores` (or `score`) that distillation losses take.
-        deepen: Mine a query that got too few negatives again, twice as deep and so on, up to DEEPEN times as deep as `mine` did.
-        max_uses: Let no document serve as a negative of more than MAX_USES queries; which of them is drawn, and the others get their next best.
-        lazy: Score with the cross-encoder, in order of rank, only until each query has its negatives. They are the same as without, by margin and the like (3 logits where none is given); what needs every score, such as the default rule, cannot be had.
-        seed: Seed of every random choice.
-        compat: Choose as mine_hard_negatives of sentence-transformers does: ranges count survivors, the best by score come first, no rule is on by default.
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        device: auto, cpu, cuda, cuda:1 or mps.
-        backend: What runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU where it is installed, else PyTorch.
-        dtype: Number format of the model's weights; auto: bf16 where the machine computes in it, else fp32.
-        batch_tokens: Tokens in one forward pass, about. [default: 1024 on a CPU, 32768 on a GPU]
-        max_length: Tokens after which a text is cut. [default: the model's]
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        output_scores: Add the scores that distillation losses need.
+        deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
+        max_uses: Cap how many queries share a negative, independent of row order.
+        lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin 3.
+        seed: Random seed for sampling.
+        compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
+        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -747,11 +714,9 @@ def filter(
     """
 
 def batch(
-    *,
     mined: str | PathLike[str],
+    *,
     output: str | PathLike[str],
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
     by: Literal["cluster", "balanced-cluster", "greedy", "random"] = "greedy",
     batch_size: int = 64,
     epochs: int | None = None,
@@ -761,6 +726,8 @@ def batch(
     guard: str | None = None,
     seed: int = 0,
     device: str = "auto",
+    threads: int | None = None,
+    progress: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -768,35 +735,35 @@ def batch(
     max_memory: str | None = None,
     task: str | None = None,
     finish: bool = False,
-    threads: int | None = None,
-    progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> StageResult:
-    """Put the training rows in batches that are hard, and safe, as in-batch negatives.
+    """Group training rows into batches with hard and safe in-batch negatives.
 
     Args:
         mined: Directory that `hnmine filter` wrote.
-        output: Directory to write the batches to.
-        candidates: The candidates, where they have moved since `hnmine filter`. [default: where they were]
-        index: The index, where it has moved since `hnmine mine`. [default: where it was]
-        by: What a batch is made of: queries of one k-means cluster; small clusters of equal size, drawn at random; a query and its nearest; or queries drawn at random.
-        batch_size: Rows in a batch.
-        epochs: Times that every row comes. [default: 1, or one for each cluster_size]
-        clusters: Clusters of by cluster. [default: one for every 200 queries]
-        cluster_size: Queries in a cluster of by balanced-cluster, at most. Given several times, one for each epoch; the last stays.
-        neighbours: Nearest queries that by greedy goes through. [default: 64]
-        guard: Expression that must be true of a query and each document of the other rows of its batch, over dense_score and keep, false where `hnmine filter` dropped it, else null. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']
-        seed: Seed of every random choice.
-        device: Of the encoder: auto, cpu, cuda, cuda:1 or mps.
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        output: Directory for the batches.
+        by: How a batch is filled: from one k-means cluster, from small equal clusters, with a query and its nearest, or randomly.
+        batch_size: Number of rows in a batch.
+        epochs: Number of epochs to write batches for. [default: 1, or one for each cluster_size]
+        clusters: Number of k-means clusters for by cluster. [default: one for every 200 queries]
+        cluster_size: Maximum number of queries in a cluster for by balanced-cluster, one value for each epoch.
+        neighbours: Number of nearest queries that by greedy considers. [default: 64]
+        guard: Expression over dense_score and keep that every document in a batch must pass for every other row's query. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']
+        seed: Random seed for clusters and batches.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -804,14 +771,14 @@ def batch(
     """
 
 def export(
-    *,
     mined: str | PathLike[str],
+    *,
     to: str,
     output: str | PathLike[str],
     scores: str | None = None,
     prompt: str | None = None,
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
+    threads: int | None = None,
+    progress: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -819,29 +786,29 @@ def export(
     max_memory: str | None = None,
     task: str | None = None,
     finish: bool = False,
-    threads: int | None = None,
-    progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> StageResult:
-    """Write mined negatives as the files of another trainer, without scoring anything.
+    """Write mined negatives in the format of another trainer; no model runs.
 
     Args:
         mined: Directory that `hnmine filter` wrote.
-        to: The format; all are listed above.
-        output: Directory to write the files to.
-        scores: The scores to write: ce, dense, bm25, or an expression over the columns of scored/. [default: those that `hnmine filter` compared; with the layouts of sentence-transformers and with colbert none]
-        prompt: Instruction of the queries, for formats with a field for it, such as flagembedding.
-        candidates: The candidates, where they have moved since `hnmine filter`. [default: where they were]
-        index: The index, where it has moved since `hnmine mine`. [default: where it was]
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        to: Format to write, one of those listed above.
+        output: Directory for the exported files.
+        scores: Scores to write: ce, dense, bm25, or an expression over the columns of scored/. [default: those that `hnmine filter` compared; none for sentence-transformers and colbert]
+        prompt: Instruction to write for every query, for formats with a field for it: flagembedding.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -849,8 +816,8 @@ def export(
     """
 
 def push(
-    *,
     data: str | PathLike[str],
+    *,
     repo: str,
     private: bool = True,
     threads: int | None = None,
@@ -861,10 +828,10 @@ def push(
 
     Args:
         data: Directory that `hnmine filter` or `hnmine export` wrote.
-        repo: Dataset repository, as OWNER/NAME; made if it is not there.
-        private: Make a new repository private; one that is there stays as it is.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        repo: Dataset repository, as OWNER/NAME; created if it doesn't exist.
+        private: Make a new repository private; an existing one keeps its visibility.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -872,13 +839,9 @@ def push(
     """
 
 def generate(
-    *,
     output: str | PathLike[str],
+    *,
     corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    pairs: str | PathLike[str] | None = None,
-    queries: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
-    min_grade: float = 1.0,
     edit: Literal["number", "unit", "entity", "negation", "comparison", "date"] | Sequence[Literal["number", "unit", "entity", "negation", "comparison", "date"]] = (),
     per_positive: int = 4,
     written: str | PathLike[str] | None = None,
@@ -892,6 +855,8 @@ def generate(
     api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
     seed: int = 0,
     block_size: int = 64,
+    threads: int | None = None,
+    progress: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -904,46 +869,48 @@ def generate(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    threads: int | None = None,
-    progress: bool = True,
+    pairs: str | PathLike[str] | None = None,
+    queries: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None = None,
+    min_grade: float = 1.0,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> StageResult:
-    """Make texts that may serve as negatives: positives edited by rule, or written by a language model.
+    """Generate negatives: positives edited by rule, or texts of a language model.
 
     Args:
-        output: Directory to write the texts to.
-        corpus: Corpus: none of its documents is generated again. One, or several.
-        pairs: (query, positive) pairs as text: file, directory or glob.
-        queries: Queries with ids; needs qrels and corpus.
-        qrels: Judgements: query id, corpus id and, if graded, score.
-        min_grade: Judgements below this grade are not positives.
-        edit: Edit positives by rule: number, unit, entity, negation, comparison, date. One, or several. [default: all, unless written or endpoint is given]
-        per_positive: Edits, and texts of the model, for each positive at most.
-        written: Texts that were written elsewhere: query id, or query, and text: file, directory or glob.
-        endpoint: Let a language model write: the address of an OpenAI-compatible server, such as http://localhost:8000/v1.
-        llm: The model's name, as the server knows it.
-        prompt: File with the prompt, in which {query} and {positive} are filled in. [default: asks for a passage that differs from the positive in one thing that the query requires]
-        temperature: Of the language model's sampling.
-        max_tokens: Of a text that the model writes.
-        timeout: Seconds that the server has for a whole answer.
-        requests: Requests to the server at a time.
-        api_key_env: Environment variable that holds the server's key, if it wants one.
-        seed: Seed of every random choice.
-        block_size: Queries in one task: the most that a kill can lose.
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        split: Splits to read of inputs that have several, such as train, several with commas, or all; CONFIG/SPLIT where a data set has several configurations.
-        column: Name a column that is not found by convention, as TABLE.ROLE=NAME, such as corpus.text=body or, inside a struct, corpus.text=document.body; `pairs.label=` says that no column is a label. In a file without a header, columns are numbered: corpus.text=2. Tables: corpus, pairs, queries, qrels, run, written. One, or several.
-        quoting: Whether quotes in text tables quote values, as in CSV, or belong to the values. auto: CSV is quoted; all lines of a TSV file must prove that it is, or that it isn't.
-        encoding: Encoding of text files, such as cp1252 for Windows and Latin-1. A byte order mark in a file overrides it.
+        output: Directory for the generated texts.
+        corpus: Corpus, whose documents are not generated again.
+        edit: Kind of edit to make to positives. [default: all, unless written or endpoint is given]
+        per_positive: Maximum number of edits, and of the model's texts, for each positive.
+        written: Texts written elsewhere, with query id or query: a file, a directory or a glob.
+        endpoint: Address of an OpenAI-compatible server that writes texts, such as http://localhost:8000/v1.
+        llm: Name of the language model on the server.
+        prompt: File with the prompt, with {query} and {positive} to fill in. [default: asks for a passage that fails one requirement of the query]
+        temperature: Sampling temperature of the language model.
+        max_tokens: Maximum tokens per generated text.
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
+        seed: Random seed for edits and sampling.
+        block_size: Queries per task; an interrupted run loses at most one task of each worker.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
+        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
+        encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        pairs: Pairs of query and positive text: a file, directory or glob.
+        queries: Queries with ids, to use with qrels instead of pairs.
+        qrels: Judgements: query id, corpus id and, if graded, score.
+        min_grade: Lowest grade at which a judged document is a positive.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -951,15 +918,15 @@ def generate(
     """
 
 def mix(
-    *,
     mined: str | PathLike[str],
+    *,
     output: str | PathLike[str],
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
     by: str | Sequence[str] = ['mochi:4', 'mochi-query:1'],
     neighbours: int = 5,
     vectors: bool = False,
     seed: int = 0,
+    threads: int | None = None,
+    progress: bool = True,
     overwrite: bool = False,
     workers: int | None = None,
     engine: Literal["local", "ray"] = "local",
@@ -967,65 +934,30 @@ def mix(
     max_memory: str | None = None,
     task: str | None = None,
     finish: bool = False,
-    threads: int | None = None,
-    progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> StageResult:
     """Mix the vectors of queries and hard negatives into synthetic negatives.
 
     Args:
         mined: Directory that `hnmine filter` wrote.
-        output: Directory to write the mixtures to.
-        candidates: The candidates, where they have moved since `hnmine filter`. [default: where they were]
-        index: The index, where it has moved since `hnmine mine`. [default: where it was]
-        by: What is mixed, as NAME:N for N mixtures of each query: mochi, two negatives; mochi-query, the query and a negative; m2-mix, the query and a positive on the sphere; smote, a negative and one of its nearest. One, or several. [default: mochi:4 and mochi-query:1]
-        neighbours: Nearest negatives of a negative that smote draws from.
-        vectors: Write the mixed vectors too, not only their parents and weights.
-        seed: Seed of every random choice.
-        overwrite: Replace what a run with other settings wrote to the output directory.
-        workers: Processes that share the tasks, and the threads of their machine; each loads the models. [default: 1; with engine ray one for each GPU of the cluster, or for each machine where there are none]
-        engine: Who starts the workers: local, this machine; ray, a Ray cluster, whose machines share the directories.
-        ray_address: The cluster of engine ray: auto for the one that this machine belongs to, or HOST:PORT. [default: the one of RAY_ADDRESS, else one is started here]
-        max_memory: Memory that all workers together may take, such as 12GB: fewer are started, and one is stopped where they take more.
-        task: Share the tasks with other processes that run this command, here or on other machines, as process I of N, from 0: I/N.
-        finish: End a run whose tasks other processes have done with task; fail if one is missing that they could have shared.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def audit(
-    *,
-    mined: str | PathLike[str],
-    qrels: str | PathLike[str] | None = None,
-    min_grade: float = 1.0,
-    verdicts: str | PathLike[str] | None = None,
-    sample: int | None = None,
-    sheet: str | PathLike[str] | None = None,
-    shortcuts: bool = True,
-    seed: int = 0,
-    split: str | None = None,
-    threads: int | None = None,
-    progress: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
-) -> Audit:
-    """Estimate what share of the negatives is false, from all that is known of them.
-
-    Args:
-        mined: Directory that `hnmine filter` wrote.
-        qrels: Fuller judgements than those that were mined with.
-        min_grade: Judgements from this grade on are relevant.
-        verdicts: A sheet that sample wrote, with verdicts filled in.
-        sample: Draw this many negatives for a person, or a model, to judge.
-        sheet: File to write the sample to: .csv or .parquet.
-        shortcuts: Say how well length, BM25, shared words or wording alone tell the positives from the negatives.
-        seed: Seed of the sample.
-        split: Splits to read of inputs that have several, such as train, several with commas, or all; CONFIG/SPLIT where a data set has several configurations.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        output: Directory for the mixtures.
+        by: What to mix, as NAME:N for N mixtures per query: mochi (two negatives), mochi-query, m2-mix (query and positive), or smote. [default: mochi:4 and mochi-query:1]
+        neighbours: Number of nearest negatives that smote draws from.
+        vectors: Write the mixed vectors, not only their parents and weights.
+        seed: Random seed for pairs and weights.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -1037,22 +969,32 @@ def report(
     *,
     html: bool = True,
     output: str | PathLike[str] | None = None,
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
+    split: str | None = None,
     threads: int | None = None,
     progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None = None,
+    min_grade: float = 1.0,
+    verdicts: str | PathLike[str] | None = None,
+    shortcuts: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
-) -> ReportOfReport:
-    """Write one page, and a summary, about what was mined and what became of the rest.
+) -> Report:
+    """Report the share of false negatives, shortcuts, and what was mined and dropped.
 
     Args:
         mined: Directory that `hnmine filter` wrote.
-        html: Write the page; without it, print the summary alone.
-        output: File to write the page to. [default: report.html in the mined directory]
-        candidates: The candidates, where they have moved since `hnmine filter`. [default: where they were]
-        index: The index, where it has moved since `hnmine mine`. [default: where it was]
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        html: Write the HTML page; otherwise only the summary is printed.
+        output: File for the page. [default: report.html in the mined directory]
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
+        qrels: Judgements to count false negatives with, more complete than those mined with.
+        min_grade: Lowest grade at which a judged document counts as relevant.
+        verdicts: Sheet of verdicts that `hnmine review` wrote, to estimate from.
+        shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -1068,26 +1010,26 @@ def inspect(
     worst: int | None = None,
     limit: int = 3,
     characters: int = 240,
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
     threads: int | None = None,
     progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Inspected:
-    """Show single queries: their positives, all their candidates, scores and verdicts.
+    """Show single queries with their positives, candidates, scores and verdicts.
 
     Args:
         mined: Directory that `hnmine filter` wrote.
-        query: Show the query of this id. One, or several.
-        text: Show queries that hold this text; that which is no more than it first.
-        reason: Show queries that lost most candidates for this reason, such as margin, and of their candidates those alone.
-        worst: Show this many queries with most negatives that are likely false. [default: 1, where nothing else is asked]
-        limit: Queries to show for text and reason, at most.
-        characters: Characters to show of a text, at most.
-        candidates: The candidates, where they have moved since `hnmine filter`. [default: where they were]
-        index: The index, where it has moved since `hnmine mine`. [default: where it was]
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        query: Id of a query to show.
+        text: Text that the shown queries contain; an exact match comes first.
+        reason: Show the queries that lost most candidates for this reason, such as margin, and those candidates.
+        worst: Number of queries to show, those with most likely false negatives first. [default: 1 if nothing else is asked]
+        limit: Maximum number of queries to show for text and reason.
+        characters: Maximum number of characters of a text to show.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -1103,14 +1045,14 @@ def diff(
     progress: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Changes:
-    """Say which negatives another setting of `filter` gains and loses, and why.
+    """Show which negatives other settings of `filter` gain and lose, and why.
 
     Args:
         before: Directory that `hnmine filter` wrote.
-        after: Another, to compare it with.
-        queries: Queries that changed most to name, at most.
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        after: Mined directory to compare it with.
+        queries: Maximum number of queries to name, those that changed most.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -1126,26 +1068,80 @@ def review(
     page: bool = True,
     port: int = 0,
     seed: int = 0,
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
     threads: int | None = None,
     progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Reviewed:
-    """Judge the doubtful candidates by hand, on a local page or in a sheet, for `filter` and `audit` to use.
+    """Judge doubtful candidates by hand, on a local page or in a sheet that `filter` and `report` read.
 
     Args:
         mined: Directory that `hnmine filter` wrote.
-        sheet: Sheet to write, or to go on with: .csv or .parquet. [default: the one that the directory was filtered with, else MINED-review.csv]
-        doubtful: Doubtful candidates to ask about: negatives that are likeliest relevant, candidates dropped most narrowly, and those on which judges disagree, in turns.
-        even: Other negatives to ask about, each as likely to be drawn as any other: the estimated share of false negatives rests on them.
-        page: Serve a page to judge with the keyboard, on this machine alone, until it is ended there or by Ctrl-C; without it, only write the sheet.
-        port: Port of the page; 0: any that is free.
-        seed: Seed of the even sample, and of the order of the queries.
-        candidates: The candidates, where they have moved since `hnmine filter`. [default: where they were]
-        index: The index, where it has moved since `hnmine mine`. [default: where it was]
-        threads: CPU threads. [default: all]
-        progress: Show progress bars on stderr, where that is a terminal.
+        sheet: Sheet to write, or to continue: .csv or .parquet. [default: the one that the directory was filtered with, else MINED-review.csv]
+        doubtful: Number of doubtful candidates to judge: likely relevant, narrowly dropped, or disputed between judges.
+        even: Number of other negatives to judge, drawn evenly, from which the share of false negatives is estimated.
+        page: Serve a page on this machine to judge with the keyboard; otherwise only the sheet is written.
+        port: Port of the page; 0 takes any free port.
+        seed: Random seed for the even sample and the order of the queries.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def models(
+    folder: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    *,
+    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+) -> Installed:
+    """List the models, devices and precisions available on this machine.
+
+    Args:
+        folder: Folder to search for models, besides the hub's cache and installed packages.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def audit(
+    mined: str | PathLike[str],
+    *,
+    sample: int | None = None,
+    sheet: str | PathLike[str] | None = None,
+    seed: int = 0,
+    split: str | None = None,
+    threads: int | None = None,
+    progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None = None,
+    min_grade: float = 1.0,
+    verdicts: str | PathLike[str] | None = None,
+    shortcuts: bool = True,
+    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+) -> Audit:
+    """Estimate the share of false negatives.
+
+    Args:
+        mined: Directory that `hnmine filter` wrote.
+        sample: Number of negatives to draw for a person or a model to judge.
+        sheet: File for the sample: .csv or .parquet.
+        seed: Random seed for the sample.
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
+        qrels: Judgements to count false negatives with, more complete than those mined with.
+        min_grade: Lowest grade at which a judged document counts as relevant.
+        verdicts: Sheet of verdicts that `hnmine review` wrote, to estimate from.
+        shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:

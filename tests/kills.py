@@ -24,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import faults
+import forked
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
@@ -153,11 +154,9 @@ class Killer:
         return root.with_suffix(".log").read_text("utf-8", "replace")[-2000:]
 
     def _start(self, name: str, root: Path) -> Any:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([*faults.PRELOAD, "hnmine.cli", "hnmine.report.reporting"])
-        began, ready = context.Pipe(duplex=False)
+        began, ready = multiprocessing.Pipe(duplex=False)
         arguments = command_line(name, self.inputs, root), root, root.with_suffix(".log")
-        process = context.Process(target=_work, args=(*arguments, ready))
+        process = forked.process(_work, *arguments, ready)
         process.start()
         ready.close()
         assert began.recv()

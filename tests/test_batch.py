@@ -65,10 +65,12 @@ class World:
         vectors = unit(rng.normal(size=(slots, DIMENSION)))
         # Near its positive, or nothing could share a batch with it.
         near = vectors[self.slots[np.searchsorted(query, np.arange(queries)), 0]]
-        self.vectors = Vectors(
-            index_of(folder / "q", unit(near + rng.normal(0, 0.3, near.shape))),
-            index_of(folder / "d", vectors),
-        )
+        asked = unit(near + rng.normal(0, 0.3, near.shape))
+        self.vectors = Vectors(index_of(folder / "q", asked), index_of(folder / "d", vectors))
+        one, other = asked.astype(np.float64), vectors.astype(np.float64)
+        self.cosines = np.array([[np.float32(a @ b) for b in other] for a in one])
+        self.anchors = [min(self.cosines[n, s] for q, s in self.positive if q == n)
+                        for n in range(queries)]  # fmt: skip
         shutil.rmtree(folder / "rows", ignore_errors=True)
         (folder / "rows").mkdir(parents=True)
         for name, values in {
@@ -89,20 +91,14 @@ class World:
         self.query = query
         self.guard = Guard(self.rows, f"{BELOW_THE_POSITIVE} and {BY_VERDICT}", self.vectors)
 
-    def cosine(self, query, slot):
-        one = self.vectors.queries.read(np.array([query]))[0].astype(np.float64)
-        other = self.vectors.documents.read(np.array([slot]))[0].astype(np.float64)
-        return np.float32(one @ other)
-
     def suits(self, one, other):
         """Whether two rows may share a batch, said plainly."""
         for row, beside in ((one, other), (other, one)):
             query = int(self.query[row])
-            anchor = min(self.cosine(query, s) for q, s in self.positive if q == query)
             for slot in self.slots[beside].tolist():
                 if (query, slot) in self.positive or (query, slot) in self.dropped:
                     return False
-                if self.cosine(query, slot) >= anchor:
+                if self.cosines[query, slot] >= self.anchors[query]:
                     return False
         return bool(self.query[one] != self.query[other])
 
@@ -174,10 +170,10 @@ class TestGuard:
         guard = Guard(world.rows, "dense_score < posmax(dense_score) - 0.3", world.vectors)
         (allowed,) = guard.allows((np.arange(12), np.arange(20)))
         for query in range(12):
-            anchor = max(world.cosine(query, s) for q, s in world.positive if q == query)
+            anchor = max(world.cosines[query, s] for q, s in world.positive if q == query)
             for slot in range(20):
                 known = (query, slot) in world.positive
-                low = world.cosine(query, slot) < np.float64(anchor) - 0.3
+                low = world.cosines[query, slot] < np.float64(anchor) - 0.3
                 assert allowed[query, slot] == (low and not known)
 
     @pytest.mark.parametrize(

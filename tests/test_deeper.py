@@ -19,7 +19,9 @@ from hnmine.selection.document_cap import DocumentCap, DocumentUses
 @pytest.fixture(scope="module")
 def index(stdlib, tmp_path_factory):
     folder = tmp_path_factory.mktemp("deeper") / "index"
-    api.build_index(corpus=str(stdlib / "corpus.parquet"), index=folder, encoder=ENCODER)
+    api.build_index(
+        corpus=str(stdlib / "corpus.parquet"), index=folder, encoder=ENCODER, max_length=48
+    )
     return folder
 
 

@@ -113,6 +113,24 @@ def test_the_order_of_rows_changes_no_score_and_matters_for_ties_alone(usual, st
             assert [source for source, score in last if row[f"{source}_score"] == score]
 
 
+@pytest.fixture(scope="module")
+def texts(stdlib) -> list[str]:
+    return passages(stdlib)[0]["text"].to_pylist()
+
+
+def cosines(texts, order, threads=1, **more) -> np.ndarray:
+    given = {"device": "cpu", "backend": "torch", "dtype": "fp32", "max_length": 128, **more}
+    encoder = load_encoder(ModelSpec.find(ENCODER, **given), threads)
+    vectors = encoder.encode([texts[row] for row in order], "document").astype(np.float64)
+    vectors = vectors[np.argsort(order)]
+    return vectors @ vectors.T
+
+
+@pytest.fixture(scope="module")
+def usual_cosines(texts) -> np.ndarray:
+    return cosines(texts, range(len(texts)))
+
+
 @pytest.mark.parametrize(
     ("what", "changed"),
     [
@@ -123,19 +141,9 @@ def test_the_order_of_rows_changes_no_score_and_matters_for_ties_alone(usual, st
         ("dtype", {"dtype": "bf16"}),
     ],
 )
-def test_cosines_differ_by_no_more_than_the_manifest_says(stdlib, what, changed):
-    texts = passages(stdlib)[0]["text"].to_pylist()
-
-    def cosines(order, threads=1, **more):
-        given = {"device": "cpu", "backend": "torch", "dtype": "fp32", "max_length": 128, **more}
-        encoder = load_encoder(ModelSpec.find(ENCODER, **given), threads)
-        vectors = encoder.encode([texts[row] for row in order], "document").astype(np.float64)
-        vectors = vectors[np.argsort(order)]
-        return vectors @ vectors.T
-
-    usual = np.arange(len(texts))
-    order = usual[::-1] if what == "order of rows" else usual
-    difference = np.abs(cosines(usual) - cosines(order, threads=2, **changed)).max()
+def test_cosines_differ_by_no_more_than_the_manifest_says(texts, usual_cosines, what, changed):
+    order = range(len(texts))[::-1] if what == "order of rows" else range(len(texts))
+    difference = np.abs(usual_cosines - cosines(texts, order, threads=2, **changed)).max()
     allowed = {"nothing": 0.0, **EXACTNESS["cosines_may_differ_by"]}
     assert difference <= allowed[what]
     assert (difference > 0) == (what != "nothing")

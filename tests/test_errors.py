@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import forked
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,15 +72,7 @@ def script(*lines: str):
     """Return a stand-in for `hnmine` that does this first, in the process of the command."""
 
     def run(*arguments):
-        argv = ["hnmine", *map(str, arguments)]
-        start = ("import sys", f"sys.argv = {argv!r}", "from hnmine.cli import main", "main()")
-        return subprocess.run(
-            [sys.executable, "-c", "\n".join(lines + start)],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return forked.run("\n".join((*lines, forked.COMMAND_LINE)), *arguments)
 
     return run
 

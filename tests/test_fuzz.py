@@ -31,7 +31,7 @@ from hnmine.commands import configuration as configfile
 from hnmine.errors import Exit, HnmineError, UsageError
 from hnmine.inputs.table_reader import BadRows, Table
 
-CASES = 1500
+CASES = 360
 SECONDS = 30
 """After which a case hangs; most take a few hundredths."""
 
@@ -380,8 +380,8 @@ def test_yaml_that_is_wrong_is_a_usage_error_in_one_screen(tmp_path, text):
 def test_damaged_inputs_give_a_clean_error_or_account_for_every_row(seed):
     outcomes, unclean = fuzz(seed, CASES // 3)
     assert not unclean, "\n".join(unclean)
-    assert outcomes["ok"] > 50
-    assert outcomes["InputError"] > 50
+    assert outcomes["ok"] > 12
+    assert outcomes["InputError"] > 12
 
 
 def main() -> None:

@@ -150,7 +150,10 @@ def folders(stdlib, tmp_path_factory):
     """Indexes and candidates of the standard library, with and without a bi-encoder."""
     root = tmp_path_factory.mktemp("hardness")
     corpus, pairs = stdlib / "corpus.parquet", stdlib / "pairs.parquet"
-    for name, dense in (("both", {"encoder": ENCODER}), ("bm25", {"dense": False})):
+    for name, dense in (
+        ("both", {"encoder": ENCODER, "max_length": 48}),
+        ("bm25", {"dense": False}),
+    ):
         api.build_index(corpus=corpus, pairs=pairs, index=root / name, progress=False, **dense)
         api.mine(index=root / name, pairs=pairs, output=root / f"{name}-c", progress=False)
     return root

@@ -337,7 +337,8 @@ def test_help_takes_less_than_three_tenths_of_a_second_of_work():
     taken = []
     for _ in range(5):
         before = work()
-        assert hnmine("filter", "--help", cwd=ROOT).returncode == 0
+        command = [sys.executable, "-m", "hnmine", "filter", "--help"]
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         taken.append(work() - before)
     # The least of five: what others do on the machine slows a process down, never speeds it up.
     assert min(taken) < 0.3

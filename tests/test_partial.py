@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import forked
 import numpy as np
 import pytest
 from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, content, mined_by_words
@@ -231,7 +232,7 @@ def test_stopped_in_a_task_it_computes_only_the_rest_of_the_same_batches(
 
 @pytest.fixture(scope="module")
 def candidates(stdlib, tmp_path_factory):
-    return mined_by_words(stdlib, tmp_path_factory.mktemp("partial"), top_k=20)
+    return mined_by_words(stdlib, tmp_path_factory.mktemp("partial"), top_k=12)
 
 
 class Filter:
@@ -242,9 +243,8 @@ class Filter:
         if not folder.exists():
             shutil.copytree(candidates, self.candidates)
         arguments = ["filter", "--candidates", self.candidates, "--output", self.output]
-        arguments += ["--cross-encoder", CROSS_ENCODER, "--max-length", "96"]
-        command = [sys.executable, "-m", "hnmine", *map(str, arguments)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        arguments += ["--cross-encoder", CROSS_ENCODER, "--max-length", "48"]
+        self.process = forked.Running(forked.COMMAND_LINE, arguments)
 
     def wait_for(self, results):
         """Wait until so many logits are kept in a task."""
@@ -255,7 +255,7 @@ class Filter:
                 if file.stat().st_size > results * 40:
                     return file
             time.sleep(0.02)
-        raise AssertionError(self.process.stderr.read())
+        raise AssertionError(self.process.communicate())
 
     def end(self):
         said = self.process.communicate(timeout=300)[1]

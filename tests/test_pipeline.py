@@ -6,12 +6,11 @@ import json
 import math
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
+import forked
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -41,7 +40,7 @@ def commands(stdlib, root):
         "mined": [
             "filter",
             *("--candidates", root / "candidates", "--cross-encoder", CROSS_ENCODER),
-            *("--max-length", "128", "--num-negatives", NEGATIVES, "--output", root / "mined"),
+            *("--max-length", "64", "--num-negatives", NEGATIVES, "--output", root / "mined"),
         ],
     }
 
@@ -167,7 +166,7 @@ def test_another_margin_loads_no_model_and_keeps_less(run, tmp_path, monkeypatch
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr("hnmine.judges.cross_encoder.load_cross_encoder", no_model)
-    settings = {"candidates": run / "candidates", "cross_encoder": CROSS_ENCODER, "max_length": 128}
+    settings = {"candidates": run / "candidates", "cross_encoder": CROSS_ENCODER, "max_length": 64}
     kept = [
         api.filter(**settings, margin=margin, output=tmp_path / str(margin)).counts["kept"]
         for margin in (0.0, 3.0, 6.0)
@@ -189,9 +188,8 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_files(run, stdlib, tmp_path
     order = ["index", "candidates", "mined"]
     for earlier in order[: order.index(stage)]:
         shutil.copytree(run / earlier, tmp_path / earlier, ignore=shutil.ignore_patterns("scores"))
-    command = [sys.executable, "-m", "hnmine", *map(str, commands(stdlib, tmp_path)[stage])]
     watched = tmp_path / ("candidates/scores" if stage == "mined" else stage)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = forked.Running(forked.COMMAND_LINE, commands(stdlib, tmp_path)[stage])
     deadline = time.monotonic() + 120
     enough = {"index": 4, "candidates": 3, "mined": 0}[stage]
     while time.monotonic() < deadline and process.poll() is None:
@@ -215,8 +213,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_files(run, stdlib, tmp_path
 
 
 def test_interrupted_it_says_how_to_go_on(stdlib, tmp_path):
-    command = [sys.executable, "-m", "hnmine", *map(str, commands(stdlib, tmp_path)["index"])]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = forked.Running(forked.COMMAND_LINE, commands(stdlib, tmp_path)["index"])
     while not (tmp_path / "index" / ".hnmine" / "done" / "documents.json").exists():
         assert process.poll() is None
         time.sleep(0.01)

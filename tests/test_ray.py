@@ -34,8 +34,8 @@ from hnmine.runner.locks import check_witness, witnessed
 
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # Else Ray writes one to the home directory.
 
-import ray
-from ray.cluster_utils import Cluster
+ray = pytest.importorskip("ray")
+Cluster = pytest.importorskip("ray.cluster_utils").Cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 from conftest import CROSS_ENCODER, ENCODER, mined_by_words
 
@@ -20,7 +21,11 @@ LAZY = {"lazy": True, "margin": 2.0}
 
 @pytest.fixture(scope="module")
 def mined(stdlib, tmp_path_factory):
-    return mined_by_words(stdlib, tmp_path_factory.mktemp("scores"), top_k=8)
+    """Some 30 pairs: each test scores them several times."""
+    folder = tmp_path_factory.mktemp("scores")
+    shutil.copy(stdlib / "corpus.parquet", folder)
+    pq.write_table(pq.read_table(stdlib / "pairs.parquet").slice(0, 6), folder / "pairs.parquet")
+    return mined_by_words(folder, folder, top_k=4)
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def candidates(mined, tmp_path):
 
 def folders_after(candidates, name, model=CROSS_ENCODER, **more):
     """Filter with a model; return the folders that scores are kept in."""
-    settings = {"max_length": 64, "progress": False, "cross_encoder": model} | more
+    settings = {"max_length": 24, "progress": False, "cross_encoder": model} | more
     api.filter(candidates=candidates, output=candidates.parent / name, **settings)
     return list((candidates / "scores").iterdir())
 
@@ -110,10 +115,10 @@ def test_what_settings_leave_open_is_as_it_was_made(candidates, torch_scores):
 
 
 @pytest.mark.parametrize(
-    "more", [{"backend": "openvino"}, {"batch_tokens": 512}, {"dtype": "bf16"}, {"max_length": 32}]
+    "more", [{"backend": "openvino"}, {"batch_tokens": 512}, {"dtype": "bf16"}, {"max_length": 16}]
 )
 def test_what_settings_say_is_made_so(candidates, torch_scores, more, caplog):
-    made = {"backend": "torch", "batch_tokens": 1024, "dtype": "fp32", "max_length": 64}
+    made = {"backend": "torch", "batch_tokens": 1024, "dtype": "fp32", "max_length": 24}
     assert len(folders_after(candidates, "again", **BI_ENCODER | more)) == 2
     (name,) = more
     assert f"what it scored before was with {name} {made[name]}. With" in caplog.text

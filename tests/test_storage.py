@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import faults
+import forked
 import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
@@ -119,14 +118,7 @@ def step_in(cache: Path, step: str, settings: dict[str, object], before: str = "
     """Run a step in a process with a cache of its own; return how it ended."""
     function = faults.STEPS[step][0]
     script = f"import hnmine, os, signal\n{before}\nhnmine.{function}(**{settings!r})"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "HNMINE_CACHE": str(cache)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = forked.run(script, env={**os.environ, "HNMINE_CACHE": str(cache)})
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode
 
@@ -233,7 +225,7 @@ def test_at_the_same_time_too(words, bucket, tmp_path):
     for number in range(2):
         script = f"import hnmine; hnmine.build_index(**{settings | {'task': f'{number}/2'}!r})"
         env = {**os.environ, "HNMINE_CACHE": str(tmp_path / str(number))}
-        both.append(subprocess.Popen([sys.executable, "-c", script], env=env))
+        both.append(forked.Running(script, env=env))
     assert [process.wait() for process in both] == [0, 0]
     assert content(download(f"{bucket}/run/index", tmp_path / "found")) == content(whole / "index")
 

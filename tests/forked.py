@@ -1,0 +1,133 @@
+"""Code and command lines in processes forked from a server that has imported what they import.
+
+A new Python imports for seconds. A forked process has arguments, streams, an environment and a
+working directory of its own, as a new one has. Tests of imports, and of what libraries read from
+the environment when they are imported, start a new Python.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PRELOAD = [
+    "hnmine.cli",
+    "hnmine.commands",
+    "hnmine.index.building",
+    "hnmine.sources.mining",
+    "hnmine.selection.pipeline",
+    "hnmine.exports.exporting",
+    "hnmine.extras.batches.batch",
+    "hnmine.extras.generation.generate",
+    "hnmine.extras.mixing.mix",
+    "hnmine.audit.auditing",
+    "hnmine.report.reporting",
+    "hnmine.review.reviewing",
+    "hnmine.validate.validating",
+    "duckdb",
+    "faiss",
+    "onnxruntime",
+]
+HEAVY = "sentence_transformers"
+"""Takes as long to import as all of these: `conftest.py` adds it where slow tests run."""
+
+COMMAND_LINE = "from hnmine.cli import main; main()"
+SECONDS = 300
+"""In which a process ends."""
+
+
+def process(target: Callable[..., Any], *arguments: Any) -> multiprocessing.Process:
+    """Return a process, not yet started, that will be forked from the server."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context.Process(target=target, args=arguments)
+
+
+class Running:
+    """A process that runs code or a script; used like `subprocess.Popen`.
+
+    Args:
+        code: Python to run, or the path of a script.
+        arguments: of the command line.
+        env: the environment; that of this process if None.
+        cwd: the working directory; that of this process if None.
+    """
+
+    def __init__(
+        self,
+        code: str | Path,
+        arguments: Sequence[object] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: Path | str | None = None,
+    ) -> None:
+        self.streams = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
+        files = [f"/proc/{os.getpid()}/fd/{stream.fileno()}" for stream in self.streams]
+        self.words = [*map(str, arguments)]
+        given = dict(os.environ if env is None else env)
+        self.process = process(_run, code, self.words, given, str(cwd or Path.cwd()), *files)
+        self.process.start()
+        self.pid = self.process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self.process.exitcode
+
+    poll = returncode.fget
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+
+    def wait(self, timeout: float = SECONDS) -> int:
+        """Wait until it ends; return how."""
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            self.process.kill()
+            raise subprocess.TimeoutExpired(self.words, timeout)
+        return self.process.exitcode
+
+    def communicate(self, timeout: float = SECONDS) -> tuple[str, str]:
+        """Wait until it ends; return what it printed."""
+        self.wait(timeout)
+        for stream in self.streams:
+            stream.seek(0)
+        out, error = (stream.read().decode() for stream in self.streams)
+        return out, error
+
+
+def run(code: str | Path, *arguments: object, **where: Any) -> subprocess.CompletedProcess[str]:
+    """Run code or a script to its end; return how it ended and what it printed."""
+    running = Running(code, arguments, **where)
+    printed = running.communicate()
+    return subprocess.CompletedProcess(running.words, running.returncode, *printed)
+
+
+def _run(
+    code: str | Path, words: list[str], env: dict[str, str], cwd: str, out: str, error: str
+) -> None:
+    for path, descriptor in ((out, 1), (error, 2)):
+        opened = os.open(path, os.O_WRONLY | os.O_APPEND)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    sys.argv = ["hnmine", *words]
+    if isinstance(code, Path):
+        sys.argv[0] = str(code)
+        runpy.run_path(str(code), run_name="__main__")
+    else:
+        exec(compile(code, "<test>", "exec"), {"__name__": "__main__"})
