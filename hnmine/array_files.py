@@ -1,4 +1,4 @@
-"""Open and check arrays in directories that may come from somebody else.
+"""Open and check arrays in directories that may come from someone else.
 
 Compiled code and memory maps trust offsets and positions, so every reader of hnmine's arrays opens
 them here, with the type, shape and range that it needs.
@@ -52,7 +52,7 @@ def load_array(
         mapped: map the file instead of reading it.
 
     Raises:
-        InputError: the file is not there, is damaged, or holds anything else.
+        InputError: the file is missing or damaged, or holds anything else.
     """
     with damage_explained(path):
         with path.open("rb") as file:
@@ -84,7 +84,7 @@ def load_archive(path: Path, dtypes: Mapping[str, DTypeLike]) -> dict[str, NDArr
     """Read the arrays of an `.npz` file, which all have one length.
 
     Raises:
-        InputError: the file is not there, is damaged, or holds anything else.
+        InputError: the file is missing or damaged, or holds anything else.
     """
     with damage_explained(path), zipfile.ZipFile(path) as archive:
         found = {}

@@ -92,7 +92,7 @@ class Client:
         Raises:
             Refused: the server answers with an error.
             BadAnswer: the answer is too large or compressed, or sends the request elsewhere.
-            TimeoutError: it is not there in time, or `over` is set.
+            TimeoutError: it takes too long, or `over` is set.
             OSError: the server is not reached, or hangs up.
             http.client.HTTPException: what it says is not HTTP, or is cut off.
         """

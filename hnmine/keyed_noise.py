@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def keyed_noise(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> NDArray[np.uint64]:
-    """Return a random number for each (query, document) that depends on nothing but their ids.
+    """Return a random number for each (query, document) that depends only on their ids.
 
     Two 64-bit hashes, mixed by the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     Row order, threads and block size do not change it.

@@ -88,9 +88,16 @@ def test_an_import_by_a_string_is_seen(code, found):
     assert len(imports_by_string(code)) == found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=dotted)
+REGISTRY = "hnmine.registry"
+"""The one module that imports by a string: what a registry, or another package, names."""
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if dotted(path) != REGISTRY], ids=dotted)
 def test_no_import_hides_in_a_string(path):
-    assert not imports_by_string(path.read_text("utf-8"), dotted(path))
+    found = imports_by_string(path.read_text("utf-8"), dotted(path))
+    if path.name == "__init__.py":  # A registry names the modules beside it, never others.
+        found = [name for name in found if not name.startswith(f"{dotted(path)}.")]
+    assert not found
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -94,18 +94,18 @@ def test_a_judged_document_without_text_is_told_from_one_that_is_missing(beir, t
     corpus = write(tmp_path / "c.parquet", id=["d1", "d2"], text=["An oak is a tree.", None])
     found = report(**{**beir, "corpus": str(corpus)})
     assert (
-        "qrels: 2 bad rows: 1 whose positive has no usable text, 1 whose positive is not there."
+        "qrels: 2 bad rows: 1 whose positive has no usable text, 1 whose positive does not exist."
         in whats(found.faults)
     )
     assert "row 1, positive 'd2': whose positive has no usable text" in everything(found.faults)
-    assert "row 2, positive 'd3': whose positive is not there" in everything(found.faults)
+    assert "row 2, positive 'd3': whose positive does not exist" in everything(found.faults)
 
 
 def test_judged_queries_must_be_there(beir, tmp_path):
     queries = write(tmp_path / "q.parquet", _id=["q1", "q2"], text=["what is an oak", ""])
     qrels = write(tmp_path / "r.parquet", qid=["q1", "q2", "q9"], docid=["d1", "d3", "d3"])
     found = report(corpus=beir["corpus"], queries=str(queries), qrels=str(qrels))
-    assert "1 whose query has no usable text, 1 whose query is not there" in whats(found.faults)
+    assert "1 whose query has no usable text, 1 whose query does not exist" in whats(found.faults)
     assert "'q9'" in everything(found.faults)
 
 

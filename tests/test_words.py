@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from blocks import pages
 from conftest import ROOT
-from words_docs import INSTEAD
+from words import IN_PAGES, INSTEAD
 
 GENERATED = {"docs/api.md"}
 """Written from docstrings and help texts, which have a test of their own."""
@@ -17,7 +17,10 @@ WORDS_IN_A_SENTENCE = 25
 WORDS_IN_A_CELL = 30
 CODE = re.compile(r"`[^`]*`")
 LINK = re.compile(r"\]\([^)\s]*\)")
-ODD = {re.compile(rf"\b({words})\b", re.IGNORECASE): better for words, better in INSTEAD.items()}
+ODD = {
+    re.compile(rf"\b({words})\b", re.IGNORECASE): better
+    for words, better in (INSTEAD | IN_PAGES).items()
+}
 END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bal)(?<!\bvs)[.!?][*\")]*\s")
 
 

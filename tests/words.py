@@ -31,6 +31,44 @@ INSTEAD = {
 }
 """What is not written, by regular expressions of whole words, and what to write instead."""
 
+IN_PAGES = {
+    # verbs
+    r"(is|are|was|be) paid( for)?": "costs, is computed",
+    r"brought": "returned, restored",
+    r"let(s|ting)? go of": "release",
+    r"stands?(?! out)|stood": "is in, appears in",
+    r"lies (where|among|beside)": "is",
+    r"hands? on": "pass",
+    r"(is|are) wanted": "needs",
+    r"says? so": "report, warn",
+    r"hold(s)? zero": "include zero",
+    r"takes? .{1,20} for (a|an|the) mistake": "treat as",
+    r"asked of": "required",
+    # nouns and pronouns
+    r"whatever|whichever|wherever": "name the actor or the thing",
+    r"(there is|are) to": "name the thing",
+    r"nobody|somebody": "no one, someone, another user",
+    r"at hand": "available",
+    r"imposters?": "negative",
+    r"of its own kind": "of the same kind",
+    r"copies of one": "name whose copies",
+    # connectives
+    r"by themselves": "automatically",
+    r"(is|are) none": "no …",
+    r"in (the )?midst": "during",
+    r"as (it|they) stands?": "unchanged",
+    r"for all of it": "in total",
+    r"nothing but": "only",
+    r"so many of": "a number of",
+    r"at length": "in detail",
+    r"in one go": "in one run",
+    r"besides": "also, as well as",
+    r"alike": "both",
+    r"else(where)? (than|but)": "except",
+    r"the (one|other) before": "the previous",
+}
+"""Further phrases that README, docs and examples do not use."""
+
 ODD = re.compile(rf"\b({'|'.join(INSTEAD)})\b", re.IGNORECASE)
 
 

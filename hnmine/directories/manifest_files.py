@@ -66,7 +66,7 @@ def place_named(directory: Path, what: str) -> Path | None:
     """Return the place of another directory by `run.json` of a finished one; None if not named.
 
     Args:
-        directory: may come from somebody else.
+        directory: may come from someone else.
         what: `index`, `candidates` or `previous`.
 
     Raises:

@@ -41,7 +41,7 @@ class Manifest(BaseModel):
         needed_settings: settings that every version of hnmine recorded.
         needed_counts: counts that every version recorded.
         settings: the recorded settings, and today's defaults for those that are not recorded. Paths
-            are never recorded: one that stands there all the same is ignored.
+            are never recorded: one in a manifest is ignored.
     """
 
     model_config = ConfigDict(strict=True)

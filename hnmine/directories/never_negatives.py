@@ -45,7 +45,7 @@ def check_negatives(
         candidates: that they are from.
         path: directory that they are read from, for the error.
         negatives: query rows and document rows, shape (negatives,) each; -1 for an unknown one.
-        positives: further positives to write besides the known ones, likewise.
+        positives: further positives to write besides the known ones, in the same form.
 
     Raises:
         InputError: with the first such query and document.

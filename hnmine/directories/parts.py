@@ -1,4 +1,4 @@
-"""Read parts of tables, and check their columns: somebody else may have sent the directory."""
+"""Read parts of tables, and check their columns: someone else may have sent the directory."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _not_found(name: str, error: Exception) -> MissingModel:
 
 
 def folders_in(root: Path) -> list[Path]:
-    """List the model folders in a folder, including itself; parts of a model are none."""
+    """List the model folders in a folder, including itself; parts of a model do not count."""
     found = []
     for folder, inside, _ in os.walk(root, followlinks=True):
         inside[:] = sorted(name for name in inside if not name.startswith("."))

@@ -158,7 +158,7 @@ def _refuse_others(folder: Path, modules: list[tuple[str, Path]], known: tuple[s
         if name not in known:
             raise MissingModel(
                 f"The ONNX model {folder} has a module {name} that hnmine cannot run.",
-                why=f"In the place of {place.name} hnmine supports "
+                why=f"Instead of {place.name}, hnmine supports "
                 f"{', '.join(known) or 'only the pooling'}.",
                 fix="Name the model in PyTorch's format (safetensors), or another model.",
             )

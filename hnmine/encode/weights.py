@@ -44,7 +44,7 @@ def _header(file: Path) -> Shapes:
         raise damaged(file, "It is missing, and the model's index names it.")
     with file.open("rb") as stream:
         if stream.read(len(LFS)) == LFS:
-            raise damaged(file, "It is a Git LFS pointer in place of the weights: git lfs pull.")
+            raise damaged(file, "It is a Git LFS pointer, not the weights: run `git lfs pull`.")
     try:
         with safe_open(str(file), framework="numpy") as tensors:
             names = tensors.keys()

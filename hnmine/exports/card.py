@@ -59,7 +59,7 @@ def dataset_card(candidates: Candidates, plan: Json, train: Sequence[Path]) -> s
             _fenced(
                 commands(candidates.index.manifest.recorded, candidates.manifest.recorded, plan)
             ),
-            "\nWords in capitals stand for the inputs. `manifest.json` holds all settings, the "
+            "\nWords in capitals are the inputs. `manifest.json` holds all settings, the "
             "versions of all libraries and the hash of every model.\n",
             f"Hash of the manifest: `{digest(plan)}`; of the candidates' manifest: "
             f"`{plan['candidates']}`.\n",

@@ -148,7 +148,7 @@ class Material:
     def _check(
         self, table: pa.Table, query: Ints, scores: Floats, rows: Ints, negatives: Ints
     ) -> None:
-        """Refuse documents without a score where scores are wanted."""
+        """Refuse documents without a score where the format needs scores."""
         if self.scores is None:
             return
         wanted = rows[np.isin(query[rows], query[negatives])]

@@ -16,7 +16,7 @@ from hnmine.exports.examples import Material
 from hnmine.exports.training_rows import Chosen
 
 Layout = Callable[[Chosen, int, bool], pa.Table]
-"""Takes what was chosen, the negatives asked for, and whether scores are wanted."""
+"""Takes what was chosen, the negatives asked for, and whether to write scores."""
 
 Rows = Callable[[Material], Iterator[Any]]
 

@@ -14,13 +14,13 @@ PLACES = {"index": "runs/index", "candidates": "runs/candidates", "mined": "runs
 """Directories in the commands: the original paths do not belong in a card."""
 
 _LOCAL = re.compile(r"(file:)?/|~/|\.\.?(/|$)|.*/\.\.(/|$)")
-"""Local paths; the name of a model on the hub or in a package is none."""
+"""Local paths; the name of a model on the hub or in a package does not count."""
 
 
 def commands(index: Json, candidates: Json, mined: Json) -> str:
     """Return the command lines of the three stages.
 
-    Words in capitals stand for the inputs. Of a local path only the last name is shown.
+    Words in capitals are the inputs. Of a local path only the last name is shown.
 
     Args:
         index: manifest or plan of the index.

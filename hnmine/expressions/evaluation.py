@@ -120,7 +120,7 @@ def evaluate(
         among: the rows that aggregates and ranks are taken over, shape (rows,).
 
     Raises:
-        UsageError: an expression is wrong, or names a column that is not there.
+        UsageError: an expression is wrong, or names an unknown column.
     """
     texts = tuple(expressions.values())
     try:

@@ -40,7 +40,7 @@ def parse(text: str) -> Node:
     """Return the syntax tree of one expression.
 
     Raises:
-        UsageError: it is none, with the place; or its value could differ between two runs.
+        UsageError: it is no expression, or its value could differ between runs.
     """
     try:
         tree = _only(text)
@@ -100,7 +100,7 @@ def _holds_star(text: str) -> bool:
 
 
 def _statement(sql: str, text: str, message: str = "") -> Node:
-    """Return the statement that selects something; `message` says what is wrong if it is none."""
+    """Return the statement that selects something; `message` explains the error otherwise."""
     try:
         found = json.loads(one("select json_serialize_sql(?)", f"select {sql}"))
     except duckdb.Error as error:

@@ -1,4 +1,4 @@
-"""Open, check and search a FAISS index, whose file may come from somebody else."""
+"""Open, check and search a FAISS index, whose file may come from someone else."""
 
 from __future__ import annotations
 

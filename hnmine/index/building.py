@@ -151,7 +151,7 @@ class _Builder:
         }
 
     def dense(self, run: RunDirectory) -> dict[str, int]:
-        """Encode each shard of documents, and fill a FAISS index where one is wanted."""
+        """Encode each shard of documents, and fill a FAISS index where the settings ask for one."""
         factory = self.settings.faiss
         shards = self._shards("vectors", "dense/vectors/{:05d}.npy")
         vectors = [run.path / shard.outputs[0] for shard in shards]

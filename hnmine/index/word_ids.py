@@ -234,7 +234,7 @@ def _number(
     A word is written after the last one of the list, and stays there if it is new.
 
     Returns:
-        The text and the character to go on with, how many tokens there are, where the second
+        The text and the character to continue with, how many tokens there are, where the second
         unit of the last bigram begins, and how many words there are.
     """
     while text < len(ends) and count < len(hashes):

@@ -90,7 +90,7 @@ class DataFile:
             columns: their names.
             bad: records lines that are no rows, if they may be skipped.
             single: columns in which a list or an object is no value, where others have text.
-            several: likewise, but a list is a value.
+            several: the same, but a list is a value.
 
         Raises:
             InputError: the file turned out to be damaged half-way, or changed; or it has lines that

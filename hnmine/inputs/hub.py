@@ -54,7 +54,7 @@ class HubName:
         """Return the data set that a path names; None for a path on this machine.
 
         Args:
-            path: `hf://datasets/owner/name[@revision][:config][/split]`; or `owner/name`, likewise,
+            path: `hf://datasets/owner/name[@revision][:config][/split]`; or `owner/name[…]`,
                 where no such file or folder, and no folder `owner`, is on this machine.
 
         Raises:

@@ -83,7 +83,7 @@ class Layout:
 
 
 def find_layout(path: str) -> Layout | None:
-    """Tell the parts of a folder by the names of its files; None if it is none of these."""
+    """Tell the parts of a folder by the names of its files; None for any other folder."""
     if not path.strip() or HubName.parse(path):
         return None
     place = fetch_input(path)

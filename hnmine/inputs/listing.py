@@ -60,7 +60,7 @@ def list_files(
     Args:
         path: as the user gave it.
         split: the splits to read, where there are several.
-        strict: a split that is not there is an error even where only one is.
+        strict: a missing split is an error even where only one is.
         any_ending: one file whose ending is not known is a text table, as runs often are.
 
     Raises:
@@ -168,7 +168,7 @@ def _saved_files(folder: Path) -> set[str]:
     for name in (entry.get("filename") for entry in entries if isinstance(entry, dict)):
         names.add(str(name))
         if not safe_join(folder, name, folder / SAVED).is_file():
-            raise ValueError(f"{folder / SAVED} names {name}, which is not there.")
+            raise ValueError(f"{folder / SAVED} names {name}, which does not exist.")
     return names
 
 

@@ -69,7 +69,7 @@ def top_of(path: str, names: Collection[str]) -> str | None:
 
 
 def type_at(path: str, types: Types) -> list[pa.DataType]:
-    """Return the types at a path, lists around structs included; none if it is not there."""
+    """Return the types at a path, lists around structs included; none for an unknown path."""
     top = top_of(path, types)
     if top is None:
         return []

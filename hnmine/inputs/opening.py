@@ -116,7 +116,7 @@ def read_pairs(
 def read_judgements(
     inputs: Mapping[str, Table], labels: Labels | None = None
 ) -> Iterator[PairBatch] | None:
-    """Stream judgements of any grade; None if nothing but positives is known.
+    """Stream judgements of any grade; None if only positives are known.
 
     A positive without a label has the grade 1, and a known negative 0.
     """

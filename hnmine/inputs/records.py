@@ -28,7 +28,7 @@ class TextBatch:
         ids: the id of each; its content's hash where the input has none.
         texts: never blank.
         has_own_id: False where the id was made from the text: such a row adds nothing if the
-            text is there already.
+            text is already indexed.
         metadata: a struct for each row, or None.
     """
 

@@ -141,7 +141,7 @@ def choose(place: str, groups: Groups, wanted: Sequence[str], *, strict: bool) -
     """Return the files of the splits that were chosen, or of the only one there is.
 
     Raises:
-        InputError: there is a choice to make, or a name is not there.
+        InputError: there is a choice to make, or a name does not exist.
     """
     if ALL in wanted or groups.keys() == {("", "")}:
         if ALL not in wanted and wanted and strict:

@@ -32,10 +32,10 @@ def write_texts(
     """Write texts into a new directory; rows that only repeat an earlier one are merged into it.
 
     A row repeats another when both have one id and one text, or when it has no id of its own and
-    its text is there already.
+    its text is already indexed.
 
     Args:
-        read: streams the input and records bad rows; called twice, so that nothing but keys is
+        read: streams the input and records bad rows; called twice, so that only keys are
             held in memory.
         directory: where to write; must not exist.
         shard_rows: rows in each shard.
@@ -162,7 +162,7 @@ def _check_identities(identity: NDArray[np.int64], canonical: NDArray[np.int64])
         if not np.array_equal(own, canonical[found : found + len(own)]):
             raise ValueError("identity.npy and canonical.npy contradict each other.")
         if len(others) and (others.min() < 0 or (others > rows[part != rows]).any()):
-            raise ValueError("identity.npy holds rows that are not there, or not before.")
+            raise ValueError("identity.npy holds rows that do not exist, or come later.")
         if not np.array_equal(identity[others], others):
             raise ValueError("identity.npy holds a row that does not stand for itself.")
         found += len(own)
@@ -200,7 +200,7 @@ class Texts:
         return len(self.identity)
 
     def check_rows(self, rows: NDArray[np.int64]) -> None:
-        """Refuse rows that are not there, as an id that is not found has.
+        """Refuse rows that do not exist, such as -1 for an unknown id.
 
         Raises:
             InputError: another directory names a text that is not in this one.

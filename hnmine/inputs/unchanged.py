@@ -52,7 +52,7 @@ class Unchanged:
         """Check the file before and after what is done meanwhile.
 
         Raises:
-            InputError: it changed; also in place of an error of a reader that met the change.
+            InputError: it changed; also instead of the error of a reader that met the change.
         """
         self.check()
         try:
@@ -86,7 +86,7 @@ def _is_young(state: State, now: int) -> bool:
 
 
 def _state(path: Path) -> State:
-    """Return what changes when a file does: inode, size, times; nothing if it is not there."""
+    """Return what changes when a file does: inode, size, times; nothing if it does not exist."""
     try:
         found = path.stat()
     except FileNotFoundError:

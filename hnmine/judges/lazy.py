@@ -45,7 +45,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
         return {}
 
     def score_what(self, wanted: Wanted, *, progress: bool, share: Share) -> Counts:
-        """Score wave after wave until nothing more is wanted."""
+        """Score wave after wave until nothing more is needed."""
         plan = scores_plan(
             self.candidates, self.spec, activation="none", pairs_per_wave_task=PAIRS_PER_TASK
         )
@@ -117,7 +117,7 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
             check_values(parts, low=0, below=len(count), ascending=True)
             check_values(rows, low=0)
             if (rows >= np.array(count, dtype=np.int64)[parts]).any():
-                raise ValueError("It names rows that are not there.")
+                raise ValueError("It names rows that do not exist.")
         return parts, rows
 
     def _score(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:

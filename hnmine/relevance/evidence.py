@@ -45,7 +45,7 @@ class Scale(BaseModel):
 def within_query(scores: Floats, query: Ints, among: Bools) -> Floats:
     """Return scores in standard deviations from the mean of their query's candidates.
 
-    A positive counts as one more candidate, because the model must see it as if nobody had labelled
+    A positive counts as one more candidate, because the model must see it as if no one had labelled
     it. Its own score then widens the deviation that it is measured by.
 
     Args:

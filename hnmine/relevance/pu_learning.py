@@ -1,4 +1,4 @@
-"""Positive-unlabelled learning: known positives against candidates that nobody labelled."""
+"""Positive-unlabelled learning: known positives against candidates that no one labelled."""
 
 from __future__ import annotations
 

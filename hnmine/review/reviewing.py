@@ -105,7 +105,7 @@ def _filtered_with(mined: Mined) -> Path | None:
     """Return the file of verdicts that the directory was filtered with; None without one.
 
     Raises:
-        UsageError: the file is not beside the directory. A directory that somebody sent must not
+        UsageError: the file is not beside the directory. A directory that someone sent must not
             choose which of the user's files is written.
     """
     files = (Path(name) for name in mined.manifest.settings.judge if _is_file(name))

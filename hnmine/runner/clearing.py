@@ -54,7 +54,7 @@ def check_all_own(
     # Directories of plans, each with a slash at its end; empty for the root.
     for place in sorted({name.removesuffix(PLAN) for name in sizes if name.endswith(PLAN)} | {""}):
         if place and not _INNER.fullmatch(place):
-            continue  # Another directory, which somebody put here.
+            continue  # Another directory, which someone put here.
         inside = {name.removeprefix(place): name for name in sizes if name.startswith(place)}
         own |= {inside[name] for name in (MANIFEST, RUN) if name in inside}
         own |= {inside[name] for name in inside if name.startswith(f"{STATE}/")}
@@ -75,7 +75,7 @@ def check_all_own(
 
 
 def _shortest(others: Iterable[str], own: Iterable[str]) -> list[str]:
-    """Name files, or the folder where all of its files are somebody else's."""
+    """Name files, or the folder where all of its files are someone else's."""
     shared = {folder for name in own for folder in PurePosixPath(name).parents}
     found = set()
     for name in others:

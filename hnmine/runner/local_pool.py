@@ -43,7 +43,7 @@ class Pool:
         raise NotImplementedError
 
     def replace(self, number: int, how: str, *, threads: int, deaths: int = 0) -> None:
-        """Start another process in place of a dead one, or leave its tasks to the others.
+        """Start another process instead of a dead one, or leave its tasks to the others.
 
         Raises:
             PartialRun: none is started, and no other is at work.

@@ -22,7 +22,7 @@ def check_place(path: Path) -> None:
     """Refuse a path where hnmine cannot write a directory.
 
     Raises:
-        InputError: it is not UTF-8, a file, or somebody else's directory.
+        InputError: it is not UTF-8, a file, or someone else's directory.
     """
     try:
         str(path).encode()

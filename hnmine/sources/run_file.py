@@ -29,7 +29,7 @@ from hnmine.runner.safe_paths import safe_join
 from hnmine.sources.source import Asked, Mining, Score, Search, Source
 
 Hits = tuple[list[str], list[str], NDArray[np.float64]]
-"""Query ids, document ids and scores; texts in the place of ids for negatives by text."""
+"""Query ids, document ids and scores; texts instead of ids for negatives by text."""
 
 
 class RunFile:

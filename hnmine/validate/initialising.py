@@ -28,7 +28,7 @@ from hnmine.validate.opened_inputs import Given
 
 WIDTH = 88
 PLAIN = re.compile(r"[\w./][\w./: -]*[\w./]")
-"""What YAML reads as the same text without quotes, if it is none of its other words."""
+"""What YAML reads as the same text without quotes, unless it is one of its own words."""
 
 FIRST: dict[type[Settings], tuple[str, ...]] = {
     BuildIndexSettings: ("encoder", "dtype", "max_length"),
@@ -69,8 +69,8 @@ def init(settings: InitSettings, paths: Sequence[str]) -> Written:
     """Write a configuration for inputs; what each is, its columns say.
 
     Raises:
-        InputError: an input is none, or they do not suffice.
-        UsageError: the file is there already.
+        InputError: an input cannot be used, or they do not suffice.
+        UsageError: the file already exists.
     """
     report = Report()
     known = {name: getattr(settings, name) for name in InputSettings.model_fields}

@@ -1,6 +1,6 @@
 """One pass over documents or queries: repeats, copies, ids with two texts, and a sample.
 
-Nothing but keys of 16 bytes and a sample of the texts is held in memory.
+Memory holds only keys of 16 bytes and a sample of the texts.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class Side:
         named = [ids[pair] for pair in missing] if ids else []
         textless = self.textless.find(exact_keys(named)) >= 0
         for n, pair in enumerate(missing):
-            reason = "has no usable text" if named and textless[n] else "is not there"
+            reason = "has no usable text" if named and textless[n] else "does not exist"
             name = f", {self.what} {named[n]!r}" if named else ""
             if named and self.rows and self.bad.shows_more:
                 name += near(named[n], self.rows, "there is")

@@ -29,7 +29,7 @@ def write_rows(mined: Mined, directory: Path, tick: Tick) -> dict[str, int]:
     """Number the rows of train/ and write them with the known and dropped documents of each query.
 
     Rows and queries are numbered by their texts, so their order in the input changes nothing.
-    Queries with the same normalised text are one query; documents likewise are one slot.
+    Queries with the same normalised text are one query; so are documents, in one slot.
 
     Args:
         mined: with rows as triplets or n-tuples.

@@ -93,7 +93,7 @@ def _settings(given: dict[str, Any]) -> BM25Settings:
     """Return the settings of an index as its header has them.
 
     Raises:
-        ValueError: they are none.
+        ValueError: they are invalid.
     """
     rest = {name: value for name, value in given.items() if name != "tokeniser"}
     numbers = [rest.get(name) for name in ("k1", "b", "delta")]

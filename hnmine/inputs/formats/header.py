@@ -243,7 +243,7 @@ The first that fits names the columns of a table of a kind.
 
 
 def _name_columns(path: str, rows: Rows, kind: str) -> list[str] | None:
-    """Return names of the columns of a table without a header; None if it is none that is known."""
+    """Return names of the columns of a table without a header; None for an unknown layout."""
     columns = [[cell.strip() for cell in column] for column in zip(*rows, strict=True)]
     if kind == "qrels" and "triple" in Path(path).name.lower():
         kind = "triples"

@@ -42,7 +42,7 @@ def load_row(line: bytes) -> dict[str, Any]:
     """Parse one JSON object.
 
     Raises:
-        NoRow: it is none, it has a key twice, or its text is no Unicode.
+        NoRow: it is not an object, has a key twice, or its text is no Unicode.
     """
     try:
         text = line.decode("utf-8")

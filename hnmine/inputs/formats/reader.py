@@ -21,7 +21,7 @@ class Asked:
     """What a file is read for, and how the user wants it read.
 
     Attributes:
-        kind: the kind of table, such as `corpus`; empty if it is none.
+        kind: the kind of table, such as `corpus`; empty for other tables.
         roles: names of columns by convention, by role.
         required: roles that the table must have.
         given: columns by role as the user named them; numbers count the columns from 1.
