@@ -182,14 +182,18 @@ def _cell(text: str) -> str:
 
 def stub() -> str:
     """Return what type checkers and editors read of the package."""
-    results = {name: _result(command) for name, command in COMMANDS.items()}
-    kinds = [kind for _, kind in {*results.values()}]
+    results = {name: _results(command) for name, command in COMMANDS.items()}
+    distinct = {result for found in results.values() for result in found}
+    kinds = [kind for _, kind in distinct]
     imports, functions = set(), []
     for name, function in python_api.NAMES.items():
-        command, (module, kind) = COMMANDS[name], results[name]
-        # Two commands may each return a `Report` of their own.
-        alias = kind if kinds.count(kind) == 1 else f"{kind}Of{name.title()}"
-        imports.add(f"from {module} import {kind}" + f" as {alias}" * (alias != kind))
+        command, aliases = COMMANDS[name], []
+        for module, kind in results[name]:
+            # Two commands may each return a `Report` of their own.
+            alias = kind if kinds.count(kind) == 1 else f"{kind}Of{name.title()}"
+            imports.add(f"from {module} import {kind}" + f" as {alias}" * (alias != kind))
+            aliases.append(alias)
+        alias = " | ".join(aliases)
         functions.append(_declaration(function, command, alias))
         if name == "filter":
             functions.append(f'@deprecated("use {function}")\n{_declaration(name, command, alias)}')
@@ -211,13 +215,15 @@ def stub() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _result(command: Command) -> tuple[str, str]:
-    """Return the module and the name of what a command returns."""
-    kind = command.run.__annotations__["return"]
+def _results(command: Command) -> list[tuple[str, str]]:
+    """Return the module and the name of each type that a command returns."""
     source = inspect.getsource(sys.modules[command.run.__module__])
-    module = re.search(rf"from (\S+) import {kind}$", source, re.MULTILINE)
-    assert module, f"{command.run.__module__} does not import {kind}"
-    return module[1], kind
+    found = []
+    for kind in command.run.__annotations__["return"].split(" | "):
+        module = re.search(rf"from (\S+) import .*\b{kind}\b", source)
+        assert module, f"{command.run.__module__} does not import {kind}"
+        found.append((module[1], kind))
+    return found
 
 
 def _declaration(name: str, command: Command, result: str) -> str:

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 from typing_extensions import deprecated
 
-from None import Report | Installed
 from hnmine.audit.estimate import Audit
 from hnmine.encode.installed import Installed
 from hnmine.exports.pushing import Pushed
 from hnmine.report.changes import Changes
 from hnmine.report.inspecting import Inspected
-from hnmine.report.reporting import Report
+from hnmine.report.reporting import Report as ReportOfReport
 from hnmine.results import StageResult
 from hnmine.results import StageResults
 from hnmine.review.reviewing import Reviewed
+from hnmine.validate.findings import Report as ReportOfValidate
 from hnmine.validate.initialising import Written
 
 __version__: str
@@ -82,7 +82,7 @@ def validate(
     min_grade: float = 1.0,
     top_k: int = 100,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
-) -> Report | Installed:
+) -> ReportOfValidate | Installed:
     """Check your inputs and estimate what a run needs, or list the available models.
 
     Args:
@@ -979,7 +979,7 @@ def report(
     verdicts: str | PathLike[str] | None = None,
     shortcuts: bool = True,
     config: str | PathLike[str] | Mapping[str, Any] | None = None,
-) -> Report:
+) -> ReportOfReport:
     """Report the share of false negatives, shortcuts, and what was mined and dropped.
 
     Args:
