@@ -90,10 +90,10 @@ SLOW = {
     "arrays", "audit", "batch", "bm25", "card", "compat", "compiled", "cut", "deeper", "depth",
     "determinism", "differential", "docs", "downstream", "downstream_arms", "encode",
     "endpoint", "errors", "example_stdlib", "examples", "exports", "faults", "fuzz", "gate",
-    "generate", "hardness", "hostile_directories", "hub", "lazy", "mix", "offline", "own_code",
-    "own_encoders", "partial", "pipeline", "printed", "quality_benchmark", "ray", "recipes",
-    "report", "review", "scores", "share", "sources", "storage", "traps", "trial", "versions",
-    "zoo_encoders",
+    "generate", "hardness", "hostile_directories", "hub", "lazy", "manners", "mix", "offline",
+    "own_code", "own_encoders", "partial", "pipeline", "printed", "quality_benchmark", "ray",
+    "recipes", "report", "review", "scores", "share", "sources", "storage", "traps", "trial",
+    "versions", "zoo_encoders",
 }  # fmt: skip
 """Files of tests that run models, or many commands."""
 
