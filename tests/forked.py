@@ -13,7 +13,7 @@ import runpy
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,10 @@ class Running:
         env: Mapping[str, str] | None = None,
         cwd: Path | str | None = None,
     ) -> None:
-        self.streams = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115
-        files = [f"/proc/{os.getpid()}/fd/{stream.fileno()}" for stream in self.streams]
+        pipes = [os.pipe() for _ in range(2)]
+        self.ends = [end for _, end in pipes]
+        self.readers = [_Reader(start) for start, _ in pipes]
+        files = [f"/proc/{os.getpid()}/fd/{end}" for end in self.ends]
         self.words = [*map(str, arguments)]
         given = dict(os.environ if env is None else env)
         self.process = process(_run, code, self.words, given, str(cwd or Path.cwd()), *files)
@@ -97,15 +99,32 @@ class Running:
         if self.process.exitcode is None:
             self.process.kill()
             raise subprocess.TimeoutExpired(self.words, timeout)
+        while self.ends:
+            os.close(self.ends.pop())
         return self.process.exitcode
 
     def communicate(self, timeout: float = SECONDS) -> tuple[str, str]:
         """Wait until it ends; return what it printed."""
         self.wait(timeout)
-        for stream in self.streams:
-            stream.seek(0)
-        out, error = (stream.read().decode() for stream in self.streams)
+        out, error = (reader.all() for reader in self.readers)
         return out, error
+
+
+class _Reader(threading.Thread):
+    """Reads a pipe to its end, so that nobody who writes to it waits."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(daemon=True)
+        self.descriptor, self.found = descriptor, b""
+        self.start()
+
+    def run(self) -> None:
+        with os.fdopen(self.descriptor, "rb") as pipe:
+            self.found = pipe.read()
+
+    def all(self) -> str:
+        self.join()
+        return self.found.decode()
 
 
 def run(code: str | Path, *arguments: object, **where: Any) -> subprocess.CompletedProcess[str]:
@@ -119,9 +138,12 @@ def _run(
     code: str | Path, words: list[str], env: dict[str, str], cwd: str, out: str, error: str
 ) -> None:
     for path, descriptor in ((out, 1), (error, 2)):
-        opened = os.open(path, os.O_WRONLY | os.O_APPEND)
+        opened = os.open(path, os.O_WRONLY)
         os.dup2(opened, descriptor)
         os.close(opened)
+    # Those of the server are for a stream of another kind.
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)

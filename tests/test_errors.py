@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -476,17 +474,17 @@ def test_a_cross_encoder_that_is_gone_when_it_is_needed(run, inputs, tmp_path):
 def limited(size: int):
     """Let no file grow beyond a size: the system call fails as it does on a full disk."""
 
-    def before() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    return before
+    return script(
+        "import resource, signal",
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))",
+    )
 
 
 @pytest.mark.parametrize("size", [0, 100, 1000, 1500, 2500, 4000])
 def test_a_full_disk(whole, inputs, tmp_path, size):
     root = tmp_path / "run"
-    full = partial(hnmine, preexec_fn=limited(size))
+    full = limited(size)
     stages = commands(inputs, root)
     stopped = 0
     for stage, command in stages.items():
@@ -587,10 +585,8 @@ def test_what_was_left_of_an_older_run_is_used(run, inputs, whole):
 
 
 def test_a_limit_on_open_files(inputs, tmp_path):
-    def few() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
-
-    done = hnmine(*build(inputs / "corpus.parquet", tmp_path), preexec_fn=few)
+    few = script("import resource", "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))")
+    done = few(*build(inputs / "corpus.parquet", tmp_path))
     assert done.returncode != 0
     succeeds(build(inputs / "corpus.parquet", tmp_path))
     assert np.load(tmp_path / "i" / "documents" / "canonical.npy").shape == (60,)

@@ -18,7 +18,7 @@ from hnmine.selection.rules import rules as rules_of
 from hnmine.selection.verdicts import Verdicts
 from hnmine.selection.writing import counts_of, shortfall_of
 
-PROPERTY = settings(max_examples=100, deadline=None)
+PROPERTY = settings(max_examples=60, deadline=None)
 NAN, INF = math.nan, math.inf
 
 
@@ -536,7 +536,7 @@ random_queries = st.lists(
 )
 
 
-@PROPERTY
+@settings(PROPERTY, max_examples=25)
 @given(random_queries, st.integers(0, 99), st.integers(1, 3), st.randoms())
 def test_a_random_choice_is_the_same_however_candidates_are_ordered_or_split(
     queries, seed, n, random
