@@ -27,16 +27,17 @@ ROOT = TESTS.parent
 
 FAST_TESTS = {
     "selection/rules": "test_selection.py test_filters.py",
-    "selection/verdicts": "test_selection.py test_steps.py test_lazy.py test_filters.py",
+    "selection/verdicts": "test_selection.py test_steps.py test_filters.py "
+    "test_lazy.py::test_waves_end_with_what_all_scores_would_choose",
     "selection/document_cap": "test_selection.py test_deeper.py",
     "choose": "test_selection.py test_select.py",
     "keyed_noise": "test_selection.py test_select.py",
-    "ragged": "test_selection.py test_topk.py test_layouts.py",
+    "ragged": "test_topk.py test_layouts.py",
     "relevance/depth_price": "test_selection.py test_relevance.py",
     "sources/fuse": "test_fuse.py",
-    "sources/merge": "test_selection.py test_fuse.py",
+    "sources/merge": "test_topk.py",
     "index/topk": "test_topk.py",
-    "runner/task_share": "test_selection.py test_share.py",
+    "runner/task_share": "test_share.py",
     "runner/plan": "test_run.py test_versions.py",
     "runner/safe_paths": "test_hostile_names.py",
     "runner/clearing": "test_run.py test_hostile_names.py",

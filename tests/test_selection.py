@@ -16,7 +16,7 @@ from hnmine.choose import choose, grouped, race
 from hnmine.config import FilterSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.keyed_noise import keyed_noise
-from hnmine.relevance.depth_price import cost
+from hnmine.relevance.depth_price import cost, price_of_depth
 from hnmine.selection import tally
 from hnmine.selection.rules import BELOW_THE_POSITIVE, KEPT, by_text
 from hnmine.selection.rules import reasons as reasons_by
@@ -70,6 +70,12 @@ class TestChoose:
 def test_the_cost_is_minus_the_log_of_the_chance_that_a_negative_is_right():
     wrong = np.array([0.001, 0.3, 0.5, 0.99])
     assert np.exp(-cost(np.log(wrong / (1 - wrong)))) == pytest.approx(1 - wrong)
+
+
+def test_depth_of_nothing_costs_nothing():
+    nothing = np.zeros(0)
+    price = price_of_depth(nothing.astype(int), nothing.astype(bool), nothing, nothing, 5, 1.0)
+    assert price == 0.0
 
 
 class TestRules:
