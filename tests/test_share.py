@@ -22,7 +22,7 @@ from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.runner import incidents
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import RunDirectory
-from hnmine.runner.task_share import Share
+from hnmine.runner.task_share import ALONE, Share
 from hnmine.validate import used_models
 
 TASKS = [Task(f"part-{n}", (f"parts/{n}",), 1, n) for n in range(6)]
@@ -172,6 +172,7 @@ def test_only_finish_refuses_and_only_what_others_could_have_done(tmp_path):
     with pytest.raises(PartialRun, match="1 of 2 tasks of 'parts' are not done"):
         Share(finish=True).check_done(tmp_path, "parts", 1, 2)
     assert [Share(of=of).together for of in (1, 2)] == [False, True]
+    assert ALONE == Share(0, 1, finish=False)
 
 
 @pytest.mark.parametrize("task", ["2/2", "-1/2", "a/b", "1", "1/", "0/0", "1/2/3"])
