@@ -172,7 +172,7 @@ def test_only_finish_refuses_and_only_what_others_could_have_done(tmp_path):
     with pytest.raises(PartialRun, match="1 of 2 tasks of 'parts' are not done"):
         Share(finish=True).check_done(tmp_path, "parts", 1, 2)
     assert [Share(of=of).together for of in (1, 2)] == [False, True]
-    assert ALONE == Share(0, 1, finish=False)
+    assert (ALONE.index, ALONE.of, ALONE.finish) == (0, 1, False)
 
 
 @pytest.mark.parametrize("task", ["2/2", "-1/2", "a/b", "1", "1/", "0/0", "1/2/3"])
