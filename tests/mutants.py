@@ -29,7 +29,7 @@ FAST_TESTS = {
     "selection/rules": ("test_selection.py test_filters.py", "not ordered_or_split"),
     "selection/verdicts": (
         "test_selection.py test_steps.py test_filters.py test_lazy.py",
-        "not ordered_or_split and (not test_lazy or waves_end)",
+        "not (ordered_or_split or wider or looser or no_margin) and (not test_lazy or waves_end)",
     ),
     "selection/document_cap": (
         "test_selection.py test_deeper.py",

@@ -131,8 +131,13 @@ class TestRules:
         assert found.selected.tolist() == [False, False, False, True]
 
     def test_a_derived_column_never_replaces_another(self):
-        with pytest.raises(UsageError, match="rrf_score"):
-            judged(ONE, derive={"rrf_score": "1"})
+        table = simple(ONE)
+        table = table.append_column("run_x_score", pa.array(np.zeros(len(table))))
+        settings = FilterSettings.parse(
+            {"candidates": "c", "output": "o", "score": "dense", "derive": {"run_x_score": "1"}}
+        )
+        with pytest.raises(UsageError, match="run_x_score"):
+            Verdicts(table, settings)
 
     def test_one_query_never_counts_for_another(self):
         verdicts = judged(([0.5], [0.4]), ([0.1], [0.4]), ([0.9], [0.4, 0.3]), margin=0.0)
