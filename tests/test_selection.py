@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from hnmine.errors import InputError, UsageError
 from hnmine.keyed_noise import keyed_noise
 from hnmine.relevance.depth_price import cost, price_of_depth
 from hnmine.selection import tally
+from hnmine.selection.document_cap import Shares, Uses
 from hnmine.selection.rules import BELOW_THE_POSITIVE, KEPT, by_text
 from hnmine.selection.rules import reasons as reasons_by
 from hnmine.selection.verdicts import Verdicts
@@ -230,6 +232,8 @@ class TestLazy:
         # What an earlier choice scored further down does not stand in for a better rank.
         gap = [[None, 1.0, 1.0, 1.0, 9.0]]
         assert lazily(gap, num_negatives=2).to_score.tolist() == [1]
+        second = [[1.0, None, 1.0, 1.0, 9.0]]
+        assert lazily(second, num_negatives=2).to_score.tolist() == [2]
 
     def test_no_positive_of_a_query_that_asks_for_nothing(self):
         verdicts = lazily([[None, None], [None]], num_negatives=1)
@@ -247,6 +251,41 @@ class TestLazy:
         verdicts = lazily([[math.nan, 1.0, 9.0]], num_negatives=1)
         assert verdicts.reason.tolist() == ["positive", "not-finite", KEPT]
         assert verdicts.to_score.tolist() == []
+
+
+class TestUses:
+    USES: ClassVar = {"query": [0, 5], "slot": [0, 2], "noise": [0, 2**64 - 1]}
+
+    def read(self, tmp_path, *files, slots=3):
+        paths = [tmp_path / f"{n}.npz" for n in range(len(files))]
+        for path, uses in zip(paths, files, strict=True):
+            dtypes = Uses.FIELDS.items()
+            np.savez(path, **{name: np.array(uses[name], dtype) for name, dtype in dtypes})
+        return Uses.read(paths, slots)
+
+    def test_files_are_read_in_their_order(self, tmp_path):
+        later = {"query": [1], "slot": [1], "noise": [7]}
+        found = self.read(tmp_path, self.USES, later)
+        assert found.query.tolist() == [0, 5, 1]
+        assert found.slot.tolist() == [0, 2, 1]
+        assert found.noise.tolist() == [0, 2**64 - 1, 7]
+
+    @pytest.mark.parametrize("wrong", [{"query": [-1, 0]}, {"slot": [0, -1]}, {"slot": [0, 3]}])
+    def test_what_names_no_query_or_document_is_damage(self, tmp_path, wrong):
+        with pytest.raises(InputError, match="damaged"):
+            self.read(tmp_path, {**self.USES, **wrong})
+
+    def test_before_the_first_choice_every_document_is_free(self):
+        query, slot = np.array([0, 1]), np.array([1, 0])
+        assert Shares.none(2).barred(query, slot).tolist() == [False, False]
+        assert Shares.none(2).closed().barred(query, slot).tolist() == [True, True]
+
+    def test_pairs_of_different_queries_and_documents_are_never_one(self):
+        noise = np.array([1], np.uint64)
+        shares, _ = Shares.none(3).after(Uses(np.array([1]), np.array([0]), noise), 1)
+        assert shares.barred(np.array([1, 0, 2]), np.array([0, 0, 0])).tolist() == [
+            *(False, True, True)
+        ]
 
 
 def test_what_is_trained_on_is_what_was_chosen_the_best_first(tmp_path):
