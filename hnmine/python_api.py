@@ -158,7 +158,7 @@ def _known() -> frozenset[str]:
 
 
 _COMMAND_LINE = re.compile(r"(`hnmine [^`]*`|^\s*hnmine .*$)", re.MULTILINE)
-_HELP = re.compile(r"`hnmine ([a-z-]+) --help`")
+_HELP = re.compile(r"`hnmine ([a-z-]+) --help-all` lists all options")
 _FLAG = re.compile(r"(?<![\w-])--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*)(?![\w=])")
 _LEADING = re.compile(r"^[a-z-]+(?=: )|(?<=Did you mean )[a-z-]+", re.MULTILINE)
 
@@ -193,7 +193,7 @@ def _errors_of(given: Mapping[str, Any]) -> Iterator[None]:
         parts = [keywords(part) for part in (error.what, error.why, error.fix)]
         for name in given:  # An unknown one is in no list of settings.
             parts[0] = parts[0].replace(f"{name.replace('_', '-')}: no such", f"{name}: no such")
-        parts[2] = _HELP.sub(lambda found: f"help(hnmine.{NAMES[found[1]]})", parts[2])
+        parts[2] = _HELP.sub(lambda found: f"See help(hnmine.{NAMES[found[1]]})", parts[2])
         error.what, error.why, error.fix = parts
         error.args = ("\n".join(part for part in parts if part),)
         raise
@@ -202,7 +202,9 @@ def _errors_of(given: Mapping[str, Any]) -> Iterator[None]:
 def _refuse_unknown(flags: Mapping[str, Any], command: Command) -> None:
     known = command.settings.model_fields
     if problems := [no_such_setting(key, known) for key in flags if key not in known]:
-        raise UsageError("\n".join(problems), fix=f"See `hnmine {command.name} --help`.")
+        raise UsageError(
+            "\n".join(problems), fix=f"`hnmine {command.name} --help-all` lists all options."
+        )
 
 
 def _file(config: AnyPath | Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from blocks import Block, blocks, commands, run, small
 from conftest import CROSS_ENCODER, ENCODER, ROOT, rows, write
 
 import hnmine as api
-from hnmine.directories.manifests import read_manifest
+from hnmine.directories.manifest_files import read_manifest
 from hnmine.encode.locate import find_model
 
 EXAMPLES = ROOT / "examples"

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import (
     compares_candidates,
-    duck,
     evaluate,
     join,
     logarithm,

@@ -189,7 +189,7 @@ class TestNames:
 
     def test_a_derived_column_is_no_attribute(self, data, tmp_path):
         mine(data, tmp_path / "c", attribute={"topic": "doc.length"})
-        with pytest.raises(UsageError, match="--derive TOPIC: the candidates already have"):
+        with pytest.raises(UsageError, match="derive TOPIC: the candidates already have"):
             api.filter(candidates=tmp_path / "c", output=tmp_path / "m", derive={"TOPIC": "1"})
 
     def test_a_judge_is_no_attribute(self, data, tmp_path):

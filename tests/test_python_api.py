@@ -120,7 +120,7 @@ class TestFunctions:
             assert kept <= {"c"}
         with pytest.raises(UsageError, match="Did you mean bge"):
             api.run(config="bgee", output=tmp_path / "x")
-        with pytest.raises(UsageError, match="output: must be given"):
+        with pytest.raises(UsageError, match="Missing required option output"):
             api.run(config="bge")
 
 

@@ -9,15 +9,24 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hnmine.directories.manifests import read_manifest
+from hnmine.directories.manifest_files import read_manifest
 from hnmine.errors import InputError, PartialRun
+from hnmine.results import library_versions
 from hnmine.runner import incidents
-from hnmine.runner.plan import Task, blocks, differences
+from hnmine.runner.plan import (
+    Task,
+    blocks,
+    canonical_json,
+    differences,
+    digest,
+    versions_of,
+)
 from hnmine.runner.preflight import check_place
 from hnmine.runner.run_directory import RunDirectory
 
@@ -254,6 +263,32 @@ def test_differences_name_nested_keys():
         "d: 1 -> absent",
         "e: absent -> null",
     ]
+
+
+def test_equal_plans_have_one_text_and_one_hash_in_every_version():
+    plan = {"b": [1, 2.5, None], "a": {"é": "\ud800\U0001f600"}}
+    text = """{
+  "a": {
+    "é": "\\ud800\U0001f600"
+  },
+  "b": [
+    1,
+    2.5,
+    null
+  ]
+}
+"""
+    assert canonical_json(plan) == canonical_json(dict(reversed(plan.items()))) == text
+    assert json.loads(text) == plan
+    assert digest(plan) == "c19238b2ba1a9fd91c7c127fb5d00d75"
+
+
+def test_a_plan_names_the_versions_of_the_libraries_that_are_installed():
+    assert library_versions().keys() == {"hnmine", "numpy", "pyarrow"}
+    assert library_versions(["expressions", "learning"]) == {
+        name: version(name) for name in ("hnmine", "numpy", "pyarrow", "duckdb", "scipy")
+    }
+    assert versions_of(["numpy", "no-such-library"]) == {"numpy": version("numpy")}
 
 
 def test_a_manifest_of_another_stage_or_a_damaged_one_is_refused(tmp_path):

@@ -22,7 +22,7 @@ from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.runner import incidents
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import RunDirectory
-from hnmine.runner.task_share import Share
+from hnmine.runner.task_share import ALONE, Share
 from hnmine.validate import used_models
 
 TASKS = [Task(f"part-{n}", (f"parts/{n}",), 1, n) for n in range(6)]
@@ -152,6 +152,27 @@ def test_what_is_passing_stays_until_the_last_process_leaves(tmp_path):
     other.join()
     finish()
     assert not passing.exists()
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 10])
+def test_every_process_begins_with_tasks_of_its_own_and_knows_all(of):
+    tasks = list("abcdefg")
+    for index in range(of):
+        own = tasks[index::of]
+        order = Share(index, of).order(tasks)
+        assert order[: len(own)] == own
+        assert sorted(order) == tasks
+    assert Share(1, 3).order(tasks) == list("becfadg")
+
+
+def test_only_finish_refuses_and_only_what_others_could_have_done(tmp_path):
+    Share().check_done(tmp_path, "parts", 2, 6)
+    Share(finish=True).check_done(tmp_path, "parts", 0, 6)
+    Share(finish=True).check_done(tmp_path, "parts", 1, 1)
+    with pytest.raises(PartialRun, match="1 of 2 tasks of 'parts' are not done"):
+        Share(finish=True).check_done(tmp_path, "parts", 1, 2)
+    assert [Share(of=of).together for of in (1, 2)] == [False, True]
+    assert (ALONE.index, ALONE.of, ALONE.finish) == (0, 1, False)
 
 
 @pytest.mark.parametrize("task", ["2/2", "-1/2", "a/b", "1", "1/", "0/0", "1/2/3"])

@@ -278,5 +278,5 @@ class TestTrainColumns:
 
     @pytest.mark.parametrize("name", ["query", "negative_3", "scores"])
     def test_those_of_the_layout_are_refused(self, name):
-        with pytest.raises(UsageError, match=f"{name} is a column of the layout"):
+        with pytest.raises(UsageError, match=f"{name} is a column name of train/"):
             judged(ONE, train_column=[f"{name}=1"])

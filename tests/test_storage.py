@@ -24,7 +24,7 @@ from moto.server import ThreadedMotoServer
 
 import hnmine as api
 from hnmine.config import BuildIndexSettings
-from hnmine.directories.manifests import read_manifest
+from hnmine.directories.manifest_files import read_manifest
 from hnmine.errors import InputError, PartialRun
 from hnmine.inputs.listing import list_files
 from hnmine.runner import incidents

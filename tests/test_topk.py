@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.index.topk import top_k
-from hnmine.ragged import offsets_of, position_in_list
+from hnmine.index.topk import Ranking, top_k
+from hnmine.ragged import offsets_of, position_in_list, ragged
+from hnmine.sources.source import best_of_each, best_of_positives
 
 PROPERTY = settings(max_examples=100, deadline=None)
 
@@ -64,3 +65,53 @@ def test_offsets_and_positions_count_ragged_lists(counts):
     offsets = offsets_of(np.array(counts, dtype=np.int64))
     assert offsets.tolist() == [sum(counts[:n]) for n in range(len(counts) + 1)]
     assert position_in_list(offsets).tolist() == [n for count in counts for n in range(count)]
+
+
+@PROPERTY
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=8))
+def test_ragged_concatenates_ranges(ranges):
+    starts, counts = (np.array([one[n] for one in ranges], dtype=np.int64) for n in (0, 1))
+    expected = [start + n for start, count in ranges for n in range(count)]
+    assert ragged(starts, counts).tolist() == expected
+
+
+several_scores = st.tuples(st.integers(0, 3), st.integers(0, 4), TIED)
+
+
+@PROPERTY
+@given(st.lists(several_scores, max_size=30), st.lists(st.integers(0, 4), min_size=4, max_size=4))
+def test_a_document_found_several_times_counts_by_its_best_score(hits, k):
+    query, slots = (np.array([hit[n] for hit in hits], dtype=np.int64) for n in (0, 1))
+    found = best_of_each(query, slots, np.array([hit[2] for hit in hits]), np.array(k))
+    best: dict[tuple[int, int], float] = {}
+    for owner, slot, score in hits:
+        best[owner, slot] = max(score, best.get((owner, slot), score))
+    expected = [
+        (owner, slot, score)
+        for owner in range(4)
+        for score, slot in [
+            (-lost, slot)
+            for lost, slot in sorted((-s, d) for (q, d), s in best.items() if q == owner)
+        ][: k[owner]]
+    ]
+    rows = zip(
+        found.query_of_hit.tolist(), found.slots.tolist(), found.scores.tolist(), strict=True
+    )
+    assert list(rows) == expected
+    assert len(found.offsets) == 5
+
+
+def test_a_query_is_searched_for_by_each_of_its_positives_at_its_own_depth():
+    asked = []
+
+    def search(k):
+        asked.extend(k.tolist())
+        slots, scores = np.array([7, 8, 8, 9, 5]), np.array([1.0, 3.0, 4.0, 2.0, 9.0])
+        return Ranking(np.array([0, 2, 4, 5]), slots, scores)
+
+    # Query 0 has two positives, query 1 none, query 2 one.
+    found = best_of_positives(np.array([0, 2, 2, 3]), search)(np.array([2, 6, 1]))
+    assert asked == [2, 2, 1]
+    assert found.offsets.tolist() == [0, 2, 2, 3]
+    assert found.slots.tolist() == [8, 9, 5]
+    assert found.scores.tolist() == [4.0, 2.0, 9.0]
