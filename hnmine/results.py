@@ -58,6 +58,9 @@ class Result:
         """Write the result for a terminal."""
         raise NotImplementedError
 
+    def check(self) -> None:
+        """Raise an error if the command found a fault; most commands look for none."""
+
     def __repr__(self) -> str:
         first = list(islice(self.lines(), SHOWN_LINES + 1))
         shown = [shortened(line) for line in first[:SHOWN_LINES]]

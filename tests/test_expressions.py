@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.errors import UsageError
+from hnmine.expressions import duck
 from hnmine.expressions.evaluation import (
     compares_candidates,
     evaluate,

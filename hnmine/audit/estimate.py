@@ -216,9 +216,6 @@ class Audit(Result):
             if auc >= WARN_FROM:
                 yield f"warning: a retriever may learn {name} instead. {ADVICE[name]}"
 
-    def check(self) -> None:
-        """Raise nothing: an audit reports shares, not faults."""
-
 
 def _in_order(group: str) -> tuple[float, str]:
     """Sort bands such as `from 10` by their number, and other groups by name."""

@@ -101,8 +101,7 @@ def print_result(result: Any, as_json: bool) -> None:
     else:
         for line in result.lines():
             say(line)
-    if check := getattr(result, "check", None):
-        check()
+    result.check()
 
 
 def _print_styled(found: Any, as_json: bool) -> None:
