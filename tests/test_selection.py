@@ -150,7 +150,8 @@ class TestRules:
         verdicts = judged(([0.5], [0.4]), ([0.1], [0.4]), ([0.9], [0.4, 0.3]), margin=0.0)
         assert verdicts.query.tolist() == [0, 0, 1, 1, 2, 2, 2]
         assert verdicts.first_rows.tolist() == [0, 2, 4]
-        assert verdicts.table["positive_score"].to_pylist() == pytest.approx([0.5, 0.5, 0.1, 0.1, 0.9, 0.9, 0.9])
+        anchors = verdicts.table["positive_score"].to_pylist()
+        assert anchors == pytest.approx([0.5, 0.5, 0.1, 0.1, 0.9, 0.9, 0.9])
         assert verdicts.chosen_counts.tolist() == [1, 0, 2]
 
 
