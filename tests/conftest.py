@@ -89,11 +89,11 @@ def soon_closed(folder: Path, seconds: float = 5) -> bool:
 SLOW = {
     "arrays", "audit", "batch", "bm25", "card", "compat", "compiled", "cut", "deeper", "depth",
     "determinism", "differential", "docs", "downstream", "downstream_arms", "dry_run", "encode",
-    "endpoint", "errors", "example_stdlib", "examples", "exports", "faults", "fuzz", "gate",
-    "generate", "hardness", "hostile_directories", "hostile_names", "hub", "languages", "lazy",
-    "manners", "mix", "names", "offline", "own_code", "own_encoders", "partial", "pipeline",
-    "printed", "quality_benchmark", "ray", "recipes", "report", "review", "rows", "scores",
-    "share", "sources", "storage", "traps", "trial", "versions", "zoo_encoders",
+    "endpoint", "errors", "example_stdlib", "examples", "exports", "factory", "faults", "fuzz",
+    "gate", "generate", "hardness", "hostile_directories", "hostile_names", "hub", "languages",
+    "lazy", "manners", "mix", "names", "offline", "own_code", "own_encoders", "partial",
+    "pipeline", "printed", "quality_benchmark", "ray", "recipes", "report", "review", "rows",
+    "scores", "share", "sources", "storage", "traps", "trial", "versions", "zoo_encoders",
 }  # fmt: skip
 """Files of tests that run models, or many commands."""
 

@@ -16,7 +16,7 @@ from hnmine.sources.fuse import Recipe, mine_block
 from hnmine.sources.positives import write_positives
 from hnmine.sources.source import Asked, Source
 
-PROPERTY = settings(max_examples=80, deadline=None)
+PROPERTY = settings(max_examples=40, deadline=None)
 
 
 def store(directory, texts, prefix):
