@@ -47,6 +47,12 @@ def hnmine(*arguments: object, **where: object) -> subprocess.CompletedProcess[s
     return forked.run(forked.COMMAND_LINE, *arguments, **where)
 
 
+def new_hnmine(*arguments: object, **where: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a new Python: some libraries read the environment when imported."""
+    command = [sys.executable, "-m", "hnmine", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **where)
+
+
 def mined_by_words(data: Path, folder: Path, **mine: object) -> Path:
     """Mine the pairs of a folder with BM25 alone; return the candidates directory."""
     api.build_index(corpus=str(data / "corpus.parquet"), index=folder / "index", dense=False)

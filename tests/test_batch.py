@@ -179,8 +179,8 @@ class TestGuard:
     @pytest.mark.parametrize(
         ("expression", "message"),
         [
-            ("rank(dense_score) > 3", "looks at all candidates"),
-            ("dense_score < avg(dense_score)", "looks at all candidates"),
+            ("rank(dense_score) > 3", "compares all candidates"),
+            ("dense_score < avg(dense_score)", "compares all candidates"),
             ("dense_scor < 1", "Did you mean dense_score"),
             ("dense_score + 1", "neither true nor false"),
         ],
@@ -513,7 +513,7 @@ class TestErrors:
         ("given", "message"),
         [
             ({"by": "balanced-cluster"}, "Missing --cluster-size"),
-            ({"by": "greedy", "clusters": 3}, "clusters: applies to --by cluster alone"),
+            ({"by": "greedy", "clusters": 3}, "clusters: applies only to --by cluster"),
             ({"by": "balanced-cluster", "cluster_size": [0]}, "greater than or equal to 1"),
             (
                 {"by": "balanced-cluster", "cluster_size": [1, 2], "epochs": 1},

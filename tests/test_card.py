@@ -14,7 +14,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from conftest import ROOT, content, hnmine, rows, write
+from conftest import ROOT, content, new_hnmine, rows, write
 from datasets import load_dataset
 from huggingface_hub import DatasetCard
 
@@ -213,7 +213,7 @@ def push(hub, data, *more):
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HOME": str(data.parent),
     }
-    return hnmine("push", "--data", data, "--repo", "me/negatives", *more, env=environment)
+    return new_hnmine("push", "--data", data, "--repo", "me/negatives", *more, env=environment)
 
 
 class TestPush:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import new_hnmine as hnmine
 from conftest import rows, write
 
 from hnmine import schema
@@ -18,13 +19,6 @@ from hnmine.judges import JUDGES
 from hnmine.recipes import RECIPES
 from hnmine.registry import NAME
 from hnmine.sources import SOURCES
-
-
-def hnmine(*arguments: object, **where: object) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a new Python, which looks for packages anew."""
-    command = [sys.executable, "-m", "hnmine", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **where)
-
 
 REGISTRIES = {"source": SOURCES, "judge": JUDGES, "export": EXPORTS, "recipe": RECIPES}
 

@@ -19,6 +19,7 @@ from hnmine.index.dense_index import EXACT
 from hnmine.inputs.opening import open_inputs, read_documents, read_queries
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts
+from hnmine.results import Result
 from hnmine.validate.estimates import (
     check_faiss,
     encode_rate,
@@ -41,8 +42,8 @@ DISK = {
 """What each stage writes."""
 
 
-@dataclass(frozen=True)
-class Forecast:
+@dataclass(frozen=True, repr=False)
+class Forecast(Result):
     """What stages will do and need.
 
     Attributes:
