@@ -279,7 +279,7 @@ class TestEndpoint:
     @pytest.mark.parametrize(
         ("answer", "error", "message"),
         [
-            ((401, {"error": "no key"}), MissingModel, r"401.*no key[\s\S]*--api-key-env"),
+            ((401, {"error": "no key"}), MissingModel, r"401.*no key[\s\S]*api_key_env"),
             ((404, {"error": "no such model"}), UsageError, "404.*no such model"),
             ((200, b"<html>"), InputError, "no chat completion"),
             ((200, {"choices": []}), InputError, "no chat completion"),
@@ -324,12 +324,12 @@ class TestEndpoint:
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
-        ({}, "give --pairs"),
-        ({"queries": "q", "qrels": "r"}, "give --pairs"),
+        ({}, "Missing required option pairs"),
+        ({"queries": "q", "qrels": "r"}, "Missing required option pairs"),
         ({"pairs": "p", "queries": "q"}, "not both"),
         ({"pairs": "p", "endpoint": "http://x"}, "go together"),
         ({"pairs": "p", "endpoint": "x", "llm": "m"}, "must begin with http"),
-        ({"pairs": "p", "prompt": "f"}, "needs --endpoint"),
+        ({"pairs": "p", "prompt": "f"}, "needs endpoint"),
     ],
 )
 def test_contradictions_are_named(given_, message):

@@ -410,7 +410,7 @@ def test_clusters_are_those_of_the_nearest_centre(data, tmp_path):
         ({"constraint": ["doc.size + 3"]}, "neither true nor false"),
         ({"constraint": ["score > 3"]}, "'score' in 'score > 3' is not known here"),
         ({"constraint": ["doc.size >"]}, "cannot be used"),
-        ({"source": ["matching"]}, "matching needs --matching"),
+        ({"source": ["matching"]}, "matching needs matching"),
         ({"source": ["nearest"]}, "'nearest' is none of"),
         ({"source": ["dense:0"]}, "not of the form NAME:K"),
         ({"source": ["dense", "dense:3"]}, "dense comes twice"),
