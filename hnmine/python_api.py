@@ -153,13 +153,23 @@ def docstring(command: Command) -> str:
 
 
 @functools.cache
-def _known() -> frozenset[str]:
-    return frozenset(name for one in COMMANDS.values() for name in one.settings.model_fields)
+def _known() -> dict[str, set[str]]:
+    """Return the words that each setting takes, by its name; none for one of another type."""
+    known: dict[str, set[str]] = {}
+    for command in COMMANDS.values():
+        for name, field in command.settings.model_fields.items():
+            words = known.setdefault(name, set())
+            for kind in (field.annotation, *get_args(field.annotation)):
+                if get_origin(kind) is Literal:
+                    words.update(map(str, get_args(kind)))
+    return known
 
 
 _COMMAND_LINE = re.compile(r"(`hnmine [^`]*`|^\s*hnmine .*$)", re.MULTILINE)
 _HELP = re.compile(r"`hnmine ([a-z-]+) --help-all` lists all options")
-_FLAG = re.compile(r"(?<![\w-])--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*)(?![\w=])")
+_FLAG = re.compile(
+    r"(?<![\w-])--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*)(?![\w=])(?: (?P<value>[\w.]+\b))?"
+)
 _LEADING = re.compile(r"^[a-z-]+(?=: )|(?<=Did you mean )[a-z-]+", re.MULTILINE)
 
 
@@ -173,7 +183,12 @@ def keywords(text: str) -> str:
         name = found["name"].replace("-", "_")
         if name not in _known():
             return found[0]
-        return f"{name}=False" if found["no"] else name
+        value = found["value"]
+        if value and value in _known()[name]:
+            return f"{name}={value!r}"
+        if value and re.fullmatch(r"\d+(\.\d+)?", value):
+            return f"{name}={value}"
+        return (f"{name}=False" if found["no"] else name) + (f" {value}" if value else "")
 
     def leading(found: re.Match[str]) -> str:
         name = found[0].replace("-", "_")

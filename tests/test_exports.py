@@ -562,7 +562,10 @@ class TestFromAnotherMiner:
         [
             ({"query": ["q"], "neg": [[1, 2]]}, "row 0: 1 is not text"),
             ({"query": [None], "negative": ["n"]}, "row 0: None is not text"),
-            ({"query": ["q"], "neg": [["n"]], "neg_scores": [[1.0, 2.0]]}, "scores and negatives differ"),
+            (
+                {"query": ["q"], "neg": [["n"]], "neg_scores": [[1.0, 2.0]]},
+                "scores and negatives differ",
+            ),
         ],
     )
     def test_a_row_that_makes_no_sense_is_named(self, world, tmp_path, columns, message):

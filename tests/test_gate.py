@@ -453,7 +453,7 @@ def test_more_tokens_than_positions_are_refused_before_anything_is_read(tmp_path
     """By a run, by its forecast and by validate; by a judge, too."""
     corpus = write(tmp_path / "c.parquet", id=["a", "b"], text=["one text", "another"])
     pairs = write(tmp_path / "p.parquet", query=["q"], positive=["one text"])
-    said = "max_length 1024: the model .* has 512 positions"
+    said = "max_length=1024: the model .* has 512 positions"
     with pytest.raises(UsageError, match=said):
         api.build_index(corpus=str(corpus), encoder=ENCODER, max_length=1024, index=tmp_path / "i")
     assert not (tmp_path / "i").exists()
@@ -555,7 +555,7 @@ def test_half_precision_is_named_as_the_likely_cause(mined, tmp_path):
             candidates=candidates, output=tmp_path / "o", cross_encoder=str(model), dtype="bf16",
             progress=False,
         )  # fmt: skip
-    assert error.value.fix == "Pass dtype fp32."
+    assert error.value.fix == "Pass dtype='fp32'."
 
 
 def test_some_scores_that_are_not_finite_are_counted(mined, tmp_path):

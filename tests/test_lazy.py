@@ -178,12 +178,12 @@ def test_killed_in_a_wave_it_goes_on_to_the_same_files(candidates, tmp_path, wav
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"cross_encoder": None}, "needs cross_encoder"),
-        ({"score": "dense"}, "needs cross_encoder, and its logits"),
-        ({"sampling": "random"}, "cannot be combined with sampling"),
-        ({"order": "ce_score"}, "cannot be combined with order"),
-        ({"quota": ["rank < 3=1"]}, "cannot be combined with quota"),
-        ({"deepen": 4}, "cannot be combined with deepen"),
+        ({"cross_encoder": None}, "needs --cross-encoder"),
+        ({"score": "dense"}, "needs --cross-encoder, and its logits"),
+        ({"sampling": "random"}, "cannot be combined with --sampling"),
+        ({"order": "ce_score"}, "cannot be combined with --order"),
+        ({"quota": ["rank < 3=1"]}, "cannot be combined with --quota"),
+        ({"deepen": 4}, "cannot be combined with --deepen"),
     ],
 )
 def test_what_needs_all_scores_is_refused(settings, message, tmp_path):

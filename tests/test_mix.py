@@ -220,8 +220,8 @@ def test_what_cannot_be_mixed_is_explained(mined, tmp_path):
         ("mochi", "NAME:N"),
         ("mochi:0", "NAME:N"),
         ("mix:3", "none of mochi"),
-        (["smote:1", "smote:2"], "may come once"),
-        ([], "may come once"),
+        (["smote:1", "smote:2"], "each kind of mixture once"),
+        ([], "each kind of mixture once"),
     ):
         with pytest.raises(UsageError, match=message):
             api.mix(mined=mined / "m", output=tmp_path / "x", by=by)

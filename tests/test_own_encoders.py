@@ -146,7 +146,7 @@ def test_a_document_without_a_vector_is_an_error_that_names_it(data):
     with pytest.raises(InputError, match="1 bad row: 1 with a text that the encoder") as error:
         built(data, model, on_bad_row="error")
     assert "document 'x'" in error.value.why
-    assert "--on-bad-row skip" in error.value.fix
+    assert "on_bad_row='skip'" in error.value.fix
 
 
 def test_what_was_encoded_before_a_text_without_a_vector_is_kept(data):

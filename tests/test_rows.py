@@ -102,7 +102,7 @@ def test_other_labels_take_a_threshold_or_are_left_out(tmp_path, labels, setting
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ([0.9, 0.2] * 3, r"min_grade 0\.8"),
+        ([0.9, 0.2] * 3, r"min_grade=0\.8"),
         ([0, 1, 2] * 2, "min_grade N"),
         ([4.2, 1.5] * 3, "similarities"),
         (["entailment", "neutral"] * 3, "in words: entailment, neutral"),
