@@ -215,7 +215,7 @@ def run(
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -296,7 +296,7 @@ def run(
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
         max_uses: Cap how many queries share a negative, independent of row order.
-        lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin 3.
+        lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin=3.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
@@ -367,7 +367,7 @@ def build_index(
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -448,7 +448,7 @@ def mine(
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -568,13 +568,13 @@ def filter_negatives(
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
         max_uses: Cap how many queries share a negative, independent of row order.
-        lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin 3.
+        lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin=3.
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -690,13 +690,13 @@ def filter(
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
         max_uses: Cap how many queries share a negative, independent of row order.
-        lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin 3.
+        lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin=3.
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -747,16 +747,16 @@ def batch(
         by: How a batch is filled: from one k-means cluster, from small equal clusters, with a query and its nearest, or randomly.
         batch_size: Number of rows in a batch.
         epochs: Number of epochs to write batches for. [default: 1, or one for each cluster_size]
-        clusters: Number of k-means clusters for by cluster. [default: one for every 200 queries]
+        clusters: Number of k-means clusters for by='cluster'. [default: one for every 200 queries]
         cluster_size: Maximum number of queries in a cluster for by balanced-cluster, one value for each epoch.
-        neighbours: Number of nearest queries that by greedy considers. [default: 64]
+        neighbours: Number of nearest queries that by='greedy' considers. [default: 64]
         guard: Expression over dense_score and keep that every document in a batch must pass for every other row's query. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']
         seed: Random seed for clusters and batches.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -801,7 +801,7 @@ def export(
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -896,7 +896,7 @@ def generate(
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -950,7 +950,7 @@ def mix(
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine ray]
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.

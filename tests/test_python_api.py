@@ -147,7 +147,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            ("Pass --num-negatives 3, or --no-dense.", "Pass num_negatives 3, or dense=False."),
+            ("Pass --num-negatives 3, or --no-dense.", "Pass num_negatives=3, or dense=False."),
             (
                 "range-max: must be greater than range-min",
                 "range_max: must be greater than range-min",
@@ -242,7 +242,7 @@ class TestTypes:
             "hnmine.mine(index='i', output='c', top_k='3')",
             "hnmine.mine(output='c')",
             "hnmine.filter_negatives(candidates='c', output='m', format='tuple')",
-            "hnmine.filter_negatives('c', output='m')",
+            "hnmine.filter_negatives('c', 'd', output='m')",
             "hnmine.export(mined='m', to='beir', output='e').pathh",
             "hnmine.diff('a')",
         ]
