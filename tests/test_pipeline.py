@@ -308,7 +308,7 @@ def test_ids_and_grades_of_a_beir_folder(tmp_path):
 
 def test_the_wrong_index_is_refused(run, tmp_path):
     pairs = write(tmp_path / "p.parquet", query=["a"], positive=["not in the index at all"])
-    with pytest.raises(InputError, match="build-index --pairs adds positives"):
+    with pytest.raises(InputError, match="build-index pairs adds positives"):
         api.mine(index=run / "index", pairs=str(pairs), output=tmp_path / "c")
     with pytest.raises(InputError, match="No query has a positive"):
         api.mine(index=run / "index", pairs=str(pairs), output=tmp_path / "c", on_bad_row="skip")

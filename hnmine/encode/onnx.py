@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from hnmine.encode.cut import Cutter
 from hnmine.encode.interface import Kind, Tick, as_compared, logits
@@ -42,6 +41,8 @@ class _Graph:
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         self.folder = folder = spec.folder()
         self.session = open_session(folder)
+        from tokenizers import Tokenizer
+
         try:
             self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:
