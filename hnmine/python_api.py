@@ -162,6 +162,8 @@ def _known() -> dict[str, set[str]]:
             for kind in (field.annotation, *get_args(field.annotation)):
                 if get_origin(kind) is Literal:
                     words.update(map(str, get_args(kind)))
+                if kind is bool:
+                    words.add("True")
     return known
 
 
@@ -188,7 +190,9 @@ def keywords(text: str) -> str:
             return f"{name}={value!r}"
         if value and re.fullmatch(r"\d+(\.\d+)?", value):
             return f"{name}={value}"
-        return (f"{name}=False" if found["no"] else name) + (f" {value}" if value else "")
+        if "True" in _known()[name]:
+            name += "=False" if found["no"] else "=True"
+        return f"{name} {value}" if value else name
 
     def leading(found: re.Match[str]) -> str:
         name = found[0].replace("-", "_")

@@ -121,7 +121,7 @@ def test_what_settings_say_is_made_so(candidates, torch_scores, more, caplog):
     made = {"backend": "torch", "batch_tokens": 1024, "dtype": "fp32", "max_length": 24}
     assert len(folders_after(candidates, "again", **BI_ENCODER | more)) == 2
     (name,) = more
-    assert f"what it scored before was with {name} {made[name]}. With" in caplog.text
+    assert f"the cached scores were made with {name} {made[name]}. Pass" in caplog.text
     caplog.clear()
     assert len(folders_after(candidates, "third", **BI_ENCODER | more)) == 2
     assert not caplog.text

@@ -184,7 +184,7 @@ def test_what_is_not_whole_is_no_mixture_of_versions(inputs, copy, upgraded, sta
     with pytest.raises(InputError, match="with other versions of libraries") as refused:
         getattr(api, name)(**SHARED, **given)
     assert 'libraries.numpy: "' in refused.value.why
-    assert "--overwrite" in refused.value.fix
+    assert "overwrite=True" in refused.value.fix
     assert before == {file: file.stat().st_mtime_ns for file in (copy / "index").rglob("*.npy")}
 
 

@@ -50,7 +50,7 @@ def test_the_pooling_used_is_said(bert, tmp_path):
         ("1_Pooling/config.json", {"pooling_mode": "median"}, "pools by 'median'"),
         ("2_Dense/config.json", {"activation_function": "torch.nn.modules.activation.PReLU"},
          "PReLU|cannot be run"),
-        ("2_Dense/config.json", {"module_input_name": "token_embeddings"}, "cannot be run"),
+        ("2_Dense/config.json", {"module_input_name": "token_embeddings"}, "cannot run"),
         ("config_sentence_transformers.json", {"similarity_fn_name": "euclidean"}, "'euclidean'"),
         ("config_sentence_transformers.json", {"prompts": ["query: "]}, "damaged"),
     ],
