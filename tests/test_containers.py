@@ -330,9 +330,8 @@ def test_a_saved_data_set_is_read_without_its_library(tmp_path):
     queries = [query for batch in pair_records(table, BadRows("error")) for query in batch.queries]
     assert queries == [f"q{n}" for n in range(90) if n != 7]
     (tmp_path / "saved" / "data-00001-of-00003.arrow").unlink()
-    refused(
-        lambda: find_files(str(tmp_path / "saved")), "data-00001-of-00003.arrow", "does not exist"
-    )
+    folder = str(tmp_path / "saved")
+    refused(lambda: find_files(folder), "data-00001-of-00003.arrow", "does not exist")
 
 
 def test_a_saved_data_set_with_splits(tmp_path):

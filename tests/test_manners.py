@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import typer
 import yaml
-from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, ROOT, hnmine, write
+from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, ROOT, hnmine, new_hnmine, write
 from safetensors.numpy import save_file
 from words import odd_words, odd_words_of
 
@@ -229,7 +229,7 @@ class TestModels:
         labels = {"id2label": {"0": "a", "1": "b", "2": "c"}}
         (many / "config.json").write_text(json.dumps(config | labels))
         save_file({"classifier.weight": np.zeros((3, 4), np.float32)}, many / "model.safetensors")
-        found = hnmine(
+        found = new_hnmine(
             "validate", "--models", tmp_path / "folder", "--json",
             env={**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub")},
         )  # fmt: skip
