@@ -20,7 +20,8 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="YAML file of settings; the command line wins. [default: none]",
+        help="YAML file of settings, or the name of a recipe; the command line wins. "
+        "[default: none]",
     ),
 ]
 Paths = Annotated[
