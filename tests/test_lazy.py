@@ -193,7 +193,7 @@ def test_what_needs_all_scores_is_refused(settings, message, tmp_path):
 
 
 def test_an_expression_that_compares_candidates_is_refused(candidates, tmp_path):
-    with pytest.raises(UsageError, match=r"lazy cannot be combined with rank\(\)"):
+    with pytest.raises(UsageError, match=r"lazy=True cannot be combined with rank\(\)"):
         api.filter(
             candidates=candidates, output=tmp_path, lazy=True, where="rank(score) < 9", **JUDGE
         )

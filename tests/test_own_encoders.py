@@ -246,11 +246,11 @@ def test_fewer_dimensions_are_kept_and_recorded_or_refused_before_the_corpus_is_
     np.testing.assert_allclose(lengths[lengths > 0], 1, atol=1e-6)
     mined(data)
     assert np.load(data / "candidates/dense/vectors/00000.npy").shape[1] == 2
-    with pytest.raises(UsageError, match="truncate_dim 9 is more"):
+    with pytest.raises(UsageError, match="truncate_dim=9 is more"):
         built(data, model, "wide", truncate_dim=9)
     assert not (data / "wide" / "documents").exists()
 
 
 def test_a_pooling_that_would_be_ignored_is_refused(data):
-    with pytest.raises(UsageError, match="pooling cls does not apply"):
+    with pytest.raises(UsageError, match="pooling=.cls. does not apply"):
         built(data, static(data / "model"), pooling="cls")
