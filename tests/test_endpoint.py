@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from itertools import takewhile
 
 import pytest
 from conftest import content, rows, write
@@ -47,6 +48,8 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # Else `accept` waits for ever.
         self.listener.close()
 
     def _serve(self):
@@ -57,7 +60,8 @@ class Server:
 
     def _answer(self, connection):
         with suppress(OSError, TypeError), connection, connection.makefile("rb") as request:
-            head = b"".join(iter(request.readline, b"\r\n")).decode()
+            lines = takewhile(lambda line: line.strip(), request)  # Until a blank line, or the end.
+            head = b"".join(lines).decode()
             length = int(re.search(r"content-length: (\d+)", head, re.IGNORECASE)[1])
             self.asked.append((head, request.read(length)))
             for piece in self.say(head):
@@ -173,7 +177,7 @@ def test_the_timeout_bounds_the_whole_answer(ask, say):
         start = time.monotonic()
         with pytest.raises(PartialRun, match=r"within 0\.8 seconds[\s\S]*--timeout"):
             ask(server, timeout=0.8)
-        assert time.monotonic() - start < 4
+        assert time.monotonic() - start < 30  # The server would drip for ever.
         assert len(server.asked) == endpoint_module.SLOW_ATTEMPTS
     soon = time.monotonic() + 3
     while any(thread.name.endswith("(work)") for thread in threading.enumerate()):

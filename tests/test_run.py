@@ -5,7 +5,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 
 from hnmine.errors import InputError, PartialRun
-from hnmine.tasks import incidents, interrupts
+from hnmine.tasks import incidents
 from hnmine.tasks.finished import read_manifest
 from hnmine.tasks.plan import Task, blocks, differences
 from hnmine.tasks.prepare import check_place
@@ -281,23 +280,34 @@ def test_a_directory_of_a_newer_layout_is_refused(tmp_path):
         read_manifest(tmp_path, "index", "build-index")
 
 
-def test_an_interrupt_that_a_library_swallowed_stops_before_the_next_result(tmp_path, monkeypatch):
-    monkeypatch.setattr(interrupts, "_seen", False)
-    before = signal.getsignal(signal.SIGINT)
-    interrupts.listen()
+def test_an_interrupt_that_a_library_swallowed_stops_before_the_next_result(tmp_path):
+    script = """
+import contextlib, pathlib, signal, sys
+from test_run import finish, write_name
+from hnmine.tasks import interrupts
 
-    def work(task, outputs, tick):
-        if task.index == 1:
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-        tick(5)
-        return write_name(task, outputs, tick)
+def work(task, outputs, tick):
+    if task.index == 1:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    tick(5)
+    return write_name(task, outputs, tick)
 
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            finish(tmp_path / "run", work=work)
-    finally:
-        signal.signal(signal.SIGINT, before)
+interrupts.listen()
+try:
+    finish(pathlib.Path(sys.argv[1]), work=work)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+    # In a process of its own: what listens to signals stays for the rest of a process.
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "run"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    assert (done.stdout, done.returncode) == ("stopped\n", 0), done.stderr
     assert [file.name for file in sorted((tmp_path / "run").glob("*.txt"))] == ["part-0.txt"]
 
 

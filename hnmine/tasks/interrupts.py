@@ -21,6 +21,7 @@ _seen = False
 kept = ""
 """How far the step was that was interrupted, for the last message."""
 _left: list[threading.Thread] = []
+_stopping = threading.RLock()
 
 
 def listen() -> None:
@@ -47,15 +48,17 @@ def _watch(signals: int) -> None:
 def _remember(number: int, frame: FrameType | None) -> None:
     global _seen
     if _seen:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # A third one changes nothing.
         _stop()
     _seen = True
     raise KeyboardInterrupt
 
 
 def _stop() -> None:
-    # A second Ctrl-C means now: do not wait for threads to finish their batch.
-    os.write(2, b"error: Interrupted again, and stopped at once. What was finished is kept.\n")
-    os._exit(Exit.INTERRUPTED)
+    """End the process without waiting for threads to finish their batch."""
+    with _stopping:  # The handler and the watching thread both come here: one writes, one waits.
+        os.write(2, b"error: Interrupted again, and stopped at once. What was finished is kept.\n")
+        os._exit(Exit.INTERRUPTED)
 
 
 def check() -> None:
