@@ -252,5 +252,5 @@ def test_fewer_dimensions_are_kept_and_recorded_or_refused_before_the_corpus_is_
 
 
 def test_a_pooling_that_would_be_ignored_is_refused(data):
-    with pytest.raises(UsageError, match="pooling=.cls. does not apply"):
+    with pytest.raises(UsageError, match="pooling='cls' does not apply"):
         built(data, static(data / "model"), pooling="cls")
