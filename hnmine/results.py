@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -47,18 +48,18 @@ HEADLINES = ("documents", "queries", "candidates", "negatives", "train_rows")
 """Counts that the prompt shows of a directory."""
 
 
-class Result:
+class Result(ABC):
     """What a command returns: it can be printed, as lines or as JSON."""
 
+    @abstractmethod
     def as_json(self) -> object:
         """Return everything as JSON values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lines(self) -> Iterable[str]:
         """Write the result for a terminal."""
-        raise NotImplementedError
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - most results keep this one.
         """Raise an error if the command found a fault; most commands look for none."""
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ ShareOf = Callable[[int, int, int], Callable[[], Any]]
 """From a process's number, their count and its threads to what it runs, which can be pickled."""
 
 
-class Pool:
+class Pool(ABC):
     """Processes that share a run, numbered from 0; a dead one is replaced."""
 
     kind = "Worker"
@@ -38,9 +39,9 @@ class Pool:
     def __init__(self, share_of: ShareOf, count: int) -> None:
         self.share_of, self.count = share_of, count
 
+    @abstractmethod
     def start(self, number: int, threads: int, deaths: int = 0) -> None:
         """Start a process of so many threads, after those of its number that died."""
-        raise NotImplementedError
 
     def replace(self, number: int, how: str, *, threads: int, deaths: int = 0) -> None:
         """Start another process instead of a dead one, or leave its tasks to the others.
