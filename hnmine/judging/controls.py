@@ -114,7 +114,9 @@ def matched(
     like = relevance <= np.quantile(finite, HIGHEST)  # NaN is not.
     new = [pair not in held for pair in zip(known.query_ids, known.doc_ids, strict=True)]
     free = np.flatnonzero(like & np.array(new, bool))
-    noise = keyed_noise(seed, *([ids[n] for n in free] for ids in (known.query_ids, known.doc_ids)))
+    noise = keyed_noise(
+        seed, *([ids[n] for n in free.tolist()] for ids in (known.query_ids, known.doc_ids))
+    )
     free = free[np.argsort(noise, kind="stable")]  # Ties are broken at random.
     chosen: list[int] = []
     for target in np.random.default_rng(seed).choice(finite, min(count, len(free))):
