@@ -25,6 +25,9 @@ from hnmine.runner.incidents import note
 POSITIVE, RANDOM = "known positive", "random document"
 """How controls are drawn, as the column `drawn` of a sheet has it."""
 
+ANY = "any candidate"
+"""The draw of candidates with equal probability, whether or not they became negatives."""
+
 HIGHEST = 0.95
 """Quantile of the sampled negatives' relevance up to which a known positive is like them."""
 
