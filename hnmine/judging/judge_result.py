@@ -89,10 +89,7 @@ class Judged(Result):
             f"{self.sampled} drawn evenly": self.flagged,
         }
         yield from aligned(((f"  {name}", str(share)) for name, share in shares.items()), "<<")
-        if self.flagged.of:
-            yield f"  relevant {self.sampled}, corrected for both: {self.rate or 'unknown'}"
-        if self.rate:
-            yield "  Alarms on hard negatives may be more; then fewer are relevant."
+        yield from self._rate_lines()
         for other, (rows, share, kappa) in self.agreement.items():
             agreed = f"agrees on {100 * share:.0f} % of {rows:,} rows" if rows else "shares no row"
             yield f"  with {other}: {agreed}{f', kappa {kappa:.2f}' if kappa == kappa else ''}"
@@ -101,6 +98,14 @@ class Judged(Result):
                 f"  {self.disputed:,} rows on which the judges disagree have no verdict; "
                 "`hnmine review` shows them first."
             )
+
+    def _rate_lines(self) -> Iterator[str]:
+        if self.rate:
+            most = f"{100 * self.rate.high:.1f} %"
+            yield f"relevant among the {self.sampled}, corrected for both: at most {most}"
+            yield f"  {self.rate} if alarms on them are as rare as on random documents"
+        elif self.flagged.of:
+            yield f"relevant among the {self.sampled}, corrected for both: unknown"
 
     def check(self) -> None:
         """Refuse a judge whose verdicts are no evidence.
@@ -115,7 +120,8 @@ class Judged(Result):
             raise InputError(
                 f"{self.judge} cannot tell known positives from random documents.",
                 why=f"{seen} Its verdicts are no evidence, and {self.sheet} is left without them.",
-                fix="Use another model or prompt, or judge by hand: `hnmine review`.",
+                fix="Use another model or prompt, raise --sample for more rows of known truth, or "
+                "judge by hand: `hnmine review`.",
             )
         if self.unmeasured and self.controls_left:
             raise PartialRun(

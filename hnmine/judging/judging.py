@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hnmine.audit.machine_verdicts import disputed
-from hnmine.audit.sheet import PERSON, Sheet
+from hnmine.audit.sheet import EVEN, PERSON, Sheet
 from hnmine.errors import InputError, UsageError
 from hnmine.judging.answer_cache import AnswerCache
 from hnmine.judging.controls import ANY, POSITIVE, RANDOM
@@ -70,9 +70,11 @@ def judge_sheet(
         with Sheet.changing(sheet) as there:
             found = JudgedRows(there.table)
             answers = [cache.get(item) for item in found.items]
+            both = zip(answers, found.items, strict=True)
             verdicts = verdicts_of(found, answers)
             filled = found.with_answers(judge.name, answers, verdicts)
-            judged = _measured(sheet, judge.name, found, filled, silent)
+            left = found.controls & [a is None and i not in silent for a, i in both]
+            judged = _measured(sheet, judge.name, found, filled, int(left.sum()))
             if judged.is_evidence:
                 there.table = filled.table
     judged.counts.update(new_answers=len(asked) - len(silent), without_answer=len(silent))
@@ -126,7 +128,9 @@ def verdicts_of(rows: JudgedRows, answers: Sequence[Answer | None]) -> Floats:
     own = np.array([answer.verdict for answer in given], np.float64)  # NaN for None.
     scores = np.array([answer.score for answer in given], np.float64)
     noise = keyed_noise(0, *(_ids(rows, name) for name in ("query_id", "doc_id")))
-    cut = verdicts_by_scores(scores, rows.drawn(POSITIVE), rows.drawn(RANDOM), noise)
+    sampled = rows.drawn(EVEN, ANY)
+    other = sampled if sampled.any() else rows.drawn(RANDOM)
+    cut = verdicts_by_scores(scores, rows.drawn(POSITIVE), other, noise)
     return np.where(np.isfinite(own), own, cut)
 
 
@@ -134,9 +138,7 @@ def _ids(rows: JudgedRows, name: str) -> list[str]:
     return [value or "" for value in rows.texts(name)]
 
 
-def _measured(
-    sheet: Path, name: str, rows: JudgedRows, filled: JudgedRows, silent: set[Item]
-) -> Judged:
+def _measured(sheet: Path, name: str, rows: JudgedRows, filled: JudgedRows, left: int) -> Judged:
     """Measure a judge.
 
     Args:
@@ -144,29 +146,27 @@ def _measured(
         name: of the judge.
         rows: as the sheet has them now.
         filled: with the verdicts of the judge.
-        silent: pairs that it gave no answer to.
+        left: rows of known truth that it was not asked about.
     """
     verdicts = filled.machines[name]
     candidates = not rows.even.any()
     sampled = rows.drawn(ANY) if candidates else rows.even
     kinds = (rows.drawn(POSITIVE), rows.drawn(RANDOM), sampled)
     hits, alarms, flagged = (Share.relevant(verdicts[kind]) for kind in kinds)
-    given = np.isfinite(verdicts)
-    waiting = [item not in silent for item in rows.items]
     return Judged(
         sheet,
         name,
         {
             "rows": len(verdicts),
             "rows_of_known_truth": int(rows.controls.sum()),
-            "judged": int(given.sum()),
+            "judged": int(np.isfinite(verdicts).sum()),
             "judged_by_a_person": int(rows.person.sum()),
         },
         hits,
         alarms,
         flagged,
         corrected(flagged, hits, alarms),
-        controls_left=int((rows.controls & ~given & waiting).sum()),
+        controls_left=left,
         agreement={
             other: agreement(verdicts, own) for other, own in rows.machines.items() if other != name
         },

@@ -12,6 +12,7 @@ from hnmine.config.judge_settings import JudgeSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.manifests import CandidatesManifest
 from hnmine.directories.mined import Mined
+from hnmine.directories.scored_view import ScoredView
 from hnmine.errors import InputError, UsageError
 from hnmine.judges.verdict_file import DRAWN
 from hnmine.judging.controls import ANY, KnownPositives, controls_for
@@ -72,14 +73,14 @@ Drawn = tuple[Candidates, pa.Table, KnownPositives]
 
 def _of_mined(settings: JudgeSettings) -> Drawn:
     mined = Mined(settings.target, settings.candidates, settings.index)
-    columns = (*IDS, "is_positive", "is_query", "selected", "relevance", "score")
-    known, found, scale = _read(
-        lambda: mined.read(columns), "selected", settings, _relevance(mined)
-    )
-    parts = [_rows(mined.candidates, found, scale, EVEN, settings.seed)]
+    columns = [*IDS, "is_positive", "is_query", "selected", "relevance", "score"]
+    scale = _relevance(mined)
+    known, found, scores = _read(lambda: mined.read(columns), "selected", settings, scale)
+    parts = [_rows(mined.candidates, found, scores, EVEN, settings.seed)]
     if settings.doubtful:
         with mined.sql(settings.cpu_threads) as scored:
             chosen = choose(scored, settings.doubtful, 0, settings.seed)
+            chosen["relevance"] = _look_up(scored, chosen, scale)
         parts.append(with_texts(mined.candidates, chosen))
     return mined.candidates, pa.concat_tables(parts, promote_options="permissive"), known
 
@@ -98,8 +99,20 @@ def _of_candidates(settings: JudgeSettings) -> Drawn:
         for part in range(len(candidates.parts)):
             yield candidates.read(part, columns)
 
-    known, found, scale = _read(parts, None, settings, score)
-    return candidates, _rows(candidates, found, scale, ANY, settings.seed), known
+    known, found, scores = _read(parts, None, settings, score)
+    return candidates, _rows(candidates, found, scores, ANY, settings.seed), known
+
+
+def _look_up(scored: ScoredView, chosen: dict[str, pa.Array], scale: str) -> pa.Array:
+    """Return the scores of chosen pairs by which controls are matched to them."""
+    scored.ask("create or replace temp table chosen (query_id text, doc_id text)")
+    scored.add("chosen", pa.table({name: chosen[name] for name in IDS}))
+    found = scored.ask(
+        f"select query_id, doc_id, {scale} from scored semi join chosen using (query_id, doc_id)"
+    )
+    by_pair = {(query, document): score for query, document, score in found}
+    pairs = zip(*(chosen[name].to_pylist() for name in IDS), strict=True)
+    return pa.array([by_pair[pair] for pair in pairs], pa.float64(), from_pandas=True)
 
 
 def _relevance(mined: Mined) -> str:
