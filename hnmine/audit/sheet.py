@@ -14,6 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from hnmine.audit.given_verdicts import Given, Key, note_on, settled, word_for
+from hnmine.audit.machine_verdicts import OWN
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.data_files import DataFile
@@ -33,7 +34,7 @@ PERSON = "person"
 PAIR = ("query_id", "doc_id")
 TEXTS = ("query", "positive", "document")
 NEEDED = {*PAIR, "query", "document", "verdict"}
-NUMBERS = ("p_relevant", "relevance", "margin", "verdict", "grade")
+NUMBERS = ("p_relevant", "relevance", "margin", "verdict", "grade", "score", "seed")
 SUFFIXES = (".csv", ".parquet")
 
 CHARACTERS = 20_000
@@ -89,7 +90,7 @@ class Sheet:
                 for name, (kind, *_) in zip(names, file.types.values(), strict=True)
             }
             table = pa.table(columns)
-            for name in set(NUMBERS) & set(names):
+            for name in (n for n in names if n in NUMBERS or n.startswith(OWN)):
                 numbers = columns[name].cast(pa.float64())
                 known = pc.if_else(pc.is_nan(numbers), None, numbers)
                 table = table.set_column(names.index(name), name, known)

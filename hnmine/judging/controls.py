@@ -62,33 +62,36 @@ def controls_for(
     *,
     seed: int,
     present: Collection[Pair] = (),
+    held: tuple[int, int] = (0, 0),
 ) -> pa.Table:
     """Return rows of a sheet whose truth is known: half known positives, half random documents.
 
-    The same arguments give the same rows; a larger `count` with the earlier rows in `present` gives
-    further ones. A note says if fewer known positives than asked look like the sampled negatives.
+    The same arguments give the same rows. A note says if fewer known positives than asked look like
+    the sampled negatives.
 
     Args:
         candidates: that hold the texts; a mined directory need not exist.
         known: the positives of the queries whose negatives were sampled.
         sampled: relevance of the sampled negatives, shape (n,); NaN where unknown.
-        count: number of rows.
+        count: number of rows, with those that the sheet holds.
         seed: of the draw.
         present: pairs that the sheet holds, which are not drawn again.
+        held: how many of them are known positives, and random documents, drawn before.
 
     Returns:
         Columns query_id, doc_id, query, positive, document, drawn, seed, relevance and verdict,
         which is null.
     """
-    wanted = count // 2
+    wanted, others = max(count // 2 - held[0], 0), max(count - count // 2 - held[1], 0)
     positives = matched(known, sampled, wanted, seed, present)
     if len(positives) < wanted:
+        found = held[0] + len(positives)
         note(
-            f"Only {len(positives):,} of {wanted:,} known positives to measure the judge with: the "
-            "others are scored as more relevant than the sampled negatives."
+            f"Only {found:,} of {held[0] + wanted:,} known positives to measure the judge with: "
+            "the others are scored as more relevant than the sampled negatives."
         )
     queries = list(dict.fromkeys(known.query_ids))
-    pairs = random_documents(candidates, queries, count - wanted, seed, present)
+    pairs = random_documents(candidates, queries, others, seed, present)
     drawn = [POSITIVE] * len(positives) + [RANDOM] * len(pairs)
     ids = [(known.query_ids[n], known.doc_ids[n]) for n in positives.tolist()] + pairs
     relevance = [*known.relevance[positives].tolist(), *[np.nan] * len(pairs)]

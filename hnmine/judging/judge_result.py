@@ -88,7 +88,8 @@ class Judged(Result):
             "random documents (alarms)": self.alarms,
             f"{self.sampled} drawn evenly": self.flagged,
         }
-        yield from aligned(((f"  {name}", str(share)) for name, share in shares.items()), "<<")
+        shown = ((f"  {name}", str(share)) for name, share in shares.items() if share.of)
+        yield from aligned(shown, "<<")
         yield from self._rate_lines()
         for other, (rows, share, kappa) in self.agreement.items():
             agreed = f"agrees on {100 * share:.0f} % of {rows:,} rows" if rows else "shares no row"

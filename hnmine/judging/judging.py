@@ -149,7 +149,7 @@ def _measured(sheet: Path, name: str, rows: JudgedRows, filled: JudgedRows, left
         left: rows of known truth that it was not asked about.
     """
     verdicts = filled.machines[name]
-    candidates = not rows.even.any()
+    candidates = not rows.even.any() and rows.drawn(ANY).any()
     sampled = rows.drawn(ANY) if candidates else rows.even
     kinds = (rows.drawn(POSITIVE), rows.drawn(RANDOM), sampled)
     hits, alarms, flagged = (Share.relevant(verdicts[kind]) for kind in kinds)

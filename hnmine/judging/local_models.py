@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +27,8 @@ class LocalModelJudge(MachineJudge):
     batch = AT_ONCE
 
     def __init__(self, spec: ModelSpec, use: Use, threads: int) -> None:
-        self.name = one_line(name_of(spec.model))
+        is_path = Path(spec.model).exists()
+        self.name = one_line(name_of(spec.model) if is_path else spec.model)
         self._spec, self._use, self._threads = spec, use, threads
         self.identity = {"kind": use, **spec.model_dump(exclude={"model"})}
         self.reached_by = {"model": spec.model}

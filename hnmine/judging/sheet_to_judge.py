@@ -15,7 +15,7 @@ from hnmine.directories.mined import Mined
 from hnmine.directories.scored_view import ScoredView
 from hnmine.errors import InputError, UsageError
 from hnmine.judges.verdict_file import DRAWN
-from hnmine.judging.controls import ANY, KnownPositives, controls_for
+from hnmine.judging.controls import ANY, POSITIVE, RANDOM, KnownPositives, controls_for
 from hnmine.judging.judged_rows import JudgedRows
 from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Floats
@@ -49,15 +49,18 @@ def sheet_to_judge(settings: JudgeSettings) -> Sheet:
     candidates, rows, known = drawn(settings)
     sheet = Sheet.open(path) if path.exists() else Sheet(path, rows)
     sheet.add(rows)
-    held = JudgedRows(sheet.table)
-    others = int((~held.controls).sum())
-    missing = -(-others // KNOWN_TRUTH) - int(held.controls.sum())
-    if missing > 0:
-        sampled = held.numbers("relevance")[~held.controls]
-        more = controls_for(
-            candidates, known, sampled, missing, seed=settings.seed, present=sheet.pairs
-        )
-        sheet.add(more)
+    rows_there = JudgedRows(sheet.table)
+    others = ~rows_there.controls
+    more = controls_for(
+        candidates,
+        known,
+        rows_there.numbers("relevance")[others],
+        -(-int(others.sum()) // KNOWN_TRUTH),
+        seed=settings.seed,
+        present=sheet.pairs,
+        held=(int(rows_there.drawn(POSITIVE).sum()), int(rows_there.drawn(RANDOM).sum())),
+    )
+    sheet.add(more)
     if not sheet.table.num_rows:
         raise UsageError(
             f"No row of {target} is left to judge.",
