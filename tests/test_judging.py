@@ -241,9 +241,18 @@ class TestLanguageModel:
             assert 0 < len(left) == first.counts["without_answer"] < 60
             assert all(row["verdict"] is None and row["judge"] is None for row in left)
             assert set(asked.values()) == {1, 2}
-            again = run(server)
-        assert again.counts["new_answers"] == 0
-        assert set(asked.values()) == {1, 4}
+            again = run(server, budget=1)
+        assert (again.counts["new_answers"], again.counts["without_answer"]) == (0, 1)
+        assert set(asked.values()) == {1, 2, 4}
+
+    def test_a_budget_is_not_spent_on_the_same_pairs_again(self, run, knows):
+        def say(body):
+            return saying_text("?") if "a" in texts_in(body)[0] else knows(body)
+
+        with Server(say) as server:
+            for _ in range(3):
+                run(server, budget=40, requests=1, sample=90)
+        assert len({texts_in(body) for _, _, body in server.asked}) == 120
 
     def test_a_text_that_the_server_refuses_is_left_and_one_that_refuses_all_is_an_error(
         self, run, knows

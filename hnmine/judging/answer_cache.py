@@ -39,11 +39,14 @@ class AnswerCache:
         return cls(Partial(place_of(sheet, judge), _mark(judge)))
 
     def get(self, item: Item) -> Answer | None:
-        """Return the answer to a pair; None if it must be asked for."""
+        """Return the answer to a pair, which may be empty; None if it was never asked for."""
         if item in self._new:
             return self._new[item]
         stored = self._stored.get(_key(item))
-        return None if stored is None else Answer(**json.loads(stored))
+        try:
+            return None if stored is None else Answer(**json.loads(stored))
+        except (ValueError, TypeError):  # Of another version.
+            return None
 
     def keep(self, item: Item, answer: Answer) -> None:
         """Store an answer; safe from any thread."""

@@ -82,6 +82,8 @@ class Judged(Result):
         yield f"{self.sheet}"
         counts = ((f"  {name.replace('_', ' ')}", f"{n:,}") for name, n in self.counts.items())
         yield from aligned(counts)
+        if self.counts.get("without_answer"):
+            yield "  A pair without an answer has no verdict; models that think need --max-tokens."
         yield f"{self.judge} finds relevant"
         shares = {
             "known positives (hits)": self.hits,

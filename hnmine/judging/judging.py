@@ -66,24 +66,23 @@ def judge_sheet(
         )
     with AnswerCache.open(sheet, judge) as cache:
         asked = to_ask(rows, cache, budget)
-        silent = _ask(judge, asked, cache, progress)
+        given = _ask(judge, asked, cache, progress)
         with Sheet.changing(sheet) as there:
             found = JudgedRows(there.table)
             answers = [cache.get(item) for item in found.items]
-            both = zip(answers, found.items, strict=True)
             verdicts = verdicts_of(found, answers)
             filled = found.with_answers(judge.name, answers, verdicts)
-            left = found.controls & [a is None and i not in silent for a, i in both]
+            left = found.controls & np.array([answer is None for answer in answers], bool)
             judged = _measured(sheet, judge.name, found, filled, int(left.sum()))
             if judged.is_evidence:
                 there.table = filled.table
-    judged.counts.update(new_answers=len(asked) - len(silent), without_answer=len(silent))
+    judged.counts.update(new_answers=given, without_answer=len(asked) - given)
     record_judge(sheet, judge, judged)
     return judged
 
 
 def to_ask(rows: JudgedRows, cache: AnswerCache, budget: int | None) -> list[Item]:
-    """Return the distinct pairs to ask for, in the order of the sheet.
+    """Return the distinct pairs to ask for, in the order of the sheet; those asked in vain last.
 
     The controls stand among the others in proportion, wherever the sheet has them, so a budget that
     ends early has asked for its share of each.
@@ -93,22 +92,24 @@ def to_ask(rows: JudgedRows, cache: AnswerCache, budget: int | None) -> list[Ite
         place[kind] = (np.arange(kind.sum()) + 0.5) / max(kind.sum(), 1)
     items, wanted = rows.items, ~rows.person | controls
     order = [n for n in np.argsort(place, kind="stable").tolist() if wanted[n]]
-    missing = dict.fromkeys(items[n] for n in order if cache.get(items[n]) is None)
-    return list(missing)[:budget]
+    answers = {items[n]: cache.get(items[n]) for n in order}
+    new = [item for item, answer in answers.items() if answer is None]
+    # Else a budget could be spent on the same pairs again and again.
+    empty = [item for item, answer in answers.items() if answer and not answer.is_given]
+    return (new + empty)[:budget]
 
 
-def _ask(judge: MachineJudge, items: list[Item], cache: AnswerCache, progress: bool) -> set[Item]:
-    """Ask for all items and cache the answers; return the items without one."""
+def _ask(judge: MachineJudge, items: list[Item], cache: AnswerCache, progress: bool) -> int:
+    """Ask for all items and cache the answers; return how many gave one."""
 
-    def work(batch: range) -> list[Item]:
+    def work(batch: range) -> int:
         asked = [items[n] for n in batch]
-        answers = dict(zip(asked, judge.judge(asked), strict=True))
-        given = {item: answer for item, answer in answers.items() if answer.is_given}
-        for item, answer in given.items():
+        answers = judge.judge(asked)
+        for item, answer in zip(asked, answers, strict=True):
             cache.keep(item, answer)
-        return [item for item in asked if item not in given]
+        return sum(answer.is_given for answer in answers)
 
-    silent: set[Item] = set()
+    given = 0
     calls = blocks(len(items), judge.batch)
     with (
         progress_bar(f"judge: {judge.name}", "pairs", len(items), 0, progress) as bar,
@@ -118,8 +119,8 @@ def _ask(judge: MachineJudge, items: list[Item], cache: AnswerCache, progress: b
             interrupts.check()
             batches = calls[some.start : some.stop]
             done = on_threads(pool, work, batches, lambda b: bar.update(len(b)), judge.stop)
-            silent.update(*done)
-    return silent
+            given += sum(done)
+    return given
 
 
 def verdicts_of(rows: JudgedRows, answers: Sequence[Answer | None]) -> Floats:

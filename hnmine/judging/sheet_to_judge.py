@@ -139,9 +139,10 @@ def _read(
     drawn = pa.table({name: pa.array([], pa.string()) for name in IDS} | _no_numbers())
     positives = []
     for part in parts():
-        known = part["is_positive"].to_numpy()
-        open_ = ~(known | part["is_query"].to_numpy())
-        eligible = open_ & part[chosen].to_numpy() if chosen else open_
+        itself, positive = (part[name].to_numpy() for name in ("is_query", "is_positive"))
+        known, eligible = positive & ~itself, ~positive & ~itself
+        if chosen:
+            eligible &= part[chosen].to_numpy()
         table = pa.table(
             {name: part[name].cast(pa.string()) for name in IDS} | {"scale": numbers(part[scale])}
         )
