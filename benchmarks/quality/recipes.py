@@ -36,7 +36,7 @@ VERBS = {
         "query-where",
     ),
     "relabel": ("relabel",),
-    "pick": ("sampling", "order", "within", "strata", "quota", "budget", "max-uses", "deepen"),
+    "pick": ("sampling", "order", "within", "strata", "quota", "per-query", "max-uses", "deepen"),
     "weigh": ("weight",),
 }
 """The settings of `filter` that are steps, by what they do to a candidate."""

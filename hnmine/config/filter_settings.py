@@ -20,8 +20,9 @@ MAX_P_RELEVANT = 0.5
 """A candidate that is more likely relevant than not is never a negative by default."""
 
 NOT_LAZY = (
-    "sampling", "order", "within", "strata", "quota", "budget", "relabel", "query_where",
+    "sampling", "order", "within", "strata", "quota", "per_query", "relabel", "query_where",
     "max_p_relevant", "target_fn_rate", "deepen", "max_uses", "compat",
+    "max_false",
 )  # fmt: skip
 """Settings that need the scores of candidates that are not chosen."""
 
@@ -133,6 +134,44 @@ class FilterSettings(ModelSettings, OutputSettings):
         "enough positives.",
         None,
     )
+    max_false: float | None = setting(
+        "Which are kept",
+        "Prove by judgements of a random sample that at most this share of the negatives is "
+        "false, and choose safer ones until it is proved.",
+        None,
+        common=True,
+        gt=0,
+        lt=1,
+    )
+    confidence: float = setting(
+        "Which are kept", "Confidence of --max-false.", 0.95, ge=0.5, lt=1
+    )
+    budget: int = setting(
+        "Which are kept",
+        "Judgements for --max-false, at most.",
+        400,
+        common=True,
+        in_plan=False,
+        ge=1,
+        le=MANY,
+    )
+    judge_with: str | None = path(
+        "Who judges for --max-false: the address of an OpenAI-compatible server or of a reranker's, "
+        "or a local model. [default: somebody else, in the sheet, between two runs]",
+        None,
+        group="Models",
+        value="URL|MODEL",
+        common=True,
+    )
+    llm: str | None = setting(
+        "Models", "Name of the language model on the server of --judge-with.", None, in_plan=False
+    )
+    sheet: Path | None = path(
+        "Sheet of the pairs to judge for --max-false: .csv or .parquet. [default: "
+        "OUTPUT-verdicts.csv]",
+        None,
+        group="Output",
+    )
     depth: float | None = setting(
         "Which are chosen",
         "Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may "
@@ -155,7 +194,7 @@ class FilterSettings(ModelSettings, OutputSettings):
         ge=1,
         le=MANY,
     )
-    budget: str | None = setting(
+    per_query: str | None = setting(
         "Which are chosen",
         "Expression for the number of negatives of a query, at most --num-negatives.",
         None,
@@ -257,8 +296,14 @@ class FilterSettings(ModelSettings, OutputSettings):
             raise ValueError("score: ce needs --cross-encoder")
         if self.calibrate_by and self.target_fn_rate is None:
             raise ValueError("calibrate-by: needs --target-fn-rate")
-        if self.quota and (self.budget or self.strata):
-            raise ValueError("quota: cannot be combined with --budget or --strata")
+        if self.max_false is not None and self.compat:
+            raise ValueError("max-false: cannot be combined with --compat, which orders nothing")
+        if self.judge_with and self.max_false is None:
+            raise ValueError("judge-with: needs --max-false")
+        if self.llm and not self.judge_with:
+            raise ValueError("llm: needs --judge-with")
+        if self.quota and (self.per_query or self.strata):
+            raise ValueError("quota: cannot be combined with --per-query or --strata")
         if self.quota:
             self._settle("num_negatives", sum(self.quota.values()))
         if not 0 < self.num_negatives <= MANY:

@@ -36,10 +36,11 @@ def log_capital(population: int, limit: int, drawn: Floats, marked: Floats) -> F
     share = np.array([(np.floor(np.array(ALTERNATIVES) * limit) == count).mean() for count in few])
     alternatives = _log_ways(population, few, drawn[..., None], marked[..., None])
     against = _log_ways(population, np.float64(limit), drawn, marked)
-    impossible = np.isneginf(against)
-    won = logsumexp(alternatives + np.log(share), axis=-1)
-    # Where the draws rule out `limit` by themselves, the capital is infinite.
-    return np.where(impossible, np.inf, won - np.where(impossible, 0.0, against))
+    with np.errstate(invalid="ignore"):
+        capital = logsumexp(alternatives + np.log(share), axis=-1) - against
+    # Too few are left for `limit`: it is ruled out. So many were found: it is certain.
+    capital = np.where(limit - marked > population - drawn, np.inf, capital)
+    return np.where(marked >= limit, -np.inf, capital)
 
 
 def capital_path(population: int, limit: int, marks: Bools) -> Floats:

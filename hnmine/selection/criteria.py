@@ -59,7 +59,7 @@ class Choice:
     """Which survivors become negatives; the fields are those of the settings."""
 
     num_negatives: int
-    budget: str | None
+    per_query: str | None
     query_where: str | None
     within: str | None
     order: str

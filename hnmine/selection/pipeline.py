@@ -9,7 +9,10 @@ from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import compares_candidates
+from hnmine.guarantee.statement import read_guarantee
 from hnmine.judges.open_judges import open_judges, packages_of
+from hnmine.judging.judging import judge_sheet
+from hnmine.judging.open_machine_judge import open_machine_judge
 from hnmine.relevance.learned import RELEVANCE, Learned, read_learned, write_learned
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
@@ -19,6 +22,7 @@ from hnmine.selection import compat
 from hnmine.selection.criteria import Choice, Goals, Rules, criteria, narrow
 from hnmine.selection.hardness import HARDNESS, Hardness, why_unknown
 from hnmine.selection.learning import learn
+from hnmine.selection.proof import Fill, Goal, proved
 from hnmine.selection.scored_candidates import ScoredCandidates
 from hnmine.selection.scored_parts import SHORT, USES, Selection
 from hnmine.selection.verdicts import Verdicts
@@ -57,6 +61,8 @@ def filter(settings: FilterSettings) -> StageResult:
             counts |= selection.score_lazily()
             counts |= selection.deepen(settings.deepen, open_more, settings.cpu_threads)
             counts |= selection.cap_documents(settings.max_uses)
+            if settings.max_false is not None:
+                selection = proved(selection, _goal(settings))
             counts |= write(selection, settings.format, settings.output_scores)
             write_card(selection, counts)
             run.finish(
@@ -67,7 +73,9 @@ def filter(settings: FilterSettings) -> StageResult:
         manifest = run.manifest
         learned = read_learned(run.written("relevance", RELEVANCE))
         hardness = Hardness.read(run.written("hardness", HARDNESS))
-    notes = learned.sentences if learned else []
+        guarantee = read_guarantee(run.path) if settings.max_false is not None else None
+    notes = list(guarantee.sentences()) if guarantee else []
+    notes += learned.sentences if learned else []
     notes += hardness.sentences() if hardness else [why_unknown(candidates.manifest.scores)]
     return StageResult(settings.output, manifest["counts"], manifest, notes)
 
@@ -86,6 +94,38 @@ def _learn(
     rows = sum(scored.candidates.part_rows)
     counts = run.run("learn", "candidates", [Task("relevance", (RELEVANCE,), rows)], work)
     return read_learned(run.path / RELEVANCE), counts
+
+
+def _goal(settings: FilterSettings) -> Goal:
+    """Return what --max-false asks for."""
+    assert settings.max_false is not None
+    beside = settings.output.parent / f"{settings.output.resolve().name}-verdicts.csv"
+    return Goal(
+        settings.max_false,
+        settings.confidence,
+        settings.budget,
+        settings.seed,
+        settings.max_uses,
+        settings.sheet or beside,
+        _judge(settings),
+    )
+
+
+def _judge(settings: FilterSettings) -> Fill | None:
+    """Return what judges a sheet with the model or the server of --judge-with."""
+    if settings.judge_with is None:
+        return None
+    judge = open_machine_judge(
+        settings.judge_with,
+        settings.llm,
+        model_use=narrow(ModelUse, settings),
+        threads=settings.cpu_threads,
+    )
+
+    def fill(sheet: Path, budget: int) -> None:
+        judge_sheet(sheet, judge, budget=budget, progress=settings.progress).check()
+
+    return fill
 
 
 def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings:

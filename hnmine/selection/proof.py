@@ -57,8 +57,8 @@ class Goal:
     judge: Fill | None
 
 
-def proved(selection: Selection, goal: Goal) -> tuple[Selection, Guarantee]:
-    """Return the hardest choice for which the goal is proved, and the proof.
+def proved(selection: Selection, goal: Goal) -> Selection:
+    """Return the hardest choice for which the goal is proved, and write the proof.
 
     Raises:
         PartialRun: pairs wait for verdicts, in the sheet.
@@ -75,7 +75,7 @@ def proved(selection: Selection, goal: Goal) -> tuple[Selection, Guarantee]:
     guarantee = read_guarantee(selection.run.path)
     assert guarantee
     written = len([step for step in guarantee.steps if step.proved]) - 1
-    return steps[written].selection.without(guarantee.refuted), guarantee
+    return steps[written].selection.without(guarantee.refuted)
 
 
 @dataclass(frozen=True)

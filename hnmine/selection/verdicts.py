@@ -164,7 +164,7 @@ class Verdicts:
     @cached_property
     def asked(self) -> Ints:
         """How many negatives each query should get."""
-        return np.where(self.used[self.first_rows], self._budget, 0)
+        return np.where(self.used[self.first_rows], self._most, 0)
 
     @cached_property
     def selected(self) -> Bools:
@@ -183,12 +183,12 @@ class Verdicts:
         return used[self.first_rows][self.query]
 
     @cached_property
-    def _budget(self) -> Ints:
+    def _most(self) -> Ints:
         n = self.choice.num_negatives
-        if self.choice.budget is None:
+        if self.choice.per_query is None:
             return np.full(len(self.first_rows), n)
-        budget = numbers(self._of_survivors(self.choice.budget))[self.first_rows]
-        return np.clip(np.rint(np.nan_to_num(budget)), 0, n).astype(np.int64)
+        most = numbers(self._of_survivors(self.choice.per_query))[self.first_rows]
+        return np.clip(np.rint(np.nan_to_num(most)), 0, n).astype(np.int64)
 
     @cached_property
     def _chosen(self) -> Bools:
@@ -199,7 +199,7 @@ class Verdicts:
             stratum = self._of_survivors(choice.strata).cast(pa.string()).fill_null("")
             order = spread(self.query, eligible, order, stratum.to_numpy(), self._noise)
         if not choice.quota:
-            return choose(self.query, eligible, order, self._budget)
+            return choose(self.query, eligible, order, self._most)
         chosen = np.zeros(len(eligible), dtype=bool)
         for text, n in choice.quota.items():
             of_kind = eligible & ~chosen & truth(self._of_survivors(text), text)
