@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from hnmine.audit.given_verdicts import Given, Key, note_on, settled, word_for
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.data_files import DataFile
@@ -26,24 +27,17 @@ from hnmine.schema import RELEVANT
 EVEN = "even"
 """The draw of negatives with equal probability; other draws are of doubtful ones."""
 
+PERSON = "person"
+"""Who gave a verdict, in the column `judge`; machine judges have names of their own."""
+
 PAIR = ("query_id", "doc_id")
 TEXTS = ("query", "positive", "document")
 NEEDED = {*PAIR, "query", "document", "verdict"}
-NUMBERS = ("p_relevant", "margin", "verdict")
+NUMBERS = ("p_relevant", "relevance", "margin", "verdict", "grade")
 SUFFIXES = (".csv", ".parquet")
-
-Key = tuple[str, str, int]
 
 CHARACTERS = 20_000
 """Length of a text in a sheet, at most."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """A verdict given in this process; `seen` holds the row's earlier values."""
-
-    verdict: float | None
-    seen: frozenset[float | None]
 
 
 class Sheet:
@@ -114,6 +108,19 @@ class Sheet:
             sheet._write(sheet.table)
         return sheet
 
+    @classmethod
+    @contextmanager
+    def changing(cls, path: Path) -> Iterator[Sheet]:
+        """Read a sheet that no other process can write meanwhile, and write its table again.
+
+        Raises:
+            HnmineError: the file is not a sheet, or another process is writing it.
+        """
+        with file_lock(path):
+            sheet = cls.open(path)
+            yield sheet
+            sheet._write(sheet.table)
+
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """The query id and the document id of each row."""
@@ -182,11 +189,13 @@ class Sheet:
             before = dict(self._given)
             now = keys[row] if row is not None else None
             latest = before.pop(now, None) if now else None
-            given, notes = _settled(before, theirs)
+            given, notes = settled(before, theirs)
             if row is not None and now:
                 last, found = shown[row], theirs.get(now, shown[row])
                 if found not in (last, verdict):
-                    notes.append(_note(now, found, f"{_word(verdict)}, given last, replaces that"))
+                    notes.append(
+                        note_on(now, found, f"{word_for(verdict)}, given last, replaces that")
+                    )
                 seen = latest.seen if latest else frozenset({None})
                 given[now] = Given(verdict, seen | {last, found, verdict})
             gone = [n for n, key in enumerate(keys) if key not in theirs]
@@ -198,8 +207,15 @@ class Sheet:
             verdicts = there.verdicts
             for key, mine in given.items():
                 verdicts[places[key]] = mine.verdict
-            place = there.table.column_names.index("verdict")
-            table = there.table.set_column(place, "verdict", pa.array(verdicts, pa.float64()))
+            names = there.table.column_names
+            values = pa.array(verdicts, pa.float64())
+            table = there.table.set_column(names.index("verdict"), "verdict", values)
+            if "judge" in names:
+                judges = there.table["judge"].cast(pa.string()).to_pylist()
+                for key, mine in given.items():
+                    judges[places[key]] = None if mine.verdict is None else PERSON
+                column = pa.array(judges, pa.string())
+                table = table.set_column(names.index("judge"), "judge", column)
             if row is not None or gone or verdicts[: len(theirs)] != list(theirs.values()):
                 self._write(table)
         known = set(keys)
@@ -245,35 +261,6 @@ class Sheet:
                 pq.write_table(table, temporary)
             else:
                 pa.csv.write_csv(_as_cells(table), temporary)
-
-
-def _settled(
-    given: Mapping[Key, Given], theirs: Mapping[Key, float | None]
-) -> tuple[dict[Key, Given], list[str]]:
-    """Return the verdicts given here that stay, and a note on each change by others.
-
-    A value that the sheet had before comes from an older copy that an editor saved. Any other value
-    is a later verdict, which replaces the one given here.
-    """
-    stand, notes = dict(given), []
-    for key, mine in given.items():
-        found = theirs.get(key)
-        if found == mine.verdict:
-            continue
-        if found in mine.seen:
-            notes.append(_note(key, found, f"{_word(mine.verdict)}, given here, is put back"))
-        else:
-            notes.append(_note(key, found, f"it replaces {_word(mine.verdict)}, given here before"))
-            del stand[key]
-    return stand, notes
-
-
-def _note(key: Key, found: float | None, outcome: str) -> str:
-    return f"{key[0]}, {key[1]}: the sheet was changed meanwhile to {_word(found)}; {outcome}."
-
-
-def _word(verdict: float | None) -> str:
-    return "no verdict" if verdict is None else f"verdict {verdict:g}"
 
 
 def _as_cells(table: pa.Table) -> pa.Table:

@@ -1,0 +1,1 @@
+"""Machine judges of a sheet: language models and rerankers, measured on rows of known truth."""

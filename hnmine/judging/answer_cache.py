@@ -1,0 +1,61 @@
+"""The answers of a judge on disk, each stored as it arrives; a rerun asks for the others alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from hnmine.judging.machine_judge import Answer, Item, MachineJudge
+from hnmine.runner.checkpoints import Partial, key_of
+from hnmine.runner.locks import file_lock
+from hnmine.runner.plan import digest
+
+
+class AnswerCache:
+    """The answers of one judge to pairs of texts, whichever sheet they are in."""
+
+    def __init__(self, stored: Partial) -> None:
+        self._stored = stored
+
+    @classmethod
+    @contextmanager
+    def open(cls, sheet: Path, judge: MachineJudge) -> Iterator[AnswerCache]:
+        """Open the cache beside a sheet; another process that opens it waits, and then gives up.
+
+        Raises:
+            PartialRun: another process holds it.
+        """
+        file = place_of(sheet, judge)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(file), Partial(file, _mark(judge)) as stored:
+            yield cls(stored)
+
+    @classmethod
+    def peek(cls, sheet: Path, judge: MachineJudge) -> AnswerCache:
+        """Read the cache without a lock; it is not written."""
+        return cls(Partial(place_of(sheet, judge), _mark(judge)))
+
+    def get(self, item: Item) -> Answer | None:
+        """Return the answer to a pair; None if it must be asked for."""
+        stored = self._stored.get(_key(item))
+        return None if stored is None else Answer(**json.loads(stored))
+
+    def keep(self, item: Item, answer: Answer) -> None:
+        """Store an answer; safe from any thread."""
+        self._stored.keep(_key(item), json.dumps(asdict(answer)).encode(), 1)
+
+
+def place_of(sheet: Path, judge: MachineJudge) -> Path:
+    """Return the file of a judge's answers, in a folder beside the sheet."""
+    return sheet.with_name(f"{sheet.name}.answers") / f"{_mark(judge)[:16]}.bin"
+
+
+def _mark(judge: MachineJudge) -> str:
+    return digest({"judge": judge.identity})
+
+
+def _key(item: Item) -> bytes:
+    return key_of([item.query, item.document])

@@ -1,0 +1,154 @@
+"""Controls: rows of a sheet whose truth is known, by which a machine judge is measured.
+
+Half are known positives that look like the sampled negatives, because a judge that looks at the
+same evidence as the choice of the negatives misses the positives that score low. The other half are
+random documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from hnmine.audit.sheet import with_texts
+from hnmine.directories.candidates import Candidates
+from hnmine.directories.never_negatives import never_negatives
+from hnmine.judges.verdict_file import DRAWN
+from hnmine.keyed_noise import keyed_noise
+from hnmine.ragged import Floats, Ints
+from hnmine.runner.incidents import note
+
+POSITIVE, RANDOM = "known positive", "random document"
+"""How controls are drawn, as the column `drawn` of a sheet has it."""
+
+HIGHEST = 0.95
+"""Quantile of the sampled negatives' relevance up to which a known positive is like them."""
+
+TRIES = 100
+"""Draws of a random document for one query before the query is left out."""
+
+QUERIES_PER_DOCUMENT = 4
+"""Queries to draw from for each random document; more would only take time."""
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class KnownPositives:
+    """The known positives to draw from.
+
+    Attributes:
+        query_ids, doc_ids: of each; a copy of a positive under another id counts too.
+        relevance: of each, by the same score as the sampled negatives'; NaN where unknown.
+    """
+
+    query_ids: Sequence[str]
+    doc_ids: Sequence[str]
+    relevance: Floats
+
+
+def controls_for(
+    candidates: Candidates,
+    known: KnownPositives,
+    sampled: Floats,
+    count: int,
+    *,
+    seed: int,
+    present: Collection[Pair] = (),
+) -> pa.Table:
+    """Return rows of a sheet whose truth is known: half known positives, half random documents.
+
+    The same arguments give the same rows; a larger `count` with the earlier rows in `present` gives
+    further ones. A note says if fewer known positives than asked look like the sampled negatives.
+
+    Args:
+        candidates: that hold the texts; a mined directory need not exist.
+        known: the positives of the queries whose negatives were sampled.
+        sampled: relevance of the sampled negatives, shape (n,); NaN where unknown.
+        count: number of rows.
+        seed: of the draw.
+        present: pairs that the sheet holds, which are not drawn again.
+
+    Returns:
+        Columns query_id, doc_id, query, positive, document, drawn, seed, relevance and verdict,
+        which is null.
+    """
+    wanted = count // 2
+    positives = matched(known, sampled, wanted, seed, present)
+    if len(positives) < wanted:
+        note(
+            f"Only {len(positives):,} of {wanted:,} known positives to measure the judge with: the "
+            "others are scored as more relevant than the sampled negatives."
+        )
+    queries = list(dict.fromkeys(known.query_ids))
+    pairs = random_documents(candidates, queries, count - wanted, seed, present)
+    drawn = [POSITIVE] * len(positives) + [RANDOM] * len(pairs)
+    ids = [(known.query_ids[n], known.doc_ids[n]) for n in positives.tolist()] + pairs
+    relevance = [*known.relevance[positives].tolist(), *[np.nan] * len(pairs)]
+    columns = {
+        "query_id": pa.array([query for query, _ in ids], pa.string()),
+        "doc_id": pa.array([document for _, document in ids], pa.string()),
+        DRAWN: pa.array(drawn, pa.string()),
+        "seed": pa.repeat(pa.scalar(seed, pa.int64()), len(ids)),
+        "relevance": pa.array(relevance, pa.float64(), from_pandas=True),
+    }
+    return with_texts(candidates, columns)
+
+
+def matched(
+    known: KnownPositives, sampled: Floats, count: int, seed: int, present: Collection[Pair]
+) -> Ints:
+    """Return positions of known positives that look like the sampled negatives.
+
+    Each is the nearest by relevance to a sampled negative drawn at random, without replacement.
+    Those above the 95th percentile of the negatives' relevance are left out.
+    """
+    finite = np.sort(sampled[np.isfinite(sampled)])
+    if not len(finite):
+        return np.empty(0, np.int64)
+    relevance, held = np.asarray(known.relevance, np.float64), set(present)
+    like = relevance <= np.quantile(finite, HIGHEST)  # NaN is not.
+    new = [pair not in held for pair in zip(known.query_ids, known.doc_ids, strict=True)]
+    free = np.flatnonzero(like & np.array(new, bool))
+    noise = keyed_noise(seed, *([ids[n] for n in free] for ids in (known.query_ids, known.doc_ids)))
+    free = free[np.argsort(noise, kind="stable")]  # Ties are broken at random.
+    chosen: list[int] = []
+    for target in np.random.default_rng(seed).choice(finite, min(count, len(free))):
+        at = int(np.argmin(np.abs(relevance[free] - target)))
+        chosen.append(int(free[at]))
+        free = np.delete(free, at)
+    return np.array(chosen, np.int64)
+
+
+def random_documents(
+    candidates: Candidates,
+    query_ids: Sequence[str],
+    count: int,
+    seed: int,
+    present: Collection[Pair],
+) -> list[Pair]:
+    """Return pairs of a query and a random document: no known positive of it, copy, or itself."""
+    documents, held, found = candidates.index.documents, set(present), list[Pair]()
+    noise = keyed_noise(seed, query_ids, [""] * len(query_ids))
+    most = QUERIES_PER_DOCUMENT * (count + len(held))
+    order = [query_ids[n] for n in np.argsort(noise, kind="stable")[:most]]
+    rows = candidates.queries.texts.find_ids(order)
+    offsets, slots = never_negatives(candidates, rows)
+    never = [set(slots[a:b].tolist()) for a, b in pairwise(offsets.tolist())]
+    for turn in range(TRIES * (1 + count // max(len(order), 1))):
+        if len(found) >= count:
+            break
+        at = keyed_noise(seed, order, [str(turn)] * len(order)) % np.uint64(
+            len(documents.canonical)
+        )
+        ids = documents.id_array(documents.canonical[at]).to_pylist()
+        for query, slot in enumerate(at.tolist()):
+            pair = (order[query], ids[query])
+            if slot not in never[query] and pair not in held and len(found) < count:
+                held.add(pair)
+                found.append(pair)
+    return found

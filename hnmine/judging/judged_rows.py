@@ -1,0 +1,138 @@
+"""The rows of a sheet as several judges see them: whose verdict counts, and whom to ask for what.
+
+Each machine judge has a column of its own, `verdict NAME`. The column `verdict` holds the verdict
+that counts: a person's; else the mean of the machines' if they agree; else null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from hnmine.audit.sheet import EVEN, PERSON
+from hnmine.judges.verdict_file import DRAWN
+from hnmine.judging.controls import POSITIVE, RANDOM
+from hnmine.judging.machine_judge import Answer, Item
+from hnmine.ragged import Bools, Floats
+from hnmine.schema import RELEVANT
+
+OWN = "verdict "
+"""How the name of a machine judge's column begins."""
+
+AND = " + "
+"""Between the names of judges that agree."""
+
+
+class JudgedRows:
+    """The rows of a sheet.
+
+    Attributes:
+        table: the sheet.
+        person: whether a person gave the verdict that a row has.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        given, judges = self.numbers("verdict"), self.texts("judge")
+        by_machines = settled(self.machines.values(), len(given))
+        ours = np.isclose(given, by_machines, rtol=0, atol=1e-9)
+        named = np.array([judge not in (None, "", PERSON) for judge in judges], bool)
+        # A verdict that was changed in the sheet is a person's, whoever is named.
+        self.person: Bools = np.isfinite(given) & ~(named & ours)
+
+    @property
+    def machines(self) -> dict[str, Floats]:
+        """The verdicts of each machine judge, by its name; NaN without one."""
+        names = [name for name in self.table.column_names if name.startswith(OWN)]
+        return {name.removeprefix(OWN): self.numbers(name) for name in names}
+
+    @property
+    def items(self) -> list[Item]:
+        """The texts of each row."""
+        queries, documents = self.texts("query"), self.texts("document")
+        return [Item(q or "", d or "") for q, d in zip(queries, documents, strict=True)]
+
+    def drawn(self, *kinds: str) -> Bools:
+        """Return which rows were drawn in one of these ways."""
+        return np.array([how in kinds for how in self.texts(DRAWN)], bool)
+
+    @property
+    def even(self) -> Bools:
+        """Which rows are an even sample of the negatives."""
+        return self.drawn(EVEN)
+
+    @property
+    def controls(self) -> Bools:
+        """Which rows have a known truth."""
+        return self.drawn(POSITIVE, RANDOM)
+
+    def numbers(self, name: str) -> Floats:
+        """Return a column of numbers; NaN where it is null, or missing."""
+        if name not in self.table.column_names:
+            return np.full(self.table.num_rows, np.nan)
+        values = self.table[name].cast(pa.float64()).to_pylist()
+        return np.array([np.nan if value is None else value for value in values], np.float64)
+
+    def texts(self, name: str) -> list[str | None]:
+        """Return a column of texts; None where it is null, or missing."""
+        if name not in self.table.column_names:
+            return [None] * self.table.num_rows
+        found: list[str | None] = self.table[name].cast(pa.string()).to_pylist()
+        return found
+
+    def with_answers(
+        self, name: str, answers: Sequence[Answer | None], verdicts: Floats
+    ) -> JudgedRows:
+        """Return the rows with the verdicts of a machine judge, all of them.
+
+        Args:
+            name: of the judge.
+            answers: of each row; None without one, which keeps the reason that another judge gave.
+            verdicts: of each row; NaN without one.
+        """
+        kinds = {"grade": pa.float64(), "score": pa.float64(), "reason": pa.string()}
+        columns: dict[str, pa.Array] = {OWN + name: _column(verdicts)}
+        for field, kind in kinds.items():
+            before = self.texts(field) if field == "reason" else self.numbers(field).tolist()
+            now = [
+                old if answer is None else getattr(answer, field)
+                for old, answer in zip(before, answers, strict=True)
+            ]
+            columns[field] = pa.array(now, kind, from_pandas=True)
+        machines = self.machines | {name: verdicts}
+        together = settled(machines.values(), len(verdicts))
+        columns["verdict"] = _column(np.where(self.person, self.numbers("verdict"), together))
+        judges = [
+            PERSON
+            if person
+            else AND.join(n for n, own in machines.items() if np.isfinite(own[row]))
+            if np.isfinite(together[row])
+            else None
+            for row, person in enumerate(self.person)
+        ]
+        columns["judge"] = pa.array(judges, pa.string())
+        table = self.table
+        for column, values in columns.items():
+            if column in table.column_names:
+                table = table.set_column(table.column_names.index(column), column, values)
+            else:
+                table = table.append_column(column, values)
+        return JudgedRows(table)
+
+
+def settled(machines: Collection[Floats], rows: int) -> Floats:
+    """Return the mean of the machines' verdicts where they agree; NaN elsewhere."""
+    total, count, relevant = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+    for verdicts in machines:
+        known = np.isfinite(verdicts)
+        total[known] += verdicts[known]
+        count += known
+        relevant += known & (verdicts >= RELEVANT)
+    agreed = (count > 0) & ((relevant == 0) | (relevant == count))
+    return np.where(agreed, total / np.maximum(count, 1), np.nan)
+
+
+def _column(verdicts: Floats) -> pa.Array:
+    return pa.array(verdicts, pa.float64(), from_pandas=True)

@@ -1,0 +1,149 @@
+"""Fill a sheet with the verdicts of a machine judge, and measure the judge on its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from hnmine.audit.sheet import Sheet
+from hnmine.errors import InputError
+from hnmine.judging.answer_cache import AnswerCache
+from hnmine.judging.controls import POSITIVE, RANDOM
+from hnmine.judging.judge_accuracy import Share, agreement, corrected
+from hnmine.judging.judge_record import record_judge
+from hnmine.judging.judge_result import Judged
+from hnmine.judging.judged_rows import JudgedRows
+from hnmine.judging.machine_judge import Answer, Item, MachineJudge
+from hnmine.judging.thresholds import verdicts_by_scores
+from hnmine.keyed_noise import keyed_noise
+from hnmine.ragged import Floats
+from hnmine.runner import interrupts
+from hnmine.runner.checkpoints import on_threads
+from hnmine.runner.plan import blocks
+from hnmine.runner.preflight import progress_bar
+
+AT_ONCE = 1024
+"""Calls of the judge that are begun together."""
+
+
+def judge_sheet(
+    sheet: Path, judge: MachineJudge, *, budget: int | None = None, progress: bool = True
+) -> Judged:
+    """Judge the rows of a sheet that no person has judged, and write the verdicts into it.
+
+    Each answer is cached beside the sheet as it arrives, so a rerun asks only for what is missing.
+    The verdicts are written once the judge has told known positives from random documents; else
+    they stay in the cache, and the result is `refused` or `unmeasured`.
+
+    Args:
+        sheet: file of a sheet with controls; it may change meanwhile.
+        judge: whom to ask.
+        budget: number of new answers, at most; a share of them goes to the controls.
+        progress: show a bar on a terminal.
+
+    Raises:
+        InputError: the file is not a sheet, or has no controls.
+        HnmineError: the judge cannot be used, or does not answer; earlier answers are cached.
+    """
+    rows = JudgedRows(Sheet.open(sheet).table)
+    if not rows.controls.any():
+        raise InputError(
+            f"{sheet} has no rows of known truth to measure a judge with.",
+            why="Without them nobody knows how often the judge is wrong.",
+            fix="Pass the mined directory instead of the sheet, and the sheet with --sheet: this "
+            "adds known positives and random documents.",
+        )
+    with AnswerCache.open(sheet, judge) as cache:
+        asked = to_ask(rows, cache, budget)
+        unanswered = _ask(judge, asked, cache, progress)
+        with Sheet.changing(sheet) as there:
+            found = JudgedRows(there.table)
+            answers = [cache.get(item) for item in found.items]
+            verdicts = verdicts_of(found, answers)
+            judged = _measured(sheet, judge.name, found, verdicts)
+            if judged.is_evidence:
+                there.table = found.with_answers(judge.name, answers, verdicts).table
+    judged.counts.update(asked=len(asked), without_verdict=unanswered)
+    record_judge(sheet, judge, judged)
+    return judged
+
+
+def to_ask(rows: JudgedRows, cache: AnswerCache, budget: int | None) -> list[Item]:
+    """Return the distinct pairs to ask for, in the order of the sheet.
+
+    The controls stand among the others in proportion, wherever the sheet has them, so a budget that
+    ends early has asked for its share of each.
+    """
+    controls, place = rows.controls, np.empty(rows.table.num_rows)
+    for kind in (rows.drawn(POSITIVE), rows.drawn(RANDOM), ~controls):
+        place[kind] = (np.arange(kind.sum()) + 0.5) / max(kind.sum(), 1)
+    items, wanted = rows.items, ~rows.person | controls
+    order = [n for n in np.argsort(place, kind="stable").tolist() if wanted[n]]
+    missing = dict.fromkeys(items[n] for n in order if cache.get(items[n]) is None)
+    return list(missing)[:budget]
+
+
+def _ask(judge: MachineJudge, items: list[Item], cache: AnswerCache, progress: bool) -> int:
+    """Ask for all items and cache the answers; return the number of items without one."""
+
+    def work(batch: range) -> int:
+        given = judge.judge([items[n] for n in batch])
+        missing = 0
+        for n, answer in zip(batch, given, strict=True):
+            if answer.is_given:
+                cache.keep(items[n], answer)
+            missing += not answer.is_given
+        return missing
+
+    unanswered = 0
+    calls = blocks(len(items), judge.batch)
+    with (
+        progress_bar(f"judge: {judge.name}", "pairs", len(items), 0, progress) as bar,
+        ThreadPoolExecutor(judge.requests) as pool,
+    ):
+        for some in blocks(len(calls), AT_ONCE):
+            interrupts.check()
+            batches = calls[some.start : some.stop]
+            done = on_threads(pool, work, batches, lambda b: bar.update(len(b)), judge.stop)
+            unanswered += sum(done)
+    return unanswered
+
+
+def verdicts_of(rows: JudgedRows, answers: Sequence[Answer | None]) -> Floats:
+    """Return the verdict of each row; a judge's scores are cut where its controls say."""
+    given = [answer or Answer() for answer in answers]
+    own = np.array([answer.verdict for answer in given], np.float64)  # NaN for None.
+    scores = np.array([answer.score for answer in given], np.float64)
+    noise = keyed_noise(0, *(_ids(rows, name) for name in ("query_id", "doc_id")))
+    cut = verdicts_by_scores(scores, rows.drawn(POSITIVE), rows.drawn(RANDOM), noise)
+    return np.where(np.isfinite(own), own, cut)
+
+
+def _ids(rows: JudgedRows, name: str) -> list[str]:
+    return [value or "" for value in rows.texts(name)]
+
+
+def _measured(sheet: Path, name: str, rows: JudgedRows, verdicts: Floats) -> Judged:
+    positive, random, even = rows.drawn(POSITIVE), rows.drawn(RANDOM), rows.even
+    hits, alarms, flagged = (Share.relevant(verdicts[kind]) for kind in (positive, random, even))
+    others = {other: own for other, own in rows.machines.items() if other != name}
+    given = np.isfinite(verdicts)
+    return Judged(
+        sheet,
+        name,
+        {
+            "rows": len(verdicts),
+            "judged": int(given.sum()),
+            "relevant": int(Share.relevant(verdicts[~rows.controls]).number),
+            "by_a_person": int(rows.person.sum()),
+        },
+        hits,
+        alarms,
+        flagged,
+        corrected(flagged, hits, alarms),
+        controls_left=int((rows.controls & ~given).sum()),
+        agreement={other: agreement(verdicts, own) for other, own in others.items()},
+    )
