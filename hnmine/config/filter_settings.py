@@ -20,7 +20,7 @@ MAX_P_RELEVANT = 0.5
 """A candidate that is more likely relevant than not is never a negative by default."""
 
 NOT_LAZY = (
-    "sampling", "order", "within", "strata", "quota", "per_query", "relabel", "query_where",
+    "sampling", "order", "within", "strata", "quota", "per_query", "relabel", "relabel_judged", "query_where",
     "max_p_relevant", "target_fn_rate", "deepen", "max_uses", "compat",
     "max_false",
 )  # fmt: skip
@@ -133,6 +133,12 @@ class FilterSettings(ModelSettings, OutputSettings):
         "Expression that groups the candidates; --target-fn-rate gets a cut for each group with "
         "enough positives.",
         None,
+    )
+    relabel_judged: bool = setting(
+        "Which are kept",
+        "Make a candidate a positive if a verdict of --judge FILE or for --max-false finds it "
+        "relevant; otherwise it is dropped.",
+        False,
     )
     max_false: float | None = setting(
         "Which are kept",
@@ -298,6 +304,8 @@ class FilterSettings(ModelSettings, OutputSettings):
             raise ValueError("calibrate-by: needs --target-fn-rate")
         if self.max_false is not None and self.compat:
             raise ValueError("max-false: cannot be combined with --compat, which orders nothing")
+        if self.relabel_judged and not self.judge and self.max_false is None:
+            raise ValueError("relabel-judged: needs --judge FILE or --max-false")
         if self.judge_with and self.max_false is None:
             raise ValueError("judge-with: needs --max-false")
         if self.llm and not self.judge_with:

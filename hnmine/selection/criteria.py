@@ -43,6 +43,7 @@ class Rules:
         derive: further columns, expression by name.
         expressions: (reason, expression to keep by), in the order in which they are asked.
         relabel: candidates for which it is true become positives.
+        relabel_judged: whether candidates that were judged relevant become positives.
         lazy: whether candidates may have no cross-encoder score yet.
     """
 
@@ -51,6 +52,7 @@ class Rules:
     derive: Mapping[str, str]
     expressions: tuple[tuple[str, str], ...]
     relabel: str | None
+    relabel_judged: bool
     lazy: bool
 
 
@@ -105,6 +107,7 @@ def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[
             settings.derive,
             tuple(expressions),
             settings.relabel,
+            settings.relabel_judged,
             settings.lazy,
         ),
         narrow(Choice, settings),

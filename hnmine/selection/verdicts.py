@@ -80,7 +80,7 @@ class Verdicts:
             table = table.append_column(name, column)
         self.table = table
         self.expressions = list(rules.expressions)
-        if "verdict" in table.column_names:
+        if VERDICT in table.column_names:
             self.expressions.append((VERDICT, f"coalesce(verdict < {schema.RELEVANT}, true)"))
 
     @cached_property
@@ -88,7 +88,8 @@ class Verdicts:
         """The first rule that dropped each row; `KEPT` where none did."""
         if self._refuted is None:
             return self._reason_before
-        return renamed(self._reason_before, self._refuted & self._chosen, VERDICT)
+        name = RELABELLED if self._rules.relabel_judged else VERDICT
+        return renamed(self._reason_before, self._refuted & self._chosen, name)
 
     @cached_property
     def _reason_before(self) -> NDArray[np.str_]:
@@ -107,6 +108,9 @@ class Verdicts:
         if (text := self._rules.relabel) is not None:
             relabel = evaluate(self.table, {"relabel": text}, self.is_candidate)["relabel"]
             reason = renamed(reason, truth(relabel, text) & self.is_candidate, RELABELLED)
+        if self._rules.relabel_judged and VERDICT in self.table.column_names:
+            judged = numbers(self.table[VERDICT]) >= schema.RELEVANT
+            reason = renamed(reason, judged & self.is_candidate, RELABELLED)
         if self._over_cap is not None:
             reason = renamed(reason, self._over_cap & (reason == KEPT), USED_UP)
         return reason
