@@ -100,13 +100,20 @@ def _goal(settings: FilterSettings) -> Goal:
     """Return what --max-false asks for."""
     assert settings.max_false is not None
     beside = settings.output.parent / f"{settings.output.resolve().name}-verdicts.csv"
+    sheet = settings.sheet or beside
+    if any(Path(judge).resolve() == sheet.resolve() for judge in settings.judge):
+        raise UsageError(
+            f"--judge {sheet} is the sheet of --max-false.",
+            why="Negatives that are chosen by the verdicts of a sample cannot be proved by it.",
+            fix="Leave it out of --judge, or prove with another --sheet.",
+        )
     return Goal(
         settings.max_false,
         settings.confidence,
         settings.budget,
         settings.seed,
         settings.max_uses,
-        settings.sheet or beside,
+        sheet,
         _judge(settings),
     )
 

@@ -88,8 +88,9 @@ class SheetVerdicts:
         judges: who judged the pairs of the draw.
         by_machine: whether a machine judged any of them.
         answered: rows of the sheet with a verdict.
-        controls: known positives in it.
-        hits: what its machine judges say of these.
+        controls: whether it has pairs of known truth.
+        measured: known positives that a machine judged.
+        hits: the known positives that machines called relevant, of all.
     """
 
     present: frozenset[Pair]
@@ -97,14 +98,15 @@ class SheetVerdicts:
     judges: tuple[str, ...]
     by_machine: bool
     answered: int
-    controls: int
+    controls: bool
+    measured: int
     hits: Hits
 
     @classmethod
     def read(cls, path: Path, seed: int) -> SheetVerdicts:
         """Read a sheet, which may not exist yet."""
         if not path.exists():
-            return cls(frozenset(), {}, (), False, 0, 0, Hits(0, 0))
+            return cls(frozenset(), {}, (), False, 0, False, 0, Hits(0, 0))
         table = Sheet.open(path).table
         rows = JudgedRows(table)
         verdict = rows.numbers("verdict")
@@ -114,7 +116,6 @@ class SheetVerdicts:
         judges = [PERSON if person else judge or PERSON for judge, person in named]
         positives = rows.drawn(POSITIVE)
         machines = settled(rows.machines.values(), len(verdict))[positives]
-        known = machines[np.isfinite(machines)]
         at = np.flatnonzero(ours)
         return cls(
             frozenset(pairs),
@@ -122,8 +123,9 @@ class SheetVerdicts:
             tuple(sorted({judges[n] for n in at})),
             bool((ours & ~rows.person).any()),
             int(np.isfinite(verdict).sum()),
-            int(positives.sum()),
-            Hits(len(known), int((known >= RELEVANT).sum())),
+            bool(rows.controls.any()),
+            int(np.isfinite(machines).sum()),
+            Hits(len(machines), int((machines >= RELEVANT).sum())),
         )
 
 
@@ -140,23 +142,23 @@ class _Loop:
         Raises:
             PartialRun: pairs wait for verdicts, or more are needed than the budget allows.
         """
+        before = -1
         while True:
             seen = SheetVerdicts.read(self.goal.sheet, self.goal.seed)
             machine = seen.by_machine or self.goal.judge is not None
-            if machine and not seen.controls:
-                self._add_controls(seen)
-                continue
-            tests = self._tests(seen, seen.hits if machine and seen.hits.asked else None)
+            tests = self._tests(seen, seen.hits if machine and seen.measured else None)
             wanted = self._wanted(tests, seen)
-            waiting = machine and seen.controls > seen.hits.asked
-            if not (wanted or waiting):
+            stuck = seen.answered == before
+            # Known positives that a machine does not answer count as missed.
+            if not wanted and (stuck or not machine or seen.measured == seen.hits.asked):
                 return self._guarantee(tests, seen, machine)
             self._add_drawn([pair for pair in wanted if pair not in seen.present], len(tests) - 1)
-            if self.goal.judge is None:
-                raise self._waiting(tests, seen)
+            if not seen.controls:
+                self._add_controls(seen)
+            if self.goal.judge is None or stuck:
+                raise self._waiting(tests)
             self.goal.judge(self.goal.sheet, self.goal.budget - seen.answered)
-            if SheetVerdicts.read(self.goal.sheet, self.goal.seed).answered == seen.answered:
-                raise self._waiting(tests, seen)
+            before = seen.answered
 
     def _tests(self, seen: SheetVerdicts, hits: Hits | None) -> list[Test]:
         claim = Claim(self.goal.max_false, 1 - self.goal.confidence, hits)
@@ -200,12 +202,12 @@ class _Loop:
             seed=self.goal.seed,
             present=seen.present,
         )
-        if POSITIVE not in rows[DRAWN].to_pylist():
+        if self.goal.judge is not None and POSITIVE not in rows[DRAWN].to_pylist():
             raise UsageError(
                 f"A machine's verdicts cannot prove --max-false {self.goal.max_false:g} here.",
                 why="No known positive scores as low as the chosen negatives, so nobody knows how "
                 "many relevant documents of that kind the machine misses.",
-                fix=f"Let a person judge: hnmine review {shell([self.goal.sheet])}",
+                fix=f"Let a person fill in the column verdict of {shell([self.goal.sheet])}.",
             )
         Sheet.join(self.goal.sheet, rows)
 
@@ -237,8 +239,9 @@ class _Loop:
             hits=seen.hits.found if machine else None,
         )
 
-    def _waiting(self, tests: Sequence[Test], seen: SheetVerdicts) -> PartialRun:
-        now = SheetVerdicts.read(self.goal.sheet, self.goal.seed)
+    def _waiting(self, tests: Sequence[Test]) -> PartialRun:
+        seen = SheetVerdicts.read(self.goal.sheet, self.goal.seed)
+        waiting = self._wanted(tests, seen)
         sheet = shell([self.goal.sheet])
         proved = [test for test in tests if test.certified]
         write = (
@@ -248,11 +251,10 @@ class _Loop:
             else ""
         )
         return PartialRun(
-            f"{len(now.present) - now.answered:,} pairs wait for a verdict in {sheet}.",
-            why=f"{percent(self.goal.max_false)} can be proved only by verdicts on a random "
-            "sample of the negatives.",
+            f"{len(waiting):,} drawn negatives wait for a verdict in {sheet}.",
+            why="Only verdicts on a random sample prove how many negatives are false.",
             fix=f"Let a model judge (hnmine judge {sheet} --endpoint URL --llm NAME) or a person "
-            f"(hnmine review {sheet}), then run the same command again.{write}",
+            f"(in the column verdict), then run the same command again.{write}",
         )
 
     def _not_proved(self, test: Test, seen: SheetVerdicts, machine: bool) -> PartialRun:
