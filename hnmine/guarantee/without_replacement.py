@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from hnmine.ragged import Bools, Floats
 
@@ -32,12 +32,12 @@ def log_capital(population: int, limit: int, drawn: Floats, marked: Floats) -> F
         drawn: number of draws.
         marked: number of marked ones among these.
     """
-    few = np.unique(np.floor(np.array(ALTERNATIVES) * limit))
-    share = np.array([(np.floor(np.array(ALTERNATIVES) * limit) == count).mean() for count in few])
+    few, times = np.unique(np.floor(np.array(ALTERNATIVES) * limit), return_counts=True)
+    share = times / times.sum()
     alternatives = _log_ways(population, few, drawn[..., None], marked[..., None])
     against = _log_ways(population, np.float64(limit), drawn, marked)
     with np.errstate(invalid="ignore"):
-        capital = logsumexp(alternatives + np.log(share), axis=-1) - against
+        capital = np.logaddexp.reduce(alternatives + np.log(share), axis=-1) - against
     # Too few are left for `limit`: it is ruled out. So many were found: it is certain.
     capital = np.where(limit - marked > population - drawn, np.inf, capital)
     return np.where(marked >= limit, -np.inf, capital)
