@@ -21,6 +21,7 @@ __all__ = [
     "generate",
     "init",
     "inspect",
+    "judge",
     "mine",
     "mix",
     "models",

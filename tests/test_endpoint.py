@@ -19,8 +19,8 @@ import pytest
 from conftest import content, rows, write
 
 import hnmine as api
+from hnmine import model_server
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
-from hnmine.extras.generation import endpoint as endpoint_module
 
 KEY = "sk-a-secret-that-nobody-shows"
 
@@ -84,7 +84,7 @@ def saying(*pieces):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(endpoint_module, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(model_server, "FIRST_WAIT", 0.001)
     for name in ("OPENAI_API_KEY", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("THE_KEY", KEY)
@@ -178,7 +178,7 @@ def test_the_timeout_bounds_the_whole_answer(ask, say):
         with pytest.raises(PartialRun, match=r"within 0\.8 seconds[\s\S]*timeout"):
             ask(server, timeout=0.8)
         assert time.monotonic() - start < 30  # The server would drip for ever.
-        assert len(server.asked) == endpoint_module.SLOW_ATTEMPTS
+        assert len(server.asked) == model_server.SLOW_ATTEMPTS
     soon = time.monotonic() + 3
     while any(thread.name.endswith("(work)") for thread in threading.enumerate()):
         assert time.monotonic() < soon, "A connection was left open."
@@ -256,7 +256,7 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(ask):
 
 @pytest.mark.parametrize("asked", ["²", "-1", "9" * 999, "soon"])
 def test_any_wish_to_wait_is_borne(ask, asked, monkeypatch):
-    monkeypatch.setattr(endpoint_module, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(model_server, "LONGEST_WAIT", 0.01)
     planned = [answer(b"", "429 Slow", f"Retry-After: {asked}"), answer(completion("a text"))]
     with Server(lambda head: [planned.pop(0)]) as server:
         ask(server)

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
+from hnmine import model_server
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
-from hnmine.extras.generation import endpoint as endpoint_module
-from hnmine.extras.generation.endpoint import PROMPT, filled
+from hnmine.extras.generation.endpoint import PROMPT
+from hnmine.model_server import filled
 
 TEXTS = {
     "d0": "the lamp is always on and weighs 5 kg",
@@ -220,7 +221,7 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
-    monkeypatch.setattr(endpoint_module, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(model_server, "FIRST_WAIT", 0.001)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
@@ -258,7 +259,7 @@ class TestEndpoint:
         assert result.counts["texts"] == 6 and len(server.asked) == 9
 
     def test_a_server_that_is_gone_costs_only_what_was_not_finished(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(endpoint_module, "ATTEMPTS", 2)
+        monkeypatch.setattr(model_server, "ATTEMPTS", 2)
         inputs = data(tmp_path)
         more = {"block_size": 1, "requests": 1}
         answer = (200, None)
@@ -316,7 +317,7 @@ class TestEndpoint:
 
     @given(st.text(max_size=40) | st.just("{positive}{query}{"), st.text() | st.just("{query}"))
     def test_nothing_in_a_text_is_taken_for_a_place(self, query, positive):
-        assert filled("a{query}b{positive}c{query}", query, positive) == (
+        assert filled("a{query}b{positive}c{query}", query=query, positive=positive) == (
             f"a{query}b{positive}c{query}"
         )
 

@@ -292,7 +292,8 @@ def with_texts(candidates: Candidates, columns: Mapping[str, pa.Array]) -> pa.Ta
     }
     known = {name: values for name, values in columns.items() if name not in PAIR}
     verdict = pa.nulls(len(query), pa.float64())
-    return pa.table({name: columns[name] for name in PAIR} | texts | known | {"verdict": verdict})
+    judged = {"verdict": verdict, "judge": pa.nulls(len(query), pa.string())}
+    return pa.table({name: columns[name] for name in PAIR} | texts | known | judged)
 
 
 def _readable(texts: pa.Array) -> pa.Array:

@@ -42,15 +42,29 @@ def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]
     _check_keys(file)
     settings = COMMANDS[command].settings
     fields = settings.model_fields
-    values = _by_name({key: value for key, value in file.items() if key not in COMMANDS})
+    values = _by_name({k: v for k, v in file.items() if not _is_section(k, v)})
     places = _places(command, values["output"]) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in DIRECTORIES}
     if issubclass(settings, AuditedSettings) and "queries" in values:
         own.pop("qrels", None)  # Those that were mined with hold no false negative.
-    section = {**_of_older_names(command, file, fields), **_by_name(file.get(command, {}))}
+    section = {**_of_older_names(command, file, fields), **_by_name(_section(file, command))}
     if command == "validate":
         section = {**_of_stages(file, fields), **section}
     return settings.parse({**own, **places, **section, **flags})
+
+
+def _is_section(key: str, value: Any) -> bool:
+    """Tell whether a key of the file is a command's; `judge` names a setting of `filter` too."""
+    return key in COMMANDS and (isinstance(value, Mapping) or key not in _settings_of_all())
+
+
+def _section(file: Mapping[str, Any], command: str) -> Mapping[str, Any]:
+    given = file.get(command, {})
+    return given if isinstance(given, Mapping) else {}
+
+
+def _settings_of_all() -> set[str]:
+    return {name for command in COMMANDS.values() for name in command.settings.model_fields}
 
 
 def _by_name(section: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,10 +144,10 @@ def _places(command: str, output: Any) -> dict[str, Path]:
 
 
 def _check_keys(file: Mapping[str, Any]) -> None:
-    known = {name for command in COMMANDS.values() for name in command.settings.model_fields}
+    known = _settings_of_all()
     problems = []
     for key, value in file.items():
-        if key in COMMANDS:
+        if _is_section(key, value):
             if not isinstance(value, Mapping):
                 problems.append(f"{key}: is a section and must hold `key: value` lines.")
             elif not all(isinstance(inner, str) for inner in value):

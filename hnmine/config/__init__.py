@@ -8,6 +8,7 @@ from hnmine.config.check_settings import InitSettings, ModelsSettings, ValidateS
 from hnmine.config.export_settings import ExportSettings, PushSettings
 from hnmine.config.filter_settings import FilterSettings
 from hnmine.config.generate_settings import GenerateSettings, MixSettings
+from hnmine.config.judge_settings import JudgeSettings
 from hnmine.config.mine_settings import MineSettings
 from hnmine.config.mined_settings import (
     AuditSettings,
@@ -30,6 +31,7 @@ __all__ = [
     "GenerateSettings",
     "InitSettings",
     "InspectSettings",
+    "JudgeSettings",
     "MineSettings",
     "MixSettings",
     "ModelSettings",

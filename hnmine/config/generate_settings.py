@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
 from hnmine.config.mined_settings import MinedSettings
 from hnmine.config.output import OutputSettings
 from hnmine.config.reading_options import PairSettings
+from hnmine.config.server_settings import ServerSettings, check_address
 from hnmine.config.setting import MANY, path, seed, setting
 
 Edit = Literal["number", "unit", "entity", "negation", "comparison", "date"]
@@ -20,7 +19,7 @@ EDITS: tuple[Edit, ...] = get_args(Edit)
 MIXTURES = ("mochi", "mochi-query", "m2-mix", "smote")
 
 
-class GenerateSettings(PairSettings, OutputSettings):
+class GenerateSettings(ServerSettings, PairSettings, OutputSettings):
     """Settings of `hnmine generate`."""
 
     command = "generate"
@@ -67,28 +66,6 @@ class GenerateSettings(PairSettings, OutputSettings):
     )
     temperature: float = setting("Models", "Sampling temperature of the language model.", 0.7, ge=0)
     max_tokens: int = setting("Models", "Maximum tokens per generated text.", 512, ge=1, le=MANY)
-    timeout: float = setting(
-        "Advanced",
-        "Seconds to wait for a whole answer of the server.",
-        120.0,
-        in_plan=False,
-        gt=0,
-        le=86_400,
-    )
-    requests: int = setting(
-        "Scale-out",
-        "Number of concurrent requests to the server.",
-        4,
-        in_plan=False,
-        ge=1,
-        le=1024,
-    )
-    api_key_env: str = path(
-        "Environment variable with the server's key, if it needs one.",
-        "OPENAI_API_KEY",
-        value="NAME",
-        group="Advanced",
-    )
     seed: int = seed("Random seed for edits and sampling.")
     block_size: int = setting(
         "Scale-out",
@@ -104,7 +81,7 @@ class GenerateSettings(PairSettings, OutputSettings):
         if bool(self.endpoint) != bool(self.llm):
             raise ValueError("endpoint: --endpoint and --llm go together")
         if self.endpoint:
-            _check_endpoint(self.endpoint)
+            check_address(self.endpoint)
         if self.prompt and not self.endpoint:
             raise ValueError("prompt: needs --endpoint")
         return self
@@ -115,23 +92,6 @@ class GenerateSettings(PairSettings, OutputSettings):
         if self.edit:
             return tuple(kind for kind in EDITS if kind in self.edit)
         return () if self.written or self.endpoint else EDITS
-
-
-def _check_endpoint(url: str) -> None:
-    if not re.match(r"https?://.", url):
-        raise ValueError("endpoint: must begin with http:// or https://")
-    if re.search(r"[@?#]", url):  # It is stored and printed.
-        raise ValueError(
-            "endpoint: holds a user, a query or a fragment; a key goes in the environment variable "
-            "that --api-key-env names"
-        )
-    try:
-        parts = urlsplit(url)
-        valid = bool(parts.hostname and parts.hostname.encode("idna")) and (parts.port or 1) > 0
-    except ValueError:
-        valid = False
-    if not valid or not url.isprintable() or " " in url:
-        raise ValueError("endpoint: isn't the address of a server")
 
 
 class MixSettings(MinedSettings, OutputSettings):

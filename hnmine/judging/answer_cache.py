@@ -18,7 +18,7 @@ class AnswerCache:
     """The answers of one judge to pairs of texts, whichever sheet they are in."""
 
     def __init__(self, stored: Partial) -> None:
-        self._stored = stored
+        self._stored, self._new = stored, dict[Item, Answer]()
 
     @classmethod
     @contextmanager
@@ -40,12 +40,15 @@ class AnswerCache:
 
     def get(self, item: Item) -> Answer | None:
         """Return the answer to a pair; None if it must be asked for."""
+        if item in self._new:
+            return self._new[item]
         stored = self._stored.get(_key(item))
         return None if stored is None else Answer(**json.loads(stored))
 
     def keep(self, item: Item, answer: Answer) -> None:
         """Store an answer; safe from any thread."""
         self._stored.keep(_key(item), json.dumps(asdict(answer)).encode(), 1)
+        self._new[item] = answer
 
 
 def place_of(sheet: Path, judge: MachineJudge) -> Path:

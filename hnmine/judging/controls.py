@@ -25,6 +25,9 @@ from hnmine.runner.incidents import note
 POSITIVE, RANDOM = "known positive", "random document"
 """How controls are drawn, as the column `drawn` of a sheet has it."""
 
+ANY = "any candidate"
+"""The draw of candidates with equal probability, whether or not they became negatives."""
+
 HIGHEST = 0.95
 """Quantile of the sampled negatives' relevance up to which a known positive is like them."""
 
@@ -114,7 +117,9 @@ def matched(
     like = relevance <= np.quantile(finite, HIGHEST)  # NaN is not.
     new = [pair not in held for pair in zip(known.query_ids, known.doc_ids, strict=True)]
     free = np.flatnonzero(like & np.array(new, bool))
-    noise = keyed_noise(seed, *([ids[n] for n in free] for ids in (known.query_ids, known.doc_ids)))
+    noise = keyed_noise(
+        seed, *([ids[n] for n in free.tolist()] for ids in (known.query_ids, known.doc_ids))
+    )
     free = free[np.argsort(noise, kind="stable")]  # Ties are broken at random.
     chosen: list[int] = []
     for target in np.random.default_rng(seed).choice(finite, min(count, len(free))):

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from hnmine.audit.estimate import CONFIDENCE, clopper_pearson
 from hnmine.ragged import Floats
+from hnmine.results import Json
 from hnmine.schema import RELEVANT
 
 
@@ -30,9 +31,14 @@ class Share:
         """The interval of Clopper and Pearson; from 0 to 1 where nothing is known."""
         return clopper_pearson(self.number, self.of)
 
+    def as_json(self) -> Json:
+        """Return the numbers and the interval as JSON values."""
+        low, high = self.interval
+        return {"number": self.number, "of": self.of, "low": low, "high": high}
+
     def __str__(self) -> str:
         if not self.of:
-            return "unknown: none was judged"
+            return "0 of 0"
         low, high = (f"{100 * end:.1f} %" for end in self.interval)
         return f"{self.number:,} of {self.of:,} (95 % interval {low} to {high})"
 

@@ -17,6 +17,5 @@ def record_judge(sheet: Path, judge: MachineJudge, judged: Judged) -> None:
     file = sheet.with_name(f"{sheet.name}.judge.json")
     with file_lock(file):
         known = read_json(file) or {}
-        write_text(
-            file, canonical_json(known | {judge.name: dict(judge.identity) | judged.as_json()})
-        )
+        about = {**judge.identity, **judge.reached_by, **judged.as_json()}
+        write_text(file, canonical_json(known | {judge.name: about}))

@@ -1,25 +1,18 @@
-"""The rows of a sheet as several judges see them: whose verdict counts, and whom to ask for what.
-
-Each machine judge has a column of its own, `verdict NAME`. The column `verdict` holds the verdict
-that counts: a person's; else the mean of the machines' if they agree; else null.
-"""
+"""The rows of a sheet as several judges see them: what to ask, and whose verdict counts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from hnmine.audit.machine_verdicts import OWN, machine_verdicts, numbers_in, settled
 from hnmine.audit.sheet import EVEN, PERSON
 from hnmine.judges.verdict_file import DRAWN
 from hnmine.judging.controls import POSITIVE, RANDOM
 from hnmine.judging.machine_judge import Answer, Item
 from hnmine.ragged import Bools, Floats
-from hnmine.schema import RELEVANT
-
-OWN = "verdict "
-"""How the name of a machine judge's column begins."""
 
 AND = " + "
 """Between the names of judges that agree."""
@@ -45,8 +38,7 @@ class JudgedRows:
     @property
     def machines(self) -> dict[str, Floats]:
         """The verdicts of each machine judge, by its name; NaN without one."""
-        names = [name for name in self.table.column_names if name.startswith(OWN)]
-        return {name.removeprefix(OWN): self.numbers(name) for name in names}
+        return machine_verdicts(self.table)
 
     @property
     def items(self) -> list[Item]:
@@ -70,10 +62,7 @@ class JudgedRows:
 
     def numbers(self, name: str) -> Floats:
         """Return a column of numbers; NaN where it is null, or missing."""
-        if name not in self.table.column_names:
-            return np.full(self.table.num_rows, np.nan)
-        values = self.table[name].cast(pa.float64()).to_pylist()
-        return np.array([np.nan if value is None else value for value in values], np.float64)
+        return numbers_in(self.table, name)
 
     def texts(self, name: str) -> list[str | None]:
         """Return a column of texts; None where it is null, or missing."""
@@ -120,18 +109,6 @@ class JudgedRows:
             else:
                 table = table.append_column(column, values)
         return JudgedRows(table)
-
-
-def settled(machines: Collection[Floats], rows: int) -> Floats:
-    """Return the mean of the machines' verdicts where they agree; NaN elsewhere."""
-    total, count, relevant = np.zeros(rows), np.zeros(rows), np.zeros(rows)
-    for verdicts in machines:
-        known = np.isfinite(verdicts)
-        total[known] += verdicts[known]
-        count += known
-        relevant += known & (verdicts >= RELEVANT)
-    agreed = (count > 0) & ((relevant == 0) | (relevant == count))
-    return np.where(agreed, total / np.maximum(count, 1), np.nan)
 
 
 def _column(verdicts: Floats) -> pa.Array:

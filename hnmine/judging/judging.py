@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hnmine.audit.sheet import Sheet
-from hnmine.errors import InputError
+from hnmine.audit.machine_verdicts import disputed
+from hnmine.audit.sheet import EVEN, PERSON, Sheet
+from hnmine.errors import InputError, UsageError
 from hnmine.judging.answer_cache import AnswerCache
-from hnmine.judging.controls import POSITIVE, RANDOM
+from hnmine.judging.controls import ANY, POSITIVE, RANDOM
 from hnmine.judging.judge_accuracy import Share, agreement, corrected
 from hnmine.judging.judge_record import record_judge
 from hnmine.judging.judge_result import Judged
@@ -46,8 +47,15 @@ def judge_sheet(
 
     Raises:
         InputError: the file is not a sheet, or has no controls.
+        UsageError: the judge has no name, or that of people.
         HnmineError: the judge cannot be used, or does not answer; earlier answers are cached.
     """
+    if judge.name in ("", PERSON):
+        raise UsageError(
+            f"A model cannot judge by the name {judge.name!r}.",
+            why="The column `judge` of the sheet names people so.",
+            fix="Give the model another name on its server, or rename its folder.",
+        )
     rows = JudgedRows(Sheet.open(sheet).table)
     if not rows.controls.any():
         raise InputError(
@@ -58,15 +66,18 @@ def judge_sheet(
         )
     with AnswerCache.open(sheet, judge) as cache:
         asked = to_ask(rows, cache, budget)
-        unanswered = _ask(judge, asked, cache, progress)
+        silent = _ask(judge, asked, cache, progress)
         with Sheet.changing(sheet) as there:
             found = JudgedRows(there.table)
             answers = [cache.get(item) for item in found.items]
+            both = zip(answers, found.items, strict=True)
             verdicts = verdicts_of(found, answers)
-            judged = _measured(sheet, judge.name, found, verdicts)
+            filled = found.with_answers(judge.name, answers, verdicts)
+            left = found.controls & [a is None and i not in silent for a, i in both]
+            judged = _measured(sheet, judge.name, found, filled, int(left.sum()))
             if judged.is_evidence:
-                there.table = found.with_answers(judge.name, answers, verdicts).table
-    judged.counts.update(asked=len(asked), without_verdict=unanswered)
+                there.table = filled.table
+    judged.counts.update(new_answers=len(asked) - len(silent), without_answer=len(silent))
     record_judge(sheet, judge, judged)
     return judged
 
@@ -86,19 +97,18 @@ def to_ask(rows: JudgedRows, cache: AnswerCache, budget: int | None) -> list[Ite
     return list(missing)[:budget]
 
 
-def _ask(judge: MachineJudge, items: list[Item], cache: AnswerCache, progress: bool) -> int:
-    """Ask for all items and cache the answers; return the number of items without one."""
+def _ask(judge: MachineJudge, items: list[Item], cache: AnswerCache, progress: bool) -> set[Item]:
+    """Ask for all items and cache the answers; return the items without one."""
 
-    def work(batch: range) -> int:
-        given = judge.judge([items[n] for n in batch])
-        missing = 0
-        for n, answer in zip(batch, given, strict=True):
-            if answer.is_given:
-                cache.keep(items[n], answer)
-            missing += not answer.is_given
-        return missing
+    def work(batch: range) -> list[Item]:
+        asked = [items[n] for n in batch]
+        answers = dict(zip(asked, judge.judge(asked), strict=True))
+        given = {item: answer for item, answer in answers.items() if answer.is_given}
+        for item, answer in given.items():
+            cache.keep(item, answer)
+        return [item for item in asked if item not in given]
 
-    unanswered = 0
+    silent: set[Item] = set()
     calls = blocks(len(items), judge.batch)
     with (
         progress_bar(f"judge: {judge.name}", "pairs", len(items), 0, progress) as bar,
@@ -108,8 +118,8 @@ def _ask(judge: MachineJudge, items: list[Item], cache: AnswerCache, progress: b
             interrupts.check()
             batches = calls[some.start : some.stop]
             done = on_threads(pool, work, batches, lambda b: bar.update(len(b)), judge.stop)
-            unanswered += sum(done)
-    return unanswered
+            silent.update(*done)
+    return silent
 
 
 def verdicts_of(rows: JudgedRows, answers: Sequence[Answer | None]) -> Floats:
@@ -118,7 +128,9 @@ def verdicts_of(rows: JudgedRows, answers: Sequence[Answer | None]) -> Floats:
     own = np.array([answer.verdict for answer in given], np.float64)  # NaN for None.
     scores = np.array([answer.score for answer in given], np.float64)
     noise = keyed_noise(0, *(_ids(rows, name) for name in ("query_id", "doc_id")))
-    cut = verdicts_by_scores(scores, rows.drawn(POSITIVE), rows.drawn(RANDOM), noise)
+    sampled = rows.drawn(EVEN, ANY)
+    other = sampled if sampled.any() else rows.drawn(RANDOM)
+    cut = verdicts_by_scores(scores, rows.drawn(POSITIVE), other, noise)
     return np.where(np.isfinite(own), own, cut)
 
 
@@ -126,24 +138,38 @@ def _ids(rows: JudgedRows, name: str) -> list[str]:
     return [value or "" for value in rows.texts(name)]
 
 
-def _measured(sheet: Path, name: str, rows: JudgedRows, verdicts: Floats) -> Judged:
-    positive, random, even = rows.drawn(POSITIVE), rows.drawn(RANDOM), rows.even
-    hits, alarms, flagged = (Share.relevant(verdicts[kind]) for kind in (positive, random, even))
-    others = {other: own for other, own in rows.machines.items() if other != name}
-    given = np.isfinite(verdicts)
+def _measured(sheet: Path, name: str, rows: JudgedRows, filled: JudgedRows, left: int) -> Judged:
+    """Measure a judge.
+
+    Args:
+        sheet: the file.
+        name: of the judge.
+        rows: as the sheet has them now.
+        filled: with the verdicts of the judge.
+        left: rows of known truth that it was not asked about.
+    """
+    verdicts = filled.machines[name]
+    candidates = not rows.even.any()
+    sampled = rows.drawn(ANY) if candidates else rows.even
+    kinds = (rows.drawn(POSITIVE), rows.drawn(RANDOM), sampled)
+    hits, alarms, flagged = (Share.relevant(verdicts[kind]) for kind in kinds)
     return Judged(
         sheet,
         name,
         {
             "rows": len(verdicts),
-            "judged": int(given.sum()),
-            "relevant": int(Share.relevant(verdicts[~rows.controls]).number),
-            "by_a_person": int(rows.person.sum()),
+            "rows_of_known_truth": int(rows.controls.sum()),
+            "judged": int(np.isfinite(verdicts).sum()),
+            "judged_by_a_person": int(rows.person.sum()),
         },
         hits,
         alarms,
         flagged,
         corrected(flagged, hits, alarms),
-        controls_left=int((rows.controls & ~given).sum()),
-        agreement={other: agreement(verdicts, own) for other, own in others.items()},
+        controls_left=left,
+        agreement={
+            other: agreement(verdicts, own) for other, own in rows.machines.items() if other != name
+        },
+        disputed=int(disputed(filled.table).sum()),
+        sampled="candidates" if candidates else "negatives",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 
@@ -45,12 +46,14 @@ class MachineJudge(ABC):
         name: its name in the column `judge` of a sheet.
         identity: all that its answers depend on, as JSON values and without a key. Answers are
             cached by it, and it is recorded beside the sheet.
+        reached_by: how it is reached, such as a host or a path; recorded too.
         batch: number of pairs in one call of `judge`.
         requests: number of calls of `judge` at the same time, from as many threads.
     """
 
     name: str
     identity: Mapping[str, Any]
+    reached_by: Mapping[str, Any] = MappingProxyType({})
     batch: int = 1
     requests: int = 1
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
+from hnmine.config.server_settings import check_address
 from hnmine.config.shared import ModelUse
+from hnmine.encode.gate import use_of
+from hnmine.encode.spec import ModelSpec
+from hnmine.errors import UsageError
+from hnmine.judging.language_model import PROMPT, LanguageModelJudge, read_prompt
+from hnmine.judging.local_models import LocalModelJudge
 from hnmine.judging.machine_judge import MachineJudge
+from hnmine.judging.rerank_endpoint import RerankEndpointJudge, is_rerank
+from hnmine.model_server import LanguageModel, key_in
 
 
 def open_machine_judge(
@@ -40,4 +50,21 @@ def open_machine_judge(
         UsageError: the address, the model or the prompt cannot be used.
         MissingModel: the local model is missing.
     """
-    raise NotImplementedError
+    if not re.match(r"https?://", judge):
+        use = use_of(judge)
+        runs: Any = model_use or {}
+        return LocalModelJudge(ModelSpec.find(judge, use=use, **runs), use, threads)
+    try:
+        check_address(judge)
+    except ValueError as error:
+        raise UsageError(str(error), fix="Check the address of the server.") from None
+    key = key_in(api_key_env)
+    if is_rerank(judge):
+        return RerankEndpointJudge(judge, llm, key, timeout, requests)
+    if not llm:
+        raise UsageError(
+            "Missing option --llm: the name of the language model on the server.",
+            fix="Add --llm NAME, or pass an address that ends in /rerank for a reranker.",
+        )
+    model = LanguageModel(judge, llm, key, 0.0, max_tokens, timeout)
+    return LanguageModelJudge(model, read_prompt(prompt) if prompt else PROMPT, requests)

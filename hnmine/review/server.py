@@ -16,6 +16,10 @@ from importlib.resources import files
 from math import isfinite
 from threading import Lock, Thread
 
+import numpy as np
+import pyarrow as pa
+
+from hnmine.audit.machine_verdicts import disputed
 from hnmine.audit.sheet import Sheet
 from hnmine.errors import HnmineError, InputError
 from hnmine.results import Json
@@ -56,6 +60,8 @@ class ReviewServer(ThreadingHTTPServer):
             InputError: the port cannot be used.
         """
         self.sheet, self.lock = sheet, Lock()
+        # What the machines disagree on comes first; a row keeps its position here from now on.
+        sheet.table = sheet.table.take(pa.array(np.argsort(~disputed(sheet.table), kind="stable")))
         self.notes: list[str] = []
         self.token = secrets.token_urlsafe(16)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property, partial
@@ -18,13 +17,14 @@ from hnmine.config import GenerateSettings
 from hnmine.directories.queries import Queries
 from hnmine.errors import InputError, UsageError
 from hnmine.extras.generation.edits import Entities, draw_edits
-from hnmine.extras.generation.endpoint import PROMPT, Endpoint, filled
+from hnmine.extras.generation.endpoint import PROMPT, ask_all
 from hnmine.extras.generation.entities import gather_entities
 from hnmine.extras.generation.made import WRITTEN, Pair, Row, merge_made, read_written, write_made
 from hnmine.inputs.opening import labels_of, open_inputs, read_documents, read_pairs, read_queries
 from hnmine.inputs.table_reader import BadRows, content_id
 from hnmine.inputs.texts import Texts, write_texts
 from hnmine.keyed_noise import keyed_noise
+from hnmine.model_server import LanguageModel, filled, key_in
 from hnmine.names import repeated
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task, blocks, canonical_json
@@ -210,12 +210,12 @@ class _Maker:
         return int(keyed_noise(self.settings.seed, [pair.query_id], [pair.positive_id])[0])
 
     @cached_property
-    def _endpoint(self) -> Endpoint:
+    def _model(self) -> LanguageModel:
         settings = self.settings
-        return Endpoint(
+        return LanguageModel(
             settings.endpoint or "",
             settings.llm or "",
-            os.environ.get(settings.api_key_env, ""),
+            key_in(settings.api_key_env),
             settings.temperature,
             settings.max_tokens,
             settings.timeout,
@@ -226,16 +226,15 @@ class _Maker:
         # Servers take seeds of 31 bits.
         prompts = [
             (
-                filled(self.prompt, pair.query, pair.positive),
+                filled(self.prompt, query=pair.query, positive=pair.positive),
                 xxhash.xxh3_64_intdigest(str(n).encode(), self._key(pair)) >> 33,
             )
             for pair, n in each
         ]
+        texts = ask_all(self._model, prompts, self.settings.requests, tick)
         made: list[Row] = [
             (text, pair.query_id, pair.positive_id, WRITTEN, None, None)
-            for (pair, _), text in zip(
-                each, self._endpoint.ask_all(prompts, self.settings.requests, tick), strict=True
-            )
+            for (pair, _), text in zip(each, texts, strict=True)
         ]
         return self._write(made, outputs[0])
 

@@ -1,0 +1,36 @@
+"""`hnmine judge`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hnmine.commands.command import Command
+from hnmine.config.judge_settings import JudgeSettings
+
+if TYPE_CHECKING:
+    from hnmine.judging.judge_command import JudgingForecast
+    from hnmine.judging.judge_result import Judged
+
+
+def run(settings: JudgeSettings) -> Judged:
+    """Let a model judge a sample."""
+    from hnmine.judging.judge_command import judge
+
+    return judge(settings)
+
+
+def _forecast(settings: JudgeSettings) -> JudgingForecast:
+    from hnmine.judging.judge_command import forecast
+
+    return forecast(settings)
+
+
+COMMAND = Command(
+    settings=JudgeSettings,
+    summary="Let a model judge a sample of the negatives, and measure how often it is right.",
+    example="hnmine judge runs/mined --endpoint http://localhost:8000/v1 --llm qwen3",
+    run=run,
+    places={"target": "mined"},
+    arguments=("target",),
+    forecast=_forecast,
+)

@@ -1,0 +1,95 @@
+"""`hnmine judge`: draw a sheet, ask a machine judge, and report how far it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from hnmine.audit.sheet import Sheet
+from hnmine.config.judge_settings import JudgeSettings
+from hnmine.judging.answer_cache import AnswerCache
+from hnmine.judging.judge_result import Judged
+from hnmine.judging.judged_rows import JudgedRows
+from hnmine.judging.judging import judge_sheet, to_ask
+from hnmine.judging.machine_judge import MachineJudge
+from hnmine.judging.open_machine_judge import open_machine_judge
+from hnmine.judging.sheet_to_judge import sheet_to_judge
+from hnmine.printable import aligned
+from hnmine.results import Json, Result
+
+CHARACTERS_PER_TOKEN = 4
+"""About, in English."""
+
+
+def judge(settings: JudgeSettings) -> Judged:
+    """Draw rows, add them to the sheet, and fill it with verdicts.
+
+    Raises:
+        HnmineError: the target or the judge cannot be used; earlier answers are cached.
+    """
+    who = _who(settings)
+    sheet = sheet_to_judge(settings)
+    if settings.target.is_dir():
+        Sheet.join(sheet.path, sheet.table)
+    return judge_sheet(sheet.path, who, budget=settings.budget, progress=settings.progress)
+
+
+def _who(settings: JudgeSettings) -> MachineJudge:
+    return open_machine_judge(
+        settings.endpoint or settings.model or "",
+        settings.llm,
+        prompt=settings.prompt,
+        api_key_env=settings.api_key_env,
+        max_tokens=settings.max_tokens,
+        timeout=settings.timeout,
+        requests=settings.requests,
+        model_use=settings.model_use,
+        threads=settings.cpu_threads,
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class JudgingForecast(Result):
+    """What `hnmine judge` would ask.
+
+    Attributes:
+        rows: rows of the sheet.
+        rows_of_known_truth: rows that measure the judge.
+        pairs_to_ask: pairs without an answer, within the budget; each is one request to a server,
+            and two where the first answer has no grade.
+        characters: of the texts that the judge reads.
+        about_tokens: of them, at four characters a token; answers come on top.
+    """
+
+    rows: int
+    rows_of_known_truth: int
+    pairs_to_ask: int
+    characters: int
+    about_tokens: int
+
+    def as_json(self) -> Json:
+        """Return everything as JSON values."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """Return the lines for a terminal."""
+        yield from aligned((name.replace("_", " "), f"{n:,}") for name, n in asdict(self).items())
+
+
+def forecast(settings: JudgeSettings) -> JudgingForecast:
+    """Count what a judge would be asked; nothing is written and no server is asked.
+
+    Raises:
+        HnmineError: the target or the judge cannot be used.
+    """
+    who, sheet = _who(settings), sheet_to_judge(settings)
+    rows = JudgedRows(sheet.table)
+    asked = to_ask(rows, AnswerCache.peek(sheet.path, who), settings.budget)
+    characters = sum(len(who.prompt_of(item)) for item in asked)
+    return JudgingForecast(
+        rows.table.num_rows,
+        int(rows.controls.sum()),
+        len(asked),
+        characters,
+        -(-characters // CHARACTERS_PER_TOKEN),
+    )
