@@ -33,7 +33,7 @@ PERSON = "person"
 PAIR = ("query_id", "doc_id")
 TEXTS = ("query", "positive", "document")
 NEEDED = {*PAIR, "query", "document", "verdict"}
-NUMBERS = ("p_relevant", "relevance", "margin", "verdict", "grade")
+NUMBERS = ("p_relevant", "relevance", "margin", "verdict", "grade", "seed")
 SUFFIXES = (".csv", ".parquet")
 
 CHARACTERS = 20_000
@@ -92,6 +92,8 @@ class Sheet:
             for name in set(NUMBERS) & set(names):
                 numbers = columns[name].cast(pa.float64())
                 known = pc.if_else(pc.is_nan(numbers), None, numbers)
+                if name == "seed":
+                    known = known.cast(pa.int64())
                 table = table.set_column(names.index(name), name, known)
         return cls(path, table)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hnmine.audit.sheet import EVEN, PERSON, Sheet, with_texts
 from hnmine.errors import PartialRun, UsageError
-from hnmine.guarantee.certify import Claim, Pair, Test, certify
+from hnmine.guarantee.certify import Claim, Pair, Test, certify, test
 from hnmine.guarantee.judge_errors import Hits
 from hnmine.guarantee.statement import (
     GUARANTEE,
@@ -146,41 +146,53 @@ class _Loop:
         while True:
             seen = SheetVerdicts.read(self.goal.sheet, self.goal.seed)
             machine = seen.by_machine or self.goal.judge is not None
-            tests = self._tests(seen, seen.hits if machine and seen.measured else None)
-            wanted = self._wanted(tests, seen)
+            claim = self._claim(seen.hits if machine and seen.measured else None)
+            tests = certify(self.draws, seen.relevant, claim)
+            wanted = self._wanted(tests, seen, claim)
             stuck = seen.answered == before
             # Known positives that a machine does not answer count as missed.
             if not wanted and (stuck or not machine or seen.measured == seen.hits.asked):
                 return self._guarantee(tests, seen, machine)
-            self._add_drawn([pair for pair in wanted if pair not in seen.present], len(tests) - 1)
+            self._add_drawn([pair for pair in wanted if pair not in seen.present])
             if not seen.controls:
                 self._add_controls(seen)
             if self.goal.judge is None or stuck:
-                raise self._waiting(tests)
+                raise self._waiting(tests, len(wanted), seen)
             self.goal.judge(self.goal.sheet, self.goal.budget - seen.answered)
             before = seen.answered
 
-    def _tests(self, seen: SheetVerdicts, hits: Hits | None) -> list[Test]:
-        claim = Claim(self.goal.max_false, 1 - self.goal.confidence, hits)
-        return certify(self.draws, seen.relevant, claim)
+    def _claim(self, hits: Hits | None) -> Claim:
+        return Claim(self.goal.max_false, 1 - self.goal.confidence, hits)
 
-    def _wanted(self, tests: Sequence[Test], seen: SheetVerdicts) -> list[Pair]:
-        """Return the pairs whose verdicts may prove the step that is not proved; none if none can.
+    def _wanted(
+        self, tests: Sequence[Test], seen: SheetVerdicts, claim: Claim
+    ) -> list[Pair]:
+        """Return the pairs whose verdicts may prove the first step that is not proved.
 
-        A step that the budget cannot prove is not begun.
+        A step that the budget cannot prove is not begun. Where somebody judges between two runs,
+        the harder steps' pairs are asked for at once, as far as the budget goes.
         """
-        last, draw = tests[-1], self.draws[len(tests) - 1]
-        pairs = draw.pairs[last.judged : last.judged + (last.to_go or 0)]
-        unjudged = [pair for pair in pairs if pair not in seen.relevant]
-        enough = len(pairs) == last.to_go and seen.answered + len(unjudged) <= self.goal.budget
-        return unjudged if enough else []
+        wanted: dict[Pair, None] = {}
+        first = len(tests) - 1
+        steps = self.draws[first:] if self.goal.judge is None else self.draws[first : first + 1]
+        for draw in steps:
+            now = test(draw, seen.relevant, claim)
+            pairs = draw.pairs[now.judged : now.judged + (now.to_go or 0)]
+            more = dict.fromkeys(pair for pair in pairs if pair not in seen.relevant)
+            if len(pairs) != now.to_go:
+                break
+            if seen.answered + len(wanted | more) > self.goal.budget:
+                break
+            wanted |= more
+        return list(wanted)
 
-    def _add_drawn(self, pairs: Sequence[Pair], step: int) -> None:
+    def _add_drawn(self, pairs: Sequence[Pair]) -> None:
         if not pairs:
             return
-        rows = self.steps[step].rows
         chosen = set(pairs)
-        rows = rows.filter(pa.array([pair in chosen for pair in pairs_of(rows)]))
+        every = pa.concat_tables([step.rows for step in self.steps])
+        place = {p: n for n, p in enumerate(pairs_of(every)) if p in chosen}
+        rows = every.take(pa.array(sorted(place.values()))).sort_by("order")
         columns = {
             "query_id": rows["query_id"],
             "doc_id": rows["doc_id"],
@@ -239,22 +251,20 @@ class _Loop:
             hits=seen.hits.found if machine else None,
         )
 
-    def _waiting(self, tests: Sequence[Test]) -> PartialRun:
-        seen = SheetVerdicts.read(self.goal.sheet, self.goal.seed)
-        waiting = self._wanted(tests, seen)
+    def _waiting(self, tests: Sequence[Test], waiting: int, seen: SheetVerdicts) -> PartialRun:
         sheet = shell([self.goal.sheet])
         proved = [test for test in tests if test.certified]
         write = (
-            f" To write the {len(proved)}. of {len(self.steps)} choices, which is proved already, "
-            f"add --budget {seen.answered}."
+            f" Or add --budget {seen.answered} to write choice {len(proved)} of "
+            f"{len(self.steps)}, the hardest that is proved already."
             if proved
             else ""
         )
         return PartialRun(
-            f"{len(waiting):,} drawn negatives wait for a verdict in {sheet}.",
+            f"{self.goal.sheet} needs {waiting:,} more verdicts.",
             why="Only verdicts on a random sample prove how many negatives are false.",
-            fix=f"Let a model judge (hnmine judge {sheet} --endpoint URL --llm NAME) or a person "
-            f"(in the column verdict), then run the same command again.{write}",
+            fix=f"Run `hnmine judge {sheet} --endpoint URL --llm NAME`, or let a person fill in "
+            f"the column verdict. Then run the same command again.{write}",
         )
 
     def _not_proved(self, test: Test, seen: SheetVerdicts, machine: bool) -> PartialRun:
