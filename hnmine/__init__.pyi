@@ -33,7 +33,7 @@ def init(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Written:
     """Write a commented configuration for your input files.
 
@@ -81,7 +81,7 @@ def validate(
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> ReportOfValidate | Installed:
     """Check your inputs and estimate what a run needs, or list the available models.
 
@@ -206,7 +206,7 @@ def run(
     max_uses: int | None = None,
     lazy: bool = False,
     compat: Literal["sentence-transformers"] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResults:
     """Build the index, mine and filter from one configuration; sections named generate, batch or mix add those steps.
 
@@ -342,7 +342,7 @@ def build_index(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Build the BM25 and dense index of a corpus.
 
@@ -425,7 +425,7 @@ def mine(
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Mine candidates for every query from an index.
 
@@ -526,7 +526,7 @@ def filter_negatives(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
 
@@ -648,7 +648,7 @@ def filter(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
 
@@ -737,7 +737,7 @@ def batch(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Group training rows into batches with hard and safe in-batch negatives.
 
@@ -788,7 +788,7 @@ def export(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Write mined negatives in the format of another trainer; no model runs.
 
@@ -822,7 +822,7 @@ def push(
     private: bool = True,
     threads: int | None = None,
     progress: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Pushed:
     """Upload a directory with a dataset card to the Hugging Face hub.
 
@@ -873,7 +873,7 @@ def generate(
     queries: str | PathLike[str] | None = None,
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Generate negatives: positives edited by rule, or texts of a language model.
 
@@ -936,7 +936,7 @@ def mix(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Mix the vectors of queries and hard negatives into synthetic negatives.
 
@@ -978,7 +978,7 @@ def report(
     min_grade: float = 1.0,
     verdicts: str | PathLike[str] | None = None,
     shortcuts: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> ReportOfReport:
     """Report the share of false negatives, shortcuts, and what was mined and dropped.
 
@@ -1014,7 +1014,7 @@ def inspect(
     progress: bool = True,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Inspected:
     """Show single queries with their positives, candidates, scores and verdicts.
 
@@ -1043,7 +1043,7 @@ def diff(
     queries: int = 10,
     threads: int | None = None,
     progress: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Changes:
     """Show which negatives other settings of `filter` gain and lose, and why.
 
@@ -1072,7 +1072,7 @@ def review(
     progress: bool = True,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Reviewed:
     """Judge doubtful candidates by hand, on a local page or in a sheet that `filter` and `report` read.
 
@@ -1097,7 +1097,7 @@ def review(
 def models(
     folder: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     *,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Installed:
     """List the models, devices and precisions available on this machine.
 
@@ -1124,7 +1124,7 @@ def audit(
     min_grade: float = 1.0,
     verdicts: str | PathLike[str] | None = None,
     shortcuts: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Audit:
     """Estimate the share of false negatives.
 

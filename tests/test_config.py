@@ -498,7 +498,7 @@ def test_a_flag_that_a_stage_and_a_section_share_breaks_neither(stage, section, 
         given = {**file, **top, **({} if flags else more)}
         flags = {**flags, **more} if flags else {}
         settings = {s.command: s for s in pipeline(given, flags).stages}
-        found = optional(section, given, flags)
+        found = optional(COMMANDS[section].settings, given, flags)
         assert getattr(settings[stage], name) in (value, {"corpus.text": "t"})
         if (section, name) == ("batch", "clusters"):
             assert found.clusters is None  # Clusters of queries are another thing.

@@ -154,7 +154,7 @@ def test_every_key_of_a_configuration_is_a_setting(block):
     values = {"output": "runs/x", **yaml.safe_load(block.text)}
     pipeline(values, {})
     for command in values.keys() & {"generate", "batch", "mix"}:
-        assert optional(command, values, {})
+        assert optional(COMMANDS[command].settings, values, {})
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ class TestWhatEachIsAbout:
         found = {
             path.stem: settings
             for path in RECIPES
-            if (settings := optional("batch", {"output": "o", **read_yaml(path)}, {}))
+            if (settings := optional(BatchSettings, {"output": "o", **read_yaml(path)}, {}))
         }
         assert {name: settings.by for name, settings in found.items()} == {
             "tas-balanced": "cluster",

@@ -6,7 +6,6 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
@@ -15,7 +14,7 @@ from hnmine.directories.candidates import Candidates
 from hnmine.exports.reproduce import commands
 from hnmine.printable import one_line
 from hnmine.results import Json
-from hnmine.runner.plan import digest
+from hnmine.runner.plan import Plan, digest
 
 EXAMPLE_CHARACTERS = 300
 SIZES = (
@@ -67,9 +66,7 @@ def dataset_card(candidates: Candidates, plan: Json, train: Sequence[Path]) -> s
     )
 
 
-def export_card(
-    plan: Mapping[str, Any], rows: Mapping[str, int], configs: Mapping[str, str]
-) -> str:
+def export_card(plan: Plan, rows: Mapping[str, int], configs: Mapping[str, str]) -> str:
     """Return the card of an export: front matter, files, origin.
 
     Args:
