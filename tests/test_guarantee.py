@@ -157,7 +157,9 @@ class TestOrder:
     def test_the_first_step_that_is_not_proved_ends_the_tests(self):
         good, bad = self.pairs(*range(100)), self.pairs(*range(100, 200))
         judged = dict.fromkeys(good, False) | dict.fromkeys(bad, True)
-        tests = certify([Draw(100, good), Draw(100, bad), Draw(100, good)], judged, Claim(0.1, RISK))
+        tests = certify(
+            [Draw(100, good), Draw(100, bad), Draw(100, good)], judged, Claim(0.1, RISK)
+        )
         assert [test.certified for test in tests] == [True, False]
 
     def test_a_pair_without_a_verdict_ends_the_sample(self):

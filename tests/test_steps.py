@@ -193,7 +193,9 @@ class TestChoice:
             *(("-1.7", 0), ("4.6", 4), ("null::double", 0)),
         ],
     )
-    def test_the_number_is_rounded_and_neither_negative_nor_above_the_number(self, per_query, asked):
+    def test_the_number_is_rounded_and_neither_negative_nor_above_the_number(
+        self, per_query, asked
+    ):
         assert judged(ONE, per_query=per_query, num_negatives=4).asked.tolist() == [asked]
 
     def test_weights_are_written_for_what_was_chosen(self):

@@ -20,9 +20,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.common import add_collections, parsed
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
-from benchmarks.quality.protocol import GRADES, read_judged
+from benchmarks.quality.protocol import GRADES, read_judged, split
 from benchmarks.quality.runs import hnmine
-from benchmarks.quality.protocol import split
 from hnmine.choose import choose
 from hnmine.guarantee.certify import Claim, Draw, Pair, certify
 from hnmine.guarantee.judge_errors import Hits
@@ -187,8 +186,12 @@ def study(world: World, runs: int, name: str) -> list[dict[str, object]]:
                     "wrong": wrong / runs,
                     "judgements": float(np.mean([one.judgements for one in found])),
                     "yield": float(np.mean([one.sum() / total for one in proved] or [np.nan])),
-                    "depth": float(np.mean([world.depth[one].mean() for one in proved] or [np.nan])),
-                    "false": float(np.mean([world.false[one].mean() for one in proved] or [np.nan])),
+                    "depth": float(
+                        np.mean([world.depth[one].mean() for one in proved] or [np.nan])
+                    ),
+                    "false": float(
+                        np.mean([world.false[one].mean() for one in proved] or [np.nan])
+                    ),
                     "asked_depth": float(world.depth[steps[-1]].mean()),
                 }
             )
@@ -249,7 +252,9 @@ def prepared(
     split(collection, work, arguments.queries, seed, grade)
     corpus = collection / "corpus.parquet"
     skip = ("--on-bad-row", "skip")
-    hnmine("build-index", "--corpus", corpus, "--encoder", arguments.encoder, "--index", index, *skip)
+    hnmine(
+        "build-index", "--corpus", corpus, "--encoder", arguments.encoder, "--index", index, *skip
+    )
     asked = ("--queries", work / "queries.parquet", "--qrels", work / "qrels.parquet")
     candidates = work / "candidates"
     mine = ("--source", "dense", "--top-k", "60")

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from hnmine.keyed_noise import keyed_noise, mixed
 
 
-def draw_order(
-    seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]
-) -> NDArray[np.uint64]:
+def draw_order(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> NDArray[np.uint64]:
     """Return a random number for each pair: its rank is the pair's place in the draw.
 
     Mixed again, because `--sampling` chooses by the same noise.

@@ -149,9 +149,7 @@ class FilterSettings(ModelSettings, OutputSettings):
         gt=0,
         lt=1,
     )
-    confidence: float = setting(
-        "Which are kept", "Confidence of --max-false.", 0.95, ge=0.5, lt=1
-    )
+    confidence: float = setting("Which are kept", "Confidence of --max-false.", 0.95, ge=0.5, lt=1)
     budget: int = setting(
         "Which are kept",
         "Judgements for --max-false, at most.",

@@ -11,16 +11,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from hnmine.ragged import Bools, Floats
+
+Counts = Floats | float
 
 ALTERNATIVES = (0.0, 0.1, 0.2, 0.4)
 """The bets: shares of the limit that may be marked. The capital is divided evenly among them."""
 
 
-def log_capital(population: int, limit: int, drawn: Floats, marked: Floats) -> Floats:
+def log_capital(population: int, limit: int, drawn: Counts, marked: Counts) -> Floats:
     """Return the logarithm of the capital, by the number of draws and of marked ones among them.
 
     It is the likelihood of the draws under each alternative, on average, over that under `limit`
@@ -34,8 +35,9 @@ def log_capital(population: int, limit: int, drawn: Floats, marked: Floats) -> F
     """
     few, times = np.unique(np.floor(np.array(ALTERNATIVES) * limit), return_counts=True)
     share = times / times.sum()
+    drawn, marked = np.asarray(drawn, np.float64), np.asarray(marked, np.float64)
     alternatives = _log_ways(population, few, drawn[..., None], marked[..., None])
-    against = _log_ways(population, np.float64(limit), drawn, marked)
+    against = _log_ways(population, limit, drawn, marked)
     with np.errstate(invalid="ignore"):
         capital = np.logaddexp.reduce(alternatives + np.log(share), axis=-1) - against
     # Too few are left for `limit`: it is ruled out. So many were found: it is certain.
@@ -52,10 +54,10 @@ def capital_path(population: int, limit: int, marks: Bools) -> Floats:
 def draws_to_go(population: int, limit: int, marks: Bools, risk: float) -> int | None:
     """Return how many further draws without a mark rule out `limit`; None if no number does."""
     low, high = len(marks), population
-    marked = np.float64(marks.sum())
+    marked = int(marks.sum())
 
     def enough(draws: int) -> bool:
-        return bool(log_capital(population, limit, np.float64(draws), marked) >= -math.log(risk))
+        return bool(log_capital(population, limit, draws, marked) >= -math.log(risk))
 
     if marked >= limit or not enough(high):
         return None
@@ -65,15 +67,14 @@ def draws_to_go(population: int, limit: int, marks: Bools, risk: float) -> int |
     return low - len(marks)
 
 
-def _log_ways(population: int, total: Floats, drawn: Floats, marked: Floats) -> Floats:
+def _log_ways(population: int, total: Counts, drawn: Floats, marked: Floats) -> Floats:
     """Return the log probability of one order of draws if `total` of the set are marked."""
-    return _log_choose(population - drawn, total - marked) - _log_choose(
-        np.float64(population), total
-    )
+    return _log_choose(population - drawn, total - marked) - _log_choose(population, total)
 
 
-def _log_choose(n: Floats | np.float64, k: Floats | np.float64) -> Floats:
+def _log_choose(n: Counts, k: Counts) -> Floats:
+    n, k = np.asarray(n, np.float64), np.asarray(k, np.float64)
     possible = (k >= 0) & (k <= n)
-    inside: NDArray[np.float64] = np.clip(k, 0, n)
+    inside = np.clip(k, 0, n)
     ways = gammaln(n + 1) - gammaln(inside + 1) - gammaln(n - inside + 1)
     return np.where(possible, ways, -np.inf)

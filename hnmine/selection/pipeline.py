@@ -125,7 +125,7 @@ def _judge(settings: FilterSettings) -> Fill | None:
     judge = open_machine_judge(
         settings.judge_with,
         settings.llm,
-        model_use=narrow(ModelUse, settings),
+        model_use=settings.model_use,
         threads=settings.cpu_threads,
     )
 

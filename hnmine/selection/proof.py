@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from hnmine.audit.machine_verdicts import settled
 from hnmine.audit.sheet import EVEN, PERSON, Sheet, with_texts
 from hnmine.errors import PartialRun, UsageError
 from hnmine.guarantee.certify import Claim, Pair, Test, certify, test
@@ -23,7 +24,7 @@ from hnmine.guarantee.statement import (
 )
 from hnmine.judges.verdict_file import DRAWN
 from hnmine.judging.controls import POSITIVE, KnownPositives, controls_for
-from hnmine.judging.judged_rows import JudgedRows, settled
+from hnmine.judging.judged_rows import JudgedRows
 from hnmine.printable import shell
 from hnmine.relevance.evidence import numbers
 from hnmine.runner.plan import Task
@@ -164,9 +165,7 @@ class _Loop:
     def _claim(self, hits: Hits | None) -> Claim:
         return Claim(self.goal.max_false, 1 - self.goal.confidence, hits)
 
-    def _wanted(
-        self, tests: Sequence[Test], seen: SheetVerdicts, claim: Claim
-    ) -> list[Pair]:
+    def _wanted(self, tests: Sequence[Test], seen: SheetVerdicts, claim: Claim) -> list[Pair]:
         """Return the pairs whose verdicts may prove the first step that is not proved.
 
         A step that the budget cannot prove is not begun. Where somebody judges between two runs,
@@ -223,9 +222,7 @@ class _Loop:
             )
         Sheet.join(self.goal.sheet, rows)
 
-    def _guarantee(
-        self, tests: Sequence[Test], seen: SheetVerdicts, machine: bool
-    ) -> Guarantee:
+    def _guarantee(self, tests: Sequence[Test], seen: SheetVerdicts, machine: bool) -> Guarantee:
         if not tests[0].certified:
             raise self._not_proved(tests[0], seen, machine)
         written = max(n for n, test in enumerate(tests) if test.certified)

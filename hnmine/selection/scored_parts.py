@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from hnmine.array_files import load_array, save_array
-from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.guarantee.certify import Pair
+from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.ragged import Bools, Ints
 from hnmine.relevance.learned import Learned
 from hnmine.runner.plan import Task
