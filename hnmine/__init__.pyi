@@ -185,9 +185,6 @@ def run(
     derive: Mapping[str, str] | Sequence[str] = (),
     where: str | Sequence[str] = (),
     relabel: str | None = None,
-    max_p_relevant: float | None = None,
-    target_fn_rate: float | None = None,
-    calibrate_by: str | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
@@ -277,9 +274,6 @@ def run(
         derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
-        max_p_relevant: Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 with the default rule]
-        target_fn_rate: Drop candidates by evidence of relevance until at most this share of all relevant documents is left.
-        calibrate_by: Expression that groups the candidates; target_fn_rate gets a cut for each group with enough positives.
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
         num_negatives: Number of negatives per query.
@@ -490,9 +484,6 @@ def filter_negatives(
     derive: Mapping[str, str] | Sequence[str] = (),
     where: str | Sequence[str] = (),
     relabel: str | None = None,
-    max_p_relevant: float | None = None,
-    target_fn_rate: float | None = None,
-    calibrate_by: str | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
@@ -549,9 +540,6 @@ def filter_negatives(
         derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
-        max_p_relevant: Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 with the default rule]
-        target_fn_rate: Drop candidates by evidence of relevance until at most this share of all relevant documents is left.
-        calibrate_by: Expression that groups the candidates; target_fn_rate gets a cut for each group with enough positives.
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
         num_negatives: Number of negatives per query.
@@ -612,9 +600,6 @@ def filter(
     derive: Mapping[str, str] | Sequence[str] = (),
     where: str | Sequence[str] = (),
     relabel: str | None = None,
-    max_p_relevant: float | None = None,
-    target_fn_rate: float | None = None,
-    calibrate_by: str | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
@@ -671,9 +656,6 @@ def filter(
         derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
-        max_p_relevant: Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 with the default rule]
-        target_fn_rate: Drop candidates by evidence of relevance until at most this share of all relevant documents is left.
-        calibrate_by: Expression that groups the candidates; target_fn_rate gets a cut for each group with enough positives.
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
         num_negatives: Number of negatives per query.

@@ -215,7 +215,8 @@ def _errors_of(given: Mapping[str, object]) -> Iterator[None]:
     except HnmineError as error:
         parts = [keywords(part) for part in (error.what, error.why, error.fix)]
         for name in given:  # An unknown one is in no list of settings.
-            parts[0] = parts[0].replace(f"{name.replace('_', '-')}: no such", f"{name}: no such")
+            shown = re.escape(name.replace("_", "-"))
+            parts[0] = re.sub(rf"^{shown}: (no such|removed)", rf"{name}: \1", parts[0], flags=re.M)
         parts[2] = _HELP.sub(lambda found: f"See help(hnmine.{NAMES[found[1]]})", parts[2])
         error.what, error.why, error.fix = parts
         error.args = ("\n".join(part for part in parts if part),)

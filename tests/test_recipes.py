@@ -71,8 +71,8 @@ def table_of(queries=12, candidates=260, seed=0):
             )
     table = pa.Table.from_pylist(rows, schema=schema.CANDIDATES)
     logits = np.array([10 * row["dense_score"] - 4 for row in rows]) + rng.normal(0, 2, len(rows))
-    for name, values in {"ce_score": logits, "p_relevant": 1 / (1 + np.exp(-logits))}.items():
-        table = table.append_column(schema.judged(name), pa.array(values, pa.float32()))
+    for name in ("ce_score", "relevance"):
+        table = table.append_column(schema.judged(name), pa.array(logits, pa.float32()))
     candidate = ~np.array(table["is_positive"])
     some = rng.random(len(rows)) < 0.3
     more = {
@@ -187,7 +187,7 @@ def recipe(name):
 
 
 def test_there_are_as_many_as_the_readme_says():
-    assert len(RECIPES) == 45
+    assert len(RECIPES) == 44
 
 
 class TestWhatEachIsAbout:
@@ -459,8 +459,6 @@ def test_it_runs_on_real_data_from_its_file(recipe, data, candidates, tmp_path):
     filter_ = {key.replace("-", "_"): value for key, value in given["filter"].items()}
     if "ce_score" in str(filter_) or filter_.get("score", "ce") == "ce":
         filter_ |= {"cross_encoder": CROSS_ENCODER, "max_length": 32}
-    if "target_fn_rate" in filter_:
-        filter_["target_fn_rate"] = 0.2  # Eight positives are too few for less.
     result = api.filter(candidates=mined, output=tmp_path / "m", **filter_)
     assert result.counts["queries"] == 8
     positives = pq.read_table(inputs["qrels"]).to_pylist()

@@ -22,7 +22,7 @@ from hnmine.directories.index import Index
 from hnmine.recipes import RECIPES, recipe_file
 
 VERBS = {
-    "derive": ("derive", "calibrate-by"),
+    "derive": ("derive",),
     "filter": (
         "where",
         "margin",
@@ -31,8 +31,6 @@ VERBS = {
         "min-score",
         "range-min",
         "range-max",
-        "max-p-relevant",
-        "target-fn-rate",
         "query-where",
     ),
     "relabel": ("relabel",),

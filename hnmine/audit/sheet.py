@@ -24,16 +24,16 @@ from hnmine.runner.atomic import replacing
 from hnmine.runner.locks import file_lock
 from hnmine.schema import RELEVANT
 
-EVEN = "even"
-"""The draw of negatives with equal probability; other draws are of doubtful ones."""
-
 PERSON = "person"
 """Who gave a verdict, in the column `judge`; machine judges have names of their own."""
 
 PAIR = ("query_id", "doc_id")
 TEXTS = ("query", "positive", "document")
 NEEDED = {*PAIR, "query", "document", "verdict"}
-NUMBERS = ("p_relevant", "relevance", "margin", "verdict", "grade", "seed")
+NUMBERS = {
+    **dict.fromkeys(("p_relevant", "relevance", "margin", "grade", "verdict"), pa.float64()),
+    "seed": pa.int64(),
+}
 SUFFIXES = (".csv", ".parquet")
 
 CHARACTERS = 20_000
@@ -89,12 +89,11 @@ class Sheet:
                 for name, (kind, *_) in zip(names, file.types.values(), strict=True)
             }
             table = pa.table(columns)
-            for name in set(NUMBERS) & set(names):
-                numbers = columns[name].cast(pa.float64())
-                known = pc.if_else(pc.is_nan(numbers), None, numbers)
-                if name == "seed":
-                    known = known.cast(pa.int64())
-                table = table.set_column(names.index(name), name, known)
+            for name, kind in NUMBERS.items():
+                if name in names:
+                    numbers = columns[name].cast(pa.float64())
+                    known = pc.if_else(pc.is_nan(numbers), None, numbers).cast(kind)
+                    table = table.set_column(names.index(name), name, known)
         return cls(path, table)
 
     @classmethod

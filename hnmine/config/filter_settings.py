@@ -16,13 +16,9 @@ from hnmine.names import check_names
 DEFAULT_MARGIN = 3.0
 """Margin in logits that --lazy applies if no rule is given."""
 
-MAX_P_RELEVANT = 0.5
-"""A candidate that is more likely relevant than not is never a negative by default."""
-
 NOT_LAZY = (
-    "sampling", "order", "within", "strata", "quota", "per_query", "relabel", "relabel_judged", "query_where",
-    "max_p_relevant", "target_fn_rate", "deepen", "max_uses", "compat",
-    "max_false",
+    "sampling", "order", "within", "strata", "quota", "per_query", "relabel", "relabel_judged",
+    "query_where", "deepen", "max_uses", "compat", "max_false",
 )  # fmt: skip
 """Settings that need the scores of candidates that are not chosen."""
 
@@ -110,28 +106,6 @@ class FilterSettings(ModelSettings, OutputSettings):
         "Which are kept",
         "Make a candidate a positive if this expression is true, such as 'score > positive_score "
         "+ 2'.",
-        None,
-    )
-    max_p_relevant: float | None = setting(
-        "Which are kept",
-        "Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 "
-        "with the default rule]",
-        None,
-        ge=0,
-        le=1,
-    )
-    target_fn_rate: float | None = setting(
-        "Which are kept",
-        "Drop candidates by evidence of relevance until at most this share of all relevant "
-        "documents is left.",
-        None,
-        gt=0,
-        lt=1,
-    )
-    calibrate_by: str | None = setting(
-        "Which are kept",
-        "Expression that groups the candidates; --target-fn-rate gets a cut for each group with "
-        "enough positives.",
         None,
     )
     relabel_judged: bool = setting(
@@ -298,8 +272,6 @@ class FilterSettings(ModelSettings, OutputSettings):
     def _check(self) -> FilterSettings:
         if self.score == "ce" and not self.cross_encoder:
             raise ValueError("score: ce needs --cross-encoder")
-        if self.calibrate_by and self.target_fn_rate is None:
-            raise ValueError("calibrate-by: needs --target-fn-rate")
         if self.max_false is not None and self.compat:
             raise ValueError("max-false: cannot be combined with --compat, which orders nothing")
         if self.relabel_judged and not self.judge and self.max_false is None:
@@ -331,9 +303,16 @@ class FilterSettings(ModelSettings, OutputSettings):
         return chosen or self.rules_given or not self.default_rule
 
     @property
-    def highest_p_relevant(self) -> float:
-        """The highest probability of being relevant that the default choice accepts."""
-        return MAX_P_RELEVANT if self.max_p_relevant is None else self.max_p_relevant
+    def notes(self) -> list[str]:
+        """What the settings turn off without naming it, a sentence each."""
+        given = [("--order", self.order != "rank"), ("--sampling", self.sampling != "top")]
+        flags = " and ".join(flag for flag, is_given in given if is_given)
+        if not flags or self.compat or self.lazy:
+            return []
+        return [
+            f"{flags} replaced the default choice, so nothing but the rules given kept false "
+            "negatives out. --where 'relevance <= X' drops the most doubtful candidates."
+        ]
 
     @property
     def rules_given(self) -> bool:

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from hnmine.config.retired import why_gone
 from hnmine.config.setting import MANY, about, did_you_mean, flag_of, key_of, setting
 from hnmine.errors import UsageError
 from hnmine.printable import redacted
@@ -143,7 +144,9 @@ def _short(value: object) -> str:
 
 
 def no_such_setting(name: str, known: Iterable[str]) -> str:
-    """Say that a setting is unknown, and which one has a name like it."""
+    """Say that a setting is unknown or gone, and which one is meant or replaces it."""
+    if gone := why_gone(name):
+        return gone
     return f"{name}: no such setting.{did_you_mean(name.replace('-', '_'), known)}"
 
 

@@ -285,6 +285,8 @@ def _check_columns(tree: Node, text: str, names: list[str]) -> None:
         if name.lower() not in known:
             close = difflib.get_close_matches(name.lower(), known, n=1)
             hint = f" Did you mean {known[close[0]]}?" if close else ""
+            if name.lower() == "p_relevant":
+                hint = " It was no probability; relevance orders the candidates instead."
             raise refused(
                 text,
                 f"there is no column {name!r}.{hint}",

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from hnmine.audit.machine_verdicts import OWN, machine_verdicts, numbers_in, settled
-from hnmine.audit.sheet import EVEN, PERSON
+from hnmine.audit.draw import EVEN
+from hnmine.audit.sheet import PERSON
 from hnmine.judges.verdict_file import DRAWN
 from hnmine.judging.controls import POSITIVE, RANDOM
 from hnmine.judging.machine_judge import Answer, Item

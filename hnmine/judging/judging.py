@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from hnmine.audit.machine_verdicts import disputed
-from hnmine.audit.sheet import EVEN, PERSON, Sheet
+from hnmine.audit.draw import EVEN
+from hnmine.audit.sheet import PERSON, Sheet
 from hnmine.errors import InputError, UsageError
 from hnmine.judging.answer_cache import AnswerCache
 from hnmine.judging.controls import ANY, POSITIVE, RANDOM

@@ -28,7 +28,7 @@ class Reviewed(Result):
     Attributes:
         sheet: the file with the verdicts.
         counts: rows of the sheet: all, judged, judged relevant.
-        audit: the share of false negatives, by p_relevant and by the verdicts.
+        audit: the share of false negatives, by the verdicts.
         commands: that use the verdicts.
         notes: changes by others to the sheet during the review.
     """

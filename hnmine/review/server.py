@@ -38,7 +38,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-SHOWN = ("query_id", "doc_id", "drawn", "fate", "p_relevant", "margin")
+SHOWN = ("query_id", "doc_id", "drawn", "fate", "relevance", "margin")
 """Facts that the page shows on request only, as they may sway a verdict."""
 
 

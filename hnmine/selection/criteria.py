@@ -20,15 +20,10 @@ class Goals:
 
     Attributes:
         chooses_otherwise: whether candidates are not chosen by relevance and depth.
-        highest_p_relevant: above it, the default choice takes no candidate.
     """
 
     chooses_otherwise: bool
-    target_fn_rate: float | None
-    calibrate_by: str | None
     depth: float | None
-    highest_p_relevant: float
-    near_copy: float
     num_negatives: int
     cpu_threads: int
 
@@ -94,12 +89,9 @@ def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[
             # A column, because functions in --order see survivors only.
             "derive": settings.derive | {"depth": learned.place},
             "order": f"ln(1 + exp(relevance)) + {price} * depth",
-            "max_p_relevant": settings.highest_p_relevant,
         }
         settings = settings.model_copy(update=update)
     expressions = [*rules(settings).items(), *by_text(settings.where)]
-    if learned and learned.cut_rule:
-        expressions.append(("target-fn-rate", learned.cut_rule))
     return (
         Rules(
             settings.score or "dense",

@@ -53,8 +53,7 @@ def filter(settings: FilterSettings) -> StageResult:
             for judge in judges:
                 with run.timed(judge.column):
                     counts |= judge.compute(progress=run.progress, share=run.share)
-            goals = None if settings.compat or settings.lazy else narrow(Goals, settings)
-            learned, positives = _learn(run, scored, goals)
+            learned, positives = _learn(run, scored, settings)
             selection = Selection(run, scored, learned, *criteria(settings, learned))
             open_more = partial(open_judges, settings=settings)
             counts |= positives
@@ -75,21 +74,22 @@ def filter(settings: FilterSettings) -> StageResult:
         hardness = Hardness.read(run.written("hardness", HARDNESS))
         guarantee = read_guarantee(run.path) if settings.max_false is not None else None
     notes = list(guarantee.sentences()) if guarantee else []
-    notes += learned.sentences if learned else []
+    notes += [*settings.notes, *(learned.sentences if learned else [])]
     notes += hardness.sentences() if hardness else [why_unknown(candidates.manifest.scores)]
     return StageResult(settings.output, manifest["counts"], manifest, notes)
 
 
 def _learn(
-    run: RunDirectory, scored: ScoredCandidates, goals: Goals | None
+    run: RunDirectory, scored: ScoredCandidates, settings: FilterSettings
 ) -> tuple[Learned | None, Counts]:
-    """Learn from a sample, or read what an interrupted run learned; nothing without goals."""
+    """Learn from a sample, or read what an interrupted run learned."""
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        learned = learn(scored, goals, tick) if goals else None
+        learned = None
+        if not (settings.compat or settings.lazy):  # They take no score of the model.
+            learned = learn(scored, narrow(Goals, settings), *criteria(settings), tick)
         write_learned(learned, outputs[0])
-        known = learned is not None and learned.share_of_relevant is not None
-        return {"positives_learned_from": learned.positives if learned and known else 0}
+        return {"positives_learned_from": learned.positives if learned and learned.fitted else 0}
 
     rows = sum(scored.candidates.part_rows)
     counts = run.run("learn", "candidates", [Task("relevance", (RELEVANCE,), rows)], work)

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from hnmine.audit.machine_verdicts import settled
-from hnmine.audit.sheet import EVEN, PERSON, Sheet, with_texts
+from hnmine.audit.draw import EVEN
+from hnmine.audit.sheet import PERSON, Sheet, with_texts
 from hnmine.errors import PartialRun, UsageError
 from hnmine.guarantee.certify import Claim, Pair, Test, certify, test
 from hnmine.guarantee.judge_errors import Hits

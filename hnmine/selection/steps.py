@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hnmine.audit.draw import draw_order
+from hnmine.audit.draw import draw_noise
 from hnmine.errors import damage_explained
 from hnmine.expressions.evaluation import number
 from hnmine.guarantee.certify import Draw, Pair
@@ -147,7 +147,7 @@ def _run(
 def _first(verdicts: Verdicts, among: Bools, seed: int) -> pa.Table:
     """Return the first rows of a random draw, in its order."""
     rows = verdicts.table.filter(pa.array(among)).select(["query_id", "doc_id", "relevance"])
-    order = draw_order(seed, rows["query_id"].to_pylist(), rows["doc_id"].to_pylist())
+    order = draw_noise(seed, rows["query_id"].to_pylist(), rows["doc_id"].to_pylist())
     rows = rows.add_column(2, "order", pa.array(order)).cast(ROWS)
     return _in_order(rows)
 

@@ -194,11 +194,23 @@ class Verdicts:
         most = numbers(self._of_survivors(self.choice.per_query))[self.first_rows]
         return np.clip(np.rint(np.nan_to_num(most)), 0, n).astype(np.int64)
 
+    @property
+    def eligible(self) -> Bools:
+        """Whether each row may be chosen: it was kept, is among those asked for and of use."""
+        return self._open_to_choice & self.used
+
+    @cached_property
+    def _open_to_choice(self) -> Bools:
+        within = self.choice.within
+        return (
+            self._survives
+            if within is None
+            else self._survives & truth(self._of_survivors(within), within)
+        )
+
     @cached_property
     def _chosen(self) -> Bools:
-        choice, eligible, order = self.choice, self._survives, self._order
-        if choice.within is not None:
-            eligible = eligible & truth(self._of_survivors(choice.within), choice.within)
+        choice, eligible, order = self.choice, self._open_to_choice, self._order
         if choice.strata is not None:
             stratum = self._of_survivors(choice.strata).cast(pa.string()).fill_null("")
             order = spread(self.query, eligible, order, stratum.to_numpy(), self._noise)
