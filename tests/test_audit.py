@@ -12,7 +12,6 @@ from scipy.stats import binomtest, hypergeom
 
 import hnmine as api
 from hnmine.audit.auditing import audit
-from hnmine.audit.draw import EVEN, Draw, check_draw, draw_order
 from hnmine.audit.estimate import (
     Audit,
     clopper_pearson,
@@ -24,6 +23,7 @@ from hnmine.audit.estimate import (
 from hnmine.commands.configuration import settings_for
 from hnmine.config import AuditSettings
 from hnmine.errors import InputError, UsageError
+from hnmine.sheets.draw import EVEN, Draw, check_draw, draw_order
 
 NAN = float("nan")
 

@@ -21,15 +21,15 @@ from conftest import hnmine, rows, write
 
 import hnmine as api
 from hnmine.audit.auditing import audit
-from hnmine.audit.draw import EVEN, Draw, draw_order
 from hnmine.audit.estimate import of_sheet
-from hnmine.audit.sheet import Sheet, count
 from hnmine.config import AuditSettings, ReviewSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.table_reader import Table
 from hnmine.judges.verdict_file import read_verdicts
 from hnmine.review.doubtful import DISAGREEMENT, NARROWLY, NEGATIVES, PER_QUERY
 from hnmine.review.reviewing import review
+from hnmine.sheets.draw import EVEN, Draw, draw_order
+from hnmine.sheets.sheet import Sheet, count
 
 NAN = float("nan")
 WORDS = ["oak", "fox", "tin", "rye", "sea", "jam", "cup", "elk", "fig", "gem"]

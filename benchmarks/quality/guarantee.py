@@ -1,8 +1,8 @@
 """Does `--max-false` hold? Many simulated runs on judged collections, with good and bad judges.
 
 `python -m benchmarks.quality.guarantee --data FOLDER` mines each collection with one known positive
-a query, as `benchmarks.quality` does, and filters it. Then it draws, judges and tests in memory, with
-the code of `hnmine filter`, for many seeds. A run is wrong if it proves a choice that has more
+a query, as `benchmarks.quality` does, and filters it. Then it draws, judges and tests in memory,
+with the code of `hnmine filter`, for many seeds. A run is wrong if it proves a choice that has more
 false negatives than claimed.
 """
 

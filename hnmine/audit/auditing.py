@@ -9,9 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine.audit.draw import EVEN, check_draw, draw_order
 from hnmine.audit.estimate import MOST_DOUBTFUL, WORST_QUERIES, Audit, Doubtful, of_sheet
-from hnmine.audit.sheet import Sheet, with_texts
 from hnmine.audit.shortcuts import Labelled, shortcuts
 from hnmine.config import AuditSettings
 from hnmine.directories.candidates import Candidates
@@ -34,6 +32,8 @@ from hnmine.ragged import Floats
 from hnmine.relevance.evidence import numbers
 from hnmine.schema import RELEVANT
 from hnmine.selection.hardness import origins_of
+from hnmine.sheets.draw import EVEN, check_draw, draw_order
+from hnmine.sheets.sheet import Sheet, with_texts
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)
 MARGIN_BANDS = 4

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, hypergeom
 from scipy.stats import t as student
 
-from hnmine.audit.draw import Draw
 from hnmine.audit.shortcuts import ADVICE, WARN_FROM
+from hnmine.intervals import TAIL, clopper_pearson, sampled_interval
 from hnmine.printable import aligned, shell, without_nan
 from hnmine.ragged import Floats, Ints
 from hnmine.results import Json, Result
 from hnmine.schema import RELEVANT
+from hnmine.sheets.draw import Draw
 
-CONFIDENCE = 0.95
-TAIL = (1 - CONFIDENCE) / 2
 WORST_QUERIES = MOST_DOUBTFUL = 10
 
 ONE_SIDED = 0.25
@@ -114,41 +111,6 @@ def of_sheet(verdicts: Floats, draw: Draw, waiting: int = 0) -> Estimate:
     counts = (likely + waiting / 2, least, most + waiting)
     rate, low, high = (float((relevant + count) / total) for count in counts)
     return Estimate(rate, low, high, len(verdicts), len(known), relevant)
-
-
-def clopper_pearson(successes: float, trials: float) -> tuple[float, float]:
-    """Return the exact 95 % interval for a probability (Clopper and Pearson, 1934)."""
-    fails = trials - successes
-    low = beta.ppf(TAIL, successes, fails + 1) if successes > 0 else 0.0
-    high = beta.ppf(1 - TAIL, successes + 1, fails) if fails > 0 else 1.0
-    return float(low), float(high)
-
-
-def sampled_interval(successes: int, sampled: int, population: int) -> tuple[int, int]:
-    """Return the exact 95 % interval for the successes in a population, by a random sample of it.
-
-    The sample is without replacement: the interval holds the counts that neither tail of the
-    hypergeometric distribution rejects.
-
-    Args:
-        successes: in the sample.
-        sampled: its size.
-        population: of which it was drawn.
-    """
-    if sampled == population:
-        return successes, successes
-    possible = range(successes, population - (sampled - successes) + 1)
-
-    # Both are false for small counts and true for large ones.
-    def enough(n: int) -> bool:
-        return bool(hypergeom.sf(successes - 1, population, n, sampled) > TAIL)
-
-    def too_many(n: int) -> bool:
-        return bool(hypergeom.cdf(successes, population, n, sampled) <= TAIL)
-
-    low = bisect_left(possible, True, key=enough)
-    high = bisect_left(possible, True, key=too_many)
-    return possible[low], possible[high - 1]
 
 
 def how_to_judge(mined: object) -> str:

@@ -9,7 +9,7 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from hnmine.config.mined_settings import moved_index
 from hnmine.config.output import OutputSettings
-from hnmine.config.setting import MANY, flag_of, path, seed, setting
+from hnmine.config.setting import MANY, flag_of, key_of, path, seed, setting
 from hnmine.config.shared import Count, ModelSettings, Pooling, assignments
 from hnmine.names import check_names
 
@@ -134,8 +134,8 @@ class FilterSettings(ModelSettings, OutputSettings):
         le=MANY,
     )
     judge_with: str | None = path(
-        "Who judges for --max-false: the address of an OpenAI-compatible server or of a reranker's, "
-        "or a local model. [default: somebody else, in the sheet, between two runs]",
+        "Judge for --max-false: the address of an OpenAI-compatible server or of a reranker, or a "
+        "local model. [default: the sheet is filled between two runs]",
         None,
         group="Models",
         value="URL|MODEL",
@@ -272,14 +272,6 @@ class FilterSettings(ModelSettings, OutputSettings):
     def _check(self) -> FilterSettings:
         if self.score == "ce" and not self.cross_encoder:
             raise ValueError("score: ce needs --cross-encoder")
-        if self.max_false is not None and self.compat:
-            raise ValueError("max-false: cannot be combined with --compat, which orders nothing")
-        if self.relabel_judged and not self.judge and self.max_false is None:
-            raise ValueError("relabel-judged: needs --judge FILE or --max-false")
-        if self.judge_with and self.max_false is None:
-            raise ValueError("judge-with: needs --max-false")
-        if self.llm and not self.judge_with:
-            raise ValueError("llm: needs --judge-with")
         if self.quota and (self.per_query or self.strata):
             raise ValueError("quota: cannot be combined with --per-query or --strata")
         if self.quota:
@@ -319,6 +311,20 @@ class FilterSettings(ModelSettings, OutputSettings):
         """Whether a rule about the score is given."""
         rules = (self.margin, self.relative_margin, self.max_score)
         return any(rule is not None for rule in rules)
+
+    @model_validator(mode="after")
+    def _check_proof(self) -> FilterSettings:
+        if self.max_false is None:
+            for name in ("judge_with", "sheet"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{key_of(name)}: needs --max-false")
+            if self.relabel_judged and not self.judge:
+                raise ValueError("relabel-judged: needs --judge FILE or --max-false")
+        elif self.compat:
+            raise ValueError("max-false: cannot be combined with --compat, which has no order")
+        if self.llm and not self.judge_with:
+            raise ValueError("llm: needs --judge-with")
+        return self
 
     @model_validator(mode="after")
     def _check_lazy(self) -> FilterSettings:

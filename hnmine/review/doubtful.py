@@ -7,11 +7,11 @@ from itertools import zip_longest
 
 import pyarrow as pa
 
-from hnmine.audit.draw import EVEN, draw_order
 from hnmine.directories.scored_view import DROPPED, KEPT, MARGIN, NEGATIVE, Row, ScoredView, quoted
 from hnmine.keyed_noise import hashes
 from hnmine.relevance.model import NOT_EVIDENCE
 from hnmine.report.margin_examples import DOUBTFUL_FIRST, NO_MATTER_OF_DEGREE
+from hnmine.sheets.draw import EVEN, draw_order
 
 NEGATIVES, NARROWLY, DISAGREEMENT = "doubtful negative", "narrowly dropped", "judges disagree"
 PER_QUERY = 3

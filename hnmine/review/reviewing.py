@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import Audit
-from hnmine.audit.sheet import Sheet, count, with_texts
 from hnmine.config import AuditSettings, FilterSettings, ReviewSettings
 from hnmine.directories.mined import Mined
 from hnmine.errors import UsageError
@@ -19,6 +18,7 @@ from hnmine.results import Json, Result
 from hnmine.review.doubtful import choose
 from hnmine.review.server import ReviewServer
 from hnmine.schema import RELEVANT
+from hnmine.sheets.sheet import Sheet, count, with_texts
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,9 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from hnmine.audit.machine_verdicts import settled
-from hnmine.audit.draw import EVEN
-from hnmine.audit.sheet import PERSON, Sheet, with_texts
 from hnmine.errors import PartialRun, UsageError
 from hnmine.guarantee.certify import Claim, Pair, Test, certify, test
 from hnmine.guarantee.judge_errors import Hits
@@ -33,6 +30,9 @@ from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import RELEVANT
 from hnmine.selection.scored_parts import Selection
 from hnmine.selection.steps import Step, known_positives, pairs_of, safest_first
+from hnmine.sheets.draw import EVEN
+from hnmine.sheets.machine_verdicts import settled
+from hnmine.sheets.sheet import PERSON, Sheet, with_texts
 
 CONTROLS = 0.25
 """Share of the judgements of a machine that are of pairs whose truth is known."""

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hnmine.audit.draw import draw_noise
 from hnmine.errors import damage_explained
 from hnmine.expressions.evaluation import number
 from hnmine.guarantee.certify import Draw, Pair
@@ -21,6 +20,7 @@ from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import STATE
 from hnmine.selection.scored_parts import Selection
 from hnmine.selection.verdicts import Verdicts
+from hnmine.sheets.draw import draw_noise
 
 DRAWS = f"{STATE}/draws"
 """Folder for the draws of each step, until the run is finished."""

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from hnmine.audit.given_verdicts import Given, Key, note_on, settled, word_for
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.data_files import DataFile
@@ -23,6 +22,7 @@ from hnmine.ragged import Ints
 from hnmine.runner.atomic import replacing
 from hnmine.runner.locks import file_lock
 from hnmine.schema import RELEVANT
+from hnmine.sheets.given_verdicts import Given, Key, note_on, settled, word_for
 
 PERSON = "person"
 """Who gave a verdict, in the column `judge`; machine judges have names of their own."""
