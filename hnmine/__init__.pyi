@@ -9,6 +9,7 @@ from typing_extensions import deprecated
 from hnmine.audit.estimate import Audit
 from hnmine.encode.installed import Installed
 from hnmine.exports.pushing import Pushed
+from hnmine.judging.judge_result import Judged
 from hnmine.report.changes import Changes
 from hnmine.report.inspecting import Inspected
 from hnmine.report.reporting import Report as ReportOfReport
@@ -19,7 +20,7 @@ from hnmine.validate.findings import Report as ReportOfValidate
 from hnmine.validate.initialising import Written
 
 __version__: str
-__all__ = ["audit", "batch", "build_index", "diff", "export", "filter_negatives", "generate", "init", "inspect", "mine", "mix", "models", "push", "report", "review", "run", "validate"]
+__all__ = ["audit", "batch", "build_index", "diff", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mix", "models", "push", "report", "review", "run", "validate"]
 
 def init(
     *paths: str | PathLike[str],
@@ -185,10 +186,17 @@ def run(
     derive: Mapping[str, str] | Sequence[str] = (),
     where: str | Sequence[str] = (),
     relabel: str | None = None,
+    relabel_judged: bool = False,
+    max_false: float | None = None,
+    confidence: float = 0.95,
+    budget: int = 400,
+    judge_with: str | PathLike[str] | None = None,
+    llm: str | None = None,
+    sheet: str | PathLike[str] | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
-    budget: str | None = None,
+    per_query: str | None = None,
     sampling: str = "top",
     order: str = "rank",
     within: str | None = None,
@@ -274,10 +282,17 @@ def run(
         derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
+        relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
+        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        confidence: Confidence of max_false.
+        budget: Judgements for max_false, at most.
+        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        llm: Name of the language model on the server of judge_with.
+        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
         num_negatives: Number of negatives per query.
-        budget: Expression for the number of negatives of a query, at most num_negatives.
+        per_query: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
         order: Expression to sort by, smallest first.
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
@@ -484,10 +499,17 @@ def filter_negatives(
     derive: Mapping[str, str] | Sequence[str] = (),
     where: str | Sequence[str] = (),
     relabel: str | None = None,
+    relabel_judged: bool = False,
+    max_false: float | None = None,
+    confidence: float = 0.95,
+    budget: int = 400,
+    judge_with: str | PathLike[str] | None = None,
+    llm: str | None = None,
+    sheet: str | PathLike[str] | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
-    budget: str | None = None,
+    per_query: str | None = None,
     sampling: str = "top",
     order: str = "rank",
     within: str | None = None,
@@ -540,10 +562,17 @@ def filter_negatives(
         derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
+        relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
+        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        confidence: Confidence of max_false.
+        budget: Judgements for max_false, at most.
+        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        llm: Name of the language model on the server of judge_with.
+        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
         num_negatives: Number of negatives per query.
-        budget: Expression for the number of negatives of a query, at most num_negatives.
+        per_query: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
         order: Expression to sort by, smallest first.
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
@@ -600,10 +629,17 @@ def filter(
     derive: Mapping[str, str] | Sequence[str] = (),
     where: str | Sequence[str] = (),
     relabel: str | None = None,
+    relabel_judged: bool = False,
+    max_false: float | None = None,
+    confidence: float = 0.95,
+    budget: int = 400,
+    judge_with: str | PathLike[str] | None = None,
+    llm: str | None = None,
+    sheet: str | PathLike[str] | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
-    budget: str | None = None,
+    per_query: str | None = None,
     sampling: str = "top",
     order: str = "rank",
     within: str | None = None,
@@ -656,10 +692,17 @@ def filter(
         derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
+        relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
+        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        confidence: Confidence of max_false.
+        budget: Judgements for max_false, at most.
+        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        llm: Name of the language model on the server of judge_with.
+        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
         num_negatives: Number of negatives per query.
-        budget: Expression for the number of negatives of a query, at most num_negatives.
+        per_query: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
         order: Expression to sort by, smallest first.
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
@@ -832,9 +875,6 @@ def generate(
     prompt: str | PathLike[str] | None = None,
     temperature: float = 0.7,
     max_tokens: int = 512,
-    timeout: float = 120.0,
-    requests: int = 4,
-    api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
     seed: int = 0,
     block_size: int = 64,
     threads: int | None = None,
@@ -855,6 +895,9 @@ def generate(
     queries: str | PathLike[str] | None = None,
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
+    timeout: float = 120.0,
+    requests: int = 4,
+    api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Generate negatives: positives edited by rule, or texts of a language model.
@@ -870,9 +913,6 @@ def generate(
         prompt: File with the prompt, with {query} and {positive} to fill in. [default: asks for a passage that fails one requirement of the query]
         temperature: Sampling temperature of the language model.
         max_tokens: Maximum tokens per generated text.
-        timeout: Seconds to wait for a whole answer of the server.
-        requests: Number of concurrent requests to the server.
-        api_key_env: Environment variable with the server's key, if it needs one.
         seed: Random seed for edits and sampling.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
         threads: CPU threads to use. [default: all]
@@ -893,6 +933,9 @@ def generate(
         queries: Queries with ids, to use with qrels instead of pairs.
         qrels: Judgements: query id, corpus id and, if graded, score.
         min_grade: Lowest grade at which a judged document is a positive.
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -1035,6 +1078,65 @@ def diff(
         queries: Maximum number of queries to name, those that changed most.
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def judge(
+    target: str | PathLike[str],
+    *,
+    sheet: str | PathLike[str] | None = None,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
+    endpoint: str | PathLike[str] | None = None,
+    llm: str | None = None,
+    model: str | None = None,
+    prompt: str | PathLike[str] | None = None,
+    sample: int | None = None,
+    doubtful: int = 0,
+    budget: int | None = None,
+    max_tokens: int = 1024,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: bool = True,
+    device: str = "auto",
+    backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
+    batch_tokens: int | None = None,
+    max_length: int | None = None,
+    timeout: float = 120.0,
+    requests: int = 4,
+    api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> Judged:
+    """Let a model judge a sample of the negatives, and measure how often it is right.
+
+    Args:
+        target: Directory that `hnmine filter` or `hnmine mine` wrote, or a sheet to fill.
+        sheet: Sheet to write, or to continue: .csv or .parquet. [default: TARGET-verdicts.parquet]
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
+        endpoint: Address of an OpenAI-compatible server with a language model, such as http://localhost:8000/v1, or of a reranker, which ends in /rerank.
+        llm: Name of the language model or reranker on the server.
+        model: Cross-encoder, LLM reranker or bi-encoder on this machine: a hub name, a folder, or pkg:package/folder.
+        prompt: File with the prompt for a language model, with {query} and {document} to fill in; the answer is JSON with a reason and a grade from 0 to 3. [default: hnmine's own]
+        sample: Number of negatives to draw evenly; of a candidates directory, of candidates. [default: three quarters of budget, else 300; none with doubtful]
+        doubtful: Number of doubtful candidates to judge, chosen as `hnmine review` does.
+        budget: Maximum number of pairs to ask the judge about; earlier answers are free. [default: all]
+        max_tokens: Maximum tokens of an answer; a model that thinks first needs more.
+        seed: Random seed for the sample and the rows of known truth.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
+        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
