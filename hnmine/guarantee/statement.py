@@ -83,8 +83,9 @@ class Guarantee(BaseModel):
             f"negatives are false, with {percent(self.confidence)} confidence."
         )
         yield (
-            f"{step.judged:,} of them were drawn at random (seed {self.seed}) and judged by "
-            f"{', '.join(self.judges)}; {step.relevant:,} were relevant and are left out."
+            f"{step.judged:,} drawn at random (seed {self.seed}) were judged by "
+            f"{' and '.join(self.judges)}; {step.relevant:,} of these were relevant. Judged "
+            f"negatives that are relevant are left out: {len(self.refuted):,}."
         )
         if hits := self.measured_hits:
             yield (
@@ -95,8 +96,8 @@ class Guarantee(BaseModel):
             yield "The bound takes these verdicts as the truth."
         if step.highest_relevance is not None:
             yield (
-                f"Candidates with a relevance above {step.highest_relevance:.3g} were not chosen: "
-                f"{percent(step.of_asked)} of the negatives asked for were found."
+                f"To prove it, candidates with a relevance above {step.highest_relevance:.3g} were "
+                f"not chosen; {step.of_asked:.1%} of the negatives asked for were found."
             )
 
 

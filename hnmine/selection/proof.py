@@ -32,7 +32,7 @@ from hnmine.selection.scored_parts import Selection
 from hnmine.selection.steps import Step, known_positives, pairs_of, safest_first
 from hnmine.sheets.draw import EVEN
 from hnmine.sheets.machine_verdicts import settled
-from hnmine.sheets.sheet import PERSON, Sheet, with_texts
+from hnmine.sheets.sheet import Sheet, with_texts
 
 CONTROLS = 0.25
 """Share of the judgements of a machine that are of pairs whose truth is known."""
@@ -115,7 +115,7 @@ class SheetVerdicts:
         ours = rows.even & (rows.numbers("seed") == seed) & np.isfinite(verdict)
         pairs = pairs_of(table)
         named = zip(rows.texts("judge"), rows.person, strict=True)
-        judges = [PERSON if person else judge or PERSON for judge, person in named]
+        judges = ["a person" if person or not judge else judge for judge, person in named]
         positives = rows.drawn(POSITIVE)
         machines = settled(rows.machines.values(), len(verdict))[positives]
         at = np.flatnonzero(ours)
