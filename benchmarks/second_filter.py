@@ -18,7 +18,7 @@ RULES = {
     "none: scores, learns, chooses": [],
     "a margin": ["--margin", "0.01"],
     "an expression": ["--where", "ce_score < pos(ce_score)"],
-    "random of what is left": ["--max-p-relevant", "0.1", "--sampling", "random"],
+    "random of what is left": ["--where", "relevance < 1", "--sampling", "random"],
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,7 +42,7 @@ class _Package(ModuleType):
 sys.modules[__name__].__class__ = _Package
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in (*__all__, "filter"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from hnmine.python_api import function

@@ -34,7 +34,7 @@ def init(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Written:
     """Write a commented configuration for your input files.
 
@@ -82,7 +82,7 @@ def validate(
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> ReportOfValidate | Installed:
     """Check your inputs and estimate what a run needs, or list the available models.
 
@@ -186,13 +186,17 @@ def run(
     derive: Mapping[str, str] | Sequence[str] = (),
     where: str | Sequence[str] = (),
     relabel: str | None = None,
-    max_p_relevant: float | None = None,
-    target_fn_rate: float | None = None,
-    calibrate_by: str | None = None,
+    relabel_judged: bool = False,
+    max_false: float | None = None,
+    confidence: float = 0.95,
+    budget: int = 400,
+    judge_with: str | PathLike[str] | None = None,
+    llm: str | None = None,
+    sheet: str | PathLike[str] | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
-    budget: str | None = None,
+    per_query: str | None = None,
     sampling: str = "top",
     order: str = "rank",
     within: str | None = None,
@@ -207,7 +211,7 @@ def run(
     max_uses: int | None = None,
     lazy: bool = False,
     compat: Literal["sentence-transformers"] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResults:
     """Build the index, mine and filter from one configuration; sections named generate, batch or mix add those steps.
 
@@ -278,13 +282,17 @@ def run(
         derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
-        max_p_relevant: Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 with the default rule]
-        target_fn_rate: Drop candidates by evidence of relevance until at most this share of all relevant documents is left.
-        calibrate_by: Expression that groups the candidates; target_fn_rate gets a cut for each group with enough positives.
+        relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
+        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        confidence: Confidence of max_false.
+        budget: Judgements for max_false, at most.
+        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        llm: Name of the language model on the server of judge_with.
+        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
         num_negatives: Number of negatives per query.
-        budget: Expression for the number of negatives of a query, at most num_negatives.
+        per_query: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
         order: Expression to sort by, smallest first.
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
@@ -343,7 +351,7 @@ def build_index(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Build the BM25 and dense index of a corpus.
 
@@ -426,7 +434,7 @@ def mine(
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Mine candidates for every query from an index.
 
@@ -491,13 +499,17 @@ def filter_negatives(
     derive: Mapping[str, str] | Sequence[str] = (),
     where: str | Sequence[str] = (),
     relabel: str | None = None,
-    max_p_relevant: float | None = None,
-    target_fn_rate: float | None = None,
-    calibrate_by: str | None = None,
+    relabel_judged: bool = False,
+    max_false: float | None = None,
+    confidence: float = 0.95,
+    budget: int = 400,
+    judge_with: str | PathLike[str] | None = None,
+    llm: str | None = None,
+    sheet: str | PathLike[str] | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
-    budget: str | None = None,
+    per_query: str | None = None,
     sampling: str = "top",
     order: str = "rank",
     within: str | None = None,
@@ -527,7 +539,7 @@ def filter_negatives(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
 
@@ -550,13 +562,17 @@ def filter_negatives(
         derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
-        max_p_relevant: Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 with the default rule]
-        target_fn_rate: Drop candidates by evidence of relevance until at most this share of all relevant documents is left.
-        calibrate_by: Expression that groups the candidates; target_fn_rate gets a cut for each group with enough positives.
+        relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
+        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        confidence: Confidence of max_false.
+        budget: Judgements for max_false, at most.
+        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        llm: Name of the language model on the server of judge_with.
+        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
         num_negatives: Number of negatives per query.
-        budget: Expression for the number of negatives of a query, at most num_negatives.
+        per_query: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
         order: Expression to sort by, smallest first.
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
@@ -613,13 +629,17 @@ def filter(
     derive: Mapping[str, str] | Sequence[str] = (),
     where: str | Sequence[str] = (),
     relabel: str | None = None,
-    max_p_relevant: float | None = None,
-    target_fn_rate: float | None = None,
-    calibrate_by: str | None = None,
+    relabel_judged: bool = False,
+    max_false: float | None = None,
+    confidence: float = 0.95,
+    budget: int = 400,
+    judge_with: str | PathLike[str] | None = None,
+    llm: str | None = None,
+    sheet: str | PathLike[str] | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
-    budget: str | None = None,
+    per_query: str | None = None,
     sampling: str = "top",
     order: str = "rank",
     within: str | None = None,
@@ -649,7 +669,7 @@ def filter(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
 
@@ -672,13 +692,17 @@ def filter(
         derive: Add a column, as NAME=EXPRESSION, for other expressions to use.
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
-        max_p_relevant: Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 with the default rule]
-        target_fn_rate: Drop candidates by evidence of relevance until at most this share of all relevant documents is left.
-        calibrate_by: Expression that groups the candidates; target_fn_rate gets a cut for each group with enough positives.
+        relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
+        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        confidence: Confidence of max_false.
+        budget: Judgements for max_false, at most.
+        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        llm: Name of the language model on the server of judge_with.
+        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
         num_negatives: Number of negatives per query.
-        budget: Expression for the number of negatives of a query, at most num_negatives.
+        per_query: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
         order: Expression to sort by, smallest first.
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
@@ -738,7 +762,7 @@ def batch(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Group training rows into batches with hard and safe in-batch negatives.
 
@@ -789,7 +813,7 @@ def export(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Write mined negatives in the format of another trainer; no model runs.
 
@@ -823,7 +847,7 @@ def push(
     private: bool = True,
     threads: int | None = None,
     progress: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Pushed:
     """Upload a directory with a dataset card to the Hugging Face hub.
 
@@ -874,7 +898,7 @@ def generate(
     timeout: float = 120.0,
     requests: int = 4,
     api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Generate negatives: positives edited by rule, or texts of a language model.
 
@@ -937,7 +961,7 @@ def mix(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Mix the vectors of queries and hard negatives into synthetic negatives.
 
@@ -979,7 +1003,7 @@ def report(
     min_grade: float = 1.0,
     verdicts: str | PathLike[str] | None = None,
     shortcuts: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> ReportOfReport:
     """Report the share of false negatives, shortcuts, and what was mined and dropped.
 
@@ -1015,7 +1039,7 @@ def inspect(
     progress: bool = True,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Inspected:
     """Show single queries with their positives, candidates, scores and verdicts.
 
@@ -1044,7 +1068,7 @@ def diff(
     queries: int = 10,
     threads: int | None = None,
     progress: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Changes:
     """Show which negatives other settings of `filter` gain and lose, and why.
 
@@ -1085,7 +1109,7 @@ def judge(
     timeout: float = 120.0,
     requests: int = 4,
     api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Judged:
     """Let a model judge a sample of the negatives, and measure how often it is right.
 
@@ -1132,7 +1156,7 @@ def review(
     progress: bool = True,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Reviewed:
     """Judge doubtful candidates by hand, on a local page or in a sheet that `filter` and `report` read.
 
@@ -1157,7 +1181,7 @@ def review(
 def models(
     folder: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     *,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Installed:
     """List the models, devices and precisions available on this machine.
 
@@ -1184,7 +1208,7 @@ def audit(
     min_grade: float = 1.0,
     verdicts: str | PathLike[str] | None = None,
     shortcuts: bool = True,
-    config: str | PathLike[str] | Mapping[str, Any] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Audit:
     """Estimate the share of false negatives.
 

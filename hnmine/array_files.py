@@ -12,11 +12,11 @@ from contextlib import nullcontext
 from math import prod
 from mmap import MADV_DONTNEED, PAGESIZE
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from hnmine.errors import damage_explained
 from hnmine.ragged import Ints
@@ -24,13 +24,14 @@ from hnmine.ragged import Ints
 AT_ONCE = 1 << 20
 """Values checked at once, to keep the rest of a mapped file out of memory."""
 
+Value = TypeVar("Value", bound=np.number)
 Shape = tuple[int | None, ...]
 """None stands for any length."""
 
 
 def load_array(
     path: Path,
-    dtype: DTypeLike,
+    dtype: type[Value],
     shape: Shape = (None,),
     *,
     low: float | None = None,
@@ -38,7 +39,7 @@ def load_array(
     ascending: bool = False,
     finite: bool = False,
     mapped: bool = True,
-) -> NDArray[Any]:
+) -> NDArray[Value]:
     """Open a `.npy` file, memory-mapped, and check it.
 
     Args:
@@ -57,7 +58,9 @@ def load_array(
     with damage_explained(path):
         with path.open("rb") as file:
             _read_header(file, path.stat().st_size, dtype, shape)
-        values: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        values: NDArray[Value] = np.load(
+            path, mmap_mode="r" if mapped else None, allow_pickle=False
+        )
         check_values(values, low=low, below=below, ascending=ascending, finite=finite)
         return values
 
@@ -74,13 +77,13 @@ def load_offsets(path: Path, lists: int, items: int, *, filled: bool = False) ->
     Raises:
         InputError: they are no boundaries of so many lists and items.
     """
-    offsets: Ints = load_array(path, np.int64, (lists + 1,))
+    offsets = load_array(path, np.int64, (lists + 1,))
     with damage_explained(path):
         check_offsets(offsets, items, filled=filled)
     return offsets
 
 
-def load_archive(path: Path, dtypes: Mapping[str, DTypeLike]) -> dict[str, NDArray[Any]]:
+def load_archive(path: Path, dtypes: Mapping[str, type[Value]]) -> dict[str, NDArray[Value]]:
     """Read the arrays of an `.npz` file, which all have one length.
 
     Raises:
@@ -99,10 +102,10 @@ def load_archive(path: Path, dtypes: Mapping[str, DTypeLike]) -> dict[str, NDArr
         return found
 
 
-def read_array(file: Any, size: int, dtype: DTypeLike, shape: Shape = (None,)) -> NDArray[Any]:
+def read_array(file: Any, size: int, dtype: type[Value], shape: Shape = (None,)) -> NDArray[Value]:
     """Read the next array of an open file of `size` bytes; the caller explains errors."""
     found, kind = _read_header(file, size, dtype, shape, more=True)
-    values: NDArray[Any] = np.empty(found, kind)
+    values: NDArray[Value] = np.empty(found, kind)
     if file.readinto(values.reshape(-1).view(np.uint8)) != values.nbytes:
         raise ValueError("It ends within an array.")
     return values
@@ -120,7 +123,7 @@ def check_offsets(offsets: Ints, items: int, *, filled: bool = False) -> None:
 
 
 def check_values(
-    values: NDArray[Any],
+    values: NDArray[np.number],
     *,
     low: float | None = None,
     below: float | None = None,
@@ -153,7 +156,7 @@ def check_values(
             last = part[-1]
 
 
-def _parts(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _parts(values: NDArray[np.number]) -> Iterator[NDArray[np.number]]:
     flat = values.reshape(-1)
     for start in range(0, len(flat), AT_ONCE):
         part = flat[start : start + AT_ONCE]
@@ -173,8 +176,8 @@ def _range(low: float | None, below: float | None) -> str:
 
 
 def _read_header(
-    file: BinaryIO, size: int, dtype: DTypeLike, shape: Shape, *, more: bool = False
-) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    file: BinaryIO, size: int, dtype: type[Value], shape: Shape, *, more: bool = False
+) -> tuple[tuple[int, ...], np.dtype[Value]]:
     """Read and check the header of an array in a file of `size` bytes, before allocating it.
 
     `more`: other data may follow the array.
@@ -206,7 +209,7 @@ class _Python:
         self.write = file.write
 
 
-def save_array(target: Path | BinaryIO, values: NDArray[Any]) -> None:
+def save_array(target: Path | BinaryIO, values: NDArray[np.number]) -> None:
     """Write an array as `.npy`, or fail.
 
     `np.save` writes real files in C, which loses the last kilobytes without an error on a full
@@ -216,7 +219,7 @@ def save_array(target: Path | BinaryIO, values: NDArray[Any]) -> None:
         np.save(_Python(file), values)
 
 
-def give_back(part: NDArray[Any]) -> None:
+def give_back(part: NDArray[np.number]) -> None:
     """Release the memory of a contiguous part of a mapped file; other arrays stay as they are."""
     if isinstance(part, np.memmap):
         mapped = part._mmap  # type: ignore[attr-defined]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +10,7 @@ from hnmine.keyed_noise import mixed
 from hnmine.ragged import Bools, Ints, offsets_of, position_in_list
 
 
-def choose(query: Ints, keep: Bools, order: NDArray[Any], n: Ints) -> Bools:
+def choose(query: Ints, keep: Bools, order: NDArray[np.generic], n: Ints) -> Bools:
     """Mark the first survivors of each query.
 
     Args:
@@ -35,7 +33,7 @@ def grouped(query: Ints, keep: Bools, queries: int) -> tuple[Ints, Ints]:
 
 
 @compiled()
-def first(offsets: Ints, order: NDArray[Any], n: Ints) -> Bools:
+def first(offsets: Ints, order: NDArray[np.generic], n: Ints) -> Bools:
     """Mark the n smallest of each list; ties go to the earlier, and NaN is the largest.
 
     Args:
@@ -70,9 +68,9 @@ def first(offsets: Ints, order: NDArray[Any], n: Ints) -> Bools:
 def spread(
     query: Ints,
     keep: Bools,
-    order: NDArray[Any],
-    stratum: NDArray[Any],
-    noise: NDArray[Any],
+    order: NDArray[np.generic],
+    stratum: NDArray[np.generic],
+    noise: NDArray[np.generic],
 ) -> Ints:
     """Return sort keys with which strata take turns: first the best of each, then the second best.
 

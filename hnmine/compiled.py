@@ -9,12 +9,14 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
+from typing import TypeVar
 
 import numba
 
+Result = TypeVar("Result")
 
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+
+def compiled(**options: object) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Compile a function at its first call, without the GIL; options are those of `numba.njit`.
 
     The next process finds the code beside the module, in the user's cache or in `NUMBA_CACHE_DIR`;
@@ -22,7 +24,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     of the folder changes.
     """
 
-    def decorate(function: Callable[..., Any]) -> Any:
+    def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
         # Numba raises it where no folder is writable.
         with suppress(RuntimeError):
             return _kept(function, options)
@@ -34,7 +36,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+def _kept(function: Callable[..., Result], options: dict[str, object]) -> Callable[..., Result]:
     dispatcher = numba.njit(nogil=True, cache=True, **options)(function)
     # Numba checks the function's own file, but compiles functions of other files into it. With
     # NUMBA_DISABLE_JIT it caches nothing.

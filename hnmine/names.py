@@ -26,8 +26,6 @@ REASONS = (
     "relative-margin",
     "max-score",
     "min-score",
-    "p-relevant",
-    "target-fn-rate",
     "verdict",
     "relabelled",
     "max-uses",

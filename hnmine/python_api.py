@@ -18,6 +18,7 @@ from hnmine.config import Settings
 from hnmine.config.setting import about
 from hnmine.config.shared import no_such_setting
 from hnmine.errors import HnmineError, UsageError
+from hnmine.runner.plan import Json
 
 NAMES = {name: name.replace("-", "_") for name in COMMANDS} | {"filter": "filter_negatives"}
 """The function of each command; a function named filter would hide Python's own."""
@@ -27,19 +28,22 @@ CONFIG = "YAML file, the name of a recipe, or what such a file holds; the keywor
 AnyPath = str | os.PathLike[str]
 
 
-def function(name: str) -> Callable[..., Any]:
+def function(name: str) -> Callable[..., object]:
     """Return the function of a name, as `NAMES` has it, or the deprecated `filter`."""
     if name == "filter":
         return _deprecated(function("filter_negatives"))
     command = next(COMMANDS[known] for known, other in NAMES.items() if other == name)
     shape = signature(command)
 
-    def call(*arguments: Any, **given: Any) -> Any:
+    def call(
+        *arguments: object,
+        config: AnyPath | Mapping[str, object] | None = None,
+        **given: object,
+    ) -> object:
         positional = shape.bind_partial(*arguments).arguments
         paths = positional.pop("paths", ())
         if twice := positional.keys() & given.keys():
             raise TypeError(f"{name}() got multiple values for argument {min(twice)!r}")
-        config = given.pop("config", None)
         flags = {key.replace("-", "_"): value for key, value in (positional | given).items()}
         with _errors_of(flags):
             if command.name == "run":  # Its commands take what is theirs, and leave the rest.
@@ -56,9 +60,9 @@ def function(name: str) -> Callable[..., Any]:
     return call
 
 
-def _deprecated(new: Callable[..., Any]) -> Callable[..., Any]:
+def _deprecated(new: Callable[..., object]) -> Callable[..., object]:
     @functools.wraps(new)
-    def call(*arguments: Any, **given: Any) -> Any:
+    def call(*arguments: object, **given: object) -> object:
         message = "hnmine.filter is now hnmine.filter_negatives; the old name goes after 0.1."
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return new(*arguments, **given)
@@ -81,15 +85,15 @@ def signature(command: Command) -> inspect.Signature:
     ordered = sorted(fields, key=lambda name: _rank(name, command))
     for name in ordered:
         field = fields[name]
-        annotation: Any = accepted(field.annotation, about(field).place)
-        default: Any = inspect.Parameter.empty
+        annotation = accepted(field.annotation, about(field).place)
+        default: object = inspect.Parameter.empty
         if command.name == "run" and field.is_required():  # It may be in the file.
             annotation, default = annotation | None, None
         elif not field.is_required():
             default = _plain(field.get_default(call_default_factory=True))
         kind = positional if name in command.arguments else keyword
         parameters.append(inspect.Parameter(name, kind, default=default, annotation=annotation))
-    file = AnyPath | Mapping[str, Any] | None
+    file = AnyPath | Mapping[str, object] | None
     parameters.append(inspect.Parameter("config", keyword, default=None, annotation=file))
     result = command.run.__annotations__["return"]
     return inspect.Signature(parameters, return_annotation=result)
@@ -106,7 +110,7 @@ def _rank(name: str, command: Command) -> tuple[bool, ...]:
     )
 
 
-def accepted(kind: Any, is_place: bool) -> Any:
+def accepted(kind: object, is_place: bool) -> Any:
     """Return the type that a caller may pass for a setting.
 
     Args:
@@ -119,7 +123,7 @@ def accepted(kind: Any, is_place: bool) -> Any:
     if kind is Path or (kind is str and is_place):
         return AnyPath
     if origin is list:
-        one: Any = accepted(inner[0], is_place)
+        one = accepted(inner[0], is_place)
         return one | _of(Sequence, one)
     if origin is dict:
         return _of(Mapping, (inner[0], accepted(inner[1], is_place))) | _of(Sequence, str)
@@ -128,11 +132,11 @@ def accepted(kind: Any, is_place: bool) -> Any:
     return kind
 
 
-def _of(kind: Any, parts: Any) -> Any:
+def _of(kind: Any, parts: object) -> Any:
     return kind[parts]
 
 
-def _plain(default: Any) -> Any:
+def _plain(default: object) -> object:
     if isinstance(default, Path):
         return str(default)
     return () if default in ([], {}) else default
@@ -204,21 +208,22 @@ def keywords(text: str) -> str:
 
 
 @contextmanager
-def _errors_of(given: Mapping[str, Any]) -> Iterator[None]:
+def _errors_of(given: Mapping[str, object]) -> Iterator[None]:
     """Let errors name settings as the caller of a function wrote them."""
     try:
         yield
     except HnmineError as error:
         parts = [keywords(part) for part in (error.what, error.why, error.fix)]
         for name in given:  # An unknown one is in no list of settings.
-            parts[0] = parts[0].replace(f"{name.replace('_', '-')}: no such", f"{name}: no such")
+            shown = re.escape(name.replace("_", "-"))
+            parts[0] = re.sub(rf"^{shown}: (no such|removed)", rf"{name}: \1", parts[0], flags=re.M)
         parts[2] = _HELP.sub(lambda found: f"See help(hnmine.{NAMES[found[1]]})", parts[2])
         error.what, error.why, error.fix = parts
         error.args = ("\n".join(part for part in parts if part),)
         raise
 
 
-def _refuse_unknown(flags: Mapping[str, Any], command: Command) -> None:
+def _refuse_unknown(flags: Mapping[str, object], command: Command) -> None:
     known = command.settings.model_fields
     if problems := [no_such_setting(key, known) for key in flags if key not in known]:
         raise UsageError(
@@ -226,7 +231,7 @@ def _refuse_unknown(flags: Mapping[str, Any], command: Command) -> None:
         )
 
 
-def _file(config: AnyPath | Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _file(config: AnyPath | Mapping[str, object] | None) -> Json:
     if config is None or isinstance(config, Mapping):
-        return config or {}
+        return dict(config or {})
     return configuration.read_config(Path(config))

@@ -9,11 +9,12 @@ from html import escape
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hnmine.config import Settings
 from hnmine.errors import UsageError
 from hnmine.printable import aligned, one_line, without_credentials
+from hnmine.runner.plan import Json as Json
 from hnmine.runner.plan import versions_of
 from hnmine.runner.urls import mirrored
 from hnmine.schema import VERSION
@@ -37,9 +38,6 @@ LIBRARIES = {
     "torch": _TORCH,
 }
 """Further ones, by what a stage does or by the back end of its model."""
-
-Json = dict[str, Any]
-"""A JSON object."""
 
 SHOWN_LINES, WIDTH = 8, 120
 """Lines, and characters of a line, that Python's prompt shows of a result."""

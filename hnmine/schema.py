@@ -142,16 +142,20 @@ ESTIMATES = pa.schema(
         _field(
             "evidence",
             pa.float32(),
-            "log of how much more often what the judges say is seen on positives than on "
-            "candidates; null where there are too few positives to learn from",
+            "what the judges say, as one score: higher is more like a known positive; null with "
+            "--lazy and --compat",
             null=True,
         ),
         _field(
-            "relevance", pa.float32(), "evidence, and similarity to the nearest positive", null=True
+            "relevance",
+            pa.float32(),
+            "evidence, and similarity to the nearest positive: higher is more doubtful as a "
+            "negative; null like evidence",
+            null=True,
         ),
-        _field("p_relevant", pa.float32(), "estimated chance that it is relevant", null=True),
     ]
 )
+"""Scores that order the candidates of all queries; no probabilities."""
 
 SHORTFALL = pa.schema(
     [

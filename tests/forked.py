@@ -147,6 +147,7 @@ def _run(
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
+    sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = ["hnmine", *words]
     if isinstance(code, Path):
         sys.argv[0] = str(code)

@@ -355,7 +355,7 @@ class Rules:
     num_negatives: int = 5
     order: Expression | None = None
     within: Expression | None = None
-    budget: Expression | None = None
+    per_query: Expression | None = None
     quota: Sequence[tuple[Expression, int]] = ()
     weight: Expression | None = None
     drawn: bool = False
@@ -411,10 +411,10 @@ def asked(rows: list[Row], rules: Rules) -> int:
     """How many negatives a query should get."""
     if rules.quota:
         return sum(n for _, n in rules.quota)
-    if rules.budget is None:
+    if rules.per_query is None:
         return rules.num_negatives
     kept = [row for row in rows if row["reason"] == ""]
-    wanted = rules.budget.value(rows[0], {"rows": rows, "among": kept})
+    wanted = rules.per_query.value(rows[0], {"rows": rows, "among": kept})
     return min(max(round(wanted or 0), 0), rules.num_negatives)
 
 

@@ -4,17 +4,26 @@ import csv
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import write
-from scipy.stats import binomtest
+from scipy.stats import binomtest, hypergeom
 
 import hnmine as api
 from hnmine.audit.auditing import audit
-from hnmine.audit.estimate import Audit, clopper_pearson, even_sample, of_sheet, over_queries
+from hnmine.audit.estimate import (
+    Audit,
+    clopper_pearson,
+    in_words,
+    of_sheet,
+    over_queries,
+    sampled_interval,
+)
 from hnmine.commands.configuration import settings_for
 from hnmine.config import AuditSettings
 from hnmine.errors import InputError, UsageError
+from hnmine.sheets.draw import EVEN, Draw, check_draw, draw_order
 
 NAN = float("nan")
 
@@ -22,22 +31,27 @@ NAN = float("nan")
 def test_bands_come_by_their_number():
     bands = {"rank": np.array(["from 5", "from 20", "from 0", "from 10"])}
     bands["source"] = np.array(["dense", "bm25", "bm25+dense", "bm25"])
-    found = Audit(4)
-    found.add("p_relevant", np.zeros(4), np.arange(4), bands)
+    found = Audit("m", 4)
+    found.add_judged(np.zeros(4), np.arange(4), bands)
     assert list(found.groups["rank"]) == ["from 0", "from 5", "from 10", "from 20"]
     assert list(found.groups["source"]) == ["bm25", "bm25+dense", "dense"]
 
 
 class TestEstimates:
-    def test_the_interval_over_queries_holds_though_a_querys_negatives_are_alike(self):
+    @pytest.mark.parametrize("alike", [0.05, 0.9])
+    @pytest.mark.parametrize(("queries", "share"), [(30, 0.02), (100, 0.02), (100, 0.2)])
+    def test_the_interval_over_queries_holds_though_a_querys_negatives_are_alike(
+        self, queries, share, alike
+    ):
         rng = np.random.default_rng(2)
+        shape = (share * (1 / alike - 1), (1 - share) * (1 / alike - 1))
         inside = 0
-        for _ in range(200):
-            query = np.repeat(np.arange(80), 5)
-            values = (rng.random(80) < 0.2).astype(float)[query]
-            estimate = over_queries(values, query)
-            inside += estimate.low <= 0.2 <= estimate.high
-        assert inside >= 180
+        for _ in range(300):
+            query = np.repeat(np.arange(queries), rng.integers(1, 8, queries))
+            chance = rng.beta(*shape, queries)[query]
+            estimate = over_queries((rng.random(len(query)) < chance).astype(float), query)
+            inside += estimate.low <= share <= estimate.high
+        assert inside >= 0.93 * 300
 
     def test_none_found_is_not_none_there(self):
         estimate = over_queries(np.zeros(50), np.repeat(np.arange(10), 5))
@@ -55,29 +69,123 @@ class TestEstimates:
         expected = binomtest(k, n).proportion_ci(method="exact") if n else (0.0, 1.0)
         assert clopper_pearson(k, n) == pytest.approx(tuple(expected))
 
-    def test_every_negative_is_drawn_as_often_and_every_grade_each_time(self):
-        suspicion = np.linspace(0, 1, 37)
-        drawn = np.zeros(37)
-        for seed in range(3000):
-            sample = even_sample(suspicion, 7, seed)
-            assert len(set(sample.tolist())) == 7
-            assert (np.diff(sample) <= 7).all()
-            drawn[sample] += 1
-        expected = 3000 * 7 / 37
-        assert (np.abs(drawn - expected) < 5 * np.sqrt(expected)).all()
-        assert even_sample(suspicion, 99, 0).tolist() == list(range(37))
-
-    def test_the_estimate_of_a_sample_is_unbiased(self):
+    @pytest.mark.parametrize("share", [0.0, 0.02, 0.3])
+    def test_the_interval_of_a_random_sample_holds(self, share):
         rng = np.random.default_rng(4)
-        suspicion = rng.random(2000)
-        relevant = rng.random(2000) < suspicion**3
-        rates = []
-        for seed in range(300):
-            drawn = even_sample(suspicion, 100, seed)
-            verdicts = np.full(2000, NAN)
-            verdicts[drawn] = relevant[drawn]
-            rates.append(of_sheet(verdicts, verdicts[drawn]).rate)
-        assert np.mean(rates) == pytest.approx(relevant.mean(), abs=0.006)
+        relevant = np.arange(500) < 500 * share
+        inside = 0
+        for _ in range(400):
+            count = int(rng.choice(relevant, 80, replace=False).sum())
+            low, high = sampled_interval(count, 80, 500)
+            inside += low <= relevant.sum() <= high
+        assert inside >= 0.95 * 400
+
+    @pytest.mark.parametrize(("k", "n", "all_"), [(0, 5, 9), (2, 5, 9), (5, 5, 9), (0, 0, 4)])
+    def test_the_interval_of_a_random_sample_is_what_neither_tail_rejects(self, k, n, all_):
+        possible = range(k, all_ - (n - k) + 1)
+        kept = [
+            count
+            for count in possible
+            if min(hypergeom(all_, count, n).cdf(k), hypergeom(all_, count, n).sf(k - 1)) > 0.025
+        ]
+        assert sampled_interval(k, n, all_) == (kept[0], kept[-1])
+
+    def test_a_census_leaves_nothing_open(self):
+        assert sampled_interval(3, 40, 40) == (3, 3)
+
+    def test_none_found_is_said_as_a_bound(self):
+        zero = of_sheet(np.array([0.0] * 50 + [NAN] * 150), Draw(200, 50, 50, 0))
+        assert zero.rate == zero.low == 0
+        assert in_words(zero) == (
+            f"at most {100 * zero.high:.2f} %: 0 of 50 judged are false; 25.0% of the 200 "
+            "negatives were judged"
+        ).replace("25.0%", "25.0 %")
+        assert zero.high > 0.03
+        unknown = in_words(over_queries(np.array([NAN]), np.arange(1)))
+        assert unknown == "unknown: no negative was judged"
+
+
+def pairs_of(count):
+    return [(f"q{n % 50}", f"d{n}") for n in range(count)]
+
+
+def in_order(pairs, seed):
+    return [pairs[n] for n in draw_order(seed, *map(list, zip(*pairs, strict=True)))]
+
+
+class TestDraw:
+    """500 negatives of which every tenth is false; a person judges the first 100 of the draw."""
+
+    pairs, seed = pairs_of(500), 7
+
+    def checked(self, judged, *, seed=7, negatives=None, used_up=(), more=()):
+        drawn = {pair: (EVEN, seed) for pair in in_order(self.pairs, self.seed)[:100]}
+        drawn |= dict(more)
+        verdicts = {pair: int(pair[1][1:]) % 10 == 0 for pair in judged}
+        return check_draw(negatives or self.pairs, drawn, verdicts, used_up)
+
+    def test_it_depends_on_ids_and_seed_alone_and_any_prefix_is_a_random_sample(self):
+        shuffled = [self.pairs[n] for n in np.random.default_rng(0).permutation(500)]
+        assert in_order(shuffled, 7) == in_order(self.pairs, 7) != in_order(self.pairs, 8)
+        drawn = np.zeros(500)
+        for seed in range(2000):
+            drawn[draw_order(seed, *map(list, zip(*self.pairs, strict=True)))[:50]] += 1
+        assert (np.abs(drawn - 200) < 5 * np.sqrt(200)).all()
+
+    @pytest.mark.parametrize("judged", [100, 37, 1])
+    def test_a_person_may_stop_at_any_row(self, judged):
+        found = self.checked(in_order(self.pairs, 7)[:judged])
+        assert (found.size, found.judged, found.fault) == (judged, judged, "")
+
+    def test_who_skips_rows_has_no_random_sample(self):
+        first = in_order(self.pairs, 7)[:100]
+        easy = [pair for pair in first if int(pair[1][1:]) % 10]
+        found = self.checked(easy)
+        missing = found.size - len(easy)
+        assert missing > 0
+        assert found.fault.startswith(f"{missing} of the first {found.size} in the order")
+        verdicts = np.array([0.0 if pair in set(easy) else NAN for pair in self.pairs])
+        estimate = of_sheet(verdicts, found)
+        assert np.isnan(estimate.rate)
+        assert estimate.low == 0
+        assert estimate.high > missing / 500 + 0.05
+        assert in_words(estimate).startswith("between 0.00 % and")
+
+    @pytest.mark.parametrize(
+        ("seed", "more", "says"),
+        [
+            (8, {}, "have no verdict"),
+            (None, {}, "does not record the seed"),
+            (7, {("q0", "d0"): (EVEN, 8)}, "several draws"),
+        ],
+    )
+    def test_another_seed_is_noticed(self, seed, more, says):
+        found = self.checked(in_order(self.pairs, 7)[:100], seed=seed, more=more)
+        assert says in found.fault
+
+    def test_rows_that_someone_added_are_noticed(self):
+        order = in_order(self.pairs, 7)
+        found = self.checked([*order[:100], order[400]], more={order[400]: (EVEN, 7)})
+        assert found.fault.startswith("300 of the first 401")
+
+    def test_doubtful_rows_are_counted_apart(self):
+        order = in_order(self.pairs, 7)
+        doubtful = {order[3]: ("doubtful negative", None)}
+        found = self.checked(order[:100], more=doubtful)
+        assert (found.population, found.judged, found.fault) == (499, 99, "")
+
+    def test_what_is_no_negative_any_more_is_left_out_unless_its_verdict_is_why(self):
+        order = in_order(self.pairs, 7)
+        relevant = [pair for pair in order[:100] if int(pair[1][1:]) % 10 == 0]
+        others = [pair for pair in self.pairs if pair not in relevant]
+        by_rule = self.checked(order[:100], negatives=others)
+        assert (by_rule.population, by_rule.judged, by_rule.relevant) == (
+            *(len(others), 100 - len(relevant)),
+            0,
+        )
+        by_verdict = self.checked(order[:100], negatives=others, used_up=relevant)
+        assert (by_verdict.population, by_verdict.judged) == (500, 100)
+        assert by_verdict.relevant == len(relevant) > 0
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +233,11 @@ def test_judgements_count_what_is_judged_relevant(mined):
     assert found.negatives == len(rows) == 90
     for groups in found.groups.values():
         assert sum(estimate.negatives for estimate in groups.values()) == 90
-    assert 0 <= found.estimates["p_relevant"].rate <= 1
-    p_relevant, qrels, *groups = list(found.lines())[1:7]
-    assert p_relevant.endswith("estimated for 90 of 90")
-    assert qrels.endswith("90 of 90 are of queries with judgements")
-    assert groups[1].endswith("are of queries with judgements")
+    assert list(found.estimates) == ["qrels"]
+    qrels = list(found.lines())[2]
+    assert qrels.endswith(
+        f"{len(false)} of 90 judged are false; 100.0 % of the 90 negatives were judged"
+    )
 
 
 @pytest.mark.parametrize("with_grades", [True, False])
@@ -158,9 +266,20 @@ def test_where_no_query_is_judged_the_share_is_unknown(mined, tmp_path):
     assert found.as_json()["estimates"]["qrels"]["rate"] is None
     assert found.estimates["qrels"].known == 0
     lines = list(found.lines())
-    assert "  qrels       unknown" in lines
-    assert not any("0.00 % (0.00 %" in line for line in lines)
-    assert all(group.known for group in found.groups["rank"].values())  # By p_relevant.
+    assert "  qrels  unknown: no negative was judged" in lines
+    assert not any("%" in line for line in lines)
+    assert (found.groups, found.worst) == ({}, {})
+
+
+def test_without_judgements_there_is_an_order_and_no_rate(mined):
+    found = audit(given(mined, shortcuts=False))
+    lines = list(found.lines())
+    assert not any("%" in line for line in lines)
+    assert any(f"`hnmine review {mined / 'm'}`" in line for line in lines)
+    rows = [row for row in pq.read_table(mined / "m" / "scored").to_pylist() if row["selected"]]
+    most = sorted((row["relevance"] for row in rows), reverse=True)[:10]
+    assert [one.relevance for one in found.doubtful] == pytest.approx(most)
+    assert found.as_json()["estimates"] == {}
 
 
 def test_the_judgements_that_were_mined_with_know_nothing_of_the_negatives(mined, tmp_path):
@@ -192,7 +311,7 @@ def test_the_judgements_that_were_mined_with_know_nothing_of_the_negatives(mined
         settings = settings_for("audit", file, {})
         assert settings.mined == run / "mined"
         assert settings.qrels is None
-        assert list(audit(settings).estimates) == ["p_relevant"]
+        assert not audit(settings).estimates
     file = {"output": str(run), **inputs, "audit": {"qrels": str(root / "qrels.parquet")}}
     assert settings_for("audit", file, {}).qrels == str(root / "qrels.parquet")
     assert settings_for("audit", {"mined": "m", "qrels": "fuller"}, {}).qrels == "fuller"
@@ -206,13 +325,28 @@ def test_a_grade_that_is_not_finite_is_an_error(mined, tmp_path, grade):
         audit(given(mined, qrels=str(file)))
 
 
-def test_only_what_somebody_judged_is_called_judged(mined, tmp_path):
-    pair = {"query_id": ["q0"], "doc_id": ["d1-0"], "verdict": [0.0]}
-    sheet = str(write(tmp_path / "sheet.parquet", **pair))
-    _, p_relevant, verdicts, *groups = audit(given(mined, verdicts=sheet)).lines()
-    assert "judged" not in p_relevant
-    assert verdicts.endswith("of 90 judged") or verdicts.endswith("unknown")
-    assert not any("judged" in line for line in groups)
+def test_a_table_of_verdicts_that_hnmine_did_not_draw_gives_what_is_possible(mined, tmp_path):
+    rows = [row for row in pq.read_table(mined / "m" / "scored").to_pylist() if row["selected"]]
+    pair = {"query_id": [rows[0]["query_id"]], "doc_id": [rows[0]["doc_id"]], "verdict": [1.0]}
+    found = audit(given(mined, verdicts=str(write(tmp_path / "sheet.parquet", **pair))))
+    estimate = found.estimates["verdicts"]
+    assert (estimate.low, estimate.high) == pytest.approx((1 / 90, 1))
+    assert np.isnan(estimate.rate)
+    assert "no random sample: the sheet holds no pair that was drawn evenly" in found.notes[0]
+
+
+def test_the_verdict_of_a_sheet_is_no_score_and_no_grade_beside_it(mined, tmp_path):
+    sheet = tmp_path / "sheet.parquet"
+    audit(given(mined, sample=10, sheet=sheet))
+    table = pq.read_table(sheet)
+    at = table.column_names.index("verdict")
+    table = table.set_column(at, "verdict", pa.array([1.0] * 4 + [0.0] * 6))
+    table = table.append_column("grade", pa.array([3.0] * 4 + [1.0] * 6))
+    table = table.append_column("judge", pa.array([None, "person"] + ["a model"] * 8))
+    pq.write_table(table, sheet)
+    found = audit(given(mined, verdicts=str(sheet)))
+    assert found.estimates["verdicts"].relevant == 4
+    assert "8 verdicts are by a model: the interval leaves out its errors" in found.notes[0]
 
 
 def test_a_sheet_goes_out_empty_and_comes_back_with_verdicts(mined, tmp_path):
@@ -222,7 +356,7 @@ def test_a_sheet_goes_out_empty_and_comes_back_with_verdicts(mined, tmp_path):
     assert len(rows) == 40
     assert all(row["query"].startswith("what is") and row["verdict"] == "" for row in rows)
     for n, row in enumerate(rows):
-        row["verdict"] = "" if n < 4 else str(int(n < 13))
+        row["verdict"] = "" if n >= 36 else str(int(n < 9))
     with sheet.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()

@@ -529,10 +529,10 @@ class TestErrors:
 
 def test_a_section_of_the_file_is_a_fourth_step():
     file = {"output": "r", "filter": {"seed": 3}, "batch": {"by": "cluster", "batch-size": 32}}
-    found = optional("batch", file, {"output": "s", "num_negatives": 3})
+    found = optional(BatchSettings, file, {"output": "s", "num_negatives": 3})
     assert found.mined == Path("s/mined") and found.output == Path("s/batches")
     assert (found.by, found.batch_size, found.seed) == ("cluster", 32, 0)
-    assert optional("batch", {"output": "r"}, {}) is None
+    assert optional(BatchSettings, {"output": "r"}, {}) is None
     assert settings_for("batch", file, {"by": "random"}).by == "random"
 
 

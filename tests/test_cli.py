@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 import typer
@@ -40,7 +41,7 @@ def test_version():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example_and_every_setting_has_a_flag_with_help(command):
-    text = " ".join(hnmine(command, "--help", env={"COLUMNS": "200", "PATH": ""}).stdout.split())
+    text = " ".join(page(command, "--help", columns="100").split())
     assert f"Example: hnmine {command} " in text
     registered = typer.main.get_command(app).commands[command]
     flags = {flag for option in registered.params for flag in option.opts}
@@ -69,6 +70,7 @@ def test_no_command_has_flags_without_effect():
     assert (done.returncode, "No such option" in done.stderr) == (2, True)
 
 
+@cache
 def page(command, *flags, columns="80"):
     done = hnmine(command, *flags, env={"COLUMNS": columns, "PATH": ""})
     assert (done.returncode, done.stderr) == (0, "")

@@ -178,8 +178,7 @@ def test_the_least_likely_relevant_are_chosen_where_nothing_else_is_said(given, 
     assert rules.derive == ({"depth": place} if chooses else {})
     assert choice.order == (by_relevance if chooses else settings.order)
     plain = dict(criteria(settings)[0].expressions)
-    added = {"p-relevant": "coalesce(p_relevant <= 0.5e0, true)", "rank > 2": "rank > 2"}
-    assert dict(rules.expressions) == plain | (added if chooses else {})
+    assert dict(rules.expressions) == plain | ({"rank > 2": "rank > 2"} if chooses else {})
     where = [text for name, text in rules.expressions if name == text]
     assert where == [*settings.where, *(["rank > 2"] if chooses else [])]
     assert criteria(settings)[1].order == settings.order
@@ -498,7 +497,7 @@ def test_a_flag_that_a_stage_and_a_section_share_breaks_neither(stage, section, 
         given = {**file, **top, **({} if flags else more)}
         flags = {**flags, **more} if flags else {}
         settings = {s.command: s for s in pipeline(given, flags).stages}
-        found = optional(section, given, flags)
+        found = optional(COMMANDS[section].settings, given, flags)
         assert getattr(settings[stage], name) in (value, {"corpus.text": "t"})
         if (section, name) == ("batch", "clusters"):
             assert found.clusters is None  # Clusters of queries are another thing.

@@ -475,7 +475,7 @@ class Case:
         if rng.random() < 0.25:
             flags["deepen"] = rng.choice([2, 3, 4])
         # What counts survivors chooses anew when a document is barred; then its users may leave it.
-        counted = rules.within or rules.budget or any("(" in e.text for e, _ in rules.quota)
+        counted = rules.within or rules.per_query or any("(" in e.text for e, _ in rules.quota)
         if rng.random() < 0.3 and not (counted or rules.drawn):
             flags["max_uses"] = rng.randint(1, 2)
         return rules, flags
@@ -500,7 +500,7 @@ class Case:
             pairs = [(e, rng.randint(1, 2)) for e in rng.sample(kinds["true"], 2)]
             rules.quota, flags["quota"] = pairs, {e.text: n for e, n in pairs}
         else:
-            give("budget", "budget", 0.2)
+            give("per_query", "per-query", 0.2)
         if rng.random() < 0.15 and not rules.quota:
             rules.drawn, flags["sampling"] = True, "random"
             flags["seed"] = rng.randint(0, 9)
@@ -714,7 +714,7 @@ def expressions(ranks: Sequence[str]) -> dict[str, list[Expression]]:
             Expression("rank(score) < 3", lambda row, given: higher(row, given, "score") < 3),
             true[len(ranks) + 1],
         ],
-        "budget": [
+        "per_query": [
             Expression("count(*) / 2", lambda row, given: len(given["among"]) / 2),
             Expression("count(*) * 0.3 + 0.3", lambda row, given: len(given["among"]) * 0.3 + 0.3),
             Expression("1.5", lambda row, given: 1.5),

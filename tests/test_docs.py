@@ -154,7 +154,7 @@ def test_every_key_of_a_configuration_is_a_setting(block):
     values = {"output": "runs/x", **yaml.safe_load(block.text)}
     pipeline(values, {})
     for command in values.keys() & {"generate", "batch", "mix"}:
-        assert optional(command, values, {})
+        assert optional(COMMANDS[command].settings, values, {})
 
 
 @pytest.mark.parametrize(
@@ -198,8 +198,8 @@ class TestTables:
             "margin": 1,
             "relative_margin": 1,
         }
-        given |= {"max_score": 1, "min_score": 0, "max_p_relevant": 1}
-        reasons = {*rules(FilterSettings.parse(given)), "target-fn-rate", "verdict", "max-uses"}
+        given |= {"max_score": 1, "min_score": 0}
+        reasons = {*rules(FilterSettings.parse(given)), "verdict", "max-uses"}
         table = (ROOT / "docs" / "filtering.md").read_text("utf-8").split("\n\n")[3]
         assert reasons == set(re.findall(r"`([a-z-]+)`", " ".join(
             row.split(" | ")[-1] for row in table.splitlines()[2:]

@@ -8,13 +8,13 @@ import pytest
 from checkpoints import plain
 
 from hnmine import build_index
-from hnmine.audit.sheet import CHARACTERS, _readable
 from hnmine.config import BuildIndexSettings, ValidateSettings
 from hnmine.encode.pytorch import TorchEncoder
 from hnmine.errors import InputError, UsageError
 from hnmine.index.factory import build_faiss, check_factory
 from hnmine.runner.checkpoints import Partial, key_of, relabel
 from hnmine.runner.plan import digest
+from hnmine.sheets.sheet import CHARACTERS, _readable
 from hnmine.validate.dry_run import dry_run
 from hnmine.validate.validating import validate
 

@@ -84,12 +84,11 @@ def titles(svg):
 @st.composite
 def histograms(draw):
     """Edges as far apart as floats are, or none apart, with any counts and any name."""
-    scale = draw(st.sampled_from(["linear", "whole", "log", "logit"]))
+    scale = draw(st.sampled_from(["linear", "whole", "log"]))
     values = {
         "linear": FINITE,
         "whole": st.integers(-(2**63), 2**63).map(float),
         "log": st.floats(1, 1e300),
-        "logit": st.floats(0, 1),
     }[scale]
     edges = sorted(draw(st.lists(values, min_size=2, max_size=8)))
     several = st.lists(COUNTS, min_size=len(edges) - 1, max_size=len(edges) - 1)
@@ -116,7 +115,7 @@ def test_a_funnel_is_well_formed(steps, candidates):
         read(figures.funnel(facts(candidates, funnel=steps)))
 
 
-@given(st.lists(st.builds(Mix, st.lists(NAMES, max_size=4), COUNTS, COUNTS, FINITE), max_size=5))
+@given(st.lists(st.builds(Mix, st.lists(NAMES, max_size=4), COUNTS, COUNTS), max_size=5))
 def test_mixes_are_well_formed(mixes):
     svg = figures.mixes(facts(mixes=mixes))
     assert bool(svg) == bool(mixes)
@@ -135,16 +134,6 @@ def test_shortcuts_are_well_formed(found):
     svg = figures.shortcuts(facts(shortcuts=shortcuts))
     assert bool(svg) == bool(found)
     if svg:
-        read(svg)
-
-
-@given(st.lists(st.tuples(*[FINITE] * 4), max_size=9))
-def test_curves_are_well_formed(points):
-    names = ("rate", "yield", "candidates_left", "mean_rank")
-    curve = [dict(zip(names, point, strict=True)) for point in points]
-    svgs = figures.curves(facts(learned={"curve": curve}))
-    assert len(svgs) == (2 if points else 0)
-    for svg in svgs:
         read(svg)
 
 
@@ -205,7 +194,7 @@ def test_a_name_is_text_and_is_whole_when_pointed_at():
     name = HOSTILE + " and a long name" * 9
     for svg in (
         figures.funnel(facts(5, funnel=[("candidates", 5), (name, -2), ("chosen", 3)])),
-        figures.mixes(facts(mixes=[Mix([name], 5, 3, 0.1)])),
+        figures.mixes(facts(mixes=[Mix([name], 5, 3)])),
         figures.distribution(Histogram(name, [0, 1], {KEPT: [1]}, {})),
     ):
         assert "<script" not in svg

@@ -172,11 +172,6 @@ class TestOneRule:
         alone = {name: rules_of(given)[name]}
         assert reasons_by(block([NAN, NAN], [1.0, NAN]), alone).tolist() == [name, name]
 
-    def test_what_is_more_likely_relevant_than_allowed_is_dropped_and_the_unknown_is_not(self):
-        candidates = block([0.5] * 4, p_relevant=[0.25, 0.5, 0.75, NAN])
-        found = reasons(candidates, rules(max_p_relevant=0.5))
-        assert found.tolist() == [KEPT, KEPT, "p-relevant", KEPT]
-
     def test_a_positive_or_the_query_never_passes_whatever_its_score(self):
         candidates = block(
             [-9.0] * 3, is_positive=[True, False, True], is_query=[False, True, True]

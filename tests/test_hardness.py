@@ -12,21 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.selection.hardness import EASY, MILLION, POISONOUS, SCALES, Hardness, sums, why_unknown
+from hnmine.selection.hardness import EASY, MILLION, SCALES, Hardness, sums, why_unknown
 
 cosines = st.floats(-1, 1, allow_subnormal=False)
-candidates = st.tuples(
-    st.integers(0, 3), cosines | st.just(np.nan), st.sampled_from("pn-"), st.floats(0, 1)
-)
+candidates = st.tuples(st.integers(0, 3), cosines | st.just(np.nan), st.sampled_from("pn-"))
 
 
 def arrays(rows):
-    query, cosine, role, chance = (np.array(column) for column in zip(*rows, strict=True))
-    return query, cosine.astype(float), role == "p", role == "n", chance.astype(float)
+    query, cosine, role = (np.array(column) for column in zip(*rows, strict=True))
+    return query, cosine.astype(float), role == "p", role == "n"
 
 
-def by_torch(query, cosine, positive, negative, chance):
-    """Each row's loss, the gradient on its positive, and that on relevant negatives."""
+def by_torch(query, cosine, positive, negative):
+    """Each row's loss, the gradient on its positive, and whether a negative is as near."""
     for row in np.flatnonzero(positive & np.isfinite(cosine)):
         others = np.flatnonzero(negative & (query == query[row]) & np.isfinite(cosine))
         if len(others):
@@ -35,18 +33,18 @@ def by_torch(query, cosine, positive, negative, chance):
             loss.backward()
             gradient = logits.grad.numpy()
             nearest = cosine[others].max() >= cosine[row]
-            yield loss.item(), -gradient[0], nearest, gradient[1:] @ chance[others]
+            yield loss.item(), -gradient[0], nearest
 
 
 @given(st.lists(candidates, min_size=1, max_size=24))
 def test_sums_are_the_loss_and_the_gradients_of_torch(rows):
     given_ = arrays(rows)
-    expected = np.array(list(by_torch(*given_))).reshape(-1, 4)
+    expected = np.array(list(by_torch(*given_))).reshape(-1, 3)
     found = sums(*given_)
     assert found["rows"] == len(expected)
     assert found["overtaken"] == expected[:, 2].sum()
     assert found["easy"] == (expected[:, 1] < EASY).sum()
-    for name, column in (("loss", 0), ("push", 1), ("push_relevant", 3)):
+    for name, column in (("loss", 0), ("push", 1)):
         np.testing.assert_allclose(found[name] / MILLION, expected[:, column].sum(), atol=1e-4)
 
 
@@ -62,10 +60,10 @@ def test_neither_the_order_of_rows_nor_the_cut_into_parts_changes_a_sum(rows, ra
 
 @given(st.lists(candidates, min_size=1, max_size=24), st.integers(0, 23), st.floats(0, 0.5))
 def test_a_nearer_negative_never_makes_a_row_easier(rows, at, nearer):
-    query, cosine, positive, negative, chance = arrays(rows)
+    query, cosine, positive, negative = arrays(rows)
     moved = cosine.copy()
     moved[at % len(rows)] += nearer * negative[at % len(rows)]
-    before, after = (sums(query, one, positive, negative, chance) for one in (cosine, moved))
+    before, after = (sums(query, one, positive, negative) for one in (cosine, moved))
     assert after["loss"] >= before["loss"]
     assert after["push"] >= before["push"]
     assert after["easy"] <= before["easy"]
@@ -87,7 +85,7 @@ def gradients(query, cosine, positive, negative):
 def test_the_gradient_of_each_origin_is_that_of_torch_and_all_add_up(rows, data):
     origin = np.array([data.draw(st.sampled_from(["bm25", "dense", "bm25 + dense"])) for _ in rows])
     given_ = arrays(rows)
-    total = gradients(*given_[:4])
+    total = gradients(*given_)
     found = sums(*given_, origin)
     for name in set(origin):
         expected = total[origin == name]
@@ -106,17 +104,28 @@ def test_the_gradient_of_each_origin_is_that_of_torch_and_all_add_up(rows, data)
             assert added == pytest.approx(1) or not total.round(6).any()
 
 
-def test_the_share_on_relevant_documents_is_of_the_gradient_and_the_hardest_origin_comes_first():
+def test_the_sentences_are_facts_and_the_hardest_origin_comes_first():
     origins = {
         "dense": {"negatives": 0.25, "gradient": 0.875},
         "bm25": {"negatives": 0.25, "gradient": 0.125},
         "random": {"negatives": 0.5, "gradient": 0.0},
     }
-    first, second = Hardness(10, 1.0, 0.5, 0.0, 0.5, 0.1, origins).sentences()
-    assert "50.0% of the maximum gradient (20% of it on likely false negatives)" in first
+    first, second = Hardness(10, 1.0, 0.5, 0.25, 0.125, origins).sentences()
+    assert first == (
+        "Hardness: initial loss 1.00; 50.0% of the maximum gradient. In 12% of the rows a negative "
+        "scores as high as the positive; in 25% the gradient is below 5% of the maximum."
+    )
     assert second.endswith("dense 88% (25%), bm25 12% (25%), random 0% (50%).")
-    (only,) = Hardness(10, 1.0, 0.5, 0.0, 0.5, None, {"dense": origins["dense"]}).sentences()
-    assert "false negatives" not in only
+    assert len(list(Hardness(10, 1.0, 0.5, 0, 0.5, {"dense": origins["dense"]}).sentences())) == 1
+
+
+def test_the_verdict_of_earlier_versions_is_not_read(tmp_path):
+    numbers = {"rows": 4, "loss": 1.0, "push": 0.5, "easy": 0.0, "overtaken": 0.5}
+    old = {"verdict": "poisonous", "push_relevant": 0.3, "origins": {}, **numbers}
+    (tmp_path / "hardness.json").write_text(json.dumps(old))
+    found = Hardness.read(tmp_path / "hardness.json")
+    assert found == Hardness(**numbers)
+    assert "verdict" not in found.as_json()
 
 
 def test_why_there_is_nothing_to_say():
@@ -124,25 +133,9 @@ def test_why_there_is_nothing_to_say():
     assert "no positive has a negative" in why_unknown(["bm25", "dense"])
 
 
-def hardness(push, relevant):
-    return Hardness(10, 1.0, push, 0.0, 0.5, relevant)
-
-
-def test_the_verdict_says_what_is_worse():
-    assert hardness(EASY / 2, None).verdict == "too easy"
-    assert hardness(EASY, None).verdict == "useful"
-    assert hardness(0.9, POISONOUS / 2).verdict == "useful"
-    assert hardness(0.9, POISONOUS).verdict == "poisonous"
-    (_, advice) = hardness(0.9, POISONOUS).sentences()
-    assert "--max-p-relevant" in advice
-    (_, advice) = hardness(EASY / 2, 0.0).sentences()
-    assert "nearer" in advice
-    assert len(list(hardness(0.5, 0.0).sentences())) == 1
-
-
 def test_nothing_is_said_of_no_rows():
     assert Hardness.of({}) is None
-    assert Hardness.of(sums(*arrays([(0, 0.5, "p", 0.0)]))) is None
+    assert Hardness.of(sums(*arrays([(0, 0.5, "p")]))) is None
 
 
 @pytest.fixture(scope="module")
@@ -169,14 +162,12 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
     result = api.filter(candidates=folders / "both-c", output=tmp_path / "m", progress=False)
     table = pq.read_table(tmp_path / "m" / "scored").to_pydict()
     query = np.unique(table["query_id"], return_inverse=True)[1]
-    chance = np.array([np.nan if p is None else p for p in table["p_relevant"]])
     columns = [np.array(table[name]) for name in ("dense_score", "is_positive", "selected")]
-    rows = np.array(list(by_torch(query, *columns, np.nan_to_num(chance))))
+    rows = np.array(list(by_torch(query, *columns)))
     found = json.loads((tmp_path / "m" / "hardness.json").read_text())
     assert found["rows"] == len(rows) > 30
-    names = ("loss", "push", "overtaken", "push_relevant")
+    names = ("loss", "push", "overtaken")
     np.testing.assert_allclose([found[name] for name in names], rows.mean(axis=0), atol=1e-5)
-    assert found["verdict"] in ("too easy", "useful", "poisonous")
     total = gradients(query, *columns)
     ranks = (table["bm25_rank"], table["dense_rank"])
     named = [
@@ -191,9 +182,9 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
         assert share["gradient"] == pytest.approx(by_origin[name] / total.sum(), abs=1e-4)
     assert not any("hardness" in name for name in result.counts)
     (said,) = (note for note in result.notes if note.startswith("Hardness"))
-    assert f"{found['verdict']}. Initial loss {found['loss']:.2f}; " in said
+    assert f"Hardness: initial loss {found['loss']:.2f}; " in said
     shown = report(tmp_path / "m")
-    summary = f"{found['verdict']}, mean loss {found['loss']:.2f}"
+    summary = f"mean loss {found['loss']:.2f}"
     assert any(line.startswith("hardness") and summary in line for line in shown)
     assert said in " ".join((tmp_path / "m" / "report.html").read_text().split())
 

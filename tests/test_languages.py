@@ -144,10 +144,12 @@ def test_digits_and_letters_of_one_identity_are_one_word():
 
 
 def test_every_character_is_folded_as_its_normalised_form():
-    for code in range(0x30000):
-        letter = f"。{chr(code)}。"
-        if not 0xD800 <= code < 0xE000 and chr(code) not in "\u2122\u2120":
-            assert AUTO(letter) == AUTO(normalise(letter)), hex(code)
+    codes = [*range(0xD800), *range(0xE000, 0x30000)]
+    for start in range(0, len(codes), 16):
+        letters = [chr(code) for code in codes[start : start + 16]]
+        letters = [letter for letter in letters if letter not in "\u2122\u2120"]
+        text = f"。{'。'.join(letters)}。"
+        assert AUTO(text) == AUTO(normalise(text)), hex(codes[start])
 
 
 SCRIPTS = "aZıIſß .ǰΐς①ﬁé\u0301\u0316कि्ষা\u09be\u09d7بِّא\u05b0漢字かガｶ\uff9e\u3099ー"

@@ -13,8 +13,7 @@ from conftest import ENCODER, hnmine, rows, write
 
 import hnmine as api
 from hnmine import schema
-from hnmine.audit.auditing import audit
-from hnmine.config import AuditSettings, FilterSettings, MineSettings
+from hnmine.config import FilterSettings, MineSettings, ReportSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.manifests import sources_of
 from hnmine.directories.mined import Mined
@@ -22,6 +21,7 @@ from hnmine.errors import InputError, UsageError
 from hnmine.extras.batches.false_negative_guard import check_batches
 from hnmine.extras.batches.rows import Rows, write_rows
 from hnmine.names import LAYOUT, REASONS, check_name, reserved
+from hnmine.report.reporting import report
 from hnmine.runner.manifest import markers_of, record
 from hnmine.selection import rules as rules_module
 from hnmine.selection.rules import by_text, reasons, rules
@@ -102,9 +102,10 @@ def with_values(table, query, document, **values):
     return table
 
 
-def audited(mined):
-    """The estimates of a mined directory."""
-    return audit(AuditSettings.parse({"mined": mined, "shortcuts": False}))
+def sources_of_negatives(mined):
+    """The sources that found the negatives of a mined directory, as the report has them."""
+    facts = report(ReportSettings.parse({"mined": mined, "html": False})).facts
+    return {tuple(mix.sources) for mix in facts.mixes if mix.negatives}
 
 
 NO_POSITIVE = {"is_positive": False, "is_query": False, "rank": 0, "near_copy": 0.0}
@@ -175,7 +176,7 @@ class TestNames:
 
     def test_every_reason_of_ours_is_a_name_of_ours(self):
         given = {"margin": 1.0, "relative_margin": 0.1, "max_score": 1.0, "min_score": 0.0}
-        given |= {"range_min": 1, "max_p_relevant": 0.5, "candidates": "c", "output": "o"}
+        given |= {"range_min": 1, "candidates": "c", "output": "o"}
         assert {*rules(FilterSettings.parse(given))} <= {*REASONS}
         assert {RELABELLED, NOT_SCORED, USED_UP} <= {*REASONS} <= reserved()
         assert LAYOUT.fullmatch("negative_12")
@@ -272,8 +273,7 @@ class TestSources:
             assert "page_rank" in scored.columns
             assert scored.sources == ["bm25"]
             assert scored.scores == ["bm25_score"]
-        groups = audited(tmp_path / "m").groups
-        assert {*groups["source"]} == {"bm25"}
+        assert sources_of_negatives(tmp_path / "m") == {("bm25",)}
         origins = json.loads((tmp_path / "m" / "hardness.json").read_text()).get("origins", {})
         assert {*origins} <= {"bm25"}
 
@@ -298,8 +298,7 @@ class TestSources:
         (tmp_path / "m" / "manifest.json").write_text(json.dumps(manifest))
         with Mined(tmp_path / "m").sql(1) as scored:
             assert scored.sources == ["bm25"]
-        groups = audited(tmp_path / "m").groups
-        assert {*groups["source"]} == {"bm25"}
+        assert sources_of_negatives(tmp_path / "m") == {("bm25",)}
 
 
 class TestLastLook:

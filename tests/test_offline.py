@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from checkpoints import plain
 from conftest import CROSS_ENCODER, ENCODER
@@ -39,19 +43,45 @@ def home(tmp_path_factory):
     return folder
 
 
-def python(home, *arguments, cwd=None):
-    """Run Python without what keeps the libraries of the models from the network."""
-    environment = {name: value for name, value in os.environ.items() if "OFFLINE" not in name}
-    environment |= {
-        "HOME": str(home / "home"),
-        "PYTHONPATH": str(home / "watch"),
-        "ASKED": str(home / "asked"),
-    }
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True, check=False, cwd=cwd, env=environment, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+SERVER = """
+import json, os, sys
+import hnmine.cli, sentence_transformers
+
+for line in sys.stdin:
+    if not os.fork():
+        for stream, opened in ((0, os.devnull), (1, "said"), (2, "said")):
+            os.dup2(os.open(opened, os.O_RDWR | os.O_CREAT | os.O_APPEND), stream)
+        sys.argv[1:] = json.loads(line)
+        hnmine.cli.main()
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+"""
+"""Each command runs in a process of its own, and the libraries are imported once."""
+
+
+@pytest.fixture(scope="module")
+def environment(home):
+    """Without what keeps the libraries of the models from the network."""
+    kept = {name: value for name, value in os.environ.items() if "OFFLINE" not in name}
+    paths = {"HOME": "home", "PYTHONPATH": "watch", "ASKED": "asked"}
+    return kept | {name: str(home / path) for name, path in paths.items()}
+
+
+@pytest.fixture(scope="module")
+def hnmine(home, environment):
+    """Run a command line there, by a Python that was started in this environment."""
+    given = {"cwd": home, "env": environment, "text": True}
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **given
+    ) as server:
+
+        def run(*arguments):
+            server.stdin.write(json.dumps(list(map(str, arguments))) + "\n")
+            server.stdin.flush()
+            assert server.stdout.readline() == "0\n", (home / "said").read_text()
+
+        yield run
+        server.stdin.close()
 
 
 def asked(home):
@@ -62,18 +92,30 @@ def asked(home):
     return found
 
 
-def test_what_is_asked_of_the_network_is_noticed(home):
+def test_what_is_asked_of_the_network_is_noticed(home, environment):
     script = "import socket, subprocess, sys; socket.gethostbyname('localhost'); "
     script += "subprocess.run([sys.executable, '-c', 'import socket; socket.getaddrinfo(None, 1)'])"
-    python(home, "-c", script)
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
     assert len(asked(home)) == 2
 
 
-def test_no_stage_asks_anything_of_the_network(home, stdlib):
-    given = ["--no-progress", "--pairs", stdlib / "pairs.parquet", "--encoder", ENCODER]
-    given += ["--corpus", stdlib / "corpus.parquet", "--top-k", "10", "--num-negatives", "2"]
+@pytest.fixture(scope="module")
+def data(home, stdlib):
+    """The flags of a corpus and pairs."""
+    pairs = pq.read_table(stdlib / "pairs.parquet").slice(0, 12)
+    corpus = pq.read_table(stdlib / "corpus.parquet")
+    of_pairs = pc.is_in(corpus["id"], pairs["positive_id"])
+    both = [corpus.filter(of_pairs), corpus.filter(pc.invert(of_pairs)).slice(0, 60)]
+    pq.write_table(pa.concat_tables(both), home / "corpus.parquet")
+    pq.write_table(pairs, home / "pairs.parquet")
+    return ["--corpus", home / "corpus.parquet", "--pairs", home / "pairs.parquet"]
+
+
+def test_no_stage_asks_anything_of_the_network(home, hnmine, data):
+    given = ["--no-progress", *data, "--encoder", ENCODER]
+    given += ["--top-k", "10", "--num-negatives", "2"]
     run = home / "run"
-    python(home, "-m", "hnmine", "run", *given, "--backend", "openvino", "--output", run)
+    hnmine("run", *given, "--backend", "openvino", "--output", run)
     mined = run / "mined"
     judged = ["--candidates", run / "candidates", "--max-length", "64"]
     judged += ["--cross-encoder", CROSS_ENCODER]
@@ -85,7 +127,7 @@ def test_no_stage_asks_anything_of_the_network(home, stdlib):
         ["report", mined],
         ["models"],
     ):
-        python(home, "-m", "hnmine", *command)
+        hnmine(*command)
     assert asked(home) == []
     # The libraries of the models may have caches there.
     left = [path.name for path in (home / "home").iterdir()]
@@ -106,11 +148,12 @@ def models(home):
         (cache / "refs").mkdir(parents=True)
         (cache / "refs" / "main").write_text(commit)
         shutil.copytree(folder, cache / "snapshots" / commit)
+    import torch
+    from safetensors.torch import load_file
+
     old = home / "models" / "old"  # With weights as PyTorch saves them.
     shutil.copytree(home / "enc", old)
-    script = "import sys, torch; from safetensors.torch import load_file as l; "
-    script += "torch.save(l(sys.argv[1]), sys.argv[2])"
-    python(home, "-c", script, old / "model.safetensors", old / "pytorch_model.bin")
+    torch.save(load_file(old / "model.safetensors"), old / "pytorch_model.bin")
     (old / "model.safetensors").unlink()
     return home
 
@@ -125,10 +168,9 @@ def models(home):
     ],
 )
 def test_no_stage_takes_a_folder_for_a_name_on_the_hub(
-    models, stdlib, encoder, cross_encoder, judges, backend, request
+    models, hnmine, data, encoder, cross_encoder, judges, backend
 ):
     out = models / "out" / encoder.replace("/", "-")
-    data = ["--corpus", stdlib / "corpus.parquet", "--pairs", stdlib / "pairs.parquet"]
     named = ["--encoder", encoder, "--cross-encoder", cross_encoder]
     more = ["--backend", backend, "--max-length", "32", "--top-k", "5", "--output", out]
     more += [word for judge in judges for word in ("--judge", judge)]
@@ -143,5 +185,5 @@ def test_no_stage_takes_a_folder_for_a_name_on_the_hub(
             ["batch", *mined, "--output", out / "batches"],
         ]
     for command in commands:
-        python(models, "-m", "hnmine", *command, cwd=models)
+        hnmine(*command)
         assert asked(models) == [], command[0]

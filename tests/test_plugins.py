@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pytest
-from conftest import new_hnmine as hnmine
-from conftest import rows, write
+from conftest import hnmine, rows, write
 
 from hnmine import schema
 from hnmine.exports import EXPORTS
@@ -227,9 +225,7 @@ def test_a_name_that_is_taken_or_is_none_is_refused(tmp_path, group, name, why):
         "recipes": ["run", "--config", "bge"],
     }
     if group == "judges":  # They are read once the candidates are open.
-        script = f"from hnmine.judges import JUDGES; JUDGES['{name}']"
-        command = [sys.executable, "-c", script]
-        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        done = forked.run(f"from hnmine.judges import JUDGES; JUDGES['{name}']", env=env)
     else:
         done = hnmine(*asked[group], cwd=tmp_path, env=env)
         assert done.returncode == 2

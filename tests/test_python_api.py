@@ -251,7 +251,18 @@ class TestTypes:
         ]
         (tmp_path / "good.py").write_text(good)
         (tmp_path / "wrong.py").write_text("\n".join(["import hnmine", *wrong]) + "\n")
-        command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental"]
+        skipped = [
+            "torch",
+            "transformers",
+            "sentence_transformers",
+            "ray",
+            "numba",
+            "huggingface_hub",
+        ]
+        sections = ",".join(f"mypy-{name}.*" for name in skipped)
+        config = f"[mypy]\nstrict = true\n[{sections}]\nfollow_imports = skip\n"
+        (tmp_path / "mypy.ini").write_text(config)  # No signature of ours names a type of theirs.
+        command = [sys.executable, "-m", "mypy", "--no-incremental"]
         command += ["--cache-dir", str(tmp_path / "cache"), "good.py", "wrong.py"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert "good.py" not in done.stdout, done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -70,8 +71,8 @@ def table_of(queries=12, candidates=260, seed=0):
             )
     table = pa.Table.from_pylist(rows, schema=schema.CANDIDATES)
     logits = np.array([10 * row["dense_score"] - 4 for row in rows]) + rng.normal(0, 2, len(rows))
-    for name, values in {"ce_score": logits, "p_relevant": 1 / (1 + np.exp(-logits))}.items():
-        table = table.append_column(schema.judged(name), pa.array(values, pa.float32()))
+    for name in ("ce_score", "relevance"):
+        table = table.append_column(schema.judged(name), pa.array(logits, pa.float32()))
     candidate = ~np.array(table["is_positive"])
     some = rng.random(len(rows)) < 0.3
     more = {
@@ -186,7 +187,7 @@ def recipe(name):
 
 
 def test_there_are_as_many_as_the_readme_says():
-    assert len(RECIPES) == 45
+    assert len(RECIPES) == 44
 
 
 class TestWhatEachIsAbout:
@@ -253,7 +254,7 @@ class TestWhatEachIsAbout:
         found = {
             path.stem: settings
             for path in RECIPES
-            if (settings := optional("batch", {"output": "o", **read_yaml(path)}, {}))
+            if (settings := optional(BatchSettings, {"output": "o", **read_yaml(path)}, {}))
         }
         assert {name: settings.by for name, settings in found.items()} == {
             "tas-balanced": "cluster",
@@ -421,27 +422,44 @@ def with_generated(given, inputs, folder):
     return {**inputs, "index": folder / "i"}
 
 
+def mined_as(given, inputs, previous):
+    """Mine as a recipe says, to a depth that is cut for the sake of time."""
+    mine = {key.replace("-", "_"): value for key, value in given.items()}
+    mine["source"] = [name.partition(":")[0] for name in mine.get("source", ["dense"])]
+    mine = {**inputs, **mine, "top_k": min(60, mine.get("top_k", 60))}
+    if "clusters" in mine:
+        mine["clusters"] = 10
+    if previous:
+        mine["previous"] = previous
+    return mine
+
+
+@pytest.fixture(scope="module")
+def candidates(tmp_path_factory):
+    """Mine with some settings, once for all recipes with them: they share the scores, too."""
+
+    @cache
+    def directory(settings):
+        found = tmp_path_factory.mktemp("mined") / "candidates"
+        api.mine(**json.loads(settings), output=found)
+        return found
+
+    return lambda settings: directory(json.dumps(settings, sort_keys=True, default=str))
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_it_runs_on_real_data_from_its_file(recipe, data, tmp_path):
+def test_it_runs_on_real_data_from_its_file(recipe, data, candidates, tmp_path):
     """Its depths are cut, for the sake of time; all else is as the file has it."""
     inputs, previous = data
     given = yaml.safe_load(recipe.read_text())
     if "generate" in given:
         inputs = with_generated(given["generate"], inputs, tmp_path)
-    mine = {key.replace("-", "_"): value for key, value in given.get("mine", {}).items()}
-    mine["source"] = [name.partition(":")[0] for name in mine.get("source", ["dense"])]
-    mine = {**inputs, **mine, "top_k": min(60, mine.get("top_k", 60))}
-    if "clusters" in mine:
-        mine["clusters"] = 10
-    if recipe.stem == "conan":
-        mine["previous"] = previous
-    api.mine(**mine, output=tmp_path / "c")
+    mine = mined_as(given.get("mine", {}), inputs, recipe.stem == "conan" and previous)
+    mined = candidates(mine)
     filter_ = {key.replace("-", "_"): value for key, value in given["filter"].items()}
     if "ce_score" in str(filter_) or filter_.get("score", "ce") == "ce":
         filter_ |= {"cross_encoder": CROSS_ENCODER, "max_length": 32}
-    if "target_fn_rate" in filter_:
-        filter_["target_fn_rate"] = 0.2  # Eight positives are too few for less.
-    result = api.filter(candidates=tmp_path / "c", output=tmp_path / "m", **filter_)
+    result = api.filter(candidates=mined, output=tmp_path / "m", **filter_)
     assert result.counts["queries"] == 8
     positives = pq.read_table(inputs["qrels"]).to_pylist()
     known = {(row["query_id"], row["doc_id"]) for row in positives if row["score"] == 2}

@@ -1,22 +1,16 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from hnmine.choose import choose
-from hnmine.errors import UsageError
-from hnmine.expressions.evaluation import evaluate, number
-from hnmine.relevance.calibration import RATES, conformal_cut, curve, cut_expression, cuts_by_group
 from hnmine.relevance.depth_price import cost, price_of_depth
 from hnmine.relevance.evidence import Scale, within_query
-from hnmine.relevance.model import FEWEST_POSITIVES, Relevance, Sample
-from hnmine.relevance.pu_learning import learn, probability, share_of_relevant
+from hnmine.relevance.model import FEWEST_QUERIES, Relevance, Sample
+from hnmine.relevance.pu_learning import learn
 
 PROPERTY = settings(max_examples=60, deadline=None)
 
@@ -135,23 +129,31 @@ class TestLearning:
         assert np.allclose(model.weights[fold], again.weights[fold], atol=1e-6)
         assert not np.allclose(model.weights[1 - fold], again.weights[1 - fold], atol=1e-3)
 
-    @pytest.mark.parametrize("relevant", [0.01, 0.05, 0.15])
-    def test_the_chance_of_relevance_is_about_right_where_the_assumption_holds(self, relevant):
-        sample, truth = world(queries=600, relevant=relevant, separation=2.5)
+    def test_with_few_queries_all_judges_have_the_same_weight(self):
+        sample, _ = world(queries=FEWEST_QUERIES - 1)
         model = Relevance.learn(sample)
-        rows = sample.candidate
-        chance = model.estimate(sample).p_relevant[rows]
-        assert 0.5 * truth[rows].mean() < model.share_of_relevant < 2 * truth[rows].mean()
-        likely = chance > 0.5
-        assert abs(truth[rows][likely].mean() - chance[likely].mean()) < 0.2
-
-    def test_with_few_positives_all_judges_have_the_same_weight(self):
-        sample, _ = world(queries=FEWEST_POSITIVES - 1)
-        model = Relevance.learn(sample)
-        assert model.share_of_relevant is None
-        assert np.isnan(model.estimate(sample).p_relevant).all()
+        assert not model.fitted
         assert len(set(model.weights[0][1:].tolist())) == 1
-        assert Relevance.learn(world(queries=FEWEST_POSITIVES)[0]).share_of_relevant is not None
+        assert Relevance.learn(world(queries=FEWEST_QUERIES)[0]).fitted
+
+    def test_many_positives_of_few_queries_teach_nothing(self):
+        sample, _ = world(queries=2)
+        sample.is_positive[:] = np.arange(len(sample.query)) % 41 < 12
+        sample.candidate &= ~sample.is_positive
+        model = Relevance.learn(sample)
+        assert (model.positives, model.fitted) == (24, False)
+
+    def test_without_a_candidate_there_is_nothing_to_divide_by(self):
+        sample, _ = world(queries=30, candidates=1)
+        sample.candidate[:] = False
+        model = Relevance.learn(sample)
+        assert (model.fitted, model.shift) == (False, 0.0)
+
+    @pytest.mark.parametrize("queries", [5, 300])
+    def test_the_level_of_relevance_makes_its_mean_factor_one(self, queries):
+        sample, _ = world(queries=queries)
+        relevance = Relevance.learn(sample).estimate(sample).relevance[sample.candidate]
+        assert np.exp(relevance).mean() == pytest.approx(1, abs=1e-3)
 
     def test_it_is_read_back_as_it_was_written(self):
         sample, _ = world(queries=50)
@@ -160,73 +162,6 @@ class TestLearning:
         assert (
             again.estimate(sample).relevance.tolist() == model.estimate(sample).relevance.tolist()
         )
-        assert (
-            again.estimate(sample).p_relevant.tolist() == model.estimate(sample).p_relevant.tolist()
-        )
-
-
-class TestPrior:
-    def test_the_share_bounds_the_truth_from_above_on_average(self):
-        rng = np.random.default_rng(3)
-        for share in (0.02, 0.1, 0.4):
-            found = []
-            for _ in range(20):
-                relevant = rng.random(4000) < share
-                candidates = rng.normal(3.0 * relevant, 1.0)
-                found.append(share_of_relevant(rng.normal(3.0, 1.0, 300), candidates))
-            assert 0.7 * share < np.mean(found) < 1.6 * share
-
-    def test_a_probability_is_none_above_one(self):
-        assert probability(np.array([-800.0, 0.0, 800.0]), 0.1).tolist() == [0.0, 0.1, 1.0]
-
-
-class TestCalibration:
-    def test_at_most_the_rate_is_left_and_the_interval_holds(self):
-        rng = np.random.default_rng(5)
-        survived, inside = [], 0
-        for _ in range(400):
-            cut = conformal_cut(rng.normal(size=120), 0.1)
-            true = float((rng.normal(size=20_000) < cut.value).mean())
-            survived.append(true)
-            inside += cut.low <= true <= cut.high
-        assert np.mean(survived) <= 0.1 + 3 * np.std(survived) / 20
-        assert binomtest(inside, 400, 0.95).pvalue > 1e-4
-
-    def test_too_few_positives_for_the_rate_are_an_error_that_says_how_many(self):
-        with pytest.raises(UsageError, match="needs 99 known positives"):
-            conformal_cut(np.arange(98.0), 0.01)
-        assert conformal_cut(np.arange(99.0), 0.01).value == 0.0
-
-    def test_a_group_with_enough_positives_has_a_cut_of_its_own(self):
-        rng = np.random.default_rng(6)
-        group = np.array(["it's"] * 200 + ["b"] * 40 + [""] * 9)
-        evidence = rng.normal(size=len(group)) + 3.0 * (group == "b")
-        cuts = cuts_by_group(evidence, group, 0.05)
-        assert set(cuts) == {"", "it's", "b"}
-        assert cuts["b"].value > 0.5 > cuts["it's"].value
-        table = pa.table({"evidence": evidence, "name": [name or None for name in group]})
-        rule = cut_expression(cuts, "name")
-        below = np.array(evaluate(table, {"below": rule})["below"].to_pylist())
-        for name, cut in cuts.items():
-            assert below[group == name].tolist() == (evidence[group == name] < cut.value).tolist()
-        assert cut_expression({"": cuts[""]}, None) == f"evidence < {number(cuts[''].value)}"
-
-    def test_the_curve_says_what_each_rate_costs(self):
-        sample, truth = world(queries=200)
-        model = Relevance.learn(sample)
-        points = list(curve(sample, model.estimate(sample), sample.candidate, 0.01, sample.rank, 5))
-        assert [point.rate for point in points] == [rate for rate in RATES if rate * 201 >= 1]
-        for point in points:
-            left = model.estimate(sample).evidence < point.value
-            among = left & sample.candidate
-            assert point.candidates_left == pytest.approx(among.sum() / sample.candidate.sum())
-            relevant = truth & sample.candidate
-            # Twice as wide as the interval: what is relevant here is itself a sample.
-            spread = 2 * (point.high - point.low)
-            assert abs(left[relevant].mean() - point.rate) < spread
-        for one, other in itertools.pairwise(points):
-            assert one.yield_ <= other.yield_
-            assert one.candidates_left <= other.candidates_left
 
 
 class TestDepth:
@@ -237,7 +172,7 @@ class TestDepth:
         relevance = rng.normal(2 - rank / 10, 1.0)
         free = rng.random(len(query)) < 0.9
         for depth in (6.0, 12.0, 20.0):
-            price = price_of_depth(query, free, relevance, rank, 5, depth)
+            price = price_of_depth(query, free, free, relevance, rank, 5, depth)
             chosen = choose(query, free, cost(relevance) + price * rank, np.full(200, 5))
             assert rank[chosen].mean() == pytest.approx(depth, abs=0.2)
             for start in range(30):
@@ -248,5 +183,18 @@ class TestDepth:
     def test_depth_costs_nothing_where_the_surest_are_shallow_enough(self):
         query, rank = np.repeat(np.arange(3), 4), np.tile(np.arange(4.0), 3)
         free = np.ones(12, dtype=bool)
-        assert price_of_depth(query, free, -rank, rank, 2, 20.0) == 0.0
-        assert price_of_depth(query, ~free, -rank, rank, 2, 0.0) == 0.0
+        assert price_of_depth(query, free, free, -rank, rank, 2, 20.0) == 0.0
+        assert price_of_depth(query, ~free, free, -rank, rank, 2, 0.0) == 0.0
+
+    def test_where_the_rules_leave_no_near_ones_the_nearest_are_not_taken_whatever_their_risk(self):
+        rng = np.random.default_rng(3)
+        query, rank = np.repeat(np.arange(100), 60), np.tile(np.arange(60.0), 100)
+        relevance = rng.normal(2 - rank / 10, 1.0)
+        every, far = np.ones(len(query), dtype=bool), rank >= 25
+        n = np.full(100, 5)
+        price = price_of_depth(query, far, every, relevance, rank, 5, 20.0)
+        chosen = choose(query, far, cost(relevance) + price * rank, n)
+        nearest = choose(query, far, rank, n)
+        assert rank[nearest].mean() == 27.0
+        assert price == price_of_depth(query, every, every, relevance, rank, 5, 20.0) < 1
+        assert cost(relevance)[chosen].mean() < 0.7 * cost(relevance)[nearest].mean()

@@ -16,14 +16,13 @@ from conftest import ENCODER, ROOT, hnmine, rows, write
 
 import hnmine as api
 from hnmine.audit.auditing import audit
-from hnmine.audit.estimate import MOST_RESAMPLED, of_sums
+from hnmine.audit.estimate import of_sums
 from hnmine.config import AuditSettings, DiffSettings, InspectSettings, ReportSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.index.tokenise import Tokeniser
 from hnmine.printable import clean, shortened
 from hnmine.report.changes import diff
 from hnmine.report.highlight import Matcher
-from hnmine.report.histograms import RAREST
 from hnmine.report.inspecting import inspect
 from hnmine.report.reporting import report
 from hnmine.runner.atomic import write_text
@@ -124,17 +123,11 @@ class TestFacts:
                 # A value on an edge may fall on either side of it.
                 assert np.abs(np.cumsum(expected - histogram.counts[group])).max() <= 1
 
-    def test_chances_are_counted_by_their_odds(self, runs):
-        """Chances crowd near 0: in bins of equal width they would be one spike."""
+    def test_relevance_is_a_score_like_others(self, runs):
         facts = look(runs / "both")
-        odds = np.log(facts.chances.edges) - np.log1p(-np.array(facts.chances.edges))
-        assert np.diff(odds) == pytest.approx(np.full(len(odds) - 1, odds[1] - odds[0]))
-        values = [row["p_relevant"] for row in rows(runs / "both" / "scored") if row["selected"]]
-        expected, _ = np.histogram(np.clip(values, RAREST, 1 - RAREST), facts.chances.edges)
-        counts = facts.chances.counts["negative"]
-        assert sum(counts) == len(values)
-        assert np.abs(np.cumsum(expected - counts)).max() <= 2
-        assert facts.chances.spread["negative"].mean == pytest.approx(np.mean(values))
+        values = [row["relevance"] for row in rows(runs / "both" / "scored") if row["selected"]]
+        assert facts.relevance.spread["negative"].mean == pytest.approx(np.mean(values))
+        assert sum(facts.relevance.counts["negative"]) == len(values)
 
     def test_margins_ranks_and_lengths(self, runs, stdlib):
         facts = look(runs / "both")
@@ -204,17 +197,9 @@ class TestFacts:
             assert facts.shortcuts[name].known == len(won)
             assert facts.shortcuts[name].low < np.mean(won) < facts.shortcuts[name].high
 
-    def test_the_estimate_is_that_of_the_audit(self, runs):
-        estimate = audit(AuditSettings.parse({"mined": runs / "both"})).estimates["p_relevant"]
-        found = look(runs / "both").estimate
-        assert (found.negatives, found.known) == (estimate.negatives, estimate.known)
-        assert (found.rate, found.low, found.high) == pytest.approx(
-            (estimate.rate, estimate.low, estimate.high)
-        )
-
     def test_many_queries_have_the_interval_that_resampling_tends_to(self):
         rng = np.random.default_rng(1)
-        counts = rng.integers(1, 6, MOST_RESAMPLED + 1)
+        counts = rng.integers(1, 6, 5001)
         sums = rng.binomial(counts, 0.1).astype(float)
         many = of_sums(sums, counts, int(counts.sum()))
         drawn = rng.multinomial(len(sums), [1 / len(sums)] * len(sums), 2000)
@@ -239,7 +224,6 @@ class TestFacts:
     @pytest.mark.parametrize("name", ["dense", "none"])
     def test_what_is_not_known_is_left_out(self, runs, name):
         facts = look(runs / name)
-        assert (facts.estimate is None) == (name == "dense" or not facts.counts["negatives"])
         assert (facts.hubness is None) == (not facts.counts["negatives"])
         json.loads(json.dumps(facts.as_json(), allow_nan=False))
 
@@ -389,11 +373,11 @@ def test_on_the_command_line(runs, tmp_path):
     done = hnmine("report", runs / "both", "--output", tmp_path / "r.html")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(f"{tmp_path / 'r.html'}\n")
-    assert "share of false negatives" in done.stdout
+    assert "How many negatives are false is unknown: a rate needs judgements." in done.stdout
+    assert f"`hnmine judge {runs / 'both'} --endpoint URL --llm NAME`" in done.stdout
     assert re.search(r"  wording +0\.\d\d", done.stdout)
     found = json.loads(hnmine("report", runs / "both", "--no-html", "--json").stdout)
     assert found["page"] is None
-    assert found["estimate"]["negatives"] == found["counts"]["negatives"]
     assert found["audit"] == audit(AuditSettings.parse({"mined": runs / "both"})).as_json()
     done = hnmine("report")
     assert (done.returncode, done.stderr.splitlines()[0]) == (
@@ -459,10 +443,13 @@ class TestInspect:
         for query in found:
             assert {one.reason for one in query.documents} <= {"relative-margin", "positive"}
 
-    def test_the_worst_are_those_with_most_that_are_likely_false(self, runs):
-        expected = audit(AuditSettings.parse({"mined": runs / "both"})).worst
+    def test_the_worst_are_those_with_the_most_doubtful_negative(self, runs):
+        most = {}
+        for row in rows(runs / "both" / "scored"):
+            if row["selected"]:
+                most[row["query_id"]] = max(row["relevance"], most.get(row["query_id"], -np.inf))
         found = [query.query_id for query in ask(runs / "both", worst=3).queries]
-        assert found == list(expected)[:3]
+        assert found == sorted(most, key=most.get, reverse=True)[:3]
 
     @pytest.mark.parametrize(
         ("asked", "error", "says"),

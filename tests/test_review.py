@@ -22,13 +22,14 @@ from conftest import hnmine, rows, write
 import hnmine as api
 from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import of_sheet
-from hnmine.audit.sheet import EVEN, Sheet, count
 from hnmine.config import AuditSettings, ReviewSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.table_reader import Table
 from hnmine.judges.verdict_file import read_verdicts
 from hnmine.review.doubtful import DISAGREEMENT, NARROWLY, NEGATIVES, PER_QUERY
 from hnmine.review.reviewing import review
+from hnmine.sheets.draw import EVEN, Draw, draw_order
+from hnmine.sheets.sheet import Sheet, count
 
 NAN = float("nan")
 WORDS = ["oak", "fox", "tin", "rye", "sea", "jam", "cup", "elk", "fig", "gem"]
@@ -90,14 +91,30 @@ class TestChoice:
         assert {row["fate"] for row in found if row["drawn"] in (EVEN, NEGATIVES)} == {"negative"}
         assert len({(row["query_id"], row["doc_id"]) for row in found}) == len(found) == 50
         scored = {(row["query_id"], row["doc_id"]): row for row in rows(mined / "scored")}
-        chances = [row["p_relevant"] for row in scored.values() if row["selected"]]
-        doubtful = [float(row["p_relevant"]) for row in found if row["drawn"] == NEGATIVES]
-        assert max(doubtful) == max(chances)
+        doubts = [row["relevance"] for row in scored.values() if row["selected"]]
+        doubtful = [float(row["relevance"]) for row in found if row["drawn"] == NEGATIVES]
+        assert max(doubtful) == pytest.approx(max(doubts))
         for row in found:
             known = scored[row["query_id"], row["doc_id"]]
             assert known["selected"] == (row["fate"] == "negative")
             assert not known["is_positive"]
             assert row["positive"] and row["query"] and row["verdict"] == ""
+
+    def test_even_rows_are_in_the_order_of_their_draw_with_its_seed(self, mined, tmp_path):
+        review(given(mined, tmp_path, doubtful=10, even=40, seed=3))
+        found = sheet_rows(tmp_path / "s.csv")
+        even = [(row["query_id"], row["doc_id"]) for row in found if row["drawn"] == EVEN]
+        assert {row["seed"] for row in found if row["drawn"] == EVEN} == {"3"}
+        doubtful = [(row["query_id"], row["doc_id"]) for row in found if row["drawn"] != EVEN]
+        chosen = [
+            (row["query_id"], row["doc_id"])
+            for row in rows(mined / "scored")
+            if row["selected"] and (row["query_id"], row["doc_id"]) not in doubtful
+        ]
+        order = draw_order(3, *map(list, zip(*chosen, strict=True)))
+        assert even == [chosen[n] for n in order[:40]]
+        # Half of the doubtful ones are among the first half, for those who stop early.
+        assert sum(row["drawn"] != EVEN for row in found[:25]) == 5
 
     def test_rows_of_a_query_stand_together_and_one_query_does_not_fill_the_sheet(
         self, mined, tmp_path
@@ -134,7 +151,7 @@ class TestChoice:
         scored = rows(tmp_path / "m" / "scored")
         lowest = {row["query_id"]: row["bm25_score"] for row in scored if row["is_positive"]}
         disagreed = {
-            (row["query_id"], row["doc_id"]): row["p_relevant"]
+            (row["query_id"], row["doc_id"]): row["relevance"]
             for row in scored
             if not row["is_positive"] and row["bm25_score"] > lowest[row["query_id"]]
         }
@@ -206,24 +223,24 @@ class TestEstimate:
         verdicts = np.full(100, NAN)
         verdicts[:10] = [1] * 4 + [0] * 6
         verdicts[10:30] = [1] * 2 + [0] * 18
-        found = of_sheet(verdicts, verdicts[10:30])
+        found = of_sheet(verdicts, Draw(90, 20, 20, 2))
         assert found.rate == pytest.approx((4 + 2 + 70 * 0.1) / 100)
         assert found.low < found.rate < found.high
         assert (found.negatives, found.known) == (100, 30)
         # All judged: nothing is left to estimate.
         verdicts[30:] = 0
-        known = of_sheet(verdicts, verdicts[10:])
+        known = of_sheet(verdicts, Draw(90, 90, 90, 2))
         assert known.rate == known.low == known.high == 0.06
 
     def test_doubtful_ones_that_are_not_judged_widen_the_interval(self):
         verdicts = np.full(50, NAN)
         verdicts[10:] = 0
-        found = of_sheet(verdicts, verdicts[10:], waiting=10)
+        found = of_sheet(verdicts, Draw(40, 40, 40, 0), waiting=10)
         assert (found.low, found.rate, found.high) == (0, 0.1, 0.2)
 
     def test_without_an_even_sample_there_are_only_bounds(self):
         verdicts = np.array([1, 0] + [NAN] * 8)
-        found = of_sheet(verdicts, np.array([]))
+        found = of_sheet(verdicts, Draw(8, 0, 0, 0))
         assert (found.low, found.high) == (0.1, 0.9)
         assert np.isnan(found.rate)
 
@@ -235,7 +252,7 @@ class TestEstimate:
             verdicts = np.full(300, NAN)
             even = 40 + rng.choice(260, 50, replace=False)
             verdicts[:40], verdicts[even] = relevant[:40], relevant[even]
-            found = of_sheet(verdicts, verdicts[even])
+            found = of_sheet(verdicts, Draw(260, 50, 50, int(relevant[even].sum())))
             inside += found.low <= relevant.mean() <= found.high
         assert inside >= 380
 
@@ -262,17 +279,23 @@ class TestEstimate:
         settings = AuditSettings.parse(
             {"mined": tmp_path / "again", "verdicts": str(sheet), "shortcuts": False}
         )
-        found = audit(settings).estimates["verdicts"]
+        audited = audit(settings)
+        found = audited.estimates["verdicts"]
         chosen = [row for row in after.values() if row["selected"]]
         left = np.mean([same_topic(row["query_id"], row["doc_id"]) for row in chosen])
         assert found.low <= left <= found.high
-        assert 0 < found.rate < by_verdicts.rate
+        # What replaced the dropped ones was never drawn.
+        assert np.isnan(found.rate)
+        assert "no random sample" in audited.notes[0]
         assert check == f"hnmine report {mined}-reviewed --verdicts {sheet}"
 
         # Another round goes on in the same sheet, with what nobody has judged.
         more = review(ReviewSettings.parse({"mined": tmp_path / "again", "page": False, "even": 5}))
         assert more.sheet == sheet
         assert more.counts["judged"] == 70 < more.counts["rows"]
+        fill(sheet, same_topic)
+        estimate = audit(settings).estimates["verdicts"]
+        assert estimate.low <= left <= estimate.high < found.high
         assert more.commands[0].count("--judge") == more.commands[0].count("--relabel") == 1
 
 
@@ -342,7 +365,7 @@ def test_the_page_is_served_and_every_verdict_is_on_the_disk_before_it_is_answer
     result = json.loads(out)
     assert result["counts"] == {"rows": 100, "judged": 2, "relevant": 1}
     assert result["sheet"] == str(sheet)
-    assert result["estimates"]["verdicts"]["known"] == 2 or result["estimates"]["p_relevant"]
+    assert result["estimates"]["verdicts"]["known"] <= 2
 
 
 def test_ctrl_c_ends_it_and_nothing_is_lost(mined, tmp_path):

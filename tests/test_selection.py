@@ -78,7 +78,9 @@ def test_the_cost_is_minus_the_log_of_the_chance_that_a_negative_is_right():
 
 def test_depth_of_nothing_costs_nothing():
     nothing = np.zeros(0)
-    price = price_of_depth(nothing.astype(int), nothing.astype(bool), nothing, nothing, 5, 1.0)
+    price = price_of_depth(
+        nothing.astype(int), *[nothing.astype(bool)] * 2, nothing, nothing, 5, 1.0
+    )
     assert price == 0.0
 
 
@@ -91,18 +93,14 @@ class TestRules:
         found = dict(by_text(["rank < 2", "margin", "relabelled"]))
         assert found == {"rank < 2": "rank < 2", "(margin)": "margin", "(relabelled)": "relabelled"}
 
-    def test_an_unknown_near_copy_or_chance_drops_nothing(self):
+    def test_an_unknown_near_copy_drops_nothing(self):
         table = simple(([0.5], [0.25, 0.125]))
-        settings = FilterSettings.parse(
-            {"candidates": "c", "output": "o", "score": "dense", "max_p_relevant": 0.5}
-        )
-        unknown = pa.array([None, None, 0.75], pa.float64())
-        table = table.append_column("p_relevant", unknown)
+        settings = FilterSettings.parse({"candidates": "c", "output": "o", "score": "dense"})
         at = table.column_names.index("near_copy")
         nothing = pa.nulls(3, table["near_copy"].type)
         table = table.set_column(at, table.schema.field("near_copy"), nothing)
         found = Verdicts(table, *criteria(settings)).reason
-        assert found.tolist() == ["positive", KEPT, "p-relevant"]
+        assert found.tolist() == ["positive", KEPT, KEPT]
 
     def test_compat_keeps_what_has_the_positives_score(self):
         other = ([0.5], [0.5, 0.25])

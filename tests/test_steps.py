@@ -94,7 +94,7 @@ class TestRules:
             {"within": "1"},
             {"strata": "nothing"},
             {"quota": {"1": 2}},
-            {"budget": "nothing"},
+            {"per_query": "nothing"},
             {"weight": "nothing"},
             {"relabel": "score"},
         ],
@@ -180,21 +180,23 @@ class TestChoice:
         verdicts = judged(ONE, quota={"rank < 2": 2, "rank < 3": 1})
         assert chosen(verdicts) == pytest.approx([0.9, 0.75, 0.4])
 
-    def test_the_budget_is_each_querys_own(self):
+    def test_the_number_is_each_querys_own(self):
         other = ([0.5], [0.4, 0.3, 0.2, 0.1])
-        verdicts = judged(ONE, other, budget="count(*) - 3", num_negatives=4)
+        verdicts = judged(ONE, other, per_query="count(*) - 3", num_negatives=4)
         assert verdicts.asked.tolist() == [3, 1]
         assert counts_of(verdicts)["negatives"] == 4
 
     @pytest.mark.parametrize(
-        ("budget", "asked"),
+        ("per_query", "asked"),
         [
             *(("0.4", 0), ("0.6", 1), ("1.4", 1), ("1.6", 2), ("count(*) / 2.2", 3)),
             *(("-1.7", 0), ("4.6", 4), ("null::double", 0)),
         ],
     )
-    def test_the_budget_is_rounded_and_neither_negative_nor_above_the_number(self, budget, asked):
-        assert judged(ONE, budget=budget, num_negatives=4).asked.tolist() == [asked]
+    def test_the_number_is_rounded_and_neither_negative_nor_above_the_number(
+        self, per_query, asked
+    ):
+        assert judged(ONE, per_query=per_query, num_negatives=4).asked.tolist() == [asked]
 
     def test_weights_are_written_for_what_was_chosen(self):
         verdicts = judged(ONE, weight="score / sum(score)", num_negatives=2)

@@ -91,10 +91,6 @@ OURS: dict[str, Arm] = {
     f"{BI_ENCODER}, 7 negatives": Arm("--num-negatives 7"),
     CROSS_ENCODER: Arm("", judged=True),
     f"{CROSS_ENCODER}, depth 20": Arm("--depth 20", judged=True),
-    f"{CROSS_ENCODER}, relabelled": Arm('--relabel "p_relevant > 0.5"', judged=True),
-    "p_relevant up to 0.2": Arm(f"--max-p-relevant 0.2 {ORDER}", judged=True),
-    "p_relevant up to 0.02": Arm(f"--max-p-relevant 0.02 {ORDER}", judged=True),
-    "target-fn-rate 0.2": Arm(f"--target-fn-rate 0.2 {ORDER}", judged=True),
 }
 
 ARMS = SIMPLE | PUBLISHED | OURS

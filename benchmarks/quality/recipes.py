@@ -22,7 +22,7 @@ from hnmine.directories.index import Index
 from hnmine.recipes import RECIPES, recipe_file
 
 VERBS = {
-    "derive": ("derive", "calibrate-by"),
+    "derive": ("derive",),
     "filter": (
         "where",
         "margin",
@@ -31,12 +31,10 @@ VERBS = {
         "min-score",
         "range-min",
         "range-max",
-        "max-p-relevant",
-        "target-fn-rate",
         "query-where",
     ),
     "relabel": ("relabel",),
-    "pick": ("sampling", "order", "within", "strata", "quota", "budget", "max-uses", "deepen"),
+    "pick": ("sampling", "order", "within", "strata", "quota", "per-query", "max-uses", "deepen"),
     "weigh": ("weight",),
 }
 """The settings of `filter` that are steps, by what they do to a candidate."""

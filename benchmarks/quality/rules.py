@@ -30,7 +30,7 @@ def rules(table: Table) -> dict[str, Floats]:
     for column, score in table.judges.items():
         name = NAMES.get(column, column.removesuffix("_score"))
         found[f"{name}, cut"] = score
-        if column != "p_relevant":
+        if column != "relevance":
             anchor = table.anchors[column]
             found[f"{name}, margin"] = score - anchor
             with np.errstate(invalid="ignore", divide="ignore"):

@@ -18,7 +18,7 @@ from hnmine.directories.index import Index
 
 NO_JUDGE = {
     *("rrf_score", "score", "positive_score", "near_copy", "weight"),
-    *("evidence", "relevance"),  # p_relevant has their order.
+    "evidence",
 }
 """Columns of numbers that say nothing new, or nothing by themselves, about relevance."""
 

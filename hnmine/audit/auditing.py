@@ -9,33 +9,40 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine.audit.estimate import (
-    WORST_QUERIES,
-    Audit,
-    Estimate,
-    even_sample,
-    of_sheet,
-    over_queries,
-)
-from hnmine.audit.sheet import EVEN, Sheet, with_texts
+from hnmine.audit.estimate import MOST_DOUBTFUL, WORST_QUERIES, Audit, Doubtful, of_sheet
 from hnmine.audit.shortcuts import Labelled, shortcuts
 from hnmine.config import AuditSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
 from hnmine.errors import HnmineError, UsageError
 from hnmine.inputs.table_reader import Table
-from hnmine.judges.verdict_file import DRAWN, read_drawn, read_grades, read_verdicts, say_if_unknown
+from hnmine.judges.verdict_file import (
+    DRAWN,
+    JUDGE,
+    SEED,
+    read_drawn,
+    read_grades,
+    read_judges,
+    read_verdicts,
+    say_if_unknown,
+)
 from hnmine.keyed_noise import hashes
+from hnmine.printable import shell
 from hnmine.ragged import Floats
 from hnmine.relevance.evidence import numbers
+from hnmine.schema import RELEVANT
 from hnmine.selection.hardness import origins_of
+from hnmine.sheets.draw import EVEN, check_draw, draw_order
+from hnmine.sheets.sheet import Sheet, with_texts
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)
 MARGIN_BANDS = 4
 SELECTED = (
     *("query_id", "doc_id", "selected", "rank"),
-    *("score", "positive_score", "p_relevant"),
+    *("score", "positive_score", "relevance", "reason"),
 )
+BY_VERDICT = ("verdict", "relabelled")
+"""Reasons of drops that follow from a verdict."""
 
 SHORTCUT_QUERIES = 4000
 """Queries that shortcuts are measured on, drawn by a hash of their ids."""
@@ -48,42 +55,49 @@ def audit(settings: AuditSettings) -> Audit:
         HnmineError: the directory, the judgements or the verdicts cannot be used.
     """
     mined = Mined(settings.mined, settings.candidates, settings.index)
-    table = _selected(mined)
-    found = Audit(table.num_rows)
+    table, used_up = _selected(mined)
+    found = Audit(str(settings.mined), table.num_rows)
     if not table.num_rows:
         return found
     query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
-    _, query = np.unique(np.array(query_ids, dtype=object).astype(str), return_inverse=True)
-    groups = _groups(table, mined.sources)
-    chance = numbers(table["p_relevant"])
-    values = chance
-    found.add("p_relevant", chance, query, groups)
+    found.doubtful = _doubtful(table)
     if settings.qrels:
+        names, query = np.unique(np.array(query_ids, dtype=object).astype(str), return_inverse=True)
         judged = _judged(settings, mined, query_ids, doc_ids)
-        if np.isfinite(judged).any():
-            values = judged
-            found.add("qrels", values, query, groups)
-        else:  # The groups keep the estimate by p_relevant.
-            found.estimates["qrels"] = over_queries(judged, query)
+        found.add_judged(judged, query, _groups(table, mined.sources))
+        false = np.bincount(query, np.nan_to_num(judged)).astype(int)
+        worst = np.argsort(-false, kind="stable")[:WORST_QUERIES]
+        found.worst = {str(names[row]): int(false[row]) for row in worst if false[row]}
     if settings.verdicts:
         pairs = list(zip(query_ids, doc_ids, strict=True))
-        found.estimates["verdicts"] = _by_verdicts(settings.verdicts, pairs)
-    expected = np.bincount(query, np.nan_to_num(values))
-    first = np.unique(query, return_index=True)[1]
-    for row in np.argsort(-expected, kind="stable")[:WORST_QUERIES]:
-        if expected[row] > 0:
-            found.worst[query_ids[first[row]]] = float(expected[row])
-    if settings.shortcuts or settings.sample:
-        if settings.sample:
-            _write_sheet(settings, table, chance, mined.candidates)
-        if settings.shortcuts:
-            found.shortcuts = shortcuts(_labelled(mined, settings.seed))
+        _add_verdicts(found, settings.verdicts, pairs, used_up)
+    if settings.sample:
+        _write_sheet(settings, table, mined.candidates)
+    if settings.shortcuts:
+        found.shortcuts = shortcuts(_labelled(mined, settings.seed))
     return found
 
 
-def _selected(mined: Mined) -> pa.Table:
-    parts = mined.read(needed=SELECTED)
-    return pa.concat_tables([table.filter(table["selected"]) for table in parts])
+def _selected(mined: Mined) -> tuple[pa.Table, list[tuple[str, str]]]:
+    """Return the chosen negatives, and the pairs that verdicts alone kept from being some."""
+    negatives: list[pa.Table] = []
+    used_up: list[tuple[str, str]] = []
+    for table in mined.read(needed=SELECTED):
+        negatives.append(table.filter(table["selected"]))
+        dropped = table.filter(pc.is_in(table["reason"], pa.array(BY_VERDICT)))
+        ids = (dropped[name].to_pylist() for name in ("query_id", "doc_id"))
+        used_up += zip(*ids, strict=True)
+    return pa.concat_tables(negatives), used_up
+
+
+def _doubtful(table: pa.Table) -> list[Doubtful]:
+    """Return the most doubtful negatives, as the report shows them: by relevance, then margin."""
+    relevance = numbers(table["relevance"])
+    margin = numbers(table["positive_score"]) - numbers(table["score"])
+    first = np.lexsort((margin, -relevance))[:MOST_DOUBTFUL]
+    ids = (table[name].take(pa.array(first)).to_pylist() for name in ("query_id", "doc_id"))
+    values = (relevance[first].tolist(), margin[first].tolist())
+    return [Doubtful(*row) for row in zip(*ids, *values, strict=True)]
 
 
 def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[np.str_]]:
@@ -133,21 +147,41 @@ def _mined_with(table: Table, min_grade: float, mined: Mined) -> bool:
     return same and min_grade >= before.settings.min_grade
 
 
-def _by_verdicts(path: str, negatives: list[tuple[str, str]]) -> Estimate:
-    """Return the estimate from a sheet; a sheet without a column of draws was drawn evenly.
+def _add_verdicts(
+    found: Audit, path: str, negatives: list[tuple[str, str]], used_up: list[tuple[str, str]]
+) -> None:
+    """Add the estimate from a sheet, and what limits it.
 
     A sheet stays valid for a directory that was filtered with it: evenly drawn negatives that were
     judged relevant are no negatives there, but still count as a sample of the unjudged ones.
     """
-    table = Table.open("qrels", path, also=[DRAWN])
+    table = Table.open("qrels", path, also=[DRAWN, SEED, JUDGE])
     given, drawn = read_verdicts(table), read_drawn(table)
     say_if_unknown(table.path, given, {query for query, _ in negatives}, 0)
+    relevant = {pair: verdict >= RELEVANT for pair, verdict in given.items()}
+    draw = check_draw(negatives, drawn, relevant, used_up)
     verdicts = np.array([given.get(pair, np.nan) for pair in negatives], dtype=np.float64)
-    if not drawn:
-        return of_sheet(verdicts, verdicts)
-    even = [given.get(pair, np.nan) for pair, how in drawn.items() if how == EVEN]
-    waiting = sum(pair not in given and drawn.get(pair, EVEN) != EVEN for pair in negatives)
-    return of_sheet(verdicts, np.array(even, dtype=np.float64), waiting)
+    waiting = sum(
+        pair not in given and drawn.get(pair, (EVEN, None))[0] != EVEN for pair in negatives
+    )
+    found.estimates["verdicts"] = of_sheet(verdicts, draw, waiting)
+    unjudged = int(np.isnan(verdicts).sum())
+    if draw.fault and unjudged and unjudged < len(verdicts):
+        found.notes.append(
+            f"The judged pairs are no random sample: {draw.fault}. So the range is all that is "
+            f"possible. `{shell(['hnmine', 'review', found.mined])}` draws a random sample."
+        )
+    there = set(negatives)
+    if others := sum(drawn[pair][0] == EVEN and pair not in there for pair in drawn):
+        found.notes.append(f"{others:,} pairs of the sheet are no negatives here any more.")
+    machines = read_judges(table)
+    by_machine = [machines[pair] for pair in negatives if pair in machines and pair in given]
+    if by_machine:
+        names = ", ".join(sorted(set(by_machine)))
+        found.notes.append(
+            f"{len(by_machine):,} verdicts are by {names}: the interval leaves out its errors, "
+            "which `hnmine judge` measures on pairs of known relevance."
+        )
 
 
 def _labelled(mined: Mined, seed: int) -> Labelled:
@@ -172,18 +206,15 @@ def _labelled(mined: Mined, seed: int) -> Labelled:
     )
 
 
-def _write_sheet(
-    settings: AuditSettings,
-    table: pa.Table,
-    chance: Floats,
-    candidates: Candidates,
-) -> None:
+def _write_sheet(settings: AuditSettings, table: pa.Table, candidates: Candidates) -> None:
     """Write a sample of the negatives with texts and an empty column for verdicts."""
     if settings.sheet is None:
         raise UsageError(
             "Missing option --sheet: --sample writes one.", fix="Add --sheet FILE.csv."
         )
-    chosen = table.take(pa.array(even_sample(chance, settings.sample or 0, settings.seed)))
-    known = {name: chosen[name] for name in ("query_id", "doc_id", "p_relevant")}
-    drawn = pa.repeat(EVEN, chosen.num_rows)
-    Sheet(settings.sheet, with_texts(candidates, {**known, DRAWN: drawn})).save()
+    ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
+    first = draw_order(settings.seed, *ids)[: settings.sample]
+    chosen = table.take(pa.array(first))
+    known = {name: chosen[name] for name in ("query_id", "doc_id", "relevance")}
+    drawn = {DRAWN: pa.repeat(EVEN, len(first)), SEED: pa.repeat(settings.seed, len(first))}
+    Sheet(settings.sheet, with_texts(candidates, {**known, **drawn})).save()

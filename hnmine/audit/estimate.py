@@ -1,44 +1,39 @@
-"""The share of false negatives: estimates with intervals, in total and by group."""
+"""The share of false negatives by judgements: counts with intervals, in total and by group."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, norm
+from scipy.stats import t as student
 
 from hnmine.audit.shortcuts import ADVICE, WARN_FROM
-from hnmine.printable import aligned, without_nan
+from hnmine.intervals import TAIL, clopper_pearson, sampled_interval
+from hnmine.printable import aligned, shell, without_nan
 from hnmine.ragged import Floats, Ints
 from hnmine.results import Json, Result
 from hnmine.schema import RELEVANT
+from hnmine.sheets.draw import Draw
 
-RESAMPLES = 1000
-MOST_RESAMPLED = 5000
-"""Queries up to which the interval is resampled; more would take over 80 MB."""
+WORST_QUERIES = MOST_DOUBTFUL = 10
 
-CONFIDENCE = 0.95
-WORST_QUERIES = 10
-
-KNOWN = {
-    "p_relevant": "estimated for {known} of {all}",
-    "qrels": "{known} of {all} are of queries with judgements",
-    "verdicts": "{known} of {all} judged",
-}
-"""How many negatives each estimate knows about, in words."""
+ONE_SIDED = 0.25
+"""Queries, all of whose negatives are alike, that are added to the variance between queries: where
+few negatives are false, those seen may by chance be spread over more queries than usual."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share of false negatives.
+    """A share, such as that of false negatives, by judgements.
 
     Attributes:
-        rate: the share.
-        low, high: its 95 % interval.
+        rate: the share; NaN if nothing is known, or what is known is no random sample.
+        low, high: its 95 % interval. Without a random sample, all that is possible.
         negatives: number of negatives.
-        known: number of these with a probability or a judgement.
+        known: number of these with a judgement.
+        relevant: number of these that are relevant.
     """
 
     rate: float
@@ -46,13 +41,11 @@ class Estimate:
     high: float
     negatives: int
     known: int
+    relevant: int = 0
 
 
 def over_queries(values: Floats, query: Ints) -> Estimate:
-    """Return the mean of a probability, or of a judgement of 0 or 1, over negatives.
-
-    The interval resamples queries, as errors of one query are often shared by its negatives. Where
-    all values are equal, it is that of Clopper and Pearson with a trial for each query.
+    """Return the mean of judgements of 0 or 1 over negatives.
 
     Args:
         values: of each negative; NaN if unknown.
@@ -70,7 +63,9 @@ def over_queries(values: Floats, query: Ints) -> Estimate:
 def of_sums(sums: Floats, counts: Ints, values: int) -> Estimate:
     """Return the estimate of `over_queries` from the sum and the count of known values by query.
 
-    With many queries the interval is that of the normal distribution, the limit of resampling.
+    The values of a query are alike, so the query is what was sampled. The interval is that of
+    Clopper and Pearson for as many independent trials as have the same variance (Korn and Graubard,
+    Survey Methodology 1998).
 
     Args:
         sums: shape (queries,).
@@ -79,69 +74,63 @@ def of_sums(sums: Floats, counts: Ints, values: int) -> Estimate:
     """
     queries, known = len(sums), int(counts.sum())
     rate = float(sums.sum() / known)
-    if rate in (0.0, 1.0):
-        low, high = clopper_pearson(round(rate * queries), queries)
-    elif queries > MOST_RESAMPLED:
-        error = np.sqrt(((sums - rate * counts) ** 2).sum()) / known
-        low, high = np.clip(norm.interval(CONFIDENCE, rate, error), 0, 1)
-    else:
-        drawn = np.random.default_rng(0).multinomial(queries, [1 / queries] * queries, RESAMPLES)
-        rates = (drawn @ sums) / (drawn @ counts)
-        tail = 50 * (1 - CONFIDENCE)
-        low, high = np.percentile(rates, [tail, 100 - tail])
-    return Estimate(rate, float(low), float(high), values, known)
+    trials = float(queries)
+    if 0 < rate < 1 and queries > 1:
+        one_sided = known / queries * max(rate, 1 - rate)
+        squares = ((sums - rate * counts) ** 2).sum() + ONE_SIDED * one_sided**2
+        variance = squares * queries / (queries - 1) / known**2
+        narrow, wide = (student.ppf(1 - TAIL, n - 1) for n in (known, queries))
+        trials = min(known, rate * (1 - rate) / variance) * (narrow / wide) ** 2
+    low, high = clopper_pearson(rate * trials, trials)
+    return Estimate(rate, low, high, values, known, round(float(sums.sum())))
 
 
-def of_sheet(verdicts: Floats, even: Floats, waiting: int = 0) -> Estimate:
-    """Return the share of false negatives by verdicts; the unjudged are like an even sample.
+def of_sheet(verdicts: Floats, draw: Draw, waiting: int = 0) -> Estimate:
+    """Return the share of false negatives by the verdicts of a sheet.
 
-    The interval takes the rate of the unjudged from Clopper and Pearson. Doubtful negatives that
-    wait for a verdict count as all relevant at its upper end, and as none at its lower; the
-    estimate counts half of them.
+    Negatives that were not drawn evenly are counted as they were judged. The unjudged others are
+    like the sample: the interval of their number is exact (`sampled_interval`). What is unjudged
+    for another reason counts as relevant at the upper end, and as not at the lower.
 
     Args:
         verdicts: of each negative, from 0 to 1: relevant from 0.5 on, NaN if not judged.
-        even: verdicts on an even sample of the negatives that were not doubtful. Those judged
-            relevant may not be negatives any more.
-        waiting: number of doubtful negatives without a verdict.
+        draw: the judged sample.
+        waiting: negatives without a verdict that could not be drawn.
     """
-    known, sampled = (values[np.isfinite(values)] for values in (verdicts, even))
-    relevant, in_sample = (int((values >= RELEVANT).sum()) for values in (known, sampled))
-    low, high = clopper_pearson(in_sample, len(sampled))
-    rate = in_sample / len(sampled) if len(sampled) else np.nan
+    known = verdicts[np.isfinite(verdicts)]
+    relevant = int((known >= RELEVANT).sum())
     rest = len(verdicts) - len(known) - waiting
-    likely = relevant + (rate * rest if rest else 0) + waiting / 2
-    least = relevant + np.floor(low * rest)
-    most = relevant + waiting + np.ceil(high * rest)
+    missing = draw.size - draw.judged
+    least = sampled_interval(draw.relevant, draw.size, draw.population)[0]
+    most = sampled_interval(draw.relevant + missing, draw.size, draw.population)[1]
+    least, most = (min(max(end - draw.relevant, 0), rest) for end in (least, most))
+    likely = np.nan if draw.fault else 0.0
+    if rest and not draw.fault:
+        likely = rest * draw.relevant / draw.judged if draw.judged else np.nan
     total = max(len(verdicts), 1)
-    shares = [float(count / total) for count in (likely, least, most)]
-    return Estimate(shares[0], shares[1], shares[2], len(verdicts), len(known))
+    counts = (likely + waiting / 2, least, most + waiting)
+    rate, low, high = (float((relevant + count) / total) for count in counts)
+    return Estimate(rate, low, high, len(verdicts), len(known), relevant)
 
 
-def clopper_pearson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the exact 95 % interval for a probability (Clopper and Pearson, 1934)."""
-    tail = (1 - CONFIDENCE) / 2
-    low = beta.ppf(tail, successes, trials - successes + 1) if successes else 0.0
-    high = beta.ppf(1 - tail, successes + 1, trials - successes) if successes < trials else 1.0
-    return float(low), float(high)
+def how_to_judge(mined: object) -> str:
+    """Return the sentence that a rate needs judgements, with the commands."""
+    machine = shell(["hnmine", "judge", mined])
+    person = shell(["hnmine", "review", mined])
+    return (
+        "How many negatives are false is unknown: a rate needs judgements. Get them with "
+        f"`{machine} --endpoint URL --llm NAME` or `{person}`."
+    )
 
 
-def even_sample(suspicion: Floats, size: int, seed: int) -> Ints:
-    """Draw negatives with equal probability by systematic sampling in the order of suspicion.
+@dataclass(frozen=True)
+class Doubtful:
+    """A negative by its doubt: the relevance is a score, the margin positive minus candidate."""
 
-    Args:
-        suspicion: of each negative; NaN counts as the least.
-        size: number to draw, at most all.
-        seed: random seed.
-
-    Returns:
-        Ascending positions, shape (size,).
-    """
-    order = np.argsort(np.nan_to_num(suspicion, nan=-np.inf), kind="stable")
-    size = min(size, len(order))
-    start = np.random.default_rng(seed).random()
-    places = np.floor((np.arange(size) + start) * len(order) / max(size, 1)).astype(np.int64)
-    return np.sort(order[places])
+    query_id: str
+    doc_id: str
+    relevance: float
+    margin: float
 
 
 @dataclass(repr=False)
@@ -149,31 +138,38 @@ class Audit(Result):
     """The result of `hnmine audit`.
 
     Attributes:
+        mined: the directory.
         negatives: number of chosen negatives.
-        estimates: by basis: `p_relevant`, `qrels`, `verdicts`.
-        groups: by kind of group, then group: the estimate from qrels, else from p_relevant.
-        worst: the queries with the most expected false negatives, and their number.
+        estimates: by what judged them: `qrels`, `verdicts`; empty without judgements.
+        groups: by kind of group, then group: the estimate from qrels.
+        worst: the queries with the most false negatives by qrels, and their number.
+        doubtful: the most doubtful negatives, in order.
+        notes: on the judgements, a sentence each.
         shortcuts: AUC of each shortcut; from `WARN_FROM` on, a warning is shown.
     """
 
+    mined: str
     negatives: int
     estimates: dict[str, Estimate] = field(default_factory=dict)
     groups: dict[str, dict[str, Estimate]] = field(default_factory=dict)
-    worst: dict[str, float] = field(default_factory=dict)
+    worst: dict[str, int] = field(default_factory=dict)
+    doubtful: Sequence[Doubtful] = ()
+    notes: list[str] = field(default_factory=list)
     shortcuts: dict[str, float] = field(default_factory=dict)
 
-    def add(
-        self, name: str, values: Floats, query: Ints, groups: Mapping[str, NDArray[np.str_]]
+    def add_judged(
+        self, values: Floats, query: Ints, groups: Mapping[str, NDArray[np.str_]]
     ) -> None:
-        """Add an estimate, and take it for the groups too.
+        """Add the estimates by qrels, in total and by group.
 
         Args:
-            name: its basis.
-            values: probability or judgement of each negative.
+            values: 1 for a negative judged relevant, else 0; NaN if not judged.
             query: of each negative.
             groups: by kind: the group of each negative.
         """
-        self.estimates[name] = over_queries(values, query)
+        self.estimates["qrels"] = over_queries(values, query)
+        if not self.estimates["qrels"].known:
+            return
         self.groups = {
             kind: {
                 str(group): over_queries(values[members == group], query[members == group])
@@ -187,21 +183,36 @@ class Audit(Result):
         found: Json = without_nan(asdict(self))
         return found
 
+    @property
+    def judged(self) -> bool:
+        """Whether a negative was judged."""
+        return any(estimate.known for estimate in self.estimates.values())
+
     def estimate_lines(self) -> Iterator[str]:
-        """Return the lines with the estimates."""
-        yield f"{self.negatives:,} negatives; share of false negatives with its 95 % interval"
-        yield from _rows(self.estimates.items(), lambda name: name)
+        """Return the lines with the estimates; without judgements, how to get them."""
+        yield f"{self.negatives:,} negatives"
+        if self.judged:
+            yield "share of false negatives with its 95 % interval"
+        yield from _rows(self.estimates.items())
+        yield from self.notes
+        if not self.judged and self.negatives:
+            yield how_to_judge(self.mined)
+        if self.doubtful:
+            yield "most doubtful negatives"
+            head = ("  query", "document", "relevance", "margin")
+            yield from aligned(
+                [head, *((f"  {one.query_id}", one.doc_id, *_scores(one)) for one in self.doubtful)]
+            )
 
     def lines(self) -> Iterator[str]:
         """Return the lines for a terminal."""
         yield from self.estimate_lines()
-        judged = "qrels" in self.estimates and self.estimates["qrels"].known
         for kind, groups in self.groups.items():
             yield f"by {kind}"
-            yield from _rows(groups.items(), lambda _: "qrels" if judged else "p_relevant")
+            yield from _rows(groups.items())
         if self.worst:
-            yield "queries with the most expected false negatives"
-            yield from aligned((f"  {query}", f"{n:.2f}") for query, n in self.worst.items())
+            yield "queries with the most false negatives"
+            yield from aligned((f"  {query}", f"{n:,}") for query, n in self.worst.items())
         yield from self.shortcut_lines()
 
     def shortcut_lines(self) -> Iterator[str]:
@@ -225,18 +236,28 @@ def _in_order(group: str) -> tuple[float, str]:
         return 0.0, group
 
 
-def _rows(estimates: Iterable[tuple[str, Estimate]], basis: Callable[[str], str]) -> Iterator[str]:
-    return aligned(((f"  {name}", _shown(one, basis(name))) for name, one in estimates), "<<")
+def _scores(one: Doubtful) -> list[str]:
+    return ["-" if np.isnan(x) else f"{x:.2f}" for x in (one.relevance, one.margin)]
 
 
-def _shown(estimate: Estimate, basis: str) -> str:
+def _rows(estimates: Iterable[tuple[str, Estimate]]) -> Iterator[str]:
+    return aligned(((f"  {name}", in_words(one)) for name, one in estimates), "<<")
+
+
+def in_words(estimate: Estimate) -> str:
+    """Return a share with its interval and the counts that it rests on."""
     if not estimate.known:
-        return "unknown"
+        return "unknown: no negative was judged"
     rate, low, high = (
         f"{100 * share:.2f} %" for share in (estimate.rate, estimate.low, estimate.high)
     )
-    interval = f"{rate} ({low} to {high})"
-    if np.isnan(estimate.rate):  # No negative of an even sample was judged.
-        interval = f"between {low} and {high}"
-    known = KNOWN[basis].format(known=f"{estimate.known:,}", all=f"{estimate.negatives:,}")
-    return f"{interval}, {known}"
+    share = f"{100 * estimate.known / estimate.negatives:.1f} %"
+    judged = (
+        f"{estimate.relevant:,} of {estimate.known:,} judged are false; {share} of the "
+        f"{estimate.negatives:,} negatives were judged"
+    )
+    if np.isnan(estimate.rate):
+        return f"between {low} and {high}: {judged}"
+    if not estimate.rate:
+        return f"at most {high}: {judged}"
+    return f"{rate} ({low} to {high}): {judged}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -67,7 +67,8 @@ def _register(command: Command) -> None:
         debug: bool,
         help_all: bool,
         dry_run: bool = False,
-        **parsed: Any,
+        paths: list[str] | None = None,
+        **parsed: object,
     ) -> None:
         with errors_explained(debug):
             if command.successor:
@@ -77,14 +78,14 @@ def _register(command: Command) -> None:
                     err=True,
                 )
             given = given_settings(command, parsed)
-            paths = [_readable(given.pop("paths", []))] if command.takes_paths else []
+            inputs = [_readable(paths or [])] if command.takes_paths else []
             file = configuration.read_config(config_file) if config_file else {}
             settings = configuration.settings_for(command.name, file, given)
             if dry_run and command.forecast:
                 print_result(command.forecast(settings), as_json)
                 return
             started = time.monotonic()
-            result = command.run(settings, *paths)
+            result = command.run(settings, *inputs)
             if command.writes and given.get("progress", file.get("progress", True)):
                 say_cost(time.monotonic() - started)
             print_result(result, as_json)

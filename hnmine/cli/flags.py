@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
 from hnmine.cli.help_pages import show_all
 from hnmine.commands import Command
 from hnmine.config.setting import about, flag_of
 from hnmine.errors import UsageError
 
-METAVARS: dict[Any, str] = {Path: "PATH", str: "TEXT", int: "N", float: "NUMBER"}
+METAVARS: dict[object, str] = {Path: "PATH", str: "TEXT", int: "N", float: "NUMBER"}
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -71,7 +72,7 @@ def parameters(command: Command) -> Iterator[inspect.Parameter]:
     yield _parameter("help_all", False, HelpAll)
 
 
-def given_settings(command: Command, parsed: Mapping[str, Any]) -> dict[str, Any]:
+def given_settings(command: Command, parsed: Mapping[str, object]) -> dict[str, object]:
     """Return the settings that a command line gives, whether as arguments or as flags.
 
     Raises:
@@ -92,24 +93,24 @@ def _argument(name: str) -> str:
     return f"{name}_argument"
 
 
-def _parameter(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+def _parameter(name: str, default: object, annotation: object) -> inspect.Parameter:
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
-def _kind(field: Any) -> Any:
+def _kind(field: FieldInfo) -> Any:
     """Return a type for Typer, which takes no mappings and no lists of choices or of bounds."""
     if get_origin(field.annotation) not in (dict, list):
         return field.annotation
     return list[Path] if field.annotation == list[Path] else list[str]
 
 
-def _declared(name: str, field: Any) -> str:
+def _declared(name: str, field: FieldInfo) -> str:
     flag = flag_of(name)
     return f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag
 
 
-def _metavar(kind: Any) -> str | None:
+def _metavar(kind: object) -> str | None:
     """Return what the help shows for a value."""
     origin, inner = get_origin(kind), [part for part in get_args(kind) if part is not type(None)]
     if origin is dict:
@@ -119,9 +120,9 @@ def _metavar(kind: Any) -> str | None:
     return _metavar(inner[0]) if inner else METAVARS.get(kind)
 
 
-def _help(field: Any) -> str:
+def _help(field: FieldInfo) -> str:
     """Say what a setting does, whether it may be repeated, and its default."""
-    text, bracket, default = field.description.partition(" [default: ")
+    text, bracket, default = (field.description or "").partition(" [default: ")
     if get_origin(field.annotation) in (dict, list):
         text += " May be repeated."
     if field.is_required():

@@ -10,8 +10,11 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from hnmine.cli.failures import errors_explained
 from hnmine.commands import COMMANDS, Command
+from hnmine.config.retired import why_gone
 from hnmine.config.setting import GROUPS, About, about
+from hnmine.errors import UsageError
 
 ALL = "hnmine.help_all"
 """Key of a context's `meta`."""
@@ -32,6 +35,18 @@ OF_ALL_COMMANDS = {
 
 class GroupedCommand(TyperCommand):
     """A command whose help shows its options in groups."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse a command line; a flag of an earlier version names its successor."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            gone = why_gone(str(getattr(error, "option_name", "")).removeprefix("--"))
+            if not gone:
+                raise
+            with errors_explained(debug=False):
+                fix = f"`hnmine {self.name} --help-all` lists all options."
+                raise UsageError(f"--{gone}", fix=fix) from None
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the common options, or all of them after `--help-all`."""

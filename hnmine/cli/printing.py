@@ -7,12 +7,15 @@ import json
 import resource
 import sys
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 import typer
 
 from hnmine.errors import HnmineError
 from hnmine.printable import one_line, printable, redacted, without_credentials, without_nan
+
+if TYPE_CHECKING:
+    from hnmine.results import Result
 
 CURSOR_UP = "\x1b[A"
 """Written alone by tqdm, to move between bars."""
@@ -40,7 +43,7 @@ class Cleaned:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name == "buffer":  # Bytes written to the buffer would skip the escapes.
             raise AttributeError(name)
         return getattr(self.stream, name)
@@ -67,7 +70,7 @@ def say_error(error: HnmineError) -> None:
             say(line if n == 0 else f"  {line.strip()}", err=True)
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """Return JSON in ASCII without control characters, and with null for NaN."""
     text = json.dumps(without_nan(value), indent=2, allow_nan=False)
     return text.replace("\x7f", "\\u007f")
@@ -87,7 +90,7 @@ def say_cost(seconds: float) -> None:
     say(f"{took}, at most {peak / 1e9:.2f} GB of memory", err=True)
 
 
-def print_result(result: Any, as_json: bool) -> None:
+def print_result(result: Result, as_json: bool) -> None:
     """Print the result of a command, then fail if it found faults.
 
     Args:
@@ -104,7 +107,7 @@ def print_result(result: Any, as_json: bool) -> None:
     result.check()
 
 
-def _print_styled(found: Any, as_json: bool) -> None:
+def _print_styled(found: Result, as_json: bool) -> None:
     """Print a result with colours.
 
     Its texts are cleaned before they are coloured; URLs in them are data and stay.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hnmine.config import Settings
 from hnmine.config.output import OutputSettings
+
+if TYPE_CHECKING:
+    from hnmine.results import Result
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,13 @@ class Command:
     settings: type[Settings]
     summary: str
     example: str
-    run: Callable[..., Any]
+    run: Callable[..., Result]
     arguments: tuple[str, ...] = ()
     takes_paths: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
     own_keys: tuple[str, ...] = ()
     more_help: str = ""
-    forecast: Callable[[Any], Any] | None = None
+    forecast: Callable[..., Result] | None = None
     successor: str = ""
 
     @property

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from hnmine.commands import COMMANDS
 from hnmine.commands.pipeline_settings import Pipeline
-from hnmine.commands.run import DIRECTORIES, OPTIONAL, STAGES
-from hnmine.config import ModelSettings, Settings
+from hnmine.commands.run import DIRECTORIES, STAGES
+from hnmine.config import (
+    BatchSettings,
+    BuildIndexSettings,
+    FilterSettings,
+    GenerateSettings,
+    MineSettings,
+    MixSettings,
+    ModelSettings,
+    Settings,
+)
 from hnmine.config.mined_settings import AuditedSettings
 from hnmine.config.shared import no_such_setting
 from hnmine.errors import UsageError
+from hnmine.runner.plan import Json
+
+if TYPE_CHECKING:
+    import yaml
+
+S = TypeVar("S", bound=Settings)
 
 LONGEST_WHY = 500
 """Characters of a parser's message that are shown."""
@@ -24,7 +39,7 @@ DEEPEST = 20
 """Far more than any configuration needs."""
 
 
-def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Any:
+def settings_for(command: str, file: Json, flags: Json) -> Settings | Pipeline:
     """Return one command's settings; flags win over a section of the file, that over its top level.
 
     A top-level key of the file goes to every command that has it, a section named like a command
@@ -39,50 +54,51 @@ def settings_for(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]
     """
     if command == "run":
         return pipeline(file, flags)
+    return _settings(COMMANDS[command].settings, file, flags)
+
+
+def _settings(kind: type[S], file: Json, flags: Json) -> S:
     _check_keys(file)
-    settings = COMMANDS[command].settings
-    fields = settings.model_fields
+    command, fields = kind.command, kind.model_fields
     values = _by_name({k: v for k, v in file.items() if not _is_section(k, v)})
     places = _places(command, values["output"]) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in DIRECTORIES}
-    if issubclass(settings, AuditedSettings) and "queries" in values:
+    if issubclass(kind, AuditedSettings) and "queries" in values:
         own.pop("qrels", None)  # Those that were mined with hold no false negative.
     section = {**_of_older_names(command, file, fields), **_by_name(_section(file, command))}
     if command == "validate":
         section = {**_of_stages(file, fields), **section}
-    return settings.parse({**own, **places, **section, **flags})
+    return kind.parse({**own, **places, **section, **flags})
 
 
-def _is_section(key: str, value: Any) -> bool:
+def _is_section(key: str, value: object) -> bool:
     """Tell whether a key of the file is a command's; `judge` names a setting of `filter` too."""
     return key in COMMANDS and (isinstance(value, Mapping) or key not in _settings_of_all())
 
 
-def _section(file: Mapping[str, Any], command: str) -> Mapping[str, Any]:
+def _section(file: Json, command: str) -> Json:
     given = file.get(command, {})
-    return given if isinstance(given, Mapping) else {}
+    return given if isinstance(given, dict) else {}
 
 
 def _settings_of_all() -> set[str]:
     return {name for command in COMMANDS.values() for name in command.settings.model_fields}
 
 
-def _by_name(section: Mapping[str, Any]) -> dict[str, Any]:
+def _by_name(section: Json) -> Json:
     return {key.replace("-", "_"): value for key, value in section.items()}
 
 
-def _of_older_names(
-    command: str, file: Mapping[str, Any], fields: Mapping[str, Any]
-) -> dict[str, Any]:
+def _of_older_names(command: str, file: Json, fields: Collection[str]) -> Json:
     """Return the settings in the sections of a command's older names."""
     older = [c.name for c in COMMANDS.values() if c.successor.partition(" ")[0] == command]
     sections = (_by_name(file.get(name, {})) for name in older)
     return {k: v for section in sections for k, v in section.items() if k in fields}
 
 
-def _of_stages(file: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+def _of_stages(file: Json, fields: Collection[str]) -> Json:
     """Return the values that the sections of the stages give to fields; an earlier stage wins."""
-    values: dict[str, Any] = {}
+    values: Json = {}
     columns = _column_items(file.get("column"))
     for stage in (command.name for command in STAGES):
         section = _by_name(file.get(stage, {}))
@@ -93,13 +109,13 @@ def _of_stages(file: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, 
     return {**values, "column": columns} if columns else values
 
 
-def _column_items(given: Any) -> list[Any]:
+def _column_items(given: object) -> list[object]:
     if isinstance(given, Mapping):
         return [f"{role}={name}" for role, name in given.items()]
     return list(given) if isinstance(given, list | tuple) else [given] if given else []
 
 
-def pipeline(file: Mapping[str, Any], flags: Mapping[str, Any]) -> Pipeline:
+def pipeline(file: Json, flags: Json) -> Pipeline:
     """Return the settings of `hnmine run`; a flag goes to every command that has it.
 
     Raises:
@@ -111,39 +127,49 @@ def pipeline(file: Mapping[str, Any], flags: Mapping[str, Any]) -> Pipeline:
             fix="Pass a directory, or write `output: DIRECTORY` in the file.",
         )
     file = {**file, "output": flags.get("output", file.get("output"))}
-    stages = (settings_for(c.name, file, _flags_for(c.settings, flags)) for c in STAGES)
-    return Pipeline(*stages, **{c.name: optional(c.name, file, flags) for c in OPTIONAL})
+
+    def of(kind: type[S]) -> S:
+        return _settings(kind, file, _flags_for(kind, flags))
+
+    return Pipeline(
+        of(BuildIndexSettings),
+        of(MineSettings),
+        of(FilterSettings),
+        optional(GenerateSettings, file, flags),
+        optional(BatchSettings, file, flags),
+        optional(MixSettings, file, flags),
+    )
 
 
-def optional(command: str, file: Mapping[str, Any], flags: Mapping[str, Any]) -> Any:
+def optional(kind: type[S], file: Json, flags: Json) -> S | None:
     """Return the settings of a further command; None where the file has no section for it.
 
     Raises:
         UsageError: naming every setting that is unknown, missing or wrong.
     """
-    if command not in file:
+    if kind.command not in file:
         return None
-    own_keys = COMMANDS[command].own_keys
+    own_keys = COMMANDS[kind.command].own_keys
     file, flags = (
         {key: given[key] for key in given if key.replace("-", "_") not in own_keys}
         for given in (file, flags)
     )
     file = {**file, "output": flags.get("output", file.get("output"))}
-    return settings_for(command, file, _flags_for(COMMANDS[command].settings, flags))
+    return _settings(kind, file, _flags_for(kind, flags))
 
 
-def _flags_for(settings: type[Settings], flags: Mapping[str, Any]) -> dict[str, Any]:
+def _flags_for(settings: type[Settings], flags: Json) -> Json:
     fields = settings.model_fields
     return {key: value for key, value in flags.items() if key in fields and key not in DIRECTORIES}
 
 
-def _places(command: str, output: Any) -> dict[str, Path]:
+def _places(command: str, output: object) -> dict[str, Path]:
     if not isinstance(output, str | Path) or not str(output):
         raise UsageError("output: must be a directory's path.", fix="Write `output: runs/name`.")
     return {name: Path(output) / folder for name, folder in COMMANDS[command].places.items()}
 
 
-def _check_keys(file: Mapping[str, Any]) -> None:
+def _check_keys(file: Json) -> None:
     known = _settings_of_all()
     problems = []
     for key, value in file.items():
@@ -158,7 +184,7 @@ def _check_keys(file: Mapping[str, Any]) -> None:
         raise UsageError("\n".join(problems), fix="`hnmine run --help-all` lists all settings.")
 
 
-def read_config(name: Path) -> dict[str, Any]:
+def read_config(name: Path) -> Json:
     """Read settings from a file or, where there is no such file, from the recipe of that name.
 
     Raises:
@@ -178,7 +204,7 @@ def read_config(name: Path) -> dict[str, Any]:
     )
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> Json:
     """Read settings from a YAML file: one key for each flag, without its leading dashes.
 
     Raises:
@@ -222,7 +248,7 @@ def _too_large(path: Path, limit: str) -> UsageError:
     )
 
 
-def _excess(events: Iterator[Any]) -> str:
+def _excess(events: Iterator[yaml.Event]) -> str:
     """Return the limit that a file exceeds once its aliases are expanded; else nothing.
 
     Args:
@@ -257,12 +283,14 @@ def _excess(events: Iterator[Any]) -> str:
     return ""
 
 
-def _loader() -> Any:
+def _loader() -> type[yaml.SafeLoader]:
     """Return YAML's safe loader, made to refuse repeated keys: the last would win silently."""
     import yaml
 
     class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        def construct_mapping(
+            self, node: yaml.MappingNode, deep: bool = False
+        ) -> dict[Hashable, object]:
             keys = (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
             for key, count in Counter(keys).items():
                 if count > 1:

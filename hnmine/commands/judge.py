@@ -8,19 +8,19 @@ from hnmine.commands.command import Command
 from hnmine.config.judge_settings import JudgeSettings
 
 if TYPE_CHECKING:
-    from hnmine.judging.judge_command import JudgingForecast
     from hnmine.judging.judge_result import Judged
+    from hnmine.review.judge_command import JudgingForecast
 
 
 def run(settings: JudgeSettings) -> Judged:
     """Let a model judge a sample."""
-    from hnmine.judging.judge_command import judge
+    from hnmine.review.judge_command import judge
 
     return judge(settings)
 
 
 def _forecast(settings: JudgeSettings) -> JudgingForecast:
-    from hnmine.judging.judge_command import forecast
+    from hnmine.review.judge_command import forecast
 
     return forecast(settings)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
+from pydantic.fields import FieldInfo
 
 from hnmine.commands import batch, build_index, filter, generate, mine, mix
 from hnmine.commands.command import Command
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 STAGES = (build_index.COMMAND, mine.COMMAND, filter.COMMAND)
 """What `hnmine run` always runs, in this order."""
-
-OPTIONAL = (generate.COMMAND, batch.COMMAND, mix.COMMAND)
-"""What it runs if the file has a section for it."""
 
 
 def run(settings: Pipeline) -> StageResults:
@@ -74,7 +72,7 @@ def _fields() -> dict[str, Any]:
     """Return the settings of all stages, without their directories."""
     output = copy(mine.COMMAND.settings.model_fields["output"])
     output.description = "Directory for index/, candidates/, mined/ and further steps."
-    fields: dict[str, Any] = {"output": output}
+    fields: dict[str, FieldInfo] = {"output": output}
     for stage in STAGES:
         own = stage.settings.model_fields
         fields |= {name: own[name] for name in own if name not in DIRECTORIES}

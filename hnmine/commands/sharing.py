@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hnmine.config.output import OutputSettings
 from hnmine.runner.urls import name_of, split_url
@@ -98,14 +98,14 @@ def share_of(
 
 
 def _take_part(
-    stage: Callable[[S], StageResult], kind: type[S], values: Mapping[str, Any]
+    stage: Callable[[S], StageResult], kind: type[S], values: Mapping[str, object]
 ) -> StageResult:
     return stage(kind.parse(values))
 
 
 def values_of_share(
     settings: OutputSettings, number: int, count: int, threads: int
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the settings of one of several processes as JSON values; see `share_of`."""
     share = settings.share
     # A mirror of a URL is this machine's: another one makes its own.
@@ -140,11 +140,13 @@ def with_absolute_paths(settings: S) -> S:
     return settings.model_copy(update=paths | models)
 
 
-def _absolute(value: Any, *, there: bool = False) -> Any:
+def _absolute(value: object, *, there: bool = False) -> object:
     """Make paths absolute; with `there`, only those that exist, as others may be names."""
     if isinstance(value, list):
         return [_absolute(one, there=there) for one in value]
-    if value is None or _is_remote(value) or (there and not Path(value).exists()):
+    if not isinstance(value, str | Path) or _is_remote(value):
+        return value
+    if there and not Path(value).exists():
         return value
     return type(value)(Path(value).absolute())
 

@@ -9,19 +9,16 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from hnmine.config.mined_settings import moved_index
 from hnmine.config.output import OutputSettings
-from hnmine.config.setting import MANY, flag_of, path, seed, setting
+from hnmine.config.setting import MANY, flag_of, key_of, path, seed, setting
 from hnmine.config.shared import Count, ModelSettings, Pooling, assignments
 from hnmine.names import check_names
 
 DEFAULT_MARGIN = 3.0
 """Margin in logits that --lazy applies if no rule is given."""
 
-MAX_P_RELEVANT = 0.5
-"""A candidate that is more likely relevant than not is never a negative by default."""
-
 NOT_LAZY = (
-    "sampling", "order", "within", "strata", "quota", "budget", "relabel", "query_where",
-    "max_p_relevant", "target_fn_rate", "deepen", "max_uses", "compat",
+    "sampling", "order", "within", "strata", "quota", "per_query", "relabel", "relabel_judged",
+    "query_where", "deepen", "max_uses", "compat", "max_false",
 )  # fmt: skip
 """Settings that need the scores of candidates that are not chosen."""
 
@@ -111,27 +108,47 @@ class FilterSettings(ModelSettings, OutputSettings):
         "+ 2'.",
         None,
     )
-    max_p_relevant: float | None = setting(
+    relabel_judged: bool = setting(
         "Which are kept",
-        "Drop candidates whose estimated probability of being relevant is higher. [default: 0.5 "
-        "with the default rule]",
-        None,
-        ge=0,
-        le=1,
+        "Make a candidate a positive if a verdict of --judge FILE or for --max-false finds it "
+        "relevant; otherwise it is dropped.",
+        False,
     )
-    target_fn_rate: float | None = setting(
+    max_false: float | None = setting(
         "Which are kept",
-        "Drop candidates by evidence of relevance until at most this share of all relevant "
-        "documents is left.",
+        "Prove by judgements of a random sample that at most this share of the negatives is "
+        "false, and choose safer ones until it is proved.",
         None,
+        common=True,
         gt=0,
         lt=1,
     )
-    calibrate_by: str | None = setting(
+    confidence: float = setting("Which are kept", "Confidence of --max-false.", 0.95, ge=0.5, lt=1)
+    budget: int = setting(
         "Which are kept",
-        "Expression that groups the candidates; --target-fn-rate gets a cut for each group with "
-        "enough positives.",
+        "Judgements for --max-false, at most.",
+        400,
+        common=True,
+        in_plan=False,
+        ge=1,
+        le=MANY,
+    )
+    judge_with: str | None = path(
+        "Judge for --max-false: the address of an OpenAI-compatible server or of a reranker, or a "
+        "local model. [default: the sheet is filled between two runs]",
         None,
+        group="Models",
+        value="URL|MODEL",
+        common=True,
+    )
+    llm: str | None = setting(
+        "Models", "Name of the language model on the server of --judge-with.", None, in_plan=False
+    )
+    sheet: Path | None = path(
+        "Sheet of the pairs to judge for --max-false: .csv or .parquet. [default: "
+        "OUTPUT-verdicts.csv]",
+        None,
+        group="Output",
     )
     depth: float | None = setting(
         "Which are chosen",
@@ -155,7 +172,7 @@ class FilterSettings(ModelSettings, OutputSettings):
         ge=1,
         le=MANY,
     )
-    budget: str | None = setting(
+    per_query: str | None = setting(
         "Which are chosen",
         "Expression for the number of negatives of a query, at most --num-negatives.",
         None,
@@ -255,10 +272,8 @@ class FilterSettings(ModelSettings, OutputSettings):
     def _check(self) -> FilterSettings:
         if self.score == "ce" and not self.cross_encoder:
             raise ValueError("score: ce needs --cross-encoder")
-        if self.calibrate_by and self.target_fn_rate is None:
-            raise ValueError("calibrate-by: needs --target-fn-rate")
-        if self.quota and (self.budget or self.strata):
-            raise ValueError("quota: cannot be combined with --budget or --strata")
+        if self.quota and (self.per_query or self.strata):
+            raise ValueError("quota: cannot be combined with --per-query or --strata")
         if self.quota:
             self._settle("num_negatives", sum(self.quota.values()))
         if not 0 < self.num_negatives <= MANY:
@@ -280,15 +295,36 @@ class FilterSettings(ModelSettings, OutputSettings):
         return chosen or self.rules_given or not self.default_rule
 
     @property
-    def highest_p_relevant(self) -> float:
-        """The highest probability of being relevant that the default choice accepts."""
-        return MAX_P_RELEVANT if self.max_p_relevant is None else self.max_p_relevant
+    def notes(self) -> list[str]:
+        """What the settings turn off without naming it, a sentence each."""
+        given = [("--order", self.order != "rank"), ("--sampling", self.sampling != "top")]
+        flags = " and ".join(flag for flag, is_given in given if is_given)
+        if not flags or self.compat or self.lazy:
+            return []
+        return [
+            f"{flags} replaced the default choice, so nothing but the rules given kept false "
+            "negatives out. --where 'relevance <= X' drops the most doubtful candidates."
+        ]
 
     @property
     def rules_given(self) -> bool:
         """Whether a rule about the score is given."""
         rules = (self.margin, self.relative_margin, self.max_score)
         return any(rule is not None for rule in rules)
+
+    @model_validator(mode="after")
+    def _check_proof(self) -> FilterSettings:
+        if self.max_false is None:
+            for name in ("judge_with", "sheet"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{key_of(name)}: needs --max-false")
+            if self.relabel_judged and not self.judge:
+                raise ValueError("relabel-judged: needs --judge FILE or --max-false")
+        elif self.compat:
+            raise ValueError("max-false: cannot be combined with --compat, which has no order")
+        if self.llm and not self.judge_with:
+            raise ValueError("llm: needs --judge-with")
+        return self
 
     @model_validator(mode="after")
     def _check_lazy(self) -> FilterSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import model_validator
 
@@ -12,7 +11,7 @@ from hnmine.config.setting import MANY, path, seed, setting
 from hnmine.config.shared import CommonSettings
 
 
-def moved_index() -> Any:
+def moved_index() -> Path | None:
     """Declare the setting for an index that has moved."""
     return path(
         "Index directory, if it has moved since `hnmine mine`. [default: as recorded]", None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import field_validator
 
 from hnmine.config.setting import MANY, flag_of, path, setting
 from hnmine.config.shared import COLUMN, Settings, assignments
+from hnmine.runner.plan import Json
 
 TABLES = ("corpus", "pairs", "queries", "qrels", "run", "written")
 """The tables whose columns `--column` names."""
@@ -86,7 +87,7 @@ class InputSettings(SplitSettings):
 
     @field_validator("column", mode="before")
     @classmethod
-    def _parse_columns(cls, value: Any) -> Any:
+    def _parse_columns(cls, value: object) -> object:
         return assignments(value, COLUMN)
 
     @field_validator("column")
@@ -111,7 +112,7 @@ class InputSettings(SplitSettings):
             raise ValueError(f"{value!r} is not known; try cp1252 or utf-16") from error
         return codecs.lookup(value).name
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Json:
         """Return the settings on which the result depends, as JSON values."""
         recorded = super().plan()
         for name in ("quoting", "encoding"):  # Plans of older versions do not have them.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from pydantic import Field
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 MANY = 2**31 - 1
@@ -38,7 +39,7 @@ class About:
     place: bool = False
     value: str = ""
 
-    def __call__(self, schema: dict[str, Any]) -> None:
+    def __call__(self, schema: JsonDict) -> None:
         """Add the group to a JSON schema, as pydantic asks."""
         schema["group"] = self.group
 
@@ -84,14 +85,14 @@ def path(
     return Field(**{kind: default}, description=help, json_schema_extra=declared)
 
 
-def seed(help: str) -> Any:
+def seed(help: str) -> int:
     """Declare the seed of something drawn at random."""
     return setting("Advanced", help, 0, ge=0, le=MANY)
 
 
 def about(field: FieldInfo) -> About:
     """Return what a declaration says about a setting."""
-    extra: Any = field.json_schema_extra
+    extra = field.json_schema_extra
     assert isinstance(extra, About), field
     return extra
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypedDict, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -18,13 +18,19 @@ from pydantic import (
     model_validator,
 )
 
+from hnmine.config.retired import why_gone
 from hnmine.config.setting import MANY, about, did_you_mean, flag_of, key_of, setting
 from hnmine.errors import UsageError
 from hnmine.printable import redacted
 from hnmine.runner.urls import mirror, split_url
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+    from typing_extensions import Self
+from hnmine.runner.plan import Json
 
-def _as_text(value: Any) -> Any:
+
+def _as_text(value: object) -> object:
     """Return paths as texts, of which Python callers may pass either."""
     if isinstance(value, list | tuple):
         return [_as_text(item) for item in value]
@@ -39,7 +45,7 @@ Backend = Literal["torch", "openvino", "onnx"]
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 
 
-def device() -> Any:
+def device() -> str:
     """Declare the setting for the device of a model."""
     return setting("Models", "Device for the models: auto, cpu, cuda, cuda:1 or mps.", "auto")
 
@@ -57,7 +63,7 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _check_kind(cls, value: Any, info: ValidationInfo) -> Any:
+    def _check_kind(cls, value: object, info: ValidationInfo) -> object:
         """Check what holds for all settings of a kind: texts, numbers, lists and mappings."""
         field = cls.model_fields[info.field_name or ""]
         kinds = _kinds(field.annotation)
@@ -74,7 +80,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _mirror_urls(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _mirror_urls(cls, values: Json) -> Json:
         """Replace the URLs of directories by their local mirrors."""
         urls = {
             name: mirror(value)
@@ -86,7 +92,7 @@ class Settings(BaseModel):
         return values | urls
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> Any:
+    def parse(cls, values: Mapping[str, object]) -> Self:
         """Check settings, all errors at once.
 
         Raises:
@@ -102,11 +108,11 @@ class Settings(BaseModel):
             fix = f"`hnmine {cls.command} --help-all` lists all options."
             raise UsageError("\n".join(problems), fix=fix) from error
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Json:
         """Return the settings on which the result depends, as JSON values."""
         fields = type(self).model_fields
         hidden = {name for name, field in fields.items() if not about(field).in_plan}
-        recorded: dict[str, Any] = redacted(self.model_dump(mode="json", exclude=hidden))
+        recorded: Json = redacted(self.model_dump(mode="json", exclude=hidden))
         return recorded
 
     @classmethod
@@ -132,17 +138,19 @@ class CommonSettings(Settings):
         return self.threads or (len(allowed(0)) if allowed else os.cpu_count() or 1)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     shown = reprlib.repr(value)
     return shown if len(shown) <= 80 else f"{shown[:80]}..."
 
 
 def no_such_setting(name: str, known: Iterable[str]) -> str:
-    """Say that a setting is unknown, and which one has a name like it."""
+    """Say that a setting is unknown or gone, and which one is meant or replaces it."""
+    if gone := why_gone(name):
+        return gone
     return f"{name}: no such setting.{did_you_mean(name.replace('-', '_'), known)}"
 
 
-def _problem(item: Any, known: Mapping[str, Any]) -> str:
+def _problem(item: ErrorDetails, known: Collection[str]) -> str:
     name = key_of(".".join(map(str, item["loc"])))
     if item["type"] == "extra_forbidden":
         return no_such_setting(name, known)
@@ -155,7 +163,7 @@ def _problem(item: Any, known: Mapping[str, Any]) -> str:
     return f"{name}: {message}{given}" if name else message
 
 
-def _kinds(annotation: Any) -> set[Any]:
+def _kinds(annotation: object) -> set[object]:
     """Return the types that an annotation names, and those of what lists and mappings hold."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Literal or not parts:
@@ -163,13 +171,13 @@ def _kinds(annotation: Any) -> set[Any]:
     return {origin}.union(*map(_kinds, parts))
 
 
-def _holds_bool(value: Any) -> bool:
+def _holds_bool(value: object) -> bool:
     if isinstance(value, Mapping):
         value = list(value.values())
     return any(map(_holds_bool, value)) if isinstance(value, list) else isinstance(value, bool)
 
 
-def check_text(value: Any) -> None:
+def check_text(value: object) -> None:
     """Check that texts can be written as UTF-8, on whatever level of a value.
 
     Raises:
@@ -197,7 +205,7 @@ COLUMN = "TABLE.ROLE=NAME"
 """How `--column` names a column."""
 
 
-def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
+def assignments(value: object, shape: str = "NAME=EXPRESSION") -> object:
     """Return a mapping; a flag gives it as a list of assignments.
 
     Args:
@@ -215,7 +223,7 @@ def assignments(value: Any, shape: str = "NAME=EXPRESSION") -> Any:
         if not equals:
             raise ValueError(f"{item!r} is not of the form {shape}")
         pairs.append((name.strip(), rest.strip()))
-    parsed: dict[Any, Any] = {}
+    parsed: dict[object, object] = {}
     for name, rest in pairs:
         needed = (name,) if shape == COLUMN else (name, rest)
         if any(isinstance(part, str) and not part.strip() for part in needed):

@@ -50,6 +50,11 @@ class Candidates(Finished[CandidatesManifest]):
         return sources_of(self.manifest.recorded)
 
     @property
+    def reach(self) -> dict[str, int]:
+        """By source: the candidates that a query's scores are compared with; empty for all."""
+        return {}
+
+    @property
     def has_dense_scores(self) -> bool:
         """Whether an encoder scored every candidate."""
         return "dense" in self.manifest.scores

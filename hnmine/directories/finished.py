@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from hnmine.directories.manifest_files import place_named
 from hnmine.directories.manifests import Manifest
@@ -14,8 +14,8 @@ from hnmine.results import Json
 from hnmine.runner.manifest import RUN, read_json
 from hnmine.runner.plan import digest
 
-Kind = TypeVar("Kind", bound=Manifest)
-Open = TypeVar("Open", bound="Finished[Any]")
+Kind = TypeVar("Kind", bound=Manifest, covariant=True)
+Open = TypeVar("Open", bound="Finished[Manifest]")
 
 
 class Finished(Generic[Kind]):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from hnmine.errors import InputError
+from hnmine.results import Json
 from hnmine.runner.manifest import MANIFEST, RUN, damage, read_json, version_of
 from hnmine.runner.safe_paths import check_plain
 from hnmine.runner.storage import fetch_run
@@ -13,7 +13,7 @@ from hnmine.runner.urls import beside, mirror, public_url, split_url
 from hnmine.schema import STATE, VERSION
 
 
-def read_manifest(path: Path, stage: str, command: str) -> dict[str, Any]:
+def read_manifest(path: Path, stage: str, command: str) -> Json:
     """Read the manifest of a finished directory.
 
     Args:

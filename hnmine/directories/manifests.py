@@ -173,7 +173,7 @@ class ExportManifest(Manifest):
     settings: InstanceOf[ExportSettings]
 
 
-def sources_of(recorded: Mapping[str, Any]) -> list[str]:
+def sources_of(recorded: Json) -> list[str]:
     """Return the sources of candidates, by the beginning of their columns' names.
 
     Args:

@@ -30,7 +30,7 @@ KIND = (
 MARGIN = "positive_score - score"
 NEEDED = (
     *("query_id", "doc_id", "rank", "is_positive", "is_query", "score", "positive_score"),
-    *("keep", "reason", "selected", "label", "p_relevant"),
+    *("keep", "reason", "selected", "label", "relevance"),
 )
 
 Row = dict[str, Any]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hnmine.ragged import Ints
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TEXTS_AT_ONCE = 1024
 """The output of a tokeniser takes many times the memory of the texts."""
@@ -24,7 +27,7 @@ class TokenCounter:
     it. For slow tokenisers and those of static models, 4 bytes count as a token.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = copy.deepcopy(getattr(tokenizer, "backend_tokenizer", None))
         if self._tokenizer:
             self._tokenizer.no_padding()

@@ -9,7 +9,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+from hnmine.runner.plan import Json
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from tokenizers.models import Model
+    from tokenizers.normalizers import Normalizer
+    from tokenizers.pre_tokenizers import PreTokenizer
 
 _LETTERS = (
     "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0391-\u03a1\u03a3-\u03c9\u0410-\u044f"
@@ -86,7 +94,7 @@ class Boundaries:
     word: re.Pattern[str] | None
 
 
-def boundaries_of(tokenizer: Any) -> Boundaries | None:
+def boundaries_of(tokenizer: Tokenizer) -> Boundaries | None:
     """Return where texts may be cut for a tokeniser of the package tokenizers; None: nowhere."""
     try:
         normalisers, splitters = _parts(tokenizer.normalizer), _parts(tokenizer.pre_tokenizer)
@@ -123,7 +131,7 @@ def boundaries_of(tokenizer: Any) -> Boundaries | None:
     return Boundaries(between, tuple(found for found in runs if found), word)
 
 
-def _parts(component: Any) -> list[dict[str, Any]]:
+def _parts(component: Normalizer | PreTokenizer | None) -> list[Json]:
     """Return the settings of the parts of a normaliser or pre-tokeniser, in order."""
     if component is None:
         return []
@@ -138,7 +146,7 @@ def _parts(component: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _mapped(normalisers: list[dict[str, Any]]) -> str | None:
+def _mapped(normalisers: list[Json]) -> str | None:
     """Return the text that normalisers turn a space into; None if one is unknown."""
     space = " "
     for part in normalisers:
@@ -159,7 +167,7 @@ def _mapped(normalisers: list[dict[str, Any]]) -> str | None:
     return space
 
 
-def _added(tokenizer: Any) -> list[str]:
+def _added(tokenizer: Tokenizer) -> list[str]:
     """Return the texts of added tokens."""
     found = []
     for token in tokenizer.get_added_tokens_decoder().values():
@@ -169,7 +177,7 @@ def _added(tokenizer: Any) -> list[str]:
     return found
 
 
-def _splitter(parts: list[dict[str, Any]], space: str) -> tuple[str | None, bool]:
+def _splitter(parts: list[Json], space: str) -> tuple[str | None, bool]:
     """Return the part that splits before a space, if any, and whether all parts are known."""
     found = None
     for part in parts:
@@ -201,7 +209,7 @@ def _splitter(parts: list[dict[str, Any]], space: str) -> tuple[str | None, bool
 
 
 def _between(
-    normalisers: list[dict[str, Any]], splitter: str | None, space: str, added: list[str]
+    normalisers: list[Json], splitter: str | None, space: str, added: list[str]
 ) -> re.Pattern[str]:
     """Return a pattern of places where a splitter always splits."""
     if splitter is None or space != " ":
@@ -224,7 +232,7 @@ def _holds_space(token: str) -> bool:
     return re.search("[^ \u2581\u0120][ \u2581\u0120]", token) is not None
 
 
-def _affixed(model: Any) -> bool:
+def _affixed(model: Model) -> bool:
     return bool(
         getattr(model, "continuing_subword_prefix", None)
         or getattr(model, "end_of_word_suffix", None)
@@ -244,10 +252,10 @@ def _run(
 
 
 def _long_words(
-    model: Any,
+    model: Model,
     vocabulary: list[str],
-    normalisers: list[dict[str, Any]],
-    splitters: list[dict[str, Any]],
+    normalisers: list[Json],
+    splitters: list[Json],
     added: list[str],
 ) -> re.Pattern[str] | None:
     kinds = [part["type"] for part in normalisers]

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from hnmine.encode.model_files import entries_of
 from hnmine.errors import MissingModel
@@ -56,7 +55,7 @@ def refuse_own_code(folder: Path) -> None:
                 _refuse(folder, inside, key, value)
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path) -> object:
     """Return the content of a configuration file; None where loaders cannot read it either."""
     try:
         if file.stat().st_size > LARGEST_CONFIGURATION:
@@ -74,7 +73,7 @@ def _read(file: Path) -> Any:
         return None
 
 
-def _settings(content: Any) -> Iterator[tuple[str, Any]]:
+def _settings(content: object) -> Iterator[tuple[str, object]]:
     """Yield every key with its value, at any depth."""
     rest = [content]
     while rest:
@@ -86,7 +85,7 @@ def _settings(content: Any) -> Iterator[tuple[str, Any]]:
             rest += value
 
 
-def _is_harmless(key: str, value: Any) -> bool:
+def _is_harmless(key: str, value: object) -> bool:
     """Tell whether a setting keeps a loader to installed code, with its safeguards on."""
     if key in ("auto_map", "trust_remote_code", "use_kernels", "kernel_config"):
         return not value
@@ -107,7 +106,7 @@ def _is_harmless(key: str, value: Any) -> bool:
     return True
 
 
-def _stays_inside(path: Any) -> bool:
+def _stays_inside(path: object) -> bool:
     """Tell whether a path leads to a folder inside the model's, and to no hidden one."""
     if not isinstance(path, str) or "\\" in path or ":" in path:
         return False
@@ -115,7 +114,7 @@ def _stays_inside(path: Any) -> bool:
     return not inside.is_absolute() and not any(part.startswith(".") for part in inside.parts)
 
 
-def _refuse(folder: Path, inside: PurePosixPath, key: str, value: Any) -> None:
+def _refuse(folder: Path, inside: PurePosixPath, key: str, value: object) -> None:
     raise MissingModel(
         f"The model {folder} is refused: {inside} could make it run code of its own.",
         why=f"Its {key} is {ascii(value)[:200]}. hnmine never runs a model's own code: types begin "

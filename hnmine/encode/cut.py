@@ -9,10 +9,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hnmine.encode.batching import CHARACTERS
 from hnmine.encode.boundaries import Boundaries, boundaries_of
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from tokenizers import Tokenizer
 
 CutText = Callable[[str, int, str | None], tuple[str, bool]]
 
@@ -20,7 +24,7 @@ CutText = Callable[[str, int, str | None], tuple[str, bool]]
 class Cutter:
     """Cuts texts for one tokeniser."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer | None) -> None:
         """Take a tokeniser of the package tokenizers; None: no text is cut."""
         self._tokenizer = copy.deepcopy(tokenizer)
         if self._tokenizer:
@@ -104,6 +108,7 @@ class Cutter:
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         # A lone surrogate (JSON can hold one) has no UTF-8 form.
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        assert self._tokenizer
         encodings = self._tokenizer.encode_batch_fast(clean, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
@@ -135,13 +140,14 @@ def _cut_pair(
         limit = most + 1
 
 
-def cutter_of(model: Any) -> Cutter:
+def cutter_of(model: CrossEncoder | SentenceTransformer) -> Cutter:
     """Return the cutter for a model of sentence-transformers; it cuts nothing if unknown."""
     from sentence_transformers.base.modules import Transformer
 
-    module: Any = next(iter(model), None)
+    module = next(iter(model), None)
     plain = (
-        type(module) is Transformer
+        module is not None
+        and type(module) is Transformer
         and module.query_length is None
         and module.document_length is None
         and module.query_expansion is None
@@ -151,7 +157,9 @@ def cutter_of(model: Any) -> Cutter:
     return Cutter(getattr(model.tokenizer, "backend_tokenizer", None) if plain else None)
 
 
-def lead_of(model: Any, prompt: str | None, names: Sequence[str] = ()) -> str | None:
+def lead_of(
+    model: CrossEncoder | SentenceTransformer, prompt: str | None, names: Sequence[str] = ()
+) -> str | None:
     """Return the prompt of a model of sentence-transformers before a text; None: unknown.
 
     Without a `prompt`, the model takes the first of `names` in its configuration, or its default.

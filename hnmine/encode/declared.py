@@ -6,18 +6,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from hnmine.encode.locate import damaged, read_json
 from hnmine.encode.pooling import Pipeline, pooled_before
 from hnmine.errors import MissingModel
+from hnmine.runner.plan import Json
 
 if TYPE_CHECKING:
     from hnmine.encode.spec import ModelSpec
 
+Similarity = Literal["cosine", "dot"]
+
 CONFIG = "config_sentence_transformers.json"
 BI_ENCODER = "SentenceTransformer"
-SIMILARITIES = {"cosine": "cosine", "dot": "dot", "dot_product": "dot"}
+SIMILARITIES: dict[str, Similarity] = {"cosine": "cosine", "dot": "dot", "dot_product": "dot"}
 """By the names of sentence-transformers."""
 
 QUERY = (
@@ -36,6 +39,18 @@ QUERY_WORDS = {"query", "queries", "question", "questions"}
 DOCUMENT_WORDS = {"document", "documents", "doc", "docs", "passage", "passages", "corpus"}
 
 
+class Declared(TypedDict, total=False):
+    """Fields of a `ModelSpec` that the user or a model's own files decide."""
+
+    query_prompt: str | None
+    document_prompt: str | None
+    prompts_not_used: tuple[str, ...]
+    similarity: Similarity
+    truncate_dim: int | None
+    pooling: str | None
+    own_modules: bool
+
+
 @dataclass(frozen=True)
 class Prompts:
     """The prompts before queries and documents, and the names of those not used."""
@@ -47,7 +62,7 @@ class Prompts:
     @classmethod
     def choose(
         cls,
-        own: Mapping[str, Any],
+        own: Json,
         default: str | None,
         query: str | None = None,
         document: str | None = None,
@@ -100,8 +115,8 @@ def _one(like: Mapping[str, str], names: tuple[str, ...], default: str | None) -
     return next(iter(like.values())) if len(set(like.values())) == 1 else ""
 
 
-def declared(folder: Path, onnx: bool, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a `ModelSpec` that the user and the model's own files decide.
+def declared(folder: Path, onnx: bool, given: Declared) -> Declared:
+    """Return what the user and the model's own files decide.
 
     A field whose value is what earlier versions meant keeps its default, so that their manifests
     stay valid: no prompt in a model without prompts is null.
@@ -110,7 +125,7 @@ def declared(folder: Path, onnx: bool, given: Mapping[str, Any]) -> dict[str, An
         MissingModel: the files are damaged, or need what hnmine does not support.
     """
     config = read_json(folder, CONFIG)
-    fields = dict(given)
+    fields = given.copy()
     if config.get("model_type", BI_ENCODER) != BI_ENCODER:
         return fields
     own = _own_prompts(folder, config)
@@ -132,7 +147,7 @@ def declared(folder: Path, onnx: bool, given: Mapping[str, Any]) -> dict[str, An
     return fields
 
 
-def as_before(spec: ModelSpec, recorded: Mapping[str, Any]) -> ModelSpec:
+def as_before(spec: ModelSpec, recorded: Json) -> ModelSpec:
     """Return a spec without its prompts if an earlier version recorded null for the same ones.
 
     Null meant the prompts of `encode_query` and `encode_document` of sentence-transformers, and
@@ -172,7 +187,7 @@ def explained(spec: ModelSpec) -> str:
     return f"The encoder {spec.model} {', '.join(parts)}.{unused}{advice}"
 
 
-def _own_prompts(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
+def _own_prompts(folder: Path, config: Json) -> dict[str, str]:
     found = config.get("prompts") or {}
     known = isinstance(found, dict) and all(
         text is None or isinstance(text, str) for text in found.values()
@@ -182,7 +197,7 @@ def _own_prompts(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     return {name: text or "" for name, text in found.items()}
 
 
-def _similarity(folder: Path, config: Mapping[str, Any]) -> str:
+def _similarity(folder: Path, config: Json) -> Similarity:
     name = config.get("similarity_fn_name") or "cosine"
     if name not in SIMILARITIES:
         raise MissingModel(

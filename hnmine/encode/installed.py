@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import cached, find_model, folders_in, packaged
@@ -16,6 +15,7 @@ from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError, InputError
 from hnmine.results import Result
 from hnmine.runner.manifest import size_of
+from hnmine.runner.plan import Json
 
 BI_ENCODER, CROSS_ENCODER, OTHER = "bi-encoder", "cross-encoder", "other"
 SERVES: dict[Use | None, str] = {
@@ -66,7 +66,7 @@ class Installed(Result):
     models: list[Model]
     machine: Machine
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return everything as JSON values."""
         return asdict(self)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class CrossEncoder(Protocol):
         ...
 
 
-def logits(outputs: NDArray[Any], model: str) -> NDArray[np.float32]:
+def logits(outputs: NDArray[np.floating], model: str) -> NDArray[np.float32]:
     """Reduce a classifier's outputs to one logit for each pair, shape (n,).
 
     Two outputs are `irrelevant, relevant`; the logit is the second minus the first.
@@ -65,7 +65,7 @@ def logits(outputs: NDArray[Any], model: str) -> NDArray[np.float32]:
     )
 
 
-def as_compared(vectors: NDArray[Any], spec: ModelSpec) -> NDArray[np.float32]:
+def as_compared(vectors: NDArray[np.floating], spec: ModelSpec) -> NDArray[np.float32]:
     """Truncate a model's vectors, and scale them to length 1 unless they are compared by dot.
 
     Returns:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from hnmine.encode.locate import is_onnx, modules_of, read_json
 from hnmine.errors import UsageError
@@ -88,8 +87,8 @@ def limit_for(model: str, folder: Path, wanted: int | None) -> int | None:
     return wanted
 
 
-def _count(value: Any) -> int | None:
+def _count(value: object) -> int | None:
     """Return a number of tokens from a configuration; None where it means no limit."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    usable = number and 0 < value < NO_LIMIT
-    return int(value) if usable else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 < value < NO_LIMIT else None

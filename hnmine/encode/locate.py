@@ -8,11 +8,11 @@ import os
 import re
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
 
 from hnmine.encode.code_guard import refuse_own_code
 from hnmine.encode.model_files import fingerprint as fingerprint
 from hnmine.errors import MissingModel, first_line
+from hnmine.runner.plan import Json
 
 PACKAGE_PREFIX = "pkg:"
 WEIGHTS = ("model.onnx", "*.safetensors", "pytorch_model*.bin")
@@ -148,7 +148,7 @@ def is_onnx(folder: Path) -> bool:
     return (folder / "model.onnx").exists() and not weights
 
 
-def modules_of(folder: Path) -> list[dict[str, Any]]:
+def modules_of(folder: Path) -> list[Json]:
     """Return the modules of a sentence-transformers model; none for other models.
 
     Raises:
@@ -161,7 +161,7 @@ def modules_of(folder: Path) -> list[dict[str, Any]]:
     return content
 
 
-def read_json(folder: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> Json:
     """Read a model's JSON file; an empty dict where it has none.
 
     Raises:
@@ -173,7 +173,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return content
 
 
-def _load(file: Path, default: Any) -> Any:
+def _load(file: Path, default: object) -> object:
     try:
         return json.loads(file.read_text("utf-8")) if file.is_file() else default
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,16 @@ from hnmine.errors import MissingModel
 from hnmine.ragged import grouped
 from hnmine.runner.checkpoints import computed, key_of
 
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
 TEXTS_AT_ONCE = 256
 """Texts in one call of the tokeniser."""
 
 CHARACTERS_AT_ONCE = 1 << 22
 """Their characters, except the last text's: a tokeniser takes 150 bytes for each."""
 
-Reduce = Callable[[NDArray[Any]], NDArray[Any]]
+Reduce = Callable[[NDArray[np.floating]], NDArray[np.floating]]
 """Turns the output of the graph for a text into one array, shape (n,)."""
 
 
@@ -98,7 +101,7 @@ class _Graph:
         added = self.tokenizer.get_added_tokens_decoder()
         return len(ids) - int(ids[-1] in added and added[ids[-1]].special)
 
-    def _forward(self, encoding: Any) -> NDArray[Any]:
+    def _forward(self, encoding: Encoding) -> NDArray[np.floating]:
         everything = {
             "input_ids": encoding.ids,
             "attention_mask": encoding.attention_mask,
@@ -110,7 +113,7 @@ class _Graph:
             for name, values in everything.items()
             if name in self.ends.inputs
         }
-        output: NDArray[Any] = self.session.run([self.ends.output], feed)[0][0]
+        output: NDArray[np.floating] = self.session.run([self.ends.output], feed)[0][0]
         return output
 
 
@@ -157,7 +160,7 @@ class OnnxEncoder:
         prompt = (self.spec.query_prompt if kind == "query" else self.spec.document_prompt) or ""
         tokens = 0 if self._pipeline.prompt else self.graph.tokens_of_prompt(prompt)
 
-        def pool(output: NDArray[Any]) -> NDArray[Any]:
+        def pool(output: NDArray[np.floating]) -> NDArray[np.floating]:
             if output.ndim == 1:
                 return output
             vector = self._pipeline.pool(output, tokens)

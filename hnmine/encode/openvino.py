@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from hnmine.config import Dtype
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import missing_extra
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PRECISION = {"fp32": "f32", "bf16": "bf16"}
 TILE = 16
@@ -41,7 +44,7 @@ class OpenVinoCrossEncoder(TorchCrossEncoder):
         run_by_openvino(self.model.model, spec.dtype, threads)
 
 
-def run_by_openvino(model: Any, dtype: Dtype, threads: int) -> None:
+def run_by_openvino(model: PreTrainedModel, dtype: Dtype, threads: int) -> None:
     """Replace the forward pass of a transformer by one on OpenVINO.
 
     Args:
@@ -84,7 +87,7 @@ def run_by_openvino(model: Any, dtype: Dtype, threads: int) -> None:
     logits = any("logits" in output.get_names() for output in compiled.outputs)
     of_thread = threading.local()
 
-    def forward(**features: Any) -> Any:
+    def forward(**features: torch.Tensor) -> BaseModelOutput | SequenceClassifierOutput:
         if not hasattr(of_thread, "request"):
             of_thread.request = compiled.create_infer_request()
         # A tokeniser may give no segments; models then take them as 0.

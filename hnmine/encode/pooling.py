@@ -6,16 +6,16 @@ Each text runs by itself, so that nothing is padded. Other modules are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.encode.locate import damaged, modules_of, read_json
 from hnmine.errors import MissingModel
+from hnmine.runner.plan import Json
 
 Floats = NDArray[np.float32]
 Layer = Callable[[Floats], Floats]
@@ -96,15 +96,15 @@ class Pipeline:
             loaders[name](folder) if name in loaders else _normalize for name, folder in self.after
         ]
 
-    def pool(self, tokens: Floats, prompt: int = 0) -> Floats:
+    def pool(self, tokens: NDArray[np.floating], prompt: int = 0) -> Floats:
         """Return the vector of a text, shape (dimension,).
 
         Args:
             tokens: the vectors of its tokens, shape (tokens, d).
             prompt: how many of them, from the first, belong to the prompt.
         """
-        tokens, start = tokens.astype(np.float32), 0 if self.prompt else prompt
-        parts: list[Floats] = [_pooled(mode, tokens, start) for mode in self.modes]
+        vectors, start = tokens.astype(np.float32), 0 if self.prompt else prompt
+        parts: list[Floats] = [_pooled(mode, vectors, start) for mode in self.modes]
         return np.concatenate(parts)
 
 
@@ -139,7 +139,7 @@ def _usual(folder: Path) -> str:
     return "lasttoken" if causal else "mean"
 
 
-def _modes(folder: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
+def _modes(folder: Path, config: Json) -> tuple[str, ...]:
     wanted = config.get("pooling_mode")
     if wanted is None:
         wanted = [mode for key, mode in EARLIER_NAMES.items() if config.get(key)] or ["mean"]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,10 @@ from hnmine.ragged import Ints
 from hnmine.runner import incidents
 from hnmine.runner.checkpoints import computed, key_of
 
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 POOLED = "pooler_output"
 SHOWN = 3
 _one_at_a_time = Lock()
@@ -33,11 +38,11 @@ NO_LIMIT = 1 << 20
 SPECIAL_TOKENS = 3
 """Most models put 2 around a text and 3 around a pair; some have none."""
 
-Run = Callable[[Ints], NDArray[Any]]
+Run = Callable[[Ints], NDArray[np.floating]]
 """Computes the vectors or logits of texts, given by position."""
 
 
-def _quiet_torch(spec: ModelSpec) -> Any:
+def _quiet_torch(spec: ModelSpec) -> ModuleType:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
     from transformers.utils import logging as transformers_logging
@@ -51,7 +56,7 @@ def _quiet_torch(spec: ModelSpec) -> Any:
     return torch
 
 
-def _how(torch: Any, spec: ModelSpec) -> dict[str, Any]:
+def _how(torch: ModuleType, spec: ModelSpec) -> dict[str, object]:
     """Return arguments that load a model from its folder alone, without code of its own.
 
     OpenVINO converts float32 weights itself.
@@ -99,7 +104,7 @@ class _Workers:
             result.reshape(len(batch), -1) for batch, result in zip(batches, results, strict=True)
         ]
 
-    def _first_alone(self, run: Run, batch: Ints) -> NDArray[Any]:
+    def _first_alone(self, run: Run, batch: Ints) -> NDArray[np.floating]:
         """Run a batch; the first one sets the tokeniser up while the others wait."""
         if not self._warm:
             with self._warming:
@@ -111,7 +116,7 @@ class _Workers:
         return halved_where_memory_is_short(run, batch)
 
 
-def halved_where_memory_is_short(run: Run, batch: Ints) -> NDArray[Any]:
+def halved_where_memory_is_short(run: Run, batch: Ints) -> NDArray[np.floating]:
     """Run a batch; if memory does not suffice, run its halves one after the other.
 
     Raises:
@@ -130,7 +135,7 @@ def halved_where_memory_is_short(run: Run, batch: Ints) -> NDArray[Any]:
 
 
 class _TorchModel:
-    model: Any
+    model: CrossEncoder | SentenceTransformer
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         self.spec, self._workers = spec, _Workers(spec, threads)
@@ -170,8 +175,8 @@ class TorchEncoder(_TorchModel):
         lead = lead_of(self.model, prompt, names)
         texts = [self._cutter.cut(text, limit, lead) for text in texts]
 
-        def run(batch: Ints) -> NDArray[Any]:
-            vectors: NDArray[Any] = encode(
+        def run(batch: Ints) -> NDArray[np.floating]:
+            vectors: NDArray[np.floating] = encode(
                 [texts[row] for row in batch],
                 prompt=prompt,
                 truncate_dim=self.spec.truncate_dim,
@@ -258,7 +263,9 @@ def _loading(model: str, pools: bool = False) -> Iterator[None]:
     inherited = PreTrainedModel.__dict__["from_pretrained"]
     missing: set[str] = set()
 
-    def from_pretrained(cls: type, *arguments: Any, **more: Any) -> Any:
+    def from_pretrained(
+        cls: type[PreTrainedModel], /, *arguments: object, **more: object
+    ) -> PreTrainedModel:
         more["output_loading_info"] = True
         loaded, info = inherited.__func__(cls, *arguments, **more)
         lacking = set(info["missing_keys"])
@@ -298,7 +305,9 @@ def _needed(cls: type, missing: set[str]) -> set[str]:
     return {name for name in missing if not (headless and "pooler." in f".{name}")}
 
 
-def let_it_pad(model: str, tokenizer: Any, transformer: Any) -> None:
+def let_it_pad(
+    model: str, tokenizer: PreTrainedTokenizerBase, transformer: PreTrainedModel
+) -> None:
     """Let a model without a padding token pad with its end-of-text token.
 
     The configuration gets the number of that token: a classifier on top of a decoder reads the last

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from hnmine.encode.limits import transformer_folder
 from hnmine.encode.locate import is_onnx, modules_of, read_json
 from hnmine.encode.weights import Graph, Shapes, graph_of, tensors_of
 from hnmine.errors import MissingModel
+from hnmine.runner.plan import Json
 
 Role = Literal[
     "bi-encoder", "static model", "cross-encoder", "LLM reranker", "late-interaction model",
@@ -115,7 +116,7 @@ def _kinds(folder: Path) -> list[str]:
     return [*types, *(map(str, routed.values()) if isinstance(routed, dict) else ())]
 
 
-def _special(folder: Path, place: Path, config: dict[str, Any], kinds: list[str]) -> Found | None:
+def _special(folder: Path, place: Path, config: Json, kinds: list[str]) -> Found | None:
     """Recognise models that give more, or other, than a vector or a class."""
     about = read_json(folder, "config_sentence_transformers.json")
     made_as, task = about.get("model_type"), _task(place)
@@ -141,16 +142,16 @@ def _special(folder: Path, place: Path, config: dict[str, Any], kinds: list[str]
     return None
 
 
-def _task(place: Path) -> Any:
+def _task(place: Path) -> object:
     return read_json(place, "sentence_bert_config.json").get("transformer_task")
 
 
-def _named(config: dict[str, Any]) -> list[str]:
+def _named(config: Json) -> list[str]:
     names = config.get("architectures")
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def _by_graph(graph: Graph, config: dict[str, Any]) -> Found:
+def _by_graph(graph: Graph, config: Json) -> Found:
     """Tell by the output of an ONNX graph: a vector for each token or text, or scores."""
     shape = graph.shape
     why = f"Its graph gives {graph.output}[{', '.join(map(str, shape))}]."
@@ -171,7 +172,7 @@ def _by_graph(graph: Graph, config: dict[str, Any]) -> Found:
 
 
 def _by_modules(
-    folder: Path, place: Path, config: dict[str, Any], tensors: Shapes | None, kinds: list[str]
+    folder: Path, place: Path, config: Json, tensors: Shapes | None, kinds: list[str]
 ) -> Found | None:
     """Tell by the modules of a sentence-transformers model; None where they do not say."""
     names = [kind.rpartition(".")[2] for kind in kinds]
@@ -204,7 +205,7 @@ def _by_modules(
     return Found("model of another kind", f"{listed} None makes one vector of a text's tokens.")
 
 
-def _by_architecture(config: dict[str, Any], tensors: Shapes | None) -> Found:
+def _by_architecture(config: Json, tensors: Shapes | None) -> Found:
     """Tell by the class that transformers saved."""
     named = _named(config)
     shown = f"config.json says {', '.join(named)}." if named else "config.json names no class."
@@ -226,7 +227,7 @@ def _by_architecture(config: dict[str, Any], tensors: Shapes | None) -> Found:
     return Found("model of another kind", shown)
 
 
-def _unnamed(shown: str, config: dict[str, Any], tensors: Shapes | None) -> Found:
+def _unnamed(shown: str, config: Json, tensors: Shapes | None) -> Found:
     """Tell by the names of the tensors."""
     names = list(tensors or ())
     if any(map(SCORES.search, names)):
@@ -238,7 +239,7 @@ def _unnamed(shown: str, config: dict[str, Any], tensors: Shapes | None) -> Foun
     return Found("bi-encoder", f"{shown} Its weights have no head.")
 
 
-def _headed(why: str, config: dict[str, Any], tensors: Shapes | None) -> Found:
+def _headed(why: str, config: Json, tensors: Shapes | None) -> Found:
     """Return a cross-encoder, whose weights must have a head where hnmine can read them."""
     if tensors is not None and not any(map(HEAD.search, tensors)):
         fault = "its weights have no classification head."
@@ -255,11 +256,11 @@ def _classifier(why: str, outputs: int | None, fault: str = "") -> Found:
     return Found("cross-encoder", why, outputs, fault)
 
 
-def _classifies(config: dict[str, Any]) -> bool:
+def _classifies(config: Json) -> bool:
     return any(name.endswith("ForSequenceClassification") for name in _named(config))
 
 
-def _labels(config: dict[str, Any]) -> int | None:
+def _labels(config: Json) -> int | None:
     """Return the number of classes in a configuration; transformers leaves out the usual 2."""
     listed = config.get("id2label")
     number = config.get("num_labels") or (len(listed) if isinstance(listed, dict) else 2)

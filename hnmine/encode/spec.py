@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from typing_extensions import Unpack
 
 from hnmine.config import Backend, Dtype
-from hnmine.encode.declared import declared
+from hnmine.encode.declared import Declared, Similarity, declared
 from hnmine.encode.gate import admit
 from hnmine.encode.limits import limit_for, output_of, transformer_folder
 from hnmine.encode.locate import find_model, fingerprint, is_onnx, modules_of, read_json
 from hnmine.encode.roles import Found, Use
 from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
+from hnmine.runner.plan import Json
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
 """A small batch keeps the activations in a CPU's cache; a GPU needs a large one."""
@@ -31,7 +32,7 @@ OPENVINO_TYPES = (
 AFTER_TOKENS = {"Transformer", "Pooling", "Dense", "Normalize", "LayerNorm", "Dropout"}
 """Modules that need only the token vectors of a transformer, or its logits."""
 
-EXACTNESS: dict[str, Any] = {
+EXACTNESS: Json = {
     "to_the_bit": ["another run", "threads", "workers"],
     "cosines_may_differ_by": {
         "order of rows": 1e-6,
@@ -47,9 +48,6 @@ EXACTNESS: dict[str, Any] = {
 Measured: 5e-7 for the order of rows and for batch_tokens from 256 to 4096, 7e-7 between PyTorch and
 OpenVINO, 4e-3 between fp32 and bf16. The shape of a batch changes the order of sums.
 """
-
-
-Similarity = Literal["cosine", "dot"]
 
 LATER = ("prompts_not_used", "similarity", "truncate_dim", "own_modules")
 """Fields that earlier manifests lack."""
@@ -96,9 +94,9 @@ class ModelSpec(BaseModel):
     own_modules: bool = False
 
     @model_serializer(mode="wrap")
-    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> Json:
         """Leave out later fields at their defaults, as earlier manifests do."""
-        found: dict[str, Any] = dump(self)
+        found: Json = dump(self)
         fields = type(self).model_fields
         usual = {name for name in LATER if found.get(name) == fields[name].default}
         return {name: value for name, value in found.items() if name not in usual}
@@ -114,7 +112,7 @@ class ModelSpec(BaseModel):
         batch_tokens: int | None = None,
         use: Use | None = None,
         max_length: int | None = None,
-        **other: Any,
+        **given: Unpack[Declared],
     ) -> ModelSpec:
         """Resolve a model's name, device, batch and length limit without loading it.
 
@@ -142,7 +140,7 @@ class ModelSpec(BaseModel):
             dtype="fp32" if onnx else fast_dtype(device) if dtype == "auto" else dtype,
             max_length=limit_for(model, folder, max_length),
             batch_tokens=None if onnx else batch_tokens or automatic,
-            **declared(folder, onnx, other),
+            **declared(folder, onnx, given),
         )
 
     def on(self, device: str) -> ModelSpec:
@@ -158,7 +156,7 @@ class ModelSpec(BaseModel):
         return self.model_copy(update={"device": device, "backend": backend})
 
     @property
-    def exactness(self) -> dict[str, Any] | None:
+    def exactness(self) -> Json | None:
         """How exactly its vectors can be reproduced; None: to the bit, one text at a time."""
         return None if self.backend == "onnx" else EXACTNESS
 
@@ -209,9 +207,7 @@ def backend_for(wanted: str, folder: Path, device: str, dtype: str, found: Found
     return "openvino" if able or wanted == "openvino" else "torch"
 
 
-def _not_by_openvino(
-    folder: Path, config: Mapping[str, Any], device: str, dtype: str, found: Found
-) -> str:
+def _not_by_openvino(folder: Path, config: Json, device: str, dtype: str, found: Found) -> str:
     """Say why OpenVINO cannot run a model; empty if it can."""
     if device != "cpu" or dtype == "fp16":
         return "hnmine runs OpenVINO on the CPU, in fp32 or bf16."

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hnmine.encode.locate import damaged, read_json
 from hnmine.errors import MissingModel, first_line, missing_extra
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -65,7 +68,7 @@ class Graph:
 
     inputs: frozenset[str]
     output: str
-    shape: tuple[Any, ...]
+    shape: tuple[object, ...]
 
 
 def graph_of(folder: Path) -> Graph:
@@ -90,7 +93,7 @@ def _graph(folder: Path, modified: int) -> Graph:
     return Graph(names, used.name, tuple(used.shape))
 
 
-def open_session(folder: Path, *, optimised: bool = True) -> Any:
+def open_session(folder: Path, *, optimised: bool = True) -> InferenceSession:
     """Open the ONNX graph of a folder with onnxruntime, on one CPU thread.
 
     Raises:

@@ -6,16 +6,16 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
 
 from hnmine.directories.candidates import Candidates
 from hnmine.exports.reproduce import commands
+from hnmine.guarantee.statement import Guarantee
 from hnmine.printable import one_line
 from hnmine.results import Json
-from hnmine.runner.plan import digest
+from hnmine.runner.plan import Plan, digest
 
 EXAMPLE_CHARACTERS = 300
 SIZES = (
@@ -31,13 +31,16 @@ SIZES = (
 _MARKDOWN = re.compile(r"[\\`*_\[\]!|~$]|:(?=//)")
 
 
-def dataset_card(candidates: Candidates, plan: Json, train: Sequence[Path]) -> str:
+def dataset_card(
+    candidates: Candidates, plan: Json, train: Sequence[Path], guarantee: Guarantee | None
+) -> str:
     """Return the card of a mined directory: front matter, funnel, one row, commands.
 
     Args:
         candidates: that it was filtered from.
         plan: the manifest of the mined directory.
         train: the files of train/.
+        guarantee: what was proved of the negatives; None if nothing was.
     """
     counts = plan["counts"]
     configs = {"train": "train/*.parquet", "scored": "scored/*.parquet"}
@@ -51,6 +54,8 @@ def dataset_card(candidates: Candidates, plan: Json, train: Sequence[Path]) -> s
             "`scored/` holds every candidate with its scores and the rule that dropped it; "
             "`shortfall.parquet` lists the queries that got fewer negatives than asked. Mined with "
             f"hnmine {plan['libraries']['hnmine']}.\n",
+            "## False negatives\n",
+            _false_negatives(guarantee) + "\n",
             "## Funnel\n",
             _funnel(counts),
             "\n## One row\n",
@@ -67,9 +72,13 @@ def dataset_card(candidates: Candidates, plan: Json, train: Sequence[Path]) -> s
     )
 
 
-def export_card(
-    plan: Mapping[str, Any], rows: Mapping[str, int], configs: Mapping[str, str]
-) -> str:
+def _false_negatives(guarantee: Guarantee | None) -> str:
+    if guarantee is None:
+        return "Nobody judged a sample of these negatives, so the share of false ones is unknown."
+    return _plain(" ".join(guarantee.sentences()))
+
+
+def export_card(plan: Plan, rows: Mapping[str, int], configs: Mapping[str, str]) -> str:
     """Return the card of an export: front matter, files, origin.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from hnmine.exports.training_rows import Chosen
 Layout = Callable[[Chosen, int, bool], pa.Table]
 """Takes what was chosen, the negatives asked for, and whether to write scores."""
 
-Rows = Callable[[Material], Iterator[Any]]
+Rows = Callable[[Material], Iterator[object]]
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ class _Layers:
         self.columns: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
-    def rewrite(self, node: Any) -> Any:
+    def rewrite(self, node: object) -> Any:
         """Return a tree in which every function of the query has become a column."""
         if isinstance(node, list):
             return [self.rewrite(item) for item in node]
@@ -217,7 +217,7 @@ def _arguments(node: Node, count: int) -> list[Node]:
     return [item.get("expression", item) for item in arguments]
 
 
-def _substitute(node: Any, values: Mapping[str, Node]) -> Any:
+def _substitute(node: object, values: Mapping[str, Node]) -> Any:
     if isinstance(node, list):
         return [_substitute(item, values) for item in node]
     if not isinstance(node, dict):
@@ -285,6 +285,8 @@ def _check_columns(tree: Node, text: str, names: list[str]) -> None:
         if name.lower() not in known:
             close = difflib.get_close_matches(name.lower(), known, n=1)
             hint = f" Did you mean {known[close[0]]}?" if close else ""
+            if name.lower() == "p_relevant":
+                hint = " It was no probability; relevance orders the candidates instead."
             raise refused(
                 text,
                 f"there is no column {name!r}.{hint}",

@@ -130,7 +130,7 @@ def _bare() -> Node:
     return dict(_without_places(query["node"]))
 
 
-def _without_places(tree: Any) -> Any:
+def _without_places(tree: object) -> Any:
     if isinstance(tree, list):
         return [_without_places(item) for item in tree]
     if not isinstance(tree, dict):
@@ -171,7 +171,7 @@ def _objection_to_macro(name: str) -> str:
     return ""
 
 
-def nodes(tree: Any) -> Iterator[Node]:
+def nodes(tree: object) -> Iterator[Node]:
     """Return a tree and all its parts."""
     if isinstance(tree, dict):
         if "class" in tree:
@@ -182,7 +182,7 @@ def nodes(tree: Any) -> Iterator[Node]:
             yield from nodes(item)
 
 
-def columns(tree: Any, bound: frozenset[str] = frozenset()) -> Iterator[Node]:
+def columns(tree: object, bound: frozenset[str] = frozenset()) -> Iterator[Node]:
     """Return the references to columns, but for those to parameters of functions in the tree."""
     if isinstance(tree, list):
         for item in tree:

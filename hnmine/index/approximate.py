@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from hnmine.array_files import check_values
 from hnmine.errors import UsageError, damage_explained
 from hnmine.ragged import Ints
+
+if TYPE_CHECKING:
+    import faiss
 
 Vectors = NDArray[np.float32]
 
@@ -90,7 +93,7 @@ class Approximate:
             inverted_file.nprobe = usual
 
 
-def read_faiss(path: Path, dimension: int, count: int) -> Any:
+def read_faiss(path: Path, dimension: int, count: int) -> faiss.Index:
     """Open an index of so many vectors, memory-mapped where FAISS can.
 
     FAISS trusts the positions in a file, so they are checked here.
@@ -118,7 +121,7 @@ def read_faiss(path: Path, dimension: int, count: int) -> Any:
         return index
 
 
-def parts_of(index: Any) -> Iterator[Any]:
+def parts_of(index: faiss.Index) -> Iterator[faiss.Index]:
     """Yield an index and its inner indexes."""
     import faiss
 
@@ -130,7 +133,7 @@ def parts_of(index: Any) -> Iterator[Any]:
             yield from parts_of(inner)
 
 
-def _check(index: Any) -> None:
+def _check(index: faiss.Index) -> None:
     """Check the positions that a search follows.
 
     Raises:
@@ -146,7 +149,7 @@ def _check(index: Any) -> None:
         raise ValueError("Its graph and its vectors differ in number.")
 
 
-def _check_lists(index: Any) -> None:
+def _check_lists(index: faiss.IndexIVF) -> None:
     import faiss
 
     lists = faiss.downcast_InvertedLists(index.invlists)
@@ -165,7 +168,7 @@ def _check_lists(index: Any) -> None:
         raise ValueError("Its lists hold another number of vectors than its header.")
 
 
-def _check_graph(graph: Any, count: int) -> None:
+def _check_graph(graph: faiss.HNSW, count: int) -> None:
     import faiss
 
     neighbours, levels, offsets, widths = (

@@ -90,7 +90,7 @@ class _Builder:
         self.threads = settings.cpu_threads
         self.paths = IndexPaths(settings.index)
         self.inputs = open_inputs(settings, ("corpus", "pairs"))
-        self.bm25_settings = bm25_settings(settings.plan())
+        self.bm25_settings = bm25_settings(settings)
         self.spec = _encoder_of(settings)
 
     def try_encoder(self) -> None:

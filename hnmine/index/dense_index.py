@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.array_files import give_back
-from hnmine.encode.spec import Similarity, computes_in_bf16
+from hnmine.encode.declared import Similarity
+from hnmine.encode.spec import computes_in_bf16
 from hnmine.errors import UsageError
 from hnmine.index.approximate import Approximate
 from hnmine.index.bf16_search import best_by_bfloat16, error_of_products

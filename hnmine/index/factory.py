@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from hnmine.array_files import load_array
 from hnmine.errors import PartialRun, UsageError
 from hnmine.index.approximate import parts_of
+
+if TYPE_CHECKING:
+    import faiss
 
 TRAINING_VECTORS = 1 << 18
 ADDED_AT_ONCE = 1 << 14
@@ -68,7 +71,7 @@ def check_factory(factory: str, dimension: int, count: int) -> None:
         faiss.omp_set_num_threads(threads)
 
 
-def _empty(factory: str, dimension: int) -> Any:
+def _empty(factory: str, dimension: int) -> faiss.Index:
     import faiss
 
     try:
@@ -88,7 +91,7 @@ def _empty(factory: str, dimension: int) -> Any:
     return index
 
 
-def centroids(index: Any) -> int:
+def centroids(index: faiss.Index) -> int:
     """Return the most centroids that an index trains at once, the vectors that it needs."""
     import faiss
 
@@ -107,7 +110,7 @@ def centroids(index: Any) -> int:
     return max(counts)
 
 
-def _steps(part: Any) -> Iterator[Any]:
+def _steps(part: faiss.Index) -> Iterator[faiss.VectorTransform]:
     """Yield the transforms of vectors before an index, such as rotations."""
     import faiss
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hnmine.array_files import Shape, check_values, give_back, load_array, save_array
 from hnmine.compiled import compiled
+from hnmine.encode.declared import Similarity
 from hnmine.encode.interface import Encoder, Kind
-from hnmine.encode.spec import Similarity
 from hnmine.errors import damage_explained
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts

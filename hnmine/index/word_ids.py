@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.array_files import Value
 from hnmine.compiled import compiled
 from hnmine.index.scripts import BIGRAM, BREAK, IGNORED, LETTER, LOW, MARK, SHIFT, Classes, Codes
 from hnmine.ragged import Ints
@@ -86,7 +85,7 @@ class Words:
         self._short = np.zeros((min(8 * words, _MOST_KEPT), 3), np.uint64)
 
 
-def _longer(values: NDArray[Any], length: int) -> NDArray[Any]:
+def _longer(values: NDArray[Value], length: int) -> NDArray[Value]:
     longer = np.empty(length, values.dtype)
     longer[: len(values)] = values
     return longer

@@ -65,6 +65,7 @@ CONVENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
             *("corpus-id", "corpus_id", "doc_id", "docid", "document_id", "passage_id", "pid"),
             *("docno", "positive_document_ids", "positive_ids", "pos"),
         ),
+        # A sheet has a relevance and a grade beside the verdict.
         "score": ("verdict", "score", "relevance", "grade", "label", "labels", "rel"),
     },
     "run": {

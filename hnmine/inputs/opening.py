@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hnmine.config import GenerateSettings
 from hnmine.config.reading_options import AS_IT_IS, InputSettings, JudgedSettings, Reading
@@ -73,7 +72,7 @@ def open_inputs(
     return tables
 
 
-def _part(kind: str, path: Any) -> Any:
+def _part(kind: str, path: object) -> object:
     """Return what a folder that holds several kinds of tables has of one."""
     one = path[0] if isinstance(path, list) and len(path) == 1 else path
     layout = find_layout(one) if isinstance(one, str) else None

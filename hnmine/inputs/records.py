@@ -18,6 +18,7 @@ from hnmine.inputs.labels import Labels, label_numbers
 from hnmine.inputs.nested import at_path
 from hnmine.inputs.table_reader import BadRows, Table, content_id, is_blank
 from hnmine.inputs.values import as_string_lists, is_list
+from hnmine.ragged import Item
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,14 @@ class PairBatch:
         """The pairs whose text is a positive; without grades and metadata if there are others."""
         if self.relevant is None:
             return self
-        given = (self.rows, self.query_ids, self.queries, self.positive_ids, self.positives)
-        columns: list[Any] = [values and list(compress(values, self.relevant)) for values in given]
-        return PairBatch(*columns)
+        keep = [pair for pair, relevant in enumerate(self.relevant) if relevant]
+        return PairBatch(
+            [self.rows[pair] for pair in keep],
+            [self.query_ids[pair] for pair in keep],
+            _at(self.queries, keep),
+            _at(self.positive_ids, keep),
+            _at(self.positives, keep),
+        )
 
 
 def text_records(table: Table, bad: BadRows) -> Iterator[TextBatch]:
@@ -152,7 +158,7 @@ def _pairs(
     )
 
 
-def _at(values: list[Any] | None, keep: list[int]) -> list[Any] | None:
+def _at(values: list[Item] | None, keep: list[int]) -> list[Item] | None:
     return None if values is None else [values[place] for place in keep]
 
 

@@ -23,8 +23,11 @@ from hnmine.runner.incidents import note
 from hnmine.runner.run_directory import Counts
 from hnmine.runner.task_share import Share
 
-DRAWN = "drawn"
-"""The column of an audit sheet that says how each row was drawn."""
+DRAWN, SEED, JUDGE = "drawn", "seed", "judge"
+"""Columns of a sheet: how each row was drawn, the seed of that draw, and who judged it."""
+
+PERSON = (None, "", "person")
+"""Values of `judge` where a person judged."""
 
 
 class VerdictFile:
@@ -85,19 +88,48 @@ def say_if_unknown(
         note(f"{path}: none of its {what} ids is known here. One is {ids[0]!r}{similar}")
 
 
-def read_drawn(table: Table) -> dict[tuple[str, str], str]:
-    """Return how each pair of an audit sheet was drawn, by (query id, document id).
+def read_drawn(table: Table) -> dict[tuple[str, str], tuple[str | None, int | None]]:
+    """Return how each pair of a sheet was drawn, and the seed, by (query id, document id).
 
     Args:
         table: of the kind `qrels`; without the column `drawn` the result is empty.
     """
-    found: dict[tuple[str, str], str] = {}
+    found: dict[tuple[str, str], tuple[str | None, int | None]] = {}
     for _, batch in table.batches() if DRAWN in table.metadata else ():
         queries, documents, drawn = (
             as_strings(batch[name], name, table.path).to_pylist()
             for name in (table.columns["query_id"], table.columns["corpus_id"], DRAWN)
         )
-        found |= zip(zip(queries, documents, strict=True), drawn, strict=True)
+        seeds: list[Any] = [None] * len(drawn)
+        if SEED in table.metadata:
+            seeds = as_strings(batch[SEED], SEED, table.path).to_pylist()
+        given = [int(float(one)) if _is_number(one) else None for one in seeds]
+        rows = zip(queries, documents, drawn, given, strict=True)
+        found |= {(query, doc): (how, seed) for query, doc, how, seed in rows}
+    return found
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        return text is not None and math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def read_judges(table: Table) -> dict[tuple[str, str], str]:
+    """Return the machine that judged each pair of a sheet, by (query id, document id).
+
+    Args:
+        table: of the kind `qrels`; without the column `judge` the result is empty.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for _, batch in table.batches() if JUDGE in table.metadata else ():
+        queries, documents, judges = (
+            as_strings(batch[name], name, table.path).to_pylist()
+            for name in (table.columns["query_id"], table.columns["corpus_id"], JUDGE)
+        )
+        rows = zip(queries, documents, judges, strict=True)
+        found |= {(query, doc): judge for query, doc, judge in rows if judge not in PERSON}
     return found
 
 

@@ -14,13 +14,13 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from hnmine.audit.sheet import with_texts
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.never_negatives import never_negatives
 from hnmine.judges.verdict_file import DRAWN
 from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Floats, Ints
 from hnmine.runner.incidents import note
+from hnmine.sheets.sheet import with_texts
 
 POSITIVE, RANDOM = "known positive", "random document"
 """How controls are drawn, as the column `drawn` of a sheet has it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from hnmine.audit.estimate import CONFIDENCE, clopper_pearson
+from hnmine.intervals import CONFIDENCE, clopper_pearson
 from hnmine.ragged import Floats
 from hnmine.results import Json
 from hnmine.schema import RELEVANT

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from hnmine.audit.machine_verdicts import OWN, machine_verdicts, numbers_in, settled
-from hnmine.audit.sheet import EVEN, PERSON
 from hnmine.judges.verdict_file import DRAWN
 from hnmine.judging.controls import POSITIVE, RANDOM
 from hnmine.judging.machine_judge import Answer, Item
 from hnmine.ragged import Bools, Floats
+from hnmine.sheets.draw import EVEN
+from hnmine.sheets.machine_verdicts import OWN, machine_verdicts, numbers_in, settled
+from hnmine.sheets.sheet import PERSON
 
 AND = " + "
 """Between the names of judges that agree."""

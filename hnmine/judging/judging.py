@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hnmine.audit.machine_verdicts import disputed
-from hnmine.audit.sheet import EVEN, PERSON, Sheet
 from hnmine.errors import InputError, UsageError
 from hnmine.judging.answer_cache import AnswerCache
 from hnmine.judging.controls import ANY, POSITIVE, RANDOM
@@ -25,6 +23,9 @@ from hnmine.runner import interrupts
 from hnmine.runner.checkpoints import on_threads
 from hnmine.runner.plan import blocks
 from hnmine.runner.preflight import progress_bar
+from hnmine.sheets.draw import EVEN
+from hnmine.sheets.machine_verdicts import disputed
+from hnmine.sheets.sheet import PERSON, Sheet
 
 AT_ONCE = 1024
 """Calls of the judge that are begun together."""

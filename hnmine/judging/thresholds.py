@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from hnmine.audit.estimate import CONFIDENCE
+from hnmine.intervals import CONFIDENCE
 from hnmine.ragged import Bools, Floats
 
 FOLDS = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hnmine.choose import first, grouped
+from hnmine.choose import choose, first, grouped
 from hnmine.ragged import Bools, Floats, Ints
 
 HALVINGS = 30
@@ -18,36 +18,70 @@ def cost(relevance: Floats) -> Floats:
 
 
 def price_of_depth(
-    query: Ints, eligible: Bools, relevance: Floats, depth: Floats, asked: int, target: float
+    query: Ints,
+    eligible: Bools,
+    among: Bools,
+    relevance: Floats,
+    depth: Floats,
+    asked: int | Ints,
+    target: float,
 ) -> float:
     """Return the price of a rank at which the chosen negatives have a given mean depth.
 
     Choosing the smallest `cost + price * depth` has the least total cost of all choices with that
-    mean depth: the price is the Lagrange multiplier.
+    mean depth: the price is the Lagrange multiplier. Where even the nearest eligible rows are
+    deeper, no price reaches the target, and the highest would choose those nearest ones whatever
+    their relevance. The price is then that of the same depth among all rows.
 
     Args:
         query: of each row, from 0, shape (rows,).
         eligible: the rows to choose from.
+        among: all rows that could be eligible under other rules.
         relevance: log likelihood ratio of each row.
         depth: of each row.
-        asked: negatives for each query.
+        asked: negatives for each query, or shape (queries,).
         target: the mean depth; where the cheapest rows are no deeper, the price is 0.
     """
-    n = np.full(int(query.max(initial=-1)) + 1, asked)
+    n = np.broadcast_to(asked, int(query.max(initial=-1)) + 1)
+    for rows in (eligible, among):
+        price = _price(query, rows, relevance, depth, n, target)
+        if price is not None:
+            return price
+    return HIGHEST_PRICE
+
+
+def nearest(query: Ints, rows: Bools, depth: Floats, asked: int | Ints) -> float:
+    """Return the mean depth of the nearest rows; NaN without one."""
+    n = np.broadcast_to(asked, int(query.max(initial=-1)) + 1)
+    return mean_depth(depth, choose(query, rows, np.nan_to_num(depth), n))
+
+
+def mean_depth(depth: Floats, chosen: Bools) -> float:
+    """Return the mean of the known depths; NaN without one."""
+    known = depth[chosen & np.isfinite(depth)]
+    return float(known.mean()) if len(known) else np.nan
+
+
+def _price(
+    query: Ints, eligible: Bools, relevance: Floats, depth: Floats, n: Ints, target: float
+) -> float | None:
+    """Return the price of `price_of_depth`; None where the nearest rows are deeper."""
     rows, offsets = grouped(query, eligible, len(n))
     base, depth = cost(relevance[rows]), depth[rows]
     penalty = np.nan_to_num(depth)
 
-    def mean_depth(price: float) -> float:
-        chosen = depth[first(offsets, base + price * penalty, n)]
-        return float(chosen.mean()) if len(chosen) else 0.0
+    def mean(price: float) -> float:
+        found = mean_depth(depth, first(offsets, base + price * penalty, n))
+        return 0.0 if np.isnan(found) else found
 
-    if mean_depth(0.0) <= target:
+    if mean(0.0) <= target:
         return 0.0
+    if mean(HIGHEST_PRICE) > target:
+        return None
     low, high = LOWEST_PRICE, HIGHEST_PRICE
     for _ in range(HALVINGS):
         middle = float(np.sqrt(low * high))
-        if mean_depth(middle) > target:
+        if mean(middle) > target:
             low = middle
         else:
             high = middle

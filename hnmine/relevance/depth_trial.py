@@ -104,7 +104,9 @@ def try_depths(candidates: Candidates, rows: TrialRows, negatives: int, threads:
     positives = slots[np.flatnonzero(is_positive)[first]]
 
     def choose_at(depth: float, eligible: Bools) -> Bools:
-        price = price_of_depth(query, eligible, drawn.relevance, drawn.depth, n, depth)
+        price = price_of_depth(
+            query, eligible, drawn.eligible, drawn.relevance, drawn.depth, n, depth
+        )
         order = cost(drawn.relevance) + price * np.nan_to_num(drawn.depth)
         return choose(query, eligible, order, np.full(len(queries), n))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from hnmine.errors import damage_explained
-from hnmine.relevance.calibration import CurvePoint, Cut
 from hnmine.relevance.model import Relevance
 from hnmine.runner.plan import canonical_json
 
@@ -36,6 +35,8 @@ class Gain(BaseModel):
     @property
     def deviations(self) -> str:
         """The size of the gain in standard errors, as text."""
+        if not self.error:
+            return "the same in every query"
         return f"{abs(self.gain) / self.error:.1f} standard errors"
 
 
@@ -105,9 +106,7 @@ class Learned(Relevance):
         depth: mean depth that the default choice aims at.
         price_of_depth: what a rank costs for that.
         trial: how depths compared; None where none was tried.
-        cuts: of --target-fn-rate, by group.
-        cut_rule: the expression that keeps candidates below their cut.
-        curve: what rates of false negatives cost; None where no model was learned.
+        out_of_reach: why the chosen ones of the sample do not have that depth; empty if they do.
     """
 
     place: str
@@ -115,19 +114,17 @@ class Learned(Relevance):
     depth: float = DEFAULT_DEPTH
     price_of_depth: float
     trial: DepthTrial | None = None
-    cuts: dict[str, Cut] | None = None
-    cut_rule: str | None = None
-    curve: list[CurvePoint] | None = None
+    out_of_reach: str = ""
 
     @property
     def sentences(self) -> list[str]:
-        """Which depth was chosen and why, one sentence each; empty where none was tried."""
-        return self.trial.sentences(self.depth) if self.trial else []
+        """Which depth was chosen and why, and what was out of reach, one sentence each."""
+        tried = self.trial.sentences(self.depth) if self.trial else []
+        return [*tried, self.out_of_reach] if self.out_of_reach else tried
 
     def as_json(self) -> dict[str, object]:
         """Return everything as JSON values, without what was not learned."""
-        values = self.model_dump(exclude_none=True, by_alias=True)
-        return values | {"share_of_relevant": self.share_of_relevant}
+        return self.model_dump(exclude_none=True)
 
 
 def write_learned(learned: Learned | None, path: Path) -> None:

@@ -14,9 +14,6 @@ PRIOR_STRENGTH = 3.0
 DIGITS = 4
 """Decimals of a weight. The last ones depend on how many threads share a sum."""
 
-TAILS = np.linspace(0.1, 0.9, 33)
-"""Shares of the positives at which the two tails are compared; further out they are too few."""
-
 
 def learn(positives: Floats, candidates: Floats) -> Floats:
     """Fit a logistic regression of known positives against candidates, with equal class weights.
@@ -62,35 +59,3 @@ def equal_weights(features: int) -> Floats:
 def evidence_of(weights: Floats, features: Floats) -> Floats:
     """Return the log likelihood ratio of each row, shape (rows,)."""
     return weights[0] + features @ weights[1:]
-
-
-def share_of_relevant(positives: Floats, candidates: Floats) -> float:
-    """Return an upper bound on the share of candidates that are relevant (the class prior).
-
-    If a share w of the candidates is like the known positives, the candidates' tail holds at least
-    w times the positives' tail at every cut. So w is at most the smallest ratio of the two (Scott,
-    AISTATS 2015). One more positive, as in conformal prediction, keeps small samples cautious.
-
-    Args:
-        positives: evidence on known positives, each by a model that has not seen it.
-        candidates: evidence on candidates.
-    """
-    cuts = np.quantile(positives, 1 - TAILS)
-    ordered = np.sort(candidates)
-    above = len(ordered) - np.searchsorted(ordered, cuts)
-    of_positives = (positives[None] >= cuts[:, None]).sum(axis=1) / (len(positives) + 1)
-    return float(np.min((above + 1) / (len(candidates) + 1) / of_positives))
-
-
-def probability(evidence: Floats, share: float) -> Floats:
-    """Return the probability that a candidate is relevant: the prior times the likelihood ratio.
-
-    The ratio is against all candidates, relevant ones included, so the product is a probability. It
-    is clipped at 1.
-
-    Args:
-        evidence: log likelihood ratio, shape (rows,).
-        share: of the candidates that are relevant.
-    """
-    result: Floats = np.minimum(1.0, share * np.exp(np.minimum(evidence, 50.0)))
-    return result

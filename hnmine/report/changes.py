@@ -17,7 +17,7 @@ FREE, NO_CANDIDATE = "kept, not chosen", "no candidate"
 MEANS = {
     "mean rank": "avg(rank)",
     "mean margin": "avg(positive_score - score)",
-    "mean p_relevant": "avg(p_relevant)",
+    "mean relevance": "avg(relevance)",
 }
 """By name: an SQL expression over the chosen negatives."""
 

@@ -30,7 +30,7 @@ class Spread:
     high: float
 
 
-Scale = Literal["linear", "whole", "log", "logit"]
+Scale = Literal["linear", "whole", "log"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,7 @@ class Histogram:
         edges: of the bins, ascending, shape (bins + 1,).
         counts: values in each bin, by group.
         spread: by group.
-        scale: `whole`: whole numbers; `log`: bins grow with the values; `logit`: bins of equal
-            width in log-odds.
+        scale: `whole`: whole numbers; `log`: bins grow with the values.
     """
 
     name: str
@@ -61,13 +60,11 @@ class Mix:
         sources: the sources.
         candidates: number of candidates without known positives.
         negatives: number of these that were chosen.
-        p_relevant: mean p_relevant of the chosen ones; NaN if unknown.
     """
 
     sources: list[str]
     candidates: int
     negatives: int
-    p_relevant: float
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ class Example:
         positive: the query's positive with the lowest score.
         candidate: the candidate.
         margin: score of the positive minus that of the candidate.
-        p_relevant: estimated probability that the candidate is relevant; NaN if unknown.
+        relevance: score of its doubt; NaN if unknown.
     """
 
     verdict: str
@@ -146,7 +143,7 @@ class Example:
     positive: Document | None
     candidate: Document
     margin: float
-    p_relevant: float
+    relevance: float
 
 
 @dataclass
@@ -159,11 +156,10 @@ class Facts:
         funnel: steps from candidates to negatives: name, documents; drops are negative.
         shortfall: by reason: queries with too few negatives, number of missing negatives.
         score: the score that the rules compared.
-        scores, margins, ranks, lengths, chances: histograms.
+        scores, margins, ranks, lengths, relevance: histograms.
         mixes: candidates by the sources that found them.
         hubness: None without negatives.
         shortcuts: AUC of each trivial feature, positives against negatives of the same query.
-        estimate: share of false negatives, from p_relevant.
         learned: the content of relevance.json.
         hardness: loss and gradients before training; None without bi-encoder scores.
         examples: borderline candidates.
@@ -181,11 +177,10 @@ class Facts:
     margins: Histogram | None = None
     ranks: Histogram | None = None
     lengths: Histogram | None = None
-    chances: Histogram | None = None
+    relevance: Histogram | None = None
     mixes: list[Mix] = field(default_factory=list)
     hubness: Hubness | None = None
     shortcuts: dict[str, Estimate] = field(default_factory=dict)
-    estimate: Estimate | None = None
     learned: Json = field(default_factory=dict)
     hardness: Hardness | None = None
     examples: list[Example] = field(default_factory=list)

@@ -27,7 +27,6 @@ from hnmine.report.drawing import (
 )
 from hnmine.report.facts import Facts, Histogram, Scale
 from hnmine.report.terminal import number
-from hnmine.results import Json
 
 BLUE, ORANGE, GREEN, GREY = (f"var(--{name})" for name in (POSITIVE, NEGATIVE, KEPT, DROPPED))
 # Line styles besides colours: figures must be readable in black and white.
@@ -37,13 +36,11 @@ LOOKS = {
     KEPT: (GREEN, "2 2"),
     DROPPED: (GREY, "7 2 2 2"),
 }
-CHANCES = [(chance, f"{100 * chance:g} %") for chance in (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)]
 TINY = 1e-9
 SCALES: dict[Scale, Callable[[float], float]] = {
     "linear": float,
     "whole": float,
     "log": lambda value: math.log(max(value, TINY)),
-    "logit": lambda value: math.log(max(value, TINY) / max(1 - value, TINY)),
 }
 TOP, BOTTOM, RIGHT, HEIGHT = 46.0, 202.0, 388.0, 240.0
 """Edges of a plot with axes, in pixels."""
@@ -191,42 +188,6 @@ def shortcuts(facts: Facts) -> Markup:
     return figure(title, bottom + 42, parts, "; ".join(said))
 
 
-def curves(facts: Facts) -> list[Markup]:
-    """Draw the yield and the depth at each target rate of false negatives."""
-    points = facts.learned.get("curve", [])
-    if not points:
-        return []
-    deepest = max(1.0, *(point["mean_rank"] for point in points))
-    shares = {"yield": (BLUE, "none"), "candidates left": (GREY, "6 3")}
-    ranks = {"mean rank": (ORANGE, "none")}
-    return [
-        _curve("Yield and candidates left", points, 1.0, "share", shares),
-        _curve("Mean rank of the negatives", points, deepest, "mean rank of the negatives", ranks),
-    ]
-
-
-def _curve(
-    title: str,
-    points: list[Json],
-    top: float,
-    name: str,
-    looks: dict[str, tuple[str, str]],
-) -> Markup:
-    rates = [point["rate"] for point in points]
-    y = Axis(0, top, BOTTOM, TOP + 8)
-    ticks = [(rate, f"{100 * rate:g} %") for rate in rates]
-    flag = "--target-fn-rate"
-    x, parts = _frame(y, name, min(rates), max(rates), flag, "log", ticks, whole=top > 1)
-    parts += _legend(looks) if len(looks) > 1 else []
-    for series, (colour, dashes) in looks.items():
-        values = [point[series.replace(" ", "_")] for point in points]
-        places = [(x.at(rate), y.at(value)) for rate, value in zip(rates, values, strict=True)]
-        parts.append(line(places, colour, stroke_width="1.8", stroke_dasharray=dashes))
-        for place, (_, rate), value in zip(places, ticks, values, strict=True):
-            parts.append(_mark(*place, colour, f"{flag} {rate}: {series} {number(value)}"))
-    return figure(f"{title} by the rate of false negatives", HEIGHT, parts)
-
-
 def _frame(
     y: Axis,
     y_name: str,
@@ -234,12 +195,9 @@ def _frame(
     high: float,
     x_name: str,
     scale: Scale,
-    ticks: list[Tick] | None = None,
-    *,
-    whole: bool = False,
 ) -> tuple[Axis, list[Markup]]:
     """Return the horizontal axis, and both axes drawn with lines, ticks and names."""
-    rows = round_ticks(y.low, y.high, 6, whole=whole)
+    rows = round_ticks(y.low, y.high, 6)
     left = max(width(label) for _, label in rows) + 8
     x = Axis(low, high, left, RIGHT, SCALES[scale])
     parts = [text(0, TOP - 16, y_name)]
@@ -247,7 +205,7 @@ def _frame(
         place = y.at(value)
         parts.append(line([(left, place), (RIGHT, place)], GRID))
         parts.append(text(left - 6, place + 4, label, anchor="end"))
-    for tick in ticks_that_fit(x, [ticks] if ticks else _options(x, scale)):
+    for tick in ticks_that_fit(x, _options(x, scale)):
         ends = [(x.at(tick[0]), TOP), (x.at(tick[0]), BOTTOM + 4)]
         parts.append(line(ends, GRID))
         parts.append(text(label_place(x, tick), BOTTOM + 17, tick[1], anchor="middle"))
@@ -258,8 +216,6 @@ def _frame(
 
 def _options(x: Axis, scale: Scale) -> Iterable[list[Tick]]:
     """Yield lists of ticks for an axis, the best first."""
-    if scale == "logit":
-        yield CHANCES
     if scale == "log":
         decades = [10**power for power in range(16)]
         for times in ((1, 2, 5), (1,)):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.config import FilterSettings
 from hnmine.directories.mined import Mined
 from hnmine.directories.scored_view import (
@@ -59,7 +58,6 @@ def gather(scored: ScoredView) -> Facts:
     facts.mixes = _mixes(scored)
     facts.hubness = _hubness(scored)
     facts.shortcuts = feature_aucs(scored)
-    facts.estimate = _estimate(scored)
     facts.examples = examples(scored)
     return facts
 
@@ -72,14 +70,12 @@ def _learned(path: Path) -> Json:
 
 def _funnel(settings: FilterSettings, counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return the steps from candidates to negatives; drops in the order of the rules."""
-    # The default rule sets its limit after the settings are recorded.
-    given = settings.model_copy(update={"max_p_relevant": 1.0})
     dropped = {
         name.removeprefix("dropped_"): count
         for name, count in counts.items()
         if name.startswith("dropped_")
     }
-    named = [*rules(given), *(reason for reason, _ in by_text(given.where))]
+    named = [*rules(settings), *(reason for reason, _ in by_text(settings.where))]
     order = [name for name in dict.fromkeys(named) if name in dropped]
     order += [name for name in dropped if name not in order]
     return [
@@ -132,8 +128,7 @@ def _distributions(scored: ScoredView, facts: Facts) -> None:
     facts.lengths = histogram(
         scored, "characters", "length", both, table="chosen", group=label, scale="log"
     )
-    chance = "p_relevant" if "p_relevant" in scored.columns else "null"
-    facts.chances = histogram(scored, "p_relevant", chance, fates, scale="logit")
+    facts.relevance = histogram(scored, "relevance", "relevance", fates)
 
 
 def _mixes(scored: ScoredView) -> list[Mix]:
@@ -148,15 +143,12 @@ def _mixes(scored: ScoredView) -> list[Mix]:
     found = scored.ask(
         f"""
         select list_filter([{lists}], lambda one: one is not null) as sources, count(*),
-            count(*) filter (where selected), avg(p_relevant) filter (where selected)
+            count(*) filter (where selected)
         from scored where kind is not null and not is_positive
         group by sources order by count(*) desc, sources
         """
     )
-    return [
-        Mix(names, count, negatives, np.nan if chance is None else chance)
-        for names, count, negatives, chance in found
-    ]
+    return [Mix(*row) for row in found]
 
 
 def _hubness(scored: ScoredView) -> Hubness | None:
@@ -210,18 +202,6 @@ def _most_used(scored: ScoredView) -> list[Hub]:
         )
         for doc_id, uses in rows
     ]
-
-
-def _estimate(scored: ScoredView) -> Estimate | None:
-    """Return the mean p_relevant of the chosen negatives; None if no model of it was learned."""
-    found = scored.arrays(
-        "select query_id, sum(p_relevant) as sums, count(p_relevant) as counts from chosen "
-        "where label = 0 and p_relevant is not null group by query_id order by query_id"
-    )
-    if not len(found["sums"]):
-        return None
-    negatives = scored.mined.manifest.counts["negatives"]
-    return of_sums(np.asarray(found["sums"], float), np.asarray(found["counts"]), negatives)
 
 
 def _settings(mined: Mined) -> dict[str, Json]:

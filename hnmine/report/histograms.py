@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import expit
 
 from hnmine.directories.scored_view import ScoredView
 from hnmine.report.facts import Histogram, Scale, Spread
 
 BINS = 40
-
-RAREST = 1e-4
-"""Smaller probabilities, and those as close to 1, are drawn as this value."""
 
 
 def histogram(
@@ -36,8 +32,7 @@ def histogram(
         table: the table of the expression.
         group: the expression of the group.
         scale: `whole`: whole numbers, in bins at least 1 wide; `log`: values of at least 1, in bins
-            that grow with them; `logit`: probabilities, in bins of equal width in log-odds, where
-            those beyond `RAREST` count at the ends.
+            that grow with them.
     """
     rows = (
         f"(select {group} as kind, ({_scaled(value, scale)})::double as x, "
@@ -62,8 +57,8 @@ def histogram(
         if kind in counts:
             counts[kind][at] = count
     edges = low + width * np.arange(bins + 1)
-    if scale in ("log", "logit"):
-        edges = np.exp(edges) if scale == "log" else expit(edges)
+    if scale == "log":
+        edges = np.exp(edges)
     return Histogram(name, edges.tolist(), counts, {kind: spread[kind] for kind in found}, scale)
 
 
@@ -71,9 +66,6 @@ def _scaled(value: str, scale: Scale) -> str:
     """Return the expression that has bins of equal width."""
     if scale == "log":
         return f"ln(greatest({value}, 1))"
-    if scale == "logit":
-        chance = f"greatest(least(({value})::double, {1 - RAREST}), {RAREST})"
-        return f"ln({chance} / (1 - {chance}))"
     return value
 
 

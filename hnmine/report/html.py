@@ -10,16 +10,17 @@ from pathlib import PurePath
 import jinja2
 from markupsafe import Markup, escape
 
+from hnmine.audit.estimate import Audit, how_to_judge, in_words
+from hnmine.directories.scored_view import NEGATIVE
 from hnmine.printable import one_line
 from hnmine.report import figures
 from hnmine.report.facts import Facts, Histogram
 from hnmine.report.highlight import Matcher
-from hnmine.report.terminal import likely_false, number, percent
+from hnmine.report.terminal import number
 
 MUCH_MISSING = 0.1
 MUCH_OF_ONE_PERCENT = 0.1
 FAR_FROM_EVEN = 0.1
-MANY_FALSE = 0.05
 MEASURES = {"length": "is longer", "BM25": "has a higher BM25 score"}
 REMEDIES = {
     "length": "hnmine mine --attribute length='length(doc.text)' makes it a column for --where.",
@@ -27,11 +28,12 @@ REMEDIES = {
 }
 
 
-def page(facts: Facts, matcher: Matcher) -> str:
+def page(facts: Facts, audit: Audit, matcher: Matcher) -> str:
     """Return the page.
 
     Args:
         facts: to show.
+        audit: judgements, where there are some.
         matcher: finds the words of a query in a text.
     """
     environment = jinja2.Environment(
@@ -44,7 +46,6 @@ def page(facts: Facts, matcher: Matcher) -> str:
     )
     environment.filters |= {
         "number": number,
-        "percent": percent,
         "setting": _setting,
         "flags": _flags,
     }
@@ -52,7 +53,11 @@ def page(facts: Facts, matcher: Matcher) -> str:
         facts=facts,
         name=PurePath(facts.path).name or facts.path,
         notes=list(_notes(facts)),
-        likely_false=likely_false(facts),
+        audit=audit,
+        in_words=in_words,
+        needs_judgements=how_to_judge(audit.mined),
+        doubtful=[one for one in facts.examples if one.verdict == NEGATIVE],
+        dropped=[one for one in facts.examples if one.verdict != NEGATIVE],
         distributions=list(_distributions(facts)),
         figures=figures,
         split=matcher.split,
@@ -67,18 +72,6 @@ def _notes(facts: Facts) -> Iterator[str]:
             f"{100 * missing / asked:.0f} % of the negatives asked for are missing. Mine deeper "
             "(--top-k, --deepen), or relax the rules."
         )
-    if facts.estimate is None:
-        yield (
-            "The share of false negatives is unknown, as no p_relevant was learned. "
-            "hnmine audit --sample draws negatives for a person to judge."
-        )
-    elif facts.estimate.rate > MANY_FALSE:
-        yield (
-            f"{100 * facts.estimate.rate:.1f} % of the negatives are likely relevant. "
-            "A stricter margin, --max-p-relevant or --target-fn-rate drops more of them."
-        )
-    if facts.hardness and facts.hardness.verdict != "useful":
-        yield " ".join(facts.hardness.sentences())
     hubness = facts.hubness
     if hubness and hubness.used >= 100 and hubness.top_share > MUCH_OF_ONE_PERCENT:
         yield (
@@ -102,7 +95,7 @@ def _distributions(facts: Facts) -> list[tuple[str, Markup, Histogram]]:
         ("Margins: score of the positive minus score of the candidate", facts.margins),
         ("Ranks among the query's candidates", facts.ranks),
         ("Lengths in characters", facts.lengths),
-        ("Estimated probability of relevance (p_relevant)", facts.chances),
+        ("Relevance: a higher score is more doubtful as a negative", facts.relevance),
     ]
     return [(title, figures.distribution(one), one) for title, one in titles if one is not None]
 

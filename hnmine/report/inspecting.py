@@ -119,6 +119,6 @@ def _facts(judged: Judged) -> str:
     facts = [f"rank {found.rank}"] if found.rank is not None else []
     facts += [f"{name.removesuffix('_score')} {number(x)}" for name, x in found.scores.items()]
     if judged.fate != POSITIVE:
-        facts += [f"margin {number(judged.margin)}", f"p_relevant {number(judged.p_relevant)}"]
+        facts += [f"margin {number(judged.margin)}", f"relevance {number(judged.relevance)}"]
     ranks = ", ".join(f"{source} at {rank}" for source, rank in judged.ranks.items())
     return "  ".join([*facts, f"found by {ranks}"] if ranks else facts)

@@ -14,8 +14,8 @@ CHARACTERS = 700
 LOOKED_AT = 20
 """Rows read for each row shown, as each query is shown once."""
 
-DOUBTFUL_FIRST = f"p_relevant desc nulls last, {MARGIN}, query_id, doc_id"
-NEAREST = {"p-relevant": "p_relevant", "target-fn-rate": "evidence", "near-copy": "near_copy"}
+DOUBTFUL_FIRST = f"relevance desc nulls last, {MARGIN}, query_id, doc_id"
+NEAREST = {"near-copy": "near_copy"}
 """By rule: the column that is smallest where the rule only just dropped a candidate. For other
 rules the margin is largest there."""
 
@@ -66,7 +66,7 @@ def _example(scored: ScoredView, row: Row, positive: Row | None) -> Example:
         positive=document(scored, positive, CHARACTERS) if positive else None,
         candidate=document(scored, row, CHARACTERS),
         margin=_number(row["margin"]),
-        p_relevant=_number(row.get("p_relevant")),
+        relevance=_number(row["relevance"]),
     )
 
 

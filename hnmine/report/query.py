@@ -38,7 +38,7 @@ class Judged:
         reason: the rule that dropped it; None if it was not dropped.
         ranks: its rank in the list of each source that found it.
         margin: score of the positive minus its own; None if unknown.
-        p_relevant: estimated probability that it is relevant; None if unknown.
+        relevance: score of its doubt: higher is more like a positive; None if unknown.
     """
 
     document: Document
@@ -46,7 +46,7 @@ class Judged:
     reason: str | None
     ranks: dict[str, int]
     margin: float | None
-    p_relevant: float | None
+    relevance: float | None
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,13 @@ def by_reason(reason: str, scored: ScoredView, limit: int) -> list[str]:
 
 
 def worst(scored: ScoredView, count: int) -> list[str]:
-    """Return the ids of the queries with the most likely false negatives.
+    """Return the ids of the queries with the most doubtful negatives.
 
-    They are sorted by the sum of p_relevant over the negatives, else by the smallest margin.
+    They are sorted by the highest relevance of a negative, else by the smallest margin.
     """
     found = scored.ask(
         f"select query_id from scored where kind = '{NEGATIVE}' group by query_id "
-        f"order by sum(p_relevant) desc nulls last, min({MARGIN}), query_id limit ?",
+        f"order by max(relevance) desc nulls last, min({MARGIN}), query_id limit ?",
         count,
     )
     return [query_id for (query_id,) in found]
@@ -178,7 +178,7 @@ def look_up(
                 row["reason"],
                 {n: r for n in scored.sources if (r := row[rank_of(n)]) is not None},
                 row["margin"],
-                row["p_relevant"],
+                row["relevance"],
             )
             for row in rows
             if reason is None or row["reason"] == reason or row["kind"] == POSITIVE

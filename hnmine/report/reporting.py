@@ -65,7 +65,7 @@ def report(settings: ReportSettings) -> Report:
             where.parent.mkdir(parents=True, exist_ok=True)
             if settings.output is None:
                 claim(settings.mined, "page", [PAGE])
-            write_text(where, page(facts, Matcher.of(mined)))
+            write_text(where, page(facts, audited, Matcher.of(mined)))
     return Report(facts, audited, where if settings.html else None)
 
 

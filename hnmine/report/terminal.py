@@ -11,7 +11,7 @@ from hnmine.printable import aligned
 from hnmine.report.facts import Facts
 
 if TYPE_CHECKING:
-    from hnmine.audit.estimate import Audit, Estimate
+    from hnmine.audit.estimate import Audit
 
 BAR = 24
 MOST_HUBS = 3
@@ -23,7 +23,6 @@ def lines(facts: Facts, audit: Audit) -> Iterator[str]:
     yield from _funnel(facts)
     yield ""
     yield from audit.estimate_lines()
-    yield from _curve(facts)
     yield f"hardness: {hardness(facts)}"
     yield ""
     yield from _distributions(facts)
@@ -35,25 +34,12 @@ def lines(facts: Facts, audit: Audit) -> Iterator[str]:
         yield f"Texts are missing: {facts.no_texts} Pass --candidates and --index."
 
 
-def likely_false(facts: Facts) -> str:
-    """Return the estimated share of false negatives as words."""
-    if facts.estimate is None:
-        return "unknown: no p_relevant was learned; judge some with `hnmine review`"
-    return f"{percent(facts.estimate)} of the negatives, by p_relevant"
-
-
 def hardness(facts: Facts) -> str:
     """Return the hardness of the negatives as words."""
     found = facts.hardness
     if found is None:
         return "unknown, as no bi-encoder scored the candidates"
-    return f"{found.verdict}, mean loss {found.loss:.2f}, mean gradient {found.push:.3f} of 1"
-
-
-def percent(estimate: Estimate) -> str:
-    """Return a share with its interval in per cent."""
-    rate, low, high = (100 * x for x in (estimate.rate, estimate.low, estimate.high))
-    return f"{rate:.2f} % ({low:.2f} to {high:.2f})"
+    return f"mean loss {found.loss:.2f}, mean gradient {found.push:.3f} of 1"
 
 
 def number(value: float | None) -> str:
@@ -84,19 +70,6 @@ def _funnel(facts: Facts) -> Iterator[str]:
         yield f"  {missing:,} of {asked:,} negatives are missing, for {queries:,} queries: {why}"
 
 
-def _curve(facts: Facts) -> Iterator[str]:
-    points = facts.learned.get("curve", [])
-    if points:
-        yield from aligned(
-            [
-                ("  with --target-fn-rate", *(f"{point['rate']:g}" for point in points)),
-                ("    yield", *(f"{point['yield']:.2f}" for point in points)),
-                ("    mean rank", *(f"{point['mean_rank']:.1f}" for point in points)),
-            ],
-            "<" + ">" * len(points),
-        )
-
-
 def _distributions(facts: Facts) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("", "count", "mean", "5 %", "median", "95 %")]
     for histogram in (*facts.scores, facts.margins, facts.ranks, facts.lengths):
@@ -113,13 +86,12 @@ def _mixes(facts: Facts) -> Iterator[str]:
         yield ""
         yield from aligned(
             [
-                ("found by", "candidates", "negatives", "likely false"),
+                ("found by", "candidates", "negatives"),
                 *(
                     (
                         f"  {' + '.join(mix.sources) or 'no source'}",
                         f"{mix.candidates:,}",
                         f"{mix.negatives:,}",
-                        "-" if np.isnan(mix.p_relevant) else f"{100 * mix.p_relevant:.2f} %",
                     )
                     for mix in facts.mixes
                 ),

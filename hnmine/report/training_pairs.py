@@ -12,7 +12,7 @@ from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.directories.scored_view import ScoredView
 from hnmine.inputs.texts import Texts
 
-COLUMNS = ("query_id", "doc_id", "label", "bm25_score", "p_relevant")
+COLUMNS = ("query_id", "doc_id", "label", "bm25_score")
 FEATURES = {"length": "length", "BM25": "bm25_score"}
 """By name: the column of the table `chosen`."""
 
@@ -26,7 +26,7 @@ def make_chosen(scored: ScoredView) -> None:
     """
     scored.ask(
         "create temp table chosen (query_id varchar, doc_id varchar, label tinyint, "
-        "bm25_score double, p_relevant double, length bigint)"
+        "bm25_score double, length bigint)"
     )
     columns = [name for name in COLUMNS if name in scored.columns]
     texts = scored.mined.texts
@@ -50,7 +50,6 @@ def feature_aucs(scored: ScoredView) -> dict[str, Estimate]:
     """Return how often each feature is larger for a positive than for a negative of its query.
 
     That is the area under the ROC curve; ties count half. A feature without values is left out.
-    The interval resamples queries.
     """
     found = {}
     for name, column in FEATURES.items():

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import zip_longest
 
-import numpy as np
 import pyarrow as pa
 
-from hnmine.audit.estimate import even_sample
-from hnmine.audit.sheet import EVEN
-from hnmine.directories.scored_view import DROPPED, KEPT, MARGIN, NEGATIVE, ScoredView, quoted
+from hnmine.directories.scored_view import DROPPED, KEPT, MARGIN, NEGATIVE, Row, ScoredView, quoted
 from hnmine.keyed_noise import hashes
 from hnmine.relevance.model import NOT_EVIDENCE
 from hnmine.report.margin_examples import DOUBTFUL_FIRST, NO_MATTER_OF_DEGREE
+from hnmine.sheets.draw import EVEN, draw_order
 
 NEGATIVES, NARROWLY, DISAGREEMENT = "doubtful negative", "narrowly dropped", "judges disagree"
 PER_QUERY = 3
@@ -22,9 +20,9 @@ PER_QUERY = 3
 NO_DOUBT = (*NO_MATTER_OF_DEGREE, "near-copy", "same-score", "min-score", "relabelled", "verdict")
 """Rules whose drops say nothing about relevance."""
 
-UNCERTAIN_FIRST = f"abs(p_relevant - 0.5) nulls last, {MARGIN} desc nulls last, query_id, doc_id"
+NARROWEST_FIRST = f"{MARGIN} desc nulls last, query_id, doc_id"
 
-LIKELIEST_FIRST = "p_relevant desc nulls last, disagreement desc, query_id, doc_id"
+LIKELIEST_FIRST = "relevance desc nulls last, disagreement desc, query_id, doc_id"
 
 
 def choose(scored: ScoredView, doubtful: int, even: int, seed: int) -> dict[str, pa.Array]:
@@ -32,30 +30,47 @@ def choose(scored: ScoredView, doubtful: int, even: int, seed: int) -> dict[str,
 
     Args:
         scored: the view of a mined directory.
-        doubtful: number of doubtful ones, of three kinds in turns: negatives that are likely
+        doubtful: number of doubtful ones, of three kinds in turns: negatives that look most
             relevant, candidates dropped narrowly, and those on which the judges disagree.
         even: number of other negatives, drawn with equal probability.
         seed: of that draw, and of the order of the queries.
 
     Returns:
-        Columns of a sheet. The rows of a query stand together, in no order of doubt: a person who
-        stops early has judged some of each kind.
+        Columns of a sheet. Evenly drawn rows are in the order of the draw, among them the others
+        in no order of doubt: a person who stops early has judged a random sample, and some doubts.
     """
     scored.ask("create or replace temp table picked (query_id text, doc_id text, drawn text)")
     _add(scored, _doubtful(scored, doubtful))
     _add(scored, _evenly(scored, even, seed))
     found = scored.rows(
-        f"select query_id, doc_id, picked.drawn, {_fate()} as fate, p_relevant, {MARGIN} as margin "
+        f"select query_id, doc_id, picked.drawn, {_fate()} as fate, relevance, {MARGIN} as margin "
         "from picked join scored using (query_id, doc_id)"
     )
-    turn = hashes([row["query_id"] for row in found], seed).tolist()
-    keys = [(turn[n], row["query_id"], row["doc_id"]) for n, row in enumerate(found)]
-    order = sorted(range(len(found)), key=keys.__getitem__)
-    kinds = {"p_relevant": pa.float64(), "margin": pa.float64()}
+    for row in found:
+        row["seed"] = seed if row["drawn"] == EVEN else None
+    found = _mixed(*_in_order(found, seed))
+    kinds = {"seed": pa.int64(), "relevance": pa.float64(), "margin": pa.float64()}
     return {
-        name: pa.array([found[n][name] for n in order], kinds.get(name, pa.string()))
-        for name in ("query_id", "doc_id", "drawn", "fate", "p_relevant", "margin")
+        name: pa.array([row[name] for row in found], kinds.get(name, pa.string()))
+        for name in ("query_id", "doc_id", "drawn", "seed", "fate", "relevance", "margin")
     }
+
+
+def _in_order(rows: list[Row], seed: int) -> tuple[list[Row], list[Row]]:
+    """Return the even rows in the order of their draw, and the others with their queries."""
+    even = [row for row in rows if row["drawn"] == EVEN]
+    ids = ([row[name] for row in even] for name in ("query_id", "doc_id"))
+    doubtful = [row for row in rows if row["drawn"] != EVEN]
+    turn = hashes([row["query_id"] for row in doubtful], seed).tolist()
+    keys = [(turn[n], row["query_id"], row["doc_id"]) for n, row in enumerate(doubtful)]
+    order = sorted(range(len(doubtful)), key=keys.__getitem__)
+    return [even[n] for n in draw_order(seed, *ids)], [doubtful[n] for n in order]
+
+
+def _mixed(*lists: list[Row]) -> list[Row]:
+    """Spread lists over each other, each in its order."""
+    placed = [((n + 0.5) / len(one), row) for one in lists for n, row in enumerate(one)]
+    return [row for _, row in sorted(placed, key=lambda item: item[0])]
 
 
 def _add(scored: ScoredView, rows: list[tuple[str, str, str]]) -> None:
@@ -82,7 +97,7 @@ def _doubtful(scored: ScoredView, count: int) -> list[tuple[str, str, str]]:
     )
     kinds = {
         NEGATIVES: _first(scored, f"kind = '{NEGATIVE}'", DOUBTFUL_FIRST, count),
-        NARROWLY: _first(scored, f"kind = '{DROPPED}' and {open_to_doubt}", UNCERTAIN_FIRST, count),
+        NARROWLY: _first(scored, f"kind = '{DROPPED}' and {open_to_doubt}", NARROWEST_FIRST, count),
         DISAGREEMENT: list(_disagreement(scored, open_to_doubt, count)),
     }
     found: dict[tuple[str, str], str] = {}
@@ -108,8 +123,8 @@ def _first(
 def _disagreement(scored: ScoredView, condition: str, count: int) -> Iterator[tuple[str, str]]:
     """Yield candidates that one judge scores above the query's positives and another below.
 
-    Those with the largest p_relevant come first: of 100 of worldtree, judged by BM25 and one
-    bi-encoder, 36 were relevant; in the order of disagreement 2 were. Without p_relevant the
+    Those with the highest relevance come first: of 100 of worldtree, judged by BM25 and one
+    bi-encoder, 36 were relevant; in the order of disagreement 2 were. Without relevance the
     largest disagreement comes first. It is the smaller of the largest distances above and below
     the lowest positive, in standard deviations of the judge's scores.
     """
@@ -131,10 +146,9 @@ def _disagreement(scored: ScoredView, condition: str, count: int) -> Iterator[tu
 def _evenly(scored: ScoredView, count: int, seed: int) -> list[tuple[str, str, str]]:
     """Draw from the negatives that are neither picked nor judged."""
     found = scored.arrays(
-        f"select query_id, doc_id, p_relevant from scored where kind = '{NEGATIVE}' "
+        f"select query_id, doc_id from scored where kind = '{NEGATIVE}' "
         f"and {_not_judged(scored)} and not exists (from picked where picked.query_id = "
         "scored.query_id and picked.doc_id = scored.doc_id) order by query_id, doc_id"
     )
-    chance = np.ma.filled(np.ma.asarray(found["p_relevant"], dtype=np.float64), np.nan)
-    rows = even_sample(chance, count, seed)
-    return [(str(found["query_id"][n]), str(found["doc_id"][n]), EVEN) for n in rows]
+    ids = [list(map(str, found[name])) for name in ("query_id", "doc_id")]
+    return [(ids[0][n], ids[1][n], EVEN) for n in draw_order(seed, *ids)[:count]]

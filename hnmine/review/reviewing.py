@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import Audit
-from hnmine.audit.sheet import Sheet, count, with_texts
 from hnmine.config import AuditSettings, FilterSettings, ReviewSettings
 from hnmine.directories.mined import Mined
 from hnmine.errors import UsageError
@@ -19,6 +18,7 @@ from hnmine.results import Json, Result
 from hnmine.review.doubtful import choose
 from hnmine.review.server import ReviewServer
 from hnmine.schema import RELEVANT
+from hnmine.sheets.sheet import Sheet, count, with_texts
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,7 +28,7 @@ class Reviewed(Result):
     Attributes:
         sheet: the file with the verdicts.
         counts: rows of the sheet: all, judged, judged relevant.
-        audit: the share of false negatives, by p_relevant and by the verdicts.
+        audit: the share of false negatives, by the verdicts.
         commands: that use the verdicts.
         notes: changes by others to the sheet during the review.
     """

@@ -19,10 +19,10 @@ from threading import Lock, Thread
 import numpy as np
 import pyarrow as pa
 
-from hnmine.audit.machine_verdicts import disputed
-from hnmine.audit.sheet import Sheet
 from hnmine.errors import HnmineError, InputError
 from hnmine.results import Json
+from hnmine.sheets.machine_verdicts import disputed
+from hnmine.sheets.sheet import Sheet
 
 LOOPBACK = "127.0.0.1"
 HOSTS = {LOOPBACK, "localhost"}
@@ -38,7 +38,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-SHOWN = ("query_id", "doc_id", "drawn", "fate", "p_relevant", "margin")
+SHOWN = ("query_id", "doc_id", "drawn", "fate", "relevance", "margin")
 """Facts that the page shows on request only, as they may sway a verdict."""
 
 

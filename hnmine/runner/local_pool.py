@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from hnmine.errors import PartialRun, is_out_of_memory
 from hnmine.runner import incidents, interrupts
@@ -26,17 +26,18 @@ POLL_SECONDS = 0.1
 OUT_OF_MEMORY = 137
 """Exit code of a worker that ran out of memory, as a shell reports a killed process."""
 
-ShareOf = Callable[[int, int, int], Callable[[], Any]]
+Outcome = TypeVar("Outcome")
+ShareOf = Callable[[int, int, int], Callable[[], Outcome]]
 """From a process's number, their count and its threads to what it runs, which can be pickled."""
 
 
-class Pool(ABC):
+class Pool(ABC, Generic[Outcome]):
     """Processes that share a run, numbered from 0; a dead one is replaced."""
 
     kind = "Worker"
-    at_work: Collection[Any]
+    at_work: Collection[object]
 
-    def __init__(self, share_of: ShareOf, count: int) -> None:
+    def __init__(self, share_of: ShareOf[Outcome], count: int) -> None:
         self.share_of, self.count = share_of, count
 
     @abstractmethod
@@ -64,7 +65,9 @@ class Pool(ABC):
             )
 
 
-def run_workers(share_of: ShareOf, *, count: int, threads: int, memory_limit: int | None) -> None:
+def run_workers(
+    share_of: ShareOf[object], *, count: int, threads: int, memory_limit: int | None
+) -> None:
     """Let workers do a run's tasks; return when none is left, or when one met an error.
 
     Raises:
@@ -76,7 +79,7 @@ def run_workers(share_of: ShareOf, *, count: int, threads: int, memory_limit: in
 class _Worker:
     """A process that does a share of a run."""
 
-    def __init__(self, share: Callable[[], Any], number: int, threads: int) -> None:
+    def __init__(self, share: Callable[[], object], number: int, threads: int) -> None:
         self.number, self.threads = number, threads
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hnmine.runner.local_pool"], stdin=subprocess.PIPE
@@ -102,9 +105,9 @@ class _Worker:
         self.process.stdin.close()
 
 
-class _Workers(Pool):
+class _Workers(Pool[object]):
     def __init__(
-        self, share_of: ShareOf, count: int, threads: int, memory_limit: int | None
+        self, share_of: ShareOf[object], count: int, threads: int, memory_limit: int | None
     ) -> None:
         super().__init__(share_of, count)
         self.threads, self.memory_limit = threads, memory_limit

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, TypeGuard
 
 import xxhash
 
 from hnmine.errors import InputError
+from hnmine.runner.plan import Json, Plan
 from hnmine.runner.safe_paths import safe_join
 from hnmine.schema import STATE, VERSION
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired
 
 MANIFEST, RUN = "manifest.json", "run.json"
 PLAN, DONE, CLAIMED = (f"{STATE}/{name}" for name in ("plan.json", "done", "claimed"))
@@ -24,7 +28,21 @@ LARGEST = 1 << 62
 """The largest size or time that a marker may hold."""
 
 
-def record(path: Path) -> dict[str, Any]:
+class Stamp(TypedDict):
+    """The size of an output, and when it was modified."""
+
+    bytes: int
+    modified: int
+
+
+class Record(Stamp):
+    """What a marker holds of an output."""
+
+    xxh3: str
+    files: NotRequired[dict[str, int]]
+
+
+def record(path: Path) -> Record:
     """Describe an output by its size, modification time and hash.
 
     For a folder, `files` holds the size of each file by its name.
@@ -32,11 +50,14 @@ def record(path: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: the output is missing.
     """
-    about = {**_stamp(path), "xxh3": checksum(path)}
-    return about | {"files": _sizes(path)} if path.is_dir() else about
+    stamp, hashed = _stamp(path), checksum(path)
+    about: Record = {"bytes": stamp["bytes"], "modified": stamp["modified"], "xxh3": hashed}
+    if path.is_dir():
+        about["files"] = _sizes(path)
+    return about
 
 
-def changes(path: Path, recorded: Any, *, untouched_too: bool = False) -> str:
+def changes(path: Path, recorded: object, *, untouched_too: bool = False) -> str:
     """Say how an output differs from its record; empty if it does not.
 
     Args:
@@ -63,7 +84,7 @@ def changes(path: Path, recorded: Any, *, untouched_too: bool = False) -> str:
     return ""
 
 
-def is_record(recorded: Any) -> bool:
+def is_record(recorded: object) -> TypeGuard[Record]:
     """Tell whether a value has the form of a `record`."""
     if not isinstance(recorded, dict) or not (
         {"bytes", "modified", "xxh3"} <= recorded.keys() <= {"bytes", "modified", "xxh3", "files"}
@@ -78,9 +99,7 @@ def is_record(recorded: Any) -> bool:
     )
 
 
-def is_done(
-    marker: Mapping[str, Any], plan: str, outputs: Sequence[str], root: Path | None
-) -> bool:
+def is_done(marker: Json, plan: str, outputs: Sequence[str], root: Path | None) -> bool:
     """Tell whether a marker says that a task of a plan is done.
 
     Args:
@@ -122,7 +141,7 @@ def checksum(path: Path, *, separated: bool = True) -> str:
     return total.hexdigest()
 
 
-def _stamp(path: Path) -> dict[str, int]:
+def _stamp(path: Path) -> Stamp:
     found = [file.stat() for file in files_of(path) if file.is_file()]
     return {
         "bytes": sum(stat.st_size for stat in found),
@@ -152,7 +171,7 @@ class Output:
 
     name: str
     path: Path
-    recorded: dict[str, Any]
+    recorded: object
 
     @property
     def lasting(self) -> bool:
@@ -211,7 +230,7 @@ def size_of(path: Path) -> int | None:
     return sum(file.stat().st_size for file in files_of(path) if file.is_file())
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> Json | None:
     """Read a JSON object; None where the file is missing or holds no object."""
     try:
         if not path.is_file():  # Opening a pipe would wait for a writer.
@@ -222,7 +241,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def version_of(manifest: Mapping[str, Any]) -> float:
+def version_of(manifest: Plan) -> float:
     """Return the version of the layout in a manifest or a plan."""
     version = manifest.get("schema_version", VERSION)
     return version if isinstance(version, int | float) else float("inf")

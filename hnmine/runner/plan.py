@@ -10,6 +10,9 @@ from typing import Any
 
 import xxhash
 
+Json = dict[str, Any]
+"""A JSON object."""
+
 Plan = Mapping[str, Any]
 """All that the result depends on: settings, inputs by content, models, versions, seed."""
 

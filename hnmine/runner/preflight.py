@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -77,7 +77,7 @@ def claim_of(outputs: Iterable[str]) -> str:
     return canonical_json({"outputs": dict.fromkeys(outputs)})
 
 
-def progress_bar(stage: str, unit: str, total: int, initial: int, wanted: bool) -> tqdm[Any]:
+def progress_bar(stage: str, unit: str, total: int, initial: int, wanted: bool) -> tqdm[NoReturn]:
     """Return a progress bar, shown on a terminal where work is left."""
     shown = wanted and initial < total and sys.stderr.isatty()
     return tqdm(

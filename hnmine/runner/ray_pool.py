@@ -14,11 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from hnmine.errors import HnmineError, PartialRun, first_line, is_out_of_memory, missing_extra
 from hnmine.runner import incidents, interrupts
-from hnmine.runner.local_pool import Pool, ShareOf
+from hnmine.runner.local_pool import Outcome, Pool, ShareOf
 from hnmine.runner.locks import check_witness, witnessed
 from hnmine.runner.preflight import check_place
 from hnmine.runner.urls import mirrored
@@ -27,6 +26,8 @@ from hnmine.schema import STATE
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Read when Ray is imported.
 try:
     import ray
+    from ray import ObjectRef
+    from ray.actor import ActorHandle
     from ray.exceptions import RayActorError, RayError, RayTaskError
 except ImportError as error:
     raise missing_extra("ray", "ray") from error
@@ -83,7 +84,7 @@ class Cluster:
             PartialRun: it does not answer, or runs another version.
         """
         address = self.address or os.environ.get("RAY_ADDRESS")
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        quiet: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address:
             host, _, port = address.rpartition(":")
             try:
@@ -108,8 +109,8 @@ class Cluster:
 
 
 def run_actors(
-    share_of: ShareOf, directory: Path, cluster: Cluster, check: Callable[[], None]
-) -> Any:
+    share_of: ShareOf[Outcome], directory: Path, cluster: Cluster, check: Callable[[], None]
+) -> Outcome:
     """Let actors do a run, and return the result of the first that finds it finished.
 
     Args:
@@ -200,7 +201,7 @@ class _Actor:
     def __init__(self, check: Callable[[], None]) -> None:
         self.check = check
 
-    def run(self, share: Callable[[], Any], happened: Sequence[str]) -> Any:
+    def run(self, share: Callable[[], Outcome], happened: Sequence[str]) -> Outcome | HnmineError:
         """Do a share of the run, and note incidents; return its result, or the error it met."""
         try:
             self.check()
@@ -226,20 +227,22 @@ class _Member:
     number: int
     threads: int
     deaths: int
-    actor: Any
-    begun: Any
+    actor: ActorHandle
+    begun: ObjectRef
 
 
-class _Actors(Pool):
+class _Actors(Pool[Outcome]):
     kind = "Actor"
 
-    def __init__(self, share_of: ShareOf, check: Callable[[], None], layout: Layout) -> None:
+    def __init__(
+        self, share_of: ShareOf[Outcome], check: Callable[[], None], layout: Layout
+    ) -> None:
         super().__init__(share_of, layout.count)
         self.check, self.layout = check, layout
-        self.at_work: dict[Any, _Member] = {}
+        self.at_work: dict[ObjectRef, _Member] = {}
         self.happened: list[str] = []
 
-    def run(self) -> Any:
+    def run(self) -> Outcome:
         """Start the actors, and wait for the result."""
         for number in range(self.count):
             self.start(number, self.layout.threads)
@@ -255,14 +258,14 @@ class _Actors(Pool):
         begun = actor.__ray_ready__.remote()
         self._put_to_work(_Member(number, threads, deaths, actor, begun), [])
 
-    def _put_to_work(self, member: _Member, happened: Sequence[str]) -> Any:
+    def _put_to_work(self, member: _Member, happened: Sequence[str]) -> ObjectRef:
         # At least 2: an actor that replaces a lost one must not take its lock for a stranger's.
         share = self.share_of(member.number, max(2, self.count), member.threads)
         work = member.actor.run.remote(share, list(happened))
         self.at_work[work] = member
         return work
 
-    def _first_result(self) -> tuple[Any, _Member]:
+    def _first_result(self) -> tuple[Outcome, _Member]:
         """Wait until an actor finds all tasks done."""
         while True:
             ready, _ = ray.wait(list(self.at_work), timeout=LOOK_AGAIN)
@@ -272,7 +275,7 @@ class _Actors(Pool):
                 if result := self._outcome(work, member):
                     return result, member
 
-    def _outcome(self, work: Any, member: _Member) -> Any:
+    def _outcome(self, work: ObjectRef, member: _Member) -> Outcome | None:
         """Return the result of an actor; replace one that died."""
         try:
             result = ray.get(work)
@@ -305,7 +308,7 @@ class _Actors(Pool):
         for member in self.at_work.values():
             ray.kill(member.actor)
 
-    def _end(self, member: _Member) -> Any:
+    def _end(self, member: _Member) -> Outcome | None:
         """Let the one actor that is left clear up, and note the incidents; None if it died."""
         work = self._put_to_work(member, self.happened)
         try:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from hnmine.printable import redacted
 from hnmine.runner import incidents, interrupts
@@ -30,7 +29,7 @@ from hnmine.runner.manifest import (
     read_json,
     record,
 )
-from hnmine.runner.plan import Plan, Task, canonical_json, differences, digest
+from hnmine.runner.plan import Json, Plan, Task, canonical_json, differences, digest
 from hnmine.runner.plan_changes import (
     NOTHING,
     PARTIAL,
@@ -151,7 +150,7 @@ class RunDirectory:
             self._lock.let_others_in()
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Json:
         """The manifest that `finish` wrote; empty before."""
         return read_json(self.path / MANIFEST) or {}
 
@@ -164,7 +163,7 @@ class RunDirectory:
         # A mirror may lack outputs: their readers fetch and check them.
         return as_planned and (self.store is not None or not damage(self.path))
 
-    def marker(self, task: Task) -> dict[str, Any] | None:
+    def marker(self, task: Task) -> Json | None:
         """Return the marker of a finished task; None if the task must be done (again)."""
         marker = read_json(self.path / DONE / f"{task.name}.json") or {}
         here = None if self.store else self.path
@@ -306,7 +305,7 @@ class RunDirectory:
         report(task.size)
         return counts
 
-    def finish(self, counts: Mapping[str, Any], **about_this_run: object) -> dict[str, Any]:
+    def finish(self, counts: Counts, **about_this_run: object) -> Json:
         """Write `manifest.json`, the same for the same plan, and `run.json`, about this run."""
         with self.hold(MANIFEST):
             if self.share.together and self.complete:
@@ -318,7 +317,7 @@ class RunDirectory:
             self._write(MANIFEST, canonical_json(manifest))
             return manifest
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> Json:
         """Return when, where and how fast this process ran."""
         usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {

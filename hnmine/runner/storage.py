@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hnmine.errors import InputError, PartialRun, first_line
 from hnmine.runner.atomic import remove, temporary_name
@@ -30,6 +30,9 @@ from hnmine.runner.manifest import (
 from hnmine.runner.safe_paths import safe_join
 from hnmine.runner.urls import address_of, mirror, public_url, split_url
 from hnmine.schema import STATE
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
 
 
 @contextmanager
@@ -85,7 +88,7 @@ class Store:
             safe_join(self.root, name, self.url)
         return f"{self._base}/{name}" if name else self._base
 
-    def list(self, name: str = "", *, recursive: bool = True) -> dict[str, Any]:
+    def list(self, name: str = "", *, recursive: bool = True) -> dict[str, FileInfo]:
         """Return Arrow's `FileInfo` of the files below a folder, by their names from the root."""
         import pyarrow.fs
 
@@ -101,7 +104,7 @@ class Store:
         with explained(self.url):
             return bool(self._fs.get_file_info(self._at(name)).is_file)
 
-    def fetch(self, name: str = "", info: Any = None) -> None:
+    def fetch(self, name: str = "", info: FileInfo | None = None) -> None:
         """Download a file to the mirror, unless the mirror holds the same version."""
         import pyarrow.fs
 
@@ -212,7 +215,7 @@ class Store:
         if self.exists(f"{DONE}/{name}.json"):
             self.fetch(f"{DONE}/{name}.json")
 
-    def fetch_output(self, output: str, recorded: Any) -> str:
+    def fetch_output(self, output: str, recorded: object) -> str:
         """Download a task's output; say how it differs from its record, empty if it does not."""
         here = safe_join(self.root, output, self.url)
         if not is_record(recorded):
@@ -307,7 +310,7 @@ def fetch_input(place: str) -> Path:
     return here
 
 
-def _file_system(scheme: str, server: str) -> tuple[Any, str]:
+def _file_system(scheme: str, server: str) -> tuple[FileSystem, str]:
     """Open a file system of Arrow, or else of fsspec."""
     import pyarrow as pa
     import pyarrow.fs

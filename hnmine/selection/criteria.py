@@ -20,15 +20,10 @@ class Goals:
 
     Attributes:
         chooses_otherwise: whether candidates are not chosen by relevance and depth.
-        highest_p_relevant: above it, the default choice takes no candidate.
     """
 
     chooses_otherwise: bool
-    target_fn_rate: float | None
-    calibrate_by: str | None
     depth: float | None
-    highest_p_relevant: float
-    near_copy: float
     num_negatives: int
     cpu_threads: int
 
@@ -43,6 +38,7 @@ class Rules:
         derive: further columns, expression by name.
         expressions: (reason, expression to keep by), in the order in which they are asked.
         relabel: candidates for which it is true become positives.
+        relabel_judged: whether candidates that were judged relevant become positives.
         lazy: whether candidates may have no cross-encoder score yet.
     """
 
@@ -51,6 +47,7 @@ class Rules:
     derive: Mapping[str, str]
     expressions: tuple[tuple[str, str], ...]
     relabel: str | None
+    relabel_judged: bool
     lazy: bool
 
 
@@ -59,7 +56,7 @@ class Choice:
     """Which survivors become negatives; the fields are those of the settings."""
 
     num_negatives: int
-    budget: str | None
+    per_query: str | None
     query_where: str | None
     within: str | None
     order: str
@@ -92,12 +89,9 @@ def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[
             # A column, because functions in --order see survivors only.
             "derive": settings.derive | {"depth": learned.place},
             "order": f"ln(1 + exp(relevance)) + {price} * depth",
-            "max_p_relevant": settings.highest_p_relevant,
         }
         settings = settings.model_copy(update=update)
     expressions = [*rules(settings).items(), *by_text(settings.where)]
-    if learned and learned.cut_rule:
-        expressions.append(("target-fn-rate", learned.cut_rule))
     return (
         Rules(
             settings.score or "dense",
@@ -105,6 +99,7 @@ def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[
             settings.derive,
             tuple(expressions),
             settings.relabel,
+            settings.relabel_judged,
             settings.lazy,
         ),
         narrow(Choice, settings),

@@ -30,6 +30,12 @@ class DeeperCandidates(Candidates):
         self.path, self.paths = path, CandidatePaths(path)
         self.manifest = CandidatesManifest.read(path, "filter")
         self.index, self.queries, self._rows = base.index, base.queries, rows
+        self._reach = base.manifest.sources
+
+    @property
+    def reach(self) -> dict[str, int]:
+        """By source: how many candidates the shallower list of a query has."""
+        return self._reach
 
     @property
     def mined(self) -> Ints:

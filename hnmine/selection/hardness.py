@@ -30,9 +30,6 @@ contrastive losses, and what they advise for dot products."""
 EASY = 0.05
 """Gradient of a row below which no trained choice differed from random negatives."""
 
-POISONOUS = 0.2
-"""Gradient of a row on false negatives above which training on the nearest did harm."""
-
 MILLION = 10**6
 """Sums are whole millionths, so that they do not depend on the division into parts."""
 
@@ -48,7 +45,6 @@ def sums(
     score: Floats,
     positive: Bools,
     negative: Bools,
-    p_relevant: Floats | None,
     origin: NDArray[np.str_] | None = None,
     scale: float = SCALES["cosine"],
 ) -> dict[str, int]:
@@ -63,7 +59,6 @@ def sums(
         score: with the query; candidates with NaN are left out.
         positive: which serve as positives.
         negative: which were chosen as negatives.
-        p_relevant: probability of relevance, where NaN counts as 0; None if it was not estimated.
         origin: the sources that found it, as one text; None for no sums by origin.
         scale: of the scores; see `SCALES`.
 
@@ -90,10 +85,6 @@ def sums(
         "easy": int((push < EASY).sum()),
         "overtaken": int((top[of_row] >= logit[rows]).sum()),
     }
-    if p_relevant is not None:
-        chance = np.nan_to_num(p_relevant[negative])
-        relevant = np.bincount(query[negative], mass * chance, minlength=queries)
-        found["push_relevant"] = _millionths(push * relevant[of_row] / total[of_row])
     if origin is not None:
         of_query = np.bincount(of_row, push, minlength=queries)
         at = query[negative]
@@ -123,11 +114,9 @@ def sums_of(
     if "dense_score" not in table.column_names:
         return {}
     score = numbers(table["dense_score"])
-    estimated = "p_relevant" in table.column_names
-    chance = numbers(table["p_relevant"]) if estimated else None
     origins = origins_of(table, sources, " + ")
     scale = SCALES[similarity]
-    return sums(query, score, positive, negative, chance, origins, scale)
+    return sums(query, score, positive, negative, origins, scale)
 
 
 def origins_of(table: pa.Table, sources: Sequence[str], between: str) -> NDArray[np.str_]:
@@ -158,7 +147,6 @@ class Hardness:
         push: mean gradient on the positive's logit, from 0 to 1.
         easy: share of the rows with a gradient below `EASY`.
         overtaken: share of the rows where a negative scores at least as high as the positive.
-        push_relevant: mean gradient on relevant documents, as estimated; None without an estimate.
         origins: by combination of sources, the share of the `negatives` and of the `gradient`;
             each adds up to 1.
     """
@@ -168,7 +156,6 @@ class Hardness:
     push: float
     easy: float
     overtaken: float
-    push_relevant: float | None
     origins: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
@@ -177,14 +164,12 @@ class Hardness:
         rows = added.get("rows", 0)
         if not rows:
             return None
-        relevant = added.get("push_relevant")
         return cls(
             rows,
             added["loss"] / MILLION / rows,
             added["push"] / MILLION / rows,
             added["easy"] / rows,
             added["overtaken"] / rows,
-            None if relevant is None else relevant / MILLION / rows,
             _shares(added),
         )
 
@@ -200,14 +185,7 @@ class Hardness:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        return {"verdict": self.verdict, **asdict(self)}
-
-    @property
-    def verdict(self) -> str:
-        """Whether the negatives are poisonous, too easy or useful."""
-        if (self.push_relevant or 0.0) >= POISONOUS:
-            return "poisonous"
-        return "too easy" if self.push < EASY else "useful"
+        return asdict(self)
 
     @property
     def hardest_first(self) -> list[tuple[str, dict[str, float]]]:
@@ -215,14 +193,11 @@ class Hardness:
         return sorted(self.origins.items(), key=lambda item: (-item[1]["gradient"], item[0]))
 
     def sentences(self) -> Iterator[str]:
-        """Describe the hardness and advise, one sentence each."""
-        known = self.push_relevant is not None and self.push > 0
-        relevant = (self.push_relevant or 0.0) / self.push if known else 0.0
-        on_relevant = f" ({relevant:.0%} of it on likely false negatives)" if known else ""
+        """Describe the hardness, one sentence each."""
         yield (
-            f"Hardness: {self.verdict}. Initial loss {self.loss:.2f}; {self.push:.1%} of the "
-            f"maximum gradient{on_relevant}. In {self.overtaken:.0%} of the rows a negative scores "
-            f"as high as the positive; in {self.easy:.0%} the negatives are too easy to matter."
+            f"Hardness: initial loss {self.loss:.2f}; {self.push:.1%} of the maximum gradient. In "
+            f"{self.overtaken:.0%} of the rows a negative scores as high as the positive; in "
+            f"{self.easy:.0%} the gradient is below {EASY:.0%} of the maximum."
         )
         if len(self.origins) > 1:
             some = ", ".join(
@@ -230,17 +205,6 @@ class Hardness:
                 for name, share in self.hardest_first[:MOST_ORIGINS]
             )
             yield f"Gradient by source (share of the negatives in brackets): {some}."
-        if self.verdict == "poisonous":
-            yield (
-                f"{self.push_relevant:.0%} of the maximum gradient falls on likely false "
-                f"negatives; with {POISONOUS:.0%} or more, training did worse than on random "
-                "negatives. Drop more of them (--max-p-relevant), or choose deeper (--depth)."
-            )
-        if self.verdict == "too easy":
-            yield (
-                f"With a gradient below {EASY:.0%}, no choice differed from random negatives. "
-                "Choose nearer ones (--depth) if near documents are rarely relevant here."
-            )
 
 
 def why_unknown(sources: Sequence[str]) -> str:

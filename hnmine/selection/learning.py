@@ -3,58 +3,58 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from hnmine.choose import choose
 from hnmine.expressions.evaluation import evaluate, truth
-from hnmine.ragged import Bools, Floats
-from hnmine.relevance.calibration import Cut, curve, cut_expression, cuts_by_group
-from hnmine.relevance.depth_price import price_of_depth
+from hnmine.relevance.depth_price import cost, mean_depth, nearest, price_of_depth
 from hnmine.relevance.depth_trial import TrialRows, try_depths
 from hnmine.relevance.evidence import numbers
 from hnmine.relevance.learned import DEFAULT_DEPTH, Learned
-from hnmine.relevance.model import Relevance, Sample
+from hnmine.relevance.model import Relevance
 from hnmine.runner.run_directory import Tick
-from hnmine.selection.criteria import Goals
+from hnmine.selection.criteria import Choice, Goals, Rules
 from hnmine.selection.rules import BELOW_THE_POSITIVE
 from hnmine.selection.scored_candidates import ScoredCandidates
+from hnmine.selection.verdicts import Verdicts
+
+NEARLY = 0.5
+"""Ranks by which the mean depth of the chosen ones may miss the depth aimed at."""
 
 
-def learn(scored: ScoredCandidates, goals: Goals, tick: Tick) -> Learned:
-    """Learn the relevance model, the cut on the evidence, and the depth and its price.
+def learn(
+    scored: ScoredCandidates, goals: Goals, rules: Rules, choice: Choice, tick: Tick
+) -> Learned:
+    """Learn the relevance model, and the depth and its price among what the rules leave.
 
-    Raises:
-        UsageError: there are too few positives for the goals.
+    Args:
+        scored: candidates and judges.
+        goals: what is to be learned.
+        rules: that drop candidates, whatever is learned.
+        choice: which survivors may be chosen, and how many.
+        tick: reports progress.
     """
-    table, asked = scored.sample(tick), goals.num_negatives
-    sample = Sample(table, scored.columns, scored.candidates.sources)
+    table = scored.sample(tick)
+    sample = scored.sample_of(table)
     model = Relevance.learn(sample)
-    estimates = model.estimate(sample)
-    copies = pc.fill_null(table["near_copy"], 0).to_numpy() >= goals.near_copy
-    eligible = sample.candidate & ~copies
-    cuts, cut_rule = None, None
-    if goals.target_fn_rate is not None:
-        estimated = scored.estimated(table, model)
-        cuts = _cuts(
-            estimated, sample, estimates.evidence, goals.target_fn_rate, goals.calibrate_by
-        )
-        cut_rule = cut_expression(cuts, goals.calibrate_by)
-        eligible &= _holds(estimated, cut_rule, sample)
+    relevance = model.estimate(sample).relevance
+    verdicts = Verdicts(scored.estimated(table, model), rules, choice)
+    eligible, asked = verdicts.eligible, verdicts.asked
     depth_of = numbers(evaluate(table, {"place": scored.place}, sample.candidate)["place"])
     depth, trial = goals.depth, None
     where: tuple[str, ...] = ()
-    if depth is None and not goals.chooses_otherwise and model.share_of_relevant is not None:
-        below = _holds(table, BELOW_THE_POSITIVE, sample)
-        unlikely = estimates.p_relevant <= goals.highest_p_relevant
-        rows = TrialRows(table, eligible & unlikely, below, estimates.relevance, depth_of)
-        depth, trial = try_depths(scored.candidates, rows, asked, goals.cpu_threads)
+    if depth is None and not goals.chooses_otherwise and model.fitted:
+        found = evaluate(table, {"below": BELOW_THE_POSITIVE}, sample.candidate)["below"]
+        below = truth(found, BELOW_THE_POSITIVE)
+        rows = TrialRows(table, eligible, below, relevance, depth_of)
+        depth, trial = try_depths(scored.candidates, rows, goals.num_negatives, goals.cpu_threads)
         if depth < DEFAULT_DEPTH:  # The trial measured it with this rule.
             where = (BELOW_THE_POSITIVE,)
-            eligible &= below
+            eligible = eligible & below
     depth = DEFAULT_DEPTH if depth is None else depth
-    price = price_of_depth(sample.query, eligible, estimates.relevance, depth_of, asked, depth)
-    known = model.share_of_relevant is not None
-    points = curve(sample, estimates, eligible, price, depth_of, asked) if known else None
+    query, among = sample.query, sample.candidate
+    price = price_of_depth(query, eligible, among, relevance, depth_of, asked, depth)
+    order = cost(relevance) + price * np.nan_to_num(depth_of)
+    reached = mean_depth(depth_of, choose(query, eligible, order, asked))
     return Learned(
         **dict(model),
         place=scored.place,
@@ -62,23 +62,23 @@ def learn(scored: ScoredCandidates, goals: Goals, tick: Tick) -> Learned:
         depth=depth,
         price_of_depth=price,
         trial=trial,
-        cuts=cuts,
-        cut_rule=cut_rule,
-        curve=points and list(points),
+        out_of_reach=""
+        if goals.chooses_otherwise
+        else _out_of_reach(depth, reached, nearest(query, among, depth_of, asked)),
     )
 
 
-def _holds(table: pa.Table, text: str, sample: Sample) -> Bools:
-    return truth(evaluate(table, {"below": text}, sample.candidate)["below"], text)
+def _out_of_reach(depth: float, reached: float, nearest_of_all: float) -> str:
+    """Say that the chosen negatives are nearer or deeper than asked; nothing if they are not.
 
-
-def _cuts(
-    table: pa.Table, sample: Sample, evidence: Floats, rate: float, by: str | None
-) -> dict[str, Cut]:
-    """Return the cut for a rate, of each group that the expression `by` makes."""
-    group = np.full(table.num_rows, "", dtype=str)
-    if by is not None:
-        values = evaluate(table, {"group": by}, sample.candidate)["group"].cast(pa.string())
-        group = values.fill_null("").to_numpy().astype(str)
-    positive = sample.is_positive & sample.found
-    return cuts_by_group(evidence[positive], group[positive], rate)
+    Args:
+        depth: aimed at.
+        reached: mean depth of the negatives chosen from the sample; NaN without any.
+        nearest_of_all: mean depth of the nearest candidates, whatever the rules.
+    """
+    says = f"Depth {depth:g} is out of reach: negatives have mean rank {reached:.1f} in a sample"
+    if reached < depth - NEARLY:
+        return f"{says}, and no safer ones are deeper. Mine deeper (--top-k), or lower --depth."
+    if reached > max(depth, nearest_of_all) + NEARLY:
+        return f"{says}, as the rules leave too few nearer ones. Loosen them, or raise --depth."
+    return ""

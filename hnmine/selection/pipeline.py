@@ -9,7 +9,10 @@ from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import compares_candidates
+from hnmine.guarantee.statement import read_guarantee
 from hnmine.judges.open_judges import open_judges, packages_of
+from hnmine.judging.judging import judge_sheet
+from hnmine.judging.open_machine_judge import open_machine_judge
 from hnmine.relevance.learned import RELEVANCE, Learned, read_learned, write_learned
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
@@ -19,6 +22,7 @@ from hnmine.selection import compat
 from hnmine.selection.criteria import Choice, Goals, Rules, criteria, narrow
 from hnmine.selection.hardness import HARDNESS, Hardness, why_unknown
 from hnmine.selection.learning import learn
+from hnmine.selection.proof import Fill, Goal, proved
 from hnmine.selection.scored_candidates import ScoredCandidates
 from hnmine.selection.scored_parts import SHORT, USES, Selection
 from hnmine.selection.verdicts import Verdicts
@@ -49,14 +53,15 @@ def filter(settings: FilterSettings) -> StageResult:
             for judge in judges:
                 with run.timed(judge.column):
                     counts |= judge.compute(progress=run.progress, share=run.share)
-            goals = None if settings.compat or settings.lazy else narrow(Goals, settings)
-            learned, positives = _learn(run, scored, goals)
+            learned, positives = _learn(run, scored, settings)
             selection = Selection(run, scored, learned, *criteria(settings, learned))
             open_more = partial(open_judges, settings=settings)
             counts |= positives
             counts |= selection.score_lazily()
             counts |= selection.deepen(settings.deepen, open_more, settings.cpu_threads)
             counts |= selection.cap_documents(settings.max_uses)
+            if settings.max_false is not None:
+                selection = proved(selection, _goal(settings))
             counts |= write(selection, settings.format, settings.output_scores)
             write_card(selection, counts)
             run.finish(
@@ -67,25 +72,67 @@ def filter(settings: FilterSettings) -> StageResult:
         manifest = run.manifest
         learned = read_learned(run.written("relevance", RELEVANCE))
         hardness = Hardness.read(run.written("hardness", HARDNESS))
-    notes = learned.sentences if learned else []
+        guarantee = read_guarantee(run.path) if settings.max_false is not None else None
+    notes = list(guarantee.sentences()) if guarantee else []
+    notes += [*settings.notes, *(learned.sentences if learned else [])]
     notes += hardness.sentences() if hardness else [why_unknown(candidates.manifest.scores)]
     return StageResult(settings.output, manifest["counts"], manifest, notes)
 
 
 def _learn(
-    run: RunDirectory, scored: ScoredCandidates, goals: Goals | None
+    run: RunDirectory, scored: ScoredCandidates, settings: FilterSettings
 ) -> tuple[Learned | None, Counts]:
-    """Learn from a sample, or read what an interrupted run learned; nothing without goals."""
+    """Learn from a sample, or read what an interrupted run learned."""
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        learned = learn(scored, goals, tick) if goals else None
+        learned = None
+        if not (settings.compat or settings.lazy):  # They take no score of the model.
+            learned = learn(scored, narrow(Goals, settings), *criteria(settings), tick)
         write_learned(learned, outputs[0])
-        known = learned is not None and learned.share_of_relevant is not None
-        return {"positives_learned_from": learned.positives if learned and known else 0}
+        return {"positives_learned_from": learned.positives if learned and learned.fitted else 0}
 
     rows = sum(scored.candidates.part_rows)
     counts = run.run("learn", "candidates", [Task("relevance", (RELEVANCE,), rows)], work)
     return read_learned(run.path / RELEVANCE), counts
+
+
+def _goal(settings: FilterSettings) -> Goal:
+    """Return what --max-false asks for."""
+    assert settings.max_false is not None
+    beside = settings.output.parent / f"{settings.output.resolve().name}-verdicts.csv"
+    sheet = settings.sheet or beside
+    if any(Path(judge).resolve() == sheet.resolve() for judge in settings.judge):
+        raise UsageError(
+            f"--judge {sheet} is the sheet of --max-false.",
+            why="Negatives that are chosen by the verdicts of a sample cannot be proved by it.",
+            fix="Leave it out of --judge, or prove with another --sheet.",
+        )
+    return Goal(
+        settings.max_false,
+        settings.confidence,
+        settings.budget,
+        settings.seed,
+        settings.max_uses,
+        sheet,
+        _judge(settings),
+    )
+
+
+def _judge(settings: FilterSettings) -> Fill | None:
+    """Return what judges a sheet with the model or the server of --judge-with."""
+    if settings.judge_with is None:
+        return None
+    judge = open_machine_judge(
+        settings.judge_with,
+        settings.llm,
+        model_use=settings.model_use,
+        threads=settings.cpu_threads,
+    )
+
+    def fill(sheet: Path, budget: int) -> None:
+        judge_sheet(sheet, judge, budget=budget, progress=settings.progress).check()
+
+    return fill
 
 
 def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings:

@@ -31,7 +31,7 @@ def rules(settings: FilterSettings) -> dict[str, str]:
     Args:
         settings: with score and margins resolved.
     """
-    margin, share, chance = settings.margin, settings.relative_margin, settings.max_p_relevant
+    margin, share = settings.margin, settings.relative_margin
     rank = "dense_rank" if settings.compat else "rank"
     window = [f"{rank} >= {settings.range_min}"] if settings.range_min else []
     window += [f"{rank} < {settings.range_max}"] if settings.range_max else []
@@ -51,8 +51,6 @@ def rules(settings: FilterSettings) -> dict[str, str]:
         and f"score <= positive_score - abs(positive_score) * {number(share)}",
         "max-score": settings.max_score is not None and f"score <= {number(settings.max_score)}",
         "min-score": settings.min_score is not None and f"score >= {number(settings.min_score)}",
-        # Null where too few positives were known to learn it.
-        "p-relevant": chance is not None and f"coalesce(p_relevant <= {number(chance)}, true)",
     }
     return {reason: text for reason, text in expressions.items() if text}
 

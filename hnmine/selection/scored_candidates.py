@@ -71,11 +71,16 @@ class ScoredCandidates:
         """Add the estimates of the relevance model to a part; null without a model."""
         columns = dict.fromkeys(schema.ESTIMATES.names, pa.nulls(table.num_rows, pa.float32()))
         if model:
-            estimates = model.estimate(Sample(table, self.columns, self.candidates.sources))
+            estimates = model.estimate(self.sample_of(table))
             columns = {n: pa.array(values, pa.float32()) for n, values in vars(estimates).items()}
         for field in schema.ESTIMATES:
             table = table.append_column(field, columns[field.name])
         return table
+
+    def sample_of(self, table: pa.Table) -> Sample:
+        """Return rows of a part as the relevance model takes them."""
+        sources, reach = self.candidates.sources, self.candidates.reach
+        return Sample(table, self.columns, sources, reach)
 
     def sample(self, tick: Tick) -> pa.Table:
         """Read the rows of some queries; the order of the candidates makes no difference."""

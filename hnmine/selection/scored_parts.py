@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from hnmine.array_files import load_array, save_array
+from hnmine.guarantee.certify import Pair
 from hnmine.judges.lazy import LazyCrossEncoderJudge
-from hnmine.ragged import Ints
+from hnmine.ragged import Bools, Ints
 from hnmine.relevance.learned import Learned
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick, Work
@@ -77,6 +79,24 @@ class Selection:
         self.model = learned
         self.parts = Part.all_of(scored)
         self.cap: DocumentCap | None = None
+        self.refuted: frozenset[Pair] = frozenset()
+
+    def with_rule(self, rule: tuple[str, str]) -> Selection:
+        """Return a selection from the same parts with a further rule, and no document used up.
+
+        Args:
+            rule: its reason and the expression to keep by.
+        """
+        other = copy(self)
+        other.rules = replace(self.rules, expressions=(*self.rules.expressions, rule))
+        other.cap = None
+        return other
+
+    def without(self, refuted: Iterable[Pair]) -> Selection:
+        """Return a selection that leaves out chosen pairs, and chooses no others for them."""
+        other = copy(self)
+        other.refuted = frozenset(refuted)
+        return other
 
     def verdicts(self, part: Part) -> Verdicts:
         """Apply the rules to a part and choose from it."""
@@ -88,7 +108,13 @@ class Selection:
         if self.cap is not None:
             slots = self.candidates.index.documents.slots(table["doc_row"].to_numpy())
             over_cap = self.cap.over(table["query_row"].to_numpy(), slots)
-        return Verdicts(table, self.rules, self.choice, over_cap)
+        return Verdicts(table, self.rules, self.choice, over_cap, self._refuted(table))
+
+    def _refuted(self, table: pa.Table) -> Bools | None:
+        if not self.refuted:
+            return None
+        ids = zip(*(table[name].to_pylist() for name in ("query_id", "doc_id")), strict=True)
+        return np.array([pair in self.refuted for pair in ids], dtype=bool)
 
     def tasks(self, name: str, outputs: Sequence[str], parts: Sequence[Part] = ()) -> list[Task]:
         """Return a task for each part, by default all; `{}` in the outputs is its number."""
@@ -162,8 +188,13 @@ class Selection:
         rows = [load_array(file, np.int64, low=0, below=most, mapped=False) for file in files]
         return np.sort(np.concatenate(rows))
 
-    def cap_documents(self, most: int | None) -> dict[str, int]:
-        """Settle which queries may use each document, so that no more than `most` share it."""
+    def cap_documents(self, most: int | None, of: str = "") -> dict[str, int]:
+        """Settle which queries may use each document, so that no more than `most` share it.
+
+        Args:
+            most: queries for each document; None for any number.
+            of: part of the names of the files, different for each selection of a run.
+        """
         if most is None:
             return {}
         documents = self.candidates.index.documents
@@ -176,7 +207,7 @@ class Selection:
             return {}
 
         for number in range(MOST_ROUNDS):
-            output = f"{USES}/{number}/{{:05d}}.npz"
+            output = f"{USES}{of}/{number}/{{:05d}}.npz"
             files = self._run_step(f"cap documents, round {number + 1}", output, self.parts, work)
             self.cap, settled = self.cap.grant(DocumentUses.read(files, count), most)
             if settled:

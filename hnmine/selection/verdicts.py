@@ -29,7 +29,7 @@ from hnmine.selection.rules import KEPT, reasons, renamed
 ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
 """The function of the query that `positive_score` names."""
 
-RELABELLED, USED_UP = "relabelled", "max-uses"
+RELABELLED, USED_UP, VERDICT = "relabelled", "max-uses", "verdict"
 NOT_SCORED = "not-scored"
 
 
@@ -41,15 +41,23 @@ class Verdicts:
         rules: what drops a candidate.
         choice: which survivors become negatives.
         over_cap: rows whose document other queries use up, shape (rows,).
+        refuted: rows judged relevant after they were chosen: they are dropped, and no other row is
+            chosen in their place, shape (rows,).
 
     Raises:
         UsageError: an expression cannot be used, or a derived column has the name of another.
     """
 
     def __init__(
-        self, table: pa.Table, rules: Rules, choice: Choice, over_cap: Bools | None = None
+        self,
+        table: pa.Table,
+        rules: Rules,
+        choice: Choice,
+        over_cap: Bools | None = None,
+        refuted: Bools | None = None,
     ) -> None:
-        self.choice, self._rules, self._over_cap = choice, rules, over_cap
+        self.choice, self._rules = choice, rules
+        self._over_cap, self._refuted = over_cap, refuted
         rows = table["query_row"].to_numpy()
         new_query = np.ones(len(rows), dtype=bool)
         new_query[1:] = rows[1:] != rows[:-1]
@@ -72,12 +80,20 @@ class Verdicts:
             table = table.append_column(name, column)
         self.table = table
         self.expressions = list(rules.expressions)
-        if "verdict" in table.column_names:
-            self.expressions.append(("verdict", f"coalesce(verdict < {schema.RELEVANT}, true)"))
+        if VERDICT in table.column_names:
+            self.expressions.append((VERDICT, f"coalesce(verdict < {schema.RELEVANT}, true)"))
 
     @cached_property
     def reason(self) -> NDArray[np.str_]:
         """The first rule that dropped each row; `KEPT` where none did."""
+        if self._refuted is None:
+            return self._reason_before
+        name = RELABELLED if self._rules.relabel_judged else VERDICT
+        return renamed(self._reason_before, self._refuted & self._chosen, name)
+
+    @cached_property
+    def _reason_before(self) -> NDArray[np.str_]:
+        """The reason of each row before its verdict is known."""
         table, expressions, lazy = self.table, self.expressions, self._rules.lazy
         if lazy:
             # Without its score, a row is dropped only by rules that no score can change.
@@ -92,6 +108,9 @@ class Verdicts:
         if (text := self._rules.relabel) is not None:
             relabel = evaluate(self.table, {"relabel": text}, self.is_candidate)["relabel"]
             reason = renamed(reason, truth(relabel, text) & self.is_candidate, RELABELLED)
+        if self._rules.relabel_judged and VERDICT in self.table.column_names:
+            judged = numbers(self.table[VERDICT]) >= schema.RELEVANT
+            reason = renamed(reason, judged & self.is_candidate, RELABELLED)
         if self._over_cap is not None:
             reason = renamed(reason, self._over_cap & (reason == KEPT), USED_UP)
         return reason
@@ -137,6 +156,10 @@ class Verdicts:
         """Whether each row may serve as a negative."""
         return self.reason == KEPT
 
+    @property
+    def _survives(self) -> Bools:
+        return self._reason_before == KEPT
+
     @cached_property
     def serves_as_positive(self) -> Bools:
         """Whether each row is a positive, known or relabelled, of a query that is used."""
@@ -145,12 +168,12 @@ class Verdicts:
     @cached_property
     def asked(self) -> Ints:
         """How many negatives each query should get."""
-        return np.where(self.used[self.first_rows], self._budget, 0)
+        return np.where(self.used[self.first_rows], self._most, 0)
 
     @cached_property
     def selected(self) -> Bools:
         """Whether each row was chosen as a hard negative."""
-        return self._chosen & self.used
+        return self._chosen & self.used & self.keep
 
     @cached_property
     def used(self) -> Bools:
@@ -164,23 +187,35 @@ class Verdicts:
         return used[self.first_rows][self.query]
 
     @cached_property
-    def _budget(self) -> Ints:
+    def _most(self) -> Ints:
         n = self.choice.num_negatives
-        if self.choice.budget is None:
+        if self.choice.per_query is None:
             return np.full(len(self.first_rows), n)
-        budget = numbers(self._of_survivors(self.choice.budget))[self.first_rows]
-        return np.clip(np.rint(np.nan_to_num(budget)), 0, n).astype(np.int64)
+        most = numbers(self._of_survivors(self.choice.per_query))[self.first_rows]
+        return np.clip(np.rint(np.nan_to_num(most)), 0, n).astype(np.int64)
+
+    @property
+    def eligible(self) -> Bools:
+        """Whether each row may be chosen: it was kept, is among those asked for and of use."""
+        return self._open_to_choice & self.used
+
+    @cached_property
+    def _open_to_choice(self) -> Bools:
+        within = self.choice.within
+        return (
+            self._survives
+            if within is None
+            else self._survives & truth(self._of_survivors(within), within)
+        )
 
     @cached_property
     def _chosen(self) -> Bools:
-        choice, eligible, order = self.choice, self.keep, self._order
-        if choice.within is not None:
-            eligible = eligible & truth(self._of_survivors(choice.within), choice.within)
+        choice, eligible, order = self.choice, self._open_to_choice, self._order
         if choice.strata is not None:
             stratum = self._of_survivors(choice.strata).cast(pa.string()).fill_null("")
             order = spread(self.query, eligible, order, stratum.to_numpy(), self._noise)
         if not choice.quota:
-            return choose(self.query, eligible, order, self._budget)
+            return choose(self.query, eligible, order, self._most)
         chosen = np.zeros(len(eligible), dtype=bool)
         for text, n in choice.quota.items():
             of_kind = eligible & ~chosen & truth(self._of_survivors(text), text)
@@ -189,7 +224,8 @@ class Verdicts:
 
     def _of_survivors(self, text: str, among: Bools | None = None) -> pa.ChunkedArray:
         """Evaluate an expression whose functions of the query see survivors only."""
-        return evaluate(self.table, {"value": text}, self.keep if among is None else among)["value"]
+        among = self._survives if among is None else among
+        return evaluate(self.table, {"value": text}, among)["value"]
 
     @cached_property
     def _noise(self) -> NDArray[np.uint64]:
@@ -204,7 +240,7 @@ class Verdicts:
             return self._ranked
         weight = "1" if sampling == "random" else sampling
         weights = numbers(self._of_survivors(logarithm(weight)))
-        if np.isnan(weights[self.keep]).any():
+        if np.isnan(weights[self._survives]).any():
             raise InputError(
                 f"--sampling {sampling!r} gives a survivor no weight.",
                 why="The expression is negative or null for it.",

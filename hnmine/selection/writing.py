@@ -15,6 +15,7 @@ from hnmine.directories.candidates import write_candidates
 from hnmine.directories.never_negatives import check_table
 from hnmine.exports import EXPORTS
 from hnmine.exports.card import dataset_card
+from hnmine.guarantee.statement import read_guarantee
 from hnmine.runner.plan import Task, canonical_json
 from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import STATE
@@ -96,7 +97,9 @@ def write_card(selection: Selection, counts: Mapping[str, int]) -> None:
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         train = [run.path / part.outputs[1] for part in _part_tasks(selection)]
-        outputs[0].write_text(dataset_card(candidates, mined, train), encoding="utf-8")
+        outputs[0].write_text(
+            dataset_card(candidates, mined, train, read_guarantee(run.path)), encoding="utf-8"
+        )
         return {}
 
     run.run("filter", "files", [Task("card", ("README.md",), 1)], work)

@@ -18,7 +18,7 @@ def recorded_settings(index: Index) -> BM25Settings:
     """Return the BM25 settings of an index, or those that it would get if it has no BM25 part."""
     if index.paths.bm25.exists():
         return read_settings(index.paths.bm25)
-    return bm25_settings(index.manifest.recorded_settings)
+    return bm25_settings(index.manifest.settings)
 
 
 def _engine(mining: Mining) -> BM25Index | RankBM25:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -138,17 +137,19 @@ class _Miner:
         if self.settings.query_encoder:
             # Its vectors must compare with those of the index. Its own prompts apply unless the
             # index was built with others.
-            kept = {"batch_tokens", "similarity", "truncate_dim"}
-            given = {"query_prompt", "document_prompt", "pooling"}
-            fields: dict[str, Any] = {name: getattr(spec, name) for name in kept}
-            fields |= {name: getattr(self.index.settings, name) for name in given}
+            given = self.index.settings
             spec = ModelSpec.find(
                 self.settings.query_encoder,
                 use="encoder",
-                max_length=self.index.settings.max_length,
+                max_length=given.max_length,
                 device=self.settings.device,
                 dtype=spec.dtype,
-                **fields,
+                batch_tokens=spec.batch_tokens,
+                similarity=spec.similarity,
+                truncate_dim=spec.truncate_dim,
+                query_prompt=given.query_prompt,
+                document_prompt=given.document_prompt,
+                pooling=given.pooling,
             )
         return spec.on(self.settings.device)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.directories.queries import Queries
-from hnmine.encode.spec import Similarity
+from hnmine.encode.declared import Similarity
 from hnmine.errors import damage_explained
 from hnmine.index.dense_index import DenseIndex
 from hnmine.ragged import Ints, offsets_of, ragged

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from hnmine.index.dense_index import EXACT
 from hnmine.inputs.opening import open_inputs, read_documents, read_queries
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts
-from hnmine.results import Result
+from hnmine.results import Json, Result
 from hnmine.validate.estimates import (
     check_faiss,
     encode_rate,
@@ -50,9 +49,9 @@ class Forecast(Result):
         stages: by command: each step with its tasks and its CPU seconds, then what all need.
     """
 
-    stages: dict[str, dict[str, Any]]
+    stages: dict[str, Json]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return everything as JSON values."""
         return self.stages
 
@@ -123,9 +122,7 @@ def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
     )
 
 
-def _stage(
-    settings: OutputSettings, found: Sequence[Step], disk: dict[str, int], ram: int
-) -> dict[str, Any]:
+def _stage(settings: OutputSettings, found: Sequence[Step], disk: dict[str, int], ram: int) -> Json:
     workers = affordable(settings)
     threads = max(1, settings.cpu_threads // workers)
     return {

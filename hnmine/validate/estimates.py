@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from hnmine.errors import HnmineError
 from hnmine.index.dense_index import EXACT
 from hnmine.index.factory import check_factory
 from hnmine.index.tokenise import Tokeniser
+from hnmine.results import Json
 from hnmine.validate.findings import Report
 from hnmine.validate.input_checks import Gathered
 
@@ -104,7 +104,7 @@ def token_counts(texts: Sequence[str], folder: Path | None) -> tuple[NDArray[np.
     return (np.array(counted) * longer).astype(np.int64), True
 
 
-def lengths(texts: Sequence[str], folder: Path | None, limit: int | None) -> dict[str, Any]:
+def lengths(texts: Sequence[str], folder: Path | None, limit: int | None) -> Json:
     """Describe the lengths of a sample of texts in tokens, and the share that the limit cuts."""
     counts, exact = token_counts(texts[:LENGTHS_FROM], folder)
     median, most, nearly_all = np.percentile(counts, [50, 90, 99]).astype(int).tolist()
@@ -238,7 +238,7 @@ def estimate(
 
 
 def _time(
-    needs: dict[str, Any],
+    needs: Json,
     settings: ValidateSettings,
     samples: Mapping[str, list[str]],
     documents: int,

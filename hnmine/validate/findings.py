@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hnmine.errors import HnmineError, InputError
-from hnmine.results import Result
+from hnmine.results import Json, Result
 
 LABELS = {
     "bm25": "BM25 on disk",
@@ -35,9 +35,9 @@ class Report(Result):
         warnings: what does not, but may not be what was meant.
     """
 
-    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
-    estimates: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Json] = field(default_factory=dict)
+    measured: dict[str, Json] = field(default_factory=dict)
+    estimates: Json = field(default_factory=dict)
     faults: list[dict[str, str]] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
 
@@ -51,7 +51,7 @@ class Report(Result):
         """Add a warning."""
         self.warnings.append({"what": what, "why": why, "fix": fix})
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return everything as JSON values."""
         return asdict(self)
 
@@ -85,7 +85,7 @@ class Report(Result):
             yield "No faults."
 
 
-def layout(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def layout(sections: Mapping[str, Json]) -> Iterator[str]:
     """Yield the lines of sections of facts, whose names say the unit."""
     tables = {title: list(_rows(facts)) for title, facts in sections.items() if facts}
     width = max((len(label) for rows in tables.values() for label, _ in rows), default=0)
@@ -95,7 +95,7 @@ def layout(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield ""
 
 
-def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _rows(facts: Json) -> Iterator[tuple[str, str]]:
     """Yield label and text; a share stands beside the count that it is the share of."""
     for name, value in facts.items():
         base = name.removesuffix("_share")

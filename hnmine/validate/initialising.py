@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hnmine.config import (
     BuildIndexSettings,
@@ -21,7 +20,7 @@ from hnmine.config import (
 from hnmine.config.reading_options import InputSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.printable import one_line, printable, shell
-from hnmine.results import Result
+from hnmine.results import Json, Result
 from hnmine.runner.atomic import write_text
 from hnmine.validate.findings import Report
 from hnmine.validate.opened_inputs import Given
@@ -50,9 +49,9 @@ class Written(Result):
     """
 
     file: Path
-    inputs: Mapping[str, Mapping[str, Any]]
+    inputs: Mapping[str, Json]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return everything as JSON values."""
         return {"file": str(self.file), "inputs": dict(self.inputs)}
 
@@ -92,7 +91,7 @@ def init(settings: InitSettings, paths: Sequence[str]) -> Written:
     return Written(settings.file, inputs)
 
 
-def _text(settings: InitSettings, inputs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _text(settings: InitSettings, inputs: Mapping[str, Json]) -> Iterator[str]:
     yield "# Settings of hnmine: keys are the flags of the commands. A top-level key goes to every"
     yield "# command that has it, a section to one command alone; flags win. What is commented out"
     yield "# is the default. `hnmine run --help` lists all settings."
@@ -145,7 +144,7 @@ def _value(value: object) -> str:
     return printable(json.dumps(value, ensure_ascii=False))
 
 
-def _found(facts: Mapping[str, Any]) -> str:
+def _found(facts: Json) -> str:
     columns = ", ".join(f"{role}={name}" for role, name in facts["columns"].items())
     return f"{facts['rows']:,} rows, {columns}"
 

@@ -134,10 +134,10 @@ def _run(
     pq.write_table(pa.table({"id": ids, "text": documents}), corpus)
     pq.write_table(pa.table(pairs), folder / "pairs.parquet")
     built = {"corpus": [str(corpus)], "index": index, "dense": False}
-    build_index(BuildIndexSettings.parse(built | QUIET))
-    asked = {"index": index, "pairs": str(folder / "pairs.parquet"), "top_k": depth}
-    mining = MineSettings.parse(asked | {"output": candidates} | QUIET)
-    filtering = FilterSettings.parse({"candidates": candidates, "output": mined} | QUIET)
+    build_index(BuildIndexSettings.parse({**built, **QUIET}))
+    asked = {"index": index, "pairs": str(folder / "pairs.parquet"), "output": candidates}
+    mining = MineSettings.parse({**asked, "top_k": depth, **QUIET})
+    filtering = FilterSettings.parse({"candidates": candidates, "output": mined, **QUIET})
     seconds = _timed(lambda: mine(mining))
     counts: dict[str, int] = {}
     return seconds, _timed(lambda: counts.update(filter(filtering).counts)), counts["candidates"]

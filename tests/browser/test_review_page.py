@@ -9,7 +9,7 @@ import pytest
 from conftest import hnmine
 from selenium.webdriver.support.ui import WebDriverWait
 
-from hnmine.audit.sheet import Sheet
+from hnmine.sheets.sheet import Sheet
 
 ROWS = 6
 

@@ -23,7 +23,7 @@ from hnmine.index.csr_transpose import Lists, count_owners
 from hnmine.index.tokenise import Tokeniser
 from hnmine.ragged import Ints, offsets_of
 
-COUNTED: list[tuple[DTypeLike, Shape]] = [
+COUNTED: list[tuple[type[np.number], Shape]] = [
     (np.int64, (None,)),
     (np.uint8, (None,)),
     (np.int32, ()),
@@ -77,7 +77,7 @@ def merge_counts(paths: Sequence[Path], settings: BM25Settings, directory: Path)
         documents += len(lengths)
         tokens += int(lengths.sum(dtype=np.int64))
     indptr = offsets_of(frequencies)
-    small: dict[str, NDArray[Any]] = {
+    small: dict[str, NDArray[np.number]] = {
         "vocabulary": vocabulary[1],
         "vocabulary_offsets": vocabulary[0],
         "indptr": indptr,
@@ -102,7 +102,9 @@ def _read(path: Path, count: int) -> list[NDArray[Any]]:
     """Read the first so many arrays of a file of `count_documents`."""
     size = path.stat().st_size
     with damage_explained(path), path.open("rb") as file:
-        found = [read_array(file, size, dtype, shape) for dtype, shape in COUNTED[:count]]
+        found: list[NDArray[Any]] = [
+            read_array(file, size, dtype, shape) for dtype, shape in COUNTED[:count]
+        ]
         check_offsets(found[0], len(found[1]))
         if count == len(COUNTED):
             *_, lengths, offsets, documents, frequencies = found
@@ -113,15 +115,15 @@ def _read(path: Path, count: int) -> list[NDArray[Any]]:
         return found
 
 
-def _find(path: Path, vocabulary: Vocabulary, *terms: NDArray[Any]) -> Ints:
+def _find(path: Path, vocabulary: Vocabulary, bounds: Ints, letters: NDArray[np.uint8]) -> Ints:
     """Return the places of a shard's terms in the vocabulary; in both, terms ascend."""
     with damage_explained(path):
-        found: Ints = find_terms(*vocabulary, *terms)
+        found = find_terms(*vocabulary, bounds, letters)
         check_values(found, low=0, ascending=True, strictly=True)
         return found
 
 
-def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArray[Any]:
+def _create(directory: Path, name: str, dtype: DTypeLike, length: int) -> NDArray[np.number]:
     path = directory / f"{name}.npy"
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(length,))
     if hasattr(os, "posix_fallocate"):

@@ -135,7 +135,7 @@ def add_common(
         lengths[c] = np.uint16(rows[end - one - one]) | np.uint16(rows[end - one]) << np.uint16(8)
     for c in range(len(owners)):
         row = np.uint64(owners[c]) * width
-        total = np.float64(scores[c])
+        total: float = np.float64(scores[c])
         if lengths[c] == _IRREGULAR:
             counted = rows[row : row + width][columns]
             total = _sum_irregular(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from hnmine.array_files import AT_ONCE, check_values, give_back, load_array, load_offsets
+from hnmine.array_files import AT_ONCE, Value, check_values, give_back, load_array, load_offsets
 from hnmine.errors import UsageError, damage_explained
 from hnmine.index.bm25.formula import VARIANTS, Postings, Statistics
 from hnmine.index.bm25.settings import BM25Settings
@@ -31,13 +30,12 @@ class Files:
         self._directory = directory
         with damage_explained(directory / HEADER):
             header = _header(directory)
-            self.settings = _settings(header["settings"])
-            counts = [header[name] for name in ("documents", "tokens", "terms", "postings")]
-            if not all(type(count) is int and count >= 0 for count in counts):
-                raise ValueError("Its counts are no whole numbers from 0 up.")
-            if documents not in (None, counts[0]):
-                raise ValueError(f"It holds {counts[0]:,} documents, not {documents:,}.")
-        total, tokens, terms, self.count = counts
+            self.settings = _settings(header)
+            total, tokens, terms, self.count = (
+                _count(header[name]) for name in ("documents", "tokens", "terms", "postings")
+            )
+            if documents not in (None, total):
+                raise ValueError(f"It holds {total:,} documents, not {documents:,}.")
         # Without a token there is no posting, and nothing is divided by the average length.
         average = tokens / total if tokens else 1.0
         number = VARIANTS.index(self.settings.variant)
@@ -55,9 +53,18 @@ class Files:
             (number, float(k1), float(b), float(delta), average),
         )
 
-    def load(self, name: str, dtype: DTypeLike, length: int | None, **bounds: Any) -> NDArray[Any]:
+    def load(
+        self,
+        name: str,
+        dtype: type[Value],
+        length: int | None,
+        *,
+        low: float | None = None,
+        finite: bool = False,
+    ) -> NDArray[Value]:
         """Open one file by its name without the ending; see `load_array`."""
-        return np.asarray(load_array(self._directory / f"{name}.npy", dtype, (length,), **bounds))
+        path = self._directory / f"{name}.npy"
+        return np.asarray(load_array(path, dtype, (length,), low=low, finite=finite))
 
     def _documents(self, bounds: Ints, total: int) -> NDArray[np.int32]:
         """Open the documents of the postings, which ascend in each list."""
@@ -81,20 +88,29 @@ def read_settings(directory: Path) -> BM25Settings:
         InputError: the file is missing or damaged.
     """
     with damage_explained(directory / HEADER):
-        return _settings(_header(directory)["settings"])
+        return _settings(_header(directory))
 
 
-def _header(directory: Path) -> dict[str, Any]:
-    header: dict[str, Any] = json.loads((directory / HEADER).read_text(encoding="utf-8"))
+def _header(directory: Path) -> dict[str, object]:
+    header: dict[str, object] = json.loads((directory / HEADER).read_text(encoding="utf-8"))
     return header
 
 
-def _settings(given: dict[str, Any]) -> BM25Settings:
+def _count(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("Its counts are no whole numbers from 0 up.")
+    return value
+
+
+def _settings(header: dict[str, object]) -> BM25Settings:
     """Return the settings of an index as its header has them.
 
     Raises:
         ValueError: they are invalid.
     """
+    given = header["settings"]
+    if not (isinstance(given, dict) and isinstance(given.get("tokeniser"), dict)):
+        raise ValueError("Its settings are no mapping.")
     rest = {name: value for name, value in given.items() if name != "tokeniser"}
     numbers = [rest.get(name) for name in ("k1", "b", "delta")]
     if any(isinstance(value, bool | str) for value in numbers):

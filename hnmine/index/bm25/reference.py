@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from hnmine.index.bm25.formula import DEFAULT_DELTA
 from hnmine.index.bm25.settings import BM25Settings
 from hnmine.index.topk import Ranking, top_k
 from hnmine.ragged import Floats, Ints
+
+if TYPE_CHECKING:
+    from rank_bm25 import BM25
 
 
 class RankBM25:
@@ -49,12 +52,15 @@ class RankBM25:
             "l": rank_bm25.BM25L,
         }
         # rank-bm25 divides by the number of documents and of terms.
-        self._model: Any = models[settings.variant](tokens, **options) if any(tokens) else None
+        self._model: BM25 | None = (
+            models[settings.variant](tokens, **options) if any(tokens) else None
+        )
 
     def search(self, queries: Sequence[str], k: Ints) -> Ranking:
         """Find the `k[q]` best matches of every query; see `search.BM25Index.search`."""
         owners, slots, scores = [], [], []
         for number, query in enumerate(queries if self._model is not None else []):
+            assert self._model is not None
             terms = self.settings.tokeniser(query)
             with np.errstate(invalid="ignore"):
                 found = self._model.get_scores(terms)
@@ -73,7 +79,9 @@ class RankBM25:
     def score(self, queries: Sequence[str], offsets: Ints, slots: Ints) -> Floats:
         """Score given documents, whether they match or not; see `search.BM25Index.score`."""
         result = np.zeros(len(slots))
-        for number, query in enumerate(queries if self._model is not None else []):
+        if self._model is None:
+            return result
+        for number, query in enumerate(queries):
             mine = slice(offsets[number], offsets[number + 1])
             terms = self.settings.tokeniser(query)
             with np.errstate(invalid="ignore"):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from hnmine.config import BuildIndexSettings
 from hnmine.errors import UsageError
 from hnmine.index.bm25.formula import DEFAULT_DELTA, VARIANTS
 from hnmine.index.tokenise import Tokeniser
@@ -63,11 +62,7 @@ class BM25Settings:
         return DEFAULT_DELTA.get(self.variant, 0.0)
 
 
-def bm25_settings(settings: Mapping[str, Any]) -> BM25Settings:
-    """Translate the settings of `build-index`, as its manifest holds them."""
-    return BM25Settings(
-        settings["bm25_variant"],
-        settings["k1"],
-        settings["b"],
-        tokeniser=Tokeniser(settings["tokenizer"], settings["stemmer"]),
-    )
+def bm25_settings(settings: BuildIndexSettings) -> BM25Settings:
+    """Translate the settings of `build-index`."""
+    tokeniser = Tokeniser(settings.tokenizer, settings.stemmer)
+    return BM25Settings(settings.bm25_variant, settings.k1, settings.b, tokeniser=tokeniser)

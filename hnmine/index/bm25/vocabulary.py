@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +16,7 @@ Vocabulary = tuple[Ints, NDArray[np.uint8]]
 """Boundaries of the terms, one more than there are, and their bytes, sorted by them."""
 
 
-def vocabulary_of(terms: Any) -> Vocabulary:
+def vocabulary_of(terms: list[str] | pa.LargeStringArray) -> Vocabulary:
     """Return sorted terms, given as a list or as a LargeStringArray from its first place on."""
     array = pa.array(terms, pa.large_string())
     if not len(array):
@@ -27,7 +26,7 @@ def vocabulary_of(terms: Any) -> Vocabulary:
     return bounds, np.frombuffer(letters, np.uint8)[: bounds[-1]]
 
 
-def union_of(vocabularies: Iterable[Sequence[NDArray[Any]]]) -> Vocabulary:
+def union_of(vocabularies: Iterable[Sequence[NDArray[np.number]]]) -> Vocabulary:
     """Return the terms of several vocabularies, each once."""
     union, waiting = pa.array([], pa.large_string()), []
     for offsets, letters in vocabularies:

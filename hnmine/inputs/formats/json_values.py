@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from hnmine.runner.plan import Json
+
 MIXED = b"hnmine.mixed"
 """Key of the metadata of a field with values of several types.
 
@@ -38,7 +40,7 @@ class NoRow(ValueError):
         super().__init__(what)
 
 
-def load_row(line: bytes) -> dict[str, Any]:
+def load_row(line: bytes) -> Json:
     """Parse one JSON object.
 
     Raises:
@@ -52,7 +54,7 @@ def load_row(line: bytes) -> dict[str, Any]:
     if not (text.startswith("{") and text.endswith("}")):
         raise NoRow(NO_OBJECT, "it is not one whole JSON object")
     try:
-        row: dict[str, Any] = json.loads(text, object_pairs_hook=_without_twins)
+        row: Json = json.loads(text, object_pairs_hook=_without_twins)
     except json.JSONDecodeError as error:
         what = f"it is no JSON at column {error.colno}: {error.msg}"
         raise NoRow(NO_OBJECT, what) from error
@@ -71,7 +73,7 @@ def load_row(line: bytes) -> dict[str, Any]:
     return row
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_twins(pairs: list[tuple[str, object]]) -> Json:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
@@ -80,7 +82,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def to_batch(rows: Sequence[dict[str, Any]], lines: Sequence[int]) -> pa.RecordBatch:
+def to_batch(rows: Sequence[Json], lines: Sequence[int]) -> pa.RecordBatch:
     """Return rows as columns, each of one type.
 
     Whole numbers keep their digits. A column of several types is text: strings as they are, other
@@ -139,7 +141,7 @@ def _integers(values: list[int | None]) -> pa.Array:
     return pa.array([to_text(value) for value in values], pa.string())
 
 
-def _hold_nested(values: list[Any]) -> bool:
+def _hold_nested(values: list[object]) -> bool:
     lists = [value for value in values if isinstance(value, list)]
     return any(isinstance(item, list | dict) for value in lists for item in value)
 
@@ -154,7 +156,7 @@ def _lists(values: list[list[Any] | None]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array([*offsets, end], pa.int32()), items)
 
 
-def _structs(values: list[dict[str, Any] | None]) -> pa.Array:
+def _structs(values: list[Json | None]) -> pa.Array:
     names = list(dict.fromkeys(name for value in values for name in value or ()))
     columns = [_column([(value or {}).get(name) for value in values])[0] for name in names]
     empty = pa.array([value is None for value in values], pa.bool_())

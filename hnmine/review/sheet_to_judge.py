@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from hnmine.audit.sheet import EVEN, Sheet, with_texts
 from hnmine.config.judge_settings import JudgeSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.manifests import CandidatesManifest
@@ -17,11 +16,12 @@ from hnmine.errors import InputError, UsageError
 from hnmine.judges.verdict_file import DRAWN
 from hnmine.judging.controls import ANY, POSITIVE, RANDOM, KnownPositives, controls_for
 from hnmine.judging.judged_rows import JudgedRows
-from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Floats
 from hnmine.relevance.evidence import numbers
 from hnmine.review.doubtful import choose
 from hnmine.runner.manifest import MANIFEST, read_json
+from hnmine.sheets.draw import EVEN, draw_noise
+from hnmine.sheets.sheet import Sheet, with_texts
 
 KNOWN_TRUTH = 3
 """Other rows for each row of known truth: a quarter of all rows measure the judge."""
@@ -148,7 +148,7 @@ def _read(
         )
         positives.append(table.filter(pa.array(known)))
         rows = table.filter(pa.array(eligible))
-        noise = keyed_noise(settings.seed, *(rows[name].to_pylist() for name in IDS))
+        noise = draw_noise(settings.seed, *(rows[name].to_pylist() for name in IDS))
         rows = pa.concat_tables([drawn, rows.append_column("noise", pa.array(noise))])
         order = np.argsort(rows["noise"].to_numpy(), kind="stable")
         drawn = rows.take(pa.array(order[: settings.drawn_evenly]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from hnmine.audit.sheet import Sheet
 from hnmine.config.judge_settings import JudgeSettings
 from hnmine.judging.answer_cache import AnswerCache
 from hnmine.judging.judge_result import Judged
@@ -13,9 +12,10 @@ from hnmine.judging.judged_rows import JudgedRows
 from hnmine.judging.judging import judge_sheet, to_ask
 from hnmine.judging.machine_judge import MachineJudge
 from hnmine.judging.open_machine_judge import open_machine_judge
-from hnmine.judging.sheet_to_judge import sheet_to_judge
 from hnmine.printable import aligned
 from hnmine.results import Json, Result
+from hnmine.review.sheet_to_judge import sheet_to_judge
+from hnmine.sheets.sheet import Sheet
 
 CHARACTERS_PER_TOKEN = 4
 """About, in English."""

@@ -13,8 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from hnmine.audit.given_verdicts import Given, Key, note_on, settled, word_for
-from hnmine.audit.machine_verdicts import OWN
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.data_files import DataFile
@@ -24,9 +22,8 @@ from hnmine.ragged import Ints
 from hnmine.runner.atomic import replacing
 from hnmine.runner.locks import file_lock
 from hnmine.schema import RELEVANT
-
-EVEN = "even"
-"""The draw of negatives with equal probability; other draws are of doubtful ones."""
+from hnmine.sheets.given_verdicts import Given, Key, note_on, settled, word_for
+from hnmine.sheets.machine_verdicts import OWN
 
 PERSON = "person"
 """Who gave a verdict, in the column `judge`; machine judges have names of their own."""
@@ -34,7 +31,10 @@ PERSON = "person"
 PAIR = ("query_id", "doc_id")
 TEXTS = ("query", "positive", "document")
 NEEDED = {*PAIR, "query", "document", "verdict"}
-NUMBERS = ("p_relevant", "relevance", "margin", "verdict", "grade", "score", "seed")
+NUMBERS = {
+    **dict.fromkeys(("relevance", "margin", "grade", "score", "verdict"), pa.float64()),
+    "seed": pa.int64(),
+}
 SUFFIXES = (".csv", ".parquet")
 
 CHARACTERS = 20_000
@@ -90,10 +90,11 @@ class Sheet:
                 for name, (kind, *_) in zip(names, file.types.values(), strict=True)
             }
             table = pa.table(columns)
-            for name in (n for n in names if n in NUMBERS or n.startswith(OWN)):
-                numbers = columns[name].cast(pa.float64())
-                known = pc.if_else(pc.is_nan(numbers), None, numbers)
-                table = table.set_column(names.index(name), name, known)
+            for name in names:
+                if kind := pa.float64() if name.startswith(OWN) else NUMBERS.get(name):
+                    numbers = columns[name].cast(pa.float64())
+                    known = pc.if_else(pc.is_nan(numbers), None, numbers).cast(kind)
+                    table = table.set_column(names.index(name), name, known)
         return cls(path, table)
 
     @classmethod

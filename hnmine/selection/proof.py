@@ -1,0 +1,294 @@
+"""Prove that at most a share of the negatives is false, by verdicts on a random sample of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from hnmine.errors import PartialRun, UsageError
+from hnmine.guarantee.certify import Claim, Pair, Test, certify, test
+from hnmine.guarantee.judge_errors import Hits
+from hnmine.guarantee.statement import (
+    GUARANTEE,
+    Guarantee,
+    StepTested,
+    percent,
+    read_guarantee,
+    write_guarantee,
+)
+from hnmine.judges.verdict_file import DRAWN
+from hnmine.judging.controls import POSITIVE, KnownPositives, controls_for
+from hnmine.judging.judged_rows import JudgedRows
+from hnmine.printable import shell
+from hnmine.relevance.evidence import numbers
+from hnmine.runner.plan import Task
+from hnmine.runner.run_directory import Counts, Tick
+from hnmine.schema import RELEVANT
+from hnmine.selection.scored_parts import Selection
+from hnmine.selection.steps import Step, known_positives, pairs_of, safest_first
+from hnmine.sheets.draw import EVEN
+from hnmine.sheets.machine_verdicts import settled
+from hnmine.sheets.sheet import Sheet, with_texts
+
+CONTROLS = 0.25
+"""Share of the judgements of a machine that are of pairs whose truth is known."""
+
+Fill = Callable[[Path, int], None]
+"""Judges the rows of a sheet that have no verdict: so many at most."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be proved, and at what cost; the fields are those of the settings.
+
+    Attributes:
+        sheet: file of the pairs to judge.
+        judge: judges the sheet; None if somebody else does, between two runs.
+    """
+
+    max_false: float
+    confidence: float
+    budget: int
+    seed: int
+    max_uses: int | None
+    sheet: Path
+    judge: Fill | None
+
+
+def proved(selection: Selection, goal: Goal) -> Selection:
+    """Return the hardest choice for which the goal is proved, and write the proof.
+
+    Raises:
+        PartialRun: pairs wait for verdicts, in the sheet.
+        UsageError: the verdicts cannot prove the goal within the budget.
+    """
+    steps = safest_first(selection, goal.seed, goal.max_uses)
+
+    def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
+        write_guarantee(_Loop(selection, goal, steps).run(), outputs[0])
+        return {}
+
+    # The verdicts may change later. What was written once rests on those of now.
+    selection.run.run("prove", "steps", [Task("proof", (GUARANTEE,), 1)], work)
+    guarantee = read_guarantee(selection.run.path)
+    assert guarantee
+    written = len([step for step in guarantee.steps if step.proved]) - 1
+    return steps[written].selection.without(guarantee.refuted)
+
+
+@dataclass(frozen=True)
+class SheetVerdicts:
+    """What a sheet says about the pairs of a draw.
+
+    Attributes:
+        present: all pairs of the sheet.
+        relevant: whether each judged pair of the draw is relevant.
+        judges: who judged the pairs of the draw.
+        by_machine: whether a machine judged any of them.
+        answered: rows of the sheet with a verdict.
+        controls: whether it has pairs of known truth.
+        measured: known positives that a machine judged.
+        hits: the known positives that machines called relevant, of all.
+    """
+
+    present: frozenset[Pair]
+    relevant: dict[Pair, bool]
+    judges: tuple[str, ...]
+    by_machine: bool
+    answered: int
+    controls: bool
+    measured: int
+    hits: Hits
+
+    @classmethod
+    def read(cls, path: Path, seed: int) -> SheetVerdicts:
+        """Read a sheet, which may not exist yet."""
+        if not path.exists():
+            return cls(frozenset(), {}, (), False, 0, False, 0, Hits(0, 0))
+        table = Sheet.open(path).table
+        rows = JudgedRows(table)
+        verdict = rows.numbers("verdict")
+        ours = rows.even & (rows.numbers("seed") == seed) & np.isfinite(verdict)
+        pairs = pairs_of(table)
+        named = zip(rows.texts("judge"), rows.person, strict=True)
+        judges = ["a person" if person or not judge else judge for judge, person in named]
+        positives = rows.drawn(POSITIVE)
+        machines = settled(rows.machines.values(), len(verdict))[positives]
+        at = np.flatnonzero(ours)
+        return cls(
+            frozenset(pairs),
+            {pairs[n]: bool(verdict[n] >= RELEVANT) for n in at},
+            tuple(sorted({judges[n] for n in at})),
+            bool((ours & ~rows.person).any()),
+            int(np.isfinite(verdict).sum()),
+            bool(rows.controls.any()),
+            int(np.isfinite(machines).sum()),
+            Hits(len(machines), int((machines >= RELEVANT).sum())),
+        )
+
+
+class _Loop:
+    """Asks for verdicts and tests the steps until the proof is there or the budget is used."""
+
+    def __init__(self, selection: Selection, goal: Goal, steps: Sequence[Step]) -> None:
+        self.selection, self.goal, self.steps = selection, goal, steps
+        self.draws = [step.draw for step in steps]
+
+    def run(self) -> Guarantee:
+        """Return the proof.
+
+        Raises:
+            PartialRun: pairs wait for verdicts, or more are needed than the budget allows.
+        """
+        before = -1
+        while True:
+            seen = SheetVerdicts.read(self.goal.sheet, self.goal.seed)
+            machine = seen.by_machine or self.goal.judge is not None
+            claim = self._claim(seen.hits if machine and seen.measured else None)
+            tests = certify(self.draws, seen.relevant, claim)
+            wanted = self._wanted(tests, seen, claim)
+            stuck = seen.answered == before
+            # Known positives that a machine does not answer count as missed.
+            if not wanted and (stuck or not machine or seen.measured == seen.hits.asked):
+                return self._guarantee(tests, seen, machine)
+            self._add_drawn([pair for pair in wanted if pair not in seen.present])
+            if not seen.controls:
+                self._add_controls(seen)
+            if self.goal.judge is None or stuck:
+                raise self._waiting(tests, len(wanted), seen)
+            self.goal.judge(self.goal.sheet, self.goal.budget - seen.answered)
+            before = seen.answered
+
+    def _claim(self, hits: Hits | None) -> Claim:
+        return Claim(self.goal.max_false, 1 - self.goal.confidence, hits)
+
+    def _wanted(self, tests: Sequence[Test], seen: SheetVerdicts, claim: Claim) -> list[Pair]:
+        """Return the pairs whose verdicts may prove the first step that is not proved.
+
+        A step that the budget cannot prove is not begun. Where somebody judges between two runs,
+        the harder steps' pairs are asked for at once, as far as the budget goes.
+        """
+        wanted: dict[Pair, None] = {}
+        first = len(tests) - 1
+        steps = self.draws[first:] if self.goal.judge is None else self.draws[first : first + 1]
+        for draw in steps:
+            now = test(draw, seen.relevant, claim)
+            pairs = draw.pairs[now.judged : now.judged + (now.to_go or 0)]
+            more = dict.fromkeys(pair for pair in pairs if pair not in seen.relevant)
+            if len(pairs) != now.to_go:
+                break
+            if seen.answered + len(wanted | more) > self.goal.budget:
+                break
+            wanted |= more
+        return list(wanted)
+
+    def _add_drawn(self, pairs: Sequence[Pair]) -> None:
+        if not pairs:
+            return
+        chosen = set(pairs)
+        every = pa.concat_tables([step.rows for step in self.steps])
+        place = {p: n for n, p in enumerate(pairs_of(every)) if p in chosen}
+        rows = every.take(pa.array(sorted(place.values()))).sort_by("order")
+        columns = {
+            "query_id": rows["query_id"],
+            "doc_id": rows["doc_id"],
+            DRAWN: pa.repeat(EVEN, len(rows)),
+            "seed": pa.repeat(pa.scalar(self.goal.seed, pa.int64()), len(rows)),
+            "relevance": rows["relevance"].cast(pa.float64()),
+        }
+        Sheet.join(self.goal.sheet, with_texts(self.selection.candidates, columns))
+
+    def _add_controls(self, seen: SheetVerdicts) -> None:
+        """Add known positives and random documents, by which a machine is measured."""
+        known = known_positives(self.selection, self.goal.seed)
+        queries, documents = (known[name].to_pylist() for name in ("query_id", "doc_id"))
+        rows = controls_for(
+            self.selection.candidates,
+            KnownPositives(queries, documents, numbers(known["relevance"])),
+            numbers(self.steps[0].rows["relevance"]),
+            round(CONTROLS * self.goal.budget),
+            seed=self.goal.seed,
+            present=seen.present,
+        )
+        if self.goal.judge is not None and POSITIVE not in rows[DRAWN].to_pylist():
+            raise UsageError(
+                f"A machine's verdicts cannot prove --max-false {self.goal.max_false:g} here.",
+                why="No known positive scores as low as the chosen negatives, so nobody knows how "
+                "many relevant documents of that kind the machine misses.",
+                fix=f"Let a person fill in the column verdict of {shell([self.goal.sheet])}.",
+            )
+        Sheet.join(self.goal.sheet, rows)
+
+    def _guarantee(self, tests: Sequence[Test], seen: SheetVerdicts, machine: bool) -> Guarantee:
+        if not tests[0].certified:
+            raise self._not_proved(tests[0], seen, machine)
+        written = max(n for n, test in enumerate(tests) if test.certified)
+        chosen = set(self.draws[written].pairs)
+        return Guarantee(
+            max_false=self.goal.max_false,
+            confidence=self.goal.confidence,
+            seed=self.goal.seed,
+            steps=[
+                StepTested(
+                    highest_relevance=step.highest,
+                    negatives=step.negatives,
+                    of_asked=step.negatives / max(1, step.asked),
+                    judged=test.judged,
+                    relevant=test.relevant,
+                    proved=test.certified,
+                )
+                for step, test in zip(self.steps, tests, strict=False)
+            ],
+            refuted=sorted(p for p, relevant in seen.relevant.items() if relevant and p in chosen),
+            judges=list(seen.judges),
+            known_positives=seen.hits.asked if machine else None,
+            hits=seen.hits.found if machine else None,
+        )
+
+    def _waiting(self, tests: Sequence[Test], waiting: int, seen: SheetVerdicts) -> PartialRun:
+        sheet = shell([self.goal.sheet])
+        proved = [test for test in tests if test.certified]
+        write = (
+            f" Or add --budget {seen.answered} to write choice {len(proved)} of "
+            f"{len(self.steps)}, the hardest that is proved already."
+            if proved
+            else ""
+        )
+        return PartialRun(
+            f"{self.goal.sheet} needs {waiting:,} more verdicts.",
+            why="Only verdicts on a random sample prove how many negatives are false.",
+            fix=f"Run `hnmine judge {sheet} --endpoint URL --llm NAME`, or let a person fill in "
+            f"the column verdict. Then run the same command again.{write}",
+        )
+
+    def _not_proved(self, test: Test, seen: SheetVerdicts, machine: bool) -> PartialRun:
+        hits = seen.hits if machine else None
+        best = self._provable(seen, hits)
+        least = f"They prove at most {percent(best)}." if best else "They prove no share."
+        more = test.to_go
+        why = f"Of {test.judged:,} drawn negatives, {test.relevant:,} are relevant. {least}"
+        if hits:
+            why += f" The judge finds {hits.found:,} of {hits.asked:,} known positives."
+        if more is None:
+            fix = "Choose deeper negatives (--depth), add a --judge, or raise --max-false."
+        else:
+            fix = (
+                f"Raise --budget to {seen.answered + more:,} or more: the next {more:,} verdicts "
+                "prove it if none of them is relevant. Or choose deeper negatives (--depth), add "
+                "a --judge, or raise --max-false."
+            )
+        return PartialRun(
+            f"The verdicts do not prove --max-false {self.goal.max_false:g}.", why=why, fix=fix
+        )
+
+    def _provable(self, seen: SheetVerdicts, hits: Hits | None) -> float | None:
+        """Return the lowest share, in thousandths, that the verdicts on the safest step prove."""
+        risk = 1 - self.goal.confidence
+        for share in np.arange(1, 1000) / 1000:
+            if certify(self.draws[:1], seen.relevant, Claim(float(share), risk, hits))[0].certified:
+                return float(share)
+        return None

@@ -1,0 +1,101 @@
+"""The order in which negatives are drawn for judging, and whether a sheet keeps to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hnmine.keyed_noise import keyed_noise, mixed
+from hnmine.ragged import Ints
+
+EVEN = "even"
+"""How a row was drawn that every negative had the same chance to be; other draws are no sample."""
+
+Pair = tuple[str, str]
+
+
+def draw_noise(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> NDArray[np.uint64]:
+    """Return a random number for each pair; its rank is the pair's place in the draw.
+
+    It depends on the ids and the seed alone, so that anyone can check a sample. It is mixed once
+    more, because `--sampling` chooses by the same noise.
+    """
+    return mixed(keyed_noise(seed, query_ids, doc_ids))
+
+
+def draw_order(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> Ints:
+    """Return the positions of pairs in the order of the draw; any prefix is a random sample."""
+    return np.argsort(draw_noise(seed, query_ids, doc_ids), kind="stable")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The judged sample of a sheet, among the negatives that it was drawn from.
+
+    Attributes:
+        population: negatives that could be drawn, and judged ones that are none any more.
+        size: pairs in the sample, judged or not.
+        judged: of these.
+        relevant: of the judged.
+        fault: why it is no random sample; empty if it is one.
+    """
+
+    population: int
+    size: int
+    judged: int
+    relevant: int
+    fault: str = ""
+
+
+def check_draw(
+    negatives: Sequence[Pair],
+    drawn: Mapping[Pair, tuple[str | None, int | None]],
+    judged: Mapping[Pair, bool],
+    used_up: Sequence[Pair],
+) -> Draw:
+    """Return the sample of a sheet: the negatives up to the last judged one in the draw's order.
+
+    Args:
+        negatives: the chosen negatives of a directory.
+        drawn: by pair of the sheet: how it was drawn, and the seed of the draw.
+        judged: by judged pair: whether it is relevant.
+        used_up: pairs that are no negatives any more because they were judged relevant.
+    """
+    seeds = {seed for how, seed in drawn.values() if how == EVEN}
+    open_to_draw = [pair for pair in negatives if drawn.get(pair, (EVEN, None))[0] == EVEN]
+    gone = [pair for pair in used_up if pair in judged and drawn.get(pair, ("", 0))[0] == EVEN]
+    population = len(open_to_draw) + len(gone)
+    seed = next(iter(seeds), None)
+    if len(seeds) != 1 or seed is None:
+        return Draw(population, 0, 0, 0, _without_seed(seeds))
+    sample = [pair in judged and drawn.get(pair, ("", 0))[0] == EVEN for pair in open_to_draw]
+    noise = draw_noise(seed, *_ids([*open_to_draw, *gone]))
+    taken = np.array([*sample, *[True] * len(gone)], dtype=bool)
+    prefix = noise <= noise[taken].max() if taken.any() else taken
+    relevant = sum(judged[pair] for pair, is_in in zip(open_to_draw, sample, strict=True) if is_in)
+    size, known = int(prefix.sum()), int(taken.sum())
+    missing = size - known
+    return Draw(
+        population,
+        size,
+        known,
+        relevant + sum(judged[pair] for pair in gone),
+        f"{missing:,} of the first {size:,} in the order of the draw have no verdict"
+        if missing
+        else "",
+    )
+
+
+def _without_seed(seeds: set[int | None]) -> str:
+    if not seeds:
+        return "the sheet holds no pair that was drawn evenly"
+    if seeds == {None}:
+        return "the sheet does not record the seed of its draw"
+    return "the sheet holds pairs of several draws"
+
+
+def _ids(pairs: Sequence[Pair]) -> tuple[list[str], list[str]]:
+    return [query for query, _ in pairs], [document for _, document in pairs]
