@@ -21,7 +21,7 @@ from hnmine.config import (
     ReportSettings,
     ReviewSettings,
 )
-from hnmine.config.retired import RETIRED
+from hnmine.config.setting import RETIRED
 from hnmine.errors import UsageError
 from hnmine.relevance.learned import read_learned
 from hnmine.report.changes import diff
