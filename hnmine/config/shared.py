@@ -18,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from hnmine.config.setting import MANY, about, did_you_mean, flag_of, key_of, setting
-from hnmine.errors import UsageError
+from hnmine.config.setting import MANY, about, flag_of, key_of, setting
+from hnmine.errors import UsageError, did_you_mean
 from hnmine.printable import redacted
 from hnmine.runner.urls import mirror, split_url
 
@@ -144,7 +144,7 @@ def _short(value: object) -> str:
 
 def no_such_setting(name: str, known: Iterable[str]) -> str:
     """Say that a setting is unknown, and which one has a name like it."""
-    return f"{name}: no such setting.{did_you_mean(name.replace('-', '_'), known)}"
+    return f"{name}: no such setting.{did_you_mean(key_of(name), map(key_of, known))}"
 
 
 def _problem(item: ErrorDetails, known: Collection[str]) -> str:
