@@ -168,6 +168,19 @@ def test_a_wrong_name_lists_what_packages_add(tmp_path, toy, arguments, shown):
     assert f"Did you mean {shown}" in done.stderr
 
 
+def test_the_help_lists_what_packages_add(tmp_path, toy):
+    added = {
+        "mine": "--source first",
+        "filter": "--judge lengths",
+        "export": "--to names",
+        "run": "--judge lengths",
+    }
+    for command, shown in added.items():
+        text = " ".join(run(tmp_path, toy, command, "--help").stdout.split())
+        assert f"{shown} from the package hnmine-toy (hnmine-toy 1.2)" in text
+        assert "Added by packages" not in run(tmp_path, None, command, "--help").stdout
+
+
 BROKEN = [
     ({"exports": "names = toy:NAMES"}, ["export", "--mined", "r/mined", "--to", "names"]),
     ({"sources": "first = toy:open_first"}, ["mine", "--source", "first"]),
