@@ -208,7 +208,6 @@ class _Layers:
 
 
 def _arguments(node: Node, count: int) -> list[Node]:
-    """Return a call's arguments."""
     arguments: list[Node] = node["arguments" if "arguments" in node else "children"]
     if len(arguments) != count:
         name = node["function_name"]

@@ -86,7 +86,6 @@ class DelimitedReader(Reader):
         return prove(path, self._blocks, self._delimiter)
 
     def _plain_columns(self, places: list[int]) -> Iterator[list[pa.Array]]:
-        """Yield columns of a file without quoting."""
         mark = ord("\t" if self._delimiter == BLANKS else self._delimiter)
         skipped = int(self._has_header)
         for first, block in self._blocks():
@@ -110,7 +109,6 @@ class DelimitedReader(Reader):
         )
 
     def _quoted_columns(self, places: list[int]) -> Iterator[list[pa.Array]]:
-        """Yield columns of a file with quoted values."""
         rows = self._quoted_rows()
         if self._has_header:
             next(rows)
