@@ -205,7 +205,7 @@ def run(
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
-    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = "triplet",
+    format: str = "triplet",
     output_scores: bool = False,
     deepen: int = 1,
     max_uses: int | None = None,
@@ -301,7 +301,7 @@ def run(
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
-        format: Layout of train/, as in sentence-transformers.
+        format: Layout of train/: triplet, n-tuple, labeled-pair, labeled-list, or one that a package adds.
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
         max_uses: Cap how many queries share a negative, independent of row order.
@@ -518,7 +518,7 @@ def filter_negatives(
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
-    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = "triplet",
+    format: str = "triplet",
     output_scores: bool = False,
     deepen: int = 1,
     max_uses: int | None = None,
@@ -581,7 +581,7 @@ def filter_negatives(
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
-        format: Layout of train/, as in sentence-transformers.
+        format: Layout of train/: triplet, n-tuple, labeled-pair, labeled-list, or one that a package adds.
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
         max_uses: Cap how many queries share a negative, independent of row order.
@@ -648,7 +648,7 @@ def filter(
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
-    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = "triplet",
+    format: str = "triplet",
     output_scores: bool = False,
     deepen: int = 1,
     max_uses: int | None = None,
@@ -711,7 +711,7 @@ def filter(
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
-        format: Layout of train/, as in sentence-transformers.
+        format: Layout of train/: triplet, n-tuple, labeled-pair, labeled-list, or one that a package adds.
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
         max_uses: Cap how many queries share a negative, independent of row order.

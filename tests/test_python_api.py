@@ -244,7 +244,7 @@ class TestTypes:
             "hnmine.mine(index='i', output='c', topk=3)",
             "hnmine.mine(index='i', output='c', top_k='3')",
             "hnmine.mine(output='c')",
-            "hnmine.filter_negatives(candidates='c', output='m', format='tuple')",
+            "hnmine.filter_negatives(candidates='c', output='m', backend='tuple')",
             "hnmine.filter_negatives('c', 'd', output='m')",
             "hnmine.export(mined='m', to='beir', output='e').pathh",
             "hnmine.diff('a')",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -115,12 +113,6 @@ def flag_of(name: str) -> str:
 def key_of(name: str) -> str:
     """Return the key of a setting in a YAML file."""
     return name.replace("_", "-")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question that names the closest known name; empty if none is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {key_of(close[0])}?" if close else ""
 
 
 def why_gone(name: str) -> str:
