@@ -7,8 +7,10 @@ import ctypes
 import fcntl
 import gc
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,6 +20,13 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # Two workers share two cores.
+
+MEMORY, ROOM = Path("/dev/shm"), 6 * 10**9
+"""Where a file is on the disk at once: a stage waits for it some hundred times."""
+
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault("TMPDIR", str(MEMORY))
+    tempfile.tempdir = None
 
 import forked
 import pyarrow as pa
