@@ -21,13 +21,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # Two workers share two cores.
 
-MEMORY, ROOM = Path("/dev/shm"), 6 * 10**9
-"""Where a file is on the disk at once: a stage waits for it some hundred times."""
-
-if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
-    os.environ.setdefault("TMPDIR", str(MEMORY))
-    tempfile.tempdir = None
-
 import forked
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -99,6 +92,17 @@ def soon_closed(folder: Path, seconds: float = 5) -> bool:
     while (still_open := open_files(folder)) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not still_open
+
+
+MEMORY, ROOM = Path("/dev/shm"), 6 * 10**9
+"""Where a file is on the disk at once: a stage waits for it a hundred times."""
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory if there are so many bytes."""
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("TMPDIR", str(MEMORY))
+        tempfile.tempdir = None
 
 
 SLOW = {

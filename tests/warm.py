@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from numba.core.dispatcher import Dispatcher
 
-from hnmine.index.scripts import classes_of
 from hnmine.index.tokenise import Tokeniser
 
 
