@@ -172,6 +172,12 @@ def run(
     bm25_engine: Literal["hnmine", "rank-bm25"] = "hnmine",
     faiss_search: str | None = None,
     block_size: int = 512,
+    max_false: float | None = None,
+    confidence: float = 0.95,
+    budget: int = 400,
+    judge_with: str | PathLike[str] | None = None,
+    judge_llm: str | None = None,
+    sheet: str | PathLike[str] | None = None,
     cross_encoder: str | None = None,
     judge: str | Sequence[str] = (),
     score: str | None = None,
@@ -187,12 +193,6 @@ def run(
     where: str | Sequence[str] = (),
     relabel: str | None = None,
     relabel_judged: bool = False,
-    max_false: float | None = None,
-    confidence: float = 0.95,
-    budget: int = 400,
-    judge_with: str | PathLike[str] | None = None,
-    llm: str | None = None,
-    sheet: str | PathLike[str] | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
@@ -268,6 +268,12 @@ def run(
         bm25_engine: Engine that searches with BM25: hnmine's own, or rank-bm25, which is slow.
         faiss_search: Search parameters of an approximate FAISS index, such as nprobe=32.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
+        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        confidence: Confidence of max_false.
+        budget: Judgements for max_false, at most.
+        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        judge_llm: Name of the language model on the server of judge_with.
+        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
@@ -283,12 +289,6 @@ def run(
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
         relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
-        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
-        confidence: Confidence of max_false.
-        budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
-        llm: Name of the language model on the server of judge_with.
-        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
@@ -500,12 +500,6 @@ def filter_negatives(
     where: str | Sequence[str] = (),
     relabel: str | None = None,
     relabel_judged: bool = False,
-    max_false: float | None = None,
-    confidence: float = 0.95,
-    budget: int = 400,
-    judge_with: str | PathLike[str] | None = None,
-    llm: str | None = None,
-    sheet: str | PathLike[str] | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
@@ -539,6 +533,12 @@ def filter_negatives(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
+    max_false: float | None = None,
+    confidence: float = 0.95,
+    budget: int = 400,
+    judge_with: str | PathLike[str] | None = None,
+    judge_llm: str | None = None,
+    sheet: str | PathLike[str] | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
@@ -563,12 +563,6 @@ def filter_negatives(
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
         relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
-        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
-        confidence: Confidence of max_false.
-        budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
-        llm: Name of the language model on the server of judge_with.
-        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
@@ -602,6 +596,12 @@ def filter_negatives(
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        confidence: Confidence of max_false.
+        budget: Judgements for max_false, at most.
+        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        judge_llm: Name of the language model on the server of judge_with.
+        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -630,12 +630,6 @@ def filter(
     where: str | Sequence[str] = (),
     relabel: str | None = None,
     relabel_judged: bool = False,
-    max_false: float | None = None,
-    confidence: float = 0.95,
-    budget: int = 400,
-    judge_with: str | PathLike[str] | None = None,
-    llm: str | None = None,
-    sheet: str | PathLike[str] | None = None,
     depth: float | None = None,
     default_rule: bool = True,
     num_negatives: int = 5,
@@ -669,6 +663,12 @@ def filter(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
+    max_false: float | None = None,
+    confidence: float = 0.95,
+    budget: int = 400,
+    judge_with: str | PathLike[str] | None = None,
+    judge_llm: str | None = None,
+    sheet: str | PathLike[str] | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
@@ -693,12 +693,6 @@ def filter(
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
         relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
-        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
-        confidence: Confidence of max_false.
-        budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
-        llm: Name of the language model on the server of judge_with.
-        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
         default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
@@ -732,6 +726,12 @@ def filter(
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        confidence: Confidence of max_false.
+        budget: Judgements for max_false, at most.
+        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        judge_llm: Name of the language model on the server of judge_with.
+        sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -1121,7 +1121,7 @@ def judge(
         endpoint: Address of an OpenAI-compatible server with a language model, such as http://localhost:8000/v1, or of a reranker, which ends in /rerank.
         llm: Name of the language model or reranker on the server.
         model: Cross-encoder, LLM reranker or bi-encoder on this machine: a hub name, a folder, or pkg:package/folder.
-        prompt: File with the prompt for a language model, with {query} and {document} to fill in; the answer is JSON with a reason and a grade from 0 to 3. [default: hnmine's own]
+        prompt: File with the language model's prompt, with {query} and {document} to fill in. It asks for JSON: a reason and a grade from 0 to 3. [default: hnmine's own]
         sample: Number of negatives to draw evenly; of a candidates directory, of candidates. [default: three quarters of budget, else 300; none with doubtful]
         doubtful: Number of doubtful candidates to judge, chosen as `hnmine review` does.
         budget: Maximum number of pairs to ask the judge about; earlier answers are free. [default: all]

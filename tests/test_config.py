@@ -40,7 +40,7 @@ def test_all_errors_come_at_once_with_suggestions():
     message = str(error.value)
     assert "margn: no such setting. Did you mean margin?" in message
     assert "num-negatives: Input should be greater than or equal to 1 (given: 0)" in message
-    assert "format: Input should be 'triplet'" in message
+    assert "format: 'best' is none of triplet, n-tuple" in message
 
 
 @pytest.mark.parametrize(

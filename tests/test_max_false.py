@@ -229,7 +229,7 @@ class TestMissing:
             ({"compat": "sentence-transformers"}, "max_false: cannot be combined"),
             ({"max_false": None, "judge_with": "pkg:x/y"}, "judge_with: needs"),
             ({"max_false": None, "relabel_judged": True}, "relabel_judged: needs"),
-            ({"llm": "name"}, "llm: needs"),
+            ({"judge_llm": "name"}, "judge_llm: needs"),
         ],
     )
     def test_settings_that_do_not_fit(self, candidates, tmp_path, settings, message):
@@ -265,7 +265,7 @@ class TestMachine:
                 turns=1,
                 max_false=0.15,
                 judge_with=server.url,
-                llm="words",
+                judge_llm="words",
                 budget=600,
             )
         guarantee = read_guarantee(tmp_path / "m")
@@ -278,5 +278,12 @@ class TestMachine:
     def test_a_judge_that_says_no_to_all_proves_nothing(self, candidates, tmp_path):
         no = {"choices": [{"message": {"content": '{"reason": "no", "grade": 0}'}}]}
         with Server(lambda body: no) as server, pytest.raises(Exception, match="relevant"):
-            loop(candidates, tmp_path / "m", turns=1, judge_with=server.url, llm="no", budget=200)
+            loop(
+                candidates,
+                tmp_path / "m",
+                turns=1,
+                judge_with=server.url,
+                judge_llm="no",
+                budget=200,
+            )
         assert not (tmp_path / "m" / "manifest.json").exists()

@@ -9,7 +9,8 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from hnmine.config.mined_settings import moved_index
 from hnmine.config.output import OutputSettings
-from hnmine.config.setting import MANY, flag_of, key_of, path, seed, setting
+from hnmine.config.proof_settings import ProofSettings
+from hnmine.config.setting import MANY, flag_of, path, seed, setting
 from hnmine.config.shared import Count, ModelSettings, Pooling, assignments
 from hnmine.exports import LAYOUTS, check_layout
 from hnmine.names import check_names
@@ -24,7 +25,7 @@ NOT_LAZY = (
 """Settings that need the scores of candidates that are not chosen."""
 
 
-class FilterSettings(ModelSettings, OutputSettings):
+class FilterSettings(ProofSettings, ModelSettings, OutputSettings):
     """Settings of `hnmine filter`."""
 
     command = "filter"
@@ -114,42 +115,6 @@ class FilterSettings(ModelSettings, OutputSettings):
         "Make a candidate a positive if a verdict of --judge FILE or for --max-false finds it "
         "relevant; otherwise it is dropped.",
         False,
-    )
-    max_false: float | None = setting(
-        "Which are kept",
-        "Prove by judgements of a random sample that at most this share of the negatives is "
-        "false, and choose safer ones until it is proved.",
-        None,
-        common=True,
-        gt=0,
-        lt=1,
-    )
-    confidence: float = setting("Which are kept", "Confidence of --max-false.", 0.95, ge=0.5, lt=1)
-    budget: int = setting(
-        "Which are kept",
-        "Judgements for --max-false, at most.",
-        400,
-        common=True,
-        in_plan=False,
-        ge=1,
-        le=MANY,
-    )
-    judge_with: str | None = path(
-        "Judge for --max-false: the address of an OpenAI-compatible server or of a reranker, or a "
-        "local model. [default: the sheet is filled between two runs]",
-        None,
-        group="Models",
-        value="URL|MODEL",
-        common=True,
-    )
-    llm: str | None = setting(
-        "Models", "Name of the language model on the server of --judge-with.", None, in_plan=False
-    )
-    sheet: Path | None = path(
-        "Sheet of the pairs to judge for --max-false: .csv or .parquet. [default: "
-        "OUTPUT-verdicts.csv]",
-        None,
-        group="Output",
     )
     depth: float | None = setting(
         "Which are chosen",
@@ -282,6 +247,10 @@ class FilterSettings(ModelSettings, OutputSettings):
     def _check(self) -> FilterSettings:
         if self.score == "ce" and not self.cross_encoder:
             raise ValueError("score: ce needs --cross-encoder")
+        if self.compat and self.max_false is not None:
+            raise ValueError("max-false: cannot be combined with --compat, which has no order")
+        if self.relabel_judged and not self.judge and self.max_false is None:
+            raise ValueError("relabel-judged: needs --judge FILE or --max-false")
         if self.quota and (self.per_query or self.strata):
             raise ValueError("quota: cannot be combined with --per-query or --strata")
         if self.quota:
@@ -321,20 +290,6 @@ class FilterSettings(ModelSettings, OutputSettings):
         """Whether a rule about the score is given."""
         rules = (self.margin, self.relative_margin, self.max_score)
         return any(rule is not None for rule in rules)
-
-    @model_validator(mode="after")
-    def _check_proof(self) -> FilterSettings:
-        if self.max_false is None:
-            for name in ("judge_with", "sheet"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"{key_of(name)}: needs --max-false")
-            if self.relabel_judged and not self.judge:
-                raise ValueError("relabel-judged: needs --judge FILE or --max-false")
-        elif self.compat:
-            raise ValueError("max-false: cannot be combined with --compat, which has no order")
-        if self.llm and not self.judge_with:
-            raise ValueError("llm: needs --judge-with")
-        return self
 
     @model_validator(mode="after")
     def _check_lazy(self) -> FilterSettings:

@@ -2,7 +2,7 @@
 
 The bet on each draw multiplies a capital of 1. If `limit` or more of the set are marked, the
 expected capital never grows, so that it exceeds 1 / risk at any time with probability `risk` at
-most (Ville 1939). Looking after every draw, stopping and going on later are therefore allowed. The
+most (Ville 1939). Looking after every draw, stopping and continuing later are therefore allowed. The
 method is that of risk-limiting audits (Waudby-Smith, Stark and Ramdas, 2021; Stark, 2023).
 """
 

@@ -33,7 +33,7 @@ class JudgedRows:
         by_machines = settled(self.machines.values(), len(given))
         ours = np.isclose(given, by_machines, rtol=0, atol=1e-9)
         named = np.array([judge not in (None, "", PERSON) for judge in judges], bool)
-        # A verdict that was changed in the sheet is a person's, whoever is named.
+        # A verdict that was changed in the sheet is a person's, no matter who is named.
         self.person: Bools = np.isfinite(given) & ~(named & ours)
 
     @property

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from hnmine.errors import InputError, UsageError
-from hnmine.judging.answer_cache import AnswerCache
+from hnmine.judging.beside_the_sheet import AnswerCache, record_judge
 from hnmine.judging.controls import ANY, POSITIVE, RANDOM
 from hnmine.judging.judge_accuracy import Share, agreement, corrected
-from hnmine.judging.judge_record import record_judge
 from hnmine.judging.judge_result import Judged
 from hnmine.judging.judged_rows import JudgedRows
 from hnmine.judging.machine_judge import Answer, Item, MachineJudge

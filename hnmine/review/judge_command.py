@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from hnmine.config.judge_settings import JudgeSettings
-from hnmine.judging.answer_cache import AnswerCache
+from hnmine.judging.beside_the_sheet import AnswerCache
 from hnmine.judging.judge_result import Judged
 from hnmine.judging.judged_rows import JudgedRows
 from hnmine.judging.judging import judge_sheet, to_ask

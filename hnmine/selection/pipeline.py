@@ -124,7 +124,7 @@ def _judge(settings: FilterSettings) -> Fill | None:
         return None
     judge = open_machine_judge(
         settings.judge_with,
-        settings.llm,
+        settings.judge_llm,
         model_use=settings.model_use,
         threads=settings.cpu_threads,
     )

@@ -36,7 +36,7 @@ class Draw:
     """The judged sample of a sheet, among the negatives that it was drawn from.
 
     Attributes:
-        population: negatives that could be drawn, and judged ones that are none any more.
+        population: negatives that could be drawn, and judged ones that are not negatives now.
         size: pairs in the sample, judged or not.
         judged: of these.
         relevant: of the judged.

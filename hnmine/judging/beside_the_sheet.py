@@ -1,4 +1,4 @@
-"""The answers of a judge on disk, each stored as it arrives; a rerun asks for the others alone."""
+"""The files beside a sheet: the answers of each judge, as they arrive, and what is known of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from hnmine.judging.judge_result import Judged
 from hnmine.judging.machine_judge import Answer, Item, MachineJudge
+from hnmine.runner.atomic import write_text
 from hnmine.runner.checkpoints import Partial, key_of
 from hnmine.runner.locks import file_lock
-from hnmine.runner.plan import digest
+from hnmine.runner.manifest import read_json
+from hnmine.runner.plan import canonical_json, digest
 
 
 class AnswerCache:
@@ -65,3 +68,12 @@ def _mark(judge: MachineJudge) -> str:
 
 def _key(item: Item) -> bytes:
     return key_of([item.query, item.document])
+
+
+def record_judge(sheet: Path, judge: MachineJudge, judged: Judged) -> None:
+    """Write SHEET.judge.json: by judge its model, prompt, settings, counts, hits and alarms."""
+    file = sheet.with_name(f"{sheet.name}.judge.json")
+    with file_lock(file):
+        known = read_json(file) or {}
+        about = {**judge.identity, **judge.reached_by, **judged.as_json()}
+        write_text(file, canonical_json(known | {judge.name: about}))
