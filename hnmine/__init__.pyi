@@ -205,7 +205,7 @@ def run(
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
-    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = "triplet",
+    format: str = "triplet",
     output_scores: bool = False,
     deepen: int = 1,
     max_uses: int | None = None,
@@ -290,7 +290,7 @@ def run(
         llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
-        default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
+        default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
         per_query: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
@@ -301,7 +301,7 @@ def run(
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
-        format: Layout of train/, as in sentence-transformers.
+        format: Layout of train/: triplet, n-tuple, labeled-pair, labeled-list, or one that a package adds.
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
         max_uses: Cap how many queries share a negative, independent of row order.
@@ -518,7 +518,7 @@ def filter_negatives(
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
-    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = "triplet",
+    format: str = "triplet",
     output_scores: bool = False,
     deepen: int = 1,
     max_uses: int | None = None,
@@ -570,7 +570,7 @@ def filter_negatives(
         llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
-        default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
+        default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
         per_query: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
@@ -581,7 +581,7 @@ def filter_negatives(
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
-        format: Layout of train/, as in sentence-transformers.
+        format: Layout of train/: triplet, n-tuple, labeled-pair, labeled-list, or one that a package adds.
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
         max_uses: Cap how many queries share a negative, independent of row order.
@@ -648,7 +648,7 @@ def filter(
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
-    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = "triplet",
+    format: str = "triplet",
     output_scores: bool = False,
     deepen: int = 1,
     max_uses: int | None = None,
@@ -700,7 +700,7 @@ def filter(
         llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
-        default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
+        default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
         per_query: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
@@ -711,7 +711,7 @@ def filter(
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
-        format: Layout of train/, as in sentence-transformers.
+        format: Layout of train/: triplet, n-tuple, labeled-pair, labeled-list, or one that a package adds.
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
         max_uses: Cap how many queries share a negative, independent of row order.
@@ -1018,7 +1018,7 @@ def report(
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         qrels: Judgements to count false negatives with, more complete than those mined with.
         min_grade: Lowest grade at which a judged document counts as relevant.
-        verdicts: Sheet of verdicts that `hnmine review` wrote, to estimate from.
+        verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
         shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
@@ -1048,7 +1048,7 @@ def inspect(
         query: Id of a query to show.
         text: Text that the shown queries contain; an exact match comes first.
         reason: Show the queries that lost most candidates for this reason, such as margin, and those candidates.
-        worst: Number of queries to show, those with most likely false negatives first. [default: 1 if nothing else is asked]
+        worst: Number of queries to show, those with the most doubtful negatives first. [default: 1 if nothing else is asked]
         limit: Maximum number of queries to show for text and reason.
         characters: Maximum number of characters of a text to show.
         threads: CPU threads to use. [default: all]
@@ -1163,7 +1163,7 @@ def review(
     Args:
         mined: Directory that `hnmine filter` wrote.
         sheet: Sheet to write, or to continue: .csv or .parquet. [default: the one that the directory was filtered with, else MINED-review.csv]
-        doubtful: Number of doubtful candidates to judge: likely relevant, narrowly dropped, or disputed between judges.
+        doubtful: Number of doubtful candidates to judge: high in relevance, narrowly dropped, or disputed between judges.
         even: Number of other negatives to judge, drawn evenly, from which the share of false negatives is estimated.
         page: Serve a page on this machine to judge with the keyboard; otherwise only the sheet is written.
         port: Port of the page; 0 takes any free port.
@@ -1224,7 +1224,7 @@ def audit(
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         qrels: Judgements to count false negatives with, more complete than those mined with.
         min_grade: Lowest grade at which a judged document counts as relevant.
-        verdicts: Sheet of verdicts that `hnmine review` wrote, to estimate from.
+        verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
         shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 

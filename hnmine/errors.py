@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -118,3 +119,9 @@ def damage_explained(path: Path) -> Iterator[None]:
             why=lines[-1][:500] if lines else repr(error),
             fix="Run the command that wrote it again, with a new directory.",
         ) from error
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
+    """Return a question that names the closest known names; empty if none is close."""
+    close = difflib.get_close_matches(name, list(known), most)
+    return f" Did you mean {' or '.join(close)}?" if close else ""

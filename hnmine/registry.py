@@ -6,7 +6,6 @@ A package adds one through an entry point of the group `hnmine.sources`, `hnmine
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any
 
-from hnmine.errors import MissingModel, UsageError
+from hnmine.errors import MissingModel, UsageError, did_you_mean
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -112,10 +111,10 @@ class Registry(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._all)
 
-    def near(self, name: str) -> str:
-        """Return the names that are most like a wrong one, as a question; empty if none is."""
-        close = difflib.get_close_matches(name, self, n=3)
-        return f" Did you mean {' or '.join(close)}?" if close else ""
+    def check(self, name: str) -> None:
+        """Raise ValueError, with the closest names, unless an entry has the name."""
+        if name not in self:
+            raise ValueError(f"{name!r} is none of {', '.join(self)}.{did_you_mean(name, self, 3)}")
 
     def packages(self, names: Iterable[str]) -> dict[str, str]:
         """Return the versions of the packages that added some of the names."""

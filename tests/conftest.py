@@ -7,8 +7,10 @@ import ctypes
 import fcntl
 import gc
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -90,6 +92,17 @@ def soon_closed(folder: Path, seconds: float = 5) -> bool:
     while (still_open := open_files(folder)) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not still_open
+
+
+MEMORY, ROOM = Path("/dev/shm"), 6 * 10**9
+"""Where a file is on the disk at once: a stage waits for it a hundred times."""
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory if there are so many bytes."""
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("TMPDIR", str(MEMORY))
+        tempfile.tempdir = None
 
 
 SLOW = {

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,12 @@ PRELOAD = [
     "duckdb",
     "faiss",
     "onnxruntime",
+    *("hypothesis", "pytest"),  # Processes that run a function of a test import its file.
 ]
 HEAVY = "sentence_transformers"
 """Takes as long to import as all of these: `conftest.py` adds it where slow tests run."""
+LAST = "tests.warm"
+ROOT = Path(__file__).resolve().parent.parent
 
 COMMAND_LINE = "from hnmine.cli import main; main()"
 SECONDS = 300
@@ -46,9 +51,20 @@ SECONDS = 300
 
 def process(target: Callable[..., Any], *arguments: Any) -> multiprocessing.Process:
     """Return a process, not yet started, that will be forked from the server."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    return context.Process(target=target, args=arguments)
+    begin()
+    return multiprocessing.get_context("forkserver").Process(target=target, args=arguments)
+
+
+@cache
+def begin() -> None:
+    """Start the server."""
+    here = Path.cwd()
+    forkserver.set_forkserver_preload([*PRELOAD, LAST])
+    os.chdir(ROOT)  # The last module is found from there.
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.chdir(here)
 
 
 class Running:

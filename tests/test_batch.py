@@ -383,13 +383,14 @@ def test_batches_are_harder_than_random_ones(run):
     from hnmine.encode.locate import find_model
 
     model = SentenceTransformer(str(find_model(ENCODER)), device="cpu")
+    queries = list({row["query"] for row in rows(run / "mined" / "train")})
+    vectors = dict(zip(queries, model.encode(queries, normalize_embeddings=True), strict=True))
     mean = {}
     for by, flags in FLAGS.items():
         batched(run, f"hard-{by}", **flags, batch_size=4, epochs=4)
         table = table_of(run / f"hard-{by}").to_pandas()
-        vectors = model.encode(table["query"].tolist(), normalize_embeddings=True)
         cosines = [
-            float(vectors[one] @ vectors[other])
+            float(vectors[table["query"][one]] @ vectors[table["query"][other]])
             for _, members in table.groupby(["epoch", "batch"]).groups.items()
             for one in members
             for other in members

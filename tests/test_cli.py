@@ -130,7 +130,7 @@ class TestArguments:
             (["diff", "{m}", "{m}"], "--after", "{m}"),
             (["build-index", "{m}"], "--index", "{m}"),
             (["run", "{m}"], "--output", "{m}"),
-            (["models", "{m}"], "--folder", "{m}"),
+            pytest.param(["models", "{m}"], "--folder", "{m}", marks=pytest.mark.slow),
         ],
     )
     def test_an_argument_and_its_flag_must_agree(self, tmp_path, line, flag, same):
@@ -155,6 +155,7 @@ class TestArguments:
 
 
 class TestOlderNames:
+    @pytest.mark.slow  # They import PyTorch.
     def test_models_is_validate_with_models(self, tmp_path):
         older = hnmine("models", tmp_path)
         newer = hnmine("validate", "--models", tmp_path)

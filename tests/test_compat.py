@@ -100,12 +100,12 @@ class Data:
 @pytest.fixture(scope="module")
 def source(docstrings) -> tuple[list[tuple[str, str]], list[str]]:
     pairs = [(row["query"], row["positive"]) for row in rows(docstrings / "pairs.parquet")]
-    return pairs[::8], [row["text"] for row in rows(docstrings / "corpus.parquet")][::14]
+    return pairs[::16], [row["text"] for row in rows(docstrings / "corpus.parquet")][::14]
 
 
 @pytest.fixture(scope="module")
 def data(source, tmp_path_factory) -> Data:
-    """Some 250 pairs and 380 passages; every fourth query has a second positive."""
+    """Some 125 pairs and 380 passages; every fourth query has a second positive."""
     pairs, corpus = source
     twice = [(query, corpus[n]) for n, (query, _) in enumerate(pairs[::4])]
     return Data(tmp_path_factory.mktemp("data"), pairs + twice, corpus)

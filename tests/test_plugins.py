@@ -22,8 +22,9 @@ REGISTRIES = {"source": SOURCES, "judge": JUDGES, "export": EXPORTS, "recipe": R
 
 CODE = '''
 import numpy as np
+import pyarrow as pa
 
-from hnmine.exports.format import of_lines
+from hnmine.exports.format import of_layout, of_lines
 from hnmine.index.topk import top_k
 from hnmine.sources.source import Source
 
@@ -64,6 +65,13 @@ def names(material):
 
 
 NAMES = of_lines(names)
+
+
+def positives(chosen, num_negatives, with_scores):
+    return pa.table({"positive": chosen.text(chosen.positive_rows()[1])})
+
+
+POSITIVES = of_layout(positives)
 '''
 
 DATA = ["--corpus", "corpus.parquet", "--pairs", "pairs.parquet", "--no-dense"]
@@ -164,6 +172,45 @@ def test_a_wrong_name_lists_what_packages_add(tmp_path, toy, arguments, shown):
     done = hnmine(*arguments, "--output", "o", cwd=tmp_path, env=toy)
     assert done.returncode == 2
     assert f"Did you mean {shown}" in done.stderr
+
+
+def test_train_is_written_in_a_layout_of_another_package(tmp_path, toy, data):
+    install(tmp_path / "site", {"exports": "positives = toy:POSITIVES"}, "hnmine-layouts")
+    run(tmp_path, toy, "run", *data, "--output", "r", "--format", "positives")
+    assert rows(tmp_path / "r/mined/train") == [{"positive": "five"}]
+    manifest = json.loads((tmp_path / "r/mined/manifest.json").read_text())
+    assert manifest["libraries"]["hnmine-layouts"] == "1.2"
+    run(tmp_path, None, "inspect", "--mined", "r/mined", "--text", "five")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("names", "'names' is no layout of train/"),
+        ("trec", "'trec' is no layout of train/"),
+        ("positive", "Did you mean positives"),
+        ("n-tupel", "Did you mean n-tuple"),
+    ],
+)
+def test_a_format_without_a_layout_is_refused_before_anything_runs(tmp_path, toy, data, name, said):
+    install(tmp_path / "site", {"exports": "positives = toy:POSITIVES"}, "hnmine-layouts")
+    done = hnmine("run", *data, "--output", "r", "--format", name, cwd=tmp_path, env=toy)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_help_lists_what_packages_add(tmp_path, toy):
+    added = {
+        "mine": "--source first",
+        "filter": "--judge lengths",
+        "export": "--to names",
+        "run": "--judge lengths",
+    }
+    for command, shown in added.items():
+        text = " ".join(run(tmp_path, toy, command, "--help").stdout.split())
+        assert f"{shown} from the package hnmine-toy (hnmine-toy 1.2)" in text
+        assert "Added by packages" not in run(tmp_path, None, command, "--help").stdout
 
 
 BROKEN = [

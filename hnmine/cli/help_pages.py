@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -12,8 +13,7 @@ from typer.core import TyperCommand
 
 from hnmine.cli.failures import errors_explained
 from hnmine.commands import COMMANDS, Command
-from hnmine.config.retired import why_gone
-from hnmine.config.setting import GROUPS, About, about
+from hnmine.config.setting import GROUPS, About, about, flag_of, why_gone
 from hnmine.errors import UsageError
 
 ALL = "hnmine.help_all"
@@ -53,13 +53,14 @@ class GroupedCommand(TyperCommand):
         everything = ctx.meta.get(ALL, False)
         parameters = {parameter.name: parameter for parameter in self.get_params(ctx)}
         groups: dict[str, list[tuple[str, str]]] = {group: [] for group in GROUPS}
-        for name, declared in _declarations(COMMANDS[self.name or ""]):
+        command = COMMANDS[self.name or ""]
+        for name, declared in _declarations(command):
             if name in parameters and (everything or declared.common):
                 groups[declared.group].append(_row(parameters, name, everything))
         lefts = [left for rows in groups.values() for left, _ in rows]
         width = max(len(left) for left in lefts if len(left) <= WIDEST_FLAG)
         formatter.write_paragraph()
-        for group, rows in groups.items():
+        for group, rows in {**groups, "Added by packages": list(_added(command))}.items():
             if not rows:
                 continue
             formatter.write_heading(group)
@@ -84,6 +85,15 @@ def _declarations(command: Command) -> Iterator[tuple[str, About]]:
         if name in fields:
             yield name, about(fields[name])
     yield from list(OF_ALL_COMMANDS.items())[1:]
+
+
+def _added(command: Command) -> Iterator[tuple[str, str]]:
+    """Yield the names that other packages add for settings, as flags, and what they are."""
+    for name, registry in command.registries.items():
+        with suppress(UsageError):  # Help is there even if a package uses a name that is taken.
+            for value, entry in registry.items():
+                if entry.package:
+                    yield f"{flag_of(name)} {value}", f"{entry.description} ({entry.origin})"
 
 
 def _row(parameters: dict[Any, Any], name: str, everything: bool) -> tuple[str, str]:

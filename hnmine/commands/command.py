@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hnmine.config import Settings
 from hnmine.config.output import OutputSettings
+from hnmine.registry import Registry
 
 if TYPE_CHECKING:
     from hnmine.results import Result
@@ -26,6 +27,7 @@ class Command:
         arguments: the settings that the command line also takes without a flag, in order.
         takes_paths: whether it also takes any number of input files.
         places: the folder of `hnmine run`'s output that each setting names.
+        registries: where the names come from that a setting takes, by the setting.
         own_keys: settings that mean something else in another command: `hnmine run` gives them to
             this one only from its own section.
         more_help: shown below the example; a leading backspace keeps lines as they are.
@@ -40,6 +42,7 @@ class Command:
     arguments: tuple[str, ...] = ()
     takes_paths: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
+    registries: Mapping[str, Registry] = field(default_factory=dict)
     own_keys: tuple[str, ...] = ()
     more_help: str = ""
     forecast: Callable[..., Result] | None = None

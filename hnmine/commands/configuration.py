@@ -22,7 +22,7 @@ from hnmine.config import (
 )
 from hnmine.config.mined_settings import AuditedSettings
 from hnmine.config.shared import no_such_setting
-from hnmine.errors import UsageError
+from hnmine.errors import UsageError, did_you_mean
 from hnmine.runner.plan import Json
 
 if TYPE_CHECKING:
@@ -199,7 +199,8 @@ def read_config(name: Path) -> Json:
         return read_yaml(recipe_file(str(name)))
     raise UsageError(
         f"Cannot read {name}.",
-        why=f"There is no such file, and no recipe of that name.{RECIPES.near(name.stem)}",
+        why="There is no such file, and no recipe of that name."
+        + did_you_mean(name.stem, RECIPES, 3),
         fix="Pass --config a path or the name of a recipe; docs/recipes.md lists them.",
     )
 

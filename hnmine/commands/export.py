@@ -26,6 +26,7 @@ COMMAND = Command(
     example="hnmine export runs/mined --to flagembedding --output runs/export",
     run=run,
     arguments=("mined",),
+    registries={"to": EXPORTS},
     places={"mined": "mined", "output": "export"},
     more_help="\b\nFormats:\n"
     + "\n".join(f"  {name:<20}{entry.description}" for name, entry in EXPORTS.own.items()),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hnmine.commands.command import Command
 from hnmine.commands.sharing import forecast_one, in_processes
 from hnmine.config import FilterSettings
+from hnmine.judges import JUDGES
 
 if TYPE_CHECKING:
     from hnmine.results import StageResult
@@ -25,6 +26,7 @@ COMMAND = Command(
     example="hnmine filter runs/candidates --cross-encoder models/reranker --output runs/mined",
     run=run,
     arguments=("candidates",),
+    registries={"judge": JUDGES},
     places={"candidates": "candidates", "output": "mined"},
     forecast=forecast_one,
 )

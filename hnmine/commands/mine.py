@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hnmine.commands.command import Command
 from hnmine.commands.sharing import forecast_one, in_processes
 from hnmine.config import MineSettings
+from hnmine.sources import SOURCES
 
 if TYPE_CHECKING:
     from hnmine.results import StageResult
@@ -25,6 +26,7 @@ COMMAND = Command(
     example="hnmine mine runs/index --pairs pairs.parquet --output runs/candidates",
     run=run,
     arguments=("index",),
+    registries={"source": SOURCES},
     places={"index": "index", "output": "candidates"},
     forecast=forecast_one,
 )

@@ -95,5 +95,6 @@ COMMAND = Command(
     example="hnmine run runs/demo --config configs/demo.yaml --num-negatives 3",
     run=run,
     arguments=("output",),
+    registries=dict(item for stage in STAGES for item in stage.registries.items()),
     forecast=forecast,
 )

@@ -38,8 +38,7 @@ class ExportSettings(MinedSettings, OutputSettings):
     @field_validator("to")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in EXPORTS:
-            raise ValueError(f"{value!r} is none of {', '.join(EXPORTS)}.{EXPORTS.near(value)}")
+        EXPORTS.check(value)
         return value
 
 

@@ -11,6 +11,7 @@ from hnmine.config.mined_settings import moved_index
 from hnmine.config.output import OutputSettings
 from hnmine.config.setting import MANY, flag_of, key_of, path, seed, setting
 from hnmine.config.shared import Count, ModelSettings, Pooling, assignments
+from hnmine.exports import LAYOUTS, check_layout
 from hnmine.names import check_names
 
 DEFAULT_MARGIN = 3.0
@@ -160,7 +161,7 @@ class FilterSettings(ModelSettings, OutputSettings):
     )
     default_rule: bool = setting(
         "Which are chosen",
-        "Choose the candidates that are least likely relevant for their depth if no rule and no "
+        "Choose the least doubtful candidates for their depth if no rule, no sampling and no "
         "order is given.",
         True,
     )
@@ -223,8 +224,11 @@ class FilterSettings(ModelSettings, OutputSettings):
         "negative_id=doc_id.",
         dict,
     )
-    format: Literal["triplet", "n-tuple", "labeled-pair", "labeled-list"] = setting(
-        "Output", "Layout of train/, as in sentence-transformers.", "triplet", common=True
+    format: str = setting(
+        "Output",
+        f"Layout of train/: {', '.join(LAYOUTS)}, or one that a package adds.",
+        LAYOUTS[0],
+        common=True,
     )
     output_scores: bool = setting(
         "Output", "Add the scores that distillation losses need.", False, common=True
@@ -255,6 +259,12 @@ class FilterSettings(ModelSettings, OutputSettings):
         "rules, ranges over kept candidates.",
         None,
     )
+
+    @field_validator("format")
+    @classmethod
+    def _check_format(cls, value: str) -> str:
+        check_layout(value)
+        return value
 
     @field_validator("derive", "train_column", "quota", mode="before")
     @classmethod

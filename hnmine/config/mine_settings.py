@@ -97,8 +97,7 @@ class MineSettings(JudgedSettings, OutputSettings):
         names = [item.partition(":")[0] for item in value]
         for item, name in zip(value, names, strict=True):
             _, colon, depth = item.partition(":")
-            if name not in SOURCES:
-                raise ValueError(f"{name!r} is none of {', '.join(SOURCES)}.{SOURCES.near(name)}")
+            SOURCES.check(name)
             if colon and not (depth.isascii() and depth.isdigit() and 0 < int(depth) <= MANY):
                 raise ValueError(f"{item!r} is not of the form NAME:K, with K from 1 on")
             if names.count(name) > 1:

@@ -18,9 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from hnmine.config.retired import why_gone
-from hnmine.config.setting import MANY, about, did_you_mean, flag_of, key_of, setting
-from hnmine.errors import UsageError
+from hnmine.config.setting import MANY, about, flag_of, key_of, setting, why_gone
+from hnmine.errors import UsageError, did_you_mean
 from hnmine.printable import redacted
 from hnmine.runner.urls import mirror, split_url
 
@@ -147,7 +146,7 @@ def no_such_setting(name: str, known: Iterable[str]) -> str:
     """Say that a setting is unknown or gone, and which one is meant or replaces it."""
     if gone := why_gone(name):
         return gone
-    return f"{name}: no such setting.{did_you_mean(name.replace('-', '_'), known)}"
+    return f"{name}: no such setting.{did_you_mean(key_of(name), map(key_of, known))}"
 
 
 def _problem(item: ErrorDetails, known: Collection[str]) -> str:

@@ -13,6 +13,7 @@ from hnmine.encode.locate import cached, find_model, folders_in, packaged
 from hnmine.encode.roles import Found, Use, what_is
 from hnmine.encode.spec import backend_for, device_for, fast_dtype
 from hnmine.errors import HnmineError, InputError
+from hnmine.printable import aligned
 from hnmine.results import Result
 from hnmine.runner.manifest import size_of
 from hnmine.runner.plan import Json
@@ -45,6 +46,12 @@ class Model:
     size: int
     note: str = ""
 
+    @property
+    def shown(self) -> str:
+        """What a list of models says besides the name."""
+        limit = f"{self.max_length:>6,} tokens" if self.max_length else "no token limit"
+        return self.note or f"{self.backend:<9} {limit:<14} {_size(self.size):>8}"
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -76,11 +83,7 @@ class Installed(Result):
             found = [model for model in self.models if model.kind == kind]
             if found or kind != OTHER:
                 yield {OTHER: "not for retrieval"}.get(kind, f"{kind}s")
-            width = max((len(model.name) for model in found), default=0)
-            for model in found:
-                limit = f"{model.max_length:>6,} tokens" if model.max_length else "no token limit"
-                facts = f"{model.backend:<9} {limit:<14} {_size(model.size):>8}"
-                yield f"  {model.name:<{width}}  {model.note or facts}"
+            yield from aligned(((f"  {model.name}", model.shown) for model in found), "<<")
             if not found and kind != OTHER:
                 yield "  none found; `hnmine validate --models FOLDER` searches a folder"
         yield "devices and precisions (the first is --dtype auto)"

@@ -66,3 +66,19 @@ EXPORTS = Registry(
     },
 )
 """By the name that `export --to` has for it; each is a `Format`."""
+
+LAYOUTS = ("triplet", "n-tuple", "labeled-pair", "labeled-list")
+"""Those in which `filter` can write train/; formats of other packages may have a layout too."""
+
+
+def check_layout(name: str) -> None:
+    """Raise ValueError unless train/ can be written in a format.
+
+    Raises:
+        MissingModel: the package that adds it cannot be imported.
+    """
+    if name in LAYOUTS:
+        return
+    EXPORTS.check(name)
+    if EXPORTS[name].load().layout is None:
+        raise ValueError(f"{name!r} is no layout of train/; write it with `hnmine export`")

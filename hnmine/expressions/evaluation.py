@@ -9,7 +9,6 @@ a comparison with it is no more true than in SQL with any other unknown.
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine.errors import UsageError
+from hnmine.errors import UsageError, did_you_mean
 from hnmine.expressions.duck import LimitExceededError, counting, functions, select
 from hnmine.expressions.syntax import (
     TOO_DEEP,
@@ -209,7 +208,6 @@ class _Layers:
 
 
 def _arguments(node: Node, count: int) -> list[Node]:
-    """Return a call's arguments."""
     arguments: list[Node] = node["arguments" if "arguments" in node else "children"]
     if len(arguments) != count:
         name = node["function_name"]
@@ -279,12 +277,11 @@ def _without_decimals(table: pa.Table) -> pa.Table:
 
 
 def _check_columns(tree: Node, text: str, names: list[str]) -> None:
-    known = {name.lower(): name for name in names}
+    known = {name.lower() for name in names}
     for node in columns(tree):
         name = node["column_names"][0]
         if name.lower() not in known:
-            close = difflib.get_close_matches(name.lower(), known, n=1)
-            hint = f" Did you mean {known[close[0]]}?" if close else ""
+            hint = did_you_mean(name.lower(), known)
             if name.lower() == "p_relevant":
                 hint = " It was no probability; relevance orders the candidates instead."
             raise refused(

@@ -59,7 +59,6 @@ class MadeRows(Reader):
 
 
 def _made(schema: pa.Schema, rows: Callable[[], Rows], *paths: Path) -> DataFile:
-    """Return the rows that are made from files."""
     return DataFile(MadeRows(paths[0], schema, rows), tuple(map(Unchanged, paths)))
 
 

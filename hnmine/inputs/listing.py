@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote
 
-from hnmine.errors import InputError
+from hnmine.errors import InputError, did_you_mean
 from hnmine.inputs.formats import FORMATS, LOOKED_AT, READABLE, STREAMED
 from hnmine.inputs.formats.text import CODECS, PACKED, ending
 from hnmine.inputs.hub import HubName, fetch
@@ -233,11 +232,10 @@ def _why_packed(endings: list[str]) -> str:
 def _nothing_there(place: Path) -> InputError:
     lost = place.parent.is_dir() and not place.exists()
     nearby = [entry.name for entry in place.parent.iterdir()] if lost else []
-    close = difflib.get_close_matches(place.name, nearby, n=3)
     return InputError(
         f"No data found at {place}.",
         why=f"The directory holds no file that ends in {', '.join(SUFFIXES)}."
         if place.is_dir()
         else "There is no such file or directory.",
-        fix=f"Did you mean {' or '.join(close)}?" if close else "Check the path.",
+        fix=did_you_mean(place.name, nearby, 3).strip() or "Check the path.",
     )

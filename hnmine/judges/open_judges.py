@@ -9,6 +9,7 @@ from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.encode.gate import use_of
 from hnmine.errors import UsageError
+from hnmine.exports import EXPORTS, LAYOUTS
 from hnmine.judges import JUDGES
 from hnmine.judges.cross_encoder import CrossEncoderJudge
 from hnmine.judges.judge import Judge, name_of
@@ -69,5 +70,6 @@ def added(judge: str) -> Entry | None:
 
 
 def packages_of(settings: FilterSettings) -> dict[str, str]:
-    """Return the versions of the packages that add the judges of the settings."""
-    return JUDGES.packages(name.partition(":")[0] for name in settings.judge if added(name))
+    """Return the versions of the packages that add the judges and the format of the settings."""
+    judges = JUDGES.packages(name.partition(":")[0] for name in settings.judge if added(name))
+    return judges | EXPORTS.packages({settings.format} - set(LAYOUTS))

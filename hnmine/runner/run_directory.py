@@ -344,6 +344,5 @@ class RunDirectory:
                 self._write(RUN, canonical_json(about))
 
     def _incidents(self) -> list[str]:
-        """Return the incidents of all tasks."""
         noted = [(read_json(file) or {}).get("incidents", []) for file in markers_of(self.path)]
         return [*(one for some in noted for one in some), *incidents.drain()]

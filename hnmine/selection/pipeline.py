@@ -26,7 +26,7 @@ from hnmine.selection.proof import Fill, Goal, proved
 from hnmine.selection.scored_candidates import ScoredCandidates
 from hnmine.selection.scored_parts import SHORT, USES, Selection
 from hnmine.selection.verdicts import Verdicts
-from hnmine.selection.writing import SHORTFALLS, write, write_card
+from hnmine.selection.writing import SHORTFALLS, training_rows, write, write_card
 
 
 def filter(settings: FilterSettings) -> StageResult:
@@ -176,5 +176,5 @@ def _check_expressions(scored: ScoredCandidates, rules: Rules, choice: Choice) -
                 fix="Leave --lazy or the expression out.",
             )
     verdicts = Verdicts(scored.empty(), rules, choice)
-    verdicts.training_rows(scored.candidates)
+    training_rows(verdicts, scored.candidates)
     verdicts.scored()

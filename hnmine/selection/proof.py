@@ -82,12 +82,12 @@ def proved(selection: Selection, goal: Goal) -> Selection:
 
 @dataclass(frozen=True)
 class SheetVerdicts:
-    """What a sheet says about the pairs of a draw.
+    """What a sheet says. Which pairs a draw takes is settled elsewhere, so all verdicts serve.
 
     Attributes:
         present: all pairs of the sheet.
-        relevant: whether each judged pair of the draw is relevant.
-        judges: who judged the pairs of the draw.
+        relevant: whether each judged pair is relevant.
+        judges: who judged pairs whose truth is not known.
         by_machine: whether a machine judged any of them.
         answered: rows of the sheet with a verdict.
         controls: whether it has pairs of known truth.
@@ -105,25 +105,25 @@ class SheetVerdicts:
     hits: Hits
 
     @classmethod
-    def read(cls, path: Path, seed: int) -> SheetVerdicts:
+    def read(cls, path: Path) -> SheetVerdicts:
         """Read a sheet, which may not exist yet."""
         if not path.exists():
             return cls(frozenset(), {}, (), False, 0, False, 0, Hits(0, 0))
         table = Sheet.open(path).table
         rows = JudgedRows(table)
         verdict = rows.numbers("verdict")
-        ours = rows.even & (rows.numbers("seed") == seed) & np.isfinite(verdict)
+        judged = np.isfinite(verdict)
         pairs = pairs_of(table)
         named = zip(rows.texts("judge"), rows.person, strict=True)
         judges = ["a person" if person or not judge else judge for judge, person in named]
         positives = rows.drawn(POSITIVE)
         machines = settled(rows.machines.values(), len(verdict))[positives]
-        at = np.flatnonzero(ours)
+        at = np.flatnonzero(judged)
         return cls(
             frozenset(pairs),
             {pairs[n]: bool(verdict[n] >= RELEVANT) for n in at},
-            tuple(sorted({judges[n] for n in at})),
-            bool((ours & ~rows.person).any()),
+            tuple(sorted({judges[n] for n in np.flatnonzero(judged & ~rows.controls)})),
+            bool((judged & ~rows.person & ~rows.controls).any()),
             int(np.isfinite(verdict).sum()),
             bool(rows.controls.any()),
             int(np.isfinite(machines).sum()),
@@ -146,7 +146,7 @@ class _Loop:
         """
         before = -1
         while True:
-            seen = SheetVerdicts.read(self.goal.sheet, self.goal.seed)
+            seen = SheetVerdicts.read(self.goal.sheet)
             machine = seen.by_machine or self.goal.judge is not None
             claim = self._claim(seen.hits if machine and seen.measured else None)
             tests = certify(self.draws, seen.relevant, claim)
@@ -212,7 +212,7 @@ class _Loop:
             numbers(self.steps[0].rows["relevance"]),
             round(CONTROLS * self.goal.budget),
             seed=self.goal.seed,
-            present=seen.present,
+            present=seen.present.union(*(draw.pairs for draw in self.draws)),
         )
         if self.goal.judge is not None and POSITIVE not in rows[DRAWN].to_pylist():
             raise UsageError(
@@ -271,6 +271,8 @@ class _Loop:
         least = f"They prove at most {percent(best)}." if best else "They prove no share."
         more = test.to_go
         why = f"Of {test.judged:,} drawn negatives, {test.relevant:,} are relevant. {least}"
+        if not test.judged:
+            why = "The budget is too small for a sample."
         if hits:
             why += f" The judge finds {hits.found:,} of {hits.asked:,} known positives."
         if more is None:

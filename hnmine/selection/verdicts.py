@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from hnmine import schema
 from hnmine.choose import choose, race, spread
-from hnmine.directories.candidates import Candidates
 from hnmine.errors import InputError
-from hnmine.exports.training_rows import Chosen
 from hnmine.expressions.evaluation import evaluate, logarithm, truth
 from hnmine.expressions.syntax import bracketed
 from hnmine.keyed_noise import keyed_noise
@@ -295,7 +293,7 @@ class Verdicts:
         return weight.astype(np.float32)
 
     @cached_property
-    def _best_first(self) -> Ints:
+    def best_first(self) -> Ints:
         """The rows of the chosen negatives, by query, the best first."""
         negatives = np.flatnonzero(self.selected)
         return negatives[np.lexsort((negatives, self._ranked[negatives], self.query[negatives]))]
@@ -303,24 +301,8 @@ class Verdicts:
     @property
     def _place(self) -> NDArray[np.int32]:
         place = np.zeros(len(self.query), dtype=np.int32)
-        place[self._best_first] = position_in_list(offsets_of(self.chosen_counts))
+        place[self.best_first] = position_in_list(offsets_of(self.chosen_counts))
         return place
-
-    def training_rows(self, candidates: Candidates) -> Chosen:
-        """Return the texts of the positives and of the chosen negatives."""
-        positives, negatives = np.flatnonzero(self.serves_as_positive), self._best_first
-        rows = np.concatenate([positives, negatives])
-        queries = len(self.first_rows)
-        return Chosen(
-            candidates.queries.texts.text_array(self._rows("query_row")[self.first_rows]),
-            candidates.index.documents.text_array(self._rows("doc_row")[rows]),
-            numbers(self.table["score"])[rows],
-            np.arange(len(positives)),
-            offsets_of(np.bincount(self.query[positives], minlength=queries)),
-            np.arange(len(negatives)) + len(positives),
-            offsets_of(np.bincount(self.query[negatives], minlength=queries)),
-            {name: values.take(pa.array(rows)) for name, values in self.for_training.items()},
-        )
 
     @cached_property
     def for_training(self) -> dict[str, pa.ChunkedArray]:

@@ -11,11 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hnmine import schema
-from hnmine.directories.candidates import write_candidates
+from hnmine.directories.candidates import Candidates, write_candidates
 from hnmine.directories.never_negatives import check_table
 from hnmine.exports import EXPORTS
 from hnmine.exports.card import dataset_card
+from hnmine.exports.training_rows import Chosen
 from hnmine.guarantee.statement import read_guarantee
+from hnmine.ragged import offsets_of
+from hnmine.relevance.evidence import numbers
 from hnmine.runner.plan import Task, canonical_json
 from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import STATE
@@ -52,7 +55,7 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
         write_candidates(verdicts.scored(), outputs[0])
         asked = selection.choice.num_negatives
         train = (
-            EXPORTS[layout].load().layout(verdicts.training_rows(candidates), asked, output_scores)
+            EXPORTS[layout].load().layout(training_rows(verdicts, candidates), asked, output_scores)
         )
         pq.write_table(train, outputs[1], compression="zstd")
         short = shortfall_of(verdicts)
@@ -110,6 +113,25 @@ def _part_tasks(selection: Selection) -> list[Task]:
     train = "train/train-{:05d}" + f"-of-{len(selection.parts):05d}.parquet"
     names = ("scored/{:05d}.parquet", train, SHORTFALLS + "/{:05d}.parquet")
     return selection.tasks("filter", names)
+
+
+def training_rows(verdicts: Verdicts, candidates: Candidates) -> Chosen:
+    """Return the texts of the positives and of the chosen negatives."""
+    positives, negatives = np.flatnonzero(verdicts.serves_as_positive), verdicts.best_first
+    rows = np.concatenate([positives, negatives])
+    queries = len(verdicts.first_rows)
+    return Chosen(
+        candidates.queries.texts.text_array(
+            verdicts.table["query_row"].to_numpy()[verdicts.first_rows]
+        ),
+        candidates.index.documents.text_array(verdicts.table["doc_row"].to_numpy()[rows]),
+        numbers(verdicts.table["score"])[rows],
+        np.arange(len(positives)),
+        offsets_of(np.bincount(verdicts.query[positives], minlength=queries)),
+        np.arange(len(negatives)) + len(positives),
+        offsets_of(np.bincount(verdicts.query[negatives], minlength=queries)),
+        {name: values.take(pa.array(rows)) for name, values in verdicts.for_training.items()},
+    )
 
 
 def shortfall_of(verdicts: Verdicts) -> pa.Table:

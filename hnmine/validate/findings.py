@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 from hnmine.errors import HnmineError, InputError
+from hnmine.printable import aligned
 from hnmine.results import Json, Result
 
 LABELS = {
@@ -88,10 +90,12 @@ class Report(Result):
 def layout(sections: Mapping[str, Json]) -> Iterator[str]:
     """Yield the lines of sections of facts, whose names say the unit."""
     tables = {title: list(_rows(facts)) for title, facts in sections.items() if facts}
-    width = max((len(label) for rows in tables.values() for label, _ in rows), default=0)
+    lines = aligned(
+        ((f"  {label}", text) for rows in tables.values() for label, text in rows), "<<"
+    )
     for title, rows in tables.items():
         yield title
-        yield from (f"  {label:<{width}}  {text}" for label, text in rows)
+        yield from islice(lines, len(rows))
         yield ""
 
 

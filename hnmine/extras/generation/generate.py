@@ -168,7 +168,6 @@ class _Maker:
         ]
 
     def _rows(self, task: Task) -> NDArray[np.int64]:
-        """Return the rows of the queries of a task."""
         start = task.index * self.settings.block_size
         rows: NDArray[np.int64] = self.queries.mined[start : start + self.settings.block_size]
         return rows

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from hnmine.inputs.formats.header import find_names
@@ -67,18 +68,15 @@ class DelimitedReader(Reader):
         """Stream columns."""
         read = names or self._names[:1]
         places = [self._names.index(name) for name in read]
-        text = from_cell if is_sheet(self._names) else str
-        rows = self._quoted_rows() if self._quoted else self._plain_rows()
-        if self._has_header:
-            next(rows)
-        while block := list(islice(rows, BATCH_ROWS)):
-            columns = list(zip(*block, strict=True))
-            # What is quoted and what is not cannot be told apart here: an empty value is no value.
-            arrays = [
-                pa.array([text(value) or None for value in columns[place]], pa.large_string())
-                for place in places
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, names=read).select(names)
+        for columns in (
+            self._quoted_columns(places) if self._quoted else self._plain_columns(places)
+        ):
+            if is_sheet(self._names):
+                columns = [
+                    pa.array([cell and from_cell(cell) for cell in cells.to_pylist()], cells.type)
+                    for cells in columns
+                ]
+            yield pa.RecordBatch.from_arrays(columns, names=read).select(names)
 
     def _find_quoting(self, path: Path, asked: Asked) -> Quoting:
         if self._delimiter == BLANKS or asked.quoting == "none":
@@ -87,16 +85,40 @@ class DelimitedReader(Reader):
             return Quoting(True)
         return prove(path, self._blocks, self._delimiter)
 
-    def _plain_rows(self) -> Iterator[list[str]]:
-        """Yield the rows of a file without quoting, the header too."""
+    def _plain_columns(self, places: list[int]) -> Iterator[list[pa.Array]]:
+        mark = ord("\t" if self._delimiter == BLANKS else self._delimiter)
+        skipped = int(self._has_header)
         for first, block in self._blocks():
-            for number, line in enumerate(block.decode().split("\n"), first):
-                row = _values(line.removesuffix("\r"), self._delimiter)
-                if len(row) == len(self._names):
-                    if row != [""]:
-                        yield row
-                elif row not in ([""], []):
-                    raise self._wrong_size(number, len(row))
+            lines = _normal(block, self._delimiter)
+            columns = _columns(lines, mark, len(self._names), places)
+            if columns is None:
+                raise self._first_misfit(first, block)
+            rows = len(columns[0])
+            for start in range(min(skipped, rows), rows, BATCH_ROWS):
+                yield [column.slice(start, BATCH_ROWS) for column in columns]
+            skipped -= min(skipped, rows)
+
+    def _first_misfit(self, first: int, block: bytes) -> ValueError:
+        rows = (
+            _values(line.removesuffix("\r"), self._delimiter) for line in block.decode().split("\n")
+        )
+        return next(
+            self._wrong_size(number, len(row))
+            for number, row in enumerate(rows, first)
+            if len(row) != len(self._names) and row not in ([""], [])
+        )
+
+    def _quoted_columns(self, places: list[int]) -> Iterator[list[pa.Array]]:
+        rows = self._quoted_rows()
+        if self._has_header:
+            next(rows)
+        while block := list(islice(rows, BATCH_ROWS)):
+            columns = list(zip(*block, strict=True))
+            # What is quoted and what is not cannot be told apart here: an empty value is no value.
+            yield [
+                pa.array([value or None for value in columns[place]], pa.large_string())
+                for place in places
+            ]
 
     def _quoted_rows(self) -> Iterator[list[str]]:
         """Yield the rows of a file with quoted values, the header too.
@@ -164,3 +186,43 @@ def _values(line: str, delimiter: str) -> list[str]:
     if delimiter == BLANKS:
         return re.findall(r"[^ \t]+", line)
     return line.split(delimiter)
+
+
+def _normal(block: bytes, delimiter: str) -> bytes:
+    """Return lines that end in one newline each, without empty ones, and with blanks as one tab."""
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    if delimiter == BLANKS:
+        block = re.sub(rb"[ \t]+", b"\t", block)
+        block = block.replace(b"\t\n", b"\n").replace(b"\n\t", b"\n").strip(b"\t")
+    if not block.endswith(b"\n"):
+        block += b"\n"
+    if b"\n\n" in block or block.startswith(b"\n"):
+        block = re.sub(rb"\n{2,}", b"\n", block).lstrip(b"\n")
+    return block
+
+
+def _columns(lines: bytes, mark: int, size: int, places: list[int]) -> list[pa.Array] | None:
+    """Return columns of lines; None if one has another number of values.
+
+    Args:
+        lines: each ends in a newline.
+        mark: the byte between values.
+        size: values of a line.
+        places: of the columns to return.
+    """
+    signs = np.frombuffer(lines, np.uint8)
+    is_end = (signs == mark) | (signs == ord("\n"))
+    ends = np.flatnonzero(is_end)
+    found = signs[ends]
+    last = found[size - 1 :: size]
+    if len(ends) != size * len(last) or (last != ord("\n")).any():
+        return None
+    if np.count_nonzero(found == ord("\n")) != len(last):
+        return None
+    offsets = np.concatenate([[0], ends - np.arange(len(ends))])
+    # An empty value is no value, as in a file with quotes.
+    known = np.packbits(np.diff(offsets) > 0, bitorder="little")
+    buffers = map(pa.py_buffer, (known, offsets, signs[~is_end]))
+    values = pa.Array.from_buffers(pa.large_string(), len(ends), list(buffers))
+    return [values.take(pa.array(np.arange(place, len(ends), size))) for place in places]
