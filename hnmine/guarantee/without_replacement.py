@@ -2,8 +2,8 @@
 
 The bet on each draw multiplies a capital of 1. If `limit` or more of the set are marked, the
 expected capital never grows, so that it exceeds 1 / risk at any time with probability `risk` at
-most (Ville 1939). Looking after every draw, stopping and continuing later are therefore allowed. The
-method is that of risk-limiting audits (Waudby-Smith, Stark and Ramdas, 2021; Stark, 2023).
+most (Ville 1939). So one may look after every draw, stop, and continue later. The method is that of
+risk-limiting audits (Waudby-Smith, Stark and Ramdas, 2021; Stark, 2023).
 """
 
 from __future__ import annotations
