@@ -1121,7 +1121,7 @@ def judge(
         endpoint: Address of an OpenAI-compatible server with a language model, such as http://localhost:8000/v1, or of a reranker, which ends in /rerank.
         llm: Name of the language model or reranker on the server.
         model: Cross-encoder, LLM reranker or bi-encoder on this machine: a hub name, a folder, or pkg:package/folder.
-        prompt: File with the language model's prompt, with {query} and {document} to fill in. It asks for JSON: a reason and a grade from 0 to 3. [default: hnmine's own]
+        prompt: File with the language model's prompt, which holds {query} and {document}. It asks for JSON: a reason and a grade from 0 to 3. [default: hnmine's own]
         sample: Number of negatives to draw evenly; of a candidates directory, of candidates. [default: three quarters of budget, else 300; none with doubtful]
         doubtful: Number of doubtful candidates to judge, chosen as `hnmine review` does.
         budget: Maximum number of pairs to ask the judge about; earlier answers are free. [default: all]

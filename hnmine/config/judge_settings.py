@@ -50,8 +50,8 @@ class JudgeSettings(ServerSettings, ModelSettings, CommonSettings):
         common=True,
     )
     prompt: Path | None = path(
-        "File with the language model's prompt, with {query} and {document} to fill in. It asks "
-        "for JSON: a reason and a grade from 0 to 3. [default: hnmine's own]",
+        "File with the language model's prompt, which holds {query} and {document}. It asks for "
+        "JSON: a reason and a grade from 0 to 3. [default: hnmine's own]",
         None,
         group="Models",
         common=True,
