@@ -7,6 +7,7 @@ kills take minutes. `python tests/faults.py` kills every stage at every operatio
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import random
@@ -27,7 +28,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import forked
 import pyarrow as pa
 import pyarrow.parquet as pq
-from conftest import CROSS_ENCODER, ENCODER, content, renamed_inside
+import pytest
+from conftest import CROSS_ENCODER, ENCODER, built_once, content, renamed_inside
 
 AUDITED = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 TOPICS = ["pear", "plum", "fig", "lime", "kiwi", "date", "grape", "melon", "peach", "mango"]
@@ -263,6 +265,22 @@ def prepare(folder: Path, steps: Iterable[str] = STEPS) -> tuple[Path, Path, dic
         assert count is not None
         counts[step] = count
     return inputs, whole, counts
+
+
+def undisturbed(
+    factory: pytest.TempPathFactory, steps: Iterable[str] = STEPS
+) -> tuple[Path, Path, dict[str, int]]:
+    """Return what `prepare` does, from a run that all tests share and a copy of what it wrote."""
+
+    def build(folder: Path) -> None:
+        _, _, counts = prepare(folder)
+        (folder / "counts.json").write_text(json.dumps(counts))
+
+    shared, whole = built_once(factory, "undisturbed", build), factory.mktemp("undisturbed")
+    for step in steps:
+        shutil.copytree(shared / "whole" / STEPS[step][1], whole / STEPS[step][1])
+    counts = json.loads((shared / "counts.json").read_text())
+    return shared / "inputs", renamed_inside(whole, shared / "whole"), counts
 
 
 def wrong_files(expected: dict[str, bytes], found: dict[str, bytes], root: Path) -> list[object]:

@@ -25,7 +25,7 @@ SCORES = ("bm25_score", "dense_score", "ce_score", "near_copy", "is_positive", "
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> tuple[Path, Path]:
     """What one process on one thread wrote."""
-    inputs, whole, _ = faults.prepare(tmp_path_factory.mktemp("alone"))
+    inputs, whole, _ = faults.undisturbed(tmp_path_factory)
     return inputs, whole
 
 

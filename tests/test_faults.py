@@ -21,7 +21,7 @@ KILLS = 3
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> tuple[Path, Path, dict[str, int]]:
-    return faults.prepare(tmp_path_factory.mktemp("faults"))
+    return faults.undisturbed(tmp_path_factory)
 
 
 @pytest.mark.parametrize("step", faults.STEPS)

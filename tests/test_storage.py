@@ -126,7 +126,7 @@ def step_in(cache: Path, step: str, settings: dict[str, object], before: str = "
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> tuple[Path, Path]:
     """What one process wrote from local inputs to local directories."""
-    inputs, whole, _ = faults.prepare(tmp_path_factory.mktemp("alone"), STEPS)
+    inputs, whole, _ = faults.undisturbed(tmp_path_factory, STEPS)
     return inputs, whole
 
 
