@@ -268,10 +268,10 @@ def run(
         bm25_engine: Engine that searches with BM25: hnmine's own, or rank-bm25, which is slow.
         faiss_search: Search parameters of an approximate FAISS index, such as nprobe=32.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
-        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        judge_with: Judge for max_false: a local model, or the address of a model server. [default: you fill a sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
@@ -596,10 +596,10 @@ def filter_negatives(
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
-        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        judge_with: Judge for max_false: a local model, or the address of a model server. [default: you fill a sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
@@ -726,10 +726,10 @@ def filter(
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
-        max_false: Prove by judgements of a random sample that at most this share of the negatives is false, and choose safer ones until it is proved.
+        max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: the address of an OpenAI-compatible server or of a reranker, or a local model. [default: the sheet is filled between two runs]
+        judge_with: Judge for max_false: a local model, or the address of a model server. [default: you fill a sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.

@@ -172,7 +172,6 @@ class FilterSettings(ProofSettings, ModelSettings, OutputSettings):
         "Negatives of one kind, such as 'bm25_rank is not null=2'; replaces --num-negatives.",
         dict,
         value="EXPRESSION=N",
-        common=True,
     )
     weight: str | None = setting(
         "Which are chosen", "Expression for the weight of a chosen negative. [default: 1]", None

@@ -15,8 +15,7 @@ class ProofSettings(Settings):
 
     max_false: float | None = setting(
         "Which are kept",
-        "Prove by judgements of a random sample that at most this share of the negatives is "
-        "false, and choose safer ones until it is proved.",
+        "Prove by judgements that at most this share of the negatives is false.",
         None,
         common=True,
         gt=0,
@@ -27,14 +26,13 @@ class ProofSettings(Settings):
         "Which are kept",
         "Judgements for --max-false, at most.",
         400,
-        common=True,
         in_plan=False,
         ge=1,
         le=MANY,
     )
     judge_with: str | None = path(
-        "Judge for --max-false: the address of an OpenAI-compatible server or of a reranker, or a "
-        "local model. [default: the sheet is filled between two runs]",
+        "Judge for --max-false: a local model, or the address of a model server. [default: you "
+        "fill a sheet]",
         None,
         group="Models",
         value="URL|MODEL",
