@@ -275,7 +275,7 @@ def run(
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
-        default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
+        default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
         budget: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
@@ -541,7 +541,7 @@ def filter_negatives(
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
-        default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
+        default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
         budget: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
@@ -657,7 +657,7 @@ def filter(
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
         depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
-        default_rule: Choose the candidates that are least likely relevant for their depth if no rule and no order is given.
+        default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
         budget: Expression for the number of negatives of a query, at most num_negatives.
         sampling: How to choose: top, random, or an expression for the weights in a draw.
@@ -975,7 +975,7 @@ def report(
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         qrels: Judgements to count false negatives with, more complete than those mined with.
         min_grade: Lowest grade at which a judged document counts as relevant.
-        verdicts: Sheet of verdicts that `hnmine review` wrote, to estimate from.
+        verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
         shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
@@ -1005,7 +1005,7 @@ def inspect(
         query: Id of a query to show.
         text: Text that the shown queries contain; an exact match comes first.
         reason: Show the queries that lost most candidates for this reason, such as margin, and those candidates.
-        worst: Number of queries to show, those with most likely false negatives first. [default: 1 if nothing else is asked]
+        worst: Number of queries to show, those with the most doubtful negatives first. [default: 1 if nothing else is asked]
         limit: Maximum number of queries to show for text and reason.
         characters: Maximum number of characters of a text to show.
         threads: CPU threads to use. [default: all]
@@ -1061,7 +1061,7 @@ def review(
     Args:
         mined: Directory that `hnmine filter` wrote.
         sheet: Sheet to write, or to continue: .csv or .parquet. [default: the one that the directory was filtered with, else MINED-review.csv]
-        doubtful: Number of doubtful candidates to judge: likely relevant, narrowly dropped, or disputed between judges.
+        doubtful: Number of doubtful candidates to judge: high in relevance, narrowly dropped, or disputed between judges.
         even: Number of other negatives to judge, drawn evenly, from which the share of false negatives is estimated.
         page: Serve a page on this machine to judge with the keyboard; otherwise only the sheet is written.
         port: Port of the page; 0 takes any free port.
@@ -1122,7 +1122,7 @@ def audit(
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         qrels: Judgements to count false negatives with, more complete than those mined with.
         min_grade: Lowest grade at which a judged document counts as relevant.
-        verdicts: Sheet of verdicts that `hnmine review` wrote, to estimate from.
+        verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
         shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 

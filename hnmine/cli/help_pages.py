@@ -12,8 +12,7 @@ from typer.core import TyperCommand
 
 from hnmine.cli.failures import errors_explained
 from hnmine.commands import COMMANDS, Command
-from hnmine.config.retired import why_gone
-from hnmine.config.setting import GROUPS, About, about
+from hnmine.config.setting import GROUPS, About, about, why_gone
 from hnmine.errors import UsageError
 
 ALL = "hnmine.help_all"

@@ -118,7 +118,7 @@ class FilterSettings(ModelSettings, OutputSettings):
     )
     default_rule: bool = setting(
         "Which are chosen",
-        "Choose the candidates that are least likely relevant for their depth if no rule and no "
+        "Choose the least doubtful candidates for their depth if no rule, no sampling and no "
         "order is given.",
         True,
     )

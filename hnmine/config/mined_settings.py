@@ -30,7 +30,7 @@ class MinedSettings(CommonSettings):
 
 
 class AuditedSettings(MinedSettings, SplitSettings):
-    """What the share of false negatives is estimated from."""
+    """What the share of false negatives is counted from."""
 
     qrels: str | None = path(
         "Judgements to count false negatives with, more complete than those mined with.",
@@ -41,7 +41,7 @@ class AuditedSettings(MinedSettings, SplitSettings):
         "Inputs", "Lowest grade at which a judged document counts as relevant.", 1.0
     )
     verdicts: str | None = path(
-        "Sheet of verdicts that `hnmine review` wrote, to estimate from.", None, common=True
+        "Sheet of verdicts that `hnmine judge` or `hnmine review` filled.", None, common=True
     )
     shortcuts: bool = setting(
         "Advanced",
@@ -102,7 +102,7 @@ class InspectSettings(MinedSettings):
     )
     worst: int | None = setting(
         "Inputs",
-        "Number of queries to show, those with most likely false negatives first. [default: 1 if "
+        "Number of queries to show, those with the most doubtful negatives first. [default: 1 if "
         "nothing else is asked]",
         None,
         common=True,
@@ -153,7 +153,7 @@ class ReviewSettings(MinedSettings):
     )
     doubtful: int = setting(
         "Which are chosen",
-        "Number of doubtful candidates to judge: likely relevant, narrowly dropped, or disputed "
+        "Number of doubtful candidates to judge: high in relevance, narrowly dropped, or disputed "
         "between judges.",
         60,
         common=True,

@@ -19,6 +19,16 @@ Group = Literal[
 GROUPS: tuple[Group, ...] = get_args(Group)
 """The headings of the help, in order."""
 
+RETIRED = {
+    "target_fn_rate": "Scores cannot bound the share of false negatives. Use --max-false, with "
+    "judgements.",
+    "calibrate_by": "It grouped the cuts of target-fn-rate, which is gone too. Use --max-false, "
+    "with judgements.",
+    "max_p_relevant": "Its estimate was no probability. Use --where 'relevance <= X', or "
+    "--max-false with judgements.",
+}
+"""By name: why it is gone, and the successor. YAML files, flags and keywords all look here."""
+
 
 @dataclass(frozen=True)
 class About:
@@ -110,3 +120,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a question that names the closest known name; empty if none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean {key_of(close[0])}?" if close else ""
+
+
+def why_gone(name: str) -> str:
+    """Return that a setting was removed, and its successor; empty if there was none."""
+    reason = RETIRED.get(name.replace("-", "_"))
+    return f"{key_of(name)}: removed. {reason}" if reason else ""

@@ -18,8 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from hnmine.config.retired import why_gone
-from hnmine.config.setting import MANY, about, did_you_mean, flag_of, key_of, setting
+from hnmine.config.setting import MANY, about, did_you_mean, flag_of, key_of, setting, why_gone
 from hnmine.errors import UsageError
 from hnmine.printable import redacted
 from hnmine.runner.urls import mirror, split_url

@@ -15,7 +15,10 @@ from hnmine.runner.run_directory import Tick
 from hnmine.selection.criteria import Choice, Goals, Rules
 from hnmine.selection.rules import BELOW_THE_POSITIVE
 from hnmine.selection.scored_candidates import ScoredCandidates
-from hnmine.selection.verdicts import Verdicts
+from hnmine.selection.verdicts import RELABELLED, Verdicts
+
+NEVER = ("near-copy", "not-finite", "same-score", "verdict", RELABELLED)
+"""Reasons of candidates that are no negatives at any depth."""
 
 NEARLY = 0.5
 """Ranks by which the mean depth of the chosen ones may miss the depth aimed at."""
@@ -51,7 +54,7 @@ def learn(
             where = (BELOW_THE_POSITIVE,)
             eligible = eligible & below
     depth = DEFAULT_DEPTH if depth is None else depth
-    query, among = sample.query, sample.candidate
+    query, among = sample.query, sample.candidate & ~np.isin(verdicts.reason, NEVER)
     price = price_of_depth(query, eligible, among, relevance, depth_of, asked, depth)
     order = cost(relevance) + price * np.nan_to_num(depth_of)
     reached = mean_depth(depth_of, choose(query, eligible, order, asked))
@@ -78,7 +81,7 @@ def _out_of_reach(depth: float, reached: float, nearest_of_all: float) -> str:
     """
     says = f"Depth {depth:g} is out of reach: negatives have mean rank {reached:.1f} in a sample"
     if reached < depth - NEARLY:
-        return f"{says}, and no safer ones are deeper. Mine deeper (--top-k), or lower --depth."
+        return f"{says}, and no deeper ones are safer. Mine deeper (--top-k), or lower --depth."
     if reached > max(depth, nearest_of_all) + NEARLY:
         return f"{says}, as the rules leave too few nearer ones. Loosen them, or raise --depth."
     return ""
