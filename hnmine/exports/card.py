@@ -51,6 +51,8 @@ def dataset_card(candidates: Candidates, plan: Json, train: Sequence[Path]) -> s
             "`scored/` holds every candidate with its scores and the rule that dropped it; "
             "`shortfall.parquet` lists the queries that got fewer negatives than asked. Mined with "
             f"hnmine {plan['libraries']['hnmine']}.\n",
+            "How many of them are false negatives is unknown: a rate needs judgements "
+            "(`hnmine judge`, `hnmine review`).\n",
             "## Funnel\n",
             _funnel(counts),
             "\n## One row\n",
