@@ -1005,7 +1005,7 @@ def report(
     shortcuts: bool = True,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> ReportOfReport:
-    """Report the share of false negatives, shortcuts, and what was mined and dropped.
+    """Report what was mined and dropped, doubtful negatives, judgements and shortcuts.
 
     Args:
         mined: Directory that `hnmine filter` wrote.
@@ -1210,7 +1210,7 @@ def audit(
     shortcuts: bool = True,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Audit:
-    """Estimate the share of false negatives.
+    """Count false negatives by judgements.
 
     Args:
         mined: Directory that `hnmine filter` wrote.

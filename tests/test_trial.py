@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.relevance.depth_trial import OTHER_DEPTHS, ProbeData, _gain, compare
-from hnmine.relevance.learned import DEFAULT_DEPTH, Gain
+from hnmine.relevance.learned import DEFAULT_DEPTH, DepthTrial, Gain
 from hnmine.relevance.linear_probe import SCALE, gradient_of, loss_of, ranks, train
 
 DIMENSION = 96
@@ -25,6 +25,16 @@ def batch(seed, rows=5, documents=9, negatives=2):
     lists = rng.integers(documents, size=(rows, 1 + negatives))
     matrix = np.eye(DIMENSION) + 0.2 * rng.normal(size=(DIMENSION, DIMENSION))
     return matrix, units(rng, rows, DIMENSION), units(rng, documents, DIMENSION), lists
+
+
+def test_a_gain_that_is_the_same_in_every_query_is_said_without_dividing_by_its_error():
+    equal = _gain(np.full(100, 0.5))
+    assert (equal.error, equal.significant) == (0.0, True)
+    assert equal.deviations == "the same in every query"
+    trial = DepthTrial(queries=100, over_usual={"5": equal}, over_random=_gain(np.full(100, -0.5)))
+    chosen, warning = trial.sentences(5.0)
+    assert "(the same in every query, 100 queries)" in chosen
+    assert warning.startswith("Random negatives trained better probes (the same in every query)")
 
 
 class TestLinearProbe:

@@ -74,7 +74,10 @@ def dataset_card(
 
 def _false_negatives(guarantee: Guarantee | None) -> str:
     if guarantee is None:
-        return "Nobody judged a sample of these negatives, so the share of false ones is unknown."
+        return (
+            "How many of these negatives are false is unknown: a rate needs judgements "
+            "(`hnmine judge`, `hnmine review`)."
+        )
     return _plain(" ".join(guarantee.sentences()))
 
 
