@@ -19,11 +19,8 @@ from hnmine.judging.thresholds import verdicts_by_scores
 from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Floats
 from hnmine.runner import interrupts
-from hnmine.runner.atomic import write_text
 from hnmine.runner.checkpoints import on_threads
-from hnmine.runner.locks import file_lock
-from hnmine.runner.manifest import read_json
-from hnmine.runner.plan import blocks, canonical_json
+from hnmine.runner.plan import blocks
 from hnmine.runner.preflight import progress_bar
 from hnmine.sheets.draw import EVEN
 from hnmine.sheets.machine_verdicts import disputed
@@ -80,7 +77,7 @@ def judge_sheet(
             if judged.is_evidence:
                 there.table = filled.table
     judged.counts.update(new_answers=given, without_answer=len(asked) - given)
-    _record(sheet, judge, judged)
+    record_judge(sheet, judge, judged)
     return judged
 
 
@@ -177,11 +174,3 @@ def _measured(sheet: Path, name: str, rows: JudgedRows, filled: JudgedRows, left
         disputed=int(disputed(filled.table).sum()),
         sampled="candidates" if candidates else "negatives",
     )
-
-
-def _record(sheet: Path, judge: MachineJudge, judged: Judged) -> None:
-    """Write SHEET.judge.json: of each judge its model, prompt, settings and counts, but no key."""
-    file = sheet.with_name(f"{sheet.name}.judge.json")
-    with file_lock(file):
-        about = {**judge.identity, **judge.reached_by, **judged.as_json()}
-        write_text(file, canonical_json({**(read_json(file) or {}), judge.name: about}))
