@@ -15,6 +15,7 @@ from hnmine.config import AuditSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
 from hnmine.errors import HnmineError, UsageError
+from hnmine.guarantee.statement import read_guarantee
 from hnmine.inputs.table_reader import Table
 from hnmine.judges.verdict_file import (
     DRAWN,
@@ -56,7 +57,9 @@ def audit(settings: AuditSettings) -> Audit:
     """
     mined = Mined(settings.mined, settings.candidates, settings.index)
     table, used_up = _selected(mined)
-    found = Audit(str(settings.mined), table.num_rows)
+    guarantee = read_guarantee(mined.path)
+    proved = list(guarantee.sentences()) if guarantee else []
+    found = Audit(str(settings.mined), table.num_rows, proved=proved)
     if not table.num_rows:
         return found
     query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))

@@ -145,6 +145,7 @@ class Audit(Result):
         worst: the queries with the most false negatives by qrels, and their number.
         doubtful: the most doubtful negatives, in order.
         notes: on the judgements, a sentence each.
+        proved: what `filter --max-false` proved, a sentence each.
         shortcuts: AUC of each shortcut; from `WARN_FROM` on, a warning is shown.
     """
 
@@ -155,6 +156,7 @@ class Audit(Result):
     worst: dict[str, int] = field(default_factory=dict)
     doubtful: Sequence[Doubtful] = ()
     notes: list[str] = field(default_factory=list)
+    proved: list[str] = field(default_factory=list)
     shortcuts: dict[str, float] = field(default_factory=dict)
 
     def add_judged(
@@ -195,7 +197,8 @@ class Audit(Result):
             yield "share of false negatives with its 95 % interval"
         yield from _rows(self.estimates.items())
         yield from self.notes
-        if not self.judged and self.negatives:
+        yield from self.proved
+        if not self.judged and not self.proved and self.negatives:
             yield how_to_judge(self.mined)
         if self.doubtful:
             yield "most doubtful negatives"

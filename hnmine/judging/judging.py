@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hnmine.errors import InputError, UsageError
-from hnmine.judging.beside_the_sheet import AnswerCache
+from hnmine.judging.beside_the_sheet import AnswerCache, record_judge
 from hnmine.judging.controls import ANY, POSITIVE, RANDOM
 from hnmine.judging.judge_accuracy import Share, agreement, corrected
 from hnmine.judging.judge_result import Judged

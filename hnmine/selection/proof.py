@@ -21,8 +21,9 @@ from hnmine.guarantee.statement import (
     write_guarantee,
 )
 from hnmine.judges.verdict_file import DRAWN
-from hnmine.judging.controls import POSITIVE, KnownPositives, controls_for
+from hnmine.judging.controls import POSITIVE, RANDOM, KnownPositives, controls_for
 from hnmine.judging.judged_rows import JudgedRows
+from hnmine.judging.thresholds import verdicts_by_scores
 from hnmine.printable import shell
 from hnmine.relevance.evidence import numbers
 from hnmine.runner.plan import Task
@@ -30,7 +31,7 @@ from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import RELEVANT
 from hnmine.selection.scored_parts import Selection
 from hnmine.selection.steps import Step, known_positives, pairs_of, safest_first
-from hnmine.sheets.draw import EVEN
+from hnmine.sheets.draw import EVEN, draw_noise
 from hnmine.sheets.machine_verdicts import settled
 from hnmine.sheets.sheet import Sheet, with_texts
 
@@ -111,13 +112,18 @@ class SheetVerdicts:
             return cls(frozenset(), {}, (), False, 0, False, 0, Hits(0, 0))
         table = Sheet.open(path).table
         rows = JudgedRows(table)
-        verdict = rows.numbers("verdict")
-        judged = np.isfinite(verdict)
         pairs = pairs_of(table)
         named = zip(rows.texts("judge"), rows.person, strict=True)
         judges = ["a person" if person or not judge else judge for judge, person in named]
         positives = rows.drawn(POSITIVE)
-        machines = settled(rows.machines.values(), len(verdict))[positives]
+        machines = settled(rows.machines.values(), len(pairs))
+        scores = rows.numbers("score")
+        if np.isfinite(scores).any():
+            # Where relevance begins must not depend on the sample that the test looks at.
+            noise = draw_noise(0, *zip(*pairs, strict=True))
+            machines = verdicts_by_scores(scores, positives, rows.drawn(RANDOM), noise)
+        verdict = np.where(rows.person, rows.numbers("verdict"), machines)
+        judged, machines = np.isfinite(verdict), machines[positives]
         at = np.flatnonzero(judged)
         return cls(
             frozenset(pairs),
