@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 
@@ -146,9 +147,23 @@ class TestLoop:
         loose, strict = tmp_path / "loose", tmp_path / "strict"
         loop(candidates, loose, max_false=0.3)
         loop(candidates, strict, max_false=0.03)
-        assert read_guarantee(loose).written.highest_relevance is None
-        assert read_guarantee(strict).written.highest_relevance is not None
-        assert len(chosen(strict)) >= 0.9 * len(chosen(loose))
+        hard, safe = read_guarantee(loose), read_guarantee(strict)
+        assert hard.written.mean_depth == hard.asked_depth == safe.asked_depth
+        assert safe.written.mean_depth > safe.asked_depth
+        assert "To prove it, deeper negatives were chosen" in " ".join(safe.sentences())
+        assert safe.written.negatives == hard.written.negatives
+
+    def test_of_another_choice_the_doubtful_are_left_out(self, candidates, tmp_path):
+        loop(candidates, tmp_path / "m", order="rank", depth=None, range_min=2, max_false=0.1)
+        guarantee = read_guarantee(tmp_path / "m")
+        highest = [step.highest_relevance for step in guarantee.steps]
+        assert highest[0] is not None
+        assert highest == sorted(highest, key=lambda one: math.inf if one is None else one)
+        assert np.mean([is_relevant(*pair) for pair in chosen(tmp_path / "m")]) <= 0.1
+        table = pq.read_table(tmp_path / "m" / "scored")
+        relevance = table.filter(table["selected"])["relevance"].to_numpy()
+        if guarantee.written.highest_relevance is not None:
+            assert relevance.max() <= guarantee.written.highest_relevance
 
     def test_positives_by_verdict(self, candidates, tmp_path):
         loop(candidates, tmp_path / "m", relabel_judged=True, depth=1, max_false=0.08)

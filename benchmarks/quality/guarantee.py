@@ -31,7 +31,7 @@ from hnmine.relevance.depth_price import cost
 from hnmine.relevance.evidence import numbers
 from hnmine.relevance.learned import RELEVANCE, read_learned
 from hnmine.selection.proof import CONTROLS
-from hnmine.selection.steps import ABOVE, LEAST_YIELD
+from hnmine.selection.steps import PRICES
 
 CONFIDENCE = 0.95
 SHARES = (0.01, 0.02, 0.05)
@@ -46,7 +46,8 @@ class World:
 
     Attributes:
         query: of each row, from 0.
-        relevance, order: by which candidates are cut, and chosen.
+        relevance: by which candidates are ordered.
+        price: of depth.
         depth: of each row in the dense list.
         eligible: rows that no rule drops.
         positive: the known positives.
@@ -57,7 +58,7 @@ class World:
 
     query: Ints
     relevance: Floats
-    order: Floats
+    price: float
     depth: Floats
     eligible: Bools
     positive: Bools
@@ -78,20 +79,18 @@ class World:
         keep = table["keep"].to_numpy()
         false = np.array([pair in false_pairs for pair in zip(queries, documents, strict=True)])
         logit = numbers(table["ce_score"]) if "ce_score" in table.column_names else relevance
-        order = cost(relevance) + learned.price_of_depth * depth
-        return cls(query, relevance, order, depth, keep, positive, false & keep, logit, asked)
+        price = learned.price_of_depth
+        return cls(query, relevance, price, depth, keep, positive, false & keep, logit, asked)
 
-    def chosen(self, highest: float) -> Bools:
-        """Return which rows are chosen among those up to a relevance."""
-        among = self.eligible & (self.relevance <= highest)
-        return choose(self.query, among, self.order, np.full(self.query.max() + 1, self.asked))
+    def chosen(self, share: float) -> Bools:
+        """Return which rows are chosen at a share of the price of depth."""
+        order = cost(self.relevance) + share * self.price * self.depth
+        number = np.full(self.query.max() + 1, self.asked)
+        return choose(self.query, self.eligible, order, number)
 
     def steps(self) -> list[Bools]:
         """Return the choices, the safest first, as `hnmine.selection.steps` does."""
-        asked = self.chosen(np.inf)
-        of = self.relevance[asked]
-        safer = [self.chosen(float(np.float32(np.quantile(of, 1 - above)))) for above in ABOVE[:-1]]
-        return [one for one in safer if one.sum() >= LEAST_YIELD * asked.sum()] + [asked]
+        return [self.chosen(share) for share in (*PRICES, 1.0)]
 
 
 @dataclass(frozen=True)

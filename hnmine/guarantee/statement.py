@@ -22,6 +22,7 @@ class StepTested(BaseModel):
     Attributes:
         highest_relevance: candidates with a higher one are not chosen; None without such a rule.
         negatives: number of chosen negatives.
+        mean_depth: of them.
         of_asked: share of the negatives asked for that it has.
         judged: negatives drawn and judged.
         relevant: those of them judged relevant.
@@ -32,6 +33,7 @@ class StepTested(BaseModel):
 
     highest_relevance: float | None
     negatives: int
+    mean_depth: float
     of_asked: float
     judged: int
     relevant: int
@@ -48,6 +50,7 @@ class Guarantee(BaseModel):
         steps: the choices in the order of their tests; the last one proved was written.
         refuted: drawn negatives that were judged relevant and are not written.
         judges: who judged the drawn negatives.
+        asked_depth: mean depth of the choice asked for.
         known_positives, hits: how many known positives a machine judged, and called relevant; None
             where the verdicts count as the truth.
     """
@@ -60,6 +63,7 @@ class Guarantee(BaseModel):
     steps: list[StepTested]
     refuted: list[tuple[str, str]]
     judges: list[str]
+    asked_depth: float | None = None
     known_positives: int | None = None
     hits: int | None = None
 
@@ -97,7 +101,12 @@ class Guarantee(BaseModel):
         if step.highest_relevance is not None:
             yield (
                 f"To prove it, candidates with a relevance above {step.highest_relevance:.3g} were "
-                f"not chosen; {step.of_asked:.1%} of the negatives asked for were found."
+                f"not chosen; {percent(step.of_asked)} of the negatives asked for were found."
+            )
+        elif self.asked_depth is not None and step.mean_depth > self.asked_depth:
+            yield (
+                f"To prove it, deeper negatives were chosen: mean depth {step.mean_depth:g}, where "
+                f"the choice asked for has {self.asked_depth:g}."
             )
 
 

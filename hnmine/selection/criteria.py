@@ -73,6 +73,11 @@ def narrow(kind: type[T], settings: FilterSettings) -> T:
     return kind(**{field.name: getattr(settings, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
+def default_order(price: float) -> str:
+    """Return the order of the default choice: the chance of relevance, and a price for depth."""
+    return f"ln(1 + exp(relevance)) + {number(price)} * depth"
+
+
 def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[Rules, Choice]:
     """Return the rules and the choice that settings ask for.
 
@@ -83,12 +88,11 @@ def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[
         learned: about the candidates; None with `compat` and `lazy`.
     """
     if learned and not settings.chooses_otherwise:
-        price = number(learned.price_of_depth)
         update = {
             "where": [*settings.where, *learned.where],
             # A column, because functions in --order see survivors only.
             "derive": settings.derive | {"depth": learned.place},
-            "order": f"ln(1 + exp(relevance)) + {price} * depth",
+            "order": default_order(learned.price_of_depth),
         }
         settings = settings.model_copy(update=update)
     expressions = [*rules(settings).items(), *by_text(settings.where)]

@@ -61,7 +61,7 @@ def filter(settings: FilterSettings) -> StageResult:
             counts |= selection.deepen(settings.deepen, open_more, settings.cpu_threads)
             counts |= selection.cap_documents(settings.max_uses)
             if settings.max_false is not None:
-                selection = proved(selection, _goal(settings))
+                selection = proved(selection, _goal(settings, learned))
             counts |= write(selection, settings.format, settings.output_scores)
             write_card(selection, counts)
             run.finish(
@@ -96,7 +96,7 @@ def _learn(
     return read_learned(run.path / RELEVANCE), counts
 
 
-def _goal(settings: FilterSettings) -> Goal:
+def _goal(settings: FilterSettings, learned: Learned | None) -> Goal:
     """Return what --max-false asks for."""
     assert settings.max_false is not None
     beside = settings.output.parent / f"{settings.output.resolve().name}-verdicts.csv"
@@ -113,6 +113,7 @@ def _goal(settings: FilterSettings) -> Goal:
         settings.budget,
         settings.seed,
         settings.max_uses,
+        learned.price_of_depth if learned and not settings.chooses_otherwise else 0.0,
         sheet,
         _judge(settings),
     )

@@ -47,6 +47,7 @@ class Goal:
     """What is to be proved, and at what cost; the fields are those of the settings.
 
     Attributes:
+        price_of_depth: in the default choice; 0 for another.
         sheet: file of the pairs to judge.
         judge: judges the sheet; None if somebody else does, between two runs.
     """
@@ -56,6 +57,7 @@ class Goal:
     budget: int
     seed: int
     max_uses: int | None
+    price_of_depth: float
     sheet: Path
     judge: Fill | None
 
@@ -67,7 +69,7 @@ def proved(selection: Selection, goal: Goal) -> Selection:
         PartialRun: pairs wait for verdicts, in the sheet.
         UsageError: the verdicts cannot prove the goal within the budget.
     """
-    steps = safest_first(selection, goal.seed, goal.max_uses)
+    steps = safest_first(selection, goal.seed, goal.max_uses, goal.price_of_depth)
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         write_guarantee(_Loop(selection, goal, steps).run(), outputs[0])
@@ -242,6 +244,7 @@ class _Loop:
                 StepTested(
                     highest_relevance=step.highest,
                     negatives=step.negatives,
+                    mean_depth=round(step.mean_depth, 1),
                     of_asked=step.negatives / max(1, step.asked),
                     judged=test.judged,
                     relevant=test.relevant,
@@ -251,6 +254,7 @@ class _Loop:
             ],
             refuted=sorted(p for p, relevant in seen.relevant.items() if relevant and p in chosen),
             judges=list(seen.judges),
+            asked_depth=round(self.steps[-1].mean_depth, 1),
             known_positives=seen.hits.asked if machine else None,
             hits=seen.hits.found if machine else None,
         )

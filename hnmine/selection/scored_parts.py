@@ -81,14 +81,17 @@ class Selection:
         self.cap: DocumentCap | None = None
         self.refuted: frozenset[Pair] = frozenset()
 
-    def with_rule(self, rule: tuple[str, str]) -> Selection:
-        """Return a selection from the same parts with a further rule, and no document used up.
+    def altered(self, rule: tuple[str, str] | None = None, order: str = "") -> Selection:
+        """Return a selection from the same parts by other criteria, with no document used up.
 
         Args:
-            rule: its reason and the expression to keep by.
+            rule: a further one, by its reason and the expression to keep by.
+            order: replaces the order; empty for the same.
         """
         other = copy(self)
-        other.rules = replace(self.rules, expressions=(*self.rules.expressions, rule))
+        if rule:
+            other.rules = replace(self.rules, expressions=(*self.rules.expressions, rule))
+        other.choice = replace(self.choice, order=order or self.choice.order)
         other.cap = None
         return other
 

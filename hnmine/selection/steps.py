@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 from hnmine.errors import damage_explained
 from hnmine.expressions.evaluation import number
 from hnmine.guarantee.certify import Draw, Pair
-from hnmine.ragged import Bools
+from hnmine.ragged import Bools, Floats
 from hnmine.relevance.evidence import numbers
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import STATE
+from hnmine.selection.criteria import default_order
 from hnmine.selection.scored_parts import Selection
 from hnmine.selection.verdicts import Verdicts
 from hnmine.sheets.draw import draw_noise
@@ -25,9 +26,13 @@ from hnmine.sheets.draw import draw_noise
 DRAWS = f"{STATE}/draws"
 """Folder for the draws of each step, until the run is finished."""
 
-ABOVE = (0.75, 0.5, 0.3, 0.15, 0.05, 0.0)
-"""Shares of the negatives of the choice asked for whose relevance is above the highest that a step
-allows. The first is the safest; the last is the choice itself. More steps need more judgements."""
+PRICES = (0.0, 0.1, 0.25, 0.5)
+"""Shares of the price of depth at which the safer steps of the default choice are made. At a lower
+price, deeper and less relevant negatives are chosen. More steps would need more judgements."""
+
+ABOVE = (0.75, 0.5, 0.3, 0.15, 0.05)
+"""Of another choice, shares of its negatives whose relevance is above the highest that a safer step
+allows."""
 
 LEAST_YIELD = 0.9
 """Share of the negatives of the choice asked for that a step must find."""
@@ -53,6 +58,7 @@ class Step:
         selection: that makes the choice.
         highest: relevance above which no candidate is chosen; None without this rule.
         negatives: number of chosen pairs.
+        mean_depth: of the chosen pairs.
         asked: negatives that were asked for.
         rows: the first pairs, as `ROWS`.
     """
@@ -60,6 +66,7 @@ class Step:
     selection: Selection
     highest: float | None
     negatives: int
+    mean_depth: float
     asked: int
     rows: pa.Table
 
@@ -74,7 +81,9 @@ def pairs_of(rows: pa.Table) -> list[Pair]:
     return list(zip(rows["query_id"].to_pylist(), rows["doc_id"].to_pylist(), strict=True))
 
 
-def safest_first(selection: Selection, seed: int, most_uses: int | None) -> list[Step]:
+def safest_first(
+    selection: Selection, seed: int, most_uses: int | None, price: float
+) -> list[Step]:
     """Return the steps that find enough negatives, the safest first.
 
     Neither verdicts nor known positives decide which steps there are.
@@ -83,18 +92,29 @@ def safest_first(selection: Selection, seed: int, most_uses: int | None) -> list
         selection: the choice asked for, with what may be chosen settled.
         seed: of the draw.
         most_uses: queries that may share a document.
+        price: of depth, in the default choice; 0 for another, or for one that depth costs nothing.
     """
-    asked = _draw(selection, None, "all", seed)
+    asked = _draw(selection, None, "asked", seed)
     steps = []
-    for number_of_step, above in enumerate(ABOVE[:-1]):
-        highest = _highest(selection, above)
-        name = f"{number_of_step}"
-        safer = selection.with_rule(("max-false", f"relevance <= {number(highest)}"))
-        safer.cap_documents(most_uses, f"-{name}")
-        step = _draw(safer, highest, name, seed)
+    for place, (safer, highest) in enumerate(_safer(selection, price)):
+        safer.cap_documents(most_uses, f"-{place}")
+        step = _draw(safer, highest, f"{place}", seed)
         if step.negatives >= LEAST_YIELD * asked.negatives:
             steps.append(step)
     return [*steps, asked]
+
+
+def _safer(selection: Selection, price: float) -> Iterator[tuple[Selection, float | None]]:
+    """Yield the safer selections, the safest first, and the highest relevance that each allows."""
+    if price:
+        for share in PRICES:
+            yield selection.altered(order=default_order(share * price)), None
+        return
+    of_asked = _relevance(selection)
+    for above in ABOVE if len(of_asked) else ():
+        highest = float(np.float32(np.quantile(of_asked, 1 - above)))
+        rule = ("max-false", f"relevance <= {number(highest)}")
+        yield selection.altered(rule), highest
 
 
 def known_positives(selection: Selection, seed: int) -> pa.Table:
@@ -106,8 +126,8 @@ def known_positives(selection: Selection, seed: int) -> pa.Table:
     return _merged(_run(selection, "positives", rows)[1])
 
 
-def _highest(selection: Selection, above: float) -> float:
-    """Return the relevance above which a share of the chosen negatives lies."""
+def _relevance(selection: Selection) -> Floats:
+    """Return the relevance of the chosen negatives."""
     folder = f"{DRAWS}/relevance"
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
@@ -119,8 +139,7 @@ def _highest(selection: Selection, above: float) -> float:
     tasks = selection.tasks("relevance", (f"{folder}/{{:05d}}.parquet",))
     selection.run.run("measure relevance", "candidates", tasks, work)
     files = [selection.run.path / task.outputs[0] for task in tasks]
-    values = np.concatenate([numbers(_read(file)["relevance"]) for file in files])
-    return float(np.float32(np.quantile(values, 1 - above))) if len(values) else 0.0
+    return np.concatenate([numbers(_read(file)["relevance"]) for file in files])
 
 
 def _draw(selection: Selection, highest: float | None, name: str, seed: int) -> Step:
@@ -128,7 +147,9 @@ def _draw(selection: Selection, highest: float | None, name: str, seed: int) -> 
         return _first(verdicts, verdicts.selected, seed)
 
     counts, tables = _run(selection, name, rows)
-    return Step(selection, highest, counts["negatives"], counts["asked"], _merged(tables))
+    depth = counts["depth"] / max(1, counts["negatives"])
+    negatives, asked = counts["negatives"], counts["asked"]
+    return Step(selection, highest, negatives, depth, asked, _merged(tables))
 
 
 def _run(
@@ -137,7 +158,13 @@ def _run(
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         verdicts = selection.verdicts(selection.parts[task.index])
         pq.write_table(rows_of(verdicts), outputs[0], compression="zstd")
-        return {"negatives": int(verdicts.selected.sum()), "asked": int(verdicts.asked.sum())}
+        depth = "depth" if "depth" in verdicts.table.column_names else "rank"
+        depths = numbers(verdicts.table[depth])[verdicts.selected]
+        return {
+            "negatives": int(verdicts.selected.sum()),
+            "depth": round(float(np.nan_to_num(depths).sum())),
+            "asked": int(verdicts.asked.sum()),
+        }
 
     tasks = selection.tasks(f"draw-{name}", (f"{DRAWS}/{name}/{{:05d}}.parquet",))
     counts = selection.run.run("draw negatives", "candidates", tasks, work)
