@@ -98,20 +98,22 @@ def chosen(mined):
 @pytest.fixture(scope="module")
 def proved(candidates, tmp_path_factory):
     mined = tmp_path_factory.mktemp("proved") / "m"
-    loop(candidates, mined, depth=1, max_false=0.08)
+    loop(candidates, mined, depth=6, max_false=0.2)
     return mined
 
 
 class TestLoop:
     def test_the_bound_holds_and_is_stated(self, proved):
         pairs = chosen(proved)
-        assert 0 < np.mean([is_relevant(*pair) for pair in pairs]) <= 0.08
+        assert 0 < np.mean([is_relevant(*pair) for pair in pairs]) <= 0.2
         guarantee = read_guarantee(proved)
-        assert guarantee.max_false == 0.08
+        assert guarantee.max_false == 0.2
         assert guarantee.judges == ["a person"]
         said = next(iter(guarantee.sentences()))
-        assert said == f"At most 8 % of the {len(pairs)} negatives are false, with 95 % confidence."
-        assert said.replace("%", r"%") in (proved / "README.md").read_text()
+        assert (
+            said == f"At most 20 % of the {len(pairs)} negatives are false, with 95 % confidence."
+        )
+        assert said in (proved / "README.md").read_text()
 
     def test_what_was_judged_relevant_is_left_out_and_not_replaced(self, proved):
         guarantee = read_guarantee(proved)
@@ -154,7 +156,7 @@ class TestLoop:
         assert safe.written.negatives == hard.written.negatives
 
     def test_of_another_choice_the_doubtful_are_left_out(self, candidates, tmp_path):
-        loop(candidates, tmp_path / "m", order="rank", depth=None, range_min=2, max_false=0.1)
+        loop(candidates, tmp_path / "m", order="-score", depth=None, range_min=2, max_false=0.1)
         guarantee = read_guarantee(tmp_path / "m")
         highest = [step.highest_relevance for step in guarantee.steps]
         assert highest[0] is not None
@@ -166,7 +168,7 @@ class TestLoop:
             assert relevance.max() <= guarantee.written.highest_relevance
 
     def test_positives_by_verdict(self, candidates, tmp_path):
-        loop(candidates, tmp_path / "m", relabel_judged=True, depth=1, max_false=0.08)
+        loop(candidates, tmp_path / "m", relabel_judged=True, depth=6, max_false=0.2)
         table = pq.read_table(tmp_path / "m" / "scored")
         refuted = read_guarantee(tmp_path / "m").refuted
         relabelled = table.filter(pa.compute.equal(table["reason"], "relabelled"))
@@ -191,7 +193,7 @@ class TestLoop:
         sheet = tmp_path / "m-verdicts.csv"
         shutil.copy(proved.parent / "m-verdicts.csv", sheet)
         judge(sheet, lambda query, document: True)
-        loop(candidates, mined, depth=1, max_false=0.08)
+        loop(candidates, mined, depth=6, max_false=0.2)
         assert content(mined / "scored") == before
 
 

@@ -27,11 +27,10 @@ from hnmine.guarantee.certify import Claim, Draw, Pair, certify
 from hnmine.guarantee.judge_errors import Hits
 from hnmine.judging.controls import KnownPositives, matched
 from hnmine.ragged import Bools, Floats, Ints
-from hnmine.relevance.depth_price import cost
+from hnmine.relevance.depth_price import cost, safer_prices
 from hnmine.relevance.evidence import numbers
 from hnmine.relevance.learned import RELEVANCE, read_learned
 from hnmine.selection.proof import CONTROLS
-from hnmine.selection.steps import PRICES
 
 CONFIDENCE = 0.95
 SHARES = (0.01, 0.02, 0.05)
@@ -82,15 +81,16 @@ class World:
         price = learned.price_of_depth
         return cls(query, relevance, price, depth, keep, positive, false & keep, logit, asked)
 
-    def chosen(self, share: float) -> Bools:
-        """Return which rows are chosen at a share of the price of depth."""
-        order = cost(self.relevance) + share * self.price * self.depth
+    def chosen(self, price: float) -> Bools:
+        """Return which rows are chosen at a price of depth."""
+        order = cost(self.relevance) + price * self.depth
         number = np.full(self.query.max() + 1, self.asked)
         return choose(self.query, self.eligible, order, number)
 
     def steps(self) -> list[Bools]:
         """Return the choices, the safest first, as `hnmine.selection.steps` does."""
-        return [self.chosen(share) for share in (*PRICES, 1.0)]
+        known = (self.query, self.eligible, self.relevance, self.depth, self.asked, self.price)
+        return [self.chosen(price) for price in (*safer_prices(*known), self.price)]
 
 
 @dataclass(frozen=True)

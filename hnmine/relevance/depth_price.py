@@ -8,6 +8,9 @@ from hnmine.choose import choose, first, grouped
 from hnmine.ragged import Bools, Floats, Ints
 
 HALVINGS = 30
+STEPS = (0.75, 0.5, 0.25)
+"""Places of the safer choices between the choice asked for, at 0, and the safest, at 1."""
+
 LOWEST_PRICE, HIGHEST_PRICE = 1e-6, 100.0
 
 
@@ -48,6 +51,32 @@ def price_of_depth(
         if price is not None:
             return price
     return HIGHEST_PRICE
+
+
+def safer_prices(
+    query: Ints, eligible: Bools, relevance: Floats, depth: Floats, asked: int | Ints, price: float
+) -> tuple[float, ...]:
+    """Return lower prices: 0, and those at which the mean depth grows by even steps up to that.
+
+    Args:
+        query: of each row, from 0, shape (rows,).
+        eligible: the rows to choose from.
+        relevance: log likelihood ratio of each row.
+        depth: of each row.
+        asked: negatives for each query, or shape (queries,).
+        price: at which the choice asked for is made.
+    """
+    n = np.broadcast_to(asked, int(query.max(initial=-1)) + 1)
+    penalty = np.nan_to_num(depth)
+    ends = [
+        mean_depth(depth, choose(query, eligible, cost(relevance) + one * penalty, n))
+        for one in (0.0, price)
+    ]
+    found = {0.0}
+    for share in STEPS:
+        target = share * ends[0] + (1 - share) * ends[1]
+        found.add(price_of_depth(query, eligible, eligible, relevance, depth, n, target))
+    return tuple(sorted(one for one in found if one < price))
 
 
 def nearest(query: Ints, rows: Bools, depth: Floats, asked: int | Ints) -> float:

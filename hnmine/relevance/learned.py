@@ -105,6 +105,7 @@ class Learned(Relevance):
         where: rules that the chosen depth needs.
         depth: mean depth that the default choice aims at.
         price_of_depth: what a rank costs for that.
+        safer_prices: lower prices, for deeper choices; None unless something is to be proved.
         trial: how depths compared; None where none was tried.
         out_of_reach: why the chosen ones of the sample do not have that depth; empty if they do.
     """
@@ -113,6 +114,7 @@ class Learned(Relevance):
     where: tuple[str, ...] = ()
     depth: float = DEFAULT_DEPTH
     price_of_depth: float
+    safer_prices: tuple[float, ...] | None = None
     trial: DepthTrial | None = None
     out_of_reach: str = ""
 

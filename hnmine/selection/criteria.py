@@ -24,6 +24,7 @@ class Goals:
 
     chooses_otherwise: bool
     depth: float | None
+    max_false: float | None
     num_negatives: int
     cpu_threads: int
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from hnmine.choose import choose
 from hnmine.expressions.evaluation import evaluate, truth
-from hnmine.relevance.depth_price import cost, mean_depth, nearest, price_of_depth
+from hnmine.relevance.depth_price import cost, mean_depth, nearest, price_of_depth, safer_prices
 from hnmine.relevance.depth_trial import TrialRows, try_depths
 from hnmine.relevance.evidence import numbers
 from hnmine.relevance.learned import DEFAULT_DEPTH, Learned
@@ -58,12 +58,16 @@ def learn(
     price = price_of_depth(query, eligible, among, relevance, depth_of, asked, depth)
     order = cost(relevance) + price * np.nan_to_num(depth_of)
     reached = mean_depth(depth_of, choose(query, eligible, order, asked))
+    safer: tuple[float, ...] | None = None
+    if goals.max_false is not None and not goals.chooses_otherwise:
+        safer = safer_prices(query, eligible, relevance, depth_of, asked, price)
     return Learned(
         **dict(model),
         place=scored.place,
         where=where,
         depth=depth,
         price_of_depth=price,
+        safer_prices=safer,
         trial=trial,
         out_of_reach=""
         if goals.chooses_otherwise

@@ -113,7 +113,7 @@ def _goal(settings: FilterSettings, learned: Learned | None) -> Goal:
         settings.budget,
         settings.seed,
         settings.max_uses,
-        learned.price_of_depth if learned and not settings.chooses_otherwise else 0.0,
+        (learned and learned.safer_prices) or (),
         sheet,
         _judge(settings),
     )

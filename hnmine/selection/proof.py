@@ -47,7 +47,7 @@ class Goal:
     """What is to be proved, and at what cost; the fields are those of the settings.
 
     Attributes:
-        price_of_depth: in the default choice; 0 for another.
+        prices: of depth, for safer choices; empty where depth has no price.
         sheet: file of the pairs to judge.
         judge: judges the sheet; None if somebody else does, between two runs.
     """
@@ -57,7 +57,7 @@ class Goal:
     budget: int
     seed: int
     max_uses: int | None
-    price_of_depth: float
+    prices: Sequence[float]
     sheet: Path
     judge: Fill | None
 
@@ -69,7 +69,7 @@ def proved(selection: Selection, goal: Goal) -> Selection:
         PartialRun: pairs wait for verdicts, in the sheet.
         UsageError: the verdicts cannot prove the goal within the budget.
     """
-    steps = safest_first(selection, goal.seed, goal.max_uses, goal.price_of_depth)
+    steps = safest_first(selection, goal.seed, goal.max_uses, goal.prices)
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         write_guarantee(_Loop(selection, goal, steps).run(), outputs[0])

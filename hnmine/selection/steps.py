@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,13 +26,9 @@ from hnmine.sheets.draw import draw_noise
 DRAWS = f"{STATE}/draws"
 """Folder for the draws of each step, until the run is finished."""
 
-PRICES = (0.0, 0.1, 0.25, 0.5)
-"""Shares of the price of depth at which the safer steps of the default choice are made. At a lower
-price, deeper and less relevant negatives are chosen. More steps would need more judgements."""
-
 ABOVE = (0.75, 0.5, 0.3, 0.15, 0.05)
-"""Of another choice, shares of its negatives whose relevance is above the highest that a safer step
-allows."""
+"""Of a choice without a price of depth, shares of its negatives whose relevance is above the
+highest that a safer step allows. More steps would need more judgements."""
 
 LEAST_YIELD = 0.9
 """Share of the negatives of the choice asked for that a step must find."""
@@ -82,7 +78,7 @@ def pairs_of(rows: pa.Table) -> list[Pair]:
 
 
 def safest_first(
-    selection: Selection, seed: int, most_uses: int | None, price: float
+    selection: Selection, seed: int, most_uses: int | None, prices: Sequence[float]
 ) -> list[Step]:
     """Return the steps that find enough negatives, the safest first.
 
@@ -92,11 +88,12 @@ def safest_first(
         selection: the choice asked for, with what may be chosen settled.
         seed: of the draw.
         most_uses: queries that may share a document.
-        price: of depth, in the default choice; 0 for another, or for one that depth costs nothing.
+        prices: of depth, at which the default choice is made more safely, ascending; empty for
+            another choice.
     """
     asked = _draw(selection, None, "asked", seed)
     steps = []
-    for place, (safer, highest) in enumerate(_safer(selection, price)):
+    for place, (safer, highest) in enumerate(_safer(selection, prices)):
         safer.cap_documents(most_uses, f"-{place}")
         step = _draw(safer, highest, f"{place}", seed)
         if step.negatives >= LEAST_YIELD * asked.negatives:
@@ -104,11 +101,13 @@ def safest_first(
     return [*steps, asked]
 
 
-def _safer(selection: Selection, price: float) -> Iterator[tuple[Selection, float | None]]:
+def _safer(
+    selection: Selection, prices: Sequence[float]
+) -> Iterator[tuple[Selection, float | None]]:
     """Yield the safer selections, the safest first, and the highest relevance that each allows."""
-    if price:
-        for share in PRICES:
-            yield selection.altered(order=default_order(share * price)), None
+    if prices:
+        for price in prices:
+            yield selection.altered(order=default_order(price)), None
         return
     of_asked = _relevance(selection)
     for above in ABOVE if len(of_asked) else ():
