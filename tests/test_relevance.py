@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.choose import choose
+from hnmine.relevance import neighbours
 from hnmine.relevance.depth_price import cost, price_of_depth
 from hnmine.relevance.evidence import Scale, within_query
-from hnmine.relevance.model import FEWEST_QUERIES, Relevance, Sample
+from hnmine.relevance.model import FEWEST_QUERIES, NEIGHBOURS, Relevance, Sample
+from hnmine.relevance.neighbours import neighbour_means
 from hnmine.relevance.pu_learning import learn
 
 PROPERTY = settings(max_examples=60, deadline=None)
@@ -87,7 +89,7 @@ class TestLearning:
         def loss(weights):
             s = [weights[0] + x @ weights[1:] for x in (positives, candidates)]
             fit = (np.log1p(np.exp(-s[0])).mean() + np.log1p(np.exp(s[1])).mean()) / 2
-            return fit + 3.0 / 60 * ((weights[1:] - 0.2) ** 2).sum() / 2
+            return fit + 5.0 / 60 * ((weights[1:] - 0.3) ** 2).sum() / 2
 
         for _ in range(200):
             assert loss(found) <= loss(found + rng.normal(0, 0.05, 3) * [1, 1, 1]) + 1e-7
@@ -198,3 +200,128 @@ class TestDepth:
         assert rank[nearest].mean() == 27.0
         assert price == price_of_depth(query, every, every, relevance, rank, 5, 20.0) < 1
         assert cost(relevance)[chosen].mean() < 0.7 * cost(relevance)[nearest].mean()
+
+
+def clustered(rng, rows=60, queries=3, dimension=16):
+    """Rows of a few queries with unit vectors, some of them candidates."""
+    query = np.sort(rng.integers(0, queries, rows))
+    query = np.unique(query, return_inverse=True)[1].astype(np.int64)
+    vectors = rng.normal(size=(rows, dimension)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return query, rng.random(rows) < 0.8, rng.normal(size=rows), vectors
+
+
+class TestNeighbours:
+    @PROPERTY
+    @given(st.integers(0, 10**6), st.integers(0, 40))
+    def test_they_are_the_weighted_mean_of_the_other_candidates(self, seed, rows):
+        query, among, values, vectors = clustered(np.random.default_rng(seed), rows)
+        found = neighbour_means(values, query, among, np.arange(rows), vectors.__getitem__)
+        for row in range(rows):
+            pool = [n for n in range(rows) if query[n] == query[row] and among[n]]
+            centre = np.mean(values[pool]) if pool else 0.0
+            others = [n for n in pool if n != row]
+            weight = {n: np.exp((float(vectors[n] @ vectors[row]) - 1) / 0.2) for n in others}
+            total = sum(weight[n] * (values[n] - centre) for n in others)
+            assert found[row] == pytest.approx(total / (sum(weight.values()) + 0.3), abs=5e-3)
+
+    @PROPERTY
+    @given(st.integers(0, 10**6))
+    def test_the_order_of_rows_makes_no_difference(self, seed):
+        rng = np.random.default_rng(seed)
+        query, among, values, vectors = clustered(rng)
+        order = np.lexsort((rng.random(len(query)), query))
+        one = neighbour_means(values, query, among, np.arange(60), vectors.__getitem__)
+        other = neighbour_means(values[order], query, among[order], order, vectors.__getitem__)
+        assert other == pytest.approx(one[order], abs=1e-9)
+
+    def test_blocks_and_threads_change_no_bit(self, monkeypatch):
+        query, among, values, vectors = clustered(np.random.default_rng(1), rows=400, queries=9)
+
+        def means():
+            rows = np.arange(400)
+            return neighbour_means(values, query, among, rows, vectors.__getitem__).tobytes()
+
+        one = means()
+        monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", 7)
+        monkeypatch.setattr(neighbours, "PAIRS_AT_ONCE", 50)
+        assert means() == one
+
+    def test_with_equal_values_no_neighbour_says_anything(self):
+        query, among, values, vectors = clustered(np.random.default_rng(2))
+        rows = np.arange(60)
+        means = neighbour_means(values * 0 + 3, query, among, rows, vectors.__getitem__)
+        assert np.abs(means).max() < 1e-12
+
+
+def near_positive(queries=120, seed=3):
+    """Candidates of which those around a common direction are relevant, as the positive is."""
+    sample, truth = world(queries, separation=1.0, relevant=0.15, seed=seed)
+    rng = np.random.default_rng(seed)
+    topic = rng.normal(size=(queries, 24))[sample.query] * truth[:, None]
+    vectors = (topic + 0.8 * rng.normal(size=topic.shape)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    sample.directions, sample._doc_rows = vectors.__getitem__, np.arange(len(truth))
+    return sample, truth
+
+
+class TestOrder:
+    def auc(self, sample, truth, relevance):
+        rows = sample.candidate
+        order, relevant = np.argsort(np.argsort(relevance[rows])), truth[rows]
+        return (order[relevant].mean() - order[~relevant].mean()) / rows.sum() + 0.5
+
+    def test_neighbours_order_better_where_relevant_documents_resemble_each_other(self):
+        sample, truth = near_positive()
+        after = Relevance.learn(sample)
+        with_them = self.auc(sample, truth, after.estimate(sample).evidence)
+        sample.directions = None
+        without = Relevance.learn(sample)
+        assert NEIGHBOURS in after.judges and NEIGHBOURS not in without.judges
+        assert with_them > self.auc(sample, truth, without.estimate(sample).evidence) + 0.03
+
+    def test_neighbours_get_next_to_no_weight_where_resemblance_says_nothing(self):
+        sample, _ = near_positive()
+        rng = np.random.default_rng(4)
+        vectors = rng.normal(size=(len(sample.query), 24)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        sample.directions = vectors.__getitem__
+        judges = Relevance.learn(sample).judges
+        weight = {name: np.mean(v.among_all + v.within_query) for name, v in judges.items()}
+        assert weight[NEIGHBOURS] < 0.2 * weight["one"]
+
+    def test_a_judge_that_knows_nothing_changes_the_order_little(self):
+        sample, truth = near_positive()
+        before = self.auc(sample, truth, Relevance.learn(sample).estimate(sample).relevance)
+        sample.scores["noise"] = np.random.default_rng(5).normal(size=len(truth))
+        after = self.auc(sample, truth, Relevance.learn(sample).estimate(sample).relevance)
+        assert abs(after - before) < 0.02
+
+    def test_candidates_of_a_query_with_a_weak_positive_are_more_doubtful(self):
+        sample, _ = world(queries=60)
+        own = sample.query == 7
+        sample.scores["one"] = np.where(own & sample.is_positive, -9.0, sample.scores["one"])
+        model = Relevance.learn(sample)
+        estimates = model.estimate(sample)
+        level = estimates.evidence[own & sample.is_positive][0] - model.usual_level
+        rows = own & sample.candidate
+        moved = estimates.relevance[rows] - estimates.evidence[rows]
+        assert level < -1
+        assert moved == pytest.approx(np.full(rows.sum(), model.shift - 0.25 * level))
+
+    def test_a_query_without_a_positive_keeps_its_level(self):
+        sample, _ = world(queries=60)
+        sample.is_positive &= sample.query != 7
+        model = Relevance.learn(sample)
+        estimates = model.estimate(sample)
+        moved = (estimates.relevance - estimates.evidence)[(sample.query == 7) & sample.candidate]
+        assert moved == pytest.approx(np.full(len(moved), model.shift))
+
+    def test_a_model_of_an_earlier_version_orders_as_it_did(self):
+        sample, _ = near_positive()
+        values = Relevance.learn(sample).model_dump()
+        del values["level"], values["usual_level"], values["judges"][NEIGHBOURS]
+        del values["positive_similarity"]["within_query"]
+        old = Relevance.model_validate(values)
+        estimates = old.estimate(sample)
+        assert estimates.relevance == pytest.approx(estimates.evidence + old.shift)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hnmine.directories.candidates import Candidates
 from hnmine.index.dense_index import DenseIndex
-from hnmine.ragged import offsets_of, ragged
+from hnmine.ragged import Ints, offsets_of, ragged
 from hnmine.runner.run_directory import Counts
 from hnmine.runner.task_share import Share
 
@@ -36,6 +36,10 @@ class PositiveSimilarity:
     def compute(self, *, progress: bool, share: Share) -> Counts:
         """Do nothing: reading the vectors costs less than caching the similarities."""
         return {}
+
+    def directions(self, doc_rows: Ints) -> NDArray[np.float32]:
+        """Return the unit vectors of documents, shape (rows, dimension)."""
+        return self._vectors.directions(self.candidates.index.documents.slots(doc_rows))
 
     def read(self, part: int) -> NDArray[np.float32]:
         """Return the similarities of one part of the candidates, row by row."""

@@ -15,19 +15,26 @@ from pydantic import BaseModel, ConfigDict
 from hnmine.choose import choose
 from hnmine.names import DEFAULT_SOURCES, in_order, rank_of
 from hnmine.ragged import Bools, Floats
-from hnmine.relevance.evidence import Scale, features, numbers
+from hnmine.relevance.evidence import Scale, features, numbers, within_query
+from hnmine.relevance.neighbours import Directions, neighbour_means
 from hnmine.relevance.pu_learning import DIGITS, equal_weights, evidence_of, learn
 
 SIMILARITY = "positive_similarity"
-SIMILARITY_WEIGHT = 0.4
-"""Log odds for each standard deviation of similarity to the positive. It cannot be learned: each
-positive is its own nearest neighbour. From 0.3 to 0.6 it helped on three of four collections and
-harmed none."""
+SIMILARITY_WEIGHT = 0.2
+"""Log odds for each standard deviation of similarity to the positive: once by all candidates, once
+by those of the query. It cannot be learned: each positive is its own nearest neighbour."""
+
+NEIGHBOURS = "neighbours"
+"""The judge that knows only what the others say of the candidates around a document."""
+
+LEVEL_WEIGHT = 0.25
+"""How much of a positive's surplus of evidence is taken from the candidates of its query. It cannot
+be learned either: no positive is above or below itself."""
 
 NOT_EVIDENCE = (SIMILARITY, "verdict")
 """Columns of judges that the model does not use."""
 
-FEWEST_QUERIES = 20
+FEWEST_QUERIES = 10
 """With fewer queries whose positive the sources found, no weights are learned."""
 
 FOLDS = 2
@@ -41,6 +48,7 @@ class Sample:
         judges: names of the score columns.
         sources: that found the candidates.
         reach: by source, how many of its candidates a query's reference holds; empty for all.
+        directions: reads the vectors of documents, given by row; None without vectors.
 
     Attributes:
         reference: the candidates that a query's scores are standardised by. Those that only deeper
@@ -53,6 +61,7 @@ class Sample:
         judges: Sequence[str],
         sources: Sequence[str] = DEFAULT_SOURCES,
         reach: Mapping[str, int] = MappingProxyType({}),
+        directions: Directions | None = None,
     ) -> None:
         rows = table["query_row"].to_numpy()
         self.query = np.cumsum(np.diff(rows, prepend=rows[:1]) != 0).astype(np.int64)
@@ -69,12 +78,24 @@ class Sample:
         ]
         self.reference: Bools = np.any(near, axis=0) if near else self.candidate
         self.scores = {name: numbers(table[name]) for name in judges}
+        self.directions = directions
+        self._doc_rows = table["doc_row"].to_numpy() if directions else rows
+        self._smoothed: tuple[Floats, Floats] | None = None
         similar = SIMILARITY in table.column_names
         self.similarity = numbers(table[SIMILARITY]) if similar else np.full(len(rows), np.nan)
         ids = table["query_id"].to_pylist()
         first = np.flatnonzero(np.diff(self.query, prepend=-1))
         hashes = np.array([_hash(ids[row]) for row in first], dtype=np.uint64)
         self.fold = (hashes % np.uint64(FOLDS)).astype(np.int64)[self.query]
+
+    def neighbour_means(self, values: Floats) -> Floats:
+        """Return the mean value of the candidates around each row; NaN without vectors."""
+        if self.directions is None:
+            return np.full(len(values), np.nan)
+        if self._smoothed is None or not np.array_equal(self._smoothed[0], values):
+            rows = self.query, self.reference, self._doc_rows
+            self._smoothed = values, neighbour_means(values, *rows, self.directions)
+        return self._smoothed[1]
 
     def _first(self, rank: Floats, n: int) -> Bools:
         queries = int(self.query.max(initial=-1)) + 1
@@ -94,7 +115,8 @@ class Estimates:
 
     Attributes:
         evidence: log likelihood ratio from the judges alone.
-        relevance: log likelihood ratio that includes the similarity to the positive.
+        relevance: log likelihood ratio that includes the similarity to the positive and the
+            evidence on it.
     """
 
     evidence: Floats
@@ -102,16 +124,24 @@ class Estimates:
 
 
 class JudgeWeights(Scale):
-    """The weights of one judge, one for each fold of queries, and the scale of its scores."""
+    """The weights of one judge, one for each fold of queries, and the scale of its scores.
+
+    Attributes:
+        among_all: of the score standardised by all candidates.
+        within_query: of the score standardised by those of the query.
+        as_neighbour: of the latter in what a document's neighbours say.
+    """
 
     among_all: list[float]
     within_query: list[float]
+    as_neighbour: tuple[float, ...] = ()
 
 
 class SimilarityWeight(Scale):
-    """The weight of the similarity to the positive, and its scale."""
+    """The weights of the similarity to the positive, and its scale."""
 
     weight: float = SIMILARITY_WEIGHT
+    within_query: float = 0.0
 
 
 class Relevance(BaseModel):
@@ -122,8 +152,10 @@ class Relevance(BaseModel):
         fitted: whether weights were learned from them. With too few queries, all judges have the
             same weight.
         constant: intercept, for each fold of queries. A fold's weights come from the other folds.
-        judges: the score columns that it uses.
+        judges: the score columns that it uses, and `NEIGHBOURS`, where documents have vectors.
         positive_similarity: weight of the similarity to the positive.
+        level: weight of the evidence on the positive.
+        usual_level: mean evidence on a positive.
         shift: makes the mean of exp(relevance) over all candidates 1.
     """
 
@@ -134,6 +166,8 @@ class Relevance(BaseModel):
     constant: list[float]
     judges: dict[str, JudgeWeights]
     positive_similarity: SimilarityWeight
+    level: float = 0.0
+    usual_level: float = 0.0
     shift: float = 0.0
 
     @classmethod
@@ -145,11 +179,17 @@ class Relevance(BaseModel):
             for name, scores in sample.scores.items()
             if np.isfinite(scores[candidate]).any()
         }
-        x = features(sample.scores, scales, sample.query, candidate)
+        x = features(sample.scores, scales, sample.query, sample.reference)
         seen = [sample.fold != fold for fold in range(FOLDS)]
         enough = len(np.unique(sample.query[positive])) >= FEWEST_QUERIES and all(
             (positive & rows).any() and (candidate & rows).any() for rows in seen
         )
+        shares: list[Sequence[float]] = [()] * len(scales)
+        if sample.directions is not None and scales:
+            by_fold = np.stack([_shares(x[positive & rows & enough]) for rows in seen])
+            means, shares = _neighbours(sample, x, by_fold), [*by_fold.T.tolist(), ()]
+            scales[NEIGHBOURS] = Scale.of(means[candidate])
+            x = np.hstack([x, _two(sample, means, scales[NEIGHBOURS])])
         fits = [
             learn(x[positive & rows], x[candidate & rows]) if enough else equal_weights(x.shape[1])
             for rows in seen
@@ -161,14 +201,22 @@ class Relevance(BaseModel):
             fitted=enough,
             constant=constant,
             judges={
-                name: JudgeWeights(**dict(scale), among_all=among_all, within_query=within_query)
-                for (name, scale), among_all, within_query in zip(
-                    scales.items(), weights[::2], weights[1::2], strict=True
+                name: JudgeWeights(
+                    **dict(scale), among_all=among_all, within_query=within, as_neighbour=share
+                )
+                for (name, scale), among_all, within, share in zip(
+                    scales.items(), weights[::2], weights[1::2], shares, strict=True
                 )
             },
-            positive_similarity=SimilarityWeight(**dict(similarity)),
+            positive_similarity=SimilarityWeight(
+                **dict(similarity), within_query=SIMILARITY_WEIGHT
+            ),
+            level=LEVEL_WEIGHT,
         )
-        shift = _shift(model.estimate(sample).relevance[candidate])
+        levels = model._evidence(sample, x)[positive]
+        usual = round(float(levels.mean()), DIGITS) if len(levels) else 0.0
+        model = model.model_copy(update={"usual_level": usual})
+        shift = _shift(model._estimates(sample, x).relevance[candidate])
         return model.model_copy(update={"shift": shift})
 
     @property
@@ -181,12 +229,66 @@ class Relevance(BaseModel):
 
     def estimate(self, sample: Sample) -> Estimates:
         """Return the scores of each row."""
-        x = features(sample.scores, self.judges, sample.query, sample.reference)
+        judges = {name: judge for name, judge in self.judges.items() if name != NEIGHBOURS}
+        x = features(sample.scores, judges, sample.query, sample.reference)
+        if NEIGHBOURS in self.judges:
+            shares = np.array([judge.as_neighbour for judge in judges.values()]).T
+            means = _neighbours(sample, x, shares)
+            x = np.hstack([x, _two(sample, means, self.judges[NEIGHBOURS])])
+        return self._estimates(sample, x)
+
+    def _evidence(self, sample: Sample, x: Floats) -> Floats:
         by_fold = np.stack([evidence_of(weights, x) for weights in self.weights])
         evidence: Floats = by_fold[sample.fold, np.arange(len(x))]
-        similarity = self.positive_similarity.apply(sample.similarity)
-        relevance: Floats = evidence + SIMILARITY_WEIGHT * similarity + self.shift
+        return evidence
+
+    def _estimates(self, sample: Sample, x: Floats) -> Estimates:
+        evidence, similarity = self._evidence(sample, x), self.positive_similarity
+        relevance = (
+            evidence
+            + similarity.weight * similarity.apply(sample.similarity)
+            + similarity.within_query
+            * within_query(sample.similarity, sample.query, sample.reference)
+            - self.level * self._surplus(sample, evidence)
+            + self.shift
+        )
         return Estimates(evidence, relevance)
+
+    def _surplus(self, sample: Sample, evidence: Floats) -> Floats:
+        """Return by how much the evidence on each query's positives exceeds the usual.
+
+        It is 0 for queries without a positive.
+        """
+        query, positive = sample.query, sample.is_positive
+        counts = np.bincount(query[positive], minlength=int(query.max(initial=-1)) + 1)
+        surplus = np.bincount(query[positive], evidence[positive] - self.usual_level, len(counts))
+        each: Floats = (surplus / np.maximum(counts, 1))[query]
+        return each
+
+
+def _shares(x: Floats) -> Floats:
+    """Return by how much each judge puts positives above their query's candidates, to sum 1.
+
+    A judge that cannot tell them apart has no say. Without positives, all have the same.
+
+    Args:
+        x: features of positives.
+    """
+    apart: Floats = np.maximum(x[:, 1::2].mean(axis=0), 0) if len(x) else np.zeros(x.shape[1] // 2)
+    if not apart.any():
+        apart = np.ones(len(apart))
+    return np.round(apart / apart.sum(), DIGITS)
+
+
+def _neighbours(sample: Sample, x: Floats, shares: Floats) -> Floats:
+    """Return what the judges say of the candidates around each row; NaN without vectors."""
+    return sample.neighbour_means((x[:, 1::2] * shares[sample.fold]).sum(axis=1))
+
+
+def _two(sample: Sample, scores: Floats, scale: Scale) -> Floats:
+    """Return the two features of the neighbours."""
+    of = {NEIGHBOURS: scores}, {NEIGHBOURS: scale}
+    return features(*of, sample.query, sample.reference)
 
 
 def _shift(log_ratio: Floats) -> float:

@@ -7,8 +7,8 @@ from scipy.optimize import minimize
 
 from hnmine.ragged import Floats
 
-PRIOR_WEIGHT = 0.2
-PRIOR_STRENGTH = 3.0
+PRIOR_WEIGHT = 0.3
+PRIOR_STRENGTH = 5.0
 """Regularisation towards equal weights, counted in positives: few positives teach little."""
 
 DIGITS = 4

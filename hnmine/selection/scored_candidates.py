@@ -13,6 +13,7 @@ from hnmine import schema
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import UsageError, damage_explained
 from hnmine.judges.judge import Judge
+from hnmine.judges.similarity import PositiveSimilarity
 from hnmine.names import repeated
 from hnmine.relevance.model import NOT_EVIDENCE, Relevance, Sample
 from hnmine.runner.run_directory import Tick
@@ -33,6 +34,8 @@ class ScoredCandidates:
     def __init__(self, candidates: Candidates, judges: Sequence[Judge]) -> None:
         self.candidates, self.judges = candidates, judges
         by = candidates.manifest.scores
+        vectors = [judge for judge in judges if isinstance(judge, PositiveSimilarity)]
+        self._directions = vectors[0].directions if vectors else None
         self.columns = [judge.column for judge in judges if judge.column not in NOT_EVIDENCE]
         self.columns += [schema.SCORES[name] for name in ("dense", "bm25") if name in by]
         self.place = "rank(dense_score)" if "dense" in by else "rank"
@@ -67,11 +70,16 @@ class ScoredCandidates:
             table = table.append_column(schema.judged(judge.column), pa.array([], pa.float32()))
         return self.estimated(table, None)
 
-    def estimated(self, table: pa.Table, model: Relevance | None) -> pa.Table:
-        """Add the estimates of the relevance model to a part; null without a model."""
+    def estimated(
+        self, table: pa.Table, model: Relevance | None, sample: Sample | None = None
+    ) -> pa.Table:
+        """Add the estimates of the relevance model to a part; null without a model.
+
+        `sample` is the part as `sample_of` returns it, where that was done already.
+        """
         columns = dict.fromkeys(schema.ESTIMATES.names, pa.nulls(table.num_rows, pa.float32()))
         if model:
-            estimates = model.estimate(self.sample_of(table))
+            estimates = model.estimate(sample or self.sample_of(table))
             columns = {n: pa.array(values, pa.float32()) for n, values in vars(estimates).items()}
         for field in schema.ESTIMATES:
             table = table.append_column(field, columns[field.name])
@@ -80,7 +88,7 @@ class ScoredCandidates:
     def sample_of(self, table: pa.Table) -> Sample:
         """Return rows of a part as the relevance model takes them."""
         sources, reach = self.candidates.sources, self.candidates.reach
-        return Sample(table, self.columns, sources, reach)
+        return Sample(table, self.columns, sources, reach, self._directions)
 
     def sample(self, tick: Tick) -> pa.Table:
         """Read the rows of some queries; the order of the candidates makes no difference."""
