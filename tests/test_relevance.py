@@ -307,7 +307,7 @@ class TestOrder:
         rows = own & sample.candidate
         moved = estimates.relevance[rows] - estimates.evidence[rows]
         assert level < -1
-        assert moved == pytest.approx(np.full(rows.sum(), model.shift - 0.35 * level))
+        assert moved == pytest.approx(np.full(rows.sum(), model.shift - 0.25 * level))
 
     def test_a_query_without_a_positive_keeps_its_level(self):
         sample, _ = world(queries=60)

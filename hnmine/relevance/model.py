@@ -27,14 +27,14 @@ by those of the query. It cannot be learned: each positive is its own nearest ne
 NEIGHBOURS = "neighbours"
 """The judge that knows only what the others say of the candidates around a document."""
 
-LEVEL_WEIGHT = 0.35
+LEVEL_WEIGHT = 0.25
 """How much of a positive's surplus of evidence is taken from the candidates of its query. It cannot
 be learned either: no positive is above or below itself."""
 
 NOT_EVIDENCE = (SIMILARITY, "verdict")
 """Columns of judges that the model does not use."""
 
-FEWEST_QUERIES = 20
+FEWEST_QUERIES = 10
 """With fewer queries whose positive the sources found, no weights are learned."""
 
 FOLDS = 2
@@ -80,6 +80,7 @@ class Sample:
         self.scores = {name: numbers(table[name]) for name in judges}
         self.directions = directions
         self._doc_rows = table["doc_row"].to_numpy() if directions else rows
+        self._smoothed: tuple[Floats, Floats] | None = None
         similar = SIMILARITY in table.column_names
         self.similarity = numbers(table[SIMILARITY]) if similar else np.full(len(rows), np.nan)
         ids = table["query_id"].to_pylist()
@@ -91,8 +92,10 @@ class Sample:
         """Return the mean value of the candidates around each row; NaN without vectors."""
         if self.directions is None:
             return np.full(len(values), np.nan)
-        doc_rows = self._doc_rows
-        return neighbour_means(values, self.query, self.reference, doc_rows, self.directions)
+        if self._smoothed is None or not np.array_equal(self._smoothed[0], values):
+            rows = self.query, self.reference, self._doc_rows
+            self._smoothed = values, neighbour_means(values, *rows, self.directions)
+        return self._smoothed[1]
 
     def _first(self, rank: Floats, n: int) -> Bools:
         queries = int(self.query.max(initial=-1)) + 1

@@ -20,7 +20,7 @@ STEPS = 2048
 """Unit vectors are rounded to 1 / STEPS. Products of such integers are exact in float32, in any
 order, so that no number of threads changes a cosine."""
 
-ROWS_AT_ONCE = 1 << 13
+ROWS_AT_ONCE = 1 << 11
 PAIRS_AT_ONCE = 1 << 22
 
 Directions = Callable[[Ints], NDArray[np.float32]]
@@ -55,18 +55,19 @@ def neighbour_means(
 
 def _means(values: Floats, among: Bools, vectors: NDArray[np.float32]) -> Floats:
     """Return the means of the rows of one query."""
-    others = np.flatnonzero(among)
-    if not len(others):
-        return np.zeros(len(values))
-    away = values[others] - values[others].mean()
-    means = np.empty(len(values))
-    rows = max(1, PAIRS_AT_ONCE // len(others))
+    means = np.zeros(len(values))
+    if not among.any():
+        return means
+    away = np.where(among, values - values[among].mean(), 0.0)
+    rows = max(1, PAIRS_AT_ONCE // len(values))
     for start in range(0, len(values), rows):
-        block = np.arange(start, min(start + rows, len(values)))
-        cosines = vectors[block] @ vectors[others].T
-        cosines /= np.float32(STEPS * STEPS * WIDTH)
-        cosines -= np.float32(1 / WIDTH)
-        weights = np.exp(cosines, out=cosines)
-        weights[block[:, None] == others] = 0
-        means[block] = (weights * away).sum(axis=1) / (weights.sum(axis=1, dtype=float) + PULL)
+        block = slice(start, min(start + rows, len(values)))
+        weights = vectors[block] @ vectors.T
+        weights *= np.float32(1 / (STEPS * STEPS * WIDTH))
+        weights -= np.float32(1 / WIDTH)
+        np.exp(weights, out=weights)
+        weights *= among
+        np.fill_diagonal(weights[:, start:], 0)
+        total = weights.sum(axis=1, dtype=np.float64)
+        means[block] = np.einsum("ij,j->i", weights, away) / (total + PULL)
     return means

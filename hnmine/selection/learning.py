@@ -40,7 +40,7 @@ def learn(
     sample = scored.sample_of(table)
     model = Relevance.learn(sample)
     relevance = model.estimate(sample).relevance
-    verdicts = Verdicts(scored.estimated(table, model), rules, choice)
+    verdicts = Verdicts(scored.estimated(table, model, sample), rules, choice)
     eligible, asked = verdicts.eligible, verdicts.asked
     depth_of = numbers(evaluate(table, {"place": scored.place}, sample.candidate)["place"])
     depth, trial = goals.depth, None

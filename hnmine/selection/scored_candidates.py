@@ -70,11 +70,16 @@ class ScoredCandidates:
             table = table.append_column(schema.judged(judge.column), pa.array([], pa.float32()))
         return self.estimated(table, None)
 
-    def estimated(self, table: pa.Table, model: Relevance | None) -> pa.Table:
-        """Add the estimates of the relevance model to a part; null without a model."""
+    def estimated(
+        self, table: pa.Table, model: Relevance | None, sample: Sample | None = None
+    ) -> pa.Table:
+        """Add the estimates of the relevance model to a part; null without a model.
+
+        `sample` is the part as `sample_of` returns it, where that was done already.
+        """
         columns = dict.fromkeys(schema.ESTIMATES.names, pa.nulls(table.num_rows, pa.float32()))
         if model:
-            estimates = model.estimate(self.sample_of(table))
+            estimates = model.estimate(sample or self.sample_of(table))
             columns = {n: pa.array(values, pa.float32()) for n, values in vars(estimates).items()}
         for field in schema.ESTIMATES:
             table = table.append_column(field, columns[field.name])
