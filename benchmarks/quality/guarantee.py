@@ -27,7 +27,7 @@ from hnmine.guarantee.certify import Claim, Draw, Pair, certify
 from hnmine.guarantee.judge_errors import Hits
 from hnmine.judging.controls import KnownPositives, matched
 from hnmine.ragged import Bools, Floats, Ints
-from hnmine.relevance.depth_price import cost, safer_prices
+from hnmine.relevance.depth_price import cost, price_of_depth, safer_prices
 from hnmine.relevance.evidence import numbers
 from hnmine.relevance.learned import RELEVANCE, read_learned
 from hnmine.selection.proof import CONTROLS
@@ -35,6 +35,9 @@ from hnmine.selection.proof import CONTROLS
 CONFIDENCE = 0.95
 SHARES = (0.01, 0.02, 0.05)
 BUDGET = 400
+SIMULATED = ((0.05, 1.0), (0.05, 1.5), (0.05, 2.0))
+"""Shares of false negatives in the choice asked for, and separations of the scores."""
+
 Judge = Callable[[Ints, np.random.Generator], Bools]
 """Whether rows are called relevant."""
 
@@ -80,6 +83,39 @@ class World:
         logit = numbers(table["ce_score"]) if "ce_score" in table.column_names else relevance
         price = learned.price_of_depth
         return cls(query, relevance, price, depth, keep, positive, false & keep, logit, asked)
+
+    @classmethod
+    def simulated(cls, false: float, separation: float, seed: int) -> World:
+        """Draw 500 queries with 100 candidates, whose default choice is false to a given share.
+
+        The share of relevant candidates falls with depth. The score is their likelihood ratio, and
+        known positives differ from relevant candidates only by being known.
+
+        Args:
+            false: share of false negatives in the choice at mean depth 20.
+            separation: of the scores of relevant and other candidates, in standard deviations.
+            seed: of the draw.
+        """
+        queries, size = 500, 100
+        depth = np.tile(np.arange(size, dtype=np.float64), queries)
+        query = np.repeat(np.arange(queries), size)
+        low, high = 0.01, 5.0
+        for _ in range(30):
+            level, rng = np.sqrt(low * high), np.random.default_rng(seed)
+            chance = np.minimum(level * np.exp(-depth / 20), 0.9)
+            relevant = rng.random(len(depth)) < chance
+            odds = np.log(np.maximum(chance, 1e-9) / (1 - chance))
+            scores = rng.normal(separation * (relevant - 0.5), 1)
+            relevance = separation * scores + odds - odds.mean()
+            known = np.zeros(len(depth), bool)
+            first = np.flatnonzero(relevant)
+            first = first[rng.permutation(len(first))]
+            known[first[np.unique(query[first], return_index=True)[1]]] = True
+            price = price_of_depth(query, ~known, ~known, relevance, depth, 5, 20.0)
+            world = cls(query, relevance, price, depth, ~known, known, relevant & ~known, scores, 5)
+            now = world.false[world.chosen(price)].mean()
+            low, high = (level, high) if now < false else (low, level)
+        return world
 
     def chosen(self, price: float) -> Bools:
         """Return which rows are chosen at a price of depth."""
@@ -224,6 +260,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--asked", type=int, default=5)
     parser.add_argument("--depth", type=float, default=20)
     parser.add_argument("--runs", type=int, default=500)
+    parser.add_argument("--simulated", action="store_true", help="simulated collections too")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/quality"))
     parser.add_argument("--encoder", default=ENCODER)
     parser.add_argument("--cross-encoder", default=CROSS_ENCODER)
@@ -238,6 +275,11 @@ def main(given: list[str] | None = None) -> None:
                 world = prepared(arguments, folder, seed, name, flags)
                 rows += study(world, arguments.runs, f"{folder}, {name}, draw {seed}")
                 (arguments.out / "guarantee.json").write_text(json.dumps(rows, indent=1))
+    for false, separation in SIMULATED if arguments.simulated else ():
+        world = World.simulated(false, separation, 0)
+        name = f"simulated, separation {separation:g}"
+        rows += study(world, arguments.runs, name)
+        (arguments.out / "guarantee.json").write_text(json.dumps(rows, indent=1))
     print(shown(rows))
 
 
