@@ -342,7 +342,8 @@ def test_the_verdict_of_a_sheet_is_no_score_and_no_grade_beside_it(mined, tmp_pa
     at = table.column_names.index("verdict")
     table = table.set_column(at, "verdict", pa.array([1.0] * 4 + [0.0] * 6))
     table = table.append_column("grade", pa.array([3.0] * 4 + [1.0] * 6))
-    table = table.append_column("judge", pa.array([None, "person"] + ["a model"] * 8))
+    judges = pa.array([None, "person"] + ["a model"] * 8)
+    table = table.set_column(table.column_names.index("judge"), "judge", judges)
     pq.write_table(table, sheet)
     found = audit(given(mined, verdicts=str(sheet)))
     assert found.estimates["verdicts"].relevant == 4
