@@ -500,7 +500,7 @@ class Case:
             pairs = [(e, rng.randint(1, 2)) for e in rng.sample(kinds["true"], 2)]
             rules.quota, flags["quota"] = pairs, {e.text: n for e, n in pairs}
         else:
-            give("per_query", "per-query", 0.2)
+            give("per_query", "per_query", 0.2)
         if rng.random() < 0.15 and not rules.quota:
             rules.drawn, flags["sampling"] = True, "random"
             flags["seed"] = rng.randint(0, 9)

@@ -153,7 +153,7 @@ def run(
         spent = round(CONTROLS * BUDGET)
         known = np.flatnonzero(world.positive)
         ids = [str(row) for row in known]
-        sampled = world.relevance[[int(row) for _, row in draws[0].pairs]]
+        sampled = world.relevance[[int(row) for _, row in draws[-1].pairs]]
         positives = KnownPositives(ids, ids, world.relevance[known])
         controls = known[matched(positives, sampled, spent // 2, seed, ())]
         hits = Hits(len(controls), int(judge(controls, rng).sum()))

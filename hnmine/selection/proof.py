@@ -217,7 +217,7 @@ class _Loop:
         rows = controls_for(
             self.selection.candidates,
             KnownPositives(queries, documents, numbers(known["relevance"])),
-            numbers(self.steps[0].rows["relevance"]),
+            numbers(self.steps[-1].rows["relevance"]),
             round(CONTROLS * self.goal.budget),
             seed=self.goal.seed,
             present=seen.present.union(*(draw.pairs for draw in self.draws)),
