@@ -539,7 +539,8 @@ OTHER = [
     ("candidates", {"sources": {"bm25": "many"}}),
     ("candidates", {"scores": "dense"}),
     ("mined", {"counts": {"kept": 1.5}}),
-    ("mined", {"settings": {"num_negatives": "3", "format": "odd"}}),
+    ("mined", {"settings": {"num_negatives": "many"}}),
+    ("mined", {"settings": {"format": 3}}),
     ("mined", {"judges": []}),
 ]
 
