@@ -177,6 +177,19 @@ class TestLoop:
         assert set(relabelled["label"].to_pylist()) == {1}
         assert not any(relabelled["is_positive"].to_pylist())
 
+    def test_verdicts_on_the_draw_do_not_change_which_queries_are_used(self, candidates, tmp_path):
+        loop(
+            candidates,
+            tmp_path / "m",
+            query_where="count(*) filter (where reason = 'verdict') = 0",
+            depth=6,
+            max_false=0.2,
+        )
+        guarantee = read_guarantee(tmp_path / "m")
+        assert guarantee.refuted
+        written = guarantee.written.negatives - len(guarantee.refuted)
+        assert len(chosen(tmp_path / "m")) == written
+
     def test_with_a_cap_on_documents_too(self, candidates, tmp_path):
         loop(candidates, tmp_path / "m", max_uses=2)
         documents = [document for _, document in chosen(tmp_path / "m")]
