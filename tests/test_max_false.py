@@ -305,6 +305,38 @@ class TestMachine:
         assert f"{guarantee.hits} of {guarantee.known_positives} known positives" in said
         assert np.mean([is_relevant(*pair) for pair in chosen(tmp_path / "m")]) <= 0.15
 
+    @pytest.mark.parametrize("lost", [[], ["judge"], ["verdict words"]])
+    def test_its_verdicts_prove_nothing_without_known_positives(self, candidates, tmp_path, lost):
+        asked = {"depth": 6, "max_false": 0.2}
+        turn(candidates, tmp_path / "m", is_relevant, asked)
+        there = Sheet.open(tmp_path / "m-verdicts.csv")
+        table = there.table.filter(pa.compute.equal(there.table["drawn"], EVEN))
+        table = table.drop_columns(["judge", "verdict"])
+        for name in ("verdict", "verdict words"):
+            table = table.append_column(name, pa.array(np.zeros(len(table))))
+        table = table.append_column("judge", pa.array(["words"] * len(table)))
+        there.table = table.drop_columns(lost)
+        there._write(there.table)
+        with pytest.raises(PartialRun, match="more verdicts"):
+            api.filter_negatives(
+                candidates=candidates, output=tmp_path / "m", num_negatives=4, **asked
+            )
+
+    def test_known_positives_of_another_collection_do_not_measure_it(self, candidates, tmp_path):
+        def ask():
+            with pytest.raises(PartialRun, match="more verdicts"):
+                api.filter_negatives(candidates=candidates, output=tmp_path / "m", max_false=0.2)
+            return Sheet.open(tmp_path / "m-verdicts.csv")
+
+        there = ask()
+        known = pa.compute.equal(there.table["drawn"], CONTROLS[0])
+        number = pa.compute.sum(known).as_py()
+        ids = pa.compute.if_else(known, "elsewhere", there.table["doc_id"])
+        there.table = there.table.set_column(1, "doc_id", ids)
+        there._write(there.table)
+        assert ask().table["drawn"].to_pylist().count(CONTROLS[0]) == 2 * number
+        assert ask().table["drawn"].to_pylist().count(CONTROLS[0]) == 2 * number
+
     def test_a_judge_that_says_no_to_all_proves_nothing(self, candidates, tmp_path):
         no = {"choices": [{"message": {"content": '{"reason": "no", "grade": 0}'}}]}
         with Server(lambda body: no) as server, pytest.raises(Exception, match="relevant"):
