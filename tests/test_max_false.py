@@ -15,7 +15,7 @@ from conftest import content, write
 from test_judging import Server, texts_in
 
 import hnmine as api
-from hnmine.errors import PartialRun, UsageError
+from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.guarantee.statement import read_guarantee
 from hnmine.keyed_noise import keyed_noise, mixed
 from hnmine.sheets.draw import EVEN
@@ -271,6 +271,42 @@ class TestMissing:
         shutil.copy(proved.parent / "m-verdicts.csv", sheet)
         with pytest.raises(UsageError, match="is the sheet of"):
             loop(candidates, tmp_path / "m", judge=[str(sheet)])
+
+    def test_verdicts_that_choose_are_no_draw(self, proved, candidates, tmp_path):
+        """Without the relevant ones among them, the first pairs of a draw are no sample."""
+        shutil.copy(proved.parent / "m-verdicts.csv", tmp_path / "judged.csv")
+        with pytest.raises(PartialRun, match="more verdicts"):
+            api.filter_negatives(
+                candidates=candidates,
+                output=tmp_path / "m",
+                judge=[str(tmp_path / "judged.csv")],
+                num_negatives=4,
+                depth=6,
+                max_false=0.2,
+            )
+
+        def drawn(sheet):
+            there = Sheet.open(sheet)
+            how = there.table["drawn"].to_pylist()
+            return {pair for pair, one in zip(there.pairs, how, strict=True) if one == EVEN}
+
+        before, now = drawn(tmp_path / "judged.csv"), drawn(tmp_path / "m-verdicts.csv")
+        assert len(now & before) < len(now) / 2
+
+    @pytest.mark.parametrize("verdict", [2.0, -1.0, math.inf])
+    def test_a_verdict_that_is_none(self, candidates, tmp_path, verdict):
+        with pytest.raises(InputError, match="the verdict on query q"):
+            loop(candidates, tmp_path / "m", verdict=lambda *pair: verdict)
+
+    def test_no_negative(self, candidates, tmp_path):
+        with pytest.raises(UsageError, match="no negative is chosen"):
+            loop(candidates, tmp_path / "m", where=["bm25_rank > 1000"])
+
+    @pytest.mark.parametrize("settings", [{"sheet": "x.txt"}, {"judge_with": "http://localhost"}])
+    def test_what_cannot_work_is_said_before_any_work(self, candidates, tmp_path, settings):
+        with pytest.raises(UsageError):
+            loop(candidates, tmp_path / "m", **settings)
+        assert not (tmp_path / "m" / "relevance.json").exists()
 
 
 class TestMachine:

@@ -26,7 +26,7 @@ from hnmine.judging.judged_rows import AND, JudgedRows
 from hnmine.judging.thresholds import verdicts_by_scores
 from hnmine.printable import shell
 from hnmine.relevance.evidence import numbers
-from hnmine.runner.plan import Task
+from hnmine.runner.plan import Task, digest
 from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import RELEVANT
 from hnmine.selection.scored_parts import Selection
@@ -62,6 +62,19 @@ class Goal:
     judge: Fill | None
 
 
+def seed_of_draw(seed: int, verdicts: Sequence[object]) -> int:
+    """Return the seed of a draw that knows nothing of the verdicts behind the choice.
+
+    These may be on the first pairs of an earlier draw. With its seed, the choice would have lost
+    those that are relevant, and the same pairs would seem to be a sample.
+
+    Args:
+        seed: as given.
+        verdicts: hashes of the files of verdicts that choose.
+    """
+    return int(digest({"seed": seed, "verdicts": verdicts})[:7], 16) if verdicts else seed
+
+
 def proved(selection: Selection, goal: Goal) -> Selection:
     """Return the hardest choice for which the goal is proved, and write the proof.
 
@@ -70,6 +83,12 @@ def proved(selection: Selection, goal: Goal) -> Selection:
         UsageError: the verdicts cannot prove the goal within the budget.
     """
     steps = safest_first(selection, goal.seed, goal.max_uses, goal.prices)
+    if not steps[-1].negatives:
+        raise UsageError(
+            "--max-false: no negative is chosen.",
+            why="The rules drop every candidate, so there is nothing to prove.",
+            fix="Loosen the rules, or mine deeper (--top-k).",
+        )
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         write_guarantee(_Loop(selection, goal, steps).run(), outputs[0])
