@@ -209,6 +209,23 @@ class TestLoop:
         loop(candidates, mined, depth=6, max_false=0.2)
         assert content(mined / "scored") == before
 
+    def test_a_lost_proof_is_not_replaced_beside_what_it_proved(self, proved, candidates, tmp_path):
+        mined = tmp_path / "m"
+        shutil.copytree(proved, mined)
+        shutil.copy(proved.parent / "m-verdicts.csv", tmp_path / "m-verdicts.csv")
+        (mined / "guarantee.json").unlink()
+        for _ in range(2):
+            with pytest.raises(InputError, match="lost the proof"):
+                loop(candidates, mined, depth=6, max_false=0.2)
+        shutil.rmtree(mined)
+        loop(candidates, mined, depth=6, max_false=0.2)
+        assert read_guarantee(mined) == read_guarantee(proved)
+
+    def test_a_proof_of_another_directory_says_nothing(self, proved, candidates, tmp_path):
+        api.filter_negatives(candidates=candidates, output=tmp_path / "m")
+        shutil.copy(proved / "guarantee.json", tmp_path / "m")
+        assert not api.report(mined=tmp_path / "m", html=False).audit.proved
+
 
 class TestMissing:
     def test_the_first_run_asks_and_writes_nothing(self, candidates, tmp_path):

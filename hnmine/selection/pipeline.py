@@ -28,11 +28,12 @@ from hnmine.selection import compat
 from hnmine.selection.criteria import Choice, Goals, Rules, criteria, narrow
 from hnmine.selection.hardness import HARDNESS, Hardness, why_unknown
 from hnmine.selection.learning import learn
-from hnmine.selection.proof import Fill, Goal, proved, seed_of_draw
+from hnmine.selection.proof import Fill, Goal, proved
 from hnmine.selection.scored_candidates import ScoredCandidates
 from hnmine.selection.scored_parts import SHORT, USES, Selection
 from hnmine.selection.verdicts import Verdicts
 from hnmine.selection.writing import SHORTFALLS, training_rows, write, write_card
+from hnmine.sheets.draw import seed_of_draw
 from hnmine.sheets.sheet import Sheet
 
 

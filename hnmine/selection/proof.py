@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from hnmine.errors import PartialRun, UsageError
+from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.guarantee.certify import Claim, Pair, Test, certify, test
 from hnmine.guarantee.judge_errors import Hits, most_false
 from hnmine.guarantee.statement import (
@@ -26,7 +26,8 @@ from hnmine.judging.judged_rows import AND, JudgedRows
 from hnmine.judging.thresholds import verdicts_by_scores
 from hnmine.printable import shell
 from hnmine.relevance.evidence import numbers
-from hnmine.runner.plan import Task, digest
+from hnmine.runner.manifest import DONE
+from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import RELEVANT
 from hnmine.selection.scored_parts import Selection
@@ -62,19 +63,6 @@ class Goal:
     judge: Fill | None
 
 
-def seed_of_draw(seed: int, verdicts: Sequence[object]) -> int:
-    """Return the seed of a draw that knows nothing of the verdicts behind the choice.
-
-    These may be on the first pairs of an earlier draw. With its seed, the choice would have lost
-    those that are relevant, and the same pairs would seem to be a sample.
-
-    Args:
-        seed: as given.
-        verdicts: hashes of the files of verdicts that choose.
-    """
-    return int(digest({"seed": seed, "verdicts": verdicts})[:7], 16) if verdicts else seed
-
-
 def proved(selection: Selection, goal: Goal) -> Selection:
     """Return the hardest choice for which the goal is proved, and write the proof.
 
@@ -95,8 +83,15 @@ def proved(selection: Selection, goal: Goal) -> Selection:
         return {}
 
     # The verdicts may change later. What was written once rests on those of now.
-    selection.run.run("prove", "steps", [Task("proof", (GUARANTEE,), 1)], work)
-    guarantee = read_guarantee(selection.run.path)
+    run, task = selection.run, Task("proof", (GUARANTEE,), 1)
+    if run.missing(task) and any(run.path.glob(f"{DONE}/filter-*")):
+        raise InputError(
+            f"{run.path} has lost the proof of its negatives.",
+            why=f"{GUARANTEE} is damaged, or missing.",
+            fix="Delete the directory and run the command again; the sheet keeps the verdicts.",
+        )
+    run.run("prove", "steps", [task], work)
+    guarantee = read_guarantee(run.path)
     assert guarantee
     written = len([step for step in guarantee.steps if step.proved]) - 1
     return steps[written].selection.without(guarantee.refuted)
