@@ -315,6 +315,17 @@ class TestMissing:
         with pytest.raises(InputError, match="the verdict on query q"):
             loop(candidates, tmp_path / "m", verdict=lambda *pair: verdict)
 
+    def test_of_two_verdicts_on_a_pair_the_higher_counts(self, candidates, tmp_path):
+        turn(candidates, tmp_path / "m", lambda *pair: True, {})
+        sheet = Sheet.open(tmp_path / "m-verdicts.csv")
+        again = sheet.table.set_column(
+            sheet.table.column_names.index("verdict"), "verdict", pa.array([0.0] * len(sheet.table))
+        )
+        sheet.table = pa.concat_tables([sheet.table, again])
+        sheet._write(sheet.table)
+        with pytest.raises(PartialRun, match="do not prove"):
+            loop(candidates, tmp_path / "m", turns=1)
+
     def test_no_negative(self, candidates, tmp_path):
         with pytest.raises(UsageError, match="no negative is chosen"):
             loop(candidates, tmp_path / "m", where=["bm25_rank > 1000"])

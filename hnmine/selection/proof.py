@@ -150,6 +150,7 @@ class SheetVerdicts:
         judged, machines = np.isfinite(verdict), machines[positives]
         measured = np.any([np.zeros(len(pairs), bool), *answered.values()], axis=0) & positives
         at = np.flatnonzero(judged)
+        at = at[np.argsort(verdict[at], kind="stable")]  # Of two verdicts on a pair, the higher.
         return cls(
             frozenset(pairs),
             {pairs[n]: bool(verdict[n] >= RELEVANT) for n in at},
