@@ -221,6 +221,16 @@ class TestLoop:
         loop(candidates, mined, depth=6, max_false=0.2)
         assert read_guarantee(mined) == read_guarantee(proved)
 
+    def test_its_sheet_is_a_random_sample_of_what_was_written(self, candidates, tmp_path):
+        """Though it also holds draws from choices that were not proved."""
+        loop(candidates, tmp_path / "m", depth=1, max_false=0.1)
+        assert not read_guarantee(tmp_path / "m").steps[-1].proved
+        sheet = str(tmp_path / "m-verdicts.csv")
+        audit = api.report(mined=tmp_path / "m", verdicts=sheet, html=False).audit
+        assert not any("no random sample" in note for note in audit.notes)
+        false = np.mean([is_relevant(*pair) for pair in chosen(tmp_path / "m")])
+        assert audit.estimates["verdicts"].low <= false <= audit.estimates["verdicts"].high < 0.12
+
     def test_a_proof_of_another_directory_says_nothing(self, proved, candidates, tmp_path):
         api.filter_negatives(candidates=candidates, output=tmp_path / "m")
         shutil.copy(proved / "guarantee.json", tmp_path / "m")
