@@ -287,11 +287,14 @@ class TestMissing:
             ({"max_false": None, "judge_with": "pkg:x/y"}, "judge_with: needs"),
             ({"max_false": None, "relabel_judged": True}, "relabel_judged: needs"),
             ({"judge_llm": "name"}, "judge_llm: needs"),
+            ({"output": "s3://bucket/m"}, "max_false: needs sheet"),
         ],
     )
     def test_settings_that_do_not_fit(self, candidates, tmp_path, settings, message):
         with pytest.raises(UsageError, match=message):
-            loop(candidates, tmp_path / "m", **settings)
+            api.filter_negatives(
+                **{"candidates": candidates, "output": tmp_path / "m", "max_false": 0.05} | settings
+            )
 
     def test_the_sheet_of_the_sample_cannot_choose(self, proved, candidates, tmp_path):
         sheet = tmp_path / "m-verdicts.csv"
