@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hnmine.guarantee.certify import Claim, Draw, certify
 from hnmine.guarantee.certify import test as claim_test
-from hnmine.guarantee.judge_errors import Hits, limit_of
+from hnmine.guarantee.judge_errors import Hits, limit_of, most_false
 from hnmine.guarantee.without_replacement import (
     ALTERNATIVES,
     capital_path,
@@ -129,6 +129,12 @@ class TestJudgeErrors:
         assert limits[0] == 0
         assert all(a <= b for a, b in pairwise(limits))
         assert limits[-1] <= limit_of(population, 0.05, RISK, None).marked
+
+    @given(st.integers(100, 5000), st.sampled_from([0.01, 0.02, 0.05, 0.2]))
+    def test_the_bound_holds_after_false_alarms_are_left_out(self, population, max_false):
+        sure = limit_of(population, max_false, RISK, Hits(10**9, 10**9))
+        written = population - most_false(population, max_false)
+        assert sure.marked - 1 <= max_false * written + 1e-9
 
     @pytest.mark.parametrize("rate", [0.9, 0.6])
     def test_a_wrong_claim_is_rare_although_the_judge_misses_some(self, rate):

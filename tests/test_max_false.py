@@ -15,7 +15,7 @@ from conftest import content, write
 from test_judging import Server, texts_in
 
 import hnmine as api
-from hnmine.errors import PartialRun, UsageError
+from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.guarantee.statement import read_guarantee
 from hnmine.keyed_noise import keyed_noise, mixed
 from hnmine.sheets.draw import EVEN
@@ -177,6 +177,19 @@ class TestLoop:
         assert set(relabelled["label"].to_pylist()) == {1}
         assert not any(relabelled["is_positive"].to_pylist())
 
+    def test_verdicts_on_the_draw_do_not_change_which_queries_are_used(self, candidates, tmp_path):
+        loop(
+            candidates,
+            tmp_path / "m",
+            query_where="count(*) filter (where reason = 'verdict') = 0",
+            depth=6,
+            max_false=0.2,
+        )
+        guarantee = read_guarantee(tmp_path / "m")
+        assert guarantee.refuted
+        written = guarantee.written.negatives - len(guarantee.refuted)
+        assert len(chosen(tmp_path / "m")) == written
+
     def test_with_a_cap_on_documents_too(self, candidates, tmp_path):
         loop(candidates, tmp_path / "m", max_uses=2)
         documents = [document for _, document in chosen(tmp_path / "m")]
@@ -195,6 +208,33 @@ class TestLoop:
         judge(sheet, lambda query, document: True)
         loop(candidates, mined, depth=6, max_false=0.2)
         assert content(mined / "scored") == before
+
+    def test_a_lost_proof_is_not_replaced_beside_what_it_proved(self, proved, candidates, tmp_path):
+        mined = tmp_path / "m"
+        shutil.copytree(proved, mined)
+        shutil.copy(proved.parent / "m-verdicts.csv", tmp_path / "m-verdicts.csv")
+        (mined / "guarantee.json").unlink()
+        for _ in range(2):
+            with pytest.raises(InputError, match="lost the proof"):
+                loop(candidates, mined, depth=6, max_false=0.2)
+        shutil.rmtree(mined)
+        loop(candidates, mined, depth=6, max_false=0.2)
+        assert read_guarantee(mined) == read_guarantee(proved)
+
+    def test_its_sheet_is_a_random_sample_of_what_was_written(self, candidates, tmp_path):
+        """Though it also holds draws from choices that were not proved."""
+        loop(candidates, tmp_path / "m", depth=1, max_false=0.1)
+        assert not read_guarantee(tmp_path / "m").steps[-1].proved
+        sheet = str(tmp_path / "m-verdicts.csv")
+        audit = api.report(mined=tmp_path / "m", verdicts=sheet, html=False).audit
+        assert not any("no random sample" in note for note in audit.notes)
+        false = np.mean([is_relevant(*pair) for pair in chosen(tmp_path / "m")])
+        assert audit.estimates["verdicts"].low <= false <= audit.estimates["verdicts"].high < 0.12
+
+    def test_a_proof_of_another_directory_says_nothing(self, proved, candidates, tmp_path):
+        api.filter_negatives(candidates=candidates, output=tmp_path / "m")
+        shutil.copy(proved / "guarantee.json", tmp_path / "m")
+        assert not api.report(mined=tmp_path / "m", html=False).audit.proved
 
 
 class TestMissing:
@@ -247,17 +287,67 @@ class TestMissing:
             ({"max_false": None, "judge_with": "pkg:x/y"}, "judge_with: needs"),
             ({"max_false": None, "relabel_judged": True}, "relabel_judged: needs"),
             ({"judge_llm": "name"}, "judge_llm: needs"),
+            ({"output": "s3://bucket/m"}, "max_false: needs sheet"),
         ],
     )
     def test_settings_that_do_not_fit(self, candidates, tmp_path, settings, message):
         with pytest.raises(UsageError, match=message):
-            loop(candidates, tmp_path / "m", **settings)
+            api.filter_negatives(
+                **{"candidates": candidates, "output": tmp_path / "m", "max_false": 0.05} | settings
+            )
 
     def test_the_sheet_of_the_sample_cannot_choose(self, proved, candidates, tmp_path):
         sheet = tmp_path / "m-verdicts.csv"
         shutil.copy(proved.parent / "m-verdicts.csv", sheet)
         with pytest.raises(UsageError, match="is the sheet of"):
             loop(candidates, tmp_path / "m", judge=[str(sheet)])
+
+    def test_verdicts_that_choose_are_no_draw(self, proved, candidates, tmp_path):
+        """Without the relevant ones among them, the first pairs of a draw are no sample."""
+        shutil.copy(proved.parent / "m-verdicts.csv", tmp_path / "judged.csv")
+        with pytest.raises(PartialRun, match="more verdicts"):
+            api.filter_negatives(
+                candidates=candidates,
+                output=tmp_path / "m",
+                judge=[str(tmp_path / "judged.csv")],
+                num_negatives=4,
+                depth=6,
+                max_false=0.2,
+            )
+
+        def drawn(sheet):
+            there = Sheet.open(sheet)
+            how = there.table["drawn"].to_pylist()
+            return {pair for pair, one in zip(there.pairs, how, strict=True) if one == EVEN}
+
+        before, now = drawn(tmp_path / "judged.csv"), drawn(tmp_path / "m-verdicts.csv")
+        assert len(now & before) < len(now) / 2
+
+    @pytest.mark.parametrize("verdict", [2.0, -1.0, math.inf])
+    def test_a_verdict_that_is_none(self, candidates, tmp_path, verdict):
+        with pytest.raises(InputError, match="the verdict on query q"):
+            loop(candidates, tmp_path / "m", verdict=lambda *pair: verdict)
+
+    def test_of_two_verdicts_on_a_pair_the_higher_counts(self, candidates, tmp_path):
+        turn(candidates, tmp_path / "m", lambda *pair: True, {})
+        sheet = Sheet.open(tmp_path / "m-verdicts.csv")
+        again = sheet.table.set_column(
+            sheet.table.column_names.index("verdict"), "verdict", pa.array([0.0] * len(sheet.table))
+        )
+        sheet.table = pa.concat_tables([sheet.table, again])
+        sheet._write(sheet.table)
+        with pytest.raises(PartialRun, match="do not prove"):
+            loop(candidates, tmp_path / "m", turns=1)
+
+    def test_no_negative(self, candidates, tmp_path):
+        with pytest.raises(UsageError, match="no negative is chosen"):
+            loop(candidates, tmp_path / "m", where=["bm25_rank > 1000"])
+
+    @pytest.mark.parametrize("settings", [{"sheet": "x.txt"}, {"judge_with": "http://localhost"}])
+    def test_what_cannot_work_is_said_before_any_work(self, candidates, tmp_path, settings):
+        with pytest.raises(UsageError):
+            loop(candidates, tmp_path / "m", **settings)
+        assert not (tmp_path / "m" / "relevance.json").exists()
 
 
 class TestMachine:
@@ -291,6 +381,38 @@ class TestMachine:
         said = " ".join(guarantee.sentences())
         assert f"{guarantee.hits} of {guarantee.known_positives} known positives" in said
         assert np.mean([is_relevant(*pair) for pair in chosen(tmp_path / "m")]) <= 0.15
+
+    @pytest.mark.parametrize("lost", [[], ["judge"], ["verdict words"]])
+    def test_its_verdicts_prove_nothing_without_known_positives(self, candidates, tmp_path, lost):
+        asked = {"depth": 6, "max_false": 0.2}
+        turn(candidates, tmp_path / "m", is_relevant, asked)
+        there = Sheet.open(tmp_path / "m-verdicts.csv")
+        table = there.table.filter(pa.compute.equal(there.table["drawn"], EVEN))
+        table = table.drop_columns(["judge", "verdict"])
+        for name in ("verdict", "verdict words"):
+            table = table.append_column(name, pa.array(np.zeros(len(table))))
+        table = table.append_column("judge", pa.array(["words"] * len(table)))
+        there.table = table.drop_columns(lost)
+        there._write(there.table)
+        with pytest.raises(PartialRun, match="more verdicts"):
+            api.filter_negatives(
+                candidates=candidates, output=tmp_path / "m", num_negatives=4, **asked
+            )
+
+    def test_known_positives_of_another_collection_do_not_measure_it(self, candidates, tmp_path):
+        def ask():
+            with pytest.raises(PartialRun, match="more verdicts"):
+                api.filter_negatives(candidates=candidates, output=tmp_path / "m", max_false=0.2)
+            return Sheet.open(tmp_path / "m-verdicts.csv")
+
+        there = ask()
+        known = pa.compute.equal(there.table["drawn"], CONTROLS[0])
+        number = pa.compute.sum(known).as_py()
+        ids = pa.compute.if_else(known, "elsewhere", there.table["doc_id"])
+        there.table = there.table.set_column(1, "doc_id", ids)
+        there._write(there.table)
+        assert ask().table["drawn"].to_pylist().count(CONTROLS[0]) == 2 * number
+        assert ask().table["drawn"].to_pylist().count(CONTROLS[0]) == 2 * number
 
     def test_a_judge_that_says_no_to_all_proves_nothing(self, candidates, tmp_path):
         no = {"choices": [{"message": {"content": '{"reason": "no", "grade": 0}'}}]}

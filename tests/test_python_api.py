@@ -18,7 +18,7 @@ import hnmine as api
 from hnmine.commands import COMMANDS
 from hnmine.errors import HnmineError, UsageError
 from hnmine.python_api import NAMES, keywords
-from hnmine.results import SHOWN_LINES, Result, StageResult
+from hnmine.results import SHOWN_LINES, Result, StageResult, shortened
 
 BY_NAME = {function: COMMANDS[name] for name, function in NAMES.items()}
 
@@ -206,7 +206,7 @@ class TestResults:
             shown = repr(result).splitlines()
             lines = list(result.lines())
             assert shown[0] == f"{type(result).__name__}:"
-            assert shown[1] == lines[0][:120]
+            assert shown[1] == shortened(lines[0])
             assert len(shown) <= SHOWN_LINES + 2
             assert result._repr_html_().startswith("<pre>")
 

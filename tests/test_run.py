@@ -78,6 +78,20 @@ def test_a_run_that_failed_goes_on_with_the_task_that_failed(tmp_path):
     assert not list((tmp_path / "run" / ".hnmine" / "tmp").iterdir())
 
 
+def test_a_repair_that_failed_does_not_look_finished(tmp_path):
+    def fail(task, outputs, tick):
+        raise RuntimeError
+
+    finish(tmp_path / "run")
+    (tmp_path / "run" / "part-1.txt").unlink()
+    with pytest.raises(RuntimeError):
+        finish(tmp_path / "run", work=fail)
+    with RunDirectory.open(tmp_path / "run", {"a": 1}) as run:
+        assert not run.complete
+    finish(tmp_path / "run")
+    assert (tmp_path / "run" / "part-1.txt").read_text() == "part-1"
+
+
 @pytest.mark.parametrize("damage", ["truncate", "remove", "unmark"])
 def test_a_damaged_output_is_made_again(tmp_path, damage):
     with RunDirectory.open(tmp_path / "run", {"a": 1}) as run:

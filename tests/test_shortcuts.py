@@ -113,7 +113,7 @@ def test_an_edit_of_the_positive_is_not_taken_for_the_positive_of_another_query(
 
 
 def test_the_audit_warns_with_what_to_do():
-    found = Audit(3, shortcuts={"length": 0.91, "bm25": float("nan"), "wording": 0.79})
+    found = Audit("m", 3, shortcuts={"length": 0.91, "bm25": float("nan"), "wording": 0.79})
     lines = list(found.lines())
     assert sum("warning" in line for line in lines) == 1
     assert any(ADVICE["length"] in line for line in lines)

@@ -15,7 +15,7 @@ from hnmine.config import AuditSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
 from hnmine.errors import HnmineError, UsageError
-from hnmine.guarantee.statement import read_guarantee
+from hnmine.guarantee.statement import Guarantee, read_guarantee
 from hnmine.inputs.table_reader import Table
 from hnmine.judges.verdict_file import (
     DRAWN,
@@ -33,7 +33,7 @@ from hnmine.ragged import Floats
 from hnmine.relevance.evidence import numbers
 from hnmine.schema import RELEVANT
 from hnmine.selection.hardness import origins_of
-from hnmine.sheets.draw import EVEN, check_draw, draw_order
+from hnmine.sheets.draw import EVEN, Pair, check_draw, draw_order
 from hnmine.sheets.sheet import Sheet, with_texts
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)
@@ -44,6 +44,11 @@ SELECTED = (
 )
 BY_VERDICT = ("verdict", "relabelled")
 """Reasons of drops that follow from a verdict."""
+
+ELSEWHERE = "from another choice"
+"""How pairs were drawn that a proof needed of choices other than the written one."""
+
+Drawn = tuple[str | None, int | None]
 
 SHORTCUT_QUERIES = 4000
 """Queries that shortcuts are measured on, drawn by a hash of their ids."""
@@ -57,7 +62,8 @@ def audit(settings: AuditSettings) -> Audit:
     """
     mined = Mined(settings.mined, settings.candidates, settings.index)
     table, used_up = _selected(mined)
-    guarantee = read_guarantee(mined.path)
+    asked = mined.manifest.settings.max_false is not None  # Else the file is of another directory.
+    guarantee = read_guarantee(mined.path) if asked else None
     proved = list(guarantee.sentences()) if guarantee else []
     found = Audit(str(settings.mined), table.num_rows, proved=proved)
     if not table.num_rows:
@@ -73,7 +79,7 @@ def audit(settings: AuditSettings) -> Audit:
         found.worst = {str(names[row]): int(false[row]) for row in worst if false[row]}
     if settings.verdicts:
         pairs = list(zip(query_ids, doc_ids, strict=True))
-        _add_verdicts(found, settings.verdicts, pairs, used_up)
+        _add_verdicts(found, settings.verdicts, pairs, used_up, guarantee)
     if settings.sample:
         _write_sheet(settings, table, mined.candidates)
     if settings.shortcuts:
@@ -151,7 +157,11 @@ def _mined_with(table: Table, min_grade: float, mined: Mined) -> bool:
 
 
 def _add_verdicts(
-    found: Audit, path: str, negatives: list[tuple[str, str]], used_up: list[tuple[str, str]]
+    found: Audit,
+    path: str,
+    negatives: list[Pair],
+    used_up: list[Pair],
+    guarantee: Guarantee | None,
 ) -> None:
     """Add the estimate from a sheet, and what limits it.
 
@@ -163,6 +173,9 @@ def _add_verdicts(
     say_if_unknown(table.path, given, {query for query, _ in negatives}, 0)
     relevant = {pair: verdict >= RELEVANT for pair, verdict in given.items()}
     draw = check_draw(negatives, drawn, relevant, used_up)
+    if draw.fault and guarantee:
+        drawn = _for_this_choice(drawn, negatives, guarantee)
+        draw = check_draw(negatives, drawn, relevant, used_up)
     verdicts = np.array([given.get(pair, np.nan) for pair in negatives], dtype=np.float64)
     waiting = sum(
         pair not in given and drawn.get(pair, (EVEN, None))[0] != EVEN for pair in negatives
@@ -185,6 +198,19 @@ def _add_verdicts(
             f"{len(by_machine):,} verdicts are by {names}: the interval leaves out its errors, "
             "which `hnmine judge` measures on pairs of known relevance."
         )
+
+
+def _for_this_choice(
+    drawn: dict[Pair, Drawn], negatives: list[Pair], guarantee: Guarantee
+) -> dict[Pair, Drawn]:
+    """Return how pairs were drawn, without the draws from choices that were not written."""
+    every = [*negatives, *guarantee.refuted]
+    order = draw_order(guarantee.seed, *zip(*every, strict=True))
+    sample = {every[n] for n in order[: guarantee.written.judged]}
+    return {
+        pair: (how if how != EVEN or pair in sample else ELSEWHERE, seed)
+        for pair, (how, seed) in drawn.items()
+    }
 
 
 def _labelled(mined: Mined, seed: int) -> Labelled:

@@ -14,6 +14,7 @@ from hnmine.config.setting import MANY, flag_of, path, seed, setting
 from hnmine.config.shared import Count, ModelSettings, Pooling, assignments
 from hnmine.exports import LAYOUTS, check_layout
 from hnmine.names import check_names
+from hnmine.runner.urls import mirrored
 
 DEFAULT_MARGIN = 3.0
 """Margin in logits that --lazy applies if no rule is given."""
@@ -248,6 +249,8 @@ class FilterSettings(ProofSettings, ModelSettings, OutputSettings):
             raise ValueError("score: ce needs --cross-encoder")
         if self.compat and self.max_false is not None:
             raise ValueError("max-false: cannot be combined with --compat, which has no order")
+        if self.max_false is not None and not self.sheet and mirrored(self.output):
+            raise ValueError("max-false: needs --sheet FILE for an output at a URL")
         if self.relabel_judged and not self.judge and self.max_false is None:
             raise ValueError("relabel-judged: needs --judge FILE or --max-false")
         if self.quota and (self.per_query or self.strata):

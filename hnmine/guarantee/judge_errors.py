@@ -48,7 +48,8 @@ def limit_of(population: int, max_false: float, risk: float, hits: Hits | None) 
 
     If more were, at least `floor(max_false * population) + 1` would be, and the judge would call
     each relevant with the probability of a hit. Its false alarms only add to these, so they make
-    the bound safer.
+    the bound safer. But they are left out of the set, which raises the share of the others. At most
+    `most_false` are left out, and the bound is that of the others.
 
     Args:
         population: number of pairs.
@@ -59,9 +60,14 @@ def limit_of(population: int, max_false: float, risk: float, hits: Hits | None) 
     Returns:
         0 marked where nothing can be ruled out.
     """
-    too_many = math.floor(max_false * population + 1e-9) + 1
     if hits is None:
-        return Limit(too_many, risk)
+        return Limit(most_false(population, max_false) + 1, risk)
+    too_many = most_false(population - most_false(population, max_false), max_false) + 1
     share = risk * SHARE_OF_RISK / 2
     marked = int(binom.ppf(share, too_many, hits.lowest(share)))
     return Limit(marked, risk * (1 - SHARE_OF_RISK))
+
+
+def most_false(population: int, max_false: float) -> int:
+    """Return how many pairs may be false."""
+    return math.floor(max_false * population + 1e-9)

@@ -18,7 +18,7 @@ from hnmine.directories.candidates import Candidates
 from hnmine.directories.never_negatives import never_negatives
 from hnmine.judges.verdict_file import DRAWN
 from hnmine.keyed_noise import keyed_noise
-from hnmine.ragged import Floats, Ints
+from hnmine.ragged import Bools, Floats, Ints
 from hnmine.runner.incidents import note
 from hnmine.sheets.sheet import with_texts
 
@@ -105,6 +105,14 @@ def controls_for(
     return with_texts(candidates, columns)
 
 
+def alike(known: KnownPositives, sampled: Floats) -> Bools:
+    """Return which known positives are scored like sampled negatives; none without a score."""
+    finite = sampled[np.isfinite(sampled)]
+    highest = np.quantile(finite, HIGHEST) if len(finite) else -np.inf
+    like: Bools = np.asarray(known.relevance, np.float64) <= highest  # NaN is not.
+    return like
+
+
 def matched(
     known: KnownPositives, sampled: Floats, count: int, seed: int, present: Collection[Pair]
 ) -> Ints:
@@ -113,11 +121,11 @@ def matched(
     Each is the nearest by relevance to a sampled negative drawn at random, without replacement.
     Those above the 95th percentile of the negatives' relevance are left out.
     """
-    finite = np.sort(sampled[np.isfinite(sampled)])
-    if not len(finite):
+    like = alike(known, sampled)
+    if not like.any():
         return np.empty(0, np.int64)
+    finite = np.sort(sampled[np.isfinite(sampled)])
     relevance, held = np.asarray(known.relevance, np.float64), set(present)
-    like = relevance <= np.quantile(finite, HIGHEST)  # NaN is not.
     new = [pair not in held for pair in zip(known.query_ids, known.doc_ids, strict=True)]
     free = np.flatnonzero(like & np.array(new, bool))
     noise = keyed_noise(

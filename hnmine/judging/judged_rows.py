@@ -32,9 +32,15 @@ class JudgedRows:
         given, judges = self.numbers("verdict"), self.texts("judge")
         by_machines = settled(self.machines.values(), len(given))
         ours = np.isclose(given, by_machines, rtol=0, atol=1e-9)
-        named = np.array([judge not in (None, "", PERSON) for judge in judges], bool)
-        # A verdict that was changed in the sheet is a person's, no matter who is named.
-        self.person: Bools = np.isfinite(given) & ~(named & ours)
+        known = self.machines.keys()
+        ours |= [
+            judge not in (None, "", PERSON, *known) and not set(str(judge).split(AND)) <= known
+            for judge in judges
+        ]
+        not_person = np.array([judge != PERSON for judge in judges], bool)
+        # A machine's verdict stays its own without its name or its column. One that was changed in
+        # the sheet is a person's, no matter who is named.
+        self.person: Bools = np.isfinite(given) & ~(not_person & ours)
 
     @property
     def machines(self) -> dict[str, Floats]:

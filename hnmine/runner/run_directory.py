@@ -268,6 +268,10 @@ class RunDirectory:
         marker = self.path / DONE / f"{task.name}.json"
         for leftover in (marker, *temporary):
             remove(leftover)
+        if self.manifest:  # A repair that is killed must not look finished.
+            remove(self.path / MANIFEST)
+            if self.store:
+                self.store.delete(MANIFEST)
         reported = 0
 
         def report(amount: int) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+import pyarrow as pa
 
 from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import compares_candidates
 from hnmine.guarantee.statement import read_guarantee
+from hnmine.judges.judge import Judge
 from hnmine.judges.open_judges import open_judges, packages_of
+from hnmine.judges.verdict_file import VerdictFile
 from hnmine.judging.judging import judge_sheet
 from hnmine.judging.open_machine_judge import open_machine_judge
 from hnmine.relevance.learned import RELEVANCE, Learned, read_learned, write_learned
@@ -27,6 +33,8 @@ from hnmine.selection.scored_candidates import ScoredCandidates
 from hnmine.selection.scored_parts import SHORT, USES, Selection
 from hnmine.selection.verdicts import Verdicts
 from hnmine.selection.writing import SHORTFALLS, training_rows, write, write_card
+from hnmine.sheets.draw import seed_of_draw
+from hnmine.sheets.sheet import Sheet
 
 
 def filter(settings: FilterSettings) -> StageResult:
@@ -50,6 +58,7 @@ def filter(settings: FilterSettings) -> StageResult:
     with RunDirectory.open(settings.output, plan, passing=temporary, **settings.manner) as run:
         if not run.complete:
             counts: dict[str, int] = {}
+            goal = _goal(settings, judges)  # Before the models run for hours.
             for judge in judges:
                 with run.timed(judge.column):
                     counts |= judge.compute(progress=run.progress, share=run.share)
@@ -60,8 +69,9 @@ def filter(settings: FilterSettings) -> StageResult:
             counts |= selection.score_lazily()
             counts |= selection.deepen(settings.deepen, open_more, settings.cpu_threads)
             counts |= selection.cap_documents(settings.max_uses)
-            if settings.max_false is not None:
-                selection = proved(selection, _goal(settings, learned))
+            if goal:
+                prices = (learned and learned.safer_prices) or ()
+                selection = proved(selection, replace(goal, prices=prices))
             counts |= write(selection, settings.format, settings.output_scores)
             write_card(selection, counts)
             run.finish(
@@ -96,9 +106,10 @@ def _learn(
     return read_learned(run.path / RELEVANCE), counts
 
 
-def _goal(settings: FilterSettings, learned: Learned | None) -> Goal:
-    """Return what --max-false asks for."""
-    assert settings.max_false is not None
+def _goal(settings: FilterSettings, judges: Sequence[Judge]) -> Goal | None:
+    """Return what --max-false asks for, as far as it is known before the choice."""
+    if settings.max_false is None:
+        return None
     beside = settings.output.parent / f"{settings.output.resolve().name}-verdicts.csv"
     sheet = settings.sheet or beside
     if any(Path(judge).resolve() == sheet.resolve() for judge in settings.judge):
@@ -107,13 +118,15 @@ def _goal(settings: FilterSettings, learned: Learned | None) -> Goal:
             why="Negatives that are chosen by the verdicts of a sample cannot be proved by it.",
             fix="Leave it out of --judge, or prove with another --sheet.",
         )
+    Sheet.open(sheet) if sheet.exists() else Sheet(sheet, pa.table({}))  # Either may refuse it.
+    files = [judge.plan() for judge in judges if isinstance(judge, VerdictFile)]
     return Goal(
         settings.max_false,
         settings.confidence,
         settings.budget,
-        settings.seed,
+        seed_of_draw(settings.seed, files),
         settings.max_uses,
-        (learned and learned.safer_prices) or (),
+        (),
         sheet,
         _judge(settings),
     )

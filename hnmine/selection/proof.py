@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from hnmine.errors import PartialRun, UsageError
+from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.guarantee.certify import Claim, Pair, Test, certify, test
-from hnmine.guarantee.judge_errors import Hits
+from hnmine.guarantee.judge_errors import Hits, most_false
 from hnmine.guarantee.statement import (
     GUARANTEE,
     Guarantee,
@@ -21,11 +21,12 @@ from hnmine.guarantee.statement import (
     write_guarantee,
 )
 from hnmine.judges.verdict_file import DRAWN
-from hnmine.judging.controls import POSITIVE, RANDOM, KnownPositives, controls_for
-from hnmine.judging.judged_rows import JudgedRows
+from hnmine.judging.controls import POSITIVE, RANDOM, KnownPositives, alike, controls_for
+from hnmine.judging.judged_rows import AND, JudgedRows
 from hnmine.judging.thresholds import verdicts_by_scores
 from hnmine.printable import shell
 from hnmine.relevance.evidence import numbers
+from hnmine.runner.manifest import DONE
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import RELEVANT
@@ -70,14 +71,27 @@ def proved(selection: Selection, goal: Goal) -> Selection:
         UsageError: the verdicts cannot prove the goal within the budget.
     """
     steps = safest_first(selection, goal.seed, goal.max_uses, goal.prices)
+    if not steps[-1].negatives:
+        raise UsageError(
+            "--max-false: no negative is chosen.",
+            why="The rules drop every candidate, so there is nothing to prove.",
+            fix="Loosen the rules, or mine deeper (--top-k).",
+        )
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         write_guarantee(_Loop(selection, goal, steps).run(), outputs[0])
         return {}
 
     # The verdicts may change later. What was written once rests on those of now.
-    selection.run.run("prove", "steps", [Task("proof", (GUARANTEE,), 1)], work)
-    guarantee = read_guarantee(selection.run.path)
+    run, task = selection.run, Task("proof", (GUARANTEE,), 1)
+    if run.missing(task) and any(run.path.glob(f"{DONE}/filter-*")):
+        raise InputError(
+            f"{run.path} has lost the proof of its negatives.",
+            why=f"{GUARANTEE} is damaged, or missing.",
+            fix="Delete the directory and run the command again; the sheet keeps the verdicts.",
+        )
+    run.run("prove", "steps", [task], work)
+    guarantee = read_guarantee(run.path)
     assert guarantee
     written = len([step for step in guarantee.steps if step.proved]) - 1
     return steps[written].selection.without(guarantee.refuted)
@@ -93,9 +107,9 @@ class SheetVerdicts:
         judges: who judged pairs whose truth is not known.
         by_machine: whether a machine judged any of them.
         answered: rows of the sheet with a verdict.
-        controls: whether it has pairs of known truth.
+        random: documents in it that were drawn at random.
         measured: known positives that a machine judged.
-        hits: the known positives that machines called relevant, of all.
+        hits: the known positives that machines called relevant, of all that are like the choice.
     """
 
     present: frozenset[Pair]
@@ -103,21 +117,29 @@ class SheetVerdicts:
     judges: tuple[str, ...]
     by_machine: bool
     answered: int
-    controls: bool
+    random: int
     measured: int
     hits: Hits
 
     @classmethod
-    def read(cls, path: Path) -> SheetVerdicts:
-        """Read a sheet, which may not exist yet."""
+    def read(cls, path: Path, alike: Collection[Pair]) -> SheetVerdicts:
+        """Read a sheet, which may not exist yet.
+
+        Args:
+            path: of the sheet.
+            alike: known positives that resemble the chosen negatives; others measure no judge.
+        """
         if not path.exists():
-            return cls(frozenset(), {}, (), False, 0, False, 0, Hits(0, 0))
+            return cls(frozenset(), {}, (), False, 0, 0, 0, Hits(0, 0))
         table = Sheet.open(path).table
         rows = JudgedRows(table)
         pairs = pairs_of(table)
-        named = zip(rows.texts("judge"), rows.person, strict=True)
-        judges = ["a person" if person or not judge else judge for judge, person in named]
-        positives = rows.drawn(POSITIVE)
+        positives = rows.drawn(POSITIVE) & np.array([pair in alike for pair in pairs], bool)
+        answered = {name: np.isfinite(own) for name, own in rows.machines.items()}
+        judges = [
+            "a person" if person else AND.join(name for name, own in answered.items() if own[n])
+            for n, person in enumerate(rows.person)
+        ]
         machines = settled(rows.machines.values(), len(pairs))
         scores = rows.numbers("score")
         if np.isfinite(scores).any():
@@ -126,15 +148,17 @@ class SheetVerdicts:
             machines = verdicts_by_scores(scores, positives, rows.drawn(RANDOM), noise)
         verdict = np.where(rows.person, rows.numbers("verdict"), machines)
         judged, machines = np.isfinite(verdict), machines[positives]
+        measured = np.any([np.zeros(len(pairs), bool), *answered.values()], axis=0) & positives
         at = np.flatnonzero(judged)
+        at = at[np.argsort(verdict[at], kind="stable")]  # Of two verdicts on a pair, the higher.
         return cls(
             frozenset(pairs),
             {pairs[n]: bool(verdict[n] >= RELEVANT) for n in at},
             tuple(sorted({judges[n] for n in np.flatnonzero(judged & ~rows.controls)})),
             bool((judged & ~rows.person & ~rows.controls).any()),
             int(np.isfinite(verdict).sum()),
-            bool(rows.controls.any()),
-            int(np.isfinite(machines).sum()),
+            int(rows.drawn(RANDOM).sum()),
+            int(measured.sum()),
             Hits(len(machines), int((machines >= RELEVANT).sum())),
         )
 
@@ -145,6 +169,12 @@ class _Loop:
     def __init__(self, selection: Selection, goal: Goal, steps: Sequence[Step]) -> None:
         self.selection, self.goal, self.steps = selection, goal, steps
         self.draws = [step.draw for step in steps]
+        self.sampled = numbers(steps[-1].rows["relevance"])
+        table = known_positives(selection, goal.seed)
+        queries, documents = (table[name].to_pylist() for name in ("query_id", "doc_id"))
+        self.known = KnownPositives(queries, documents, numbers(table["relevance"]))
+        like = alike(self.known, self.sampled)
+        self.alike = {pair for pair, is_like in zip(pairs_of(table), like, strict=True) if is_like}
 
     def run(self) -> Guarantee:
         """Return the proof.
@@ -154,21 +184,26 @@ class _Loop:
         """
         before = -1
         while True:
-            seen = SheetVerdicts.read(self.goal.sheet)
+            seen = SheetVerdicts.read(self.goal.sheet, self.alike)
             machine = seen.by_machine or self.goal.judge is not None
+            # A machine that is not measured yet is asked as if it made no errors.
             claim = self._claim(seen.hits if machine and seen.measured else None)
             tests = certify(self.draws, seen.relevant, claim)
             wanted = self._wanted(tests, seen, claim)
             stuck = seen.answered == before
+            to_measure = seen.hits.asked - seen.measured if machine else 0
             # Known positives that a machine does not answer count as missed.
-            if not wanted and (stuck or not machine or seen.measured == seen.hits.asked):
-                return self._guarantee(tests, seen, machine)
+            over = stuck or seen.answered >= self.goal.budget or not to_measure
+            if not wanted and (not machine or (seen.hits.asked and over)):
+                proof = self._claim(seen.hits if machine else None)
+                return self._guarantee(certify(self.draws, seen.relevant, proof), seen, machine)
             self._add_drawn([pair for pair in wanted if pair not in seen.present])
-            if not seen.controls:
-                self._add_controls(seen)
+            if before < 0:
+                to_measure += self._add_controls(seen, machine)
             if self.goal.judge is None or stuck:
-                raise self._waiting(tests, len(wanted), seen)
-            self.goal.judge(self.goal.sheet, self.goal.budget - seen.answered)
+                waiting = len(wanted) + (to_measure if machine else 0)
+                raise self._waiting(tests, waiting, seen)
+            self.goal.judge(self.goal.sheet, max(self.goal.budget - seen.answered, 0))
             before = seen.answered
 
     def _claim(self, hits: Hits | None) -> Claim:
@@ -210,19 +245,19 @@ class _Loop:
         }
         Sheet.join(self.goal.sheet, with_texts(self.selection.candidates, columns))
 
-    def _add_controls(self, seen: SheetVerdicts) -> None:
-        """Add known positives and random documents, by which a machine is measured."""
-        known = known_positives(self.selection, self.goal.seed)
-        queries, documents = (known[name].to_pylist() for name in ("query_id", "doc_id"))
+    def _add_controls(self, seen: SheetVerdicts, machine: bool) -> int:
+        """Add known positives and random documents that measure a machine; count the former."""
         rows = controls_for(
             self.selection.candidates,
-            KnownPositives(queries, documents, numbers(known["relevance"])),
-            numbers(self.steps[-1].rows["relevance"]),
+            self.known,
+            self.sampled,
             round(CONTROLS * self.goal.budget),
             seed=self.goal.seed,
             present=seen.present.union(*(draw.pairs for draw in self.draws)),
+            held=(seen.hits.asked, seen.random),
         )
-        if self.goal.judge is not None and POSITIVE not in rows[DRAWN].to_pylist():
+        added: int = rows[DRAWN].to_pylist().count(POSITIVE)
+        if machine and not seen.hits.asked + added:
             raise UsageError(
                 f"A machine's verdicts cannot prove --max-false {self.goal.max_false:g} here.",
                 why="No known positive scores as low as the chosen negatives, so nobody knows how "
@@ -230,12 +265,16 @@ class _Loop:
                 fix=f"Let a person fill in the column verdict of {shell([self.goal.sheet])}.",
             )
         Sheet.join(self.goal.sheet, rows)
+        return added
 
     def _guarantee(self, tests: Sequence[Test], seen: SheetVerdicts, machine: bool) -> Guarantee:
         if not tests[0].certified:
             raise self._not_proved(tests[0], seen, machine)
         written = max(n for n, test in enumerate(tests) if test.certified)
-        chosen = set(self.draws[written].pairs)
+        draw = self.draws[written]
+        refuted = [pair for pair in draw.pairs if seen.relevant.get(pair)]
+        if machine:
+            refuted = refuted[: most_false(draw.population, self.goal.max_false)]
         return Guarantee(
             max_false=self.goal.max_false,
             confidence=self.goal.confidence,
@@ -252,7 +291,7 @@ class _Loop:
                 )
                 for step, test in zip(self.steps, tests, strict=False)
             ],
-            refuted=sorted(p for p, relevant in seen.relevant.items() if relevant and p in chosen),
+            refuted=sorted(refuted),
             judges=list(seen.judges),
             asked_depth=round(self.steps[-1].mean_depth, 1),
             known_positives=seen.hits.asked if machine else None,

@@ -180,7 +180,8 @@ class Verdicts:
         if text is None:
             return np.ones(len(self.query), dtype=bool)
         table = self.table.append_column("selected", pa.array(self._chosen))
-        table = table.append_column("reason", pa.array(self.reason))
+        # A proof holds for the queries of the draw: verdicts on it must not change them.
+        table = table.append_column("reason", pa.array(self._reason_before))
         used = truth(evaluate(table, {"used": text}, self.is_candidate)["used"], text)
         return used[self.first_rows][self.query]
 

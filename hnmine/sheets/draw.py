@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hnmine.keyed_noise import keyed_noise, mixed
 from hnmine.ragged import Ints
+from hnmine.runner.plan import digest
 
 EVEN = "even"
 """How a row was drawn that every negative had the same chance to be; other draws are no sample."""
@@ -29,6 +30,19 @@ def draw_noise(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> N
 def draw_order(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> Ints:
     """Return the positions of pairs in the order of the draw; any prefix is a random sample."""
     return np.argsort(draw_noise(seed, query_ids, doc_ids), kind="stable")
+
+
+def seed_of_draw(seed: int, verdicts: Sequence[object]) -> int:
+    """Return the seed of a draw that knows nothing of the verdicts behind the choice.
+
+    These may be on the first pairs of an earlier draw. With its seed, the choice would have lost
+    those that are relevant, and the same pairs would seem to be a sample.
+
+    Args:
+        seed: as given.
+        verdicts: hashes of the files of verdicts that choose.
+    """
+    return int(digest({"seed": seed, "verdicts": verdicts})[:7], 16) if verdicts else seed
 
 
 @dataclass(frozen=True)

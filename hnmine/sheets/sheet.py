@@ -95,6 +95,14 @@ class Sheet:
                     numbers = columns[name].cast(pa.float64())
                     known = pc.if_else(pc.is_nan(numbers), None, numbers).cast(kind)
                     table = table.set_column(names.index(name), name, known)
+        for row, verdict in enumerate(table["verdict"].to_pylist()):
+            if verdict is not None and not 0 <= verdict <= 1:
+                raise InputError(
+                    f"{path}: the verdict on query {table['query_id'][row]}, document "
+                    f"{table['doc_id'][row]} is {verdict:g}.",
+                    why="Verdicts range from 0 (not relevant) to 1 (relevant).",
+                    fix="Correct it, or empty the cell.",
+                )
         return cls(path, table)
 
     @classmethod
