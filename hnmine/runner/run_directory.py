@@ -266,12 +266,10 @@ class RunDirectory:
     def _do(self, task: Task, work: Work, tick: Callable[[int], object]) -> Counts:
         temporary = [self.state / "tmp" / f"{task.name}.{n}" for n in range(len(task.outputs))]
         marker = self.path / DONE / f"{task.name}.json"
-        for leftover in (marker, *temporary):
+        if self.store and self.manifest:
+            self.store.delete(MANIFEST)
+        for leftover in (self.path / MANIFEST, marker, *temporary):  # It is not finished now.
             remove(leftover)
-        if self.manifest:  # A repair that is killed must not look finished.
-            remove(self.path / MANIFEST)
-            if self.store:
-                self.store.delete(MANIFEST)
         reported = 0
 
         def report(amount: int) -> None:
