@@ -194,6 +194,8 @@ class TestLoop:
         loop(candidates, tmp_path / "m", max_uses=2)
         documents = [document for _, document in chosen(tmp_path / "m")]
         assert max(documents.count(document) for document in documents) <= 2
+        state = {path.name for path in (tmp_path / "m" / ".hnmine").iterdir()}
+        assert not {name for name in state if name.startswith(("draws", "uses"))}
         assert np.mean([is_relevant(*pair) for pair in chosen(tmp_path / "m")]) <= 0.05
 
     def test_later_verdicts_change_nothing_of_what_was_proved(self, proved, candidates, tmp_path):

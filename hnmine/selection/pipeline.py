@@ -31,6 +31,7 @@ from hnmine.selection.learning import learn
 from hnmine.selection.proof import Fill, Goal, proved
 from hnmine.selection.scored_candidates import ScoredCandidates
 from hnmine.selection.scored_parts import SHORT, USES, Selection
+from hnmine.selection.steps import DRAWS
 from hnmine.selection.verdicts import Verdicts
 from hnmine.selection.writing import SHORTFALLS, training_rows, write, write_card
 from hnmine.sheets.draw import seed_of_draw
@@ -54,7 +55,7 @@ def filter(settings: FilterSettings) -> StageResult:
         "sources": candidates.sources,
         "judges": {judge.column: judge.plan() for judge in judges},
     }
-    temporary = (SHORTFALLS, SHORT, USES)
+    temporary = (SHORTFALLS, SHORT, USES, DRAWS)
     with RunDirectory.open(settings.output, plan, passing=temporary, **settings.manner) as run:
         if not run.complete:
             counts: dict[str, int] = {}

@@ -196,7 +196,7 @@ class Selection:
 
         Args:
             most: queries for each document; None for any number.
-            of: part of the names of the files, different for each selection of a run.
+            of: beginning of the names of the files, different for each selection of a run.
         """
         if most is None:
             return {}
@@ -210,7 +210,7 @@ class Selection:
             return {}
 
         for number in range(MOST_ROUNDS):
-            output = f"{USES}{of}/{number}/{{:05d}}.npz"
+            output = f"{USES}/{of}{number}/{{:05d}}.npz"
             files = self._run_step(f"cap documents, round {number + 1}", output, self.parts, work)
             self.cap, settled = self.cap.grant(DocumentUses.read(files, count), most)
             if settled:

@@ -94,7 +94,7 @@ def safest_first(
     asked = _draw(selection, None, "asked", seed)
     steps = []
     for place, (safer, highest) in enumerate(_safer(selection, prices)):
-        safer.cap_documents(most_uses, f"-{place}")
+        safer.cap_documents(most_uses, f"step-{place}/")
         step = _draw(safer, highest, f"{place}", seed)
         if step.negatives >= LEAST_YIELD * asked.negatives:
             steps.append(step)
