@@ -15,6 +15,7 @@ from hnmine.config import AuditSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
 from hnmine.errors import HnmineError, UsageError
+from hnmine.guarantee.certify import Pair
 from hnmine.guarantee.statement import Guarantee, read_guarantee
 from hnmine.inputs.table_reader import Table
 from hnmine.judges.verdict_file import (
@@ -33,7 +34,7 @@ from hnmine.ragged import Floats
 from hnmine.relevance.evidence import numbers
 from hnmine.schema import RELEVANT
 from hnmine.selection.hardness import origins_of
-from hnmine.sheets.draw import EVEN, Pair, check_draw, draw_order
+from hnmine.sheets.draw import EVEN, check_draw, draw_order
 from hnmine.sheets.sheet import Sheet, with_texts
 
 RANK_BANDS = (0, 5, 10, 20, 50, 100)

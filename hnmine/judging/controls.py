@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.never_negatives import never_negatives
+from hnmine.guarantee.certify import Pair
 from hnmine.judges.verdict_file import DRAWN
 from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Bools, Floats, Ints
@@ -36,8 +37,6 @@ TRIES = 100
 
 QUERIES_PER_DOCUMENT = 4
 """Queries to draw from for each random document; more would only take time."""
-
-Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,13 @@ from hnmine.directories.manifests import CandidatesManifest
 from hnmine.directories.mined import Mined
 from hnmine.directories.scored_view import ScoredView
 from hnmine.errors import InputError, UsageError
-from hnmine.judges.verdict_file import DRAWN
 from hnmine.judging.controls import ANY, POSITIVE, RANDOM, KnownPositives, controls_for
 from hnmine.judging.judged_rows import JudgedRows
 from hnmine.ragged import Floats
 from hnmine.relevance.evidence import numbers
 from hnmine.review.doubtful import choose
 from hnmine.runner.manifest import MANIFEST, read_json
-from hnmine.sheets.draw import EVEN, draw_noise
+from hnmine.sheets.draw import EVEN, draw_noise, drawn_rows
 from hnmine.sheets.sheet import Sheet, with_texts
 
 KNOWN_TRUTH = 3
@@ -79,7 +78,7 @@ def _of_mined(settings: JudgeSettings) -> Drawn:
     columns = [*IDS, "is_positive", "is_query", "selected", "relevance", "score"]
     scale = _relevance(mined)
     known, found, scores = _read(lambda: mined.read(columns), "selected", settings, scale)
-    parts = [_rows(mined.candidates, found, scores, EVEN, settings.seed)]
+    parts = [drawn_rows(mined.candidates, found, scores, EVEN, settings.seed)]
     if settings.doubtful:
         with mined.sql(settings.cpu_threads) as scored:
             chosen = choose(scored, settings.doubtful, 0, settings.seed)
@@ -103,7 +102,7 @@ def _of_candidates(settings: JudgeSettings) -> Drawn:
             yield candidates.read(part, columns)
 
     known, found, scores = _read(parts, None, settings, score)
-    return candidates, _rows(candidates, found, scores, ANY, settings.seed), known
+    return candidates, drawn_rows(candidates, found, scores, ANY, settings.seed), known
 
 
 def _look_up(scored: ScoredView, chosen: dict[str, pa.Array], scale: str) -> pa.Array:
@@ -163,18 +162,3 @@ def _read(
 
 def _no_numbers() -> dict[str, pa.Array]:
     return {"scale": pa.array([], pa.float64()), "noise": pa.array([], pa.uint64())}
-
-
-def _rows(
-    candidates: Candidates, pairs: list[tuple[str, str]], scale: Floats, how: str, seed: int
-) -> pa.Table:
-    """Return drawn pairs as rows of a sheet."""
-    columns = {
-        name: pa.array([pair[end] for pair in pairs], pa.string()) for end, name in enumerate(IDS)
-    }
-    columns |= {
-        DRAWN: pa.repeat(pa.scalar(how), len(pairs)),
-        "seed": pa.repeat(pa.scalar(seed, pa.int64()), len(pairs)),
-        "relevance": pa.array(scale, pa.float64(), from_pandas=True),
-    }
-    return with_texts(candidates, columns)

@@ -32,9 +32,9 @@ from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import RELEVANT
 from hnmine.selection.scored_parts import Selection
 from hnmine.selection.steps import Step, known_positives, pairs_of, safest_first
-from hnmine.sheets.draw import EVEN, draw_noise
+from hnmine.sheets.draw import EVEN, draw_noise, drawn_rows
 from hnmine.sheets.machine_verdicts import settled
-from hnmine.sheets.sheet import Sheet, with_texts
+from hnmine.sheets.sheet import Sheet
 
 CONTROLS = 0.25
 """Share of the judgements of a machine that are of pairs whose truth is known."""
@@ -236,14 +236,11 @@ class _Loop:
         every = pa.concat_tables([step.rows for step in self.steps])
         place = {p: n for n, p in enumerate(pairs_of(every)) if p in chosen}
         rows = every.take(pa.array(sorted(place.values()))).sort_by("order")
-        columns = {
-            "query_id": rows["query_id"],
-            "doc_id": rows["doc_id"],
-            DRAWN: pa.repeat(EVEN, len(rows)),
-            "seed": pa.repeat(pa.scalar(self.goal.seed, pa.int64()), len(rows)),
-            "relevance": rows["relevance"].cast(pa.float64()),
-        }
-        Sheet.join(self.goal.sheet, with_texts(self.selection.candidates, columns))
+        relevance = numbers(rows["relevance"])
+        drawn = drawn_rows(
+            self.selection.candidates, pairs_of(rows), relevance, EVEN, self.goal.seed
+        )
+        Sheet.join(self.goal.sheet, drawn)
 
     def _add_controls(self, seen: SheetVerdicts, machine: bool) -> int:
         """Add known positives and random documents that measure a machine; count the former."""

@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from hnmine.directories.candidates import Candidates
+from hnmine.guarantee.certify import Pair
+from hnmine.judges.verdict_file import DRAWN
 from hnmine.keyed_noise import keyed_noise, mixed
-from hnmine.ragged import Ints
+from hnmine.ragged import Floats, Ints
 from hnmine.runner.plan import digest
+from hnmine.sheets.sheet import PAIR, with_texts
 
 EVEN = "even"
 """How a row was drawn that every negative had the same chance to be; other draws are no sample."""
-
-Pair = tuple[str, str]
 
 
 def draw_noise(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> NDArray[np.uint64]:
@@ -43,6 +46,29 @@ def seed_of_draw(seed: int, verdicts: Sequence[object]) -> int:
         verdicts: hashes of the files of verdicts that choose.
     """
     return int(digest({"seed": seed, "verdicts": verdicts})[:7], 16) if verdicts else seed
+
+
+def drawn_rows(
+    candidates: Candidates, pairs: Sequence[Pair], relevance: Floats, how: str, seed: int
+) -> pa.Table:
+    """Return drawn pairs as rows of a sheet.
+
+    Args:
+        candidates: that hold the texts.
+        pairs: in the order of the draw.
+        relevance: of each; NaN where unknown.
+        how: they were drawn.
+        seed: of the draw.
+    """
+    columns = {
+        name: pa.array([pair[end] for pair in pairs], pa.string()) for end, name in enumerate(PAIR)
+    }
+    columns |= {
+        DRAWN: pa.repeat(pa.scalar(how), len(pairs)),
+        "seed": pa.repeat(pa.scalar(seed, pa.int64()), len(pairs)),
+        "relevance": pa.array(relevance, pa.float64(), from_pandas=True),
+    }
+    return with_texts(candidates, columns)
 
 
 @dataclass(frozen=True)
