@@ -599,3 +599,22 @@ def test_an_interrupt_in_compiled_code_is_an_interrupt(capsys):
         raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
     assert ended.value.exit_code == 130
     assert capsys.readouterr().err.startswith("error: Interrupted. Finished work is kept.")
+
+
+def test_an_interrupt_in_a_database_query_is_an_interrupt():
+    lines = (
+        "import os, signal, threading",
+        "import duckdb",
+        "from hnmine.cli.failures import errors_explained",
+        "from hnmine.runner import interrupts",
+        "interrupts.listen()",
+        "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()",
+        "with errors_explained(debug=False):",
+        "    duckdb.sql('select sum(a.range * b.range) from range(1000000) a, range(1000000) b')"
+        ".fetchall()",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=60
+    )
+    assert "error: Interrupted. Finished work is kept." in done.stderr, done.stderr
+    assert "fault in hnmine" not in done.stderr

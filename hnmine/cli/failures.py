@@ -33,8 +33,8 @@ def errors_explained(debug: bool) -> Iterator[None]:
     except OSError as error:
         _fail(_explain_os_error(error), Exit.PARTIAL, debug)
     except Exception as error:
-        # Compiled code turns Ctrl-C into an error of its own.
-        if isinstance(error.__cause__, KeyboardInterrupt):
+        # Compiled code turns Ctrl-C into an error of its own, some of it without a cause.
+        if isinstance(error.__cause__, KeyboardInterrupt) or interrupts.seen():
             _fail(_interrupted(), Exit.INTERRUPTED, debug)
         if is_out_of_memory(error):
             _fail(_explain_memory_error(error), Exit.PARTIAL, debug)

@@ -61,6 +61,11 @@ def _stop() -> None:
         os._exit(Exit.INTERRUPTED)
 
 
+def seen() -> bool:
+    """Return whether the process was interrupted."""
+    return _seen
+
+
 def check() -> None:
     """Raise KeyboardInterrupt if the process was interrupted earlier."""
     if _seen:
