@@ -164,7 +164,7 @@ def test_training(here, monkeypatch):
         for line in commands(block):
             done = run(line if line[0] == "hnmine" else [*line, "--steps", "1"])
             losses += re.findall(r"^(\w+Loss) on", done, re.MULTILINE)
-    assert losses == ["MultipleNegativesRankingLoss", "MarginMSELoss"]
+    assert losses == ["MultipleNegativesRankingLoss", "DistillKLDivLoss"]
     assert (here / "runs" / "student" / "model.safetensors").stat().st_size
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.downstream.student import NOT_PINNED, PINNED, RAW, SCALED
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -17,12 +19,14 @@ class Arm:
         judged: whether the cross-encoder scores the candidates.
         columns: to train on; all without it.
         hardness: by which the loss weighs harder negatives more, as EmbeddingGemma's does.
+        distil: how to learn from the cross-encoder's scores, one of `student.DISTILLATIONS`.
     """
 
     flags: str
     judged: bool = False
     columns: tuple[str, ...] = ()
     hardness: float = 0.0
+    distil: str = ""
 
 
 RANDOM = "random_rank is not null"
@@ -49,6 +53,12 @@ def _star(hard: int, by_chance: int) -> str:
 def _compat(relative_margin: str) -> str:
     """Return the flags with which `hnmine filter` chooses as `mine_hard_negatives` does."""
     return f"--compat sentence-transformers --relative-margin {relative_margin}"
+
+
+def _distilled(way: str, negatives: int) -> Arm:
+    """Return an arm that learns the scores of lists drawn from the dense candidates."""
+    flags = f"{_drawn(DENSE)} --num-negatives {negatives} --output-scores"
+    return Arm(flags, judged=True, distil=way)
 
 
 IN_BATCH, RANDOM_ARM, PEER = "in-batch only", "random", "sentence-transformers, documented"
@@ -80,7 +90,13 @@ PUBLISHED: dict[str, Arm] = {
     "STAR, 1 hard, 2 random": Arm(_star(1, 2)),
     "STAR, 2 hard, 1 random": Arm(_star(2, 1)),
     "cross-encoder, margin 3": Arm("--margin 3", judged=True),
-    "distillation (MarginMSE)": Arm(f"{_drawn(DENSE)} --output-scores", judged=True),
+}
+
+DISTILLED: dict[str, Arm] = {
+    RAW: _distilled(RAW, 3),
+    SCALED: _distilled(SCALED, 3),
+    NOT_PINNED: _distilled(NOT_PINNED, 19),
+    PINNED: _distilled(PINNED, 19),
 }
 
 OURS: dict[str, Arm] = {
@@ -93,7 +109,7 @@ OURS: dict[str, Arm] = {
     f"{CROSS_ENCODER}, depth 20": Arm("--depth 20", judged=True),
 }
 
-ARMS = SIMPLE | PUBLISHED | OURS
+ARMS = SIMPLE | PUBLISHED | DISTILLED | OURS
 
 QUICK = (IN_BATCH, RANDOM_ARM, PEER, "dense top", BI_ENCODER)
 """The arms to compare in little time."""

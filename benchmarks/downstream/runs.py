@@ -86,7 +86,7 @@ def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> dict[s
         mined = folder / f"mined-{drawn}"
         _filter(plan, home / "candidates", mined, arm, drawn)
         result["chosen"] = _chosen(mined)
-        train(model, mined, list(arm.columns), plan.training, seed, arm.hardness)
+        train(model, mined, list(arm.columns), plan.training, seed, arm.hardness, arm.distil)
     result["measures"] = measure(model, home / "held-out")
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result))

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.downstream.adapter import Remembered, adapter, remember
 from hnmine.encode.locate import find_model
+from hnmine.exports.teacher_scores import (
+    STUDENT_TEMPERATURE,
+    TEACHER_TEMPERATURE,
+    teacher_labels,
+)
 
 MEASURES = ("nDCG@10", "R@100", "RR@10")
 DEPTH = 100
 TEXTS_AT_ONCE = 128
+
+DISTILLATIONS = RAW, SCALED, NOT_PINNED, PINNED = (
+    "MarginMSE, raw scores",
+    "MarginMSE, scaled scores",
+    "KL",
+    "KL, positive pinned",
+)
+"""Ways to learn from the teacher's scores: two losses, and what is done to the scores before."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +63,12 @@ def train(
     training: Training,
     seed: int,
     hardness: float = 0.0,
+    distillation: str = "",
 ) -> None:
     """Train a student on the rows of a mined directory as they are.
 
-    Columns named `scores` make it distillation (MarginMSE), as they do for the trainer; else it is
-    the contrastive loss with the other rows' documents as further negatives.
+    The loss is contrastive, with the other rows' documents as further negatives, unless a way to
+    distil the column `scores` is named.
 
     Args:
         model: the student; it is changed.
@@ -63,13 +77,13 @@ def train(
         training: how.
         seed: of the order of the rows, and of dropout.
         hardness: by which the contrastive loss weighs hard negatives more; 0 for all alike.
+        distillation: one of `DISTILLATIONS`, or empty.
     """
     from datasets import load_dataset  # type: ignore[import-untyped]
     from sentence_transformers import (
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
     )
-    from sentence_transformers.losses import MarginMSELoss, MultipleNegativesRankingLoss
     from sentence_transformers.training_args import BatchSamplers
 
     if training.adapter:
@@ -78,16 +92,13 @@ def train(
         rows = load_dataset(str(data), split="train", cache_dir=scratch)
         if columns:
             rows = rows.select_columns(columns)
-        contrastive = partial(
-            MultipleNegativesRankingLoss,
-            hardness_mode="hard_negatives" if hardness else None,
-            hardness_strength=hardness,
-        )
-        loss = MarginMSELoss if "scores" in rows.column_names else contrastive
+        if distillation:
+            labels = _labels(np.array(rows["scores"]), distillation)
+            rows = rows.remove_columns("scores").add_column("label", labels.tolist())
         SentenceTransformerTrainer(
             model=model,
             train_dataset=rows,
-            loss=loss(model),
+            loss=_loss(model, hardness, distillation),
             args=SentenceTransformerTrainingArguments(
                 output_dir=scratch,
                 max_steps=training.steps,
@@ -106,6 +117,30 @@ def train(
                 seed=seed,
             ),
         ).train()
+
+
+def _labels(scores: NDArray[np.float64], distillation: str) -> NDArray[np.float64]:
+    """Return the labels of a distillation, shape (rows, documents)."""
+    return scores if distillation == RAW else teacher_labels(scores, distillation == PINNED)
+
+
+def _loss(model: Any, hardness: float, distillation: str) -> torch.nn.Module:
+    """Return the contrastive loss, or that of a distillation."""
+    from sentence_transformers import losses
+
+    if distillation in (RAW, SCALED):
+        return losses.MarginMSELoss(model)
+    if distillation:
+        temperatures = {
+            "student_temperature": STUDENT_TEMPERATURE,
+            "teacher_temperature": TEACHER_TEMPERATURE,
+        }
+        return losses.DistillKLDivLoss(model, **temperatures)
+    return losses.MultipleNegativesRankingLoss(
+        model,
+        hardness_mode="hard_negatives" if hardness else None,
+        hardness_strength=hardness,
+    )
 
 
 def student(training: Training, home: Path) -> Any:

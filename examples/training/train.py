@@ -8,16 +8,22 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 from datasets import load_dataset
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
-from sentence_transformers.losses import MarginMSELoss, MultipleNegativesRankingLoss
+from sentence_transformers.losses import DistillKLDivLoss, MultipleNegativesRankingLoss
 from sentence_transformers.training_args import BatchSamplers
 
 from hnmine.encode.locate import find_model
+from hnmine.exports.teacher_scores import (
+    STUDENT_TEMPERATURE,
+    TEACHER_TEMPERATURE,
+    teacher_labels,
+)
 
 
 def main(given: list[str] | None = None) -> None:
@@ -30,12 +36,22 @@ def main(given: list[str] | None = None) -> None:
     arguments = parser.parse_args(given)
     model = SentenceTransformer(str(find_model(arguments.model)))
     rows = load_dataset(str(arguments.data), split="train")
-    # A column `scores` holds the teacher's: those of the positive, then of the negatives.
-    loss = MarginMSELoss if "scores" in rows.column_names else MultipleNegativesRankingLoss
+    if "scores" in rows.column_names:
+        # As the teacher gave them, the positive's first: no cosine can follow raw logits.
+        labels = teacher_labels(np.array(rows["scores"]))
+        rows = rows.remove_columns("scores").add_column("label", labels.tolist())
+    if "label" in rows.column_names:
+        loss = DistillKLDivLoss(
+            model,
+            student_temperature=STUDENT_TEMPERATURE,
+            teacher_temperature=TEACHER_TEMPERATURE,
+        )
+    else:
+        loss = MultipleNegativesRankingLoss(model)
     trainer = SentenceTransformerTrainer(
         model=model,
         train_dataset=rows,
-        loss=loss(model),
+        loss=loss,
         args=SentenceTransformerTrainingArguments(
             output_dir=str(arguments.output / "checkpoints"),
             num_train_epochs=1,
@@ -49,7 +65,7 @@ def main(given: list[str] | None = None) -> None:
     )
     trainer.train()
     model.save_pretrained(str(arguments.output))
-    print(f"{loss.__name__} on {len(rows):,} rows, saved to {arguments.output}")
+    print(f"{type(loss).__name__} on {len(rows):,} rows, saved to {arguments.output}")
 
 
 if __name__ == "__main__":
