@@ -14,7 +14,7 @@ __all__ = [
     "audit",
     "batch",
     "build_index",
-    "diff",
+    "compare",
     "export",
     "filter_negatives",
     "generate",

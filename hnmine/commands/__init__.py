@@ -5,7 +5,7 @@ from __future__ import annotations
 from hnmine.commands import (
     batch,
     build_index,
-    diff,
+    compare,
     export,
     filter,
     generate,
@@ -40,7 +40,7 @@ COMMANDS: dict[str, Command] = {
         mix.COMMAND,
         report.COMMAND,
         inspect.COMMAND,
-        diff.COMMAND,
+        compare.COMMAND,
         judge.COMMAND,
         review.COMMAND,
         validate.MODELS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hnmine.config.batch_settings import BatchSettings
 from hnmine.config.build_index_settings import BuildIndexSettings
 from hnmine.config.check_settings import InitSettings, ModelsSettings, ValidateSettings
+from hnmine.config.compare_settings import CompareSettings
 from hnmine.config.export_settings import ExportSettings, PushSettings
 from hnmine.config.filter_settings import FilterSettings
 from hnmine.config.generate_settings import GenerateSettings, MixSettings
@@ -12,7 +13,6 @@ from hnmine.config.judge_settings import JudgeSettings
 from hnmine.config.mine_settings import MineSettings
 from hnmine.config.mined_settings import (
     AuditSettings,
-    DiffSettings,
     InspectSettings,
     ReportSettings,
     ReviewSettings,
@@ -24,7 +24,7 @@ __all__ = [
     "Backend",
     "BatchSettings",
     "BuildIndexSettings",
-    "DiffSettings",
+    "CompareSettings",
     "Dtype",
     "ExportSettings",
     "FilterSettings",

@@ -122,22 +122,6 @@ class InspectSettings(MinedSettings):
         return self
 
 
-class DiffSettings(CommonSettings):
-    """Settings of `hnmine diff`."""
-
-    command = "diff"
-
-    before: Path = path("Directory that `hnmine filter` wrote.", common=True)
-    after: Path = path("Mined directory to compare it with.", common=True)
-    queries: int = setting(
-        "Output",
-        "Maximum number of queries to name, those that changed most.",
-        10,
-        common=True,
-        ge=0,
-    )
-
-
 class ReviewSettings(MinedSettings):
     """Settings of `hnmine review`."""
 

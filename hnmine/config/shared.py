@@ -39,6 +39,10 @@ def _as_text(value: object) -> object:
     return "://".join(url) if url else os.fspath(value)
 
 
+def _mirrored(place: object) -> object:
+    return mirror(place) if isinstance(place, str | Path) and split_url(place) else place
+
+
 Dtype = Literal["fp32", "bf16", "fp16"]
 Backend = Literal["torch", "openvino", "onnx"]
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
@@ -81,14 +85,14 @@ class Settings(BaseModel):
     @classmethod
     def _mirror_urls(cls, values: Json) -> Json:
         """Replace the URLs of directories by their local mirrors."""
-        urls = {
-            name: mirror(value)
-            for name in cls.places()
-            if cls.model_fields[name].annotation in (Path, Path | None)
-            and isinstance(value := values.get(name), str | Path)
-            and split_url(value)
-        }
-        return values | urls
+        found = dict(values)
+        for name in cls.places():
+            kind, value = cls.model_fields[name].annotation, values.get(name)
+            if kind in (Path, Path | None):
+                found |= {name: _mirrored(value)} if name in values else {}
+            elif kind == list[Path] and isinstance(value, list | tuple):
+                found[name] = [_mirrored(one) for one in value]
+        return found
 
     @classmethod
     def parse(cls, values: Mapping[str, object]) -> Self:

@@ -1,11 +1,10 @@
-"""`hnmine diff`: the negatives that another setting gains and loses, and why."""
+"""The negatives that one of two mined directories gains and loses, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from hnmine.config import DiffSettings
 from hnmine.directories.mined import Mined
 from hnmine.directories.scored_view import NEGATIVE, ScoredView
 from hnmine.printable import aligned, without_nan
@@ -138,20 +137,23 @@ def _named(count: str) -> str:
     return count.replace("_", " ")
 
 
-def diff(settings: DiffSettings) -> Changes:
-    """Compare two mined directories.
+def changes(before: Mined, after: Mined, threads: int, most: int) -> Changes:
+    """Return the differences between two mined directories.
+
+    Args:
+        before: a directory.
+        after: the directory to compare it with.
+        threads: for DuckDB.
+        most: number of queries to name.
 
     Raises:
-        InputError: one is not a finished mined directory.
+        InputError: one is damaged.
     """
-    before, after = Mined(settings.before), Mined(settings.after)
-    threads = settings.cpu_threads
     with before.sql(threads) as one, after.sql(threads) as other:
         one.attach(other, "later")
         for statement in (_PAIRS, _NEGATIVES):
             one.ask(statement)
         queries, changed = one.ask(_QUERIES)[0]
-        most = one.ask(_MOST, settings.queries)
         return Changes(
             before=str(before.path),
             after=str(after.path),
@@ -164,7 +166,7 @@ def diff(settings: DiffSettings) -> Changes:
             lost=_reasons(one, "is_now"),
             queries=queries,
             changed=changed,
-            most={query: (gained, lost) for query, gained, lost in most},
+            most={query: (gained, lost) for query, gained, lost in one.ask(_MOST, most)},
         )
 
 
