@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from benchmarks.downstream.student import DEPTH, measure
 from conftest import write
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,6 @@ from benchmarks.downstream.adapter import Remembered
 from benchmarks.downstream.protocol import split
 from benchmarks.downstream.report import difference
 from benchmarks.downstream.runs import _chosen
-from benchmarks.downstream.student import DEPTH, measure
 
 VALUES = st.floats(0, 1)
 

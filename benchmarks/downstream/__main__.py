@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from benchmarks.common import add_collections, parsed
-from benchmarks.downstream.arms import ARMS, QUICK
+from benchmarks.downstream.arms import ARMS, QUICK, WHOLE
 from benchmarks.downstream.report import markdown, summary
 from benchmarks.downstream.runs import UNTRAINED, Plan, prepare, run
-from benchmarks.downstream.student import Training
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
+from hnmine.training.measures import NDCG
+from hnmine.training.runs import Run
+from hnmine.training.students import Recipe
 
 MINE = "--source dense:50 --source bm25:10 --source random:5"
 
@@ -25,32 +26,29 @@ def main(given: list[str] | None = None) -> None:
         encoder=arguments.encoder,
         cross_encoder=arguments.cross_encoder,
         mine=arguments.mine,
-        training=Training(
+        recipe=Recipe(
             arguments.student or arguments.encoder,
             arguments.steps,
             learning_rate=arguments.learning_rate or (4e-4 if arguments.adapter else 2e-5),
-            adapter=arguments.adapter,
-            bf16=not arguments.adapter,  # A small matrix is faster without.
+            max_length=arguments.tokens,
+            toward_base=arguments.toward_base,
         ),
+        adapter=arguments.adapter,
         negatives=arguments.negatives,
         train=arguments.train,
         evaluate=arguments.evaluate,
         documents=arguments.documents,
         words=arguments.words,
     )
-    results: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    results: dict[str, dict[str, list[Run]]] = {name: {} for name in arguments.collections}
     for seed in range(arguments.seeds):
-        for collection in arguments.collections:
-            home = prepare(plan, arguments.data / collection)
-            found = results.setdefault(collection, {})
-            if not seed:
-                found[UNTRAINED] = [run(plan, home, UNTRAINED, None, seed)]
-            for name in arguments.arms:
-                one = run(plan, home, name, ARMS[name], seed)
-                found.setdefault(name, []).append(one)
-                values = one["measures"]["nDCG@10"]
-                mean = sum(values) / len(values)
-                print(f"{collection}, {name}, seed {seed}: {mean:.4f}", flush=True)
+        for name in (UNTRAINED, *arguments.arms)[seed > 0 :]:
+            for collection in arguments.collections:
+                home = prepare(plan, arguments.data / collection)
+                one = run(plan, home, name, ARMS.get(name), seed)
+                results[collection].setdefault(name, []).append(one)
+                reached, seconds = one.measures[NDCG].mean(), one.about["seconds"]
+                print(f"{collection}, {name}, seed {seed}: {reached:.4f} ({seconds} s)", flush=True)
     total = summary(results)
     plan.output.mkdir(parents=True, exist_ok=True)
     (plan.output / "results.json").write_text(json.dumps(total, indent=2) + "\n")
@@ -63,6 +61,7 @@ def parse(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.downstream", description=__doc__)
     add_collections(parser)
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), help="all, without it")
+    parser.add_argument("--whole", action="store_true", help="the arms for whole encoders, in turn")
     parser.add_argument("--quick", action="store_true", help="a few arms, one seed, the adapter")
     parser.add_argument(
         "--no-cross-encoder", action="store_true", help="leave out the arms that need one"
@@ -75,6 +74,10 @@ def parse(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--train", type=int, default=512, help="at most so many queries to mine")
     parser.add_argument("--evaluate", type=int, default=400, help="at most so many to measure on")
     parser.add_argument("--documents", type=int, default=10_000, help="to search, at least")
+    parser.add_argument("--tokens", type=int, default=96, help="of each text of a whole encoder")
+    parser.add_argument(
+        "--toward-base", type=float, default=0.0, help="share of the untrained weights at the end"
+    )
     parser.add_argument("--words", type=int, default=64, help="of each document")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/downstream"))
     parser.add_argument("--encoder", default=ENCODER)
@@ -82,7 +85,9 @@ def parse(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cross-encoder", default=CROSS_ENCODER)
     parser.add_argument("--mine", default=MINE, help="flags of hnmine mine")
     arguments = parsed(parser, given)
-    arguments.arms = arguments.arms or list(QUICK if arguments.quick else ARMS)
+    arguments.arms = arguments.arms or list(
+        QUICK if arguments.quick else WHOLE if arguments.whole else ARMS
+    )
     if arguments.no_cross_encoder:
         arguments.arms = [name for name in arguments.arms if not ARMS[name].judged]
     arguments.seeds = arguments.seeds or (1 if arguments.quick else 3)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, InputModule, Normalize
 
 from hnmine.directories.index import Index
 from hnmine.encode.locate import find_model
+from hnmine.training.measures import Vectors
 
 
 class Remembered(InputModule):  # type: ignore[misc]
@@ -28,7 +28,7 @@ class Remembered(InputModule):  # type: ignore[misc]
         vectors: shape (texts, dimension).
     """
 
-    def __init__(self, rows: dict[str, int], vectors: NDArray[np.float32]) -> None:
+    def __init__(self, rows: dict[str, int], vectors: Vectors) -> None:
         super().__init__()
         self.rows, self.vectors = rows, torch.from_numpy(vectors)
         self.tokenizer = None
@@ -46,7 +46,7 @@ class Remembered(InputModule):  # type: ignore[misc]
         raise NotImplementedError("The adapter is for measuring alone.")
 
 
-def adapter(rows: dict[str, int], vectors: NDArray[np.float32]) -> SentenceTransformer:
+def adapter(rows: dict[str, int], vectors: Vectors) -> SentenceTransformer:
     """Return a student that begins as the encoder that made the vectors.
 
     Args:
@@ -62,28 +62,33 @@ def adapter(rows: dict[str, int], vectors: NDArray[np.float32]) -> SentenceTrans
     )
 
 
-def remember(home: Path, encoder: str) -> tuple[dict[str, int], NDArray[np.float32]]:
+def remember(home: Path, encoder: str, student: str) -> tuple[dict[str, int], Vectors]:
     """Return the row of each text of a prepared collection, and its vector.
 
     Args:
-        home: of `runs.prepare`; documents' vectors are those of its index.
-        encoder: that made them, and makes those of the queries, once.
+        home: of `runs.prepare`.
+        encoder: that made the vectors of its index.
+        student: of whom vectors are wanted; those of the index serve where it is the same model.
     """
     documents = Index(home / "index").documents
-    shards = sorted((home / "index" / "dense" / "vectors").glob("*.npy"))
-    vectors = np.concatenate([np.load(path) for path in shards])
-    rows = np.arange(len(documents))
-    slots = documents.slots(rows)
-    known = dict(zip(documents.texts(rows), slots.tolist(), strict=True))
-    queries = [
+    known: dict[str, int] = {}
+    vectors: list[Vectors] = []
+    if encoder == student:
+        shards = sorted((home / "index" / "dense" / "vectors").glob("*.npy"))
+        vectors = [np.concatenate([np.load(path) for path in shards])]
+        rows = np.arange(len(documents))
+        slots = documents.slots(rows)
+        known = dict(zip(documents.texts(rows), slots.tolist(), strict=True))
+    texts = [
         text
-        for folder in (home, home / "held-out")
-        for text in pq.read_table(folder / "queries.parquet")["text"].to_pylist()
+        for file in (home / "corpus", home / "queries", home / "held-out" / "queries")
+        for text in pq.read_table(file.with_suffix(".parquet"))["text"].to_pylist()
     ]
-    new = [text for text in dict.fromkeys(queries) if text not in known]
-    path = home / "query-vectors.npy"
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    path = home / "frozen-vectors.npy"
     if not path.exists():
-        model = SentenceTransformer(str(find_model(encoder)))
+        model = SentenceTransformer(str(find_model(student)))
         np.save(path, model.encode(new, normalize_embeddings=True, show_progress_bar=False))
-    known |= {text: len(vectors) + place for place, text in enumerate(new)}
-    return known, np.concatenate([vectors, np.load(path)])
+    start = len(vectors[0]) if vectors else 0
+    known |= {text: start + place for place, text in enumerate(new)}
+    return known, np.concatenate([*vectors, np.load(path)])

@@ -6,8 +6,7 @@ Published ways are hnmine's recipes, with as many negatives as all arms have.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from benchmarks.downstream.student import NOT_PINNED, PINNED, RAW, SCALED
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -17,16 +16,23 @@ class Arm:
     Args:
         flags: of `hnmine filter`.
         judged: whether the cross-encoder scores the candidates.
-        columns: to train on; all without it.
+        in_batch: train on each query and its positive alone.
         hardness: by which the loss weighs harder negatives more, as EmbeddingGemma's does.
-        distil: how to learn from the cross-encoder's scores, one of `student.DISTILLATIONS`.
+        pinned: whether distillation lifts the known positive to the top of its list.
+        contrast: weight of the contrastive loss beside distillation.
+        draws: sets to cycle through; each has a share of the negatives that --num-negatives asks.
+        oracle: what is known of the training queries' other relevant documents: they are no
+            negatives (`excluded`), or positives as well (`labels`).
     """
 
     flags: str
     judged: bool = False
-    columns: tuple[str, ...] = ()
+    in_batch: bool = False
     hardness: float = 0.0
-    distil: str = ""
+    pinned: bool = True
+    contrast: float = 0.0
+    draws: int = 1
+    oracle: Literal["", "excluded", "labels"] = ""
 
 
 RANDOM = "random_rank is not null"
@@ -55,17 +61,14 @@ def _compat(relative_margin: str) -> str:
     return f"--compat sentence-transformers --relative-margin {relative_margin}"
 
 
-def _distilled(way: str, negatives: int) -> Arm:
-    """Return an arm that learns the scores of lists drawn from the dense candidates."""
-    flags = f"{_drawn(DENSE)} --num-negatives {negatives} --output-scores"
-    return Arm(flags, judged=True, distil=way)
-
+LIST = f"{_drawn(DENSE)} --num-negatives 19 --output-scores"
+"""Flags for lists of 20 scored documents."""
 
 IN_BATCH, RANDOM_ARM, PEER = "in-batch only", "random", "sentence-transformers, documented"
 BI_ENCODER, CROSS_ENCODER = "hnmine, bi-encoder", "hnmine, cross-encoder"
 
 SIMPLE: dict[str, Arm] = {
-    IN_BATCH: Arm(_top("random_rank", RANDOM), columns=("query", "positive")),
+    IN_BATCH: Arm(_top("random_rank", RANDOM), in_batch=True),
     RANDOM_ARM: Arm(_top("random_rank", RANDOM)),
     "BM25 top": Arm(_top("bm25_rank", "bm25_rank is not null")),
     "dense top": Arm(_top("dense_rank", DENSE)),
@@ -93,11 +96,16 @@ PUBLISHED: dict[str, Arm] = {
 }
 
 DISTILLED: dict[str, Arm] = {
-    RAW: _distilled(RAW, 3),
-    SCALED: _distilled(SCALED, 3),
-    NOT_PINNED: _distilled(NOT_PINNED, 19),
-    PINNED: _distilled(PINNED, 19),
+    "KL, not pinned": Arm(LIST, judged=True, pinned=False),
+    "KL": Arm(LIST, judged=True),
+    "KL + contrast": Arm(LIST, judged=True, contrast=0.1),
 }
+
+ORACLE = {
+    "oracle: no relevant negatives": Arm("", oracle="excluded"),
+    "oracle: and all as positives": Arm("", oracle="labels"),
+}
+"""What is reachable: the judgements of the training queries are known."""
 
 OURS: dict[str, Arm] = {
     BI_ENCODER: Arm(""),
@@ -105,11 +113,18 @@ OURS: dict[str, Arm] = {
     f"{BI_ENCODER}, weighted loss": Arm("", hardness=5.0),
     f"{BI_ENCODER}, 1 negative": Arm("--num-negatives 1"),
     f"{BI_ENCODER}, 7 negatives": Arm("--num-negatives 7"),
+    f"{BI_ENCODER}, redrawn": Arm("--num-negatives 12", draws=4),
     CROSS_ENCODER: Arm("", judged=True),
     f"{CROSS_ENCODER}, depth 20": Arm("--depth 20", judged=True),
 }
 
-ARMS = SIMPLE | PUBLISHED | DISTILLED | OURS
+ARMS = SIMPLE | PUBLISHED | DISTILLED | OURS | ORACLE
 
 QUICK = (IN_BATCH, RANDOM_ARM, PEER, "dense top", BI_ENCODER)
 """The arms to compare in little time."""
+
+WHOLE = (
+    *(BI_ENCODER, RANDOM_ARM, PEER, IN_BATCH, "NV-Retriever, 95 %", f"{BI_ENCODER}, redrawn"),
+    *(f"{BI_ENCODER}, 7 negatives", "oracle: and all as positives", "KL", "KL + contrast"),
+)
+"""The arms of whole encoders on a CPU, the most telling first."""

@@ -30,6 +30,8 @@ def split(
 ) -> None:
     """Write what is mined to `output`, and what is measured on to `output/held-out`.
 
+    `output/oracle` has all relevant documents of the queries that are mined.
+
     A query to train on has one known positive, drawn by its id; a held-out query has all of its
     own. Queries are those of the split `train`, and of the others; without a split, a share of all
     is held out. No text is both trained on and held out. The held-out corpus has all relevant
@@ -62,6 +64,7 @@ def split(
     held_out = [query for query in ids if query not in trained][:evaluate]
     known = {query: [_shuffled(relevant[query], query)[0]] for query in mined}
     _write(output, corpus, texts, known)
+    _write(output / "oracle", corpus, texts, {query: sorted(relevant[query]) for query in mined})
     needed = {document for query in held_out for document in relevant[query]}
     others = [document for document in _shuffled(corpus) if document not in needed]
     kept = needed | set(others[: max(0, documents - len(needed))])

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.downstream.arms import IN_BATCH, PEER, RANDOM_ARM
+from hnmine.training.measures import NDCG as MEASURE
+from hnmine.training.measures import difference
+from hnmine.training.runs import Run
 
-Runs = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
+Runs = Mapping[str, Mapping[str, Sequence[Run]]]
 """By collection, by arm, one for each seed."""
 
-MEASURE = "nDCG@10"
 COMPARED = (IN_BATCH, RANDOM_ARM, PEER)
 
 
@@ -24,8 +26,11 @@ def summary(results: Runs) -> dict[str, dict[str, dict[str, Any]]]:
         collection: {
             name: {
                 "seeds": len(runs),
-                "chosen": runs[0].get("chosen", {}),
-                **{measure: float(np.mean(values)) for measure, values in _measures(runs).items()},
+                "chosen": runs[0].about,
+                **{
+                    measure: float(np.mean([run.measures[measure] for run in runs]))
+                    for measure in runs[0].measures
+                },
                 "over": {
                     other: difference(_of_queries(runs), _of_queries(arms[other]))
                     for other in COMPARED
@@ -35,26 +40,6 @@ def summary(results: Runs) -> dict[str, dict[str, dict[str, Any]]]:
             for name, runs in arms.items()
         }
         for collection, arms in results.items()
-    }
-
-
-def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> dict[str, float]:
-    """Compare two arms query by query: mean, 95 % interval and p of the paired t test.
-
-    Args:
-        ours: a measure of each query, the mean over seeds.
-        theirs: of the same queries.
-    """
-    apart = ours - theirs
-    if not apart.any():
-        return {"mean": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
-    tested = stats.ttest_rel(ours, theirs)
-    interval = tested.confidence_interval(0.95)
-    return {
-        "mean": float(apart.mean()),
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "p": float(tested.pvalue),
     }
 
 
@@ -98,9 +83,6 @@ def _cell(arm: Mapping[str, Any]) -> str:
     return f"{text}, {rows} rows" if rows else text
 
 
-def _measures(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
-    return {name: [run["measures"][name] for run in runs] for name in runs[0]["measures"]}
-
-
-def _of_queries(runs: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-    return np.mean([run["measures"][MEASURE] for run in runs], axis=0)
+def _of_queries(runs: Sequence[Run]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.mean([run.measures[MEASURE] for run in runs], axis=0)
+    return found

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from benchmarks.common import add_collections, parsed
 from benchmarks.downstream.__main__ import MINE
-from benchmarks.downstream.report import MEASURE, difference
-from benchmarks.downstream.runs import Plan, prepare
-from benchmarks.downstream.student import Training, encode, measure, student, train
+from benchmarks.downstream.runs import Plan, held_out, prepare, student
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
+from hnmine.training.measures import NDCG as MEASURE
+from hnmine.training.measures import difference
+from hnmine.training.rows import Rows
+from hnmine.training.students import DOCUMENT, QUERY, Recipe, encode, train
 
 STATIC = "the same negatives"
 FRESH, MIXED = "mined again", "mined again, one of three random"
@@ -44,18 +46,18 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=64, help="in each round")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/downstream"))
     arguments = parsed(parser, given)
-    training = Training(ENCODER, arguments.steps, learning_rate=4e-4, adapter=True, bf16=False)
     plan = Plan(
-        arguments.out.resolve(),
-        ENCODER,
-        CROSS_ENCODER,
-        MINE,
-        training,
-        NEGATIVES,
-        512,
-        400,
-        10_000,
-        64,
+        output=arguments.out.resolve(),
+        encoder=ENCODER,
+        cross_encoder=CROSS_ENCODER,
+        mine=MINE,
+        recipe=Recipe(ENCODER, arguments.steps, learning_rate=4e-4),
+        adapter=True,
+        negatives=NEGATIVES,
+        train=512,
+        evaluate=400,
+        documents=10_000,
+        words=64,
     )
     lines, found = [], {}
     for collection in arguments.collections:
@@ -63,7 +65,7 @@ def main(given: list[str] | None = None) -> None:
         reached: dict[str, list[list[list[float]]]] = {}
         for name in (STATIC, FRESH, MIXED):
             by_seed = [
-                rounds(home, training, name, n, arguments.rounds) for n in range(arguments.seeds)
+                rounds(plan, home, name, n, arguments.rounds) for n in range(arguments.seeds)
             ]
             reached[name] = np.mean(by_seed, axis=0).tolist()
         found[collection] = {
@@ -87,27 +89,23 @@ def main(given: list[str] | None = None) -> None:
     (plan.output / "rounds.json").write_text(json.dumps(found, indent=2) + "\n")
 
 
-def rounds(home: Path, training: Training, name: str, seed: int, number: int) -> list[list[float]]:
+def rounds(plan: Plan, home: Path, name: str, seed: int, number: int) -> list[list[float]]:
     """Return the measure of each held-out query after each round.
 
     Args:
+        plan: the settings of each round.
         home: of `runs.prepare`.
-        training: of each round.
         name: which negatives.
         seed: of the draws and of training.
         number: of rounds.
     """
-    model = student(training, home)
+    model = student(plan, home)
     reached = []
     for n in range(number):
-        folder = home / "rounds"
         if n == 0 or name != STATIC:
-            folder.mkdir(exist_ok=True)
-            pq.write_table(
-                mined(model, home, name == MIXED, seed + 100 * n), folder / "train.parquet"
-            )
-        train(model, folder, None, training, seed + 100 * n)
-        reached.append(measure(model, home / "held-out")[MEASURE])
+            rows = Rows.of_table(mined(model, home, name == MIXED, seed + 100 * n), home)
+        train(model, [rows], plan.recipe, seed + 100 * n, lambda: None)
+        reached.append(held_out(home).measure(model)[MEASURE].tolist())
     return reached
 
 
@@ -131,7 +129,7 @@ def mined(model: Any, home: Path, mixed: bool, seed: int) -> pa.Table:
     pairs = list(zip(tables["qrels"]["query_id"], tables["qrels"]["corpus_id"], strict=True))
     queries = [asked[query] for query, _ in pairs]
     own = np.array([place[texts[document]] for _, document in pairs])
-    scores = encode(model, queries) @ encode(model, documents).T
+    scores = encode(model, queries, QUERY) @ encode(model, documents, DOCUMENT).T
     chosen = nearest(scores, own)
     if mixed:
         chosen[:, -1] = np.random.default_rng(seed).integers(len(documents), size=len(own))

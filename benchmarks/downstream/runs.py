@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from dataclasses import asdict, dataclass
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.downstream.adapter import adapter, remember
 from benchmarks.downstream.arms import Arm
 from benchmarks.downstream.protocol import split
-from benchmarks.downstream.student import Training, measure, student, train
 from benchmarks.quality.runs import hnmine
+from hnmine.training.held_out import HeldOut
+from hnmine.training.rows import Rows
+from hnmine.training.runs import Run, once
+from hnmine.training.students import Recipe, load, train
 
 UNTRAINED = "(untrained)"
 
@@ -28,7 +33,8 @@ class Plan:
         encoder: the bi-encoder that mines.
         cross_encoder: that judges.
         mine: further flags of `hnmine mine`.
-        training: of every student.
+        recipe: of every student.
+        adapter: train a matrix on the frozen student's vectors, see `adapter`.
         negatives: for each query.
         train: at most so many queries of a collection to train on.
         evaluate: at most so many to measure on.
@@ -40,7 +46,8 @@ class Plan:
     encoder: str
     cross_encoder: str
     mine: str
-    training: Training
+    recipe: Recipe
+    adapter: bool
     negatives: int
     train: int
     evaluate: int
@@ -55,13 +62,34 @@ def prepare(plan: Plan, collection: Path) -> Path:
         split(collection, home, plan.train, plan.evaluate, plan.documents, plan.words)
         corpus = ("--corpus", home / "corpus.parquet", "--encoder", plan.encoder)
         hnmine("build-index", *corpus, "--index", home / "index")
-        given = ("--queries", home / "queries.parquet", "--qrels", home / "qrels.parquet")
-        output = ("--output", home / "candidates", *shlex.split(plan.mine))
-        hnmine("mine", "--index", home / "index", *given, *output)
+        _mine(plan, home, home, home / "candidates")
     return home
 
 
-def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> dict[str, Any]:
+def _mine(plan: Plan, home: Path, asked: Path, candidates: Path) -> None:
+    given = ("--queries", asked / "queries.parquet", "--qrels", asked / "qrels.parquet")
+    output = ("--output", candidates, *shlex.split(plan.mine))
+    hnmine("mine", "--index", home / "index", *given, *output)
+
+
+def student(plan: Plan, home: Path) -> Any:
+    """Return the untrained student.
+
+    Args:
+        plan: the settings.
+        home: of `prepare`.
+    """
+    if plan.adapter:
+        return adapter(*remember(home, plan.encoder, plan.recipe.model))
+    return load(plan.recipe)
+
+
+def held_out(home: Path) -> HeldOut:
+    """Return the held-out queries, ordered by id, and their documents."""
+    return HeldOut.read(home / "held-out", most=sys.maxsize)
+
+
+def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> Run:
     """Return what one student reached, from its file or by training it.
 
     Args:
@@ -72,35 +100,70 @@ def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> dict[s
         seed: of the choice, where it is by chance, and of training.
     """
     folder = home / "arms" / "".join(c if c.isalnum() else "-" for c in name)
-    path = folder / f"seed-{seed}.json"
-    setting = {"arm": arm and asdict(arm), "negatives": plan.negatives, **asdict(plan.training)}
-    setting = json.loads(json.dumps(setting))
-    if path.exists():
-        known: dict[str, Any] = json.loads(path.read_text())
-        if known["setting"] == setting:
-            return known
-    result: dict[str, Any] = {"setting": setting}
-    model = student(plan.training, home)
+    recipe = plan.recipe
     if arm is not None:
-        drawn = seed if "--sampling" in arm.flags else 0  # Without a draw it is the same choice.
-        mined = folder / f"mined-{drawn}"
-        _filter(plan, home / "candidates", mined, arm, drawn)
-        result["chosen"] = _chosen(mined)
-        train(model, mined, list(arm.columns), plan.training, seed, arm.hardness, arm.distil)
-    result["measures"] = measure(model, home / "held-out")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result))
-    return result
+        more = {"hardness": arm.hardness, "pinned": arm.pinned, "contrast": arm.contrast}
+        recipe = replace(recipe, **more)
+
+    def make() -> Run:
+        start = time.monotonic()
+        about: dict[str, Any] = {}
+        model = student(plan, home)
+        if arm is not None:
+            drawn = seed if "--sampling" in arm.flags else 0  # Without a draw: the same choice.
+            mined = folder / f"mined-{drawn}"
+            _filter(plan, home, mined, arm, drawn)
+            about = _chosen(mined)
+            train(model, _sets(home, mined, arm), recipe, seed, lambda: None)
+        measures = held_out(home).measure(model)
+        return Run(measures, {**about, "seconds": round(time.monotonic() - start, 1)})
+
+    setting = {
+        **{"arm": arm and asdict(arm), "negatives": plan.negatives, "adapter": plan.adapter},
+        **{"encoder": plan.encoder, "cross_encoder": plan.cross_encoder},
+        **asdict(recipe),
+    }
+    return once(folder / f"seed-{seed}.json", setting, make)
 
 
-def _filter(plan: Plan, candidates: Path, mined: Path, arm: Arm, seed: int) -> None:
+def _filter(plan: Plan, home: Path, mined: Path, arm: Arm, seed: int) -> None:
+    candidates = home / ("oracle/candidates" if arm.oracle else "candidates")
+    if not candidates.exists():
+        _mine(plan, home, home / "oracle", candidates)
     judge = ("--cross-encoder", plan.cross_encoder) if arm.judged else ()
     asked = ("--format", "n-tuple", "--num-negatives", plan.negatives, "--seed", seed)
     flags = (*asked, *judge, *shlex.split(arm.flags), "--overwrite")
     hnmine("filter", "--candidates", candidates, "--output", mined, *flags)
 
 
-def _chosen(mined: Path) -> dict[str, float]:
+def _sets(home: Path, mined: Path, arm: Arm) -> list[Rows]:
+    """Return the rows to train on, in as many sets as the arm cycles through."""
+    rows = Rows.read(mined)
+    if arm.oracle == "excluded":
+        rows = rows.only(_known(home, rows))
+    if arm.in_batch:
+        rows = rows.in_batch()
+    return rows.parts(arm.draws)
+
+
+def _known(home: Path, rows: Rows) -> list[int]:
+    """Return the rows of the pairs that are known without the oracle."""
+    tables = {
+        name: pq.read_table(home / f"{name}.parquet").to_pydict()
+        for name in ("corpus", "queries", "qrels")
+    }
+    texts, asked = (
+        dict(zip(tables[name]["_id"], tables[name]["text"], strict=True))
+        for name in ("corpus", "queries")
+    )
+    qrels = tables["qrels"]
+    pairs = zip(qrels["query_id"], qrels["corpus_id"], strict=True)
+    known = {(asked[query], texts[document]) for query, document in pairs}
+    found = zip(rows.queries, rows.documents, strict=True)
+    return [n for n, (query, documents) in enumerate(found) if (query, documents[0]) in known]
+
+
+def _chosen(mined: Path) -> dict[str, Any]:
     """Return how many rows there are to train on, and how hard the negatives are."""
     table = pq.read_table(mined / "scored", columns=["selected", "dense_rank", "dense_score"])
     table = table.filter(table["selected"])
