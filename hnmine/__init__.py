@@ -43,7 +43,7 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:
-    if name not in (*__all__, "filter"):
+    if name not in (*__all__, "filter", "diff"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from hnmine.python_api import function
 

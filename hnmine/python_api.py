@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from hnmine.commands import COMMANDS, Command, configuration
 from hnmine.config import Settings
-from hnmine.config.setting import about
+from hnmine.config.setting import RETIRED_COMMANDS, about, why_gone
 from hnmine.config.shared import no_such_setting
 from hnmine.errors import HnmineError, UsageError
 from hnmine.runner.plan import Json
@@ -29,9 +29,11 @@ AnyPath = str | os.PathLike[str]
 
 
 def function(name: str) -> Callable[..., object]:
-    """Return the function of a name, as `NAMES` has it, or the deprecated `filter`."""
+    """Return the function of a name, as `NAMES` has it, or of an older name."""
     if name == "filter":
         return _deprecated(function("filter_negatives"))
+    if name in RETIRED_COMMANDS:
+        return _retired(name)
     command = next(COMMANDS[known] for known, other in NAMES.items() if other == name)
     shape = signature(command)
 
@@ -68,6 +70,14 @@ def _deprecated(new: Callable[..., object]) -> Callable[..., object]:
         return new(*arguments, **given)
 
     call.__name__ = call.__qualname__ = "filter"
+    return call
+
+
+def _retired(name: str) -> Callable[..., object]:
+    def call(*arguments: object, **given: object) -> object:
+        raise UsageError(f"hnmine.{why_gone(name)}", fix="help(hnmine) lists all functions.")
+
+    call.__name__ = call.__qualname__ = name
     return call
 
 

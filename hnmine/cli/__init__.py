@@ -16,6 +16,7 @@ from hnmine.cli.flags import given_settings, parameters
 from hnmine.cli.help_pages import GroupedCommand
 from hnmine.cli.printing import clean_streams, print_result, say, say_cost
 from hnmine.commands import COMMANDS, Command, configuration
+from hnmine.config.setting import RETIRED_COMMANDS, why_gone
 from hnmine.config.shared import check_text
 from hnmine.errors import UsageError
 from hnmine.runner import interrupts
@@ -47,6 +48,8 @@ def application(commands: Iterable[Command]) -> typer.Typer:
     app.callback()(_root)
     for command in commands:
         _register(app, command)
+    for name in RETIRED_COMMANDS:
+        _register_retired(app, name)
     return app
 
 
@@ -108,6 +111,17 @@ def _register(app: typer.Typer, command: Command) -> None:
         short_help=command.summary,
         hidden=bool(command.successor),
     )(call)
+
+
+def _register_retired(app: typer.Typer, name: str) -> None:
+    """Add a name that ends in an error with its successor, whatever follows it."""
+
+    def call() -> None:
+        with errors_explained(debug=False):
+            raise UsageError(f"hnmine {why_gone(name)}", fix="`hnmine --help` lists all commands.")
+
+    anything = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(name, hidden=True, add_help_option=False, context_settings=anything)(call)
 
 
 def _readable(paths: list[str]) -> list[str]:

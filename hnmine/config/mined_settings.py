@@ -64,6 +64,12 @@ class ReportSettings(AuditedSettings):
         group="Output",
         common=True,
     )
+    compare: Path | None = path(
+        "Folder that `hnmine compare --output` wrote, for a section on how this directory "
+        "compares with others.",
+        None,
+        common=True,
+    )
 
 
 class AuditSettings(AuditedSettings):

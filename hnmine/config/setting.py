@@ -28,6 +28,9 @@ RETIRED = {
 }
 """By name: why it is gone, and the successor. YAML files, flags and keywords all look here."""
 
+RETIRED_COMMANDS = {"diff": "`hnmine compare` takes the same two directories, or more."}
+"""By name: the successor. The command line, sections of YAML files and Python all look here."""
+
 
 @dataclass(frozen=True)
 class About:
@@ -116,6 +119,6 @@ def key_of(name: str) -> str:
 
 
 def why_gone(name: str) -> str:
-    """Return that a setting was removed, and its successor; empty if there was none."""
-    reason = RETIRED.get(name.replace("-", "_"))
+    """Return that a setting or a command was removed, and its successor; empty if none was."""
+    reason = (RETIRED | RETIRED_COMMANDS).get(name.replace("-", "_"))
     return f"{key_of(name)}: removed. {reason}" if reason else ""

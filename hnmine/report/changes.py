@@ -14,7 +14,6 @@ from hnmine.runner.plan import differences
 
 FREE, NO_CANDIDATE = "kept, not chosen", "no candidate"
 MEANS = {
-    "mean rank": "avg(rank)",
     "mean margin": "avg(positive_score - score)",
     "mean relevance": "avg(relevance)",
 }
@@ -94,11 +93,6 @@ class Changes(Result):
     def lines(self) -> Iterator[str]:
         """Write the changes for a terminal."""
         yield f"{self.before} -> {self.after}"
-        if not self.same_candidates:
-            yield (
-                "The two were filtered from different candidates: mining may explain a difference "
-                "as well as filtering."
-            )
         yield from (f"  {difference}" for difference in self.settings)
         yield ""
         yield from aligned(
@@ -110,13 +104,8 @@ class Changes(Result):
             ]
         )
         yield ""
-        pairs = self.counts | self.means
-        yield from aligned(
-            [
-                ("", "before", "after"),
-                *((f"  {_named(name)}", *map(_shown, pair)) for name, pair in pairs.items()),
-            ]
-        )
+        pairs = ((f"  {name}", before, after) for name, before, after in self.pairs())
+        yield from aligned([("", "before", "after"), *pairs])
         if self.most:
             yield ""
             yield "Queries that changed most: negatives gained and lost"
@@ -124,6 +113,12 @@ class Changes(Result):
             yield from aligned(
                 (f"  {query}", f"+{new}", f"-{gone}") for query, (new, gone) in changed
             )
+
+    def pairs(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the counts and means in words, each with its values before and after."""
+        for name, pair in (self.counts | self.means).items():
+            before, after = map(_shown, pair)
+            yield _named(name), before, after
 
 
 def _shown(value: float | None) -> str:
@@ -137,37 +132,36 @@ def _named(count: str) -> str:
     return count.replace("_", " ")
 
 
-def changes(before: Mined, after: Mined, threads: int, most: int) -> Changes:
+def changes(one: ScoredView, other: ScoredView, most: int) -> Changes:
     """Return the differences between two mined directories.
 
     Args:
-        before: a directory.
-        after: the directory to compare it with.
-        threads: for DuckDB.
+        one: view of a directory.
+        other: view of the directory to compare it with.
         most: number of queries to name.
 
     Raises:
-        InputError: one is damaged.
+        InputError: a directory is damaged.
     """
-    with before.sql(threads) as one, after.sql(threads) as other:
-        one.attach(other, "later")
-        for statement in (_PAIRS, _NEGATIVES):
-            one.ask(statement)
-        queries, changed = one.ask(_QUERIES)[0]
-        return Changes(
-            before=str(before.path),
-            after=str(after.path),
-            same_candidates=before.manifest.candidates == after.manifest.candidates,
-            settings=differences(_plan(before), _plan(after)),
-            counts=_counts(before.manifest.counts, after.manifest.counts),
-            means=_means(one),
-            same=one.ask("select count(*) from negatives where was = is_now")[0][0],
-            gained=_reasons(one, "was"),
-            lost=_reasons(one, "is_now"),
-            queries=queries,
-            changed=changed,
-            most={query: (gained, lost) for query, gained, lost in one.ask(_MOST, most)},
-        )
+    before, after = one.mined, other.mined
+    one.attach(other, "later")
+    for statement in (_PAIRS, _NEGATIVES):
+        one.ask(statement)
+    queries, changed = one.ask(_QUERIES)[0]
+    return Changes(
+        before=str(before.path),
+        after=str(after.path),
+        same_candidates=before.manifest.candidates == after.manifest.candidates,
+        settings=differences(_plan(before), _plan(after)),
+        counts=_counts(before.manifest.counts, after.manifest.counts),
+        means=_means(one),
+        same=one.ask("select count(*) from negatives where was = is_now")[0][0],
+        gained=_reasons(one, "was"),
+        lost=_reasons(one, "is_now"),
+        queries=queries,
+        changed=changed,
+        most={query: (gained, lost) for query, gained, lost in one.ask(_MOST, most)},
+    )
 
 
 def _plan(mined: Mined) -> Json:

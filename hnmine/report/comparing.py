@@ -1,16 +1,29 @@
-"""`hnmine compare`: which of several mined directories is better, and in what."""
+"""`hnmine compare`: what differs between mined directories, in numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from hnmine.config import CompareSettings
 from hnmine.directories.mined import Mined
-from hnmine.errors import UsageError
+from hnmine.errors import InputError, UsageError, damage_explained
 from hnmine.printable import without_nan
 from hnmine.report.changes import Changes, changes
+from hnmine.report.compared_table import Table
+from hnmine.report.measures import Measured, hardness_of, measured
+from hnmine.report.overlap import Overlap, overlap
+from hnmine.report.templates import template
 from hnmine.results import Json, Result
+from hnmine.runner.atomic import write_text
+from hnmine.runner.plan import canonical_json
+
+PAGE, VALUES = "compare.html", "compare.json"
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,12 +31,35 @@ class Comparison(Result):
     """The result of `hnmine compare`.
 
     Attributes:
-        directories: the directories, in the order given.
+        directories: what was measured of each, in the order given.
+        overlap: what they share.
         changes: what changed, query by query; None unless two directories were given.
+        output: the folder of the page and of `compare.json`; None if nothing was written.
     """
 
-    directories: list[str]
-    changes: Changes | None
+    directories: list[Measured]
+    overlap: Overlap
+    changes: Changes | None = None
+    output: str | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> Comparison:
+        """Read what `hnmine compare --output` wrote.
+
+        Raises:
+            InputError: the folder has no such file, or a damaged one.
+        """
+        file = folder / VALUES
+        if not file.is_file():
+            raise InputError(
+                f"{folder} has no {VALUES}.",
+                why="`hnmine compare` did not write there.",
+                fix="Run `hnmine compare` with --output and this folder first.",
+            )
+        with damage_explained(file):
+            found = TypeAdapter(cls).validate_python(json.loads(file.read_text("utf-8")))
+            _check_shape(found)
+        return replace(found, output=str(folder))
 
     def as_json(self) -> Json:
         """Return everything as JSON values; an unknown number is null."""
@@ -32,10 +68,18 @@ class Comparison(Result):
 
     def lines(self) -> Iterator[str]:
         """Write the comparison for a terminal."""
-        yield from self.directories
+        yield from self.table.lines()
         if self.changes:
             yield ""
             yield from self.changes.lines()
+        if self.output:
+            yield ""
+            yield f"Page: {Path(self.output) / PAGE}"
+
+    @property
+    def table(self) -> Table:
+        """The table of the directories."""
+        return Table.of(self.directories, self.overlap)
 
 
 def compare(settings: CompareSettings) -> Comparison:
@@ -45,9 +89,38 @@ def compare(settings: CompareSettings) -> Comparison:
         HnmineError: a directory cannot be used.
     """
     directories = [Mined(path) for path in settings.mined]
-    changed = None
-    if len(directories) == 2:
-        changed = changes(*directories, threads=settings.cpu_threads, most=settings.queries)
     if settings.train:  # `hnmine.training.measure_students` belongs here, imported on demand.
         raise UsageError("--train is not there yet.", fix="Leave it out.")
-    return Comparison([str(mined.path) for mined in directories], changed)
+    with ExitStack() as opened:
+        views = [opened.enter_context(one.sql(settings.cpu_threads)) for one in directories]
+        hardness = [hardness_of(mined) for mined in directories]
+        recorded = all(one is not None and one.most_uses is not None for one in hardness)
+        found = Comparison(
+            [
+                measured(view, one, use_recorded=recorded)
+                for view, one in zip(views, hardness, strict=True)
+            ],
+            overlap(views),
+            changes(views[0], views[1], settings.queries) if len(views) == 2 else None,
+            str(settings.output) if settings.output else None,
+        )
+    if settings.output:
+        _write(settings.output, found)
+    return found
+
+
+def _write(folder: Path, found: Comparison) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    page = template("compare.html.j2").render(compared=found.table, changes=found.changes)
+    write_text(folder / VALUES, canonical_json(found.as_json()))
+    write_text(folder / PAGE, page)
+
+
+def _check_shape(found: Comparison) -> None:
+    """Check that tables of each two directories are square; the file may come from someone else."""
+    size = len(found.directories)
+    tables: Sequence[Sequence[Sequence[object]]] = (found.overlap.queries, found.overlap.negatives)
+    if size < 2 or any(
+        len(table) != size or any(len(row) != size for row in table) for table in tables
+    ):
+        raise ValueError("Its overlap is not of each two directories.")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
-import jinja2
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from hnmine.audit.estimate import Audit, how_to_judge, in_words
 from hnmine.directories.scored_view import NEGATIVE
-from hnmine.printable import one_line
 from hnmine.report import figures
+from hnmine.report.compared_table import Table
 from hnmine.report.facts import Facts, Histogram
 from hnmine.report.highlight import Matcher
-from hnmine.report.terminal import number
+from hnmine.report.templates import template
 
 MUCH_MISSING = 0.1
 MUCH_OF_ONE_PERCENT = 0.1
@@ -28,28 +25,16 @@ REMEDIES = {
 }
 
 
-def page(facts: Facts, audit: Audit, matcher: Matcher) -> str:
+def page(facts: Facts, audit: Audit, matcher: Matcher, compared: Table | None) -> str:
     """Return the page.
 
     Args:
         facts: to show.
         audit: judgements, where there are some.
         matcher: finds the words of a query in a text.
+        compared: the table of this and other directories; None for no such section.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hnmine", "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-    )
-    environment.filters |= {
-        "number": number,
-        "setting": _setting,
-        "flags": _flags,
-    }
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2").render(
         facts=facts,
         name=PurePath(facts.path).name or facts.path,
         notes=list(_notes(facts)),
@@ -61,6 +46,7 @@ def page(facts: Facts, audit: Audit, matcher: Matcher) -> str:
         distributions=list(_distributions(facts)),
         figures=figures,
         split=matcher.split,
+        compared=compared,
     )
 
 
@@ -98,17 +84,3 @@ def _distributions(facts: Facts) -> list[tuple[str, Markup, Histogram]]:
         ("Relevance: a higher score is more doubtful as a negative", facts.relevance),
     ]
     return [(title, figures.distribution(one), one) for title, one in titles if one is not None]
-
-
-def _setting(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _flags(text: str) -> Markup:
-    """Mark flags in a text as code that does not break across lines."""
-    return Markup(re.sub(r"(--[a-z-]+)", r'<code class="flag">\1</code>', str(escape(text))))
-
-
-def _shown(value: object) -> object:
-    """Return a value fit for the page: ids and names hold no control or bidi characters."""
-    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -149,6 +149,10 @@ class Hardness:
         overtaken: share of the rows where a negative scores at least as high as the positive.
         origins: by combination of sources, the share of the `negatives` and of the `gradient`;
             each adds up to 1.
+        rank: mean rank of the negatives, from 0, in the ranking that depth counts.
+        shortcuts: AUC of "bm25" and of "length" alone, from 0.5 for chance to 1: how well they
+            tell positives from negatives, either way round; without those that are unknown.
+        most_uses: queries that the most used negative serves.
     """
 
     rows: int
@@ -157,6 +161,9 @@ class Hardness:
     easy: float
     overtaken: float
     origins: dict[str, dict[str, float]] = field(default_factory=dict)
+    rank: float | None = None
+    shortcuts: dict[str, float] = field(default_factory=dict)
+    most_uses: int | None = None
 
     @classmethod
     def of(cls, added: Mapping[str, int]) -> Hardness | None:
