@@ -31,6 +31,9 @@ __all__ = [
     "validate",
 ]
 
+OLDER = ("filter", "diff")
+"""The first warns; the second is an error that names its successor."""
+
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
@@ -43,7 +46,7 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:
-    if name not in (*__all__, "filter", "diff"):
+    if name not in (*__all__, *OLDER):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from hnmine.python_api import function
 

@@ -10,7 +10,7 @@ from hnmine.audit.estimate import Audit
 from hnmine.encode.installed import Installed
 from hnmine.exports.pushing import Pushed
 from hnmine.judging.judge_result import Judged
-from hnmine.report.changes import Changes
+from hnmine.report.comparing import Comparison
 from hnmine.report.inspecting import Inspected
 from hnmine.report.reporting import Report as ReportOfReport
 from hnmine.results import StageResult
@@ -20,7 +20,7 @@ from hnmine.validate.findings import Report as ReportOfValidate
 from hnmine.validate.initialising import Written
 
 __version__: str
-__all__ = ["audit", "batch", "build_index", "diff", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mix", "models", "push", "report", "review", "run", "validate"]
+__all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mix", "models", "push", "report", "review", "run", "validate"]
 
 def init(
     *paths: str | PathLike[str],
@@ -994,6 +994,7 @@ def report(
     *,
     html: bool = True,
     output: str | PathLike[str] | None = None,
+    compare: str | PathLike[str] | None = None,
     split: str | None = None,
     threads: int | None = None,
     progress: bool = True,
@@ -1011,6 +1012,7 @@ def report(
         mined: Directory that `hnmine filter` wrote.
         html: Write the HTML page; otherwise only the summary is printed.
         output: File for the page. [default: report.html in the mined directory]
+        compare: Folder that `hnmine compare --output` wrote, for a section on how this directory compares with others.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
@@ -1061,21 +1063,31 @@ def inspect(
         HnmineError: with what is wrong, why, and how to fix it.
     """
 
-def diff(
-    before: str | PathLike[str],
-    after: str | PathLike[str],
+def compare(
+    mined: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
     queries: int = 10,
+    output: str | PathLike[str] | None = None,
+    train: str | None = None,
+    held_out: str | PathLike[str] | None = None,
+    seeds: int = 3,
+    steps: int | None = None,
+    device: str = "auto",
     threads: int | None = None,
     progress: bool = True,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> Changes:
-    """Show which negatives other settings of `filter` gain and lose, and why.
+) -> Comparison:
+    """Compare mined directories in one table; of two, show every negative that changed.
 
     Args:
-        before: Directory that `hnmine filter` wrote.
-        after: Mined directory to compare it with.
-        queries: Maximum number of queries to name, those that changed most.
+        mined: Mined directory to compare; give two or more.
+        queries: Maximum number of queries to name, those that changed most between two directories.
+        output: Folder for the page compare.html, for compare.json, and for what train measured. [default: nothing is written]
+        train: Bi-encoder to train on each directory, which shows the one that retrieves best: a hub name or a folder.
+        held_out: Folder in BEIR's layout, with queries and qrels that no directory was mined with, to measure the trained models on.
+        seeds: Number of times that train trains on each directory.
+        steps: Training steps, the same for each directory. [default: one epoch of the smallest]
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.

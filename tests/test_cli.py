@@ -127,7 +127,7 @@ class TestArguments:
         ("line", "flag", "same"),
         [
             (["report", "{m}"], "--mined", "{m}"),
-            (["diff", "{m}", "{m}"], "--after", "{m}"),
+            (["judge", "{m}"], "--target", "{m}"),
             (["build-index", "{m}"], "--index", "{m}"),
             (["run", "{m}"], "--output", "{m}"),
             pytest.param(["models", "{m}"], "--folder", "{m}", marks=pytest.mark.slow),

@@ -152,7 +152,7 @@ READERS: dict[str, Reader] = {
     "export trec": _mined("export", "--to", "trec"),
     "export ids": _mined("export", "--to", "tevatron-ids"),
     "mix": _mined("mix", "--by", "mochi:2", "--by", "m2-mix:1", "--vectors"),
-    "diff": lambda root: ["diff", root / "mined", root / "other"],
+    "compare": lambda root: ["compare", root / "mined", root / "other"],
     "review": lambda root: [
         "review", root / "mined", "--no-page", "--sheet", root / "sheet.csv",
     ],
@@ -160,7 +160,7 @@ READERS: dict[str, Reader] = {
 NEEDS_MODEL: dict[str, Reader] = {"batch": _mined("batch", "--batch-size", 4, "--by", "cluster")}
 WITH_FAISS = ("mine on", "filter --deepen")
 OF_MINED = ("report", "inspect", "inspect --text", "audit", "export", "export trec", "export ids",
-            "mix", "diff", "review", "mine --previous")  # fmt: skip
+            "mix", "compare", "review", "mine --previous")  # fmt: skip
 
 
 def files_of(root: Path) -> list[Path]:

@@ -119,7 +119,7 @@ def readers(root: Path, out: Path) -> dict[str, dict[str, object]]:
             "report": {"mined": mined, "output": out},
             "inspect": {"mined": mined},
             "audit": {"mined": mined},
-            "diff": {"before": mined, "after": mined},
+            "compare": {"mined": [mined, root / "candidates"]},
             "export": {"mined": mined, "to": "triplet", "output": out},
             "batch": {"mined": mined, "output": out},
             "mix": {"mined": mined, "output": out, "by": ["mochi:1"]},

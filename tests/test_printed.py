@@ -55,7 +55,7 @@ COMMANDS = [
     ["inspect", "{root}/m", "--worst", "2"],
     ["inspect", "{root}/m", "--query", "no " + STEERING.replace("\0", "")],
     ["inspect", "{root}/m", "--reason", "no " + STEERING],
-    ["diff", "{root}/m", "{root}/n"],
+    ["compare", "{root}/m", "{root}/n"],
     ["review", "{root}/m", "--no-page", "--sheet", "{root}/a b\n\x1b.csv"],
     ["validate", "{root}/corpus.parquet", "{root}/pairs.parquet"],
     ["validate", "{root}/doubled.parquet"],

@@ -6,6 +6,7 @@ import inspect
 import json
 import pydoc
 import runpy
+import shutil
 import subprocess
 import sys
 import warnings
@@ -195,11 +196,12 @@ class TestResults:
         noted = StageResult(Path("<i>x"), {"<u>": 3}, {}, ["<script>"])._repr_html_()
         assert not any(tag in noted for tag in ("<i>", "<u>", "<script>"))
 
-    def test_other_results_show_their_lines_briefly(self, mined):
+    def test_other_results_show_their_lines_briefly(self, mined, tmp_path):
+        copied = shutil.copytree(mined[2].path, tmp_path / "copied")
         for result in (
             api.report(mined[2].path, html=False),
             api.audit(mined=mined[2].path),
-            api.diff(mined[2].path, mined[2].path),
+            api.compare([mined[2].path, copied]),
             api.inspect(mined[2].path, worst=1),
         ):
             assert isinstance(result, Result)
@@ -253,7 +255,7 @@ class TestTypes:
             "hnmine.filter_negatives(candidates='c', output='m', backend='tuple')",
             "hnmine.filter_negatives('c', 'd', output='m')",
             "hnmine.export(mined='m', to='beir', output='e').pathh",
-            "hnmine.diff('a')",
+            "hnmine.compare(1)",
         ]
         (tmp_path / "good.py").write_text(good)
         (tmp_path / "wrong.py").write_text("\n".join(["import hnmine", *wrong]) + "\n")

@@ -17,11 +17,11 @@ from conftest import ENCODER, ROOT, hnmine, rows, write
 import hnmine as api
 from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import of_sums
-from hnmine.config import AuditSettings, DiffSettings, InspectSettings, ReportSettings
+from hnmine.config import AuditSettings, CompareSettings, InspectSettings, ReportSettings
 from hnmine.errors import InputError, UsageError
 from hnmine.index.tokenise import Tokeniser
 from hnmine.printable import clean, shortened
-from hnmine.report.changes import diff
+from hnmine.report import comparing
 from hnmine.report.highlight import Matcher
 from hnmine.report.inspecting import inspect
 from hnmine.report.reporting import report
@@ -82,7 +82,7 @@ def ask(mined, **settings):
 
 
 def compare(before, after):
-    return diff(DiffSettings.parse({"before": before, "after": after}))
+    return comparing.compare(CompareSettings.parse({"mined": [before, after]}))
 
 
 class TestFacts:
@@ -497,7 +497,7 @@ def test_what_steers_a_terminal_is_taken_out():
     assert shortened("word " * 4, 20) == "word word word word"
 
 
-class TestDiff:
+class TestChanges:
     def test_it_is_the_difference_of_two_sets(self, runs):
         def chosen(name):
             table = rows(runs / name / "scored")
@@ -512,7 +512,7 @@ class TestDiff:
             }
 
         one, other = chosen("both"), chosen("margin")
-        found = compare(runs / "both", runs / "margin")
+        found = compare(runs / "both", runs / "margin").changes
         assert found.same == len(one & other)
         assert found.gained == dict(Counter(states("both")[pair] for pair in other - one))
         assert found.lost == dict(Counter(states("margin")[pair] for pair in one - other))
@@ -523,16 +523,16 @@ class TestDiff:
         }
         assert found.same_candidates
         assert any("relative_margin" in difference for difference in found.settings)
-        ranks = [row["rank"] for row in rows(runs / "both" / "scored") if row["selected"]]
-        assert found.means["mean rank"][0] == pytest.approx(np.mean(ranks))
+        relevance = [r["relevance"] for r in rows(runs / "both" / "scored") if r["selected"]]
+        assert found.means["mean relevance"][0] == pytest.approx(np.mean(relevance))
 
-    def test_nothing_changes_from_a_run_to_itself(self, runs):
-        found = compare(runs / "both", runs / "both")
+    def test_nothing_changes_from_a_run_to_its_copy(self, runs, tmp_path):
+        found = compare(runs / "both", shutil.copytree(runs / "both", tmp_path / "copy")).changes
         assert (found.gained, found.lost, found.changed, found.settings) == ({}, {}, 0, [])
 
     def test_other_candidates_are_said(self, runs):
         found = compare(runs / "both", runs / "dense")
-        assert not found.same_candidates
+        assert not found.changes.same_candidates
         assert any("different candidates" in line for line in found.lines())
         table = rows(runs / "both" / "scored")
         there = {(row["query_id"], row["doc_id"]) for row in table}
@@ -541,14 +541,14 @@ class TestDiff:
             for row in rows(runs / "dense" / "scored")
             if row["selected"] and (row["query_id"], row["doc_id"]) not in there
         ]
-        assert found.gained.get("no candidate", 0) == len(new)
+        assert found.changes.gained.get("no candidate", 0) == len(new)
 
     def test_on_the_command_line(self, runs):
-        done = hnmine("diff", runs / "both", runs / "margin")
+        done = hnmine("compare", runs / "both", runs / "margin")
         assert (done.returncode, done.stderr) == (0, "")
         assert re.search(r"\+ previously kept, not chosen\s+\d", done.stdout)
         found = compare(runs / "both", runs / "margin").as_json()
-        assert json.loads(json.dumps(found))["same_candidates"] is True
+        assert json.loads(json.dumps(found))["changes"]["same_candidates"] is True
 
 
 def test_an_empty_folder_of_scores_is_damaged(runs, tmp_path):

@@ -15,16 +15,16 @@ from hnmine.audit.auditing import audit
 from hnmine.commands.configuration import settings_for
 from hnmine.config import (
     AuditSettings,
-    DiffSettings,
+    CompareSettings,
     FilterSettings,
     InspectSettings,
     ReportSettings,
     ReviewSettings,
 )
-from hnmine.config.setting import RETIRED
+from hnmine.config.setting import RETIRED, RETIRED_COMMANDS
 from hnmine.errors import UsageError
 from hnmine.relevance.learned import read_learned
-from hnmine.report.changes import diff
+from hnmine.report.comparing import compare
 from hnmine.report.inspecting import inspect
 from hnmine.report.reporting import report
 from hnmine.review.reviewing import review
@@ -77,6 +77,23 @@ class TestSettings:
             api.filter_negatives(candidates="c", output="o", **{name: 0.1})
         with pytest.raises(UsageError, match=f"^{name}: removed"):
             api.run(output=tmp_path / "r", **{name: 0.1})
+
+    @pytest.mark.parametrize("name", RETIRED_COMMANDS)
+    @pytest.mark.parametrize("line", [[], ["a", "b"], ["--before", "a"], ["--help"], ["-h"]])
+    def test_a_command_names_its_successor(self, name, line):
+        done = hnmine(name, *line)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: hnmine {name}: removed.")
+        assert "`hnmine compare`" in done.stderr
+        assert f"  {name} " not in hnmine("--help").stdout
+
+    @pytest.mark.parametrize("name", RETIRED_COMMANDS)
+    def test_a_function_and_a_section_name_the_successor(self, name):
+        with pytest.raises(UsageError, match=f"{name}: removed.*hnmine compare"):
+            getattr(api, name)("a", "b", queries=3)
+        assert name not in dir(api)
+        with pytest.raises(UsageError, match=f"^{name}: removed.*hnmine compare"):
+            settings_for("filter", {"output": "o", name: {"queries": 3}}, {})
 
     def test_the_limit_on_the_chance_names_a_rule_on_relevance(self):
         with pytest.raises(UsageError, match="--where 'relevance <= X'"):
@@ -132,7 +149,7 @@ def test_an_old_directory_opens_and_says_only_what_is_known(root, tmp_path):
         assert word not in said
     assert not audit(AuditSettings.parse({"mined": old})).estimates
     assert inspect(InspectSettings.parse({"mined": old})).queries
-    assert diff(DiffSettings.parse({"before": old, "after": new})).same > 0
+    assert compare(CompareSettings.parse({"mined": [old, new]})).changes.same > 0
     reviewed = review(ReviewSettings.parse({"mined": old, "page": False}))
     assert "target-fn-rate" not in reviewed.commands[0]
     assert "max-p-relevant" not in reviewed.commands[0]

@@ -8,6 +8,7 @@ from pydantic import field_validator, model_validator
 
 from hnmine.config.setting import path, setting
 from hnmine.config.shared import CommonSettings, device
+from hnmine.runner.urls import mirrored
 
 MOST_DIRECTORIES = 26
 """Each has a letter in the table."""
@@ -62,8 +63,10 @@ class CompareSettings(CommonSettings):
     @field_validator("mined")
     @classmethod
     def _several(cls, value: list[Path]) -> list[Path]:
-        if not 2 <= len(value) <= MOST_DIRECTORIES:
-            raise ValueError(f"give 2 to {MOST_DIRECTORIES} directories, not {len(value)}")
+        if len(value) < 2:
+            raise ValueError("Missing a directory to compare with: give two or more.")
+        if len(value) > MOST_DIRECTORIES:
+            raise ValueError(f"give at most {MOST_DIRECTORIES} directories, not {len(value)}")
         found: set[Path] = set()
         for directory in value:
             place = directory.resolve()
@@ -77,6 +80,8 @@ class CompareSettings(CommonSettings):
     def _a_folder(cls, value: Path | None) -> Path | None:
         if value is not None and value.suffix.lower() in (".html", ".json"):
             raise ValueError(f"{value} looks like a file; give a folder")
+        if value is not None and (url := mirrored(value)):
+            raise ValueError(f"{url} is a URL; give a folder of this machine")
         return value
 
     @model_validator(mode="after")

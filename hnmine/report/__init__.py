@@ -1,1 +1,1 @@
-"""`hnmine report`, `hnmine inspect` and `hnmine diff`."""
+"""`hnmine report`, `hnmine inspect` and `hnmine compare`."""

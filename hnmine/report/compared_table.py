@@ -53,7 +53,7 @@ MEASURES: tuple[tuple[str, str, Cell], ...] = (
     ),
     (
         "too easy",
-        f"rows with a gradient below {EASY:.0%} of the maximum",
+        f"rows with a gradient below {100 * EASY:.0f} % of the maximum",
         lambda one: _percent(one.easy),
     ),
     (
