@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from hnmine.config import CompareSettings
 from hnmine.directories.mined import Mined
-from hnmine.errors import InputError, UsageError, damage_explained
+from hnmine.errors import InputError, damage_explained
 from hnmine.printable import without_nan
 from hnmine.report.changes import Changes, changes
 from hnmine.report.compared_table import Table
@@ -22,6 +22,7 @@ from hnmine.report.templates import template
 from hnmine.results import Json, Result
 from hnmine.runner.atomic import write_text
 from hnmine.runner.plan import canonical_json
+from hnmine.training.reached import Students
 
 PAGE, VALUES = "compare.html", "compare.json"
 
@@ -35,12 +36,14 @@ class Comparison(Result):
         overlap: what they share.
         changes: what changed, query by query; None unless two directories were given.
         output: the folder of the page and of `compare.json`; None if nothing was written.
+        students: what models trained on the directories retrieve; None without --train.
     """
 
     directories: list[Measured]
     overlap: Overlap
     changes: Changes | None = None
     output: str | None = None
+    students: Students | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Comparison:
@@ -72,6 +75,9 @@ class Comparison(Result):
         if self.changes:
             yield ""
             yield from self.changes.lines()
+        if self.students:
+            yield ""
+            yield from self.students.lines()
         if self.output:
             yield ""
             yield f"Page: {Path(self.output) / PAGE}"
@@ -89,8 +95,6 @@ def compare(settings: CompareSettings) -> Comparison:
         HnmineError: a directory cannot be used.
     """
     directories = [Mined(path) for path in settings.mined]
-    if settings.train:  # `hnmine.training.measure_students` belongs here, imported on demand.
-        raise UsageError("--train is not there yet.", fix="Leave it out.")
     with ExitStack() as opened:
         views = [opened.enter_context(one.sql(settings.cpu_threads)) for one in directories]
         hardness = [hardness_of(mined) for mined in directories]
@@ -106,12 +110,19 @@ def compare(settings: CompareSettings) -> Comparison:
         )
     if settings.output:
         _write(settings.output, found)
+    if settings.train and settings.output:
+        from hnmine.training.measuring import measure_students  # Few comparisons need it.
+
+        found = replace(found, students=measure_students(directories, settings))
+        _write(settings.output, found)
     return found
 
 
 def _write(folder: Path, found: Comparison) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    page = template("compare.html.j2").render(compared=found.table, changes=found.changes)
+    page = template("compare.html.j2").render(
+        compared=found.table, changes=found.changes, students=found.students
+    )
     write_text(folder / VALUES, canonical_json(found.as_json()))
     write_text(folder / PAGE, page)
 

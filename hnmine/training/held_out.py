@@ -21,6 +21,7 @@ from hnmine.inputs.identity import normalise
 from hnmine.inputs.texts import Texts
 from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Ints
+from hnmine.runner.plan import digest
 from hnmine.training.measures import Values, measure
 from hnmine.training.rows import Rows
 from hnmine.training.students import DOCUMENT, QUERY, encode
@@ -60,6 +61,25 @@ class HeldOut:
         """Return each measure of a student for each query."""
         queries = encode(model, self.queries, QUERY)
         return measure(queries, encode(model, self.documents, DOCUMENT), self.relevant)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that a measure depends on."""
+        relevant = [rows.tolist() for rows in self.relevant]
+        return digest([list(self.queries), list(self.documents), relevant])
+
+    @property
+    def said(self) -> str:
+        """What is searched, in a sentence."""
+        queries = f"{len(self.queries):,} held-out queries"
+        if len(self.documents) >= self.of:
+            return f"{queries} search all {len(self.documents):,} documents."
+        mined = ", their mined candidates" if self.drawn else ""
+        return (
+            f"{queries} search {len(self.documents):,} of {self.of:,} documents: the relevant "
+            f"ones{mined}, and a random sample. Figures compare the rows of this table alone; a "
+            "search of the whole corpus gives lower ones."
+        )
 
     @cached_property
     def _known(self) -> tuple[set[str], set[str]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from typing_extensions import TypedDict
 
 from hnmine.ragged import Ints
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hnmine.errors import InputError, damage_explained
 from hnmine.keyed_noise import keyed_noise
+from hnmine.runner.plan import digest
 
 LAYOUTS = "triplet or n-tuple"
 
@@ -53,6 +54,12 @@ class Rows:
     def without_scores(self) -> Rows:
         """Return the same rows for contrastive learning."""
         return replace(self, scores=None)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that the student sees."""
+        scores = None if self.scores is None else [own.tolist() for own in self.scores]
+        return digest([list(self.queries), [list(own) for own in self.documents], scores])
 
     def parts(self, number: int) -> list[Rows]:
         """Deal each row's negatives out into so many sets, which training cycles through."""

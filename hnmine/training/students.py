@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hnmine.encode.locate import find_model
+from hnmine.encode.spec import computes_in_bf16
 from hnmine.exports.teacher_scores import (
     STUDENT_TEMPERATURE,
     TEACHER_TEMPERATURE,
@@ -232,14 +233,7 @@ def quick(model: SentenceTransformer) -> AbstractContextManager[object]:
     import torch
 
     device = model.device.type
-    if device == "cuda":
-        able = torch.cuda.is_bf16_supported()
-    else:
-        able = device == "cpu" and any(
-            getattr(torch.cpu, name, bool)()
-            for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        )
-    return torch.autocast(device, torch.bfloat16, enabled=able)
+    return torch.autocast(device, torch.bfloat16, enabled=computes_in_bf16(device))
 
 
 def encode(model: SentenceTransformer, texts: Sequence[str], names: Sequence[str]) -> Vectors:
