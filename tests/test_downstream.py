@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from benchmarks.downstream.student import DEPTH, measure
 from conftest import write
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +18,8 @@ from sentence_transformers.base.modules import Normalize
 
 from benchmarks.downstream.adapter import Remembered
 from benchmarks.downstream.protocol import split
-from benchmarks.downstream.report import difference
-from benchmarks.downstream.runs import _chosen
+from benchmarks.downstream.runs import _chosen, held_out
+from hnmine.training.measures import DEPTH, difference
 
 VALUES = st.floats(0, 1)
 
@@ -103,6 +102,8 @@ def test_nothing_that_is_measured_on_is_trained_on(
     known = [(row["query_id"], row["corpus_id"]) for row in read(output, "qrels")]
     assert sorted(query for query, _ in known) == sorted(ids["train"])  # One positive each.
     assert set(known) <= relevant
+    every = {(row["query_id"], row["corpus_id"]) for row in read(output / "oracle", "qrels")}
+    assert every == {pair for pair in relevant if pair[0] in ids["train"]}
     told = {(row["query_id"], row["corpus_id"]) for row in read(held_out, "qrels")}
     assert told == {pair for pair in relevant if pair[0] in ids["held-out"]}
     searched = {row["_id"] for row in read(held_out, "corpus")}
@@ -137,24 +138,27 @@ def slow(scores: np.ndarray, relevant: set[int]) -> tuple[float, float, float]:
 
 def test_measures_are_those_of_a_slow_ranking(tmp_path):
     rng = np.random.default_rng(3)
-    documents, queries, size = 150, 12, 16
+    documents, queries, size = 150, 24, 16
     vectors = rng.standard_normal((documents + queries, size)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     names = [f"d{n}" for n in range(documents)] + [f"q{n:02}" for n in range(queries)]
     relevant = [
         set(rng.choice(documents, rng.integers(1, 15), replace=False)) for _ in range(queries)
     ]
-    write(tmp_path / "corpus.parquet", _id=names[:documents], text=names[:documents])
+    folder = tmp_path / "held-out"
+    folder.mkdir()
+    write(folder / "corpus.parquet", _id=names[:documents], text=names[:documents])
     asked = names[documents:][::-1]  # Any order: the values come in that of the ids.
-    write(tmp_path / "queries.parquet", _id=asked, text=asked)
+    write(folder / "queries.parquet", _id=asked, text=asked)
     pairs = [(f"q{n:02}", f"d{one}") for n, own in enumerate(relevant) for one in sorted(own)]
     write(
-        tmp_path / "qrels.parquet",
+        folder / "qrels.parquet",
         query_id=[query for query, _ in pairs],
         corpus_id=[document for _, document in pairs],
     )
     table = Remembered({name: n for n, name in enumerate(names)}, vectors)
-    found = measure(SentenceTransformer(modules=[table, Normalize()], device="cpu"), tmp_path)
+    model = SentenceTransformer(modules=[table, Normalize()], device="cpu")
+    found = held_out(tmp_path).measure(model)
     scores = vectors[documents:] @ vectors[:documents].T
     wanted = [slow(row, own) for row, own in zip(scores, relevant, strict=True)]
     assert 0 < np.mean(found["nDCG@10"]) < 1

@@ -211,7 +211,7 @@ def mined(tmp_path_factory):
     write(
         root / "corpus.parquet",
         id=[f"d{n}" for n in range(301)],
-        text=[f"The {thing} is here." for thing in things] + ["THE  thing0 of kind0 and colour0 is here."],
+        text=[*(f"The {thing} is here." for thing in things), f"THE  {things[0]} is here."],
     )  # fmt: skip
     write(
         root / "pairs.parquet",
@@ -310,9 +310,9 @@ def beir(folder, queries):
     folder.mkdir(exist_ok=True)
     write(folder / "queries.parquet", _id=[f"x{n}" for n in range(queries)],
           text=[f"Find thing{n + 120}" for n in range(queries)])  # fmt: skip
-    qrels = {"query-id": [f"x{n}" for n in range(queries)]}
-    write(folder / "qrels.parquet", **qrels, **{"corpus-id": [f"d{n + 120}" for n in range(queries)]},
-          score=[1] * queries)  # fmt: skip
+    judged = [f"d{n + 120}" for n in range(queries)]
+    qrels = {"query-id": [f"x{n}" for n in range(queries)], "corpus-id": judged}
+    write(folder / "qrels.parquet", **qrels, score=[1] * queries)
     return folder
 
 

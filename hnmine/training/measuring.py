@@ -55,12 +55,14 @@ class _Comparison:
 
     def setting(self, name: str, seed: int) -> Json:
         """Return all that the result of a student depends on."""
-        recipe = {key: value for key, value in asdict(self.recipe).items() if key != "model"}
-        rows = self.sets[name](seed).fingerprint if name in self.sets else None
-        return {
-            **{"recipe": recipe, "model": self.model, "rows": rows, "seed": seed},
+        setting: Json = {
+            **{"model": self.model, "max_length": self.recipe.max_length},
             **{"held_out": self.held_out.fingerprint, "libraries": library_versions(["torch"])},
         }
+        if name not in self.sets:
+            return setting
+        recipe = {key: value for key, value in asdict(self.recipe).items() if key != "model"}
+        return {**setting, **recipe, "rows": self.sets[name](seed).fingerprint, "seed": seed}
 
     def file(self, name: str, seed: int) -> Path:
         """Return the file of a student."""
