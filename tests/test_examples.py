@@ -226,7 +226,7 @@ def test_train_embedder_measures_before_and_after_on_queries_that_it_did_not_see
     assert 0.3 < before <= 1
     assert 0.3 < after <= 1
     seen, unseen = (
-        set(pq.read_table(tmp_path / f"{side}-queries.parquet")["_id"].to_pylist())
+        set(pq.read_table(tmp_path / side / "queries.parquet")["_id"].to_pylist())
         for side in ("train", "held-out")
     )
     assert seen and unseen and not seen & unseen

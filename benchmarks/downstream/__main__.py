@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.common import add_collections, parsed
-from benchmarks.downstream.arms import ARMS, QUICK, WHOLE
+from benchmarks.downstream.arms import ARMS, QUICK, WHOLE, Arm
 from benchmarks.downstream.report import markdown, summary
 from benchmarks.downstream.runs import UNTRAINED, Plan, prepare, run
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
@@ -40,20 +41,37 @@ def main(given: list[str] | None = None) -> None:
         documents=arguments.documents,
         words=arguments.words,
     )
-    results: dict[str, dict[str, list[Run]]] = {name: {} for name in arguments.collections}
-    for seed in range(arguments.seeds):
-        for name in (UNTRAINED, *arguments.arms)[seed > 0 :]:
-            for collection in arguments.collections:
-                home = prepare(plan, arguments.data / collection)
-                one = run(plan, home, name, ARMS.get(name), seed)
-                results[collection].setdefault(name, []).append(one)
-                reached, seconds = one.measures[NDCG].mean(), one.about["seconds"]
-                print(f"{collection}, {name}, seed {seed}: {reached:.4f} ({seconds} s)", flush=True)
-    total = summary(results)
+    arms = {name: ARMS[name] for name in arguments.arms}
+    folders = [arguments.data / collection for collection in arguments.collections]
+    total = summary(train_all(plan, folders, arms, arguments.seeds))
     plan.output.mkdir(parents=True, exist_ok=True)
     (plan.output / "results.json").write_text(json.dumps(total, indent=2) + "\n")
     (plan.output / "table.md").write_text(markdown(total))
     print(markdown(total))
+
+
+def train_all(
+    plan: Plan, folders: Sequence[Path], arms: Mapping[str, Arm], seeds: int
+) -> dict[str, dict[str, list[Run]]]:
+    """Train all students that are not there yet, and print what each reached.
+
+    Args:
+        plan: the settings.
+        folders: collections.
+        arms: by name, in the order to train them: each on all collections before the next.
+        seeds: students of each arm.
+    """
+    results: dict[str, dict[str, list[Run]]] = {folder.name: {} for folder in folders}
+    for seed in range(seeds):
+        for name in (UNTRAINED, *arms)[seed > 0 :]:
+            for folder in folders:
+                one = run(plan, prepare(plan, folder), name, arms.get(name), seed)
+                results[folder.name].setdefault(name, []).append(one)
+                reached, seconds = one.measures[NDCG].mean(), one.about["seconds"]
+                print(
+                    f"{folder.name}, {name}, seed {seed}: {reached:.4f} ({seconds} s)", flush=True
+                )
+    return results
 
 
 def parse(given: list[str] | None) -> argparse.Namespace:

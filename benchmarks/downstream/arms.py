@@ -23,6 +23,8 @@ class Arm:
         draws: sets to cycle through; each has a share of the negatives that --num-negatives asks.
         oracle: what is known of the training queries' other relevant documents: they are no
             negatives (`excluded`), or positives as well (`labels`).
+        triples: folder with COLLECTION.parquet, whose rows (query, positive, negative…) another
+            miner wrote; `hnmine filter` is not run.
     """
 
     flags: str
@@ -33,6 +35,7 @@ class Arm:
     contrast: float = 0.0
     draws: int = 1
     oracle: Literal["", "excluded", "labels"] = ""
+    triples: str = ""
 
 
 RANDOM = "random_rank is not null"
@@ -61,6 +64,7 @@ def _compat(relative_margin: str) -> str:
     return f"--compat sentence-transformers --relative-margin {relative_margin}"
 
 
+PINNED = "KL, positive pinned"
 LIST = f"{_drawn(DENSE)} --num-negatives 19 --output-scores"
 """Flags for lists of 20 scored documents."""
 
@@ -96,9 +100,9 @@ PUBLISHED: dict[str, Arm] = {
 }
 
 DISTILLED: dict[str, Arm] = {
-    "KL, not pinned": Arm(LIST, judged=True, pinned=False),
-    "KL": Arm(LIST, judged=True),
-    "KL + contrast": Arm(LIST, judged=True, contrast=0.1),
+    "KL": Arm(LIST, judged=True, pinned=False),
+    PINNED: Arm(LIST, judged=True),
+    f"{PINNED}, and contrast": Arm(LIST, judged=True, contrast=0.1),
 }
 
 ORACLE = {
@@ -125,6 +129,11 @@ QUICK = (IN_BATCH, RANDOM_ARM, PEER, "dense top", BI_ENCODER)
 
 WHOLE = (
     *(BI_ENCODER, RANDOM_ARM, PEER, IN_BATCH, "NV-Retriever, 95 %", f"{BI_ENCODER}, redrawn"),
-    *(f"{BI_ENCODER}, 7 negatives", "oracle: and all as positives", "KL", "KL + contrast"),
+    *(
+        f"{BI_ENCODER}, 7 negatives",
+        "oracle: and all as positives",
+        PINNED,
+        f"{PINNED}, and contrast",
+    ),
 )
 """The arms of whole encoders on a CPU, the most telling first."""

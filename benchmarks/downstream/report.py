@@ -20,7 +20,9 @@ Runs = Mapping[str, Mapping[str, Sequence[Run]]]
 COMPARED = (IN_BATCH, RANDOM_ARM, PEER)
 
 
-def summary(results: Runs) -> dict[str, dict[str, dict[str, Any]]]:
+def summary(
+    results: Runs, compared: Sequence[str] = COMPARED
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Return each measure's mean, and the difference from the arms to beat, of each arm."""
     return {
         collection: {
@@ -33,7 +35,7 @@ def summary(results: Runs) -> dict[str, dict[str, dict[str, Any]]]:
                 },
                 "over": {
                     other: difference(_of_queries(runs), _of_queries(arms[other]))
-                    for other in COMPARED
+                    for other in compared
                     if other in arms and other != name
                 },
             }
@@ -43,14 +45,18 @@ def summary(results: Runs) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
-def over_the_best(total: Mapping[str, Mapping[str, Mapping[str, Any]]], name: str) -> float | None:
+def over_the_best(
+    total: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    name: str,
+    compared: Sequence[str] = COMPARED,
+) -> float | None:
     """Return an arm's margin over the best of those to beat, as a geometric mean of collections.
 
     None where a collection lacks the arm, or all of those to beat.
     """
     ratios = []
     for found in total.values():
-        beaten = [found[other][MEASURE] for other in COMPARED if other in found]
+        beaten = [found[other][MEASURE] for other in compared if other in found]
         if name not in found or not beaten:
             return None
         ratios.append(found[name][MEASURE] / max(beaten))

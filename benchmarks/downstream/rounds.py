@@ -104,7 +104,7 @@ def rounds(plan: Plan, home: Path, name: str, seed: int, number: int) -> list[li
     for n in range(number):
         if n == 0 or name != STATIC:
             rows = Rows.of_table(mined(model, home, name == MIXED, seed + 100 * n), home)
-        train(model, [rows], plan.recipe, seed + 100 * n, lambda: None)
+        train(model, [rows], plan.recipe, seed + 100 * n)
         reached.append(held_out(home).measure(model)[MEASURE].tolist())
     return reached
 

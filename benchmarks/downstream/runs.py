@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -86,7 +85,7 @@ def student(plan: Plan, home: Path) -> Any:
 
 def held_out(home: Path) -> HeldOut:
     """Return the held-out queries, ordered by id, and their documents."""
-    return HeldOut.read(home / "held-out", most=sys.maxsize)
+    return HeldOut.read(home / "held-out")
 
 
 def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> Run:
@@ -109,12 +108,17 @@ def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> Run:
         start = time.monotonic()
         about: dict[str, Any] = {}
         model = student(plan, home)
-        if arm is not None:
+        if arm is not None and arm.triples:
+            file = Path(arm.triples, f"{home.name}.parquet")
+            rows = Rows.of_table(pq.read_table(file), file)
+            about = {"rows": len(rows)}
+            train(model, [rows], recipe, seed)
+        elif arm is not None:
             drawn = seed if "--sampling" in arm.flags else 0  # Without a draw: the same choice.
             mined = folder / f"mined-{drawn}"
             _filter(plan, home, mined, arm, drawn)
             about = _chosen(mined)
-            train(model, _sets(home, mined, arm), recipe, seed, lambda: None)
+            train(model, _sets(home, mined, arm), recipe, seed)
         measures = held_out(home).measure(model)
         return Run(measures, {**about, "seconds": round(time.monotonic() - start, 1)})
 

@@ -62,6 +62,21 @@ class HeldOut:
         queries = encode(model, self.queries, QUERY)
         return measure(queries, encode(model, self.documents, DOCUMENT), self.relevant)
 
+    def check_enough(self) -> None:
+        """Refuse so few queries that no difference could be seen.
+
+        Raises:
+            InputError: there are fewer than `LEAST`.
+        """
+        if len(self.queries) < LEAST:
+            share = f", {SHARE:.0%} of those that all directories train on" if self.drawn else ""
+            raise InputError(
+                f"Only {len(self.queries):,} queries can be held out{share}.",
+                why=f"Fewer than {LEAST} tell no difference between models.",
+                fix="Mine more queries, or pass --held-out FOLDER with more that have a relevant "
+                "document.",
+            )
+
     @property
     def fingerprint(self) -> str:
         """A hash of everything that a measure depends on."""
@@ -111,8 +126,7 @@ class HeldOut:
             most: documents to search, beyond the relevant ones.
 
         Raises:
-            InputError: a file is missing or damaged, or fewer than `LEAST` queries have a
-                relevant document.
+            InputError: a file is missing or damaged.
         """
         queries = _texts(folder / "queries.parquet", ("text",))
         judged = _judged(folder / "qrels.parquet")
@@ -133,7 +147,6 @@ class HeldOut:
             if grade >= 1 and query in queries and document in texts:
                 relevant.setdefault(query, []).append(texts[document])
         asked = sorted(relevant)
-        _check_enough(len(asked), f"{folder} has {len(asked):,} queries with a relevant document")
         pool = _pool(texts.values(), others, most)
         return cls(
             [queries[query] for query in asked],
@@ -151,9 +164,6 @@ class HeldOut:
         Args:
             directories: the first one's candidates have the queries and the corpus.
             rows: of each directory.
-
-        Raises:
-            InputError: a fifth of the common queries is fewer than `LEAST`.
         """
         candidates = directories[0].candidates
         common = set.intersection(*({normalise(text) for text in set(r.queries)} for r in rows))
@@ -165,7 +175,6 @@ class HeldOut:
         ids = texts.id_array(mined).to_pylist()
         order = np.argsort(keyed_noise(SEED, ids, [""] * len(ids)), kind="stable")
         chosen = np.sort(mined[order[: min(MOST, round(len(mined) * SHARE))]])
-        _check_enough(len(chosen), f"A fifth of the {len(mined):,} common queries is too few")
         offsets, positives = candidates.queries.positives(chosen)
         documents = candidates.index.documents
         own = [documents.texts(positives[start:stop]) for start, stop in pairwise(offsets.tolist())]
@@ -177,15 +186,6 @@ class HeldOut:
         )
         return cls(
             texts.texts(chosen), *_placed(own, pool), of=len(documents.canonical), drawn=True
-        )
-
-
-def _check_enough(count: int, what: str) -> None:
-    if count < LEAST:
-        raise InputError(
-            f"{what}: {count:,}.",
-            why=f"Fewer than {LEAST} held-out queries tell no difference between models.",
-            fix="Pass --held-out FOLDER with more queries, or mine more.",
         )
 
 

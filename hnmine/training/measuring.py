@@ -21,7 +21,7 @@ from hnmine.runner import interrupts
 from hnmine.runner.plan import digest
 from hnmine.runner.preflight import progress_bar
 from hnmine.training.baselines import random_negatives
-from hnmine.training.held_out import HeldOut
+from hnmine.training.held_out import DOCUMENTS, HeldOut
 from hnmine.training.reached import IN_BATCH, RANDOM, UNTRAINED, Students, arms_of
 from hnmine.training.rows import Rows
 from hnmine.training.runs import Run, known, once
@@ -114,9 +114,10 @@ def measure_students(directories: Sequence[Mined], settings: CompareSettings) ->
     every = [Rows.read(one.path) for one in directories]
     candidates = directories[0].candidates
     if settings.held_out:
-        held_out = HeldOut.read(settings.held_out, candidates.index.documents)
+        held_out = HeldOut.read(settings.held_out, candidates.index.documents, DOCUMENTS)
     else:
         held_out = HeldOut.draw(directories, every)
+    held_out.check_enough()
     clean = [held_out.without_leaks(rows) for rows in every]
     left_out = {
         name: len(before) - len(after)

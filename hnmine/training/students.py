@@ -85,7 +85,11 @@ def load(recipe: Recipe) -> SentenceTransformer:
 
 
 def train(
-    model: SentenceTransformer, sets: Sequence[Rows], recipe: Recipe, seed: int, tick: Tick
+    model: SentenceTransformer,
+    sets: Sequence[Rows],
+    recipe: Recipe,
+    seed: int,
+    tick: Tick = lambda: None,
 ) -> None:
     """Train a student: contrastive, or by distillation where rows have a teacher's scores.
 
