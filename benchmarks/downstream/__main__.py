@@ -10,9 +10,10 @@ from pathlib import Path
 from benchmarks.common import add_collections, parsed
 from benchmarks.downstream.arms import ARMS, QUICK, WHOLE, Arm
 from benchmarks.downstream.report import markdown, summary
-from benchmarks.downstream.runs import UNTRAINED, Plan, prepare, run
+from benchmarks.downstream.runs import Plan, prepare, run
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
 from hnmine.training.measures import NDCG
+from hnmine.training.reached import UNTRAINED
 from hnmine.training.runs import Run
 from hnmine.training.students import Recipe
 

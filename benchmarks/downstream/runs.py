@@ -20,8 +20,6 @@ from hnmine.training.rows import Rows
 from hnmine.training.runs import Run, once
 from hnmine.training.students import Recipe, load, train
 
-UNTRAINED = "(untrained)"
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -12,7 +12,7 @@ from hnmine.results import Json
 from hnmine.training.measures import MEASURES, NDCG, Difference, difference
 from hnmine.training.runs import Run
 
-UNTRAINED, IN_BATCH, RANDOM = "untrained", "in-batch only", "random negatives"
+UNTRAINED, IN_BATCH, RANDOM = "(untrained)", "(in-batch only)", "(random)"
 
 
 @dataclass(frozen=True)

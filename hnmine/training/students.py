@@ -191,10 +191,12 @@ def distilled(cosines: Tensor, own: Tensor, teacher: Tensor) -> Tensor:
     Args:
         cosines: of each query to all documents of the batch, shape (rows, documents).
         own: which documents are those of the row, shape (rows, documents).
-        teacher: scaled scores of the documents, shape (documents,).
+        teacher: scaled scores of the documents, shape (documents,); those that are not finite are
+            left out.
     """
     import torch
 
+    own = own & torch.isfinite(teacher)
     student = (cosines / STUDENT_TEMPERATURE).masked_fill(~own, -torch.inf).log_softmax(dim=1)
     wanted = (teacher / TEACHER_TEMPERATURE).expand_as(cosines).masked_fill(~own, -torch.inf)
     wanted = wanted.log_softmax(dim=1)
