@@ -6,12 +6,19 @@ import shlex
 
 import numpy as np
 import pytest
+from conftest import ENCODER, write
 
+from benchmarks import leaderboard
 from benchmarks.downstream.__main__ import parse
-from benchmarks.downstream.arms import ARMS, IN_BATCH, PEER, QUICK, RANDOM_ARM
-from benchmarks.downstream.report import MEASURE, markdown, over_the_best
+from benchmarks.downstream.arms import ARMS, BI_ENCODER, IN_BATCH, PEER, QUICK, RANDOM_ARM, Arm
+from benchmarks.downstream.report import MEASURE, markdown, over_the_best, summary
 from benchmarks.downstream.rounds import GAP, NEGATIVES, nearest
+from benchmarks.downstream.runs import Plan
+from benchmarks.downstream.runs import run as run_of
 from hnmine.cli import app
+from hnmine.training.measures import MEASURES
+from hnmine.training.runs import Run
+from hnmine.training.students import Recipe
 
 
 @pytest.mark.parametrize("name", ARMS)
@@ -67,3 +74,39 @@ def test_a_round_takes_the_nearest_that_are_far_enough_below_the_positive():
         below = [d for d in range(50) if scores[row, d] <= scores[row, own[row]] - GAP]
         below.sort(key=lambda d: -scores[row, d])
         assert documents.tolist() == below[:NEGATIVES]
+
+
+def test_the_leaderboard_has_the_best_miner_first_and_marks_what_is_no_chance(tmp_path):
+    random, ours = leaderboard.ROWS[RANDOM_ARM], leaderboard.ROWS[BI_ENCODER]
+    queries = np.linspace(0.1, 0.8, 40)
+    reached = {"(untrained)": queries, random: queries + 0.01, ours: queries + 0.1}
+    reached[ours][::2] += 0.01
+    runs = {
+        name: [Run(dict.fromkeys(MEASURES, values), {"rows": 9})] * 2
+        for name, values in reached.items()
+    }
+    plan = Plan(tmp_path, "m", "ce", "", leaderboard.WHOLE, False, 3, 10, 40, 50, 48)
+    text = leaderboard.page(plan, summary({"one": runs, "two": runs}, [random]), 2)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert rows[0] == "| miner | one | two | over random |"
+    assert [row.split(" | ")[0][2:] for row in rows[2:]] == [ours, random, "(untrained)"]
+    assert rows[2].count("*") == 2 and rows[2].endswith("| +20.7% |")
+    assert "--row" in text and "--triples" in text
+
+
+def test_a_row_of_the_leaderboard_is_flags_or_the_triples_of_another_miner(tmp_path):
+    home, folder = tmp_path / "some", tmp_path / "rows"
+    for place in (home / "held-out", folder):
+        place.mkdir(parents=True)
+    names = [f"text {n}" for n in range(12)]
+    write(home / "held-out" / "corpus.parquet", _id=names, text=names)
+    write(home / "held-out" / "queries.parquet", _id=["q"], text=["find text 3"])
+    write(home / "held-out" / "qrels.parquet", query_id=["q"], corpus_id=["text 3"])
+    write(folder / "some.parquet", query=names[:4], positive=names[4:8], negative_1=names[8:])
+    recipe = Recipe(ENCODER, steps=1, max_length=8)
+    plan = Plan(tmp_path, ENCODER, "", "", recipe, False, 1, 10, 40, 50, 48)
+    run = run_of(plan, home, "theirs", Arm("", triples=str(folder)), 0)
+    assert run.about["rows"] == 4
+    assert 0 <= run.measures[MEASURE][0] <= 1
+    again = run_of(plan, home, "theirs", Arm("", triples=str(folder)), 0)
+    assert again.about == run.about  # Its seconds too: it was not trained again.
