@@ -100,10 +100,7 @@ def compare(settings: CompareSettings) -> Comparison:
         hardness = [hardness_of(mined) for mined in directories]
         recorded = all(one is not None and one.most_uses is not None for one in hardness)
         found = Comparison(
-            [
-                measured(view, one, use_recorded=recorded)
-                for view, one in zip(views, hardness, strict=True)
-            ],
+            [_measured(one, settings.cpu_threads, recorded) for one in directories],
             overlap(views),
             changes(views[0], views[1], settings.queries) if len(views) == 2 else None,
             str(settings.output) if settings.output else None,
@@ -116,6 +113,12 @@ def compare(settings: CompareSettings) -> Comparison:
         found = replace(found, students=measure_students(directories, settings))
         _write(settings.output, found)
     return found
+
+
+def _measured(mined: Mined, threads: int, recorded: bool) -> Measured:
+    """Measure a directory in a connection of its own: an open one keeps the memory that it had."""
+    with mined.sql(threads) as view:
+        return measured(view, hardness_of(mined), use_recorded=recorded)
 
 
 def _write(folder: Path, found: Comparison) -> None:

@@ -38,13 +38,15 @@ def overlap(views: Sequence[ScoredView]) -> Overlap:
     for number, view in enumerate(views):
         first.attach(view, f"compared_{number}")
     bits = range(len(views))
-    first.ask(f"create or replace temp table chosen_by as {_by_set(_CHOSEN, bits)}")
-    first.ask(f"create or replace temp table asked_by as {_by_set(_ASKED, bits)}")
+    first.ask(f"create temp table chosen_by as {_by_set(_CHOSEN, bits)}")
+    first.ask(f"create temp table asked_by as {_by_set(_ASKED, bits)}")
     pairs = first.ask(
         "select c.who, a.who, count(*) from chosen_by c join asked_by a using (query_id) "
         "group by all"
     )
     asked = first.ask("select who, count(*) from asked_by group by who")
+    for table in ("chosen_by", "asked_by"):
+        first.ask(f"drop table {table}")
     everyone = 2 ** len(views) - 1
     return Overlap(
         [[_counted(asked, 1 << one | 1 << other) for other in bits] for one in bits],
