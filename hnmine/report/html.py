@@ -10,7 +10,7 @@ from markupsafe import Markup
 from hnmine.audit.estimate import Audit, how_to_judge, in_words
 from hnmine.directories.scored_view import NEGATIVE
 from hnmine.report import figures
-from hnmine.report.compared_table import Table
+from hnmine.report.comparing import Comparison
 from hnmine.report.facts import Facts, Histogram
 from hnmine.report.highlight import Matcher
 from hnmine.report.templates import template
@@ -25,14 +25,14 @@ REMEDIES = {
 }
 
 
-def page(facts: Facts, audit: Audit, matcher: Matcher, compared: Table | None) -> str:
+def page(facts: Facts, audit: Audit, matcher: Matcher, compared: Comparison | None) -> str:
     """Return the page.
 
     Args:
         facts: to show.
         audit: judgements, where there are some.
         matcher: finds the words of a query in a text.
-        compared: the table of this and other directories; None for no such section.
+        compared: this directory with others; None for no such section.
     """
     return template("page.html.j2").render(
         facts=facts,

@@ -73,10 +73,9 @@ def report(settings: ReportSettings) -> Report:
         audited = _audit(settings, facts)
         if settings.html:
             where.parent.mkdir(parents=True, exist_ok=True)
-            table = compared.table if compared else None
             if settings.output is None:
                 claim(settings.mined, "page", [PAGE])
-            write_text(where, page(facts, audited, Matcher.of(mined), table))
+            write_text(where, page(facts, audited, Matcher.of(mined), compared))
     return Report(facts, audited, where if settings.html else None, compared)
 
 
