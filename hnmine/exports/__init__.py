@@ -35,6 +35,14 @@ EXPORTS = Registry(
             "Tevatron, ids and a corpus: positive_document_ids, negative_document_ids",
             "hnmine.exports.tevatron:TEVATRON_IDS",
         ),
+        "kd": Entry(
+            "distillation by scores: PyLate, sentence-transformers, FlagEmbedding",
+            "hnmine.exports.kd:KD",
+        ),
+        "embed-distill": Entry(
+            "distillation by vectors, sentence-transformers: text, label",
+            "hnmine.exports.embed_distill:EMBED_DISTILL",
+        ),
         "pylate-kd": Entry(
             "PyLate distillation: query_id, document_ids, scores; queries; documents",
             "hnmine.exports.colbert:PYLATE_KD",
@@ -56,6 +64,14 @@ EXPORTS = Registry(
             "hnmine.exports.trec:MSMARCO",
         ),
         "trec": Entry("TREC: a run of all candidates, and qrels", "hnmine.exports.trec:TREC"),
+        "arctic": Entry(
+            "ArcticTraining: numbered queries, documents, and labels (1, -1)",
+            "hnmine.exports.arctic:ARCTIC",
+        ),
+        "nemo": Entry(
+            "NeMo Automodel: question_id, question, corpus_id, pos_doc, neg_doc; corpus",
+            "hnmine.exports.nemo:NEMO",
+        ),
         "ms-swift-embedding": Entry(
             "ms-swift, embedding: messages, positive_messages, negative_messages",
             "hnmine.exports.swift:EMBEDDING",

@@ -96,8 +96,12 @@ class Material:
         self.queries: Texts = mined.candidates.queries.texts
         self.documents: Texts = mined.candidates.index.documents
 
-    def _parts(self) -> Iterator[tuple[pa.Table, Ints, Floats]]:
-        """Yield each part, the query of each row, numbered from 0, and the scores of the rows."""
+    def parts(self, counted: bool = True) -> Iterator[tuple[pa.Table, Ints, Floats]]:
+        """Yield each part, the query of each row, numbered from 0, and the scores of the rows.
+
+        Args:
+            counted: whether the rows count as progress; not in a first of two passes.
+        """
         for table in self.mined.scored():
             query = table["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
             scores = np.full(len(table), np.nan)
@@ -108,11 +112,11 @@ class Material:
                 found = evaluate(numbered, wanted, table["keep"].to_numpy())["scores"]
                 scores = pc.fill_null(found.cast(pa.float64()), np.nan).to_numpy()
             yield table, query.astype(np.int64), scores
-            self.tick(len(table))
+            self.tick(len(table) if counted else 0)
 
     def blocks(self) -> Iterator[Block]:
         """Yield the queries part by part, in the order of scored/."""
-        for table, query, scores in self._parts():
+        for table, query, scores in self.parts():
             first = np.unique(query, return_index=True)[1]
             label = pc.fill_null(table["label"], -1).to_numpy()
             positives, negatives = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
@@ -200,13 +204,14 @@ class Material:
 
     def used_documents(self) -> Iterator[tuple[str, str]]:
         """Yield id and text of the documents that the examples use, in the order of the index."""
-        return self._texts(self.used)
+        return self.texts_of(self.used)
 
     def all_documents(self) -> Iterator[tuple[str, str]]:
         """Yield id and text of every document of the index."""
-        return self._texts(np.arange(len(self.documents)))
+        return self.texts_of(np.arange(len(self.documents)))
 
-    def _texts(self, rows: Ints) -> Iterator[tuple[str, str]]:
+    def texts_of(self, rows: Ints) -> Iterator[tuple[str, str]]:
+        """Yield id and text of documents, given by row."""
         for first in range(0, len(rows), TEXTS_AT_ONCE):
             block = rows[first : first + TEXTS_AT_ONCE]
             yield from zip(
@@ -216,7 +221,7 @@ class Material:
 
     def ranked(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
         """Yield each query's id and all documents that have a score, the highest first."""
-        for table, query, scores in self._parts():
+        for table, query, scores in self.parts():
             use = np.flatnonzero(np.isfinite(scores) & ~table["is_query"].to_numpy())
             use = use[np.lexsort((use, -scores[use], query[use]))]
             ids, values = table["doc_id"].take(pa.array(use)).to_pylist(), scores[use].tolist()

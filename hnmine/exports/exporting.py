@@ -34,6 +34,11 @@ def export(settings: ExportSettings) -> StageResult:
             f"prompt: {settings.to} has no field for it.",
             fix=f"Give it to the trainer, or export to {_own(lambda other: other.prompt)}.",
         )
+    if form.vectors and not mined.candidates.has_dense_scores:
+        raise UsageError(
+            f"to: {settings.to} holds the vectors of the index, and this index has none.",
+            fix="Build one without --no-dense, and mine from it.",
+        )
     settings = settings.model_copy(update={"scores": _scores(settings, form, mined)})
     packages = EXPORTS.packages([settings.to])
     plan = base_plan("export", settings, packages=packages) | {"mined": mined.hash}

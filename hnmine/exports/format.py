@@ -13,12 +13,13 @@ from typing import Literal
 import pyarrow as pa
 
 from hnmine.exports.examples import Material
+from hnmine.exports.row_files import JsonObject
 from hnmine.exports.training_rows import Chosen
 
 Layout = Callable[[Chosen, int, bool], pa.Table]
 """Takes what was chosen, the negatives asked for, and whether to write scores."""
 
-Rows = Callable[[Material], Iterator[object]]
+Rows = Callable[[Material], Iterator[object] | JsonObject]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Format:
         scores: whether the files hold scores: never, where they are asked for, or always.
         configs: configurations of the dataset, by name: each is a file that `load_dataset` reads.
         prompt: whether the files have a field for the query's prompt.
+        vectors: whether the files hold vectors of the index.
         layout: how `hnmine filter` lays out train/ in this format; None if it does not.
     """
 
@@ -38,6 +40,7 @@ class Format:
     scores: Literal["none", "optional", "always"] = "none"
     configs: Mapping[str, str] = field(default_factory=dict)
     prompt: bool = False
+    vectors: bool = False
     layout: Layout | None = None
 
 
