@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,6 +18,14 @@ RELEVANCE = "relevance.json"
 DEFAULT_DEPTH = 20.0
 SIGNIFICANT = 2.0
 """Standard errors by which another depth must be better."""
+
+FEWEST_QUERIES = 50
+"""Queries to compare a teacher on: with fewer, even large differences are chance."""
+
+FAIR_SOURCES = ("bm25", "random", "matching")
+"""Sources that know neither the bi-encoder nor a judge."""
+
+Advice = Literal["distil", "contrast", "unknown"]
 
 
 class Gain(BaseModel):
@@ -97,6 +106,63 @@ class DepthTrial(BaseModel):
         return sentences
 
 
+class TeacherTrial(BaseModel):
+    """How judges rank known positives, compared with the bi-encoder.
+
+    Attributes:
+        queries: with a positive and at least one candidate of the pool.
+        candidates: mean number of them for each query.
+        needed: standard errors by which a judge must differ, by a paired t-test for all judges.
+        over_bi_encoder: by judge: the gain in log2 of the positive's rank, paired over queries.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    queries: int
+    candidates: float
+    needed: float
+    over_bi_encoder: dict[str, Gain]
+
+    @property
+    def advice(self) -> Advice:
+        """Distil if a judge is significantly better, contrast if all are significantly worse."""
+        if self.queries < FEWEST_QUERIES:
+            return "unknown"
+        best = self._best[1]
+        if best.gain > self.needed * best.error:
+            return "distil"
+        gains = self.over_bi_encoder.values()
+        worse = all(-one.gain > self.needed * one.error for one in gains)
+        return "contrast" if worse else "unknown"
+
+    @property
+    def _best(self) -> tuple[str, Gain]:
+        """The judge that is better by most standard errors, and its gain."""
+        return max(
+            self.over_bi_encoder.items(), key=lambda item: item[1].gain / max(item[1].error, 1e-9)
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The advice and its evidence."""
+        if self.queries < FEWEST_QUERIES:
+            return (
+                f"Contrast or distil is unknown: {self.queries} queries have a positive and "
+                f"candidates from {' or '.join(FAIR_SOURCES)}, and {FEWEST_QUERIES} are needed."
+            )
+        judge, best = self._best
+        higher = f"{abs(2**best.gain - 1):.0%} {'higher' if best.gain >= 0 else 'lower'}"
+        found = (
+            f"{judge} ranks known positives {higher} than the bi-encoder "
+            f"({best.deviations}, {self.queries} queries)"
+        )
+        if self.advice == "distil":
+            return f"Distil with `hnmine export --to kd --scores {judge}`: {found}."
+        if self.advice == "contrast":
+            return f"Train with a contrastive loss rather than distil: {found}."
+        return f"Contrast or distil is unknown: {found}."
+
+
 class Learned(Relevance):
     """The model of relevance, and what else `filter` learned.
 
@@ -108,6 +174,7 @@ class Learned(Relevance):
         safer_prices: lower prices, for deeper choices; None unless something is to be proved.
         trial: how depths compared; None where none was tried.
         out_of_reach: why the chosen ones of the sample do not have that depth; empty if they do.
+        teacher: how judges rank the known positives; None without a judge or a bi-encoder.
     """
 
     place: str
@@ -117,12 +184,14 @@ class Learned(Relevance):
     safer_prices: tuple[float, ...] | None = None
     trial: DepthTrial | None = None
     out_of_reach: str = ""
+    teacher: TeacherTrial | None = None
 
     @property
     def sentences(self) -> list[str]:
-        """Which depth was chosen and why, and what was out of reach, one sentence each."""
+        """Which depth was chosen and why, what was out of reach, and whether to distil."""
         tried = self.trial.sentences(self.depth) if self.trial else []
-        return [*tried, self.out_of_reach] if self.out_of_reach else tried
+        reach = [self.out_of_reach] if self.out_of_reach else []
+        return [*tried, *reach, *([self.teacher.sentence] if self.teacher else [])]
 
     def as_json(self) -> dict[str, object]:
         """Return everything as JSON values, without what was not learned."""

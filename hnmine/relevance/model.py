@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -70,6 +70,7 @@ class Sample:
         self.rank = numbers(table["rank"])
         lists = [rank_of(name) for name in in_order(sources, table.column_names)]
         found = [pc.is_valid(table[column]).to_numpy() for column in lists]
+        self._found = dict(zip(lists, found, strict=True))
         self.found = np.any([np.zeros(len(rows), dtype=bool), *found], axis=0)
         near = [
             self._first(numbers(table[rank_of(name)]), n)
@@ -96,6 +97,12 @@ class Sample:
             rows = self.query, self.reference, self._doc_rows
             self._smoothed = values, neighbour_means(values, *rows, self.directions)
         return self._smoothed[1]
+
+    def found_by(self, sources: Iterable[str]) -> Bools:
+        """Mark the rows that one of these sources found, shape (rows,)."""
+        columns = {rank_of(name) for name in sources}
+        found = [rows for name, rows in self._found.items() if name in columns]
+        return np.any([np.zeros(len(self.query), dtype=bool), *found], axis=0)
 
     def _first(self, rank: Floats, n: int) -> Bools:
         queries = int(self.query.max(initial=-1)) + 1

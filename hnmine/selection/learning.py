@@ -11,6 +11,7 @@ from hnmine.relevance.depth_trial import TrialRows, try_depths
 from hnmine.relevance.evidence import numbers
 from hnmine.relevance.learned import DEFAULT_DEPTH, Learned
 from hnmine.relevance.model import Relevance
+from hnmine.relevance.teacher import try_teachers
 from hnmine.runner.run_directory import Tick
 from hnmine.selection.criteria import Choice, Goals, Rules
 from hnmine.selection.rules import BELOW_THE_POSITIVE
@@ -69,6 +70,7 @@ def learn(
         price_of_depth=price,
         safer_prices=safer,
         trial=trial,
+        teacher=try_teachers(sample),
         out_of_reach=""
         if goals.chooses_otherwise
         else _out_of_reach(depth, reached, nearest(query, among, depth_of, asked)),
