@@ -243,7 +243,11 @@ class TestKd:
         schema = pq.read_schema(tmp_path / "arctic" / "labels.parquet")
         assert schema.field("RELEVANCE").type == pa.int8()
 
-    def test_parts_do_not_change_the_lists(self, world, exported, tmp_path):
+    @pytest.mark.parametrize("at_once", [1, 2, 256])
+    def test_parts_and_blocks_do_not_change_the_lists(
+        self, world, exported, tmp_path, monkeypatch, at_once
+    ):
+        monkeypatch.setattr("hnmine.exports.kd.QUERIES_AT_ONCE", at_once)
         given = {"index": world / "i", "pairs": str(world / "p.parquet"), "top_k": 24}
         api.mine(**given, output=tmp_path / "c")
         api.filter(
@@ -252,6 +256,8 @@ class TestKd:
         )  # fmt: skip
         assert len(Mined(world / "m").parts) > len(Mined(tmp_path / "m").parts)
         api.export(mined=tmp_path / "m", to="kd", output=tmp_path / "e")
+        texts = "flagembedding/train.jsonl"
+        assert (exported["kd"] / texts).read_text() == (tmp_path / "e" / texts).read_text()
         for file in Path(exported["kd"]).rglob("*.parquet"):
             whole = pq.read_table(tmp_path / "e" / file.relative_to(exported["kd"]))
             assert pq.read_table(file).to_pylist() == whole.to_pylist()

@@ -8,7 +8,7 @@ flagembedding/train.jsonl has all texts for FlagEmbedding.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -31,6 +31,9 @@ SHARE_OF_QUERIES = 0.9
 
 SEED = 13
 
+QUERIES_AT_ONCE = 256
+"""Queries whose texts are in memory at once: each has far more than in other formats."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -38,6 +41,7 @@ class Part:
 
     Attributes:
         table: of scored/.
+        query: of each list, ascending, shape (lists,).
         rows: of the documents in `table`, list by list: a positive, then the query's candidates in
             an order by chance, so that a list that is cut still covers the range of scores.
         counts: documents of each list, shape (lists,).
@@ -47,6 +51,7 @@ class Part:
     """
 
     table: pa.Table
+    query: Ints
     rows: Ints
     counts: Ints
     raw: Floats
@@ -62,6 +67,25 @@ class Part:
     def query_ids(self) -> pa.ChunkedArray:
         """The query of each list."""
         return self.table["query_id"].take(pa.array(self.rows[self.first]))
+
+    @property
+    def starts(self) -> Ints:
+        """The first list of each query, shape (queries,)."""
+        return np.unique(self.query, return_index=True)[1]
+
+    def blocks(self) -> Iterator[Part]:
+        """Yield the lists of some queries at a time; at least one block."""
+        rows = offsets_of(self.counts)
+        starts = self.starts[::QUERIES_AT_ONCE] if len(self.query) else [0]
+        for start, stop in pairwise([*starts, len(self.query)]):
+            lists = slice(start, stop)
+            yield replace(
+                self,
+                query=self.query[lists],
+                rows=self.rows[rows[start] : rows[stop]],
+                counts=self.counts[lists],
+                threshold=self.threshold[lists],
+            )
 
 
 class TeacherLists:
@@ -122,12 +146,18 @@ class TeacherLists:
             listed[offsets_of(counts)[:-1]] = first
             yield Part(
                 table,
+                query[first],
                 listed,
                 counts,
                 raw,
                 pin_positives(scaled, query, positive),
                 scale.apply(self._threshold(table)[first]),
             )
+
+    def blocks(self) -> Iterator[Part]:
+        """Yield the lists in blocks whose texts fit in memory."""
+        for part in self.parts():
+            yield from part.blocks()
 
     def _threshold(self, table: pa.Table) -> Floats:
         """Return the teacher's score from which a rule drops each row; NaN without such a rule."""
@@ -205,7 +235,7 @@ def text_lists(material: Material) -> Iterator[pa.Table]:
     n is 19, or the number of candidates that nine of ten queries have. Shorter lists are left out.
     """
     found = TeacherLists(material)
-    for part in found.parts():
+    for part in found.blocks():
         full = part.counts >= found.length
         places = part.first[full][:, None] + np.arange(found.length)
         rows = part.rows[places]
@@ -224,14 +254,13 @@ def flagembedding(material: Material) -> Iterator[dict[str, object]]:
 
     Its trainer has no temperature for the teacher, so scores are divided by ours.
     """
-    for part in TeacherLists(material).parts():
+    for part in TeacherLists(material).blocks():
         ids = part.table["doc_id"].take(pa.array(part.rows)).to_pylist()
         texts = material.documents.text_array(material.documents.find_ids(ids)).to_pylist()
         scores = (part.scores[part.rows] / TEACHER_TEMPERATURE).tolist()
         bounds, names = offsets_of(part.counts), part.query_ids.to_pylist()
         asked = material.queries.texts(material.queries.find_ids(names))
-        starts = [n for n, name in enumerate(names) if not n or names[n - 1] != name]
-        for n, after in pairwise([*starts, len(names)]):
+        for n, after in pairwise([*part.starts, len(names)]):
             positives, negatives = bounds[n:after].tolist(), slice(bounds[n] + 1, bounds[n + 1])
             yield {
                 "query": asked[n],
