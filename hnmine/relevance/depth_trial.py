@@ -8,38 +8,44 @@ other queries lower.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 
 from hnmine.choose import choose
 from hnmine.directories.candidates import Candidates
 from hnmine.keyed_noise import hashes, keyed_noise
 from hnmine.ragged import Bools, Floats, Ints, offsets_of, position_in_list
 from hnmine.relevance.depth_price import cost, price_of_depth
-from hnmine.relevance.learned import DEFAULT_DEPTH, DepthTrial, Gain, GainAtDepth
-from hnmine.relevance.linear_probe import ranks, train
+from hnmine.relevance.depth_rule import SHALLOW, DepthRule
+from hnmine.relevance.kept_trial import KeptTrial
+from hnmine.relevance.learned import DepthTrial
+from hnmine.relevance.probes import ProbeData, TriedDepth, compare
+from hnmine.relevance.projection import subspace, units
 from hnmine.sources.queryvectors import QueryVectors
 
-OTHER_DEPTHS = (0.0, 5.0, 10.0, 40.0)
-"""Depths that are compared with the default one; 0 takes the nearest."""
+DEPTHS = (0.0, 5.0, 10.0, 20.0, 40.0)
+"""Depths that are compared with the rule's; 0 takes the nearest."""
 
-FOLDS = 4
+APART = 1.25
+"""Depths are compared with the rule's if one is at least so many times the other."""
+
 FEWEST, MOST = 100, 512
 """Queries with a known positive: with fewer, chance decides; more would only take time."""
 
 MOST_NEGATIVES = 5
+MOST_POSITIVES = 4
+"""Of a query, drawn by id: further ones would only take time."""
+
 DOCUMENTS = 1 << 13
 """Documents that positives are ranked among, besides those that the probes train on."""
 
 SEED = 8
-DIGITS = 4
-"""Decimals of a gain. The last ones depend on how many threads share a sum."""
 
-TriedDepth = tuple[float, DepthTrial | None]
-"""A depth, and the trial that chose it; None where none was made."""
+VERSION = 1
+"""Of the trial: a change of how it is made or measured must change this."""
 
 
 @dataclass(frozen=True)
@@ -78,161 +84,133 @@ class TrialRows:
             self.depth[drawn],
         )
 
+    def fingerprint(self, candidates: Candidates, rule: DepthRule, negatives: int) -> str:
+        """Return a hash of all that a trial on these rows depends on."""
+        total = xxhash.xxh3_128(
+            f"{VERSION} {candidates.hash} {rule.depth!r} {rule.deepest!r} {negatives}".encode()
+        )
+        rows = (self.table[name].to_numpy() for name in ("query_row", "doc_row"))
+        for values in (*rows, self.eligible, self.below_positive, self.relevance, self.depth):
+            total.update(np.ascontiguousarray(values).tobytes())
+        return total.hexdigest()
 
-def try_depths(candidates: Candidates, rows: TrialRows, negatives: int, threads: int) -> TriedDepth:
-    """Return the depth that `compare` chooses; the default where there is too little to try it on.
+
+def try_depths(
+    candidates: Candidates, rows: TrialRows, rule: DepthRule, negatives: int, threads: int
+) -> tuple[float, DepthTrial | None]:
+    """Return the depth that `compare` chooses; that of the rule where nothing can be tried.
 
     Args:
         candidates: that the rows are of.
         rows: of a sample of queries.
+        rule: what another depth is compared with.
         negatives: for each query.
         threads: to read vectors with.
     """
     # Probes train on cosines. Vectors whose length counts were not measured.
     if not candidates.has_dense_scores or candidates.index.encoder.similarity != "cosine":
-        return DEFAULT_DEPTH, None
+        return rule.depth, None
     drawn = rows.draw()
     if drawn is None:
-        return DEFAULT_DEPTH, None
-    table, n = drawn.table, min(negatives, MOST_NEGATIVES)
-    query_rows = table["query_row"].to_numpy()
-    new_query = np.diff(query_rows, prepend=-1) != 0
-    query = (np.cumsum(new_query) - 1).astype(np.int64)
-    slots = candidates.index.documents.slots(table["doc_row"].to_numpy())
-    is_positive = table["is_positive"].to_numpy()
-    queries, first = np.unique(query[is_positive], return_index=True)
-    positives = slots[np.flatnonzero(is_positive)[first]]
+        return rule.depth, None
+    n = min(negatives, MOST_NEGATIVES)
+    kept = KeptTrial(candidates, drawn.fingerprint(candidates, rule, n))
+    found = kept.read()
+    if found is None:
+        found = _Trial(candidates, drawn, rule, n, threads).result()
+        kept.write(*found)
+    return found
 
-    def choose_at(depth: float, eligible: Bools) -> Bools:
-        price = price_of_depth(
-            query, eligible, drawn.eligible, drawn.relevance, drawn.depth, n, depth
+
+class _Trial:
+    """The lists of negatives of one trial, and the vectors to try them with."""
+
+    def __init__(
+        self, candidates: Candidates, rows: TrialRows, rule: DepthRule, n: int, threads: int
+    ) -> None:
+        self.candidates, self.rows, self.rule, self.n = candidates, rows, rule, n
+        self.threads = threads
+        self.query_rows = rows.table["query_row"].to_numpy()
+        new_query = np.diff(self.query_rows, prepend=-1) != 0
+        self.starts = np.flatnonzero(new_query)
+        self.query = (np.cumsum(new_query) - 1).astype(np.int64)
+        self.slots = candidates.index.documents.slots(rows.table["doc_row"].to_numpy())
+        self.ids = rows.table["query_id"].take(pa.array(self.starts)).to_pylist()
+
+    def result(self) -> TriedDepth:
+        """Choose negatives of each depth, and compare them."""
+        eligible, usual = self.rows.eligible, self.rule.depth
+        below = eligible & self.rows.below_positive
+        depths = [usual, *(depth for depth in DEPTHS if self._is_another(depth))]
+        chosen = {depth: self._choose(depth, eligible) for depth in depths}
+        chosen_below = {depth: self._choose(depth, below) for depth in depths if depth <= SHALLOW}
+        positives = self._positives()
+        of_positive = np.zeros(len(self.query), dtype=bool)
+        of_positive[positives] = True
+        kept = np.any(
+            [*chosen.values(), *chosen_below.values(), self._sampled(), of_positive], axis=0
         )
-        order = cost(drawn.relevance) + price * np.nan_to_num(drawn.depth)
-        return choose(query, eligible, order, np.full(len(queries), n))
+        documents = np.unique(self.slots[kept])
+        document = np.searchsorted(documents, self.slots)
+        others = np.ones((len(self.ids), len(documents)), dtype=bool)
+        copies = ~eligible & kept
+        others[self.query[copies], document[copies]] = False
+        data = ProbeData(
+            self.ids,
+            *self._vectors(documents),
+            (self.query[positives], document[positives]),
+            others,
+        )
+        return compare(
+            data,
+            usual,
+            {depth: self._lists(rows, document) for depth, rows in chosen.items()},
+            {depth: self._lists(rows, document) for depth, rows in chosen_below.items()},
+        )
 
-    below = drawn.eligible & drawn.below_positive
-    chosen = {depth: choose_at(depth, drawn.eligible) for depth in (DEFAULT_DEPTH, *OTHER_DEPTHS)}
-    chosen_below = {
-        depth: choose_at(depth, below) for depth in OTHER_DEPTHS if depth < DEFAULT_DEPTH
-    }
-    sampled = _sample_documents(table, slots)
-    kept = np.any([*chosen.values(), *chosen_below.values(), sampled, is_positive], axis=0)
-    documents = np.unique(slots[kept])
-    others = np.ones((len(queries), len(documents)), dtype=bool)
-    copies = ~drawn.eligible & kept
-    others[query[copies], np.searchsorted(documents, slots[copies])] = False
-    vectors = candidates.index.vectors(threads)
-    query_vectors = QueryVectors(candidates.paths, candidates.queries, threads, "cosine")
-    starts = np.flatnonzero(new_query)
-    data = ProbeData(
-        table["query_id"].take(pa.array(starts)).to_pylist(),
-        query_vectors.read(query_rows[starts]).astype(np.float64),
-        vectors.read(documents).astype(np.float64),
-        np.searchsorted(documents, positives),
-        others,
-    )
-    document = np.searchsorted(documents, slots)
-    return compare(
-        data,
-        {depth: _lists(query, rows, document, n) for depth, rows in chosen.items()},
-        {depth: _lists(query, rows, document, n) for depth, rows in chosen_below.items()},
-    )
+    def _is_another(self, depth: float) -> bool:
+        """Tell whether a depth is within reach and not about that of the rule."""
+        low, high = sorted((depth, self.rule.depth))
+        return depth <= self.rule.deepest and high > APART * low
 
+    def _choose(self, depth: float, eligible: Bools) -> Bools:
+        rows = self.rows
+        given = (rows.eligible, rows.relevance, rows.depth, self.n, depth)
+        price = price_of_depth(self.query, eligible, *given)
+        order = cost(rows.relevance) + price * np.nan_to_num(rows.depth)
+        return choose(self.query, eligible, order, np.full(len(self.ids), self.n))
 
-def _sample_documents(table: pa.Table, slots: Ints) -> Bools:
-    """Mark the rows of the documents that positives are ranked among, drawn by id."""
-    distinct, first = np.unique(slots, return_index=True)
-    ids = table["doc_id"].take(pa.array(first)).to_pylist()
-    drawn = np.argsort(hashes(ids, SEED), kind="stable")[:DOCUMENTS]
-    return np.isin(slots, distinct[drawn])
-
-
-def _lists(query: Ints, chosen: Bools, document: Ints, n: int) -> Ints:
-    """Return the documents chosen for each query, shape (queries, n); -1 for a missing one."""
-    lists = np.full((int(query.max()) + 1, n), -1)
-    counts = np.bincount(query[chosen], minlength=len(lists))
-    lists[query[chosen], position_in_list(offsets_of(counts))] = document[chosen]
-    return lists
-
-
-@dataclass(frozen=True)
-class ProbeData:
-    """Queries and documents to train and measure linear probes on.
-
-    Attributes:
-        ids: of the queries.
-        queries: their unit vectors, shape (queries, dimension).
-        vectors: of the documents, shape (documents, dimension).
-        positives: the document that is each query's known positive.
-        others: whether a document competes with the query's positive, shape (queries, documents);
-            positives and their copies do not.
-    """
-
-    ids: list[str]
-    queries: Floats
-    vectors: Floats
-    positives: Ints
-    others: Bools
-
-    def log_ranks(self, negatives: Ints) -> Floats:
-        """Return -log2(1 + rank) of each query's positive, by a probe not trained on that query.
-
-        Args:
-            negatives: of each query, shape (queries, negatives); -1 for a missing one, which a
-                random document replaces.
-        """
-        drawn = self._random_documents(negatives.shape[1])
-        lists = np.column_stack([self.positives, np.where(negatives < 0, drawn, negatives)])
-        fold = keyed_noise(SEED, self.ids, ["fold"] * len(self.ids)) % np.uint64(FOLDS)
-        found = np.zeros(len(self.ids))
-        for n in range(FOLDS):
-            seen, unseen = np.flatnonzero(fold != n), np.flatnonzero(fold == n)
-            ids = [self.ids[row] for row in seen]
-            matrix = train(ids, self.queries[seen], self.vectors, lists[seen])
-            asked = (self.queries[unseen], self.vectors, self.positives[unseen])
-            found[unseen] = -np.log2(1 + ranks(matrix, *asked, self.others[unseen]))
+    def _positives(self) -> Ints:
+        """Return the rows of some known positives of each query."""
+        rows = np.flatnonzero(self.rows.table["is_positive"].to_numpy())
+        ids = (self.rows.table[name].take(pa.array(rows)) for name in ("query_id", "doc_id"))
+        noise = keyed_noise(SEED, *(column.to_pylist() for column in ids))
+        rows = rows[np.lexsort((noise, self.query[rows]))]
+        counts = np.bincount(self.query[rows], minlength=len(self.ids))
+        found: Ints = rows[position_in_list(offsets_of(counts)) < MOST_POSITIVES]
         return found
 
-    def _random_documents(self, n: int) -> Ints:
-        noise = [keyed_noise(SEED, self.ids, [f"{k}"] * len(self.ids)) for k in range(n)]
-        return (np.stack(noise, axis=1) % np.uint64(len(self.vectors))).astype(np.int64)
+    def _sampled(self) -> Bools:
+        """Mark the rows of the documents that positives are ranked among, drawn by id."""
+        distinct, first = np.unique(self.slots, return_index=True)
+        ids = self.rows.table["doc_id"].take(pa.array(first)).to_pylist()
+        drawn = np.argsort(hashes(ids, SEED), kind="stable")[:DOCUMENTS]
+        return np.isin(self.slots, distinct[drawn])
 
+    def _vectors(self, documents: Ints) -> tuple[Floats, Floats]:
+        """Return the unit vectors of queries and documents, in few dimensions."""
+        paths, queries = self.candidates.paths, self.candidates.queries
+        of_documents = self.candidates.index.vectors(self.threads).read(documents)
+        of_queries = QueryVectors(paths, queries, self.threads, "cosine").read(
+            self.query_rows[self.starts]
+        )
+        basis = subspace(of_documents)
+        return units(of_queries, basis), units(of_documents, basis)
 
-def compare(
-    data: ProbeData, by_depth: Mapping[float, Ints], below: Mapping[float, Ints]
-) -> TriedDepth:
-    """Train on the negatives of each depth, and on random ones, and choose a depth.
-
-    Another depth replaces the default one if it is significantly better; of several, the best. A
-    shallower depth must also be better without documents that score above the positive: probes
-    change little, and a full encoder trained to push its nearest documents away can lose more than
-    it learns.
-
-    Args:
-        data: the queries and documents.
-        by_depth: the negatives of each depth, as `ProbeData.log_ranks` takes them.
-        below: those of each shallower depth that score below the positive.
-    """
-    log_ranks = {depth: data.log_ranks(negatives) for depth, negatives in by_depth.items()}
-    usual = log_ranks[DEFAULT_DEPTH]
-    gains = {depth: _gain(log_ranks[depth] - usual) for depth in by_depth if depth != DEFAULT_DEPTH}
-    better = [depth for depth, gain in gains.items() if gain.significant]
-    best = depth = max(better, key=lambda depth: gains[depth].gain, default=DEFAULT_DEPTH)
-    below_gain = None
-    if best < DEFAULT_DEPTH:
-        log_ranks[best] = data.log_ranks(below[best])
-        gain = _gain(log_ranks[best] - usual)
-        below_gain = GainAtDepth(depth=best, gain=gain.gain, error=gain.error)
-        depth = best if gain.significant else DEFAULT_DEPTH
-    random = data.log_ranks(np.full_like(by_depth[DEFAULT_DEPTH], -1))
-    return depth, DepthTrial(
-        queries=len(data.ids),
-        over_usual={f"{depth:g}": gain for depth, gain in gains.items()},
-        over_random=_gain(log_ranks[depth] - random),
-        below_the_positive=below_gain,
-    )
-
-
-def _gain(differences: Floats) -> Gain:
-    error = differences.std(ddof=1) / np.sqrt(len(differences))
-    return Gain(gain=round(float(differences.mean()), DIGITS), error=round(float(error), DIGITS))
+    def _lists(self, chosen: Bools, document: Ints) -> Ints:
+        """Return the documents chosen for each query, shape (queries, n); -1 for a missing one."""
+        lists = np.full((len(self.ids), self.n), -1)
+        counts = np.bincount(self.query[chosen], minlength=len(lists))
+        place = position_in_list(offsets_of(counts))
+        lists[self.query[chosen], place] = document[chosen]
+        return lists

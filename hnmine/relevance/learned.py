@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from hnmine.errors import damage_explained
+from hnmine.relevance.depth_rule import USUAL, DepthRule
 from hnmine.relevance.model import Relevance
 from hnmine.runner.plan import canonical_json
 
 RELEVANCE = "relevance.json"
 """The file in a mined directory."""
 
-DEFAULT_DEPTH = 20.0
 SIGNIFICANT = 2.0
 """Standard errors by which another depth must be better."""
 
@@ -28,18 +28,27 @@ FAIR_SOURCES = ("bm25", "random", "matching")
 Advice = Literal["distil", "contrast", "unknown"]
 
 
+MOST = 64.0
+"""A gain in log2 is less: no rank has more digits."""
+
+
 class Gain(BaseModel):
-    """The mean of paired differences in log2 rank, and its standard error."""
+    """The mean of paired differences in log2 of a soft rank, and its standard error."""
 
     model_config = ConfigDict(frozen=True)
 
-    gain: float
-    error: float
+    gain: float = Field(ge=-MOST, le=MOST)
+    error: float = Field(ge=0, le=MOST)
 
     @property
     def significant(self) -> bool:
         """Whether the gain is larger than chance explains."""
         return self.gain > SIGNIFICANT * self.error
+
+    @property
+    def ranks(self) -> float:
+        """By what share positives rank higher."""
+        return float(2**self.gain) - 1
 
     @property
     def deviations(self) -> str:
@@ -60,50 +69,63 @@ class DepthTrial(BaseModel):
 
     Attributes:
         queries: that the probes were trained and measured on.
-        over_usual: gain of each other depth over `DEFAULT_DEPTH`.
+        usual: the depth by rule.
+        over_usual: gain of each other depth over it.
         over_random: gain of the chosen depth over random negatives.
-        below_the_positive: gain of the best shallower depth without documents that score above
-            the positive; None if no shallower depth was better.
+        below_the_positive: gain of the best shallow depth without documents that score above
+            the positive; None if no shallow depth was better.
     """
 
     model_config = ConfigDict(frozen=True)
 
     queries: int
+    usual: float = Field(ge=0, allow_inf_nan=False)
     over_usual: dict[str, Gain]
     over_random: Gain
     below_the_positive: GainAtDepth | None = None
 
     def sentences(self, depth: float) -> list[str]:
-        """Say which depth was chosen and why, one sentence each."""
-        below = self.below_the_positive
+        """Say which depth was chosen and why, and whether random negatives teach as much."""
+        return [self._choice(depth), *self._random()]
+
+    def _choice(self, depth: float) -> str:
+        below, usual = self.below_the_positive, f"{self.usual:g}"
         if gain := self.over_usual.get(f"{depth:g}"):
             where = ", below the positive's score" if below else ""
             gain = below or gain
-            chosen = (
+            return (
                 f"Depth {depth:g}{where}: linear probes trained on it rank the positives of other "
-                f"queries {2**gain.gain - 1:.1%} higher than those of depth {DEFAULT_DEPTH:g} "
-                f"({gain.deviations}, {self.queries} queries)."
+                f"queries {gain.ranks:.1%} higher than those of depth {usual}, which is the "
+                f"rule's ({gain.deviations}, {self.queries} queries)."
             )
-        elif below:
-            chosen = (
-                f"Depth {DEFAULT_DEPTH:g}: at {below.depth:g} linear probes ranked better on "
+        if below:
+            return (
+                f"Depth {usual} by rule: at {below.depth:g} linear probes ranked better on "
                 f"{self.queries} queries, but only with documents that score above the positive. "
                 "Those can harm a full encoder."
             )
-        else:
-            others = ", ".join(sorted(self.over_usual, key=float))
-            chosen = (
-                f"Depth {DEFAULT_DEPTH:g}: at {others} linear probes ranked no better on "
-                f"{self.queries} queries."
-            )
-        sentences = [chosen]
-        if self.over_random.gain < -SIGNIFICANT * self.over_random.error:
-            sentences.append(
-                f"Random negatives trained better probes ({self.over_random.deviations}). Use them "
-                "with `mine --source random:20` and `filter --order random_rank`, or add a better "
-                "--judge."
-            )
-        return sentences
+        others = ", ".join(sorted(self.over_usual, key=float))
+        return (
+            f"Depth {usual} by rule: at {others} linear probes ranked no better on "
+            f"{self.queries} queries."
+            if others
+            else f"Depth {usual} by rule: no other is within reach."
+        )
+
+    def _random(self) -> list[str]:
+        found = self.over_random
+        if found.significant:
+            return []
+        use = "`mine --source random:20` and `filter --order random_rank`"
+        if found.gain < -SIGNIFICANT * found.error:
+            return [
+                f"Random negatives trained better probes ({found.deviations}). Use them with {use},"
+                " or add a better --judge."
+            ]
+        return [
+            f"Random negatives teach as much here: probes of the chosen ones rank "
+            f"positives {found.ranks:+.1%} higher ({found.deviations}). Compare with {use}."
+        ]
 
 
 class TeacherTrial(BaseModel):
@@ -170,6 +192,7 @@ class Learned(Relevance):
         place: the expression for how deep a candidate is.
         where: rules that the chosen depth needs.
         depth: mean depth that the default choice aims at.
+        rule: the depth by rule and its reason; None where --depth or another choice decides.
         price_of_depth: what a rank costs for that.
         safer_prices: lower prices, for deeper choices; None unless something is to be proved.
         trial: how depths compared; None where none was tried.
@@ -179,7 +202,8 @@ class Learned(Relevance):
 
     place: str
     where: tuple[str, ...] = ()
-    depth: float = DEFAULT_DEPTH
+    depth: float = USUAL
+    rule: DepthRule | None = None
     price_of_depth: float
     safer_prices: tuple[float, ...] | None = None
     trial: DepthTrial | None = None
@@ -189,9 +213,12 @@ class Learned(Relevance):
     @property
     def sentences(self) -> list[str]:
         """Which depth was chosen and why, what was out of reach, and whether to distil."""
-        tried = self.trial.sentences(self.depth) if self.trial else []
+        said = self.trial.sentences(self.depth) if self.trial else []
+        if self.rule:
+            why = f"{self.rule.reason[0].upper()}{self.rule.reason[1:]}."
+            said = [*said, why] if said else [f"Depth {self.depth:g} by rule: {self.rule.reason}."]
         reach = [self.out_of_reach] if self.out_of_reach else []
-        return [*tried, *reach, *([self.teacher.sentence] if self.teacher else [])]
+        return [*said, *reach, *([self.teacher.sentence] if self.teacher else [])]
 
     def as_json(self) -> dict[str, object]:
         """Return everything as JSON values, without what was not learned."""

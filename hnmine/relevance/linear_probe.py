@@ -17,6 +17,11 @@ EPOCHS = 4
 RATE = 0.15
 """Learning rate times the dimension: the most that a step can move a unit vector."""
 
+SHARPNESS = 5.0
+LARGEST_LEAD = np.float32(60.0)
+"""Beyond it a sigmoid is 0 or 1 in float32."""
+
+ASKED_AT_ONCE = 256
 SEED = 7
 MOMENTUM, SQUARES, TINY = 0.9, 0.999, 1e-8
 """Adam's decay rates and its epsilon."""
@@ -97,17 +102,32 @@ def _project(matrix: Floats, vectors: Floats) -> tuple[Floats, Floats]:
     return mapped / size, size
 
 
-def ranks(matrix: Floats, queries: Floats, vectors: Floats, own: Ints, others: Bools) -> Ints:
-    """Return how many documents the probe ranks above each query's own.
+def soft_ranks(
+    matrix: Floats, queries: Floats, vectors: Floats, asked: tuple[Ints, Ints], others: Bools
+) -> Floats:
+    """Return log2(1 + soft rank) of each asked document among the others of its query.
+
+    A soft rank adds up, over the others, the sigmoid of their lead in standard deviations of the
+    query's scores, times `SHARPNESS`. Unlike a rank, it also tells by how much a first document
+    leads. Unlike a log loss, it does not fall where a probe only spreads the scores.
 
     Args:
         matrix: of `train`.
         queries: unit vectors, shape (queries, dimension).
         vectors: of all documents, shape (documents, dimension).
-        own: the document of each query.
-        others: whether a document counts for a query, shape (queries, documents).
+        asked: the query and the document of each rank, by row, shape (ranks,) each.
+        others: whether a document competes in a query, shape (queries, documents).
     """
-    scores = _project(matrix, queries)[0] @ _project(matrix, vectors)[0].T
-    before = (scores > scores[np.arange(len(own)), own][:, None]) & others
-    found: Ints = before.sum(axis=1)
-    return found
+    u, v = (_project(matrix, unit)[0].astype(np.float32) for unit in (queries, vectors))
+    scores = u @ v.T
+    deviation = np.maximum(scores.std(axis=1, keepdims=True), np.float32(TINY))
+    scores *= np.float32(SHARPNESS) / deviation
+    query, document = asked
+    found = np.empty(len(query))
+    for start in range(0, len(query), ASKED_AT_ONCE):
+        rows = slice(start, start + ASKED_AT_ONCE)
+        lead = scores[query[rows]] - scores[query[rows], document[rows]][:, None]
+        np.clip(lead, -LARGEST_LEAD, LARGEST_LEAD, out=lead)
+        share = 1 / (1 + np.exp(-lead))
+        found[rows] = np.where(others[query[rows]], share, 0).sum(axis=1, dtype=np.float64)
+    return np.log2(1 + found)

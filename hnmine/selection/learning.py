@@ -7,9 +7,10 @@ import numpy as np
 from hnmine.choose import choose
 from hnmine.expressions.evaluation import evaluate, truth
 from hnmine.relevance.depth_price import cost, mean_depth, nearest, price_of_depth, safer_prices
+from hnmine.relevance.depth_rule import SHALLOW, USUAL, Rows, depth_by_rule
 from hnmine.relevance.depth_trial import TrialRows, try_depths
 from hnmine.relevance.evidence import numbers
-from hnmine.relevance.learned import DEFAULT_DEPTH, Learned
+from hnmine.relevance.learned import Learned
 from hnmine.relevance.model import Relevance
 from hnmine.relevance.teacher import try_teachers
 from hnmine.runner.run_directory import Tick
@@ -44,17 +45,19 @@ def learn(
     verdicts = Verdicts(scored.estimated(table, model, sample), rules, choice)
     eligible, asked = verdicts.eligible, verdicts.asked
     depth_of = numbers(evaluate(table, {"place": scored.place}, sample.candidate)["place"])
-    depth, trial = goals.depth, None
+    depth, trial, rule = USUAL if goals.depth is None else goals.depth, None, None
     where: tuple[str, ...] = ()
-    if depth is None and not goals.chooses_otherwise and model.fitted:
+    if goals.depth is None and not goals.chooses_otherwise and model.fitted:
+        of_rule = Rows(sample.query, sample.candidate, sample.is_positive, depth_of)
+        rule = depth_by_rule(of_rule, goals.num_negatives)
         found = evaluate(table, {"below": BELOW_THE_POSITIVE}, sample.candidate)["below"]
         below = truth(found, BELOW_THE_POSITIVE)
         rows = TrialRows(table, eligible, below, relevance, depth_of)
-        depth, trial = try_depths(scored.candidates, rows, goals.num_negatives, goals.cpu_threads)
-        if depth < DEFAULT_DEPTH:  # The trial measured it with this rule.
+        how = goals.num_negatives, goals.cpu_threads
+        depth, trial = try_depths(scored.candidates, rows, rule, *how)
+        if depth <= SHALLOW:
             where = (BELOW_THE_POSITIVE,)
             eligible = eligible & below
-    depth = DEFAULT_DEPTH if depth is None else depth
     query, among = sample.query, sample.candidate & ~np.isin(verdicts.reason, NEVER)
     price = price_of_depth(query, eligible, among, relevance, depth_of, asked, depth)
     order = cost(relevance) + price * np.nan_to_num(depth_of)
@@ -67,6 +70,7 @@ def learn(
         place=scored.place,
         where=where,
         depth=depth,
+        rule=rule,
         price_of_depth=price,
         safer_prices=safer,
         trial=trial,
