@@ -13,7 +13,7 @@ BEYOND = 2.0
 """Depth, in typical ranks of the known positives: unlabelled positives stand where they do."""
 
 SHARE = 0.5
-"""Of a query's candidates, the deepest mean rank: the rest must leave a choice by relevance."""
+"""Of a query's candidates, the deepest mean rank: deeper, there would be no choice by relevance."""
 
 SHALLOW = 10.0
 """Down to this depth, negatives score below the positive: what scores above it is often relevant,
@@ -53,15 +53,18 @@ class DepthRule(BaseModel):
         return round(SHARE * self.pool, 1)
 
     @property
+    def stays_below(self) -> bool:
+        """Whether the negatives must score below the positive: it stands near the top."""
+        return self.applies and BEYOND * self.rank <= SHALLOW and self.depth <= SHALLOW
+
+    @property
     def reason(self) -> str:
         """Why it is this depth, as a clause."""
         if not self.applies:
-            return f"too few queries ({self.queries}) have a positive to go by"
+            return f"only {self.queries} queries have a positive with a place by the bi-encoder"
         where = f"known positives have a typical rank of {self.rank:.1f} by the bi-encoder"
-        if self.depth == self.deepest:
+        if self.depth < round(BEYOND * self.rank, 1):
             return f"{where}, so it is half of the {self.pool:.0f} candidates"
-        if self.depth > round(BEYOND * self.rank, 1):
-            return f"{where}, so it is as near as the number of negatives"
         return f"{where}, and it is twice that"
 
 
@@ -81,24 +84,25 @@ class Rows(NamedTuple):
     depth: Floats
 
 
-def depth_by_rule(rows: Rows, negatives: int) -> DepthRule:
-    """Return twice the typical rank of a positive, within limits.
+def depth_by_rule(rows: Rows) -> DepthRule:
+    """Return twice the typical rank of a positive, but at most half of a query's candidates.
 
-    It is no less than the number of negatives, and no more than half of a query's candidates. A
-    query with several positives counts once.
+    A query with several positives counts once.
     """
     query, candidate, positive, depth = rows
     queries = int(query.max(initial=-1)) + 1
     pool = np.bincount(query[candidate], minlength=queries)
     known = positive & np.isfinite(depth) & (pool[query] > 0)
     counts = np.bincount(query[known], minlength=queries)
-    has = counts > 0
-    logs = np.bincount(query[known], np.log1p(depth[known]), queries)[has] / counts[has]
-    n = len(logs)
-    rank = float(np.expm1(np.sort(logs).mean())) if n else 0.0
-    mean_pool = float(pool[has].mean()) if n else 0.0
-    found = DepthRule(queries=n, rank=round(rank, 2), pool=round(mean_pool, 1), depth=USUAL)
-    if not found.applies:
-        return found
-    target = max(BEYOND * found.rank, float(negatives))
+    logs = np.bincount(query[known], np.log1p(depth[known]), queries)[counts > 0]
+    # Sorted, so that no order of the queries changes a digit of the sum.
+    means = np.sort(logs / counts[counts > 0])
+    rank = float(np.expm1(means.mean())) if len(means) else 0.0
+    found = DepthRule(
+        queries=len(means),
+        rank=round(rank, 1),
+        pool=round(float(pool[pool > 0].mean()), 1) if pool.any() else 0.0,
+        depth=USUAL,
+    )
+    target = BEYOND * found.rank if found.applies else USUAL
     return found.model_copy(update={"depth": min(round(target, 1), found.deepest)})

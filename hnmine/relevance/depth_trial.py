@@ -23,7 +23,7 @@ from hnmine.relevance.depth_rule import SHALLOW, DepthRule
 from hnmine.relevance.kept_trial import KeptTrial
 from hnmine.relevance.learned import DepthTrial
 from hnmine.relevance.probes import ProbeData, TriedDepth, compare
-from hnmine.relevance.projection import subspace, units
+from hnmine.relevance.projection import subspace, unit_vectors
 from hnmine.sources.queryvectors import QueryVectors
 
 DEPTHS = (0.0, 5.0, 10.0, 20.0, 40.0)
@@ -143,7 +143,12 @@ class _Trial:
         below = eligible & self.rows.below_positive
         depths = [usual, *(depth for depth in DEPTHS if self._is_another(depth))]
         chosen = {depth: self._choose(depth, eligible) for depth in depths}
-        chosen_below = {depth: self._choose(depth, below) for depth in depths if depth <= SHALLOW}
+        shallow = [
+            depth
+            for depth in depths
+            if (self.rule.stays_below if depth == usual else depth <= SHALLOW)
+        ]
+        chosen_below = {depth: self._choose(depth, below) for depth in shallow}
         positives = self._positives()
         of_positive = np.zeros(len(self.query), dtype=bool)
         of_positive[positives] = True
@@ -205,7 +210,7 @@ class _Trial:
             self.query_rows[self.starts]
         )
         basis = subspace(of_documents)
-        return units(of_queries, basis), units(of_documents, basis)
+        return unit_vectors(of_queries, basis), unit_vectors(of_documents, basis)
 
     def _lists(self, chosen: Bools, document: Ints) -> Ints:
         """Return the documents chosen for each query, shape (queries, n); -1 for a missing one."""

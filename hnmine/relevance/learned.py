@@ -28,6 +28,10 @@ FAIR_SOURCES = ("bm25", "random", "matching")
 Advice = Literal["distil", "contrast", "unknown"]
 
 
+AS_MUCH = 0.015
+"""Log2 of a soft rank, about one percent: a gain that is surely less is not worth the risk of false
+negatives."""
+
 MOST = 64.0
 """A gain in log2 is less: no rank has more digits."""
 
@@ -69,7 +73,7 @@ class DepthTrial(BaseModel):
 
     Attributes:
         queries: that the probes were trained and measured on.
-        usual: the depth by rule.
+        usual: the depth by rule; in files of earlier versions, 20.
         over_usual: gain of each other depth over it.
         over_random: gain of the chosen depth over random negatives.
         below_the_positive: gain of the best shallow depth without documents that score above
@@ -79,7 +83,7 @@ class DepthTrial(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     queries: int
-    usual: float = Field(ge=0, allow_inf_nan=False)
+    usual: float = Field(default=USUAL, ge=0, allow_inf_nan=False)
     over_usual: dict[str, Gain]
     over_random: Gain
     below_the_positive: GainAtDepth | None = None
@@ -114,17 +118,18 @@ class DepthTrial(BaseModel):
 
     def _random(self) -> list[str]:
         found = self.over_random
-        if found.significant:
-            return []
         use = "`mine --source random:20` and `filter --order random_rank`"
         if found.gain < -SIGNIFICANT * found.error:
             return [
                 f"Random negatives trained better probes ({found.deviations}). Use them with {use},"
                 " or add a better --judge."
             ]
+        most = found.gain + SIGNIFICANT * found.error
+        if most >= AS_MUCH:
+            return []
         return [
-            f"Random negatives teach as much here: probes of the chosen ones rank "
-            f"positives {found.ranks:+.1%} higher ({found.deviations}). Compare with {use}."
+            "Random negatives teach as much here: probes of the chosen ones rank positives at most "
+            f"{max(0.0, 2**most - 1):.1%} higher. They are safer: {use}."
         ]
 
 

@@ -17,7 +17,7 @@ EPOCHS = 4
 RATE = 0.15
 """Learning rate times the dimension: the most that a step can move a unit vector."""
 
-SHARPNESS = 5.0
+SHARPNESS = 8.0
 LARGEST_LEAD = np.float32(60.0)
 """Beyond it a sigmoid is 0 or 1 in float32."""
 

@@ -45,7 +45,7 @@ def subspace(vectors: NDArray[np.float32]) -> Floats | None:
     return turned
 
 
-def units(vectors: NDArray[np.float32], basis: Floats | None) -> Floats:
+def unit_vectors(vectors: NDArray[np.float32], basis: Floats | None) -> Floats:
     """Return the vectors in a basis, at unit length; zero vectors stay zero."""
     blocks = np.array_split(vectors, -(-len(vectors) // ROWS) or 1)
     found = (

@@ -45,20 +45,24 @@ def learn(
     verdicts = Verdicts(scored.estimated(table, model, sample), rules, choice)
     eligible, asked = verdicts.eligible, verdicts.asked
     depth_of = numbers(evaluate(table, {"place": scored.place}, sample.candidate)["place"])
+    query, among = sample.query, sample.candidate & ~np.isin(verdicts.reason, NEVER)
+    near = among
     depth, trial, rule = USUAL if goals.depth is None else goals.depth, None, None
     where: tuple[str, ...] = ()
-    if goals.depth is None and not goals.chooses_otherwise and model.fitted:
+    if goals.depth is None and not goals.chooses_otherwise:
         of_rule = Rows(sample.query, sample.candidate, sample.is_positive, depth_of)
-        rule = depth_by_rule(of_rule, goals.num_negatives)
+        rule = depth_by_rule(of_rule)
+        depth = rule.depth
+    if rule and model.fitted:
         found = evaluate(table, {"below": BELOW_THE_POSITIVE}, sample.candidate)["below"]
         below = truth(found, BELOW_THE_POSITIVE)
         rows = TrialRows(table, eligible, below, relevance, depth_of)
         how = goals.num_negatives, goals.cpu_threads
         depth, trial = try_depths(scored.candidates, rows, rule, *how)
-        if depth <= SHALLOW:
+        if rule.stays_below if depth == rule.depth else depth <= SHALLOW:
             where = (BELOW_THE_POSITIVE,)
             eligible = eligible & below
-    query, among = sample.query, sample.candidate & ~np.isin(verdicts.reason, NEVER)
+            near = near & below
     price = price_of_depth(query, eligible, among, relevance, depth_of, asked, depth)
     order = cost(relevance) + price * np.nan_to_num(depth_of)
     reached = mean_depth(depth_of, choose(query, eligible, order, asked))
@@ -77,7 +81,7 @@ def learn(
         teacher=try_teachers(sample),
         out_of_reach=""
         if goals.chooses_otherwise
-        else _out_of_reach(depth, reached, nearest(query, among, depth_of, asked)),
+        else _out_of_reach(depth, reached, nearest(query, near, depth_of, asked)),
     )
 
 
