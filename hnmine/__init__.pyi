@@ -289,7 +289,7 @@ def run(
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
         relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
-        depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
+        depth: Mean rank to aim at: deeper negatives are safer but easier. [default: twice the typical rank of a known positive, or what a trial picks]
         default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
         per_query: Expression for the number of negatives of a query, at most num_negatives.
@@ -563,7 +563,7 @@ def filter_negatives(
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
         relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
-        depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
+        depth: Mean rank to aim at: deeper negatives are safer but easier. [default: twice the typical rank of a known positive, or what a trial picks]
         default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
         per_query: Expression for the number of negatives of a query, at most num_negatives.
@@ -693,7 +693,7 @@ def filter(
         where: Keep a candidate if this expression is true, such as 'bm25_rank > 5'.
         relabel: Make a candidate a positive if this expression is true, such as 'score > positive_score + 2'.
         relabel_judged: Make a candidate a positive if a verdict of judge FILE or for max_false finds it relevant; otherwise it is dropped.
-        depth: Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may pick 0, 5, 10 or 40]
+        depth: Mean rank to aim at: deeper negatives are safer but easier. [default: twice the typical rank of a known positive, or what a trial picks]
         default_rule: Choose the least doubtful candidates for their depth if no rule, no sampling and no order is given.
         num_negatives: Number of negatives per query.
         per_query: Expression for the number of negatives of a query, at most num_negatives.

@@ -24,7 +24,8 @@ VERSION = 1
 """Version of the layout below; directories of newer versions are refused."""
 
 STATE = ".hnmine"
-"""Hidden folder of a run: plan, lock, a marker for each finished task, temporary files."""
+"""Hidden folder of a run: plan, lock, a marker for each finished task, temporary files; of
+candidates, cached trials of depths too."""
 
 INNER = ("scores", "deeper")
 """Folders in candidates/ that hold run directories, each with a state folder."""

@@ -119,8 +119,8 @@ class FilterSettings(ProofSettings, ModelSettings, OutputSettings):
     )
     depth: float | None = setting(
         "Which are chosen",
-        "Mean rank to aim at: deeper negatives are safer but easier. [default: 20; a trial may "
-        "pick 0, 5, 10 or 40]",
+        "Mean rank to aim at: deeper negatives are safer but easier. [default: twice the typical "
+        "rank of a known positive, or what a trial picks]",
         None,
         common=True,
         ge=0,
