@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.selection.hardness import EASY, MILLION, SCALES, Hardness, sums, why_unknown
+from hnmine.directories.index import Index
+from hnmine.selection.hardness import (
+    EASY,
+    MILLION,
+    SCALES,
+    Hardness,
+    sums,
+    sums_of_ranks,
+    sums_of_shortcuts,
+    why_unknown,
+)
 
 cosines = st.floats(-1, 1, allow_subnormal=False)
 candidates = st.tuples(st.integers(0, 3), cosines | st.just(np.nan), st.sampled_from("pn-"))
@@ -104,6 +114,36 @@ def test_the_gradient_of_each_origin_is_that_of_torch_and_all_add_up(rows, data)
             assert added == pytest.approx(1) or not total.round(6).any()
 
 
+def by_pairs(query, score, positive, negative):
+    """The AUC of a score within queries, pair by pair."""
+    shares = []
+    for one in set(query.tolist()):
+        known = (query == one) & np.isfinite(score)
+        good, bad = score[known & positive], score[known & negative]
+        if len(good) and len(bad):
+            shares.append((np.sign(good[:, None] - bad[None]) / 2 + 0.5).mean())
+    return np.mean(shares) if shares else None
+
+
+@given(st.lists(candidates, min_size=1, max_size=24), st.randoms(use_true_random=False))
+def test_shortcuts_and_ranks_are_sums_over_any_parts(rows, random):
+    query, score, positive, negative = arrays(rows)
+    expected = by_pairs(query, score, positive, negative)
+    added = Counter(rows=1, loss=0, push=0, easy=0, overtaken=0)
+    added.update(sums_of_ranks(score[negative]))
+    shuffled = random.sample(rows, len(rows))
+    for part in ([row for row in shuffled if row[0] == one] for one in set(query)):
+        of_query, of_score, good, bad = arrays(part)
+        added.update(sums_of_shortcuts(of_query, good, bad, {"bm25": of_score}))
+    found = Hardness.of(added)
+    if expected is None:
+        assert found.shortcuts == {}
+    else:
+        assert found.shortcuts["bm25"] == pytest.approx(max(expected, 1 - expected), abs=1e-5)
+    ranks = score[negative & np.isfinite(score)]
+    assert found.rank == (pytest.approx(ranks.mean(), abs=1e-5) if len(ranks) else None)
+
+
 def test_the_sentences_are_facts_and_the_hardest_origin_comes_first():
     origins = {
         "dense": {"negatives": 0.25, "gradient": 0.875},
@@ -168,6 +208,20 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
     assert found["rows"] == len(rows) > 30
     names = ("loss", "push", "overtaken")
     np.testing.assert_allclose([found[name] for name in names], rows.mean(axis=0), atol=1e-5)
+    bm25 = np.array(table["bm25_score"], dtype=float)
+    texts = Index(folders / "both").documents
+    length = texts.find_ids(table["doc_id"])
+    length = np.array([len(text.encode()) for text in texts.texts(length)], dtype=float)
+    for name, score in (("bm25", bm25), ("length", length)):
+        auc = by_pairs(query, score, *columns[1:])
+        assert found["shortcuts"][name] == pytest.approx(max(auc, 1 - auc), abs=1e-5)
+    places = np.array([
+        ((query == query[row]) & ~columns[1] & (columns[0] > columns[0][row])).sum()
+        for row in np.flatnonzero(columns[2])
+    ])  # fmt: skip
+    assert found["rank"] == pytest.approx(places.mean(), abs=0.02)  # Ties go by row.
+    uses = Counter(np.array(table["doc_id"])[columns[2]].tolist())
+    assert found["most_uses"] == max(uses.values()) > 1
     total = gradients(query, *columns)
     ranks = (table["bm25_rank"], table["dense_rank"])
     named = [

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnmine.audit.estimate import Audit
-from hnmine.audit.shortcuts import ADVICE, WARN_FROM, Labelled, auc_within, shortcuts
+from hnmine.audit.shortcuts import ADVICE, WARN_FROM, Labelled, shortcuts
+from hnmine.relevance.within_query import auc_within
 
 WORDS = [f"word{n}" for n in range(300)]
 QUERIES = 120

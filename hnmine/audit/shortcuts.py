@@ -19,6 +19,7 @@ from scipy.special import expit
 from hnmine.index.tokenise import Tokeniser
 from hnmine.keyed_noise import hashes
 from hnmine.ragged import Bools, Floats, Ints, offsets_of
+from hnmine.relevance.within_query import auc_within, either_way
 
 WARN_FROM = 0.8
 """AUC from which a shortcut is worth a warning."""
@@ -83,43 +84,12 @@ def shortcuts(rows: Labelled) -> dict[str, float]:
     ]
     lengths = np.array([len(text) for text in words], dtype=np.float64)
     found = {
-        "length": _either_way(lengths, rows),
-        "bm25": _either_way(rows.bm25, rows),
-        "overlap": _either_way(np.array(overlap), rows),
+        "length": either_way(auc_within(lengths, rows.positive, rows.query)),
+        "bm25": either_way(auc_within(rows.bm25, rows.positive, rows.query)),
+        "overlap": either_way(auc_within(np.array(overlap), rows.positive, rows.query)),
     }
     wording = auc_within(_wording(words, rows), rows.positive, rows.query)
     return {**found, "wording": wording}
-
-
-def auc_within(score: Floats, positive: Bools, query: Ints) -> float:
-    """Return the chance that a positive has a higher score than a negative of its query.
-
-    Ties count half; every query with both counts the same; NaN if none has.
-    """
-    known = np.isfinite(score)
-    score, positive = score[known], positive[known]
-    _, query = np.unique(query[known], return_inverse=True)
-    order = np.lexsort((score, query))
-    score, positive, query = score[order], positive[order], query[order]
-    first = np.ones(len(query), dtype=bool)
-    first[1:] = (query[1:] != query[:-1]) | (score[1:] != score[:-1])
-    group = np.cumsum(first) - 1
-    groups = int(group[-1]) + 1 if len(group) else 0
-    positives = np.bincount(group, positive, groups)
-    negatives = np.bincount(group, ~positive, groups)
-    of_group = query[first]
-    queries = int(query[-1]) + 1 if len(query) else 0
-    totals = [np.bincount(of_group, counts, queries) for counts in (positives, negatives)]
-    before = np.concatenate([[0.0], np.cumsum(negatives)])[:-1]
-    before -= np.concatenate([[0.0], np.cumsum(totals[1])])[:-1][of_group]
-    wins = np.bincount(of_group, positives * (before + negatives / 2), queries)
-    pairs = totals[0] * totals[1]
-    return float((wins[pairs > 0] / pairs[pairs > 0]).mean()) if (pairs > 0).any() else np.nan
-
-
-def _either_way(score: Floats, rows: Labelled) -> float:
-    found = auc_within(score, rows.positive, rows.query)
-    return max(found, 1 - found)
 
 
 def _words(texts: Sequence[str]) -> list[list[str]]:

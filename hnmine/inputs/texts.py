@@ -256,6 +256,19 @@ class Texts:
         """Read the texts of rows, shape (n,), as an Arrow array."""
         return self._take(rows, "text")
 
+    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bytes of the texts of rows, shape (n,), without reading the texts."""
+        self.check_rows(rows)
+        found = np.empty(len(rows), dtype=np.int64)
+        shards = rows // self._shard_rows
+        for shard in np.unique(shards):
+            at = np.flatnonzero(shards == shard)
+            values = self._column(int(shard), "text")
+            bounds = np.frombuffer(values.buffers()[1], np.int64)[values.offset :]
+            row = rows[at] - shard * self._shard_rows
+            found[at] = bounds[row + 1] - bounds[row]
+        return found
+
     def id_array(self, rows: NDArray[np.int64]) -> pa.Array:
         """Read the ids of rows, shape (n,), as an Arrow array."""
         return self._take(rows, "id")

@@ -18,6 +18,7 @@ from hnmine.errors import damage_explained
 from hnmine.names import in_order, rank_of
 from hnmine.ragged import Bools, Floats, Ints
 from hnmine.relevance.evidence import numbers
+from hnmine.relevance.within_query import aucs, either_way
 from hnmine.runner.manifest import read_json
 
 HARDNESS = "hardness.json"
@@ -35,6 +36,9 @@ MILLION = 10**6
 
 OF_ORIGIN, COUNT_OF_ORIGIN = "push_of ", "negatives_of "
 """Prefixes of the sums over negatives with the same sources."""
+
+AUC_OF, QUERIES_OF = "auc_of ", "queries_of "
+"""Prefixes of the sums of the AUC within queries, and of the queries that have one."""
 
 MOST_ORIGINS = 3
 """Combinations of sources that a sentence names."""
@@ -119,6 +123,32 @@ def sums_of(
     return sums(query, score, positive, negative, origins, scale)
 
 
+def sums_of_shortcuts(
+    query: Ints, positive: Bools, negative: Bools, scores: Mapping[str, Floats]
+) -> dict[str, int]:
+    """Return sums of how well each score tells positives from negatives; see `Hardness.of`.
+
+    Args:
+        query: of each candidate, shape (candidates,).
+        positive: which serve as positives.
+        negative: which were chosen as negatives.
+        scores: of each candidate, by name; NaN where unknown.
+    """
+    rows = positive | negative
+    found: dict[str, int] = {}
+    for name, score in scores.items():
+        of_query = aucs(score[rows], positive[rows], query[rows])
+        if len(of_query):
+            found |= {AUC_OF + name: _millionths(of_query), QUERIES_OF + name: len(of_query)}
+    return found
+
+
+def sums_of_ranks(rank: Floats) -> dict[str, int]:
+    """Return the sum of the known ranks of chosen negatives, and their number."""
+    known = rank[np.isfinite(rank)]
+    return {"rank": _millionths(known), "ranked": len(known)}
+
+
 def origins_of(table: pa.Table, sources: Sequence[str], between: str) -> NDArray[np.str_]:
     """Return the sources that found each candidate, as in "bm25 + dense"."""
     sources = in_order(sources, table.column_names)
@@ -166,8 +196,13 @@ class Hardness:
     most_uses: int | None = None
 
     @classmethod
-    def of(cls, added: Mapping[str, int]) -> Hardness | None:
-        """Return the means of sums over all parts; None without a row."""
+    def of(cls, added: Mapping[str, int], most_uses: int | None = None) -> Hardness | None:
+        """Return the means of sums over all parts; None without a row.
+
+        Args:
+            added: `sums`, `sums_of_shortcuts` and `sums_of_ranks`.
+            most_uses: queries that the most used negative serves.
+        """
         rows = added.get("rows", 0)
         if not rows:
             return None
@@ -178,6 +213,9 @@ class Hardness:
             added["easy"] / rows,
             added["overtaken"] / rows,
             _shares(added),
+            added["rank"] / MILLION / added["ranked"] if added.get("ranked") else None,
+            _shortcuts(added),
+            most_uses,
         )
 
     @classmethod
@@ -223,6 +261,14 @@ def why_unknown(sources: Sequence[str]) -> str:
     if "dense" not in sources:
         return "Hardness: unknown, because no bi-encoder scored the candidates."
     return "Hardness: unknown, because no positive has a negative."
+
+
+def _shortcuts(added: Mapping[str, int]) -> dict[str, float]:
+    names = [name.removeprefix(AUC_OF) for name in added if name.startswith(AUC_OF)]
+    return {
+        name: either_way(added[AUC_OF + name] / MILLION / added[QUERIES_OF + name])
+        for name in names
+    }
 
 
 def _shares(added: Mapping[str, int]) -> dict[str, dict[str, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +11,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hnmine import schema
+from hnmine.array_files import load_array, save_array
 from hnmine.directories.candidates import Candidates, write_candidates
 from hnmine.directories.never_negatives import check_table
 from hnmine.exports import EXPORTS
 from hnmine.exports.card import dataset_card
 from hnmine.exports.training_rows import Chosen
+from hnmine.expressions.evaluation import evaluate
 from hnmine.guarantee.statement import read_guarantee
-from hnmine.ragged import offsets_of
+from hnmine.ragged import Floats, offsets_of
 from hnmine.relevance.evidence import numbers
 from hnmine.runner.plan import Task, canonical_json
 from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import STATE
-from hnmine.selection.hardness import HARDNESS, Hardness, sums_of
-from hnmine.selection.scored_parts import Selection
+from hnmine.selection.criteria import Rules
+from hnmine.selection.hardness import (
+    HARDNESS,
+    Hardness,
+    sums_of,
+    sums_of_ranks,
+    sums_of_shortcuts,
+)
+from hnmine.selection.scored_parts import USES, Part, Selection
 from hnmine.selection.verdicts import NOT_SCORED, RELABELLED, USED_UP, Verdicts
 
 SHORTFALLS = f"{STATE}/shortfall"
@@ -60,8 +69,14 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
         pq.write_table(train, outputs[1], compression="zstd")
         short = shortfall_of(verdicts)
         pq.write_table(short, outputs[2], compression="zstd")
+        with outputs[3].open("wb") as file:
+            save_array(file, candidates.index.documents.slots(verdicts.uses.document))
         sources = candidates.sources
         sums = sums_of(verdicts.table, verdicts.query, positive, negative, sources, similarity)
+        if sums:
+            scores = _shortcut_scores(verdicts, candidates)
+            sums |= sums_of_shortcuts(verdicts.query, positive, negative, scores)
+            sums |= sums_of_ranks(_places(verdicts, part, selection.rules)[negative])
         hardness = {f"{OF_HARDNESS}{name}": value for name, value in sums.items()}
         rows = {"train_rows": len(train), "queries_short": len(short)}
         return counts_of(verdicts) | hardness | rows
@@ -75,7 +90,8 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
     }
 
     def write_hardness(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        hardness = Hardness.of(sums)
+        chosen = [run.path / part.outputs[3] for part in tasks]
+        hardness = Hardness.of(sums, _most_uses(chosen, len(candidates.index.documents.canonical)))
         text = canonical_json(hardness.as_json() if hardness else {})
         outputs[0].write_text(text, encoding="utf-8")
         return {}
@@ -91,6 +107,40 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
     shortfall = Task("shortfall", ("shortfall.parquet",), len(tasks))
     run.run("filter", "parts", [shortfall], merge_shortfalls)
     return counts
+
+
+def _shortcut_scores(verdicts: Verdicts, candidates: Candidates) -> dict[str, Floats]:
+    """Return the scores of `sums_of_shortcuts`, of the positives and the chosen ones alone."""
+    rows = np.flatnonzero(verdicts.serves_as_positive | verdicts.selected)
+    length = np.full(len(verdicts.query), np.nan)
+    documents = verdicts.table["doc_row"].to_numpy()[rows]
+    length[rows] = candidates.index.documents.sizes(documents)
+    return {"bm25": numbers(verdicts.table["bm25_score"]), "length": length}
+
+
+def _places(verdicts: Verdicts, part: Part, rules: Rules) -> Floats:
+    """Return how deep each candidate is."""
+    place = part.scored.place
+    if rules.derive.get("depth") == place:
+        return numbers(verdicts.table["depth"])
+    found = evaluate(verdicts.table, {"place": place}, verdicts.is_candidate)
+    return numbers(found["place"])
+
+
+def _most_uses(files: Sequence[Path], slots: int) -> int:
+    """Return how many queries share the most used negative.
+
+    Args:
+        files: the slots chosen from each part, each once for each query.
+        slots: number of documents.
+    """
+    uses = np.zeros(slots, dtype=np.int32)
+    for file in files:
+        chosen, counts = np.unique(
+            load_array(file, np.int64, low=0, below=slots, mapped=False), return_counts=True
+        )
+        uses[chosen] += counts.astype(np.int32)
+    return int(uses.max(initial=0))
 
 
 def write_card(selection: Selection, counts: Mapping[str, int]) -> None:
@@ -111,7 +161,8 @@ def write_card(selection: Selection, counts: Mapping[str, int]) -> None:
 def _part_tasks(selection: Selection) -> list[Task]:
     """Return the tasks that write a part of scored/, of train/ and of the shortfall."""
     train = "train/train-{:05d}" + f"-of-{len(selection.parts):05d}.parquet"
-    names = ("scored/{:05d}.parquet", train, SHORTFALLS + "/{:05d}.parquet")
+    chosen = USES + "/chosen/{:05d}.npy"
+    names = ("scored/{:05d}.parquet", train, SHORTFALLS + "/{:05d}.parquet", chosen)
     return selection.tasks("filter", names)
 
 
