@@ -154,6 +154,12 @@ ESTIMATES = pa.schema(
             "negative; null like evidence",
             null=True,
         ),
+        _field(
+            "shortcut",
+            pa.float32(),
+            "cost of being told from the positives by BM25 or length alone; null like evidence",
+            null=True,
+        ),
     ]
 )
 """Scores that order the candidates of all queries; no probabilities."""

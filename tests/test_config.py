@@ -174,7 +174,7 @@ def test_the_least_likely_relevant_are_chosen_where_nothing_else_is_said(given, 
     place = "rank(dense_score)"
     learned = Learned.model_construct(price_of_depth=0.25, place=place, where=("rank > 2",))
     rules, choice = criteria(settings, learned)
-    by_relevance = "ln(1 + exp(relevance)) + 0.25e0 * depth"
+    by_relevance = "ln(1 + exp(relevance)) + 0.25e0 * depth + shortcut"
     assert rules.derive == ({"depth": place} if chooses else {})
     assert choice.order == (by_relevance if chooses else settings.order)
     plain = dict(criteria(settings)[0].expressions)

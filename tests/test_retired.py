@@ -200,7 +200,9 @@ class TestSaid:
             json.loads((tmp_path / name / "relevance.json").read_text()) for name in ("free", "m")
         )
         assert free["out_of_reach"] == ""
-        assert bound["price_of_depth"] == free["price_of_depth"] < 10
+        # Not the highest price; that of shortcuts differs, as the rule leaves other candidates.
+        assert bound["price_of_depth"] == pytest.approx(free["price_of_depth"], rel=0.5)
+        assert free["price_of_depth"] < 10
 
     def test_the_price_is_set_on_what_the_rules_leave(self, root, tmp_path):
         given = {"candidates": root / "c", "num_negatives": 3, "depth": 9.0, "progress": False}

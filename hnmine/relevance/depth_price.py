@@ -28,6 +28,7 @@ def price_of_depth(
     depth: Floats,
     asked: int | Ints,
     target: float,
+    extra: Floats | float = 0.0,
 ) -> float:
     """Return the price of a rank at which the chosen negatives have a given mean depth.
 
@@ -44,17 +45,25 @@ def price_of_depth(
         depth: of each row.
         asked: negatives for each query, or shape (queries,).
         target: the mean depth; where the cheapest rows are no deeper, the price is 0.
+        extra: a further cost of each row.
     """
     n = np.broadcast_to(asked, int(query.max(initial=-1)) + 1)
+    base = cost(relevance) + extra
     for rows in (eligible, among):
-        price = _price(query, rows, relevance, depth, n, target)
+        price = _price(query, rows, base, depth, n, target)
         if price is not None:
             return price
     return HIGHEST_PRICE
 
 
 def safer_prices(
-    query: Ints, eligible: Bools, relevance: Floats, depth: Floats, asked: int | Ints, price: float
+    query: Ints,
+    eligible: Bools,
+    relevance: Floats,
+    depth: Floats,
+    asked: int | Ints,
+    price: float,
+    extra: Floats | float = 0.0,
 ) -> tuple[float, ...]:
     """Return lower prices: 0, and those at which the mean depth grows by even steps up to that.
 
@@ -65,17 +74,17 @@ def safer_prices(
         depth: of each row.
         asked: negatives for each query, or shape (queries,).
         price: at which the choice asked for is made.
+        extra: a further cost of each row.
     """
     n = np.broadcast_to(asked, int(query.max(initial=-1)) + 1)
-    penalty = np.nan_to_num(depth)
+    penalty, base = np.nan_to_num(depth), cost(relevance) + extra
     ends = [
-        mean_depth(depth, choose(query, eligible, cost(relevance) + one * penalty, n))
-        for one in (0.0, price)
+        mean_depth(depth, choose(query, eligible, base + one * penalty, n)) for one in (0.0, price)
     ]
     found = {0.0}
     for share in STEPS:
         target = share * ends[0] + (1 - share) * ends[1]
-        found.add(price_of_depth(query, eligible, eligible, relevance, depth, n, target))
+        found.add(price_of_depth(query, eligible, eligible, relevance, depth, n, target, extra))
     return tuple(sorted(one for one in found if one < price))
 
 
@@ -92,11 +101,11 @@ def mean_depth(depth: Floats, chosen: Bools) -> float:
 
 
 def _price(
-    query: Ints, eligible: Bools, relevance: Floats, depth: Floats, n: Ints, target: float
+    query: Ints, eligible: Bools, base: Floats, depth: Floats, n: Ints, target: float
 ) -> float | None:
     """Return the price of `price_of_depth`; None where the nearest rows are deeper."""
     rows, offsets = grouped(query, eligible, len(n))
-    base, depth = cost(relevance[rows]), depth[rows]
+    base, depth = base[rows], depth[rows]
     penalty = np.nan_to_num(depth)
 
     def mean(price: float) -> float:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hnmine.errors import damage_explained
 from hnmine.relevance.depth_rule import USUAL, DepthRule
 from hnmine.relevance.model import Relevance
+from hnmine.relevance.shortcut_price import Shortcut
 from hnmine.runner.plan import canonical_json
 
 RELEVANCE = "relevance.json"
@@ -199,6 +200,7 @@ class Learned(Relevance):
         depth: mean depth that the default choice aims at.
         rule: the depth by rule and its reason; None where --depth or another choice decides.
         price_of_depth: what a rank costs for that.
+        shortcut_prices: by shortcut, what a negative costs that is told from the positives by it.
         safer_prices: lower prices, for deeper choices; None unless something is to be proved.
         trial: how depths compared; None where none was tried.
         out_of_reach: why the chosen ones of the sample do not have that depth; empty if they do.
@@ -210,6 +212,7 @@ class Learned(Relevance):
     depth: float = USUAL
     rule: DepthRule | None = None
     price_of_depth: float
+    shortcut_prices: dict[Shortcut, float] = Field(default_factory=dict)
     safer_prices: tuple[float, ...] | None = None
     trial: DepthTrial | None = None
     out_of_reach: str = ""

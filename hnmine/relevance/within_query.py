@@ -29,24 +29,39 @@ def aucs(score: Floats, positive: Bools, query: Ints) -> Floats:
         positive: whether each is one; all others are negatives.
         query: of each row, any numbers.
     """
-    known = np.isfinite(score)
-    score, positive = score[known], positive[known]
-    _, query = np.unique(query[known], return_inverse=True)
-    order = np.lexsort((score, query))
-    score, positive, query = score[order], positive[order], query[order]
-    first = np.ones(len(query), dtype=bool)
-    first[1:] = (query[1:] != query[:-1]) | (score[1:] != score[:-1])
-    group = np.cumsum(first) - 1
-    groups = int(group[-1]) + 1 if len(group) else 0
-    positives = np.bincount(group, positive, groups)
-    negatives = np.bincount(group, ~positive, groups)
-    of_group = query[first]
-    queries = int(query[-1]) + 1 if len(query) else 0
-    totals = [np.bincount(of_group, counts, queries) for counts in (positives, negatives)]
-    before = np.concatenate([[0.0], np.cumsum(negatives)])[:-1]
-    before -= np.concatenate([[0.0], np.cumsum(totals[1])])[:-1][of_group]
-    wins = np.bincount(of_group, positives * (before + negatives / 2), queries)
-    pairs = totals[0] * totals[1]
-    both = pairs > 0
-    found: Floats = wins[both] / pairs[both]
+    return mean_within(positives_above(score, positive, query)[~positive], query[~positive])
+
+
+def mean_within(values: Floats, query: Ints) -> Floats:
+    """Return the mean of the known values of each query that has any, in order."""
+    known = np.isfinite(values)
+    _, of_row, counts = np.unique(query[known], return_inverse=True, return_counts=True)
+    found: Floats = np.bincount(of_row, values[known], len(counts)) / counts
     return found
+
+
+def positives_above(score: Floats, positive: Bools, query: Ints) -> Floats:
+    """Return the share of its query's positives that score higher than each row.
+
+    Ties count half. NaN where the row's score is unknown, or that of all positives.
+
+    Args:
+        score: of each row; NaN where unknown.
+        positive: whether each is one.
+        query: of each row, any numbers.
+    """
+    above = np.full(len(score), np.nan)
+    known = np.flatnonzero(np.isfinite(score))
+    rows = known[np.lexsort((score[known], query[known]))]
+    if not len(rows):
+        return above
+    new_query = np.diff(query[rows], prepend=query[rows[0]] - 1) != 0
+    new_score = new_query | (np.diff(score[rows], prepend=np.nan) != 0)
+    of_query, of_score = np.cumsum(new_query) - 1, np.cumsum(new_score) - 1
+    in_query = np.bincount(of_query, positive[rows])
+    tied = np.bincount(of_score, positive[rows])
+    up_to = np.cumsum(tied) - np.concatenate([[0], np.cumsum(in_query)])[of_query[new_score]]
+    higher = in_query[of_query] - up_to[of_score] + tied[of_score] / 2
+    with np.errstate(invalid="ignore"):
+        above[rows] = higher / in_query[of_query]
+    return above

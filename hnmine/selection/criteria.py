@@ -27,6 +27,8 @@ class Goals:
     max_false: float | None
     num_negatives: int
     cpu_threads: int
+    strata: str | None
+    quota: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ def narrow(kind: type[T], settings: FilterSettings) -> T:
 
 
 def default_order(price: float) -> str:
-    """Return the order of the default choice: the chance of relevance, and a price for depth."""
-    return f"ln(1 + exp(relevance)) + {number(price)} * depth"
+    """Return the order of the default choice: the chance of relevance, and prices for the rest."""
+    return f"ln(1 + exp(relevance)) + {number(price)} * depth + shortcut"
 
 
 def criteria(settings: FilterSettings, learned: Learned | None = None) -> tuple[Rules, Choice]:

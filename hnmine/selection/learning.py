@@ -6,12 +6,14 @@ import numpy as np
 
 from hnmine.choose import choose
 from hnmine.expressions.evaluation import evaluate, truth
+from hnmine.ragged import Bools, Floats
 from hnmine.relevance.depth_price import cost, mean_depth, nearest, price_of_depth, safer_prices
 from hnmine.relevance.depth_rule import SHALLOW, USUAL, Rows, depth_by_rule
 from hnmine.relevance.depth_trial import TrialRows, try_depths
 from hnmine.relevance.evidence import numbers
 from hnmine.relevance.learned import Learned
 from hnmine.relevance.model import Relevance
+from hnmine.relevance.shortcut_price import Shortcut, prices_of_shortcuts, shortcut_cost
 from hnmine.relevance.teacher import try_teachers
 from hnmine.runner.run_directory import Tick
 from hnmine.selection.criteria import Choice, Goals, Rules
@@ -41,8 +43,9 @@ def learn(
     table = scored.sample(tick)
     sample = scored.sample_of(table)
     model = Relevance.learn(sample)
-    relevance = model.estimate(sample).relevance
-    verdicts = Verdicts(scored.estimated(table, model, sample), rules, choice)
+    estimated = scored.estimated(table, model, sample)
+    relevance = numbers(estimated["relevance"])  # As rounded as the order will see it.
+    verdicts = Verdicts(estimated, rules, choice)
     eligible, asked = verdicts.eligible, verdicts.asked
     depth_of = numbers(evaluate(table, {"place": scored.place}, sample.candidate)["place"])
     query, among = sample.query, sample.candidate & ~np.isin(verdicts.reason, NEVER)
@@ -63,12 +66,22 @@ def learn(
             where = (BELOW_THE_POSITIVE,)
             eligible = eligible & below
             near = near & below
-    price = price_of_depth(query, eligible, among, relevance, depth_of, asked, depth)
-    order = cost(relevance) + price * np.nan_to_num(depth_of)
-    reached = mean_depth(depth_of, choose(query, eligible, order, asked))
+
+    def price_with(extra: Floats | float) -> float:
+        return price_of_depth(query, eligible, among, relevance, depth_of, asked, depth, extra)
+
+    def chosen_with(extra: Floats | float) -> Bools:
+        order = cost(relevance) + price_with(extra) * np.nan_to_num(depth_of) + extra
+        return choose(query, eligible, order, asked)
+
+    shortcuts: dict[Shortcut, float] = {}
+    if not (goals.chooses_otherwise or goals.strata or goals.quota):
+        shortcuts = prices_of_shortcuts(query, scored.positives_above(table), chosen_with)
+    extra = shortcut_cost(scored.positives_above(table, shortcuts), shortcuts)
+    price, reached = price_with(extra), mean_depth(depth_of, chosen_with(extra))
     safer: tuple[float, ...] | None = None
     if goals.max_false is not None and not goals.chooses_otherwise:
-        safer = safer_prices(query, eligible, relevance, depth_of, asked, price)
+        safer = safer_prices(query, eligible, relevance, depth_of, asked, price, extra)
     return Learned(
         **dict(model),
         place=scored.place,
@@ -76,6 +89,7 @@ def learn(
         depth=depth,
         rule=rule,
         price_of_depth=price,
+        shortcut_prices=shortcuts,
         safer_prices=safer,
         trial=trial,
         teacher=try_teachers(sample),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,11 @@ from hnmine.errors import UsageError, damage_explained
 from hnmine.judges.judge import Judge
 from hnmine.judges.similarity import PositiveSimilarity
 from hnmine.names import repeated
+from hnmine.ragged import Floats
+from hnmine.relevance.evidence import numbers
 from hnmine.relevance.model import NOT_EVIDENCE, Relevance, Sample
+from hnmine.relevance.shortcut_price import SHORTCUTS, Shortcut, shortcut_cost
+from hnmine.relevance.within_query import positives_above
 from hnmine.runner.run_directory import Tick
 
 SAMPLE_QUERIES = 5000
@@ -71,16 +76,27 @@ class ScoredCandidates:
         return self.estimated(table, None)
 
     def estimated(
-        self, table: pa.Table, model: Relevance | None, sample: Sample | None = None
+        self,
+        table: pa.Table,
+        model: Relevance | None,
+        sample: Sample | None = None,
+        prices: Mapping[Shortcut, float] = MappingProxyType({}),
     ) -> pa.Table:
         """Add the estimates of the relevance model to a part; null without a model.
 
-        `sample` is the part as `sample_of` returns it, where that was done already.
+        Args:
+            table: the part.
+            model: of relevance.
+            sample: the part as `sample_of` returns it, where that was done already.
+            prices: of shortcuts.
         """
         columns = dict.fromkeys(schema.ESTIMATES.names, pa.nulls(table.num_rows, pa.float32()))
         if model:
-            estimates = model.estimate(sample or self.sample_of(table))
-            columns = {n: pa.array(values, pa.float32()) for n, values in vars(estimates).items()}
+            found = vars(model.estimate(sample or self.sample_of(table)))
+            found["shortcut"] = np.zeros(table.num_rows) + shortcut_cost(
+                self.positives_above(table, prices), prices
+            )
+            columns = {name: pa.array(values, pa.float32()) for name, values in found.items()}
         for field in schema.ESTIMATES:
             table = table.append_column(field, columns[field.name])
         return table
@@ -89,6 +105,22 @@ class ScoredCandidates:
         """Return rows of a part as the relevance model takes them."""
         sources, reach = self.candidates.sources, self.candidates.reach
         return Sample(table, self.columns, sources, reach, self._directions)
+
+    def positives_above(
+        self, table: pa.Table, shortcuts: Iterable[Shortcut] = SHORTCUTS
+    ) -> dict[Shortcut, Floats]:
+        """Return by shortcut the share of a query's positives above each row of a part."""
+        positive, query = table["is_positive"].to_numpy(), table["query_row"].to_numpy()
+        return {
+            name: positives_above(self._shortcut_score(table, name), positive, query)
+            for name in shortcuts
+        }
+
+    def _shortcut_score(self, table: pa.Table, shortcut: Shortcut) -> Floats:
+        if shortcut == "bm25":
+            return numbers(table["bm25_score"])
+        documents = self.candidates.index.documents
+        return documents.sizes(table["doc_row"].to_numpy()).astype(np.float64)
 
     def sample(self, tick: Tick) -> pa.Table:
         """Read the rows of some queries; the order of the candidates makes no difference."""

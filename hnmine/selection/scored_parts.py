@@ -103,7 +103,8 @@ class Selection:
 
     def verdicts(self, part: Part) -> Verdicts:
         """Apply the rules to a part and choose from it."""
-        table = part.scored.estimated(part.scored.read(part.number), self.model)
+        prices = self.model.shortcut_prices if self.model else {}
+        table = part.scored.estimated(part.scored.read(part.number), self.model, prices=prices)
         if len(part.mined_deeper):
             here = ~np.isin(table["query_row"].to_numpy(), part.mined_deeper)
             table = table.filter(pa.array(here))
