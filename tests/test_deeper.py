@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
-from hnmine.selection.document_cap import DocumentCap, DocumentUses
+from hnmine.directories.candidates import Candidates
+from hnmine.selection.document_cap import FEWEST_USES, DocumentCap, DocumentUses, default_cap
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,33 @@ class TestMaxUses:
         # Whoever lost a document has its next best.
         assert capped.counts["negatives"] == free.counts["negatives"]
 
+    def test_a_choice_that_is_ranked_once_is_the_one_that_is_made_again(self, candidates, tmp_path):
+        found = []
+        for name, query_where in (("ranked", None), ("again", "true")):
+            result = api.filter(
+                candidates=candidates / "c",
+                output=tmp_path / name,
+                num_negatives=3,
+                max_uses=1,
+                query_where=query_where,
+            )
+            found.append((negatives(tmp_path / name), result.counts["turns_to_share_out"]))
+        assert found[0] == found[1]
+        assert found[0][1] > 2
+
+    def test_the_default_choice_has_a_cap_that_0_takes_away(self, candidates, tmp_path):
+        def most(name, **given):
+            api.filter(candidates=candidates / "c", output=tmp_path / name, **given)
+            settings = json.loads((tmp_path / name / "manifest.json").read_text())["settings"]
+            return settings["max_uses"]
+
+        opened = Candidates(candidates / "c")
+        queries, documents = len(opened.mined), len(opened.index.documents.canonical)
+        assert most("default") == default_cap(queries, 5, documents) >= FEWEST_USES
+        assert most("three", num_negatives=3) == default_cap(queries, 3, documents)
+        assert most("off", max_uses=0) == 0
+        assert most("ranked", order="dense_rank") is None
+
     def test_whoever_comes_first_has_no_advantage(self, candidates, tmp_path):
         found = []
         for name in ("c", "shuffled"):
@@ -121,6 +150,14 @@ class TestMaxUses:
         assert {row["reason"] for row in short} >= {"max-uses"}
         used = Counter(one for found in negatives(tmp_path / "m").values() for one in found)
         assert max(used.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("queries", "negatives", "documents", "cap"),
+    [(160, 5, 4153, 5), (1000, 5, 10_000, 5), (1000, 5, 9999, 6), (10**7, 5, 10**5, 5000)],
+)
+def test_the_default_cap_grows_with_the_mean_use(queries, negatives, documents, cap):
+    assert default_cap(queries, negatives, documents) == cap
 
 
 @given(

@@ -207,9 +207,10 @@ class FilterSettings(ProofSettings, ModelSettings, OutputSettings):
     )
     max_uses: int | None = setting(
         "Which are chosen",
-        "Cap how many queries share a negative, independent of row order.",
+        "Cap how many queries share a negative, independent of row order; 0: no cap. [default: "
+        "ten times the mean, at least 5, for the default choice; else 0]",
         None,
-        ge=1,
+        ge=0,
     )
     lazy: bool = setting(
         "Which are chosen",

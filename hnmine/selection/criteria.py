@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, TypeVar
 
 from hnmine.config import FilterSettings
-from hnmine.expressions.evaluation import number
+from hnmine.expressions.evaluation import compares_candidates, number
 from hnmine.relevance.learned import Learned
 from hnmine.selection.rules import by_text, rules
 
@@ -69,6 +69,13 @@ class Choice:
     seed: int
     weight: str | None
     train_column: Mapping[str, str]
+
+    @property
+    def keeps_what_it_holds(self) -> bool:
+        """Whether a query's choice stays the same while no document of it is taken away."""
+        looks = (self.per_query, self.query_where, self.within, self.strata)
+        ranked = self.sampling in ("top", "random") and not compares_candidates(self.order)
+        return ranked and not any(looks) and not self.quota
 
 
 def narrow(kind: type[T], settings: FilterSettings) -> T:

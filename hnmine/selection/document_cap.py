@@ -14,6 +14,20 @@ from hnmine.array_files import check_values, load_archive
 from hnmine.errors import damage_explained
 from hnmine.ragged import Bools, Ints, offsets_of, position_in_list
 
+FEWEST_USES, TIMES_THE_MEAN = 5, 10
+"""The default cap: so many times the mean number of queries for each document, but not fewer."""
+
+
+def default_cap(queries: int, negatives: int, documents: int) -> int:
+    """Return how many queries may share a document in the default choice.
+
+    Args:
+        queries: that negatives are chosen for.
+        negatives: for each.
+        documents: to choose from.
+    """
+    return max(FEWEST_USES, -(-TIMES_THE_MEAN * queries * negatives // documents))
+
 
 @dataclass(frozen=True)
 class DocumentUses:
@@ -35,6 +49,15 @@ class DocumentUses:
         """Write the uses, whose documents are slots."""
         with path.open("wb") as file:
             np.savez(file, query=self.query, slot=self.document, noise=self.noise)
+
+    @classmethod
+    def joined(cls, parts: Sequence[DocumentUses]) -> DocumentUses:
+        """Return the uses of all parts."""
+        return cls(
+            np.concatenate([part.query for part in parts]),
+            np.concatenate([part.document for part in parts]),
+            np.concatenate([part.noise for part in parts]),
+        )
 
     @classmethod
     def read(cls, paths: Sequence[Path], slots: int) -> DocumentUses:
@@ -75,8 +98,23 @@ class DocumentCap:
 
     def over(self, query: Ints, slot: Ints) -> Bools:
         """Return which pairs of a query and a document may not be chosen, shape (pairs,)."""
-        over: Bools = self.full[slot] & ~np.isin(query * self.slots + slot, self.granted)
+        over: Bools = self.full[slot]
+        rows = np.flatnonzero(over)
+        over[rows] = ~np.isin(query[rows] * self.slots + slot[rows], self.granted)
         return over
+
+    def first(self, ranked: DocumentUses, most: int) -> DocumentUses:
+        """Return the first documents of each query that it may still choose.
+
+        Args:
+            ranked: the documents that may be chosen, the best first, query by query.
+            most: documents for each query.
+        """
+        rows = np.flatnonzero(~self.over(ranked.query, ranked.document))
+        group = np.cumsum(np.diff(ranked.query[rows], prepend=-1) != 0)
+        counts = np.bincount(group)[1:]
+        rows = rows[position_in_list(offsets_of(counts)) < most]
+        return DocumentUses(ranked.query[rows], ranked.document[rows], ranked.noise[rows])
 
     def grant(self, uses: DocumentUses, most: int) -> tuple[DocumentCap, bool]:
         """Return the state after the current choice, and whether all of it was granted.

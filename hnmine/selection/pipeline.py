@@ -26,6 +26,7 @@ from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
 from hnmine.selection import compat
 from hnmine.selection.criteria import Choice, Goals, Rules, criteria, narrow
+from hnmine.selection.document_cap import default_cap
 from hnmine.selection.hardness import HARDNESS, Hardness, why_unknown
 from hnmine.selection.learning import learn
 from hnmine.selection.proof import Fill, Goal, proved
@@ -69,7 +70,7 @@ def filter(settings: FilterSettings) -> StageResult:
             counts |= positives
             counts |= selection.score_lazily()
             counts |= selection.deepen(settings.deepen, open_more, settings.cpu_threads)
-            counts |= selection.cap_documents(settings.max_uses)
+            counts |= selection.cap_documents(settings.max_uses or None)
             if goal:
                 prices = (learned and learned.safer_prices) or ()
                 selection = proved(selection, replace(goal, prices=prices))
@@ -126,7 +127,7 @@ def _goal(settings: FilterSettings, judges: Sequence[Judge]) -> Goal | None:
         settings.confidence,
         settings.budget,
         seed_of_draw(settings.seed, files),
-        settings.max_uses,
+        settings.max_uses or None,
         (),
         sheet,
         _judge(settings),
@@ -155,7 +156,12 @@ def _resolve(settings: FilterSettings, candidates: Candidates) -> FilterSettings
         settings, pool = compat.resolve(settings, candidates.queries.most_positives)
         documents = len(candidates.index.documents.canonical)
         compat.check_depth(pool, candidates.manifest.settings.top_k, documents)
-    return resolve(settings, candidates.manifest.scores)
+    settings = resolve(settings, candidates.manifest.scores)
+    if settings.max_uses is not None or settings.lazy or settings.chooses_otherwise:
+        return settings
+    documents = len(candidates.index.documents.canonical)
+    cap = default_cap(len(candidates.mined), settings.num_negatives, documents)
+    return settings.model_copy(update={"max_uses": cap})
 
 
 def resolve(settings: FilterSettings, sources: list[str]) -> FilterSettings:

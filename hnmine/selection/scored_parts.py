@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -201,20 +201,35 @@ class Selection:
         """
         if most is None:
             return {}
+        self.cap = cap = DocumentCap.start(len(self.candidates.index.documents.canonical))
+        ranked: list[Path] = []
+        if self.choice.keeps_what_it_holds:  # Then no rule is applied again.
+            ranked = self._uses("rank documents", f"{of}ranked", lambda verdicts: verdicts.ranked)
+        for number in range(MOST_ROUNDS):
+            if ranked:
+                parts = (DocumentUses.read([file], cap.slots) for file in ranked)
+                negatives = self.choice.num_negatives
+                uses = DocumentUses.joined([cap.first(part, negatives) for part in parts])
+            else:
+                step = f"cap documents, round {number + 1}"
+                files = self._uses(step, f"{of}{number}", lambda verdicts: verdicts.uses)
+                uses = DocumentUses.read(files, cap.slots)
+            cap, settled = cap.grant(uses, most)
+            self.cap = cap
+            if settled:
+                return {"turns_to_share_out": number + 1}
+        self.cap = cap.close()
+        return {"turns_to_share_out": MOST_ROUNDS}
+
+    def _uses(
+        self, step: str, folder: str, uses_of: Callable[[Verdicts], DocumentUses]
+    ) -> list[Path]:
+        """Write uses of every part, by slot, and return the files."""
         documents = self.candidates.index.documents
-        count = len(documents.canonical)
-        self.cap = DocumentCap.start(count)
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-            uses = self.verdicts(self.parts[task.index]).uses
+            uses = uses_of(self.verdicts(self.parts[task.index]))
             replace(uses, document=documents.slots(uses.document)).write(outputs[0])
             return {}
 
-        for number in range(MOST_ROUNDS):
-            output = f"{USES}/{of}{number}/{{:05d}}.npz"
-            files = self._run_step(f"cap documents, round {number + 1}", output, self.parts, work)
-            self.cap, settled = self.cap.grant(DocumentUses.read(files, count), most)
-            if settled:
-                return {"turns_to_share_out": number + 1}
-        self.cap = self.cap.close()
-        return {"turns_to_share_out": MOST_ROUNDS}
+        return self._run_step(step, f"{USES}/{folder}/{{:05d}}.npz", self.parts, work)

@@ -333,7 +333,15 @@ class Verdicts:
     @property
     def uses(self) -> DocumentUses:
         """The documents chosen for each query, by row."""
-        rows = np.flatnonzero(self.selected)
+        return self._uses(np.flatnonzero(self.selected))
+
+    @property
+    def ranked(self) -> DocumentUses:
+        """The documents that may be chosen for each query, by row, the best first."""
+        rows = np.flatnonzero(self.eligible)
+        return self._uses(rows[np.lexsort((rows, self._order[rows], self.query[rows]))])
+
+    def _uses(self, rows: Ints) -> DocumentUses:
         return DocumentUses(
             self._rows("query_row")[rows], self._rows("doc_row")[rows], self._noise[rows]
         )
