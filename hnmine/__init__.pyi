@@ -304,7 +304,7 @@ def run(
         format: Layout of train/: triplet, n-tuple, labeled-pair, labeled-list, or one that a package adds.
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
-        max_uses: Cap how many queries share a negative, independent of row order.
+        max_uses: Cap how many queries share a negative, independent of row order; 0: no cap. [default: ten times the mean, at least 5, for the default choice; else 0]
         lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin=3.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
@@ -578,7 +578,7 @@ def filter_negatives(
         format: Layout of train/: triplet, n-tuple, labeled-pair, labeled-list, or one that a package adds.
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
-        max_uses: Cap how many queries share a negative, independent of row order.
+        max_uses: Cap how many queries share a negative, independent of row order; 0: no cap. [default: ten times the mean, at least 5, for the default choice; else 0]
         lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin=3.
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
@@ -708,7 +708,7 @@ def filter(
         format: Layout of train/: triplet, n-tuple, labeled-pair, labeled-list, or one that a package adds.
         output_scores: Add the scores that distillation losses need.
         deepen: Mine queries with too few negatives again, up to DEEPEN times as deep as `mine` did.
-        max_uses: Cap how many queries share a negative, independent of row order.
+        max_uses: Cap how many queries share a negative, independent of row order; 0: no cap. [default: ten times the mean, at least 5, for the default choice; else 0]
         lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin=3.
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.

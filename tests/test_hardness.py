@@ -245,7 +245,7 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
 
 def test_without_a_bi_encoder_there_is_no_hardness(folders, tmp_path):
     result = api.filter(candidates=folders / "bm25-c", output=tmp_path / "m", progress=False)
-    assert result.notes[-1] == why_unknown(["bm25"])
+    assert result.notes[-2] == why_unknown(["bm25"])
     assert json.loads((tmp_path / "m" / "hardness.json").read_text()) == {}
     shown = report(tmp_path / "m")
     assert any("unknown, as no bi-encoder" in line for line in shown)

@@ -17,13 +17,16 @@ from hnmine.relevance.within_query import mean_within
 Shortcut = Literal["bm25", "length"]
 SHORTCUTS: tuple[Shortcut, ...] = ("bm25", "length")
 
+AUC = 0.7
+"""AUC of a shortcut that the price aims at; one minus it where it points the other way."""
+
 HIGHEST_AUC = 0.85
-"""AUC that a shortcut may have, and one minus it where it points the other way."""
+"""AUC above which a shortcut is reported."""
 
 HIGHEST_PRICE = 1.0
 """The cost of a candidate that is relevant with a chance of 63 %, at even prior odds."""
 
-LOWEST_PRICE, HALVINGS = 1e-3, 10
+LOWEST_PRICE, HALVINGS = 1e-5, 14
 
 Choose = Callable[[Floats], Bools]
 """Given a further cost of each row, returns the rows chosen."""
@@ -49,7 +52,7 @@ def shortcut_cost(
 def prices_of_shortcuts(
     query: Ints, above: Mapping[Shortcut, Floats], choose: Choose
 ) -> dict[Shortcut, float]:
-    """Return the lowest prices at which no shortcut has an AUC above `HIGHEST_AUC`.
+    """Return the lowest prices at which no shortcut has a higher AUC than `AUC`.
 
     The price is a Lagrange multiplier: of all choices with that AUC, this has the least total cost.
     So each negative that it brings above the positive costs at most `HIGHEST_PRICE` more. Where the
@@ -72,14 +75,15 @@ def prices_of_shortcuts(
             return float(found.mean()) if len(found) else 0.5
 
         free = auc(0.0)
-        if 1 - HIGHEST_AUC <= free <= HIGHEST_AUC:
+        if 1 - AUC <= free <= AUC:
             continue
         sign = 1.0 if free > 0.5 else -1.0
         low, high = LOWEST_PRICE, HIGHEST_PRICE
         for _ in range(HALVINGS):
             middle = float(np.sqrt(low * high))
             reached = auc(sign * middle)
-            if max(reached, 1 - reached) > HIGHEST_AUC:
+            # Not either way: a price that overshoots is high enough.
+            if (reached if sign > 0 else 1 - reached) > AUC:
                 low = middle
             else:
                 high = middle

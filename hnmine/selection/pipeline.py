@@ -23,11 +23,12 @@ from hnmine.relevance.learned import RELEVANCE, Learned, read_learned, write_lea
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
-from hnmine.runner.urls import name_of
+from hnmine.runner.urls import mirrored, name_of
 from hnmine.selection import compat
 from hnmine.selection.criteria import Choice, Goals, Rules, criteria, narrow
 from hnmine.selection.document_cap import default_cap
-from hnmine.selection.hardness import HARDNESS, Hardness, why_unknown
+from hnmine.selection.hardness import HARDNESS, Hardness
+from hnmine.selection.last_lines import Measured, last_lines
 from hnmine.selection.learning import learn
 from hnmine.selection.proof import Fill, Goal, proved
 from hnmine.selection.scored_candidates import ScoredCandidates
@@ -87,7 +88,17 @@ def filter(settings: FilterSettings) -> StageResult:
         guarantee = read_guarantee(run.path) if settings.max_false is not None else None
     notes = list(guarantee.sentences()) if guarantee else []
     notes += [*settings.notes, *(learned.sentences if learned else [])]
-    notes += hardness.sentences() if hardness else [why_unknown(candidates.manifest.scores)]
+    measured = Measured(
+        mirrored(settings.output) or str(settings.output),
+        manifest["counts"],
+        hardness,
+        learned,
+        settings,
+        candidates.manifest.settings,
+        candidates.manifest.scores,
+        candidates.sources,
+    )
+    notes += last_lines(measured)
     return StageResult(settings.output, manifest["counts"], manifest, notes)
 
 

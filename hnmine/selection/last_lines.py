@@ -1,0 +1,153 @@
+"""The last lines of `filter`: what it wrote, what is wrong with it, and what to run next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from hnmine.config import FilterSettings, MineSettings
+from hnmine.printable import shell
+from hnmine.relevance.learned import Learned
+from hnmine.relevance.shortcut_price import HIGHEST_AUC
+from hnmine.selection.hardness import Hardness, why_unknown
+
+MOST_MISSING, MOST_EASY, MOST_OVERTAKEN = 0.05, 0.5, 0.5
+"""Share of the negatives asked for, and of the rows, above which a finding is printed."""
+
+DIGITS = 2
+"""Of a measure, before it is compared with its bound: what is printed decides."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a finished run.
+
+    Attributes:
+        place: the mined directory.
+        counts: of its manifest.
+        hardness: of the chosen negatives; None where no bi-encoder scored them.
+        learned: about the candidates; None if nothing was.
+        settings: of `filter`.
+        mined: settings of `mine`.
+        scores: sources that scored all candidates.
+        sources: that found the candidates.
+    """
+
+    place: str
+    counts: Mapping[str, int]
+    hardness: Hardness | None
+    learned: Learned | None
+    settings: FilterSettings
+    mined: MineSettings
+    scores: list[str]
+    sources: list[str]
+
+    @property
+    def missing(self) -> float:
+        """The share of the negatives asked for that were not found."""
+        return self.counts["negatives_missing"] / max(1, self.counts["negatives_asked"])
+
+    @property
+    def depth(self) -> float | None:
+        """The depth that the default choice aimed at; None for another choice."""
+        return None if not self.learned or self.settings.chooses_otherwise else self.learned.depth
+
+    @property
+    def words(self) -> str:
+        """The setting of `mine` that finds more candidates by BM25."""
+        depth = self.mined.depths.get("bm25", self.mined.top_k)
+        return f"--source bm25:{2 * depth if 'bm25' in self.sources else depth}"
+
+
+def _nearer(run: Measured) -> str:
+    if run.depth is None:
+        return "lower --range-max, or leave the choice to the default"
+    return f"lower --depth (now {run.depth:g})" if run.depth else "mine with a stronger encoder"
+
+
+def _deeper(run: Measured) -> str:
+    return "raise --range-min" if run.depth is None else f"raise --depth (now {run.depth:g})"
+
+
+def _unlike(run: Measured, more: str) -> str:
+    if run.depth is None or run.settings.strata or run.settings.quota:
+        return "only the default choice, without rules, keeps that low"
+    return f"mine with {more}"
+
+
+def _shortcut(name: str) -> Callable[[Measured], float]:
+    return lambda run: run.hardness.shortcuts.get(name, 0.0) if run.hardness else 0.0
+
+
+Finding = tuple[Callable[[Measured], float], float, Callable[[Measured, float], str]]
+
+FINDINGS: tuple[Finding, ...] = (
+    (
+        lambda run: run.missing,
+        MOST_MISSING,
+        lambda run, share: (
+            f"{share:.0%} of the negatives asked for are missing: mine deeper (--top-k) or pass "
+            "--deepen 4."
+        ),
+    ),
+    (
+        lambda run: run.hardness.easy if run.hardness else 0.0,
+        MOST_EASY,
+        lambda run, share: (
+            f"{share:.0%} of the rows give almost no gradient: the negatives are too easy for this "
+            f"encoder; {_nearer(run)}."
+        ),
+    ),
+    (
+        lambda run: run.hardness.overtaken if run.hardness else 0.0,
+        MOST_OVERTAKEN,
+        lambda run, share: (
+            f"In {share:.0%} of the rows a negative scores as high as the positive: judge some "
+            f"with `{shell(['hnmine', 'review', run.place])}`, or {_deeper(run)}."
+        ),
+    ),
+    (
+        _shortcut("bm25"),
+        HIGHEST_AUC,
+        lambda run, auc: (
+            f"BM25 alone still tells negatives from positives (AUC {auc:.2f}): "
+            f"{_unlike(run, run.words)}."
+        ),
+    ),
+    (
+        _shortcut("length"),
+        HIGHEST_AUC,
+        lambda run, auc: (
+            f"Length alone still tells negatives from positives (AUC {auc:.2f}): "
+            f"{_unlike(run, f'--top-k {2 * run.mined.top_k}')}."
+        ),
+    ),
+)
+"""Measure, the bound above which it is a finding, and what is said."""
+
+
+def last_lines(run: Measured) -> Iterator[str]:
+    """Yield the verdict, a line each."""
+    yield _summary(run)
+    yield from run.hardness.sentences() if run.hardness else [why_unknown(run.scores)]
+    for measure, bound, says in FINDINGS:
+        found = measure(run)
+        if round(found, DIGITS) > bound:
+            yield says(run, found)
+    audit, report = (shell(["hnmine", name, run.place]) for name in ("audit", "report"))
+    yield f"Next: `{report}` shows them, `{audit}` lists the most doubtful; train on train/."
+
+
+def _summary(run: Measured) -> str:
+    counts, hardness = run.counts, run.hardness
+    said = [
+        f"{counts['negatives']:,} negatives for {counts['queries']:,} queries "
+        f"({1 - run.missing:.0%} of those asked for)"
+    ]
+    if hardness and hardness.rank is not None:
+        said.append(f"mean rank {hardness.rank:.1f}")
+    for name, auc in sorted(hardness.shortcuts.items()) if hardness else ():
+        said.append(f"AUC of {'BM25' if name == 'bm25' else name} alone {auc:.2f}")
+    if hardness and hardness.most_uses is not None:
+        said.append(f"no document for more than {hardness.most_uses:,} queries")
+    return ", ".join(said) + "."
