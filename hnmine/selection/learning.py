@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from hnmine.choose import choose
 from hnmine.expressions.evaluation import evaluate, truth
 from hnmine.ragged import Bools, Floats
 from hnmine.relevance.depth_price import cost, mean_depth, nearest, price_of_depth, safer_prices
-from hnmine.relevance.depth_rule import SHALLOW, USUAL, Rows, depth_by_rule
+from hnmine.relevance.depth_rule import SHALLOW, USUAL, DepthRule, Rows, depth_by_rule
 from hnmine.relevance.depth_trial import TrialRows, try_depths
 from hnmine.relevance.evidence import numbers
-from hnmine.relevance.learned import Learned
-from hnmine.relevance.model import Relevance
+from hnmine.relevance.learned import DepthTrial, Learned
+from hnmine.relevance.model import Relevance, Sample
 from hnmine.relevance.shortcut_price import Shortcut, prices_of_shortcuts, shortcut_cost
 from hnmine.relevance.teacher import try_teachers
 from hnmine.runner.run_directory import Tick
@@ -50,25 +52,17 @@ def learn(
     depth_of = numbers(evaluate(table, {"place": scored.place}, sample.candidate)["place"])
     query, among = sample.query, sample.candidate & ~np.isin(verdicts.reason, NEVER)
     near = among
-    depth, trial, rule = USUAL if goals.depth is None else goals.depth, None, None
-    where: tuple[str, ...] = ()
-    if goals.depth is None and not goals.chooses_otherwise:
-        of_rule = Rows(sample.query, sample.candidate, sample.is_positive, depth_of)
-        rule = depth_by_rule(of_rule)
-        depth = rule.depth
-    if rule and model.fitted:
-        found = evaluate(table, {"below": BELOW_THE_POSITIVE}, sample.candidate)["below"]
-        below = truth(found, BELOW_THE_POSITIVE)
-        rows = TrialRows(table, eligible, below, relevance, depth_of)
-        how = goals.num_negatives, goals.cpu_threads
-        depth, trial = try_depths(scored.candidates, rows, rule, *how)
-        if rule.stays_below if depth == rule.depth else depth <= SHALLOW:
-            where = (BELOW_THE_POSITIVE,)
-            eligible = eligible & below
-            near = near & below
+    below = truth(
+        evaluate(table, {"below": BELOW_THE_POSITIVE}, sample.candidate)["below"],
+        BELOW_THE_POSITIVE,
+    )
+    rows = TrialRows(table, eligible, below, relevance, depth_of)
+    aim = _aim(scored, goals, rows, sample, model.fitted)
+    if aim.where:
+        eligible, near = eligible & below, near & below
 
     def price_with(extra: Floats | float) -> float:
-        return price_of_depth(query, eligible, among, relevance, depth_of, asked, depth, extra)
+        return price_of_depth(query, eligible, among, relevance, depth_of, asked, aim.depth, extra)
 
     def chosen_with(extra: Floats | float) -> Bools:
         order = cost(relevance) + price_with(extra) * np.nan_to_num(depth_of) + extra
@@ -85,18 +79,43 @@ def learn(
     return Learned(
         **dict(model),
         place=scored.place,
-        where=where,
-        depth=depth,
-        rule=rule,
+        where=aim.where,
+        depth=aim.depth,
+        rule=aim.rule,
         price_of_depth=price,
         shortcut_prices=shortcuts,
         safer_prices=safer,
-        trial=trial,
+        trial=aim.trial,
         teacher=try_teachers(sample),
         out_of_reach=""
         if goals.chooses_otherwise
-        else _out_of_reach(depth, reached, nearest(query, near, depth_of, asked)),
+        else _out_of_reach(aim.depth, reached, nearest(query, near, depth_of, asked)),
     )
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """The mean depth that the choice aims at, why, and the rules that it needs."""
+
+    depth: float
+    rule: DepthRule | None = None
+    trial: DepthTrial | None = None
+    where: tuple[str, ...] = ()
+
+
+def _aim(
+    scored: ScoredCandidates, goals: Goals, rows: TrialRows, sample: Sample, fitted: bool
+) -> _Aim:
+    """Return the depth asked for; else the one by the rule, or by the trial that it starts from."""
+    if goals.depth is not None or goals.chooses_otherwise:
+        return _Aim(USUAL if goals.depth is None else goals.depth)
+    rule = depth_by_rule(Rows(sample.query, sample.candidate, sample.is_positive, rows.depth))
+    if not fitted:
+        return _Aim(rule.depth, rule)
+    how = goals.num_negatives, goals.cpu_threads
+    depth, trial = try_depths(scored.candidates, rows, rule, *how)
+    stays_below = rule.stays_below if depth == rule.depth else depth <= SHALLOW
+    return _Aim(depth, rule, trial, (BELOW_THE_POSITIVE,) if stays_below else ())
 
 
 def _out_of_reach(depth: float, reached: float, nearest_of_all: float) -> str:
