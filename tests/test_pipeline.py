@@ -98,12 +98,15 @@ def test_verdicts_follow_from_the_recorded_numbers(run):
     """Every keep and reason, recomputed one row at a time from what stands in the table."""
     table = rows(run / "mined" / "scored")
     anchors: dict[str, float] = {}
+    cosines_of: dict[str, float] = {}
     for row in table:
         if row["is_positive"]:
-            anchors[row["query_id"]] = min(
-                row["ce_score"], anchors.get(row["query_id"], float("inf"))
-            )
+            for score, lowest in (("ce_score", anchors), ("dense_score", cosines_of)):
+                before = lowest.get(row["query_id"], float("inf"))
+                lowest[row["query_id"]] = min(row[score], before)
     learned = json.loads((run / "mined" / "relevance.json").read_text())
+    below = "dense_score < pos(dense_score)"
+    assert learned["where"] in ([], [below])
     for row in table:
         anchor = anchors[row["query_id"]]
         assert row["positive_score"] == anchor
@@ -113,6 +116,8 @@ def test_verdicts_follow_from_the_recorded_numbers(run):
             expected = "query"
         elif row["ce_score"] == anchor:
             expected = "same-score"
+        elif learned["where"] and row["dense_score"] >= cosines_of[row["query_id"]]:
+            expected = below
         else:
             expected = None
         assert row["reason"] == expected
