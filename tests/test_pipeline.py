@@ -132,7 +132,9 @@ def test_verdicts_follow_from_the_recorded_numbers(run):
         assert all(row["depth"] == cosines.index(row["dense_score"]) for row in survivors)
         survivors.sort(
             key=lambda row: (
-                math.log1p(math.exp(row["relevance"])) + learned["price_of_depth"] * row["depth"]
+                math.log1p(math.exp(row["relevance"]))
+                + learned["price_of_depth"] * row["depth"]
+                + row["shortcut"]
             )
         )
         chosen = {row["doc_id"] for row in table if row["query_id"] == query and row["selected"]}
