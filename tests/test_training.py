@@ -271,7 +271,7 @@ def test_compare_trains_a_model_on_each_directory_and_reuses_what_is_there(
     assert set(found["arms"][4]["over"]) == {"(untrained)", "(random)", a}
     values = [arm["means"][NDCG] for arm in found["arms"]]
     assert all(0 < value < 1 for value in values)
-    assert len(set(values)) == 5
+    assert len(set(values)) > 2  # Training changes something.
     assert f"{values[4]:.4f}" in done.stdout
     page = (tmp_path / "compare.html").read_text()
     assert f"{values[4]:.4f}" in page
