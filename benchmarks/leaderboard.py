@@ -23,8 +23,8 @@ from benchmarks.downstream.arms import (
 from benchmarks.downstream.report import over_the_best, summary
 from benchmarks.downstream.runs import Plan
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
-from hnmine.training.measures import NDCG
 from hnmine.training.reached import shown
+from hnmine.training.retrieval_measures import NDCG
 from hnmine.training.students import Recipe
 
 FILE = ROOT / "benchmarks" / "LEADERBOARD.md"

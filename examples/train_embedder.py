@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from hnmine import build_index, filter_negatives, mine
 from hnmine.encode.spec import device_for
 from hnmine.training.held_out import HeldOut
-from hnmine.training.measures import NDCG, difference
-from hnmine.training.rows import Rows
+from hnmine.training.retrieval_measures import NDCG, difference
+from hnmine.training.student_rows import Rows
 from hnmine.training.students import Recipe, load, train
 
 HELD_OUT = 0.3

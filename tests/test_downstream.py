@@ -19,7 +19,7 @@ from sentence_transformers.base.modules import Normalize
 from benchmarks.downstream.adapter import Remembered
 from benchmarks.downstream.protocol import split
 from benchmarks.downstream.runs import _chosen, held_out
-from hnmine.training.measures import DEPTH, difference
+from hnmine.training.retrieval_measures import DEPTH, difference
 
 VALUES = st.floats(0, 1)
 

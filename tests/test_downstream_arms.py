@@ -16,7 +16,7 @@ from benchmarks.downstream.rounds import GAP, NEGATIVES, nearest
 from benchmarks.downstream.runs import Plan
 from benchmarks.downstream.runs import run as run_of
 from hnmine.cli import app
-from hnmine.training.measures import MEASURES
+from hnmine.training.retrieval_measures import MEASURES
 from hnmine.training.runs import Run
 from hnmine.training.students import Recipe
 

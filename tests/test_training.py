@@ -31,8 +31,8 @@ from hnmine.exports.teacher_scores import STUDENT_TEMPERATURE, TEACHER_TEMPERATU
 from hnmine.inputs.identity import normalise
 from hnmine.training.baselines import random_negatives
 from hnmine.training.held_out import HeldOut
-from hnmine.training.measures import MEASURES, MRR, NDCG, RECALL, difference, measure
-from hnmine.training.rows import Rows, batches
+from hnmine.training.retrieval_measures import MEASURES, MRR, NDCG, RECALL, difference, measure
+from hnmine.training.student_rows import Rows, batches
 from hnmine.training.students import SCALE, contrastive, distilled
 
 QUIET = {"progress": False, "threads": 1}

@@ -12,8 +12,8 @@ from benchmarks.downstream.arms import ARMS, QUICK, WHOLE, Arm
 from benchmarks.downstream.report import markdown, summary
 from benchmarks.downstream.runs import Plan, prepare, run
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
-from hnmine.training.measures import NDCG
 from hnmine.training.reached import UNTRAINED
+from hnmine.training.retrieval_measures import NDCG
 from hnmine.training.runs import Run
 from hnmine.training.students import Recipe
 

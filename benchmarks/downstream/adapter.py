@@ -17,7 +17,7 @@ from sentence_transformers.base.modules import Dense, InputModule, Normalize
 
 from hnmine.directories.index import Index
 from hnmine.encode.locate import find_model
-from hnmine.training.measures import Vectors
+from hnmine.training.retrieval_measures import Vectors
 
 
 class Remembered(InputModule):  # type: ignore[misc]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.downstream.arms import IN_BATCH, PEER, RANDOM_ARM
-from hnmine.training.measures import NDCG as MEASURE
-from hnmine.training.measures import difference
+from hnmine.training.retrieval_measures import NDCG as MEASURE
+from hnmine.training.retrieval_measures import difference
 from hnmine.training.runs import Run
 
 Runs = Mapping[str, Mapping[str, Sequence[Run]]]

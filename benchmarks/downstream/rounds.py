@@ -22,9 +22,9 @@ from benchmarks.common import add_collections, parsed
 from benchmarks.downstream.__main__ import MINE
 from benchmarks.downstream.runs import Plan, held_out, prepare, student
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
-from hnmine.training.measures import NDCG as MEASURE
-from hnmine.training.measures import difference
-from hnmine.training.rows import Rows
+from hnmine.training.retrieval_measures import NDCG as MEASURE
+from hnmine.training.retrieval_measures import difference
+from hnmine.training.student_rows import Rows
 from hnmine.training.students import DOCUMENT, QUERY, Recipe, encode, train
 
 STATIC = "the same negatives"

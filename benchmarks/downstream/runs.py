@@ -16,8 +16,8 @@ from benchmarks.downstream.arms import Arm
 from benchmarks.downstream.protocol import split
 from benchmarks.quality.runs import hnmine
 from hnmine.training.held_out import HeldOut
-from hnmine.training.rows import Rows
 from hnmine.training.runs import Run, once
+from hnmine.training.student_rows import Rows
 from hnmine.training.students import Recipe, load, train
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hnmine.directories.candidates import Candidates
 from hnmine.keyed_noise import keyed_noise
-from hnmine.training.rows import Rows
+from hnmine.training.student_rows import Rows
 
 SPARE = 8
 """Documents to draw for a row, beyond its negatives: some are positives, or come twice."""

@@ -22,8 +22,8 @@ from hnmine.inputs.texts import Texts
 from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Ints
 from hnmine.runner.plan import digest
-from hnmine.training.measures import Values, measure
-from hnmine.training.rows import Rows
+from hnmine.training.retrieval_measures import Values, measure
+from hnmine.training.student_rows import Rows
 from hnmine.training.students import DOCUMENT, QUERY, encode
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from hnmine.runner.preflight import progress_bar
 from hnmine.training.baselines import random_negatives
 from hnmine.training.held_out import DOCUMENTS, HeldOut
 from hnmine.training.reached import IN_BATCH, RANDOM, UNTRAINED, Students, arms_of
-from hnmine.training.rows import Rows
 from hnmine.training.runs import Run, known, once
+from hnmine.training.student_rows import Rows
 from hnmine.training.students import DOCUMENT, Recipe, encode, load, train
 
 log = logging.getLogger("hnmine")

@@ -9,7 +9,7 @@ import numpy as np
 
 from hnmine.printable import aligned
 from hnmine.results import Json
-from hnmine.training.measures import MEASURES, NDCG, Difference, difference
+from hnmine.training.retrieval_measures import MEASURES, NDCG, Difference, difference
 from hnmine.training.runs import Run
 
 UNTRAINED, IN_BATCH, RANDOM = "(untrained)", "(in-batch only)", "(random)"

@@ -11,7 +11,7 @@ import numpy as np
 
 from hnmine.runner.atomic import write_text
 from hnmine.runner.plan import Json
-from hnmine.training.measures import Values
+from hnmine.training.retrieval_measures import Values
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from hnmine.exports.teacher_scores import (
     pin_positives,
 )
 from hnmine.ragged import offsets_of
-from hnmine.training.measures import Vectors
-from hnmine.training.rows import Rows, batches
+from hnmine.training.retrieval_measures import Vectors
+from hnmine.training.student_rows import Rows, batches
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
