@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -139,7 +140,8 @@ def test_the_depths_that_lost_are_said_in_the_order_of_their_numbers():
     trial = {"queries": 300, "over_usual": others, "over_random": {"gain": 0.1, "error": 0.01}}
     sentences = DepthTrial.model_validate(trial).sentences(USUAL)
     assert sentences == [
-        "Depth 20 by rule: at 0, 5, 10, 40 linear probes ranked no better on 300 queries."
+        "Depth 20 by rule: at 0, 5, 10, 40 linear probes did not rank significantly better "
+        "on 300 queries."
     ]
 
 
@@ -162,6 +164,10 @@ def test_random_negatives_are_named_where_they_surely_teach_as_much(gain, error,
 
 def trials_of(candidates):
     return sorted((candidates / STATE / FOLDER).glob("*"))
+
+
+def _read(path):
+    return path.read_text()
 
 
 def forget(candidates):
@@ -209,6 +215,8 @@ class TestCache:
             lambda path: path.write_text(path.read_text().replace('"depth": ', '"depth": -')),
             lambda path: path.write_text(path.read_text().replace('"of": "', '"of": "0')),
             lambda path: path.write_text(path.read_text().replace('"gain": ', '"gain": 1e9')),
+            lambda path: path.write_text(re.sub('"depth": [0-9.]+', '"depth": 7.5', _read(path))),
+            lambda path: path.write_text(re.sub('"usual": [0-9.]+', '"usual": 7.5', _read(path))),
         ],
     )
     def test_a_file_that_is_not_that_trial_is_made_again(self, world, tmp_path, counted, damage):
@@ -221,6 +229,18 @@ class TestCache:
         assert path.read_bytes() != whole
         again = filtered(candidates, tmp_path / "two")
         assert (len(counted), again[0], path.read_bytes()) == (2, first[0], whole)
+
+    def test_a_folder_with_its_name_is_no_error(self, world, tmp_path):
+        candidates = world / "candidates-20"
+        forget(candidates)
+        first = filtered(candidates, tmp_path / "one")
+        (path,) = trials_of(candidates)
+        path.unlink()
+        path.mkdir()
+        try:
+            assert filtered(candidates, tmp_path / "two")[0] == first[0]
+        finally:
+            path.rmdir()
 
     def test_a_link_is_neither_read_nor_followed(self, world, tmp_path, counted):
         candidates = world / "candidates-20"
@@ -272,8 +292,8 @@ def test_without_vectors_it_is_the_usual_one_within_the_pool(world, tmp_path):
     assert found["depth"] == min(USUAL, round(found["rule"]["pool"] / 2, 1))
     assert found["place"] == "rank"
     assert "trial" not in found
-    said = "only 0 queries have a positive with a place by the bi-encoder"
-    assert notes[0] == f"Depth {found['depth']:g} by rule: {said}."
+    said = "0 of 10 needed queries have a positive with a place by the bi-encoder"
+    assert notes[0].startswith(f"Depth {found['depth']:g} by rule: {said}, ")
 
 
 @pytest.mark.parametrize("top_k", [5, 30])

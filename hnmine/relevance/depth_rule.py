@@ -60,11 +60,14 @@ class DepthRule(BaseModel):
     @property
     def reason(self) -> str:
         """Why it is this depth, as a clause."""
+        half = f"so it is half of the {self.pool:.0f} candidates"
         if not self.applies:
-            return f"only {self.queries} queries have a positive with a place by the bi-encoder"
+            usual = half if self.depth < USUAL else "which is too few to tell"
+            found = f"{self.queries} of {FEWEST} needed queries have a positive with a place"
+            return f"{found} by the bi-encoder, {usual}"
         where = f"known positives have a typical rank of {self.rank:.1f} by the bi-encoder"
         if self.depth < round(BEYOND * self.rank, 1):
-            return f"{where}, so it is half of the {self.pool:.0f} candidates"
+            return f"{where}, {half}"
         return f"{where}, and it is twice that"
 
 

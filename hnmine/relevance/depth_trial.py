@@ -114,7 +114,7 @@ def try_depths(
     if drawn is None:
         return rule.depth, None
     n = min(negatives, MOST_NEGATIVES)
-    kept = KeptTrial(candidates, drawn.fingerprint(candidates, rule, n))
+    kept = KeptTrial(candidates, drawn.fingerprint(candidates, rule, n), rule.depth)
     found = kept.read()
     if found is None:
         found = _Trial(candidates, drawn, rule, n, threads).result()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hnmine.directories.candidates import Candidates
-from hnmine.errors import InputError
+from hnmine.errors import HnmineError
 from hnmine.relevance.learned import DepthTrial
 from hnmine.runner.atomic import write_text
 from hnmine.runner.plan import canonical_json
@@ -35,16 +35,18 @@ class _Result(BaseModel):
 class KeptTrial:
     """The file of one trial.
 
-    A directory that cannot be written, because it is read-only or full, is no error: the trial is
-    made again. Processes that write the same file write the same bytes, each all or nothing.
+    Where it cannot be written, because the directory is read-only or full or a folder has its name,
+    that is no error: the trial is made again. Processes that write the same file write the same
+    bytes, each all or nothing.
 
     Args:
         candidates: that the trial is made on.
         of: hash of all that the result depends on.
+        usual: the depth by rule, which others are compared with.
     """
 
-    def __init__(self, candidates: Candidates, of: str) -> None:
-        self.root, self.of = candidates.path, of
+    def __init__(self, candidates: Candidates, of: str, usual: float) -> None:
+        self.root, self.of, self.usual = candidates.path, of, usual
         self.path = candidates.path / STATE / FOLDER / f"{of}.json"
 
     def read(self) -> tuple[float, DepthTrial] | None:
@@ -55,9 +57,11 @@ class KeptTrial:
                 return None
             found = _Result.model_validate(json.loads(self.path.read_text(encoding="utf-8")))
             list(found.trial.sentences(found.depth))
-        except (OSError, ValueError, RecursionError, InputError, ValidationError):
+        except (OSError, ValueError, RecursionError, HnmineError, ValidationError):
             return None
-        return (found.depth, found.trial) if found.of == self.of else None
+        tried = found.depth == self.usual or f"{found.depth:g}" in found.trial.over_usual
+        same = found.of == self.of and found.trial.usual == self.usual
+        return (found.depth, found.trial) if same and tried else None
 
     def write(self, depth: float, trial: DepthTrial) -> None:
         """Cache the result, if the directory can be written."""
@@ -65,7 +69,7 @@ class KeptTrial:
         if not (self.root / STATE).is_dir():
             return
         values = _Result(of=self.of, depth=depth, trial=trial).model_dump(exclude_none=True)
-        with suppress(OSError, InputError):
+        with suppress(OSError, HnmineError):
             check_links(self.root, self.path)
             self.path.parent.mkdir(exist_ok=True)
             write_text(self.path, canonical_json(values))

@@ -111,8 +111,8 @@ class DepthTrial(BaseModel):
             )
         others = ", ".join(sorted(self.over_usual, key=float))
         return (
-            f"Depth {usual} by rule: at {others} linear probes ranked no better on "
-            f"{self.queries} queries."
+            f"Depth {usual} by rule: at {others} linear probes did not rank significantly better "
+            f"on {self.queries} queries."
             if others
             else f"Depth {usual} by rule: no other is within reach."
         )
