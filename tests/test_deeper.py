@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import hnmine as api
 from hnmine.directories.candidates import Candidates
 from hnmine.selection.document_cap import FEWEST_USES, DocumentCap, DocumentUses, default_cap
+from hnmine.selection.verdicts import Verdicts
 
 
 @pytest.fixture(scope="module")
@@ -102,19 +103,34 @@ class TestMaxUses:
         # Whoever lost a document has its next best.
         assert capped.counts["negatives"] == free.counts["negatives"]
 
-    def test_a_choice_that_is_ranked_once_is_the_one_that_is_made_again(self, candidates, tmp_path):
-        found = []
+    def test_a_choice_that_is_ranked_once_is_the_one_that_is_made_again(
+        self, candidates, tmp_path, monkeypatch
+    ):
+        found, rounds = [], []
+        grant = DocumentCap.grant
+        monkeypatch.setattr(DocumentCap, "grant", lambda *given: rounds.append(1) or grant(*given))
         for name, query_where in (("ranked", None), ("again", "true")):
-            result = api.filter(
+            rounds.clear()
+            api.filter(
                 candidates=candidates / "c",
                 output=tmp_path / name,
                 num_negatives=3,
                 max_uses=1,
                 query_where=query_where,
             )
-            found.append((negatives(tmp_path / name), result.counts["turns_to_share_out"]))
+            found.append((negatives(tmp_path / name), len(rounds)))
         assert found[0] == found[1]
         assert found[0][1] > 2
+
+    def test_nothing_is_ranked_where_no_document_reaches_the_cap(
+        self, candidates, tmp_path, monkeypatch
+    ):
+        def refused(*given):
+            raise AssertionError("All candidates would be written.")
+
+        monkeypatch.setattr(Verdicts, "ranked", property(refused))
+        result = api.filter(candidates=candidates / "c", output=tmp_path / "m", max_uses=10**6)
+        assert not [name for name in result.counts if "share_out" in name]
 
     def test_the_default_choice_has_a_cap_that_0_takes_away(self, candidates, tmp_path):
         def most(name, **given):

@@ -8,7 +8,7 @@ import numpy as np
 
 from hnmine.choose import choose
 from hnmine.expressions.evaluation import evaluate, truth
-from hnmine.ragged import Bools, Floats
+from hnmine.ragged import Bools, Floats, Ints
 from hnmine.relevance.depth_price import cost, mean_depth, nearest, price_of_depth, safer_prices
 from hnmine.relevance.depth_rule import SHALLOW, USUAL, DepthRule, Rows, depth_by_rule
 from hnmine.relevance.depth_trial import TrialRows, try_depths
@@ -50,47 +50,64 @@ def learn(
     verdicts = Verdicts(estimated, rules, choice)
     eligible, asked = verdicts.eligible, verdicts.asked
     depth_of = numbers(evaluate(table, {"place": scored.place}, sample.candidate)["place"])
-    query, among = sample.query, sample.candidate & ~np.isin(verdicts.reason, NEVER)
-    near = among
+    among = sample.candidate & ~np.isin(verdicts.reason, NEVER)
     below = truth(
         evaluate(table, {"below": BELOW_THE_POSITIVE}, sample.candidate)["below"],
         BELOW_THE_POSITIVE,
     )
-    rows = TrialRows(table, eligible, below, relevance, depth_of)
-    aim = _aim(scored, goals, rows, sample, model.fitted)
-    if aim.where:
-        eligible, near = eligible & below, near & below
-
-    def price_with(extra: Floats | float) -> float:
-        return price_of_depth(query, eligible, among, relevance, depth_of, asked, aim.depth, extra)
-
-    def chosen_with(extra: Floats | float) -> Bools:
-        order = cost(relevance) + price_with(extra) * np.nan_to_num(depth_of) + extra
-        return choose(query, eligible, order, asked)
-
+    aim = _aim(scored, goals, TrialRows(table, eligible, below, relevance, depth_of), sample, model)
+    kept = below if aim.where else np.ones(len(below), dtype=bool)
+    pool = _Pool(sample.query, eligible & kept, among, relevance, depth_of, asked, aim.depth)
     shortcuts: dict[Shortcut, float] = {}
     if not (goals.chooses_otherwise or goals.strata or goals.quota):
-        shortcuts = prices_of_shortcuts(query, scored.positives_above(table), chosen_with)
+        shortcuts = prices_of_shortcuts(pool.query, scored.positives_above(table), pool.chosen)
     extra = shortcut_cost(scored.positives_above(table, shortcuts), shortcuts)
-    price, reached = price_with(extra), mean_depth(depth_of, chosen_with(extra))
-    safer: tuple[float, ...] | None = None
-    if goals.max_false is not None and not goals.chooses_otherwise:
-        safer = safer_prices(query, eligible, relevance, depth_of, asked, price, extra)
+    reached = mean_depth(depth_of, pool.chosen(extra))
     return Learned(
         **dict(model),
         place=scored.place,
         where=aim.where,
         depth=aim.depth,
         rule=aim.rule,
-        price_of_depth=price,
+        price_of_depth=pool.price(extra),
         shortcut_prices=shortcuts,
-        safer_prices=safer,
+        safer_prices=None
+        if goals.max_false is None or goals.chooses_otherwise
+        else pool.safer_prices(extra),
         trial=aim.trial,
         teacher=try_teachers(sample),
         out_of_reach=""
         if goals.chooses_otherwise
-        else _out_of_reach(aim.depth, reached, nearest(query, near, depth_of, asked)),
+        else _out_of_reach(aim.depth, reached, nearest(pool.query, among & kept, depth_of, asked)),
     )
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Rows to choose from, and the mean depth aimed at; the fields are those of the prices."""
+
+    query: Ints
+    eligible: Bools
+    among: Bools
+    relevance: Floats
+    depth: Floats
+    asked: Ints
+    aim: float
+
+    def price(self, extra: Floats | float) -> float:
+        """Return the price of depth where each row costs something more."""
+        rows = (self.query, self.eligible, self.among, self.relevance, self.depth)
+        return price_of_depth(*rows, self.asked, self.aim, extra)
+
+    def chosen(self, extra: Floats | float) -> Bools:
+        """Return the rows chosen at that price."""
+        order = cost(self.relevance) + self.price(extra) * np.nan_to_num(self.depth) + extra
+        return choose(self.query, self.eligible, order, self.asked)
+
+    def safer_prices(self, extra: Floats | float) -> tuple[float, ...]:
+        """Return lower prices of depth; see `safer_prices`."""
+        rows = (self.query, self.eligible, self.relevance, self.depth)
+        return safer_prices(*rows, self.asked, self.price(extra), extra)
 
 
 @dataclass(frozen=True)
@@ -104,13 +121,13 @@ class _Aim:
 
 
 def _aim(
-    scored: ScoredCandidates, goals: Goals, rows: TrialRows, sample: Sample, fitted: bool
+    scored: ScoredCandidates, goals: Goals, rows: TrialRows, sample: Sample, model: Relevance
 ) -> _Aim:
     """Return the depth asked for; else the one by the rule, or by the trial that it starts from."""
     if goals.depth is not None or goals.chooses_otherwise:
         return _Aim(USUAL if goals.depth is None else goals.depth)
     rule = depth_by_rule(Rows(sample.query, sample.candidate, sample.is_positive, rows.depth))
-    if not fitted:
+    if not model.fitted:
         return _Aim(rule.depth, rule)
     how = goals.num_negatives, goals.cpu_threads
     depth, trial = try_depths(scored.candidates, rows, rule, *how)

@@ -71,7 +71,7 @@ def filter(settings: FilterSettings) -> StageResult:
             counts |= positives
             counts |= selection.score_lazily()
             counts |= selection.deepen(settings.deepen, open_more, settings.cpu_threads)
-            counts |= selection.cap_documents(settings.max_uses or None)
+            selection.cap_documents(settings.max_uses or None)
             if goal:
                 prices = (learned and learned.safer_prices) or ()
                 selection = proved(selection, replace(goal, prices=prices))
@@ -83,23 +83,27 @@ def filter(settings: FilterSettings) -> StageResult:
                 candidates=name_of(candidates.path),
             )
         manifest = run.manifest
-        learned = read_learned(run.written("relevance", RELEVANCE))
-        hardness = Hardness.read(run.written("hardness", HARDNESS))
-        guarantee = read_guarantee(run.path) if settings.max_false is not None else None
-    notes = list(guarantee.sentences()) if guarantee else []
-    notes += [*settings.notes, *(learned.sentences if learned else [])]
+        notes = _notes(settings, candidates, run)
+    return StageResult(settings.output, manifest["counts"], manifest, notes)
+
+
+def _notes(settings: FilterSettings, candidates: Candidates, run: RunDirectory) -> list[str]:
+    """Return what a finished run decided and measured, a sentence each."""
+    learned = read_learned(run.written("relevance", RELEVANCE))
     measured = Measured(
         mirrored(settings.output) or str(settings.output),
-        manifest["counts"],
-        hardness,
+        run.manifest["counts"],
+        Hardness.read(run.written("hardness", HARDNESS)),
         learned,
         settings,
         candidates.manifest.settings,
         candidates.manifest.scores,
         candidates.sources,
     )
-    notes += last_lines(measured)
-    return StageResult(settings.output, manifest["counts"], manifest, notes)
+    guarantee = read_guarantee(run.path) if settings.max_false is not None else None
+    proved = guarantee.sentences() if guarantee else ()
+    decided = learned.sentences if learned else ()
+    return [*proved, *settings.notes, *decided, *last_lines(measured)]
 
 
 def _learn(

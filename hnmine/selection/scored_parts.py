@@ -192,7 +192,7 @@ class Selection:
         rows = [load_array(file, np.int64, low=0, below=most, mapped=False) for file in files]
         return np.sort(np.concatenate(rows))
 
-    def cap_documents(self, most: int | None, of: str = "") -> dict[str, int]:
+    def cap_documents(self, most: int | None, of: str = "") -> None:
         """Settle which queries may use each document, so that no more than `most` share it.
 
         Args:
@@ -200,11 +200,9 @@ class Selection:
             of: beginning of the names of the files, different for each selection of a run.
         """
         if most is None:
-            return {}
+            return
         self.cap = cap = DocumentCap.start(len(self.candidates.index.documents.canonical))
         ranked: list[Path] = []
-        if self.choice.keeps_what_it_holds:  # Then no rule is applied again.
-            ranked = self._uses("rank documents", f"{of}ranked", lambda verdicts: verdicts.ranked)
         for number in range(MOST_ROUNDS):
             if ranked:
                 parts = (DocumentUses.read([file], cap.slots) for file in ranked)
@@ -217,9 +215,11 @@ class Selection:
             cap, settled = cap.grant(uses, most)
             self.cap = cap
             if settled:
-                return {"turns_to_share_out": number + 1}
+                return
+            # Then no rule is applied again. Few choices come to this, as it writes all candidates.
+            if self.choice.keeps_what_it_holds and not ranked:
+                ranked = self._uses("rank documents", f"{of}ranked", lambda part: part.ranked)
         self.cap = cap.close()
-        return {"turns_to_share_out": MOST_ROUNDS}
 
     def _uses(
         self, step: str, folder: str, uses_of: Callable[[Verdicts], DocumentUses]
