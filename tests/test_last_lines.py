@@ -51,8 +51,16 @@ def test_at_the_bounds_there_is_only_what_was_measured():
         ({"overtaken": 0.51}, "In 51% of the rows a negative scores as high", {}),
         ({"overtaken": 0.51}, "hnmine review 'my runs/m'`, or raise --depth (now 20).", {}),
         ({"overtaken": 0.51}, "or raise --range-min.", {"margin": 0.1}),
-        ({"shortcuts": {"bm25": 0.86}}, "(AUC 0.86): mine with --source bm25:60.", {}),
-        ({"shortcuts": {"bm25": 0.86}}, "mine with --source bm25:30.", {"sources": ["dense"]}),
+        (
+            {"shortcuts": {"bm25": 0.86}},
+            "mine with --source bm25:60 --source dense:30.",
+            {},
+        ),
+        (
+            {"shortcuts": {"bm25": 0.86}},
+            "mine with --source dense:30 --source bm25:30.",
+            {"sources": ["dense"]},
+        ),
         ({"shortcuts": {"bm25": 0.86}}, "only the default choice", {"strata": "rank > 9"}),
         ({"shortcuts": {"bm25": 0.86}}, "only the default choice", {"sampling": "random"}),
         ({"shortcuts": {"length": 0.86}}, "Length alone still tells", {}),
@@ -67,6 +75,48 @@ def test_a_measure_beyond_its_bound_is_one_line_with_the_flag(change, says, give
 def test_missing_negatives_are_one_line_with_the_flag():
     (line,) = findings(measured({**COUNTS, "negatives_missing": 12}))
     assert line.startswith("6% of the negatives asked for are missing: mine deeper (--top-k)")
+
+
+@pytest.mark.parametrize(
+    ("counts", "given", "says"),
+    [
+        ({}, {}, "mine deeper (--top-k), pass --deepen 4, or loosen the rules."),
+        ({}, {"deepen": 8}, "pass --deepen 16, or"),
+        ({"dropped_max-uses": 1}, {"max_uses": 1}, "missing: raise --max-uses (now 1), or mine"),
+        ({}, {"lazy": True, "cross_encoder": "m"}, "mine deeper (--top-k), or loosen the rules."),
+    ],
+)
+def test_the_flag_is_one_that_was_not_given_already(counts, given, says):
+    (line,) = findings(measured({**COUNTS, "negatives_missing": 12, **counts}, **given))
+    assert says in line
+
+
+def test_no_share_is_rounded_up_to_all_of_it():
+    found = {**COUNTS, "negatives_asked": 1000, "negatives_missing": 1, "negatives": 999}
+    assert "(99% of those asked for)" in next(iter(last_lines(measured(found))))
+
+
+def test_one_is_not_many():
+    one = {**COUNTS, "queries": 1}
+    first = next(iter(last_lines(measured(one, replace(HARDNESS, most_uses=1)))))
+    assert "negatives for 1 query (" in first
+    assert first.endswith("no document for more than 1 query.")
+
+
+def test_without_negatives_nothing_is_said_to_train_on():
+    none = {**COUNTS, "negatives": 0, "negatives_asked": 0, "negatives_missing": 0}
+    first, _, last = last_lines(measured(none, hardness=None))
+    assert first == "0 negatives for 40 queries."
+    assert last == (
+        "There is nothing to train on. `hnmine report 'my runs/m'` shows what was dropped and why."
+    )
+
+
+def test_a_name_that_begins_like_an_option_is_given_as_a_path():
+    run = replace(measured(hardness=replace(HARDNESS, overtaken=0.51)), place="-m")
+    *_, review, following = last_lines(run)
+    assert "`hnmine review ./-m`" in review
+    assert following.startswith("Next: `hnmine report ./-m` shows them, `hnmine audit ./-m` ")
 
 
 def test_what_is_unknown_is_not_said():

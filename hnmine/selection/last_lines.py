@@ -10,6 +10,7 @@ from hnmine.printable import shell
 from hnmine.relevance.learned import Learned
 from hnmine.relevance.shortcut_price import HIGHEST_AUC
 from hnmine.selection.hardness import Hardness, why_unknown
+from hnmine.selection.verdicts import USED_UP
 
 MOST_MISSING, MOST_EASY, MOST_OVERTAKEN = 0.05, 0.5, 0.5
 """Share of the negatives asked for, and of the rows, above which a finding is printed."""
@@ -54,9 +55,16 @@ class Measured:
 
     @property
     def words(self) -> str:
-        """The setting of `mine` that finds more candidates by BM25."""
-        depth = self.mined.depths.get("bm25", self.mined.top_k)
-        return f"--source bm25:{2 * depth if 'bm25' in self.sources else depth}"
+        """The settings of `mine` that find more candidates by BM25, and as many by the others."""
+        depths = self.mined.depths or dict.fromkeys(self.sources, self.mined.top_k)
+        more = 2 * depths["bm25"] if "bm25" in depths else self.mined.top_k
+        depths |= {"bm25": more}
+        return " ".join(f"--source {name}:{depth}" for name, depth in depths.items())
+
+    def command(self, name: str) -> str:
+        """Return a command on the mined directory, whose name may begin like an option's."""
+        place = f"./{self.place}" if self.place.startswith("-") else self.place
+        return f"`{shell(['hnmine', name, place])}`"
 
 
 def _nearer(run: Measured) -> str:
@@ -69,9 +77,20 @@ def _deeper(run: Measured) -> str:
     return "raise --range-min" if run.depth is None else f"raise --depth (now {run.depth:g})"
 
 
+def _more(run: Measured) -> str:
+    if run.counts.get(f"dropped_{USED_UP}"):
+        return f"raise --max-uses (now {run.settings.max_uses}), or mine deeper (--top-k)"
+    deepen = "" if run.settings.lazy else f", pass --deepen {max(4, 2 * run.settings.deepen)}"
+    return f"mine deeper (--top-k){deepen}, or loosen the rules"
+
+
+def _counted(queries: int) -> str:
+    return f"{queries:,} {'query' if queries == 1 else 'queries'}"
+
+
 def _unlike(run: Measured, more: str) -> str:
     if run.depth is None or run.settings.strata or run.settings.quota:
-        return "only the default choice, without rules, keeps that low"
+        return "only the default choice, without --strata and --quota, works against that"
     return f"mine with {more}"
 
 
@@ -85,10 +104,7 @@ FINDINGS: tuple[Finding, ...] = (
     (
         lambda run: run.missing,
         MOST_MISSING,
-        lambda run, share: (
-            f"{share:.0%} of the negatives asked for are missing: mine deeper (--top-k) or pass "
-            "--deepen 4."
-        ),
+        lambda run, share: f"{share:.0%} of the negatives asked for are missing: {_more(run)}.",
     ),
     (
         lambda run: run.hardness.easy if run.hardness else 0.0,
@@ -103,7 +119,7 @@ FINDINGS: tuple[Finding, ...] = (
         MOST_OVERTAKEN,
         lambda run, share: (
             f"In {share:.0%} of the rows a negative scores as high as the positive: judge some "
-            f"with `{shell(['hnmine', 'review', run.place])}`, or {_deeper(run)}."
+            f"with {run.command('review')}, or {_deeper(run)}."
         ),
     ),
     (
@@ -134,20 +150,27 @@ def last_lines(run: Measured) -> Iterator[str]:
         found = measure(run)
         if round(found, DIGITS) > bound:
             yield says(run, found)
-    audit, report = (shell(["hnmine", name, run.place]) for name in ("audit", "report"))
-    yield f"Next: `{report}` shows them, `{audit}` lists the most doubtful; train on train/."
+    if run.counts["negatives"]:
+        yield (
+            f"Next: {run.command('report')} shows them, {run.command('audit')} lists the most "
+            "doubtful; train on train/."
+        )
+    else:
+        report = run.command("report")
+        yield f"There is nothing to train on. {report} shows what was dropped and why."
 
 
 def _summary(run: Measured) -> str:
     counts, hardness = run.counts, run.hardness
-    said = [
-        f"{counts['negatives']:,} negatives for {counts['queries']:,} queries "
-        f"({1 - run.missing:.0%} of those asked for)"
-    ]
+    said = [f"{counts['negatives']:,} negatives for {_counted(counts['queries'])}"]
+    if asked := counts["negatives_asked"]:
+        # Rounded down: 100 % would say that none is missing.
+        found = 100 * (asked - counts["negatives_missing"]) // asked
+        said[0] += f" ({found}% of those asked for)"
     if hardness and hardness.rank is not None:
         said.append(f"mean rank {hardness.rank:.1f}")
     for name, auc in sorted(hardness.shortcuts.items()) if hardness else ():
         said.append(f"AUC of {'BM25' if name == 'bm25' else name} alone {auc:.2f}")
     if hardness and hardness.most_uses is not None:
-        said.append(f"no document for more than {hardness.most_uses:,} queries")
+        said.append(f"no document for more than {_counted(hardness.most_uses)}")
     return ", ".join(said) + "."
