@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
+from benchmarks.quality.guarantee import World
 from hnmine.choose import choose
 from hnmine.relevance.depth_price import cost
 from hnmine.relevance.shortcut_price import (
@@ -199,3 +200,20 @@ def test_filter_keeps_bm25_below_the_bound_whatever_the_parts(mined):
 def test_no_price_is_learned_for_another_choice(mined, given):
     _, learned, _ = filtered(mined, **given)
     assert learned["shortcut_prices"] == {}
+
+
+def test_the_study_of_the_guarantee_chooses_by_the_same_order():
+    ones, zeros = np.ones(2, dtype=bool), np.zeros(2)
+    world = World(
+        query=np.zeros(2, dtype=np.int64),
+        relevance=zeros,
+        price=0.0,
+        depth=zeros,
+        shortcut=np.array([1.0, 0.0]),
+        eligible=ones,
+        positive=~ones,
+        false=~ones,
+        logit=zeros,
+        asked=1,
+    )
+    assert world.chosen(0.0).tolist() == [False, True]

@@ -51,6 +51,7 @@ class World:
         relevance: by which candidates are ordered.
         price: of depth.
         depth: of each row in the dense list.
+        shortcut: what each row costs that BM25 or length tells from the positives.
         eligible: rows that no rule drops.
         positive: the known positives.
         false: rows that are relevant by the judgements.
@@ -62,6 +63,7 @@ class World:
     relevance: Floats
     price: float
     depth: Floats
+    shortcut: Floats
     eligible: Bools
     positive: Bools
     false: Bools
@@ -81,8 +83,9 @@ class World:
         keep = table["keep"].to_numpy()
         false = np.array([pair in false_pairs for pair in zip(queries, documents, strict=True)])
         logit = numbers(table["ce_score"]) if "ce_score" in table.column_names else relevance
-        price = learned.price_of_depth
-        return cls(query, relevance, price, depth, keep, positive, false & keep, logit, asked)
+        shortcut, price = numbers(table["shortcut"]), learned.price_of_depth
+        false &= keep
+        return cls(query, relevance, price, depth, shortcut, keep, positive, false, logit, asked)
 
     @classmethod
     def simulated(cls, false: float, separation: float, seed: int) -> World:
@@ -112,21 +115,23 @@ class World:
             first = first[rng.permutation(len(first))]
             known[first[np.unique(query[first], return_index=True)[1]]] = True
             price = price_of_depth(query, ~known, ~known, relevance, depth, 5, 20.0)
-            world = cls(query, relevance, price, depth, ~known, known, relevant & ~known, scores, 5)
+            false_ones, none = relevant & ~known, np.zeros(len(depth))
+            world = cls(query, relevance, price, depth, none, ~known, known, false_ones, scores, 5)
             now = world.false[world.chosen(price)].mean()
             low, high = (level, high) if now < false else (low, level)
         return world
 
     def chosen(self, price: float) -> Bools:
         """Return which rows are chosen at a price of depth."""
-        order = cost(self.relevance) + price * self.depth
+        order = cost(self.relevance) + price * self.depth + self.shortcut
         number = np.full(self.query.max() + 1, self.asked)
         return choose(self.query, self.eligible, order, number)
 
     def steps(self) -> list[Bools]:
         """Return the choices, the safest first, as `hnmine.selection.steps` does."""
         known = (self.query, self.eligible, self.relevance, self.depth, self.asked, self.price)
-        return [self.chosen(price) for price in (*safer_prices(*known), self.price)]
+        safer = safer_prices(*known, self.shortcut)
+        return [self.chosen(price) for price in (*safer, self.price)]
 
 
 @dataclass(frozen=True)
