@@ -52,8 +52,9 @@ def shortcut_cost(
 def prices_of_shortcuts(
     query: Ints, above: Mapping[Shortcut, Floats], choose: Choose
 ) -> dict[Shortcut, float]:
-    """Return the lowest prices at which no shortcut has a higher AUC than `AUC`.
+    """Return the lowest prices at which each shortcut in turn has no higher AUC than `AUC`.
 
+    The price of one is set given those before it; a later one may move an earlier AUC again.
     The price is a Lagrange multiplier: of all choices with that AUC, this has the least total cost.
     So each negative that it brings above the positive costs at most `HIGHEST_PRICE` more. Where the
     AUC stays higher, the highest price reaches what it can.
