@@ -292,8 +292,8 @@ def test_without_vectors_it_is_the_usual_one_within_the_pool(world, tmp_path):
     assert found["depth"] == min(USUAL, round(found["rule"]["pool"] / 2, 1))
     assert found["place"] == "rank"
     assert "trial" not in found
-    said = "0 of 10 needed queries have a positive with a place by the bi-encoder"
-    assert notes[0].startswith(f"Depth {found['depth']:g} by rule: {said}, ")
+    said = "only 0 queries have a positive with a place by the bi-encoder"
+    assert notes[0].startswith(f"Depth {found['depth']:g} by rule: {said}")
 
 
 @pytest.mark.parametrize("top_k", [5, 30])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from hnmine.relevance.depth_rule import (
     Rows,
     depth_by_rule,
 )
+from hnmine.relevance.depth_trial import FEWEST as FEWEST_TRIED
+from hnmine.relevance.depth_trial import TrialRows
 
 places = st.lists(st.integers(0, 60), min_size=FEWEST, max_size=40)
 
@@ -88,3 +91,30 @@ def test_a_damaged_file_is_refused():
     for wrong in ({"depth": -1.0}, {"rank": float("nan")}, {"pool": float("inf")}):
         with pytest.raises(ValueError):
             DepthRule.model_validate({"queries": 1, "rank": 1, "pool": 1, "depth": 1, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("without", "drawn"), [(0, FEWEST_TRIED + 1), (1, FEWEST_TRIED), (2, None)]
+)
+def test_queries_without_a_candidate_to_choose_are_no_part_of_a_trial(without, drawn):
+    """Their probes would train on random documents at every depth."""
+    queries = FEWEST_TRIED + 1
+    query = np.repeat(np.arange(queries), 2)
+    positive = np.tile([True, False], queries)
+    table = pa.table(
+        {
+            "query_row": query,
+            "is_positive": positive,
+            "query_id": [str(row) for row in query],
+        }
+    )
+    eligible = ~positive & (query >= without)
+    ones = np.ones(len(query))
+    rows = TrialRows(table, eligible, eligible, ones, ones).draw()
+    assert (rows and len(set(rows.table["query_id"].to_pylist()))) == drawn
+
+
+def test_few_positives_and_few_candidates_are_both_named():
+    few = DepthRule(queries=3, rank=0.0, pool=2.0, depth=1.0)
+    assert few.reason.endswith("by the bi-encoder, so it is half of the 2 candidates")
+    assert "half" not in DepthRule(queries=3, rank=0.0, pool=60.0, depth=20.0).reason

@@ -62,9 +62,8 @@ class DepthRule(BaseModel):
         """Why it is this depth, as a clause."""
         half = f"so it is half of the {self.pool:.0f} candidates"
         if not self.applies:
-            usual = half if self.depth < USUAL else "which is too few to tell"
-            found = f"{self.queries} of {FEWEST} needed queries have a positive with a place"
-            return f"{found} by the bi-encoder, {usual}"
+            few = f"only {self.queries} queries have a positive with a place by the bi-encoder"
+            return f"{few}, {half}" if self.depth < USUAL else few
         where = f"known positives have a typical rank of {self.rank:.1f} by the bi-encoder"
         if self.depth < round(BEYOND * self.rank, 1):
             return f"{where}, {half}"

@@ -67,10 +67,16 @@ class TrialRows:
     depth: Floats
 
     def draw(self) -> TrialRows | None:
-        """Return the rows of the queries to try depths on; None if too few have a positive."""
+        """Return the rows of the queries to try depths on; None if there are too few.
+
+        They have a positive and a candidate that may be chosen: without one, all depths would train
+        on the same random documents, and look as good as those.
+        """
         query_rows = self.table["query_row"].to_numpy()
         is_positive = self.table["is_positive"].to_numpy()
         known, first = np.unique(query_rows[is_positive], return_index=True)
+        has_choice = np.isin(known, query_rows[self.eligible])
+        known, first = known[has_choice], first[has_choice]
         if len(known) < FEWEST:
             return None
         ids = self.table["query_id"].filter(pa.array(is_positive)).take(pa.array(first)).to_pylist()
