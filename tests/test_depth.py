@@ -116,7 +116,9 @@ def test_shallow_depths_are_tried_below_the_positive_too(world, tmp_path, monkey
 @pytest.mark.parametrize("depth", [0.0, 10.0, USUAL, 40.0])
 def test_and_taken_below_it(world, tmp_path, monkeypatch, depth):
     monkeypatch.setattr("hnmine.selection.learning.try_depths", lambda *given: (depth, None))
-    found, _ = filtered(world / "candidates-20", tmp_path / "mined")
+    found, notes = filtered(world / "candidates-20", tmp_path / "mined")
+    said = any("negatives must score below the positive." in note for note in notes)
+    assert said == (depth <= SHALLOW)
     rule = "dense_score < pos(dense_score)"
     assert found["where"] == ([rule] if depth <= SHALLOW else [])
     rows = pq.read_table(tmp_path / "mined" / "scored").to_pylist()

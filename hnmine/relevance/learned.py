@@ -225,6 +225,9 @@ class Learned(Relevance):
         if self.rule:
             why = f"{self.rule.reason[0].upper()}{self.rule.reason[1:]}."
             said = [*said, why] if said else [f"Depth {self.depth:g} by rule: {self.rule.reason}."]
+        if self.where:
+            below = "At this depth, negatives must score below the positive. They may be deeper."
+            said.append(below)
         reach = [self.out_of_reach] if self.out_of_reach else []
         return [*said, *reach, *([self.teacher.sentence] if self.teacher else [])]
 
