@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hnmine.encode.locate import find_model
-from hnmine.encode.spec import computes_in_bf16
+from hnmine.encode.locate import find_model, is_onnx
+from hnmine.encode.spec import ModelSpec, computes_in_bf16
+from hnmine.errors import MissingModel
 from hnmine.exports.teacher_scores import (
     STUDENT_TEMPERATURE,
     TEACHER_TEMPERATURE,
@@ -68,17 +69,36 @@ class Recipe:
     toward_base: float = 0.0
 
 
-def load(recipe: Recipe) -> SentenceTransformer:
-    """Return the student before training.
+def student_of(model: str, device: str) -> ModelSpec:
+    """Return a bi-encoder that can be trained, without loading it.
 
     Raises:
-        MissingModel: it is not on this machine.
+        MissingModel: it is not on this machine, has its own code, or is an ONNX graph.
+        UsageError: it is no bi-encoder.
     """
-    from sentence_transformers import SentenceTransformer
+    if is_onnx(find_model(model)):
+        raise MissingModel(
+            f"The model {model} cannot be trained: it is an ONNX graph.",
+            why="A graph has no weights that PyTorch can train.",
+            fix="Name the folder with the model's weights for PyTorch.",
+        )
+    return ModelSpec.find(model, device=device, backend="torch", use="encoder")
 
-    model = SentenceTransformer(
-        str(find_model(recipe.model)), device=recipe.device, local_files_only=True
-    )
+
+def load(recipe: Recipe) -> SentenceTransformer:
+    """Return the student before training, in float32 whatever its files hold.
+
+    Raises:
+        MissingModel: it is not on this machine, or cannot be trained.
+        UsageError: it is no bi-encoder.
+    """
+    import torch
+
+    from hnmine.encode.pytorch import TorchEncoder
+
+    threads = torch.get_num_threads()
+    model = TorchEncoder(student_of(recipe.model, recipe.device), 1).model
+    torch.set_num_threads(threads)  # Encoders set it to 1.
     if recipe.max_length:
         model.max_seq_length = recipe.max_length
     return model
@@ -103,7 +123,7 @@ def train(
     import torch
 
     torch.manual_seed(seed)
-    before = [weight.detach().clone() for weight in model.parameters()]
+    before = weights_of(model) if recipe.toward_base else []
     model.train()
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, weight_decay=0.0, fused=True
@@ -119,10 +139,28 @@ def train(
         optimiser.zero_grad()
         tick()
     if recipe.toward_base:
-        with torch.no_grad():
-            for weight, base in zip(model.parameters(), before, strict=True):
-                weight.lerp_(base, recipe.toward_base)
+        move_toward(model, before, recipe.toward_base)
     model.eval()
+
+
+def weights_of(model: SentenceTransformer) -> list[Tensor]:
+    """Return a copy of the weights."""
+    return [weight.detach().clone() for weight in model.parameters()]
+
+
+def move_toward(model: SentenceTransformer, weights: Sequence[Tensor], share: float) -> None:
+    """Move a model's weights toward others.
+
+    Args:
+        model: it is changed.
+        weights: of `weights_of`.
+        share: of the way, from 0 to 1.
+    """
+    import torch
+
+    with torch.no_grad():
+        for own, other in zip(model.parameters(), weights, strict=True):
+            own.lerp_(other, share)
 
 
 def _rate(step: int, steps: int) -> float:
