@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
-from hnmine.errors import InputError, damage_explained
+from hnmine.errors import InputError
 from hnmine.inputs.identity import normalise
 from hnmine.inputs.texts import Texts
 from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Ints
 from hnmine.runner.plan import digest
+from hnmine.training.judged_queries import read_judged, read_texts
 from hnmine.training.retrieval_measures import Values, measure
 from hnmine.training.student_rows import Rows
 from hnmine.training.students import DOCUMENT, QUERY, encode
@@ -34,6 +34,9 @@ SHARE, MOST, LEAST = 0.2, 1000, 20
 
 DOCUMENTS = 5000
 """Documents to search, beyond those that must be there."""
+
+SHARE_ASIDE, MOST_ASIDE, DOCUMENTS_ASIDE = 0.1, 200, 2000
+"""Of the training queries that are set aside to choose by; and the documents that they search."""
 
 SEED = 9
 """Of every draw here: all students of all seeds are measured alike."""
@@ -49,6 +52,7 @@ class HeldOut:
         relevant: for each query the rows of its relevant documents, at least one.
         of: documents in the corpus that `documents` was taken from.
         drawn: whether the queries were drawn from those of the directories.
+        unusable: judgements left out, because their query or document has no text.
     """
 
     queries: Sequence[str]
@@ -56,6 +60,7 @@ class HeldOut:
     relevant: Sequence[Ints]
     of: int = 0
     drawn: bool = False
+    unusable: int = 0
 
     def measure(self, model: SentenceTransformer) -> dict[str, Values]:
         """Return each measure of a student for each query."""
@@ -85,16 +90,23 @@ class HeldOut:
 
     @property
     def said(self) -> str:
-        """What is searched, in a sentence."""
+        """What is searched, and what could not be, in sentences."""
         queries = f"{len(self.queries):,} held-out queries"
         if len(self.documents) >= self.of:
-            return f"{queries} search all {len(self.documents):,} documents."
-        mined = ", their mined candidates" if self.drawn else ""
-        return (
-            f"{queries} search {len(self.documents):,} of {self.of:,} documents: the relevant "
-            f"ones{mined}, and a random sample. Figures compare the rows of this table alone; a "
-            "search of the whole corpus gives lower ones."
-        )
+            said = f"{queries} search all {len(self.documents):,} documents."
+        else:
+            mined = ", their mined candidates" if self.drawn else ""
+            said = (
+                f"{queries} search {len(self.documents):,} of {self.of:,} documents: the relevant "
+                f"ones{mined}, and a random sample. A search of the whole corpus gives lower "
+                "figures, and other gains over the untrained model."
+            )
+        if self.unusable:
+            said += (
+                f" {self.unusable:,} relevance judgements were left out: their query or document "
+                "has no text here."
+            )
+        return said
 
     @cached_property
     def _known(self) -> tuple[set[str], set[str]]:
@@ -128,65 +140,89 @@ class HeldOut:
         Raises:
             InputError: a file is missing or damaged.
         """
-        queries = _texts(folder / "queries.parquet", ("text",))
-        judged = _judged(folder / "qrels.parquet")
+        judged = read_judged(folder / "qrels.parquet")
+        asked = {query for query, _ in judged}
+        queries = read_texts(folder / "queries.parquet", ("text",), asked).by_id
         own = folder / "corpus.parquet"
-        ids = list(dict.fromkeys(document for _, document, _ in judged))
+        ids = list(dict.fromkeys(document for _, document in judged))
         if own.exists() or corpus is None:
-            every: Mapping[str, str] = _texts(own, ("title", "text"))
-            texts = {name: every[name] for name in ids if name in every}
-            others: Iterable[str] = every.values()
-            of = len(every)
+            read = read_texts(own, ("title", "text"), set(ids), most)
+            texts, others, of = read.by_id, read.others, read.rows
         else:
             rows = corpus.find_ids(ids)
             found = corpus.texts(rows[rows >= 0])
             texts = dict(zip(np.array(ids, object)[rows >= 0], found, strict=True))
             others, of = drawn_documents(corpus, most), len(corpus.canonical)
         relevant: dict[str, list[str]] = {}
-        for query, document, grade in judged:
-            if grade >= 1 and query in queries and document in texts:
+        unusable = 0
+        for query, document in judged:
+            if query in queries and document in texts:
                 relevant.setdefault(query, []).append(texts[document])
-        asked = sorted(relevant)
+            else:
+                unusable += 1
+        order = sorted(relevant)
         pool = _pool(texts.values(), others, most)
         return cls(
-            [queries[query] for query in asked],
-            *_placed([relevant[query] for query in asked], pool),
+            [queries[query] for query in order],
+            *_placed([relevant[query] for query in order], pool),
             of=of,
+            unusable=unusable,
         )
 
     @classmethod
     def draw(cls, directories: Sequence[Mined], rows: Sequence[Rows]) -> HeldOut:
-        """Draw queries that all directories train on, by their ids alone.
+        """Draw queries that all directories train on, by their texts alone.
 
-        They search their positives, the candidates that were mined for them, and documents drawn
-        from the corpus.
+        They search their positives, the candidates that any directory was filtered from, and
+        documents drawn from the corpus: no directory's candidates are searched alone.
 
         Args:
-            directories: the first one's candidates have the queries and the corpus.
+            directories: the first one has the corpus.
             rows: of each directory.
         """
-        candidates = directories[0].candidates
         common = set.intersection(*({normalise(text) for text in set(r.queries)} for r in rows))
-        texts = candidates.queries.texts
-        mined = candidates.mined
-        normal = [normalise(text) for text in texts.texts(mined)]
-        there = np.array([text in common for text in normal], dtype=bool)
-        mined = mined[there]
-        ids = texts.id_array(mined).to_pylist()
-        order = np.argsort(keyed_noise(SEED, ids, [""] * len(ids)), kind="stable")
-        chosen = np.sort(mined[order[: min(MOST, round(len(mined) * SHARE))]])
-        offsets, positives = candidates.queries.positives(chosen)
-        documents = candidates.index.documents
-        own = [documents.texts(positives[start:stop]) for start, stop in pairwise(offsets.tolist())]
-        found = documents.each_text(_candidates_of(candidates, chosen))
+        by_normal = {normalise(text): text for text in set(rows[0].queries)}
+        queries = _lowest(sorted(common), min(MOST, round(len(common) * SHARE)))
+        queries = [by_normal[query] for query in queries]
+        own: list[list[str]] = [[] for _ in queries]
+        found: list[str] = []
+        for candidates in {one.manifest.candidates: one.candidates for one in directories}.values():
+            texts, documents = candidates.queries.texts, candidates.index.documents
+            asked = texts.find_texts(queries)
+            known = np.flatnonzero(asked >= 0)
+            offsets, positives = candidates.queries.positives(asked[known])
+            for place, (start, stop) in zip(known, pairwise(offsets.tolist()), strict=True):
+                own[place] += documents.texts(positives[start:stop])
+            found += documents.each_text(_candidates_of(candidates, asked[known]))
+        answered = [place for place, texts in enumerate(own) if texts]
+        documents = directories[0].candidates.index.documents
         pool = _pool(
-            [*(text for one in own for text in one), *found],
+            [*(text for texts in own for text in texts), *found],
             drawn_documents(documents, DOCUMENTS),
             DOCUMENTS,
         )
         return cls(
-            texts.texts(chosen), *_placed(own, pool), of=len(documents.canonical), drawn=True
+            [queries[place] for place in answered],
+            *_placed([own[place] for place in answered], pool),
+            of=len(documents.canonical),
+            drawn=True,
         )
+
+    @classmethod
+    def set_aside(cls, rows: Rows) -> HeldOut:
+        """Set some training queries aside, to choose by.
+
+        They search their positives and negatives, and positives of other queries.
+        """
+        of_query: dict[str, list[int]] = {}
+        for row, query in enumerate(rows.queries):
+            of_query.setdefault(normalise(query), []).append(row)
+        asked = _lowest(sorted(of_query), min(MOST_ASIDE, round(len(of_query) * SHARE_ASIDE)))
+        own = [[rows.documents[row][0] for row in of_query[query]] for query in asked]
+        needed = (text for q in asked for row in of_query[q] for text in rows.documents[row])
+        pool = _pool(needed, (documents[0] for documents in rows.documents), DOCUMENTS_ASIDE)
+        queries = [rows.queries[of_query[query][0]] for query in asked]
+        return cls(queries, *_placed(own, pool), of=len(pool))
 
 
 def drawn_documents(documents: Texts, most: int) -> list[str]:
@@ -199,8 +235,8 @@ def drawn_documents(documents: Texts, most: int) -> list[str]:
 
 def _candidates_of(candidates: Candidates, queries: Ints) -> Ints:
     """Return the documents that were mined for some queries, ascending."""
-    wanted = pa.array(queries)
-    found = []
+    wanted = pa.array(candidates.queries.texts.identity[queries])
+    found = [np.zeros(0, np.int64)]
     for part in range(len(candidates.parts)):
         table = candidates.read(part, ["query_row", "doc_row"])
         table = table.filter(pc.is_in(table["query_row"], wanted))
@@ -219,6 +255,12 @@ def _pool(needed: Iterable[str], others: Iterable[str], most: int) -> dict[str, 
     return pool
 
 
+def _lowest(texts: Sequence[str], number: int) -> list[str]:
+    """Draw some texts, in the order given."""
+    order = np.argsort(keyed_noise(SEED, texts, [""] * len(texts)), kind="stable")
+    return [texts[place] for place in np.sort(order[:number])]
+
+
 def _shuffled(texts: Iterable[str]) -> list[str]:
     every = list(texts)
     order = np.argsort(keyed_noise(SEED, [""] * len(every), every), kind="stable")
@@ -228,43 +270,11 @@ def _shuffled(texts: Iterable[str]) -> list[str]:
 def _placed(
     relevant: Sequence[Collection[str]], pool: Mapping[str, str]
 ) -> tuple[list[str], list[Ints]]:
-    """Return the documents to search, and the rows of each query's relevant ones."""
-    place = {text: row for row, text in enumerate(pool)}
+    """Return the documents to search, and the rows of each query's relevant ones.
+
+    Documents come in an order by chance: of those with equal scores, the first one is ranked first.
+    """
+    order = _shuffled(pool)
+    place = {text: row for row, text in enumerate(order)}
     rows = [np.unique([place[normalise(text)] for text in own]) for own in relevant]
-    return list(pool.values()), rows
-
-
-def _table(path: Path, columns: Collection[str]) -> pa.Table:
-    if not path.exists():
-        raise InputError(
-            f"There is no file {path}.",
-            why="--held-out takes a folder with queries.parquet and qrels.parquet.",
-            fix="Check the path.",
-        )
-    with damage_explained(path):
-        table = pq.read_table(path)
-    table = table.rename_columns([name.replace("-", "_") for name in table.column_names])
-    if missing := [name for name in columns if name not in table.column_names]:
-        raise InputError(
-            f"{path} has no column {missing[0]!r}.",
-            why=f"It has {', '.join(table.column_names)}.",
-            fix="Rename its columns as BEIR does.",
-        )
-    return table
-
-
-def _texts(path: Path, columns: Sequence[str]) -> dict[str, str]:
-    """Read texts by id, those that are not blank."""
-    table = _table(path, ["_id", "text"])
-    parts = [table[name].to_pylist() for name in columns if name in table.column_names]
-    ids = [str(one) for one in table["_id"].to_pylist()]
-    joined = (" ".join(part for part in own if part) for own in zip(*parts, strict=True))
-    return {name: text for name, text in zip(ids, joined, strict=True) if text.strip()}
-
-
-def _judged(path: Path) -> list[tuple[str, str, float]]:
-    """Read queries, documents and grades; without grades all are relevant."""
-    table = _table(path, ["query_id", "corpus_id"])
-    grades = table["score"].to_pylist() if "score" in table.column_names else [1] * len(table)
-    ids = (map(str, table[name].to_pylist()) for name in ("query_id", "corpus_id"))
-    return [(q, d, float(g or 0)) for q, d, g in zip(*ids, grades, strict=True)]
+    return [pool[text] for text in order], rows
