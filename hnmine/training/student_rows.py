@@ -16,6 +16,9 @@ from hnmine.keyed_noise import keyed_noise
 from hnmine.runner.plan import digest
 
 LAYOUTS = "triplet or n-tuple"
+PAIR = ["query", "positive"]
+ROWS_AT_ONCE = 1 << 14
+SEED = 11
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,13 @@ class Rows:
         ]
 
     @classmethod
-    def read(cls, directory: Path) -> Rows:
+    def read(cls, directory: Path, most: int | None = None) -> Rows:
         """Read the training table of a mined or an exported directory.
+
+        Args:
+            directory: with train/.
+            most: rows to read, about: of more, those of some pairs of a query and a positive, the
+                same pairs in each directory. None for all.
 
         Raises:
             InputError: there is none, it is damaged, or it is of a layout for other losses.
@@ -91,29 +99,80 @@ class Rows:
                 f"{directory} has no training table in train/.",
                 fix=f"Run `hnmine filter` with --format {LAYOUTS}.",
             )
-        tables = []
         for file in files:
             with damage_explained(file):
-                tables.append(pq.read_table(file))
-        return cls.of_table(pa.concat_tables(tables, promote_options="default"), directory)
+                names = pq.read_schema(file).names
+            _check_layout(names, rows_in(directory), directory)
+        highest = None
+        if most is not None and rows_in(directory) > most:
+            noise = np.concatenate([_noise(batch) for batch in _each(files, PAIR)])
+            highest = np.partition(noise, most - 1)[most - 1]
+        tables = []
+        for batch in _each(files):
+            chosen = batch if highest is None else batch.filter(_noise(batch) <= highest)
+            tables.append(pa.Table.from_batches([chosen]))
+        with damage_explained(directory / "train"):
+            table = pa.concat_tables(tables, promote_options="default")
+        return cls.of_table(table, directory)
 
     @classmethod
     def of_table(cls, table: pa.Table, directory: Path) -> Rows:
         """Take the rows of a training table; see `read`."""
         names = table.column_names
+        _check_layout(names, table.num_rows, directory)
         negatives = [name for name in names if name.partition("_")[0] == "negative"]
-        if not {"query", "positive"} <= set(names) or table.num_rows == 0:
-            raise InputError(
-                f"The rows of {directory / 'train'} cannot train a bi-encoder here.",
-                why=f"The table has {table.num_rows:,} rows and the columns {', '.join(names)}.",
-                fix=f"Filter again with --format {LAYOUTS}; that loads no model.",
-            )
-        columns = [table[name].to_pylist() for name in ("positive", *negatives)]
-        documents = list(zip(*columns, strict=True))
-        scores = None
-        if "scores" in names:
-            scores = [np.array(one, np.float64) for one in table["scores"].to_pylist()]
-        return cls(table["query"].to_pylist(), documents, scores)
+        with damage_explained(directory / "train"):
+            columns = [_texts(table, name) for name in ("query", "positive", *negatives)]
+            scores = None
+            if "scores" in names:
+                lists = table["scores"].to_pylist()
+                if any(one is None or len(one) != len(columns) - 1 for one in lists):
+                    raise ValueError("Its column scores has not a score for each document.")
+                scores = [np.array(one, np.float64) for one in lists]
+        return cls(columns[0], list(zip(*columns[1:], strict=True)), scores)
+
+
+def rows_in(directory: Path) -> int:
+    """Count the rows of train/ without reading them."""
+    rows = 0
+    for file in (directory / "train").glob("*.parquet"):
+        with damage_explained(file):
+            rows += pq.read_metadata(file).num_rows
+    return rows
+
+
+def _each(files: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    for file in files:
+        with damage_explained(file):
+            yield from pq.ParquetFile(file).iter_batches(ROWS_AT_ONCE, columns=columns)
+
+
+def _noise(batch: pa.RecordBatch) -> NDArray[np.uint64]:
+    """Return a random number for each row, by its query and positive alone."""
+    pairs = (
+        [text or "" for text in batch.column(name).cast(pa.string()).to_pylist()] for name in PAIR
+    )
+    return keyed_noise(SEED, *pairs)
+
+
+def _check_layout(names: Sequence[str], rows: int, directory: Path) -> None:
+    if not set(PAIR) <= set(names) or rows == 0:
+        raise InputError(
+            f"The rows of {directory / 'train'} cannot train a bi-encoder here.",
+            why=f"The table has {rows:,} rows and the columns {', '.join(names)}.",
+            fix=f"Filter again with --format {LAYOUTS}; that loads no model.",
+        )
+
+
+def _texts(table: pa.Table, name: str) -> list[str]:
+    """Return a column of texts; the directory may come from someone else."""
+    kind, nulls = table.schema.field(name).type, table[name].null_count
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)) or nulls:
+        raise ValueError(
+            f"Its column {name} holds {f'{nulls:,} nulls' if nulls else kind} where texts belong."
+        )
+    texts: list[str] = table[name].to_pylist()
+    return texts
 
 
 def batches(
