@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 
 from hnmine import build_index, filter_negatives, mine
 from hnmine.encode.spec import device_for
+from hnmine.training.halfway import train_and_choose
 from hnmine.training.held_out import HeldOut
 from hnmine.training.retrieval_measures import NDCG, difference
 from hnmine.training.student_rows import Rows
-from hnmine.training.students import Recipe, load, train
+from hnmine.training.students import Recipe, load
 
 HELD_OUT = 0.3
 """Share of the queries, by a hash of their texts: no text is on both sides."""
@@ -59,11 +60,12 @@ def main(given: list[str] | None = None) -> None:
     )
     model = load(recipe)
     before = held_out.measure(model)[NDCG]
-    train(model, [rows], recipe, seed=0)
+    back = train_and_choose(model, rows, recipe, seed=0)
     after = held_out.measure(model)[NDCG]
     model.save_pretrained(str(output / "model"))
     gain = difference(after, before)
     print(f"{chosen.counts['negatives']:,} negatives")
+    print("half-way weights between base and trained" if back else "trained weights")
     print(f"nDCG@10 of {len(before):,} held-out queries: {before.mean():.4f} before,")
     print(f"{after.mean():.4f} after: {gain['mean']:+.4f}")
     print(f"(95 % interval {gain['low']:+.4f} to {gain['high']:+.4f}), saved to {output / 'model'}")
