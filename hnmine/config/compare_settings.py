@@ -19,7 +19,9 @@ class CompareSettings(CommonSettings):
 
     command = "compare"
 
-    mined: list[Path] = path("Mined directory to compare; give two or more.", common=True)
+    mined: list[Path] = path(
+        "Mined directories to compare: two or more, or one with --train.", common=True
+    )
     queries: int = setting(
         "Output",
         "Maximum number of queries to name, those that changed most between two directories.",
@@ -63,8 +65,6 @@ class CompareSettings(CommonSettings):
     @field_validator("mined")
     @classmethod
     def _several(cls, value: list[Path]) -> list[Path]:
-        if len(value) < 2:
-            raise ValueError("Missing a directory to compare with: give two or more.")
         if len(value) > MOST_DIRECTORIES:
             raise ValueError(f"give at most {MOST_DIRECTORIES} directories, not {len(value)}")
         found: set[Path] = set()
@@ -86,6 +86,11 @@ class CompareSettings(CommonSettings):
 
     @model_validator(mode="after")
     def _check_training(self) -> CompareSettings:
+        if len(self.mined) < 2 and not self.train:
+            raise ValueError(
+                "Missing a directory to compare with: give two or more, or --train MODEL to "
+                "compare one with the untrained model."
+            )
         if self.train and not self.output:
             raise ValueError("Missing option --output: --train keeps there what it measured.")
         if not self.train and (self.held_out or self.steps):

@@ -132,7 +132,7 @@ class Table:
 def _rows(letters: Sequence[tuple[str, Measured]], shared: Overlap) -> Iterator[Row]:
     for name, meaning, cell in MEASURES:
         yield Row(name, meaning, [cell(one) for _, one in letters])
-    for other, (letter, _) in enumerate(letters):
+    for other, (letter, _) in enumerate(letters if len(letters) > 1 else []):
         shares = [found[other] for found in shared.negatives]
         cells = ["" if one == other else _percent(share) for one, share in enumerate(shares)]
         meaning = f"negatives that {letter} chose too, on queries that both have"

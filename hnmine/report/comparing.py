@@ -11,8 +11,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from hnmine.config import CompareSettings
+from hnmine.config.compare_settings import MOST_DIRECTORIES
 from hnmine.directories.mined import Mined
-from hnmine.errors import InputError, damage_explained
+from hnmine.errors import InputError, UsageError, damage_explained
 from hnmine.printable import without_nan
 from hnmine.report.changes import Changes, changes
 from hnmine.report.compared_table import Table
@@ -23,6 +24,10 @@ from hnmine.results import Json, Result
 from hnmine.runner.atomic import write_text
 from hnmine.runner.plan import canonical_json
 from hnmine.training.reached import Students
+from hnmine.training.retrieval_measures import MEASURES
+
+OWNED = ("manifest.json", "plan.json")
+"""Files of directories that other commands write."""
 
 PAGE, VALUES = "compare.html", "compare.json"
 
@@ -72,12 +77,12 @@ class Comparison(Result):
     def lines(self) -> Iterator[str]:
         """Write the comparison for a terminal."""
         yield from self.table.lines()
-        if self.changes:
-            yield ""
-            yield from self.changes.lines()
         if self.students:
             yield ""
             yield from self.students.lines()
+        if self.changes:
+            yield ""
+            yield from self.changes.lines()
         if self.output:
             yield ""
             yield f"Page: {Path(self.output) / PAGE}"
@@ -94,6 +99,12 @@ def compare(settings: CompareSettings) -> Comparison:
     Raises:
         HnmineError: a directory cannot be used.
     """
+    if settings.output:
+        _check_free(settings.output)
+    if settings.train:
+        from hnmine.training.students import student_of  # Few comparisons need it.
+
+        student_of(settings.train, settings.device)
     directories = [Mined(path) for path in settings.mined]
     with ExitStack() as opened:
         views = [opened.enter_context(one.sql(settings.cpu_threads)) for one in directories]
@@ -108,7 +119,7 @@ def compare(settings: CompareSettings) -> Comparison:
     if settings.output:
         _write(settings.output, found)
     if settings.train and settings.output:
-        from hnmine.training.measuring import measure_students  # Few comparisons need it.
+        from hnmine.training.measuring import measure_students
 
         found = replace(found, students=measure_students(directories, settings))
         _write(settings.output, found)
@@ -121,6 +132,17 @@ def _measured(mined: Mined, threads: int, recorded: bool) -> Measured:
         return measured(view, hardness_of(mined), use_recorded=recorded)
 
 
+def _check_free(folder: Path) -> None:
+    """Refuse a place of something else than a comparison."""
+    owned = next((name for name in OWNED if (folder / name).exists()), None)
+    if owned or (folder.exists() and not folder.is_dir()):
+        raise UsageError(
+            f"--output {folder} is not free for a comparison.",
+            why=f"Another command wrote its {owned}." if owned else "It is a file.",
+            fix="Pass --output with another folder.",
+        )
+
+
 def _write(folder: Path, found: Comparison) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     page = template("compare.html.j2").render(
@@ -131,10 +153,13 @@ def _write(folder: Path, found: Comparison) -> None:
 
 
 def _check_shape(found: Comparison) -> None:
-    """Check that tables of each two directories are square; the file may come from someone else."""
+    """Check that no part of a table is missing; the file may come from someone else."""
     size = len(found.directories)
     tables: Sequence[Sequence[Sequence[object]]] = (found.overlap.queries, found.overlap.negatives)
-    if size < 2 or any(
+    if not 1 <= size <= MOST_DIRECTORIES or any(
         len(table) != size or any(len(row) != size for row in table) for table in tables
     ):
         raise ValueError("Its overlap is not of each two directories.")
+    arms = found.students.arms if found.students else []
+    if found.students and not (arms and all(set(MEASURES) <= set(arm.means) for arm in arms)):
+        raise ValueError("Its students lack a measure.")

@@ -54,6 +54,9 @@ class Report(Result):
         if self.compared:
             yield ""
             yield from self.compared.table.lines()
+            if self.compared.students:
+                yield ""
+                yield from self.compared.students.lines()
         if self.page:
             yield ""
             yield f"Page: {self.page}"

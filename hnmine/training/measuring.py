@@ -12,9 +12,6 @@ from pathlib import Path
 
 from hnmine.config import CompareSettings
 from hnmine.directories.mined import Mined
-from hnmine.encode.limits import own_limit
-from hnmine.encode.locate import find_model, fingerprint
-from hnmine.encode.spec import device_for
 from hnmine.errors import InputError
 from hnmine.results import Json, library_versions
 from hnmine.runner import interrupts
@@ -22,15 +19,18 @@ from hnmine.runner.plan import digest
 from hnmine.runner.preflight import progress_bar
 from hnmine.training.baselines import random_negatives
 from hnmine.training.held_out import DOCUMENTS, HeldOut
-from hnmine.training.reached import IN_BATCH, RANDOM, UNTRAINED, Students, arms_of
+from hnmine.training.reached import BESIDE, IN_BATCH, RANDOM, UNTRAINED, Students, arms_of
 from hnmine.training.runs import Run, known, once
-from hnmine.training.student_rows import Rows
-from hnmine.training.students import DOCUMENT, Recipe, encode, load, train
+from hnmine.training.student_rows import Rows, rows_in
+from hnmine.training.students import DOCUMENT, Recipe, encode, load, student_of, train
 
 log = logging.getLogger("hnmine")
 
 LONGEST = 256
 """Tokens of a text, where the model takes more: training on longer ones takes a GPU."""
+
+MOST_ROWS = 100_000
+"""Of a directory: training on more takes hours, and all of their texts are in memory."""
 
 TRIED_STEPS, TRIED_TEXTS = 2, 64
 """What is timed for the estimate, after a first step that warms up."""
@@ -106,12 +106,13 @@ def measure_students(directories: Sequence[Mined], settings: CompareSettings) ->
 
     Raises:
         InputError: a directory has no rows for this, or there are too few held-out queries.
-        MissingModel: the model is not on this machine.
+        MissingModel: the model is not on this machine, or cannot be trained.
+        UsageError: the model is no bi-encoder.
     """
     assert settings.train and settings.output
-    folder = find_model(settings.train)
-    names = [str(one.path) for one in directories]
-    every = [Rows.read(one.path) for one in directories]
+    spec = student_of(settings.train, settings.device)
+    names = [_name(one.path) for one in directories]
+    every = [Rows.read(one.path, MOST_ROWS) for one in directories]
     candidates = directories[0].candidates
     if settings.held_out:
         held_out = HeldOut.read(settings.held_out, candidates.index.documents, DOCUMENTS)
@@ -127,8 +128,8 @@ def measure_students(directories: Sequence[Mined], settings: CompareSettings) ->
     recipe = Recipe(
         settings.train,
         settings.steps or -(-min(map(len, clean)) // Recipe.batch),
-        max_length=min(own_limit(folder) or LONGEST, LONGEST),
-        device=device_for(settings.device),
+        max_length=min(spec.max_length or LONGEST, LONGEST),
+        device=spec.device,
     )
     of_directory = dict(zip(names, clean, strict=True))
     sets: dict[str, Callable[[int], Rows]] = {
@@ -137,7 +138,7 @@ def measure_students(directories: Sequence[Mined], settings: CompareSettings) ->
         **{name: _always(own) for name, own in of_directory.items()},
     }
     comparison = _Comparison(
-        settings.output / "students", recipe, fingerprint(folder), held_out, sets, settings.seeds
+        settings.output / "students", recipe, spec.content, held_out, sets, settings.seeds
     )
     return Students(
         settings.train,
@@ -148,9 +149,19 @@ def measure_students(directories: Sequence[Mined], settings: CompareSettings) ->
         arms_of(
             _train_all(comparison, settings),
             {name: len(own(0)) for name, own in sets.items()},
-            [UNTRAINED, RANDOM, names[0]],
+            [UNTRAINED, *([RANDOM, names[0]] if len(names) > 1 else [IN_BATCH, RANDOM])],
         ),
+        {
+            n: rows_in(one.path)
+            for n, one in zip(names, directories, strict=True)
+            if rows_in(one.path) > MOST_ROWS
+        },
     )
+
+
+def _name(directory: Path) -> str:
+    """Return the path of a directory, which is no name of another arm."""
+    return f"./{directory}" if str(directory) in BESIDE else str(directory)
 
 
 def _always(rows: Rows) -> Callable[[int], Rows]:
@@ -173,8 +184,10 @@ def _train_all(comparison: _Comparison, settings: CompareSettings) -> dict[str, 
     import torch
 
     torch.set_num_threads(settings.cpu_threads)
+    queries = len(comparison.held_out.queries)
     there = {
-        one: known(comparison.file(*one), comparison.setting(*one)) for one in comparison.students
+        one: known(comparison.file(*one), comparison.setting(*one), queries)
+        for one in comparison.students
     }
     left = [one for one, run in there.items() if run is None]
     if left:
@@ -201,6 +214,7 @@ def _train_all(comparison: _Comparison, settings: CompareSettings) -> dict[str, 
         with interrupts.saying(how_far):
             for name, seed in comparison.students:
                 make = partial(comparison.train, name, seed, tick)
-                run = once(comparison.file(name, seed), comparison.setting(name, seed), make)
+                setting = comparison.setting(name, seed)
+                run = once(comparison.file(name, seed), setting, make, queries)
                 runs.setdefault(name, []).append(run)
     return runs
