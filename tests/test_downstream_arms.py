@@ -110,3 +110,6 @@ def test_a_row_of_the_leaderboard_is_flags_or_the_triples_of_another_miner(tmp_p
     assert 0 <= run.measures[MEASURE][0] <= 1
     again = run_of(plan, home, "theirs", Arm("", triples=str(folder)), 0)
     assert again.about == run.about  # Its seconds too: it was not trained again.
+    queries = [*names[:3], "Find  text 3"]  # Of a held-out query: nobody trains on it.
+    write(folder / "some.parquet", query=queries, positive=names[4:8], negative_1=names[8:])
+    assert run_of(plan, home, "theirs", Arm("", triples=str(folder)), 0).about["rows"] == 3

@@ -489,7 +489,7 @@ def test_weights_go_half_way_back_where_that_retrieves_better(student):
     )  # fmt: skip
     aside = HeldOut.set_aside(rows)
     assert len(aside.queries) == 26
-    rest = aside.without_leaks(rows)
+    rest = aside.without_queries(rows)
     assert len(rest) == 234 and not set(rest.queries) & set(aside.queries)
     for rate in (5e-3, 3.0):  # It learns; it is destroyed.
         recipe = Recipe(str(student), steps=12, learning_rate=rate)

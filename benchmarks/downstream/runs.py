@@ -102,15 +102,18 @@ def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> Run:
         more = {"hardness": arm.hardness, "pinned": arm.pinned, "contrast": arm.contrast}
         recipe = replace(recipe, **more)
 
+    theirs: Rows | None = None
+    if arm is not None and arm.triples:
+        file = Path(arm.triples, f"{home.name}.parquet")
+        theirs = held_out(home).without_queries(Rows.of_table(pq.read_table(file), file))
+
     def make() -> Run:
         start = time.monotonic()
         about: dict[str, Any] = {}
         model = student(plan, home)
-        if arm is not None and arm.triples:
-            file = Path(arm.triples, f"{home.name}.parquet")
-            rows = Rows.of_table(pq.read_table(file), file)
-            about = {"rows": len(rows)}
-            train(model, [rows], recipe, seed)
+        if theirs is not None:
+            about = {"rows": len(theirs)}
+            train(model, [theirs], recipe, seed)
         elif arm is not None:
             drawn = seed if "--sampling" in arm.flags else 0  # Without a draw: the same choice.
             mined = folder / f"mined-{drawn}"
@@ -124,6 +127,7 @@ def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> Run:
         **{"arm": arm and asdict(arm), "negatives": plan.negatives, "adapter": plan.adapter},
         **{"encoder": plan.encoder, "cross_encoder": plan.cross_encoder},
         **asdict(recipe),
+        **({"triples": theirs.fingerprint} if theirs is not None else {}),
     }
     return once(folder / f"seed-{seed}.json", setting, make)
 

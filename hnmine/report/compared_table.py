@@ -112,8 +112,8 @@ class Table:
         return cls(
             letters,
             list(_rows(letters, shared)),
-            "No directory is better by these numbers alone. Loss and gradient are those of the "
-            "bi-encoder that mined, before training.",
+            ("No directory is better by these numbers alone. " if len(letters) > 1 else "")
+            + "Loss and gradient are those of the bi-encoder that mined, before training.",
             list(_notes(letters, shared)),
         )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hnmine.inputs.identity import normalise
 from hnmine.training.held_out import LEAST, HeldOut
 from hnmine.training.retrieval_measures import NDCG
 from hnmine.training.student_rows import Rows
@@ -41,10 +40,8 @@ def train_and_choose(model: SentenceTransformer, rows: Rows, recipe: Recipe, see
     if len(aside.queries) < LEAST:
         train(model, [rows], recipe, seed)
         return 0.0
-    asked = set(map(normalise, aside.queries))
-    rest = rows.only([n for n, query in enumerate(rows.queries) if normalise(query) not in asked])
     base = weights_of(model)
-    train(model, [rest], recipe, seed)
+    train(model, [aside.without_queries(rows)], recipe, seed)
     trained, whole = weights_of(model), aside.measure(model)[NDCG].mean()
     move_toward(model, base, HALF)
     if aside.measure(model)[NDCG].mean() > whole:

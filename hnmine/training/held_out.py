@@ -128,6 +128,13 @@ class HeldOut:
             [n for n, (q, p) in pairs if q not in same_query and p not in same_positive]
         )
 
+    def without_queries(self, rows: Rows) -> Rows:
+        """Leave out rows of a held-out query; their positives may stay in other rows."""
+        queries, _ = self._known
+        return rows.only(
+            [n for n, text in enumerate(rows.queries) if normalise(text) not in queries]
+        )
+
     @classmethod
     def read(cls, folder: Path, corpus: Texts | None = None, most: int = DOCUMENTS) -> HeldOut:
         """Read queries and qrels, in BEIR's layout; queries come in the order of their ids.

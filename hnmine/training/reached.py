@@ -110,8 +110,8 @@ class Students:
         if left := sum(self.left_out.values()):
             every = left + sum(arm.rows or 0 for arm in self.arms if arm.name in self.left_out)
             yield (
-                f"{left:,} of the directories' {every:,} rows were left out: a held-out query has "
-                "their query or positive."
+                f"{left:,} of {every:,} rows were left out: a held-out query has their query or "
+                "positive."
             )
         for name, rows in self.sampled.items():
             yield f"{self._shown.get(name, name)} has {rows:,} rows; a sample was read."
