@@ -38,7 +38,7 @@ def main(given: list[str] | None = None) -> None:
     rows = load_dataset(str(arguments.data), split="train")
     if "scores" in rows.column_names:
         # As the teacher gave them, the positive's first: no cosine can follow raw logits.
-        labels = teacher_labels(np.array(rows["scores"]))
+        labels = teacher_labels(np.array(rows["scores"], dtype=np.float64))
         rows = rows.remove_columns("scores").add_column("label", labels.tolist())
     if "label" in rows.column_names:
         loss = DistillKLDivLoss(
