@@ -304,6 +304,7 @@ def test_a_list_may_be_one_plain_value(command, name, tmp_path):
         "generate": {"output": "o", "pairs": "p"},
         "mix": {"mined": "m", "output": "o"},
         "inspect": {"mined": "m"},
+        "compare": {"train": "m", "output": "o"},
     }
     settings = settings_for(command, read_yaml(file), required.get(command, {}))
     assert [str(item) for item in getattr(settings, name)] == [str(value)]
