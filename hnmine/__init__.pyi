@@ -822,7 +822,7 @@ def export(
         to: Format to write, one of those listed above.
         output: Directory for the exported files.
         scores: Scores to write: ce, dense, bm25, or an expression over the columns of scored/. [default: those that `hnmine filter` compared; none for sentence-transformers and colbert]
-        prompt: Instruction to write for every query, for formats with a field for it: flagembedding.
+        prompt: Instruction for every query, for formats with a field for it: flagembedding.
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.

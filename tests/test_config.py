@@ -312,8 +312,12 @@ def test_a_list_may_be_one_plain_value(command, name, tmp_path):
     default = settings.model_fields[name].get_default(call_default_factory=True)
     if (command, name) != ("batch", "cluster_size"):
         file.write_text(f"{name.replace('_', '-')}:\n  # - {value}\n")
-        settings = settings_for(command, read_yaml(file), required.get(command, {}))
-        assert getattr(settings, name) == default
+        given = read_yaml(file), required.get(command, {})
+        if settings.model_fields[name].is_required():
+            with pytest.raises(UsageError, match="Missing"):
+                settings_for(command, *given)
+        else:
+            assert getattr(settings_for(command, *given), name) == default
 
 
 @pytest.mark.parametrize(("command", "name"), settings_of(dict))

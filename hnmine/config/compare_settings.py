@@ -65,6 +65,8 @@ class CompareSettings(CommonSettings):
     @field_validator("mined")
     @classmethod
     def _several(cls, value: list[Path]) -> list[Path]:
+        if not value:
+            raise ValueError("Missing the directories to compare.")
         if len(value) > MOST_DIRECTORIES:
             raise ValueError(f"give at most {MOST_DIRECTORIES} directories, not {len(value)}")
         found: set[Path] = set()

@@ -30,7 +30,7 @@ class ExportSettings(MinedSettings, OutputSettings):
     )
     prompt: str | None = setting(
         "Output",
-        "Instruction to write for every query, for formats with a field for it: flagembedding.",
+        "Instruction for every query, for formats with a field for it: flagembedding.",
         None,
         common=True,
     )

@@ -75,7 +75,7 @@ class Settings(BaseModel):
             raise ValueError("must be a number, not yes or no")
         if kinds & {list, dict}:
             if value is None:  # A key of the file whose lines are all commented out.
-                return field.get_default(call_default_factory=True)
+                return [] if field.is_required() else field.get_default(call_default_factory=True)
             return value if isinstance(value, list | tuple | Mapping) else [value]
         if int in kinds and isinstance(value, int) and abs(value) > MANY:
             raise ValueError(f"must be at most {MANY:,}")
