@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import date
 from pathlib import Path
@@ -418,3 +419,21 @@ def test_the_database_reaches_nothing_outside(tmp_path):
         with pytest.raises(duckdb.Error):
             duck.ask(statement)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_at_its_start_leaves_no_statement_behind(monkeypatch):
+    """A thread that waited for ever kept the process from ending after Ctrl-C."""
+    started: list[threading.Thread] = []
+
+    def start_interrupted(thread: threading.Thread) -> None:
+        started.append(thread)
+        start(thread)
+        raise KeyboardInterrupt
+
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", start_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(pa.table({"a": [1]}), {"b": "a + 1"}, np.array([True]))
+    monkeypatch.undo()
+    started[0].join(10)
+    assert not started[0].is_alive()

@@ -122,21 +122,23 @@ def _bounded(work: Callable[[duckdb.DuckDBPyConnection], T], memory: int, second
     found: list[T] = []
     failed: list[BaseException] = []
 
-    begin = threading.Event()
+    begin, limited = threading.Event(), threading.Event()
 
     def run() -> None:
         begin.wait()
         try:
-            found.append(work(cursor))
+            if limited.is_set():
+                found.append(work(cursor))
         except BaseException as error:
             failed.append(error)
         finally:
             cursor.close()
 
     thread = threading.Thread(target=run, name="duckdb")
-    thread.start()  # Within the limit, there may be no room for its stack.
     try:
+        thread.start()  # Within the limit, there may be no room for its stack.
         with _memory_limited(memory):
+            limited.set()
             begin.set()
             try:
                 thread.join(seconds)
@@ -147,7 +149,7 @@ def _bounded(work: Callable[[duckdb.DuckDBPyConnection], T], memory: int, second
                     thread.join(PATIENCE)
                     interrupts.leave_behind(thread)
     finally:
-        begin.set()  # The thread must not wait forever, whatever ends the wait for the limit.
+        begin.set()  # Ctrl-C may end the start or the wait for the limit: the thread must end too.
     if found:
         return found[0]
     if not failed or isinstance(failed[0], duckdb.InterruptException):
