@@ -630,7 +630,7 @@ class TestScores:
 
     @pytest.mark.parametrize("model", [RERANKER, ENCODER])
     def test_a_model_on_this_machine(self, run, tmp_path, model):
-        judged = run(None, model=model, sample=120)
+        judged = run(None, model=model, sample=240)
         found = table(tmp_path)
         assert judged.judge == model and judged.is_evidence
         assert {row["verdict"] for row in found} == {0, 1}
@@ -638,7 +638,7 @@ class TestScores:
             kind: [r["score"] for r in found if r["drawn"] == kind] for kind in (POSITIVE, RANDOM)
         }
         assert np.mean(scores[POSITIVE]) > np.mean(scores[RANDOM])
-        assert run(None, model=model, sample=120).counts["new_answers"] == 0
+        assert run(None, model=model, sample=240).counts["new_answers"] == 0
 
     def test_what_can_be_no_judge_is_refused(self, run, tmp_path):
         with pytest.raises(UsageError, match="endpoint or model"):

@@ -256,9 +256,9 @@ class TestMissing:
 
     def test_what_the_verdicts_do_prove_is_said(self, candidates, tmp_path):
         with pytest.raises(PartialRun, match="do not prove") as error:
-            loop(candidates, tmp_path / "m", verdict=lambda query, document: document[-1] == "7")
+            loop(candidates, tmp_path / "m", verdict=lambda query, document: document[-1] in "37")
         share = float(re.search(r"They prove at most ([\d.]+) %", error.value.why)[1])
-        assert 9 < share < 25  # A twelfth is relevant.
+        assert 17 < share < 35  # A sixth is relevant.
         assert "max_false" in error.value.fix
 
     def test_more_budget_goes_on_where_it_ended(self, candidates, tmp_path):
