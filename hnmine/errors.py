@@ -88,6 +88,13 @@ def missing_extra(package: str, extra: str) -> MissingModel:
     )
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether this is how compiled code answers to Ctrl-C; DuckDB's error has no cause."""
+    return isinstance(error.__cause__, KeyboardInterrupt) or (
+        isinstance(error, RuntimeError) and str(error) == "Query interrupted"
+    )
+
+
 OF_THE_FILE = (None, errno.ENOENT, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 """What the operating system says of a file that is not what it should be."""
 
@@ -111,8 +118,8 @@ def damage_explained(path: Path) -> Iterator[None]:
             raise
         if isinstance(error, OSError) and error.errno not in OF_THE_FILE:
             raise  # No permission, too many open files: the file may be whole.
-        if isinstance(error.__cause__, KeyboardInterrupt):
-            raise  # Compiled code answers to Ctrl-C with an error of its own.
+        if is_interrupt(error):
+            raise
         lines = str(error).strip().splitlines()
         raise InputError(
             f"{path} is damaged.",

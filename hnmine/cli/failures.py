@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import typer
 
 from hnmine.cli.printing import say_error
-from hnmine.errors import Exit, HnmineError, is_out_of_memory
+from hnmine.errors import Exit, HnmineError, is_interrupt, is_out_of_memory
 from hnmine.printable import shell
 from hnmine.runner import interrupts
 
@@ -25,6 +25,8 @@ def errors_explained(debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         _fail(_interrupted(), Exit.INTERRUPTED, debug)
     except HnmineError as error:
+        if interrupts.seen():  # Whatever it says was caused by that.
+            _fail(_interrupted(), Exit.INTERRUPTED, debug)
         _fail(error, error.exit_code, debug)
     except BrokenPipeError:
         # The reader has closed the pipe, as `head` does; Python would complain at exit.
@@ -33,8 +35,7 @@ def errors_explained(debug: bool) -> Iterator[None]:
     except OSError as error:
         _fail(_explain_os_error(error), Exit.PARTIAL, debug)
     except Exception as error:
-        # Compiled code turns Ctrl-C into an error of its own, some of it without a cause.
-        if isinstance(error.__cause__, KeyboardInterrupt) or interrupts.seen():
+        if is_interrupt(error) or interrupts.seen():
             _fail(_interrupted(), Exit.INTERRUPTED, debug)
         if is_out_of_memory(error):
             _fail(_explain_memory_error(error), Exit.PARTIAL, debug)
