@@ -74,7 +74,7 @@ def test_a_measure_beyond_its_bound_is_one_line_with_the_flag(change, says, give
 
 def test_missing_negatives_are_one_line_with_the_flag():
     (line,) = findings(measured({**COUNTS, "negatives_missing": 12}))
-    assert line.startswith("6% of the negatives asked for are missing: mine deeper (--top-k)")
+    assert line.startswith("12 of 200 negatives are missing: mine deeper (--top-k)")
 
 
 @pytest.mark.parametrize(

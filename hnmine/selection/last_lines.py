@@ -104,7 +104,10 @@ FINDINGS: tuple[Finding, ...] = (
     (
         lambda run: run.missing,
         MOST_MISSING,
-        lambda run, share: f"{share:.0%} of the negatives asked for are missing: {_more(run)}.",
+        lambda run, share: (
+            f"{run.counts['negatives_missing']:,} of {run.counts['negatives_asked']:,} negatives "
+            f"are missing: {_more(run)}."
+        ),
     ),
     (
         lambda run: run.hardness.easy if run.hardness else 0.0,
