@@ -91,12 +91,14 @@ def page(plan: Plan, results: dict[str, dict[str, dict[str, Any]]], seeds: int) 
     lines = [
         "# Leaderboard of miners",
         "",
-        f"nDCG@10 of a {student}, `{plan.recipe.model}`, trained on each miner's negatives:",
-        f"{plan.recipe.steps} steps of {plan.recipe.batch} rows, {seeds} seeds, "
-        f"{plan.negatives} negatives for each of up to {plan.train:,} queries,",
-        f"measured on up to {plan.evaluate:,} other queries. Documents are cut after {plan.words} "
-        "words; each query searches",
-        "the relevant documents and a random sample, so figures compare rows alone.",
+        f"nDCG@10 of a {student}, trained on each miner's negatives.",
+        f"The model is `{plan.recipe.model}`. It trains for {plan.recipe.steps} steps of "
+        f"{plan.recipe.batch} rows, with {seeds} seeds.",
+        f"Each of up to {plan.train:,} queries has {plan.negatives} negatives, and up to "
+        f"{plan.evaluate:,} other queries measure.",
+        f"Documents are cut after {plan.words} words. Each query searches the relevant documents "
+        "and a random",
+        "sample, so figures compare rows alone.",
         "",
         "Below each figure: the difference from random documents with its 95 % interval over",
         "queries; * where the interval excludes 0. The last column is the geometric mean of the",
@@ -127,9 +129,9 @@ linear students in minutes; they rank miners only roughly.
 ## Add a row
 
 - A choice by hnmine: `--row "my rule" "--depth 10"`, with flags of `hnmine filter`.
-- Another miner: `--triples "my miner" ROWS`, where ROWS/COLLECTION.parquet has the columns `query`,
-  `positive`, `negative_1`, `negative_2`, … Mine for the queries, positives and documents in
-  `runs/bench/leaderboard/whole/COLLECTION/`, which the first call writes.
+- Another miner: `--triples "my miner" ROWS`. ROWS/COLLECTION.parquet has the columns `query`,
+  `positive`, `negative_1`, `negative_2` and so on. Mine for the queries, positives and documents in
+  `runs/bench/leaderboard/whole/COLLECTION/`. The first call writes them.
 """
 
 
