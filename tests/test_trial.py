@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hnmine.relevance.learned import DepthTrial, Gain
 from hnmine.relevance.linear_probe import SCALE, SHARPNESS, gradient_of, loss_of, soft_ranks, train
-from hnmine.relevance.probes import ProbeData, _gain, compare
+from hnmine.relevance.probes import ProbeData, compare
 from hnmine.relevance.projection import WIDEST, subspace, unit_vectors
 
 DIMENSION = 96
@@ -31,14 +31,14 @@ def batch(seed, rows=5, documents=9, negatives=2):
 
 
 def test_a_gain_that_is_the_same_in_every_query_is_said_without_dividing_by_its_error():
-    equal = _gain(np.full(100, 0.5))
+    equal = Gain.of(np.full(100, 0.5))
     assert (equal.error, equal.significant) == (0.0, True)
     assert equal.deviations == "the same in every query"
     trial = DepthTrial(
         queries=100,
         usual=USUAL,
         over_usual={"5": equal},
-        over_random=_gain(np.full(100, -0.5)),
+        over_random=Gain.of(np.full(100, -0.5)),
     )
     chosen, warning = trial.sentences(5.0)
     assert "(the same in every query, 100 queries)" in chosen
@@ -198,10 +198,10 @@ class TestTrial:
         lists = by_depth[0.0 if below == "near" else USUAL]
         depth, trial = compare(data, USUAL, by_depth, {0.0: lists})
         assert depth == chosen
-        gain = _gain(data.log_ranks(lists) - data.log_ranks(by_depth[USUAL]))
+        gain = Gain.of(data.log_ranks(lists) - data.log_ranks(by_depth[USUAL]))
         below = trial.below_the_positive
         assert (below.depth, below.gain, below.error) == (0.0, gain.gain, gain.error)
-        over_random = _gain(
+        over_random = Gain.of(
             data.log_ranks(by_depth[chosen]) - data.log_ranks(np.full_like(lists, -1))
         )
         assert trial.over_random == over_random

@@ -24,19 +24,17 @@ def errors_explained(debug: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _fail(_interrupted(), Exit.INTERRUPTED, debug)
-    except HnmineError as error:
-        if interrupts.seen():  # Whatever it says was caused by that.
-            _fail(_interrupted(), Exit.INTERRUPTED, debug)
-        _fail(error, error.exit_code, debug)
     except BrokenPipeError:
         # The reader has closed the pipe, as `head` does; Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(Exit.OK) from None
-    except OSError as error:
-        _fail(_explain_os_error(error), Exit.PARTIAL, debug)
     except Exception as error:
-        if is_interrupt(error) or interrupts.seen():
+        if is_interrupt(error) or interrupts.seen():  # Whatever it says was caused by that.
             _fail(_interrupted(), Exit.INTERRUPTED, debug)
+        if isinstance(error, HnmineError):
+            _fail(error, error.exit_code, debug)
+        if isinstance(error, OSError):
+            _fail(_explain_os_error(error), Exit.PARTIAL, debug)
         if is_out_of_memory(error):
             _fail(_explain_memory_error(error), Exit.PARTIAL, debug)
         bug = HnmineError(

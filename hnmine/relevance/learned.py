@@ -9,8 +9,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hnmine.errors import damage_explained
+from hnmine.ragged import Floats
 from hnmine.relevance.depth_rule import USUAL, DepthRule
 from hnmine.relevance.model import Relevance
+from hnmine.relevance.pu_learning import DIGITS
 from hnmine.relevance.shortcut_price import Shortcut
 from hnmine.runner.plan import canonical_json
 
@@ -44,6 +46,15 @@ class Gain(BaseModel):
 
     gain: float = Field(ge=-MOST, le=MOST)
     error: float = Field(ge=0, le=MOST)
+
+    @classmethod
+    def of(cls, differences: Floats) -> Gain:
+        """Return the mean of differences and its standard error; 0 with fewer than two."""
+        n = len(differences)
+        if n < 2:
+            return cls(gain=0.0, error=0.0)
+        error = differences.std(ddof=1) / n**0.5
+        return cls(gain=round(float(differences.mean()), DIGITS), error=round(float(error), DIGITS))
 
     @property
     def significant(self) -> bool:

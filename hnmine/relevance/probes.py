@@ -18,8 +18,6 @@ SPLITS = 2
 """Times that the queries are split into folds, each time by other noise."""
 
 SEED = 8
-DIGITS = 4
-"""Decimals of a gain. The last ones depend on how many threads share a sum."""
 
 TriedDepth = tuple[float, DepthTrial]
 """A depth, and the trial that chose it."""
@@ -108,7 +106,7 @@ def compare(
     if usual in below:
         log_ranks[usual] = data.log_ranks(below[usual])
     gains = {
-        depth: _gain(found - log_ranks[usual])
+        depth: Gain.of(found - log_ranks[usual])
         for depth, found in log_ranks.items()
         if depth != usual
     }
@@ -117,7 +115,7 @@ def compare(
     below_gain = None
     if best != usual and best <= SHALLOW:
         log_ranks[best] = data.log_ranks(below[best])
-        gain = _gain(log_ranks[best] - log_ranks[usual])
+        gain = Gain.of(log_ranks[best] - log_ranks[usual])
         below_gain = GainAtDepth(depth=best, gain=gain.gain, error=gain.error)
         depth = best if gain.significant else usual
     random = data.log_ranks(np.full_like(by_depth[usual], -1))
@@ -125,11 +123,6 @@ def compare(
         queries=len(data.ids),
         usual=usual,
         over_usual={f"{depth:g}": gain for depth, gain in gains.items()},
-        over_random=_gain(log_ranks[depth] - random),
+        over_random=Gain.of(log_ranks[depth] - random),
         below_the_positive=below_gain,
     )
-
-
-def _gain(differences: Floats) -> Gain:
-    error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else 0.0
-    return Gain(gain=round(float(differences.mean()), DIGITS), error=round(float(error), DIGITS))

@@ -42,7 +42,7 @@ def try_teachers(sample: Sample) -> TeacherTrial | None:
         queries=len(first),
         candidates=round(float(counts[sample.query[first]].mean()), 1) if len(first) else 0.0,
         needed=round(float(needed), DIGITS),
-        over_bi_encoder={name: _gain(ranks[STUDENT] - ranks[name]) for name in judges},
+        over_bi_encoder={name: Gain.of(ranks[STUDENT] - ranks[name]) for name in judges},
     )
 
 
@@ -62,12 +62,3 @@ def log_ranks(scores: Floats, query: Ints, pool: Bools, positives: Ints) -> Floa
     ranks = np.bincount(query[rows], above, len(own))[query[positives]]
     found: Floats = np.log2(1 + ranks)
     return found
-
-
-def _gain(differences: Floats) -> Gain:
-    """Return the mean of differences and its standard error; 0 with fewer than two."""
-    n = len(differences)
-    if n < 2:
-        return Gain(gain=0.0, error=0.0)
-    error = differences.std(ddof=1) / np.sqrt(n)
-    return Gain(gain=round(float(differences.mean()), DIGITS), error=round(float(error), DIGITS))

@@ -59,21 +59,24 @@ def learn(
     kept = below if aim.where else np.ones(len(below), dtype=bool)
     pool = _Pool(sample.query, eligible & kept, among, relevance, depth_of, asked, aim.depth)
     shortcuts: dict[Shortcut, float] = {}
+    above: dict[Shortcut, Floats] = {}
     if not (goals.chooses_otherwise or goals.strata or goals.quota):
-        shortcuts = prices_of_shortcuts(pool.query, scored.positives_above(table), pool.chosen)
-    extra = shortcut_cost(scored.positives_above(table, shortcuts), shortcuts)
-    reached = mean_depth(depth_of, pool.chosen(extra))
+        above = scored.positives_above(table)
+        shortcuts = prices_of_shortcuts(pool.query, above, pool.chosen)
+    extra = shortcut_cost(above, shortcuts)
+    price = pool.price(extra)
+    reached = mean_depth(depth_of, pool.chosen_at(price, extra))
     return Learned(
         **dict(model),
         place=scored.place,
         where=aim.where,
         depth=aim.depth,
         rule=aim.rule,
-        price_of_depth=pool.price(extra),
+        price_of_depth=price,
         shortcut_prices=shortcuts,
         safer_prices=None
         if goals.max_false is None or goals.chooses_otherwise
-        else pool.safer_prices(extra),
+        else pool.safer_prices(price, extra),
         trial=aim.trial,
         teacher=try_teachers(sample),
         out_of_reach=""
@@ -101,13 +104,17 @@ class _Pool:
 
     def chosen(self, extra: Floats | float) -> Bools:
         """Return the rows chosen at that price."""
-        order = cost(self.relevance) + self.price(extra) * np.nan_to_num(self.depth) + extra
+        return self.chosen_at(self.price(extra), extra)
+
+    def chosen_at(self, price: float, extra: Floats | float) -> Bools:
+        """Return the rows chosen at a price of depth."""
+        order = cost(self.relevance) + price * np.nan_to_num(self.depth) + extra
         return choose(self.query, self.eligible, order, self.asked)
 
-    def safer_prices(self, extra: Floats | float) -> tuple[float, ...]:
+    def safer_prices(self, price: float, extra: Floats | float) -> tuple[float, ...]:
         """Return lower prices of depth; see `safer_prices`."""
         rows = (self.query, self.eligible, self.relevance, self.depth)
-        return safer_prices(*rows, self.asked, self.price(extra), extra)
+        return safer_prices(*rows, self.asked, price, extra)
 
 
 @dataclass(frozen=True)

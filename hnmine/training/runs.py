@@ -47,9 +47,9 @@ def known(path: Path, setting: Json, queries: int | None = None) -> Run | None:
         run = Run(
             {name: np.array(found["measures"][name], float) for name in MEASURES}, found["about"]
         )
-    except (FileNotFoundError, IsADirectoryError, RecursionError):
+    except (FileNotFoundError, IsADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None  # It is damaged: train again.
     size = len(run.measures[NDCG]) if queries is None and run.measures[NDCG].ndim else queries
     values = run.measures.values()
