@@ -219,6 +219,14 @@ class Material:
             )
             self.tick(0)
 
+    def text_tables(self, rows: Ints, id_name: str) -> Iterator[pa.Table]:
+        """Yield id and text of documents, given by row; an empty table if there are none."""
+        for first in range(0, max(1, len(rows)), TEXTS_AT_ONCE):
+            block = rows[first : first + TEXTS_AT_ONCE]
+            ids, texts = self.documents.id_array(block), self.documents.text_array(block)
+            yield pa.table({id_name: ids, "text": texts})
+            self.tick(0)
+
     def ranked(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
         """Yield each query's id and all documents that have a score, the highest first."""
         for table, query, scores in self.parts():

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hnmine.exports.examples import TEXTS_AT_ONCE, Material
+from hnmine.exports.examples import Material
 from hnmine.exports.format import Format
 from hnmine.exports.teacher_scores import TEACHER_TEMPERATURE, TeacherScale, pin_positives
 from hnmine.exports.training_rows import lists
@@ -221,12 +221,7 @@ def queries(material: Material) -> Iterator[pa.Table]:
 
 def documents(material: Material) -> Iterator[pa.Table]:
     """Yield `document_id, text` of the listed documents."""
-    used = TeacherLists(material).used
-    for start in range(0, max(1, len(used)), TEXTS_AT_ONCE):
-        rows = used[start : start + TEXTS_AT_ONCE]
-        columns = material.documents.id_array(rows), material.documents.text_array(rows)
-        yield pa.table(dict(zip(("document_id", "text"), columns, strict=True)))
-        material.tick(0)
+    return material.text_tables(TeacherLists(material).used, "document_id")
 
 
 def text_lists(material: Material) -> Iterator[pa.Table]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from hnmine.exports.examples import TEXTS_AT_ONCE, Material, Passage
+from hnmine.exports.examples import Material, Passage
 from hnmine.exports.format import Format
 from hnmine.exports.row_files import JsonObject
 
@@ -54,11 +54,8 @@ def metadata(material: Material) -> JsonObject:
 
 def documents(material: Material) -> Iterator[pa.Table]:
     """Yield `id, text` of the documents that the queries name."""
-    yield CORPUS_SCHEMA.empty_table()
-    for start in range(0, len(material.used), TEXTS_AT_ONCE):
-        rows = material.used[start : start + TEXTS_AT_ONCE]
-        columns = material.documents.id_array(rows), material.documents.text_array(rows)
-        yield pa.table(dict(zip(CORPUS_SCHEMA.names, columns, strict=True))).cast(CORPUS_SCHEMA)
+    for table in material.text_tables(material.used, "id"):
+        yield table.cast(CORPUS_SCHEMA)
 
 
 NEMO = Format(
