@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from dataclasses import asdict, dataclass, replace
@@ -81,6 +82,13 @@ def student(plan: Plan, home: Path) -> Any:
     return load(plan.recipe)
 
 
+def keep_threads() -> None:
+    """Let PyTorch use OMP_NUM_THREADS again: FAISS sets the number for the whole process."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+
+
 def held_out(home: Path) -> HeldOut:
     """Return the held-out queries, ordered by id, and their documents."""
     return HeldOut.read(home / "held-out")
@@ -113,12 +121,14 @@ def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> Run:
         model = student(plan, home)
         if theirs is not None:
             about = {"rows": len(theirs)}
+            keep_threads()
             train(model, [theirs], recipe, seed)
         elif arm is not None:
             drawn = seed if "--sampling" in arm.flags else 0  # Without a draw: the same choice.
             mined = folder / f"mined-{drawn}"
             _filter(plan, home, mined, arm, drawn)
             about = _chosen(mined)
+            keep_threads()
             train(model, _sets(home, mined, arm), recipe, seed)
         measures = held_out(home).measure(model)
         return Run(measures, {**about, "seconds": round(time.monotonic() - start, 1)})
