@@ -25,6 +25,7 @@ __all__ = [
     "mix",
     "models",
     "push",
+    "recipes",
     "report",
     "review",
     "run",

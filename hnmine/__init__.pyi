@@ -18,9 +18,11 @@ from hnmine.results import StageResults
 from hnmine.review.reviewing import Reviewed
 from hnmine.validate.findings import Report as ReportOfValidate
 from hnmine.validate.initialising import Written
+from hnmine.validate.recipe_list import RecipeFile
+from hnmine.validate.recipe_list import Recipes
 
 __version__: str
-__all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mix", "models", "push", "report", "review", "run", "validate"]
+__all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mix", "models", "push", "recipes", "report", "review", "run", "validate"]
 
 def init(
     *paths: str | PathLike[str],
@@ -50,7 +52,7 @@ def init(
         quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
         encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -112,7 +114,21 @@ def validate(
         qrels: Judgements: query id, corpus id and, if graded, score.
         min_grade: Lowest grade at which a judged document is a positive.
         top_k: Number of candidates per query from each source.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def recipes(
+    action: Literal["list", "show"] = "list",
+    name: str | None = None,
+) -> RecipeFile | Recipes:
+    """List published ways of mining, or show the settings of one.
+
+    Args:
+        action: List all recipes, or show the file of one.
+        name: Recipe to show, such as bge.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -121,6 +137,7 @@ def validate(
 def run(
     output: str | PathLike[str] | None = None,
     *,
+    index: str | PathLike[str] | None = None,
     threads: int | None = None,
     progress: bool = True,
     overwrite: bool = False,
@@ -211,12 +228,14 @@ def run(
     max_uses: int | None = None,
     lazy: bool = False,
     compat: Literal["sentence-transformers"] | None = None,
+    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResults:
     """Build the index, mine and filter from one configuration; sections named generate, batch or mix add those steps.
 
     Args:
         output: Directory for index/, candidates/, mined/ and further steps.
+        index: Index to share with other runs. [default: OUTPUT/index]
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
@@ -271,7 +290,7 @@ def run(
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: a local model, or the address of a model server. [default: you fill a sheet]
+        judge_with: Judge for max_false: a local model or a server. [default: you fill a sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
@@ -307,7 +326,8 @@ def run(
         max_uses: Cap how many queries share a negative, independent of row order; 0: no cap. [default: ten times the mean, at least 5, for the default choice; else 0]
         lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin=3.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        recipe: Recipe, such as bge; config and the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -392,7 +412,7 @@ def build_index(
         quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
         encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -434,6 +454,7 @@ def mine(
     qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
+    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Mine candidates for every query from an index.
@@ -473,7 +494,8 @@ def mine(
         qrels: Judgements: query id, corpus id and, if graded, score.
         min_grade: Lowest grade at which a judged document is a positive.
         top_k: Number of candidates per query from each source.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        recipe: Recipe, such as bge; config and the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -539,6 +561,7 @@ def filter_negatives(
     judge_with: str | PathLike[str] | None = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
+    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
@@ -599,10 +622,11 @@ def filter_negatives(
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: a local model, or the address of a model server. [default: you fill a sheet]
+        judge_with: Judge for max_false: a local model or a server. [default: you fill a sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        recipe: Recipe, such as bge; config and the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -669,6 +693,7 @@ def filter(
     judge_with: str | PathLike[str] | None = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
+    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
@@ -729,10 +754,11 @@ def filter(
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: a local model, or the address of a model server. [default: you fill a sheet]
+        judge_with: Judge for max_false: a local model or a server. [default: you fill a sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        recipe: Recipe, such as bge; config and the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -762,6 +788,7 @@ def batch(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
+    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Group training rows into batches with hard and safe in-batch negatives.
@@ -789,7 +816,8 @@ def batch(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        recipe: Recipe, such as bge; config and the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -834,7 +862,7 @@ def export(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -857,7 +885,7 @@ def push(
         private: Make a new repository private; an existing one keeps its visibility.
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -898,6 +926,7 @@ def generate(
     timeout: float = 120.0,
     requests: int = 4,
     api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
+    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Generate negatives: positives edited by rule, or texts of a language model.
@@ -936,7 +965,8 @@ def generate(
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.
         api_key_env: Environment variable with the server's key, if it needs one.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        recipe: Recipe, such as bge; config and the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -961,6 +991,7 @@ def mix(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
+    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Mix the vectors of queries and hard negatives into synthetic negatives.
@@ -983,7 +1014,8 @@ def mix(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        recipe: Recipe, such as bge; config and the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1022,7 +1054,7 @@ def report(
         min_grade: Lowest grade at which a judged document counts as relevant.
         verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
         shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1057,7 +1089,7 @@ def inspect(
         progress: Show progress bars on stderr if it is a terminal.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1090,7 +1122,7 @@ def compare(
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         threads: CPU threads to use. [default: all]
         progress: Show progress bars on stderr if it is a terminal.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1149,7 +1181,7 @@ def judge(
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.
         api_key_env: Environment variable with the server's key, if it needs one.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1184,7 +1216,7 @@ def review(
         progress: Show progress bars on stderr if it is a terminal.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1199,7 +1231,7 @@ def models(
 
     Args:
         folder: Folder to search for models, besides the hub's cache and installed packages.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1238,7 +1270,7 @@ def audit(
         min_grade: Lowest grade at which a judged document counts as relevant.
         verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
         shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
-        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
+        config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.

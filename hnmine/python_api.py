@@ -23,7 +23,8 @@ from hnmine.runner.plan import Json
 NAMES = {name: name.replace("-", "_") for name in COMMANDS} | {"filter": "filter_negatives"}
 """The function of each command; a function named filter would hide Python's own."""
 
-CONFIG = "YAML file, the name of a recipe, or what such a file holds; the keywords win over it."
+CONFIG = "YAML file, or what such a file holds; the keywords win over it."
+RECIPE = "Recipe, such as bge; config and the keywords win over it."
 
 AnyPath = str | os.PathLike[str]
 
@@ -40,6 +41,7 @@ def function(name: str) -> Callable[..., object]:
     def call(
         *arguments: object,
         config: AnyPath | Mapping[str, object] | None = None,
+        recipe: str | None = None,
         **given: object,
     ) -> object:
         positional = shape.bind_partial(*arguments).arguments
@@ -48,9 +50,11 @@ def function(name: str) -> Callable[..., object]:
             raise TypeError(f"{name}() got multiple values for argument {min(twice)!r}")
         flags = {key.replace("-", "_"): value for key, value in (positional | given).items()}
         with _errors_of(flags):
+            if recipe is not None and not command.takes_recipe:
+                flags["recipe"] = recipe  # An unknown setting of this command.
             if command.name == "run":  # Its commands take what is theirs, and leave the rest.
                 _refuse_unknown(flags, command)
-            settings = configuration.settings_for(command.name, _file(config), flags)
+            settings = configuration.settings_for(command.name, _file(config, recipe), flags)
             return command.run(settings, *([list(paths)] if command.takes_paths else []))
 
     call.__name__ = call.__qualname__ = name
@@ -103,8 +107,11 @@ def signature(command: Command) -> inspect.Signature:
             default = _plain(field.get_default(call_default_factory=True))
         kind = positional if name in command.arguments else keyword
         parameters.append(inspect.Parameter(name, kind, default=default, annotation=annotation))
+    if command.takes_recipe:
+        parameters.append(inspect.Parameter("recipe", keyword, default=None, annotation=str | None))
     file = AnyPath | Mapping[str, object] | None
-    parameters.append(inspect.Parameter("config", keyword, default=None, annotation=file))
+    if command.takes_config:
+        parameters.append(inspect.Parameter("config", keyword, default=None, annotation=file))
     result = command.run.__annotations__["return"]
     return inspect.Signature(parameters, return_annotation=result)
 
@@ -157,7 +164,7 @@ def docstring(command: Command) -> str:
     parameters = signature(command).parameters
     fields = command.settings.model_fields
     about = {name: field.description or "" for name, field in fields.items()}
-    about |= {"paths": "Inputs; what each is, its columns say.", "config": CONFIG}
+    about |= {"paths": "Inputs; what each is, its columns say.", "config": CONFIG, "recipe": RECIPE}
     described = (
         f"    {name}: {keywords(about[name]).replace('May be repeated.', 'One, or several.')}"
         for name in parameters
@@ -241,7 +248,6 @@ def _refuse_unknown(flags: Mapping[str, object], command: Command) -> None:
         )
 
 
-def _file(config: AnyPath | Mapping[str, object] | None) -> Json:
-    if config is None or isinstance(config, Mapping):
-        return dict(config or {})
-    return configuration.read_config(Path(config))
+def _file(config: AnyPath | Mapping[str, object] | None, recipe: str | None) -> Json:
+    given = config if config is None or isinstance(config, Mapping) else Path(config)
+    return configuration.read_config(given, recipe)

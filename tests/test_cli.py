@@ -65,7 +65,6 @@ def test_no_command_has_flags_without_effect():
         assert not SCALE_OUT & COMMANDS[name].settings.model_fields.keys()
     for name in ("init", "models"):
         assert not CommonSettings.model_fields.keys() & COMMANDS[name].settings.model_fields.keys()
-    assert "index" not in COMMANDS["run"].settings.model_fields
     done = hnmine("init", "c.parquet", "--workers", "2")
     assert (done.returncode, "No such option" in done.stderr) == (2, True)
 
@@ -93,7 +92,9 @@ class TestHelpPages:
         arguments = COMMANDS[command].arguments
         common = {name for name, field in fields.items() if about(field).common}
         flags = {f"--{name.replace('_', '-')}" for name in common - set(arguments)}
-        of_all = {"--config", "--help-all"} | ({"--dry-run"} if "--dry-run" in first else set())
+        of_all = {"--help-all"} | ({"--dry-run"} if "--dry-run" in first else set())
+        of_all |= {"--config"} if COMMANDS[command].takes_config else set()
+        of_all |= {"--recipe"} if COMMANDS[command].takes_recipe else set()
         assert flags_shown(first) == flags | of_all
         assert all(re.search(rf"^  {name.upper()} ", first, re.M) for name in arguments)
         every = {f"--{name.replace('_', '-')}" for name in fields}

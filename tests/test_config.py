@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -514,25 +515,64 @@ class TestRecipesByName:
     @pytest.mark.parametrize("name", RECIPES.own)
     def test_a_recipe_is_read_by_its_name(self, name, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        assert read_config(Path(name)) == read_yaml(recipe_file(name))
-        assert RECIPES[name].description
+        Path(name).mkdir()
+        assert read_config(None, name) == read_yaml(recipe_file(name))
+        assert len(RECIPES[name].description) > 20
+        assert RECIPES[name].description.endswith(".")
 
-    def test_a_file_of_that_name_wins_and_a_folder_does_not(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        Path("star").mkdir()
-        Path("bge").write_text("seed: 3\n")
-        assert read_config(Path("bge")) == {"seed": 3}
-        assert read_config(Path("star")) == read_yaml(recipe_file("star"))
+    def test_what_is_given_wins_over_the_recipe_and_leaves_the_rest(self):
+        recipe = read_yaml(recipe_file("nv-retriever-percpos"))
+        assert recipe["filter"]["num-negatives"] == 4
+        for given in ({"num_negatives": 7}, {"filter": {"num-negatives": 7}}):
+            found = read_config(given, "nv-retriever-percpos")
+            settings = settings_for("filter", found, FILTER)
+            assert settings.num_negatives == 7
+            assert settings.relative_margin == recipe["filter"]["relative-margin"]
+        found = read_config({"num_negatives": 7}, "nv-retriever-percpos")
+        assert settings_for("filter", found, {**FILTER, "num_negatives": 2}).num_negatives == 2
 
     @pytest.mark.parametrize("name", ["bgee", "recipes/bgee.yaml", "bgee.yml"])
-    def test_what_is_neither_is_a_usage_error_with_near_names(self, name, tmp_path):
-        result = hnmine("run", "--config", name, "--output", "o", cwd=tmp_path)
+    def test_another_name_is_a_usage_error_with_near_ones(self, name, tmp_path):
+        result = hnmine("run", "--recipe", name, "--output", "o", cwd=tmp_path)
         assert result.returncode == 2
-        assert f"Cannot read {name}." in result.stderr
+        assert f"There is no recipe '{name}'." in result.stderr
         assert "Did you mean bge?" in result.stderr
+
+    def test_config_names_the_flag_for_recipes(self, tmp_path):
+        result = hnmine("run", "--config", "bge", "--output", "o", cwd=tmp_path)
+        assert result.returncode == 2
+        assert "Pass --recipe bge." in result.stderr
+        (tmp_path / "bge").write_text("seed: 3\n")
+        assert read_config(tmp_path / "bge") == {"seed": 3}
 
     def test_a_path_into_the_package_is_no_name(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         for name in ("../recipes/bge", "bge.yaml", "__init__"):
-            with pytest.raises(UsageError, match="no recipe of that name"):
-                read_config(Path(name))
+            with pytest.raises(UsageError, match="There is no recipe"):
+                read_config(None, name)
+
+    def test_they_are_listed_and_shown(self):
+        listed = hnmine("recipes")
+        assert listed.returncode == 0
+        assert all(f"\n{name} " in f"\n{listed.stdout}" for name in RECIPES.own)
+        shown = hnmine("recipes", "show", "bge")
+        assert shown.stdout == recipe_file("bge").read_text()
+        assert json.loads(hnmine("recipes", "--json").stdout).keys() == dict(RECIPES).keys()
+        for wrong in (["show"], ["list", "bge"], ["show", "bgee"]):
+            assert hnmine("recipes", *wrong).returncode == 2
+
+    @pytest.mark.parametrize("key", ["action", "name", "recipes"])
+    def test_a_file_holds_no_settings_of_the_list(self, key):
+        with pytest.raises(UsageError, match=f"{key}: no such setting"):
+            settings_for("filter", {key: "list"}, FILTER)
+
+
+def test_runs_share_an_index():
+    file = {"corpus": "c.parquet", "pairs": "p.parquet", "encoder": "e"}
+    for where in ({**file, "index": "i"}, file):
+        flags = {"output": "o"} if "index" in where else {"output": "o", "index": "i"}
+        settings = pipeline(where, flags)
+        assert settings.index.index == settings.mine.index == Path("i")
+        assert settings.filter.candidates == Path("o/candidates")
+    settings = pipeline(file, {"output": "o"})
+    assert settings.index.index == settings.mine.index == Path("o/index")

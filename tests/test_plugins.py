@@ -135,7 +135,7 @@ def test_a_run_fails_before_its_first_stage(tmp_path, data):
 
 
 def test_one_of_each_runs_from_end_to_end(tmp_path, toy, data):
-    run(tmp_path, toy, "run", "--config", "toy-recipe", *data, "--output", "r")
+    run(tmp_path, toy, "run", "--recipe", "toy-recipe", *data, "--output", "r")
     scored = {row["doc_id"]: row for row in rows(tmp_path / "r/mined/scored")}
     assert [scored[name]["first_rank"] for name in "abcd"] == [0, 1, 2, 3]
     assert scored["a"]["judge_lengths_2"] == 6
@@ -151,7 +151,7 @@ def test_one_of_each_runs_from_end_to_end(tmp_path, toy, data):
 
 
 def test_without_a_value_and_with_a_file_of_that_name(tmp_path, toy, data):
-    run(tmp_path, toy, "run", "--config", "toy-recipe", *data, "--output", "r")
+    run(tmp_path, toy, "run", "--recipe", "toy-recipe", *data, "--output", "r")
     filtered = ["filter", "--candidates", "r/candidates", "--output", "m", "--overwrite"]
     run(tmp_path, toy, *filtered, "--judge", "lengths")
     assert rows(tmp_path / "m/scored")[0]["judge_lengths"] > 0
@@ -165,7 +165,7 @@ def test_without_a_value_and_with_a_file_of_that_name(tmp_path, toy, data):
     [
         (["mine", "--source", "firt", "--index", "i", "--pairs", "p"], "first"),
         (["export", "--mined", "m", "--to", "nams"], "names"),
-        (["run", "--config", "toy-recip"], "toy-recipe"),
+        (["run", "--recipe", "toy-recip"], "toy-recipe"),
     ],
 )
 def test_a_wrong_name_lists_what_packages_add(tmp_path, toy, arguments, shown):
@@ -217,7 +217,7 @@ BROKEN = [
     ({"exports": "names = toy:NAMES"}, ["export", "--mined", "r/mined", "--to", "names"]),
     ({"sources": "first = toy:open_first"}, ["mine", "--source", "first"]),
     ({"judges": "lengths = toy:Lengths"}, ["filter", "--judge", "lengths"]),
-    ({"recipes": "toy-recipe = toy"}, ["run", "--config", "toy-recipe"]),
+    ({"recipes": "toy-recipe = toy"}, ["run", "--recipe", "toy-recipe"]),
 ]
 
 
@@ -269,7 +269,7 @@ def test_a_name_that_is_taken_or_is_none_is_refused(tmp_path, group, name, why):
     asked = {
         "sources": ["mine", "--source", "dense", "--index", "i", "--pairs", "p", "--output", "o"],
         "exports": ["export", "--mined", "m", "--to", "beir", "--output", "o"],
-        "recipes": ["run", "--config", "bge"],
+        "recipes": ["run", "--recipe", "bge"],
     }
     if group == "judges":  # They are read once the candidates are open.
         done = forked.run(f"from hnmine.judges import JUDGES; JUDGES['{name}']", env=env)
@@ -283,7 +283,7 @@ def test_a_name_that_is_taken_or_is_none_is_refused(tmp_path, group, name, why):
 def test_two_packages_may_not_add_the_same_name(tmp_path):
     install(tmp_path / "site", {"recipes": "mine = toy"}, "hnmine-other")
     env = install(tmp_path / "site", {"recipes": "mine = toy"})
-    done = hnmine("run", "--config", "mine", cwd=tmp_path, env=env)
+    done = hnmine("run", "--recipe", "mine", cwd=tmp_path, env=env)
     assert done.returncode == 2
     assert "hnmine-other 1.2" in done.stderr and "hnmine-toy 1.2" in done.stderr
 

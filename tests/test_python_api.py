@@ -54,7 +54,11 @@ class TestFunctions:
         function, command = getattr(api, name), BY_NAME[name]
         parameters = inspect.signature(function).parameters
         fields = command.settings.model_fields
-        more = {"config", *(["paths"] if command.takes_paths else [])}
+        more = {
+            *(["config"] if command.takes_config else []),
+            *(["recipe"] if command.takes_recipe else []),
+            *(["paths"] if command.takes_paths else []),
+        }
         assert set(parameters) == {*fields, *more}
         text = " ".join(pydoc.plain(pydoc.render_doc(function)).split())
         assert keywords(command.summary) in text
@@ -114,7 +118,7 @@ for name in {names}:
         corpus = mined[0].path.parent.parent / "corpus.parquet"
         assert "corpus" in api.validate(str(corpus)).inputs
 
-    def test_config_takes_a_recipe_a_file_or_a_mapping(self, mined, tmp_path):
+    def test_config_takes_a_file_or_a_mapping_and_recipe_a_name(self, mined, tmp_path):
         given = {"candidates": mined[1].path, "num_negatives": 1}
         rule = {"filter": {"where": ["doc_id = 'c'"]}}
         file = tmp_path / "c.yaml"
@@ -125,9 +129,9 @@ for name in {names}:
             kept = {row["doc_id"] for row in rows(output / "scored") if row["selected"]}
             assert kept <= {"c"}
         with pytest.raises(UsageError, match="Did you mean bge"):
-            api.run(config="bgee", output=tmp_path / "x")
+            api.run(recipe="bgee", output=tmp_path / "x")
         with pytest.raises(UsageError, match="Missing required option output"):
-            api.run(config="bge")
+            api.run(recipe="bge")
 
 
 class TestErrors:
@@ -143,8 +147,8 @@ class TestErrors:
             api.filter_negatives(candidates="c", output="o", lazy=True)
 
     def test_a_place_of_another_command_is_no_keyword_of_run(self):
-        with pytest.raises(UsageError, match="index: no such setting"):
-            api.run(index="i", output="o")
+        with pytest.raises(UsageError, match="candidates: no such setting"):
+            api.run(candidates="i", output="o")
 
     def test_the_command_line_still_names_flags(self):
         done = hnmine("filter", "--candidates", "c", "--output", "o", "--lazy")

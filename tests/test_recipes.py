@@ -16,15 +16,16 @@ import yaml
 from conftest import CROSS_ENCODER, ENCODER, write
 
 import hnmine as api
-from hnmine import recipes, schema
+from hnmine import schema
 from hnmine.commands.configuration import optional, read_yaml
 from hnmine.config import BatchSettings, FilterSettings, GenerateSettings, MineSettings, MixSettings
+from hnmine.recipes import RECIPES as REGISTRY
 from hnmine.recipes import recipe_file
 from hnmine.selection.criteria import criteria
 from hnmine.selection.verdicts import Verdicts
 from hnmine.selection.writing import shortfall_of
 
-RECIPES = list(map(recipe_file, recipes.RECIPES.own))
+RECIPES = list(map(recipe_file, REGISTRY.own))
 HEADINGS = ("# What: ", "# Constants: ", "# Not reproduced: ")
 
 

@@ -73,10 +73,11 @@ def _register(app: typer.Typer, command: Command) -> None:
     """Add a command whose flags are its settings; some are arguments too."""
 
     def call(
-        config_file: Path | None,
         as_json: bool,
         debug: bool,
         help_all: bool,
+        config_file: Path | None = None,
+        recipe: str | None = None,
         dry_run: bool = False,
         paths: list[str] | None = None,
         **parsed: object,
@@ -90,7 +91,7 @@ def _register(app: typer.Typer, command: Command) -> None:
                 )
             given = given_settings(command, parsed)
             inputs = [_readable(paths or [])] if command.takes_paths else []
-            file = configuration.read_config(config_file) if config_file else {}
+            file = configuration.read_config(config_file, recipe)
             settings = configuration.settings_for(command.name, file, given)
             if dry_run and command.forecast:
                 print_result(command.forecast(settings), as_json)

@@ -21,8 +21,15 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="YAML file of settings, or the name of a recipe; the command line wins. "
-        "[default: none]",
+        help="YAML file of settings; the command line wins. [default: none]",
+    ),
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        help="Recipe, such as bge; --config and the command line win. [default: none]",
     ),
 ]
 Paths = Annotated[
@@ -64,7 +71,10 @@ def parameters(command: Command) -> Iterator[inspect.Parameter]:
         )
         # None means not given, so that the file or the default counts.
         yield _parameter(name, None, Annotated[_kind(fields[name]) | None, option])
-    yield _parameter("config_file", None, ConfigFile)
+    if command.takes_recipe:
+        yield _parameter("recipe", None, Recipe)
+    if command.takes_config:
+        yield _parameter("config_file", None, ConfigFile)
     yield _parameter("as_json", False, Json)
     if command.forecast:
         yield _parameter("dry_run", False, DryRun)

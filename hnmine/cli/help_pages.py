@@ -24,6 +24,7 @@ WIDEST_FLAG = 24
 
 OF_ALL_COMMANDS = {
     "paths": About("Inputs", common=True),
+    "recipe": About("Inputs", common=True),
     "config_file": About("Inputs", common=True),
     "as_json": About("Output"),
     "dry_run": About("Advanced", common=True),

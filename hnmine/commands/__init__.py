@@ -15,6 +15,7 @@ from hnmine.commands import (
     mine,
     mix,
     push,
+    recipes,
     report,
     review,
     run,
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     for command in (
         init.COMMAND,
         validate.COMMAND,
+        recipes.COMMAND,
         run.COMMAND,
         build_index.COMMAND,
         mine.COMMAND,

@@ -24,6 +24,7 @@ COMMAND = Command(
     summary="Group training rows into batches with hard and safe in-batch negatives.",
     example="hnmine batch runs/mined --batch-size 64 --output runs/batches",
     run=run,
+    takes_recipe=True,
     arguments=("mined",),
     places={"mined": "mined", "output": "batches"},
     own_keys=("clusters",),

@@ -26,6 +26,8 @@ class Command:
             heavy packages only when it is called.
         arguments: the settings that the command line also takes without a flag, in order.
         takes_paths: whether it also takes any number of input files.
+        takes_config: whether a YAML file may hold its settings.
+        takes_recipe: whether recipes hold settings of it.
         places: the folder of `hnmine run`'s output that each setting names.
         registries: where the names come from that a setting takes, by the setting.
         own_keys: settings that mean something else in another command: `hnmine run` gives them to
@@ -41,6 +43,8 @@ class Command:
     run: Callable[..., Result]
     arguments: tuple[str, ...] = ()
     takes_paths: bool = False
+    takes_config: bool = True
+    takes_recipe: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
     registries: Mapping[str, Registry] = field(default_factory=dict)
     own_keys: tuple[str, ...] = ()

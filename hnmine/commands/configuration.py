@@ -22,7 +22,8 @@ from hnmine.config import (
 )
 from hnmine.config.mined_settings import AuditedSettings
 from hnmine.config.shared import no_such_setting
-from hnmine.errors import UsageError, did_you_mean
+from hnmine.errors import UsageError
+from hnmine.recipes import RECIPES, recipe_file
 from hnmine.runner.plan import Json
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _settings(kind: type[S], file: Json, flags: Json) -> S:
     _check_keys(file)
     command, fields = kind.command, kind.model_fields
     values = _by_name({k: v for k, v in file.items() if not _is_section(k, v)})
-    places = _places(command, values["output"]) if "output" in values else {}
+    places = _places(command, values) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in DIRECTORIES}
     if issubclass(kind, AuditedSettings) and "queries" in values:
         own.pop("qrels", None)  # Those that were mined with hold no false negative.
@@ -73,7 +74,10 @@ def _settings(kind: type[S], file: Json, flags: Json) -> S:
 
 def _is_section(key: str, value: object) -> bool:
     """Tell whether a key of the file is a command's; `judge` names a setting of `filter` too."""
-    return key in COMMANDS and (isinstance(value, Mapping) or key not in _settings_of_all())
+    command = COMMANDS.get(key)
+    if command is None or not command.takes_config:
+        return False
+    return isinstance(value, Mapping) or key not in _settings_of_all()
 
 
 def _section(file: Json, command: str) -> Json:
@@ -82,7 +86,8 @@ def _section(file: Json, command: str) -> Json:
 
 
 def _settings_of_all() -> set[str]:
-    return {name for command in COMMANDS.values() for name in command.settings.model_fields}
+    taking = (command.settings for command in COMMANDS.values() if command.takes_config)
+    return {name for settings in taking for name in settings.model_fields}
 
 
 def _by_name(section: Json) -> Json:
@@ -126,7 +131,7 @@ def pipeline(file: Json, flags: Json) -> Pipeline:
             "Missing required option --output.",
             fix="Pass a directory, or write `output: DIRECTORY` in the file.",
         )
-    file = {**file, "output": flags.get("output", file.get("output"))}
+    file = {**file, **{key: flags[key] for key in ("output", "index") if key in flags}}
 
     def of(kind: type[S]) -> S:
         return _settings(kind, file, _flags_for(kind, flags))
@@ -163,10 +168,15 @@ def _flags_for(settings: type[Settings], flags: Json) -> Json:
     return {key: value for key, value in flags.items() if key in fields and key not in DIRECTORIES}
 
 
-def _places(command: str, output: object) -> dict[str, Path]:
+def _places(command: str, values: Json) -> dict[str, object]:
+    """Return the directories of a command that the output of `hnmine run` implies."""
+    output, shared = values["output"], values.get("index")
     if not isinstance(output, str | Path) or not str(output):
         raise UsageError("output: must be a directory's path.", fix="Write `output: runs/name`.")
-    return {name: Path(output) / folder for name, folder in COMMANDS[command].places.items()}
+    return {
+        name: shared if folder == "index" and shared is not None else Path(output) / folder
+        for name, folder in COMMANDS[command].places.items()
+    }
 
 
 def _check_keys(file: Json) -> None:
@@ -184,25 +194,39 @@ def _check_keys(file: Json) -> None:
         raise UsageError("\n".join(problems), fix="`hnmine run --help-all` lists all settings.")
 
 
-def read_config(name: Path) -> Json:
-    """Read settings from a file or, where there is no such file, from the recipe of that name.
+def read_config(config: Path | Mapping[str, object] | None, recipe: str | None = None) -> Json:
+    """Return the settings of a file; where it leaves one out, those of a recipe.
+
+    Args:
+        config: the file, or what it holds.
+        recipe: its name.
 
     Raises:
         MissingModel: the package that adds the recipe cannot be imported.
-        UsageError: see `read_yaml`; or there is neither.
+        UsageError: see `read_yaml`; or there is no such recipe.
     """
-    if name.exists() and not name.is_dir():
-        return read_yaml(name)
-    from hnmine.recipes import RECIPES, recipe_file
+    given = read_yaml(_no_recipe(config)) if isinstance(config, Path) else dict(config or {})
+    return _over(given, read_yaml(recipe_file(recipe))) if recipe else given
 
-    if str(name) in RECIPES:
-        return read_yaml(recipe_file(str(name)))
-    raise UsageError(
-        f"Cannot read {name}.",
-        why="There is no such file, and no recipe of that name."
-        + did_you_mean(name.stem, RECIPES, 3),
-        fix="Pass --config a path or the name of a recipe; docs/recipes.md lists them.",
-    )
+
+def _over(given: Json, recipe: Json) -> Json:
+    """Return a recipe's sections below what is given, by the section or for all commands."""
+    below = {}
+    for command, settings in recipe.items():
+        own = _section(given, command)
+        known = _by_name({**given, **own})
+        kept = {k: v for k, v in settings.items() if k.replace("-", "_") not in known}
+        below[command] = {**kept, **own}
+    return {**given, **below}
+
+
+def _no_recipe(config: Path) -> Path:
+    """Return the path of a configuration, unless it can only mean a recipe."""
+    if not config.is_file() and str(config) in RECIPES:
+        raise UsageError(
+            f"Cannot read {config}.", why="There is no such file.", fix=f"Pass --recipe {config}."
+        )
+    return config
 
 
 def read_yaml(path: Path) -> Json:

@@ -25,6 +25,7 @@ COMMAND = Command(
     summary="Drop false negatives, choose hard negatives and write training data.",
     example="hnmine filter runs/candidates --cross-encoder models/reranker --output runs/mined",
     run=run,
+    takes_recipe=True,
     arguments=("candidates",),
     registries={"judge": JUDGES},
     places={"candidates": "candidates", "output": "mined"},

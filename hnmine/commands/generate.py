@@ -24,6 +24,7 @@ COMMAND = Command(
     summary="Generate negatives: positives edited by rule, or texts of a language model.",
     example="hnmine generate runs/generated --corpus corpus.parquet --pairs pairs.parquet",
     run=run,
+    takes_recipe=True,
     arguments=("output",),
     places={"output": "generated"},
 )

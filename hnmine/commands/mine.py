@@ -25,6 +25,7 @@ COMMAND = Command(
     summary="Mine candidates for every query from an index.",
     example="hnmine mine runs/index --pairs pairs.parquet --output runs/candidates",
     run=run,
+    takes_recipe=True,
     arguments=("index",),
     registries={"source": SOURCES},
     places={"index": "index", "output": "candidates"},

@@ -24,6 +24,7 @@ COMMAND = Command(
     summary="Mix the vectors of queries and hard negatives into synthetic negatives.",
     example="hnmine mix runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
     run=run,
+    takes_recipe=True,
     arguments=("mined",),
     places={"mined": "mined", "output": "mixed"},
 )

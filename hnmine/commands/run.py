@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
@@ -65,14 +66,17 @@ FIRST_PAGE = (
 """The settings on the first page of the help, fewer than the stages show there."""
 
 DIRECTORIES = {"index", "candidates", "output"}
-"""Directories of a single command; in a run, all are derived from its `output`."""
+"""Directories of a single command; a run derives them from its `output`, or takes its `index`."""
 
 
 def _fields() -> dict[str, Any]:
     """Return the settings of all stages, without their directories."""
     output = copy(mine.COMMAND.settings.model_fields["output"])
     output.description = "Directory for index/, candidates/, mined/ and further steps."
-    fields: dict[str, FieldInfo] = {"output": output}
+    index = copy(mine.COMMAND.settings.model_fields["index"])
+    index.description = "Index to share with other runs. [default: OUTPUT/index]"
+    index.default, index.annotation = None, Path | None
+    fields: dict[str, FieldInfo] = {"output": output, "index": index}
     for stage in STAGES:
         own = stage.settings.model_fields
         fields |= {name: own[name] for name in own if name not in DIRECTORIES}
@@ -94,6 +98,7 @@ COMMAND = Command(
     "batch or mix add those steps.",
     example="hnmine run runs/demo --config configs/demo.yaml --num-negatives 3",
     run=run,
+    takes_recipe=True,
     arguments=("output",),
     registries=dict(item for stage in STAGES for item in stage.registries.items()),
     forecast=forecast,

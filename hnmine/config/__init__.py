@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from hnmine.config.batch_settings import BatchSettings
 from hnmine.config.build_index_settings import BuildIndexSettings
-from hnmine.config.check_settings import InitSettings, ModelsSettings, ValidateSettings
+from hnmine.config.check_settings import (
+    InitSettings,
+    ModelsSettings,
+    RecipesSettings,
+    ValidateSettings,
+)
 from hnmine.config.compare_settings import CompareSettings
 from hnmine.config.export_settings import ExportSettings, PushSettings
 from hnmine.config.filter_settings import FilterSettings
@@ -38,6 +43,7 @@ __all__ = [
     "ModelsSettings",
     "Pooling",
     "PushSettings",
+    "RecipesSettings",
     "ReportSettings",
     "ReviewSettings",
     "Settings",

@@ -1,8 +1,11 @@
-"""Settings of `hnmine init` and `hnmine validate`."""
+"""Settings of `hnmine init`, `hnmine validate` and `hnmine recipes`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
 
 from hnmine.config.reading_options import InputSettings, JudgedSettings
 from hnmine.config.setting import path, seed, setting
@@ -76,6 +79,23 @@ class ValidateSettings(JudgedSettings, ModelSettings, CommonSettings):
         "Models", "Time the models on a few texts to estimate a run.", True, common=True
     )
     seed: int = seed("Random seed for the samples that are measured.")
+
+
+class RecipesSettings(Settings):
+    """Settings of `hnmine recipes`."""
+
+    command = "recipes"
+
+    action: Literal["list", "show"] = setting(
+        "Inputs", "List all recipes, or show the file of one.", "list", common=True
+    )
+    name: str | None = setting("Inputs", "Recipe to show, such as bge.", None, common=True)
+
+    @model_validator(mode="after")
+    def _check_name(self) -> RecipesSettings:
+        if (self.action == "show") != (self.name is not None):
+            raise ValueError("name: give one with `show`, as in `hnmine recipes show bge`")
+        return self
 
 
 class ModelsSettings(Settings):

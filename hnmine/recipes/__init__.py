@@ -1,22 +1,23 @@
-"""Published ways of mining, a YAML file each: `hnmine run --config NAME`."""
+"""Published ways of mining, a YAML file each: `hnmine run --recipe NAME`."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from hnmine.errors import MissingModel
+from hnmine.errors import MissingModel, UsageError, did_you_mean
 from hnmine.registry import Entry, Registry
 
-WHAT = "# What: "
-"""Begins the line of a recipe's header that describes it."""
+WHAT = re.compile(r"^# What: (.*(?:\n#  .*)*)", re.MULTILINE)
+"""What a recipe's header says that it does; further lines are indented."""
 
 
 def _own() -> dict[str, Entry]:
     entries = {}
     for path in sorted(Path(__file__).parent.glob("*.yaml")):
-        lines = path.read_text("utf-8").splitlines()
-        what = next((line for line in lines if line.startswith(WHAT)), "")
-        entries[path.stem] = Entry(what.removeprefix(WHAT), __name__)
+        found = WHAT.search(path.read_text("utf-8"))
+        what = " ".join(found[1].replace("\n#", " ").split()) if found else ""
+        entries[path.stem] = Entry(what, __name__)
     return entries
 
 
@@ -28,9 +29,14 @@ def recipe_file(name: str) -> Path:
     """Return the file of a recipe.
 
     Raises:
-        KeyError: there is no recipe of that name.
+        UsageError: there is no recipe of that name.
         MissingModel: the package that adds it cannot be imported, or lacks the file.
     """
+    if name not in RECIPES:
+        raise UsageError(
+            f"There is no recipe {name!r}.{did_you_mean(Path(name).stem, RECIPES, 3)}",
+            fix="`hnmine recipes` lists them. A file of your own is for --config.",
+        )
     entry = RECIPES[name]
     for folder in getattr(entry.load(), "__path__", ()):
         if (file := Path(folder, f"{name}.yaml")).is_file():

@@ -1,0 +1,65 @@
+"""The recipes as a command shows them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hnmine.recipes import RECIPES, recipe_file
+from hnmine.results import Result
+
+WIDTH, INDENT = 96, 22
+
+
+@dataclass(frozen=True, repr=False)
+class Recipes(Result):
+    """Recipes with what they do, by name."""
+
+    recipes: dict[str, str]
+
+    def as_json(self) -> dict[str, str]:
+        """Return what each does, by name."""
+        return self.recipes
+
+    def lines(self) -> Iterator[str]:
+        """Yield lines for a terminal."""
+        for name, what in self.recipes.items():
+            yield from textwrap.wrap(
+                what,
+                WIDTH,
+                initial_indent=f"{name:<{INDENT - 1}} ",
+                subsequent_indent=" " * INDENT,
+            )
+        yield "`hnmine recipes show NAME` shows one; `hnmine run --recipe NAME …` runs it."
+
+
+@dataclass(frozen=True, repr=False)
+class RecipeFile(Result):
+    """The file of one recipe."""
+
+    name: str
+    text: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return name and text."""
+        return {"name": self.name, "text": self.text}
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the file."""
+        yield from self.text.splitlines()
+
+
+def listed() -> Recipes:
+    """Return all recipes, those of other packages too."""
+    return Recipes({name: entry.description for name, entry in RECIPES.items()})
+
+
+def shown(name: str) -> RecipeFile:
+    """Return one recipe.
+
+    Raises:
+        MissingModel: the package that adds it cannot be imported, or lacks the file.
+        UsageError: there is none of that name.
+    """
+    return RecipeFile(name, recipe_file(name).read_text("utf-8"))
