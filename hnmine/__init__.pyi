@@ -290,7 +290,7 @@ def run(
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: a local model or a server. [default: your sheet]
+        judge_with: Judge for max_false: a local model or server. [default: your sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
@@ -622,7 +622,7 @@ def filter_negatives(
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: a local model or a server. [default: your sheet]
+        judge_with: Judge for max_false: a local model or server. [default: your sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         recipe: Recipe, such as bge; config and the keywords win over it.
@@ -754,7 +754,7 @@ def filter(
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: a local model or a server. [default: your sheet]
+        judge_with: Judge for max_false: a local model or server. [default: your sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         recipe: Recipe, such as bge; config and the keywords win over it.

@@ -31,7 +31,7 @@ class ProofSettings(Settings):
         le=MANY,
     )
     judge_with: str | None = path(
-        "Judge for --max-false: a local model or a server. [default: your sheet]",
+        "Judge for --max-false: a local model or server. [default: your sheet]",
         None,
         group="Models",
         value="URL|MODEL",
