@@ -18,7 +18,7 @@ DEMO := runs/demo
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-ray test-browser mutants lint format docs bench bench-quick bench-quality bench-downstream bench-downstream-quick index mine filter clean
+.PHONY: help setup demo test test-fast test-ray test-browser test-wheel release mutants lint format docs bench bench-quick bench-quality bench-downstream bench-downstream-quick index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -56,6 +56,12 @@ test-browser: setup  ## Test the report and review pages in headless Chromium (i
 	tests/browser/install.sh
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[browser]'
 	$(BIN)/python -m pytest tests/browser
+
+test-wheel: setup  ## Build the wheel and the sdist, check them, and use them on every Python here
+	$(BIN)/python release/test_wheel.py
+
+release: setup  ## Prepare a release, without an upload: VERSION=0.2.0 REPOSITORY=https://…
+	$(BIN)/python release/prepare.py $(VERSION) --repository $(REPOSITORY)
 
 mutants: setup  ## Change one operator or number at a time and see whether a test fails: [ARGS="choose --sample 0"]
 	$(BIN)/python tests/mutants.py $(ARGS)

@@ -9,6 +9,11 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
+if sys.platform == "win32":
+    raise ImportError(
+        "hnmine runs on Linux and macOS, and on Windows within the Windows Subsystem for Linux."
+    )
+
 __version__ = "0.1.0"
 __all__ = [
     "audit",

@@ -35,6 +35,13 @@ def test_help_imports_nothing_heavy(arguments):
     assert done.returncode == 0, done.stderr
 
 
+def test_windows_is_refused_in_a_sentence():
+    script = "import sys; sys.platform = 'win32'; import hnmine"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ImportError: hnmine runs on Linux and macOS")
+
+
 def test_version():
     assert hnmine("--version").stdout.strip() == __version__
 
