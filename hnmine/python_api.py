@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from hnmine.commands import COMMANDS, Command, configuration
+from hnmine.commands.found_inputs import with_inputs
 from hnmine.config import Settings
 from hnmine.config.setting import RETIRED_COMMANDS, about, why_gone
 from hnmine.config.shared import no_such_setting
@@ -54,8 +55,13 @@ def function(name: str) -> Callable[..., object]:
                 flags["recipe"] = recipe  # An unknown setting of this command.
             if command.name == "run":  # Its commands take what is theirs, and leave the rest.
                 _refuse_unknown(flags, command)
-            settings = configuration.settings_for(command.name, _file(config, recipe), flags)
-            return command.run(settings, *([list(paths)] if command.takes_paths else []))
+            file, inputs = _file(config, recipe), [list(map(str, paths))]
+            if command.name == "run":
+                if paths:
+                    file, flags = with_inputs(file, flags, inputs[0], recipe is not None)
+                inputs = []
+            settings = configuration.settings_for(command.name, file, flags)
+            return command.run(settings, *(inputs if command.takes_paths else []))
 
     call.__name__ = call.__qualname__ = name
     call.__module__ = "hnmine"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hnmine.config import Settings
 from hnmine.errors import UsageError
+from hnmine.outcome import check_not_empty, next_step, summary
 from hnmine.printable import aligned, one_line, without_credentials
 from hnmine.runner.plan import Json as Json
 from hnmine.runner.plan import versions_of
@@ -128,11 +129,30 @@ class StageResult(Result):
         """Return the path, the counts and the notes as JSON values."""
         return {"path": self.place, "counts": dict(self.counts), "notes": list(self.notes)}
 
+    @property
+    def stage(self) -> str:
+        """What kind of directory it is."""
+        return str(self.manifest.get("stage", ""))
+
     def lines(self) -> Iterator[str]:
-        """Return lines with the path, each count, and the notes."""
+        """Return lines with the path, what came out, and the next command."""
+        yield from self.summary()
+        if follows := next_step(self.stage, self.place):
+            yield follows
+
+    def summary(self) -> Iterator[str]:
+        """Return lines with the path and what came out."""
         yield self.place
-        yield from count_lines(self.counts)
+        yield from summary(self.stage, self.counts)
         yield from self.notes
+
+    def check(self) -> None:
+        """Raise an error if nothing came out.
+
+        Raises:
+            InputError: the directory is finished and holds nothing.
+        """
+        check_not_empty(self.stage, self.place, self.counts)
 
     def __repr__(self) -> str:
         headlines = [name for name in HEADLINES if name in self.counts] or list(self.counts)[:3]
@@ -168,9 +188,18 @@ class StageResults(Result, list[StageResult]):
         return [result.as_json() for result in self]
 
     def lines(self) -> Iterator[str]:
-        """Return lines with each directory and its counts."""
+        """Return lines with each directory and what came out."""
         for result in self:
-            yield from result.lines()
+            yield from result.summary()
+
+    def check(self) -> None:
+        """Raise an error if a directory holds nothing.
+
+        Raises:
+            InputError: it is finished and holds nothing.
+        """
+        for result in self:
+            result.check()
 
     def __repr__(self) -> str:
         return list.__repr__(self)

@@ -137,7 +137,6 @@ class TestArguments:
             (["report", "{m}"], "--mined", "{m}"),
             (["judge", "{m}"], "--target", "{m}"),
             (["build-index", "{m}"], "--index", "{m}"),
-            (["run", "{m}"], "--output", "{m}"),
             pytest.param(["models", "{m}"], "--folder", "{m}", marks=pytest.mark.slow),
         ],
     )
@@ -180,7 +179,7 @@ class TestOlderNames:
         assert hnmine("validate", "--models", "--config", config).returncode == 0
 
     def test_they_are_left_out_of_the_list_of_commands(self):
-        listed = page("--help").partition("Commands:")[2]
+        listed = page("--help").partition("Start:")[2]
         for name, command in COMMANDS.items():
             assert (f"\n  {name} " in listed) == (not command.successor)
 

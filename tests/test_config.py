@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 import typer
 import yaml
-from conftest import hnmine
+from conftest import hnmine, write
 from typer.testing import CliRunner
 
 from hnmine.cli import app
@@ -24,6 +24,7 @@ from hnmine.commands.configuration import (
     read_yaml,
     settings_for,
 )
+from hnmine.commands.found_inputs import MODELS, with_inputs
 from hnmine.commands.run import DIRECTORIES
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings
 from hnmine.errors import UsageError
@@ -565,6 +566,46 @@ class TestRecipesByName:
     def test_a_file_holds_no_settings_of_the_list(self, key):
         with pytest.raises(UsageError, match=f"{key}: no such setting"):
             settings_for("filter", {key: "list"}, FILTER)
+
+
+class TestInputsByPath:
+    """`hnmine run corpus.parquet pairs.parquet`."""
+
+    @pytest.fixture
+    def files(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        write(Path("c.parquet"), _id=["1"], text=["red"])
+        write(Path("p.parquet"), query=["q"], positive=["red"])
+        return ["p.parquet", "c.parquet"]
+
+    def test_their_columns_say_what_they_are(self, files):
+        file, flags = with_inputs({}, {}, files, recipe=False)
+        assert flags == {"corpus": "c.parquet", "pairs": "p.parquet"}
+        assert file == {"output": "runs/first", **MODELS}
+        settings = pipeline(file, flags)
+        assert settings.index.corpus == ["c.parquet"]
+        assert settings.filter.output == Path("runs/first/mined")
+
+    @pytest.mark.parametrize(
+        ("file", "flags", "recipe", "models"),
+        [
+            ({}, {"encoder": "e"}, False, {}),
+            ({"build-index": {"encoder": "e"}}, {}, False, {}),
+            ({"filter": {"cross_encoder": "c"}}, {}, False, {}),
+            ({}, {"dense": False}, False, {}),
+            ({}, {}, True, {"encoder": MODELS["encoder"]}),
+        ],
+    )
+    def test_default_models_are_taken_only_where_none_is_named(
+        self, files, file, flags, recipe, models
+    ):
+        found, _ = with_inputs(file, flags, files, recipe)
+        assert found == {"output": "runs/first", **models, **file}
+
+    def test_one_kind_twice_is_refused(self, files):
+        for given, paths in (({}, [*files, "c.parquet"]), ({"corpus": "x"}, files)):
+            with pytest.raises(UsageError, match="Two inputs are corpus"):
+                with_inputs({}, given, paths, recipe=False)
 
 
 def test_runs_share_an_index():

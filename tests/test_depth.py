@@ -294,7 +294,7 @@ def test_without_vectors_it_is_the_usual_one_within_the_pool(world, tmp_path):
     assert found["depth"] == min(USUAL, round(found["rule"]["pool"] / 2, 1))
     assert found["place"] == "rank"
     assert "trial" not in found
-    said = "only 0 queries have a positive with a place by the bi-encoder"
+    said = "no bi-encoder says where the positives are"
     assert notes[0].startswith(f"Depth {found['depth']:g} by rule: {said}")
 
 

@@ -13,9 +13,10 @@ import typer
 
 from hnmine.cli.failures import errors_explained
 from hnmine.cli.flags import given_settings, parameters
-from hnmine.cli.help_pages import GroupedCommand
+from hnmine.cli.help_pages import GroupedCommand, GroupedCommands
 from hnmine.cli.printing import clean_streams, print_result, say, say_cost
 from hnmine.commands import COMMANDS, Command, configuration
+from hnmine.commands.found_inputs import with_inputs
 from hnmine.config.setting import RETIRED_COMMANDS, why_gone
 from hnmine.config.shared import check_text
 from hnmine.errors import UsageError
@@ -26,9 +27,9 @@ FIRST_STEPS = """Mine hard negatives for training dense retrievers, offline.
 Example:
 
 \b
-  hnmine init corpus.parquet pairs.parquet    write a configuration for your files
-  hnmine run --config hnmine.yaml             index, mine, filter
-  hnmine report runs/first/mined              see the result"""
+  hnmine run corpus.parquet pairs.parquet     index, mine, filter: into runs/first
+  hnmine report runs/first/mined              see the result
+  hnmine init corpus.parquet pairs.parquet    write a configuration, to change it"""
 
 WIDEST = 120
 """Columns of a help page on a wide terminal."""
@@ -43,6 +44,7 @@ def application(commands: Iterable[Command]) -> typer.Typer:
         add_completion=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        cls=GroupedCommands,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
     )
     app.callback()(_root)
@@ -92,6 +94,10 @@ def _register(app: typer.Typer, command: Command) -> None:
             given = given_settings(command, parsed)
             inputs = [_readable(paths or [])] if command.takes_paths else []
             file = configuration.read_config(config_file, recipe)
+            if command is COMMANDS["run"]:
+                if paths:
+                    file, given = with_inputs(file, given, inputs[0], recipe is not None)
+                inputs = []
             settings = configuration.settings_for(command.name, file, given)
             if dry_run and command.forecast:
                 print_result(command.forecast(settings), as_json)

@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from hnmine.cli.failures import errors_explained
-from hnmine.commands import COMMANDS, Command
+from hnmine.commands import COMMAND_GROUPS, COMMANDS, Command
 from hnmine.config.setting import GROUPS, About, about, flag_of, why_gone
 from hnmine.errors import UsageError
 
@@ -67,6 +67,19 @@ class GroupedCommand(TyperCommand):
             formatter.write_heading(group)
             with formatter.indentation():
                 formatter.write_dl([(left.ljust(width), help) for left, help in rows], width)
+
+
+class GroupedCommands(TyperGroup):
+    """The list of all commands, in groups."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands under the headings of `commands.GROUPS`."""
+        listed = [name for names in COMMAND_GROUPS.values() for name in names]
+        width = max(map(len, listed))
+        for heading, names in COMMAND_GROUPS.items():
+            rows = [(name.ljust(width), COMMANDS[name].summary) for name in names]
+            with formatter.section(heading):
+                formatter.write_dl(rows, width)
 
 
 def show_all(ctx: typer.Context, wanted: bool) -> None:

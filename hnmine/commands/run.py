@@ -94,12 +94,12 @@ RunSettings: type[Settings] = create_model("RunSettings", __base__=_Run, **_fiel
 
 COMMAND = Command(
     settings=RunSettings,
-    summary="Build the index, mine and filter from one configuration; sections named generate, "
+    summary="Build the index, mine and filter in one go; sections of --config named generate, "
     "batch or mix add those steps.",
-    example="hnmine run runs/demo --config configs/demo.yaml --num-negatives 3",
+    example="hnmine run corpus.parquet pairs.parquet --output runs/first",
     run=run,
+    takes_paths=True,
     takes_recipe=True,
-    arguments=("output",),
     registries=dict(item for stage in STAGES for item in stage.registries.items()),
     forecast=forecast,
 )

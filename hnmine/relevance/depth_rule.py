@@ -62,7 +62,11 @@ class DepthRule(BaseModel):
         """Why it is this depth, as a clause."""
         half = f"so it is half of the {self.pool:.0f} candidates"
         if not self.applies:
-            few = f"only {self.queries} queries have a positive with a place by the bi-encoder"
+            few = (
+                f"only {self.queries} queries have a positive with a place by the bi-encoder"
+                if self.queries
+                else "no bi-encoder says where the positives are"
+            )
             return f"{few}, {half}" if self.depth < USUAL else few
         where = f"known positives have a typical rank of {self.rank:.1f} by the bi-encoder"
         if self.depth < round(BEYOND * self.rank, 1):

@@ -154,13 +154,7 @@ def last_lines(run: Measured) -> Iterator[str]:
         if round(found, DIGITS) > bound:
             yield says(run, found)
     if run.counts["negatives"]:
-        yield (
-            f"Next: {run.command('report')} shows them, {run.command('audit')} lists the most "
-            "doubtful; train on train/."
-        )
-    else:
-        report = run.command("report")
-        yield f"There is nothing to train on. {report} shows what was dropped and why."
+        yield f"Next: {run.command('report')} shows them and the most doubtful; train on train/."
 
 
 def _summary(run: Measured) -> str:

@@ -1,0 +1,59 @@
+"""The inputs of `hnmine run corpus.parquet pairs.parquet`: what each is, its columns say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hnmine.config import ValidateSettings
+from hnmine.config.check_settings import CROSS_ENCODER, ENCODER
+from hnmine.config.reading_options import InputSettings
+from hnmine.errors import UsageError
+from hnmine.runner.plan import Json
+
+MODELS = {"encoder": ENCODER, "cross-encoder": CROSS_ENCODER}
+"""What `hnmine init` writes too; they are taken if neither a file nor a flag names a model."""
+
+OUTPUT = "runs/first"
+
+
+def with_inputs(file: Json, flags: Json, paths: Sequence[str], recipe: bool) -> tuple[Json, Json]:
+    """Return the file and the flags of `hnmine run` with the inputs that are given by path.
+
+    Args:
+        file: what a YAML file holds.
+        flags: of the command line.
+        paths: of tables.
+        recipe: whether a recipe says which scores are used; it needs no default cross-encoder.
+
+    Raises:
+        InputError: a path leads to no table.
+        UsageError: two inputs are of one kind.
+    """
+    from hnmine.inputs.columns import CONVENTIONS
+    from hnmine.inputs.opening import guess_kind
+
+    known = {key.replace("-", "_"): value for key, value in {**file, **flags}.items()}
+    reading = ValidateSettings.parse(
+        {name: known[name] for name in InputSettings.model_fields if name in known}
+    )
+    columns = {kind: reading.columns(kind) for kind in CONVENTIONS}
+    found: dict[str, str] = {}
+    for path in paths:
+        kind = guess_kind(path, columns, reading.reading)
+        if other := found.get(kind, known.get(kind)):
+            raise UsageError(
+                f"Two inputs are {kind}: {other} and, by its columns, {path}.",
+                fix="Say what they are with --corpus, --pairs, --queries and --qrels.",
+            )
+        found[kind] = path
+    first = {"output": OUTPUT}
+    if not names_models(file) and not names_models(flags) and flags.get("dense") is not False:
+        first |= {"encoder": ENCODER} if recipe else MODELS
+    return {**first, **file}, {**flags, **found}
+
+
+def names_models(given: Json) -> bool:
+    """Tell whether settings name a model that encodes or scores, at the top or in a section."""
+    sections = [value for value in given.values() if isinstance(value, dict)]
+    keys = {key.replace("_", "-") for part in (given, *sections) for key in part}
+    return bool(keys & MODELS.keys())

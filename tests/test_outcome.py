@@ -1,0 +1,85 @@
+"""What a command says at its end, and that nothing is never a success."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import hnmine, write
+from datasets import load_dataset
+
+from hnmine import build_index, filter_negatives, mine
+from hnmine.errors import InputError
+from hnmine.outcome import MADE, check_not_empty, next_step, summary
+
+
+@pytest.fixture(scope="module")
+def candidates(tmp_path_factory):
+    root = tmp_path_factory.mktemp("outcome")
+    words = ["red", "blue", "green", "pink", "gold", "grey", "teal", "lime"]
+    texts = [f"{a} and {b}" for a in words for b in words if a < b]
+    write(root / "c.parquet", _id=[str(n) for n in range(len(texts))], text=texts)
+    asked = [text.split()[0] for text in texts[:6]]
+    write(root / "p.parquet", query=asked, positive=texts[:6])
+    given = {"progress": False, "pairs": str(root / "p.parquet")}
+    build_index(corpus=str(root / "c.parquet"), index=root / "index", dense=False, progress=False)
+    mine(index=root / "index", output=root / "candidates", source=["bm25:10"], **given)
+    return root / "candidates"
+
+
+def test_no_negatives_is_an_error_that_names_the_rule_and_the_empty_table_loads(
+    candidates, tmp_path
+):
+    rule = ("--score", "bm25", "--margin", 1e6, "--no-progress")
+    done = hnmine("filter", candidates, "--output", tmp_path / "m", *rule)
+    assert done.returncode == 3
+    assert "holds no negatives" in done.stderr
+    assert "Dropped: margin " in done.stderr
+    assert "hnmine report" in done.stderr
+    train = load_dataset(str(tmp_path / "m"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert train.num_rows == 0
+    assert {"query", "positive", "negative"} <= set(train.column_names)
+
+
+def test_python_returns_what_is_empty_and_can_be_asked(candidates, tmp_path):
+    result = filter_negatives(
+        candidates=candidates, output=tmp_path / "m", score="bm25", margin=1e6, progress=False
+    )
+    assert result.counts["negatives"] == 0
+    with pytest.raises(InputError, match="holds no negatives"):
+        result.check()
+
+
+def test_the_terminal_shows_what_matters_and_json_all(candidates, tmp_path):
+    line = ("filter", candidates, "--output", tmp_path / "m", "--no-progress")
+    said = hnmine(*line).stdout.splitlines()
+    assert said[0] == str(tmp_path / "m")
+    assert said[-1].startswith("Next: `hnmine report ")
+    assert len(said) <= 8
+    counts = json.loads(hnmine(*line, "--json").stdout)["counts"]
+    assert {"candidates", "kept", "negatives", "train_rows"} <= counts.keys()
+
+
+@pytest.mark.parametrize("stage", MADE)
+def test_every_stage_that_makes_nothing_fails(stage):
+    check_not_empty(stage, "runs/x", {MADE[stage]: 1})
+    with pytest.raises(InputError, match=r"runs/x holds no "):
+        check_not_empty(stage, "runs/x", {MADE[stage]: 0, "dropped_margin": 4})
+
+
+def test_a_summary_lists_what_was_dropped_most_first():
+    counts = {"candidates": 9, "queries": 2, "candidates_from_bm25": 3, "candidates_from_dense": 8}
+    dropped = {"dropped_a": 1, "dropped_b": 3, "dropped_c": 0}
+    assert list(summary("candidates", counts | dropped)) == [
+        "  9 candidates for 2 queries (dense 8, bm25 3)",
+        "  dropped: b 3, a 1",
+    ]
+
+
+def test_the_next_command_can_be_pasted():
+    assert next_step("index", "runs/a b/index") == (
+        "Next: `hnmine mine 'runs/a b/index' --pairs pairs.parquet --output 'runs/a b/candidates'`"
+    )
+    assert "./-x" in next_step("candidates", "-x")
+    assert not next_step("mined", "runs/mined")
+    assert not next_step("index", "s3://bucket/index")
