@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 from conftest import hnmine, write
@@ -16,10 +17,11 @@ from hnmine.outcome import MADE, check_not_empty, next_step, summary
 @pytest.fixture(scope="module")
 def candidates(tmp_path_factory):
     root = tmp_path_factory.mktemp("outcome")
-    words = ["red", "blue", "green", "pink", "gold", "grey", "teal", "lime"]
-    texts = [f"{a} and {b}" for a in words for b in words if a < b]
+    draw = random.Random(0)
+    words = [a + b + c for a in "bdfgk" for b in "aeiou" for c in "lmnrst"]
+    texts = [" ".join(draw.choices(words, k=20)) for _ in range(60)]
     write(root / "c.parquet", _id=[str(n) for n in range(len(texts))], text=texts)
-    asked = [text.split()[0] for text in texts[:6]]
+    asked = [" ".join(text.split()[:4]) for text in texts[:6]]
     write(root / "p.parquet", query=asked, positive=texts[:6])
     given = {"progress": False, "pairs": str(root / "p.parquet")}
     build_index(corpus=str(root / "c.parquet"), index=root / "index", dense=False, progress=False)

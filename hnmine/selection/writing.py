@@ -66,7 +66,10 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
         train = (
             EXPORTS[layout].load().layout(training_rows(verdicts, candidates), asked, output_scores)
         )
-        pq.write_table(train, outputs[1], compression="zstd")
+        # A file without rows has no row group: `datasets` cannot read an empty one.
+        with pq.ParquetWriter(outputs[1], train.schema, compression="zstd") as out:
+            if len(train):
+                out.write_table(train)
         short = shortfall_of(verdicts)
         pq.write_table(short, outputs[2], compression="zstd")
         with outputs[3].open("wb") as file:
