@@ -14,6 +14,7 @@ from hnmine.audit.shortcuts import Labelled, shortcuts
 from hnmine.config import AuditSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
+from hnmine.directories.same_pairs import SamePairs
 from hnmine.errors import HnmineError, UsageError
 from hnmine.guarantee.certify import Pair
 from hnmine.guarantee.statement import Guarantee, read_guarantee
@@ -71,16 +72,22 @@ def audit(settings: AuditSettings) -> Audit:
         return found
     query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
     found.doubtful = _doubtful(table)
+    same = SamePairs.among(mined.texts)
+    if mined.texts is None and (settings.qrels or settings.verdicts):
+        found.notes.append(
+            f"Judgements are joined by ids, as no text can be read: {mined.no_texts} So those of "
+            "copies under other ids do not count."
+        )
     if settings.qrels:
         names, query = np.unique(np.array(query_ids, dtype=object).astype(str), return_inverse=True)
-        judged = _judged(settings, mined, query_ids, doc_ids)
+        judged = _judged(settings, mined, same, list(zip(query_ids, doc_ids, strict=True)))
         found.add_judged(judged, query, _groups(table, mined.sources))
         false = np.bincount(query, np.nan_to_num(judged)).astype(int)
         worst = np.argsort(-false, kind="stable")[:WORST_QUERIES]
         found.worst = {str(names[row]): int(false[row]) for row in worst if false[row]}
     if settings.verdicts:
         pairs = list(zip(query_ids, doc_ids, strict=True))
-        _add_verdicts(found, settings.verdicts, pairs, used_up, guarantee)
+        _add_verdicts(found, settings.verdicts, same, pairs, used_up, guarantee)
     if settings.sample:
         _write_sheet(settings, table, mined.candidates)
     if settings.shortcuts:
@@ -124,7 +131,7 @@ def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[np.str
 
 
 def _judged(
-    settings: AuditSettings, mined: Mined, query_ids: list[str], doc_ids: list[str]
+    settings: AuditSettings, mined: Mined, same: SamePairs, negatives: list[Pair]
 ) -> Floats:
     """Return 1 for negatives judged relevant, 0 for the others of queries with judgements.
 
@@ -133,16 +140,15 @@ def _judged(
     """
     table = Table.open("qrels", settings.qrels or "", reading=settings.reading)
     if _mined_with(table, settings.min_grade, mined):
-        return np.full(len(query_ids), np.nan)
-    given = read_grades(table)
-    say_if_unknown(table.path, given, set(query_ids), 0)
+        return np.full(len(negatives), np.nan)
+    given = same.highest(read_grades(table))
+    pairs = same.of(negatives)
+    say_if_unknown(table.path, given, {query for query, _ in pairs}, 0)
     judged = {query for query, _ in given}
     return np.array(
         [
-            float(given.get((query, doc), -np.inf) >= settings.min_grade)
-            if query in judged
-            else np.nan
-            for query, doc in zip(query_ids, doc_ids, strict=True)
+            float(given.get(pair, -np.inf) >= settings.min_grade) if pair[0] in judged else np.nan
+            for pair in pairs
         ]
     )
 
@@ -160,6 +166,7 @@ def _mined_with(table: Table, min_grade: float, mined: Mined) -> bool:
 def _add_verdicts(
     found: Audit,
     path: str,
+    same: SamePairs,
     negatives: list[Pair],
     used_up: list[Pair],
     guarantee: Guarantee | None,
@@ -170,12 +177,15 @@ def _add_verdicts(
     judged relevant are no negatives there, but still count as a sample of the unjudged ones.
     """
     table = Table.open("qrels", path, also=[DRAWN, SEED, JUDGE])
-    given, drawn = read_verdicts(table), read_drawn(table)
-    say_if_unknown(table.path, given, {query for query, _ in negatives}, 0)
+    known = [*negatives, *used_up]
+    highest = same.highest(read_verdicts(table))
+    say_if_unknown(table.path, highest, {query for query, _ in same.of(negatives)}, 0)
+    given = same.known(highest, known)
+    drawn = same.named(read_drawn(table), known)
     relevant = {pair: verdict >= RELEVANT for pair, verdict in given.items()}
     draw = check_draw(negatives, drawn, relevant, used_up)
     if draw.fault and guarantee:
-        drawn = _for_this_choice(drawn, negatives, guarantee)
+        drawn = _for_this_choice(drawn, negatives, used_up, guarantee)
         draw = check_draw(negatives, drawn, relevant, used_up)
     verdicts = np.array([given.get(pair, np.nan) for pair in negatives], dtype=np.float64)
     waiting = sum(
@@ -191,7 +201,7 @@ def _add_verdicts(
     there = set(negatives)
     if others := sum(drawn[pair][0] == EVEN and pair not in there for pair in drawn):
         found.notes.append(f"{others:,} pairs of the sheet are no negatives here any more.")
-    machines = read_judges(table)
+    machines = same.named(read_judges(table), known)
     by_machine = [machines[pair] for pair in negatives if pair in machines and pair in given]
     if by_machine:
         names = ", ".join(sorted(set(by_machine)))
@@ -202,10 +212,11 @@ def _add_verdicts(
 
 
 def _for_this_choice(
-    drawn: dict[Pair, Drawn], negatives: list[Pair], guarantee: Guarantee
+    drawn: dict[Pair, Drawn], negatives: list[Pair], used_up: list[Pair], guarantee: Guarantee
 ) -> dict[Pair, Drawn]:
     """Return how pairs were drawn, without the draws from choices that were not written."""
-    every = [*negatives, *guarantee.refuted]
+    chosen_once = set(used_up)  # A twin that is refuted need not have been chosen.
+    every = [*negatives, *(pair for pair in guarantee.refuted if pair in chosen_once)]
     order = draw_order(guarantee.seed, *zip(*every, strict=True))
     sample = {every[n] for n in order[: guarantee.written.judged]}
     return {

@@ -15,6 +15,7 @@ from hnmine.errors import InputError, damage_explained
 from hnmine.inputs.identity import Lookup, exact_keys, first_rows, identity_keys
 from hnmine.inputs.records import TextBatch
 from hnmine.inputs.table_reader import BadRows
+from hnmine.ragged import Ints, offsets_of, ragged
 
 OPEN_SHARDS = 64
 """Shards held open at once: memory-mapped, so this bounds descriptors, not memory."""
@@ -291,6 +292,32 @@ class Texts:
         self.check_rows(rows)
         found: NDArray[np.int64] = np.searchsorted(self.canonical, self.identity[rows])
         return found
+
+    @cached_property
+    def _repeated(self) -> tuple[Ints, Ints]:
+        """The rows with the text of an earlier one, by that row, and that row, ascending."""
+        repeats = [np.empty(0, np.int64)]
+        for start in range(0, len(self), AT_ONCE):
+            part = self.identity[start : start + AT_ONCE]
+            repeats.append(start + np.flatnonzero(part != np.arange(start, start + len(part))))
+            give_back(part)
+        rows = np.concatenate(repeats)
+        first = self.identity[rows]
+        order = np.argsort(first, kind="stable")
+        return rows[order], first[order]
+
+    def copies(self, rows: NDArray[np.int64]) -> tuple[Ints, Ints]:
+        """Return (offsets, rows): for each row all rows with the same normalised text."""
+        self.check_rows(rows)
+        first, (repeats, of) = self.identity[rows], self._repeated
+        starts = np.searchsorted(of, first)
+        counts = np.searchsorted(of, first, side="right") - starts
+        offsets = offsets_of(counts + 1)
+        found = np.empty(offsets[-1], np.int64)
+        is_first = np.zeros(len(found), dtype=bool)
+        is_first[offsets[:-1]] = True
+        found[is_first], found[~is_first] = first, repeats[ragged(starts, counts)]
+        return offsets, found
 
     def find_ids(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """Return the row of each id, or -1, shape (n,)."""

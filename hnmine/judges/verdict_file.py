@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
+from hnmine.directories.same_pairs import SamePairs
 from hnmine.errors import InputError
 from hnmine.inputs.nearest import HasIds, near
 from hnmine.inputs.table_reader import Table
@@ -56,8 +57,9 @@ class VerdictFile:
 
     def read(self, part: int) -> NDArray[np.float32]:
         """Return the verdicts of one part, row by row; NaN for pairs that were not judged."""
-        ids = self.candidates.read(part, ["query_id", "doc_id"])
-        pairs = zip(ids["query_id"].to_pylist(), ids["doc_id"].to_pylist(), strict=True)
+        table = self.candidates.read(part, ["query_row", "doc_row"])
+        rows = (table[name].to_numpy() for name in ("query_row", "doc_row"))
+        pairs = SamePairs.among(self.candidates).of_rows(*rows)
         return np.array([self._verdicts.get(pair, np.nan) for pair in pairs], dtype=np.float32)
 
     @cached_property
@@ -65,7 +67,7 @@ class VerdictFile:
         verdicts = read_verdicts(self.table)
         say_if_unknown(self.table.path, verdicts, self.candidates.queries.texts, 0)
         say_if_unknown(self.table.path, verdicts, self.candidates.index.documents, 1)
-        return verdicts
+        return SamePairs.among(self.candidates).highest(verdicts)
 
 
 def say_if_unknown(

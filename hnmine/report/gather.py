@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -186,22 +187,34 @@ def _most_used(scored: ScoredView) -> list[Hub]:
     rows = scored.ask(
         "select doc_id, n from uses where n > 1 order by n desc, doc_id limit ?", MOST_USED
     )
-    positives = dict(
-        scored.ask(
-            "select doc_id, count(*) from chosen where label = 1 and list_contains(?, doc_id) "
-            "group by doc_id",
-            [doc_id for doc_id, _ in rows],
-        )
-    )
+    hub_of = _named_by_copies(scored.mined, [doc_id for doc_id, _ in rows])
+    positives: Counter[str] = Counter()
+    for doc_id, count in scored.ask(
+        "select doc_id, count(*) from chosen where label = 1 and list_contains(?, doc_id) "
+        "group by doc_id",
+        list(hub_of),
+    ):
+        positives[hub_of[doc_id]] += count
     return [
         Hub(
             doc_id,
             uses,
-            positives.get(doc_id, 0),
+            positives[doc_id],
             scored.mined.document_text(doc_id, HUB_CHARACTERS),
         )
         for doc_id, uses in rows
     ]
+
+
+def _named_by_copies(mined: Mined, doc_ids: list[str]) -> dict[str, str]:
+    """Return documents by their ids and those of their copies, under which positives may be."""
+    if mined.texts is None:
+        return {doc_id: doc_id for doc_id in doc_ids}
+    documents = mined.texts.index.documents
+    offsets, rows = documents.copies(documents.find_ids(doc_ids))
+    names = documents.id_array(rows).to_pylist()
+    owners = np.repeat(np.array(doc_ids, object), np.diff(offsets)).tolist()
+    return dict(zip(names, owners, strict=True))
 
 
 def _settings(mined: Mined) -> dict[str, Json]:

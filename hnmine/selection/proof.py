@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from hnmine.directories.same_pairs import SamePairs
 from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.guarantee.certify import Claim, Pair, Test, certify, test
 from hnmine.guarantee.judge_errors import Hits, most_false
@@ -103,7 +104,7 @@ class SheetVerdicts:
 
     Attributes:
         present: all pairs of the sheet.
-        relevant: whether each judged pair is relevant.
+        relevant: whether each judged pair is relevant, by the pair that stands for its copies.
         judges: who judged pairs whose truth is not known.
         by_machine: whether a machine judged any of them.
         answered: rows of the sheet with a verdict.
@@ -122,19 +123,21 @@ class SheetVerdicts:
     hits: Hits
 
     @classmethod
-    def read(cls, path: Path, alike: Collection[Pair]) -> SheetVerdicts:
+    def read(cls, path: Path, alike: Collection[Pair], same: SamePairs) -> SheetVerdicts:
         """Read a sheet, which may not exist yet.
 
         Args:
             path: of the sheet.
             alike: known positives that resemble the chosen negatives; others measure no judge.
+            same: joins the pairs of the sheet and of the choice.
         """
         if not path.exists():
             return cls(frozenset(), {}, (), False, 0, 0, 0, Hits(0, 0))
         table = Sheet.open(path).table
         rows = JudgedRows(table)
         pairs = pairs_of(table)
-        positives = rows.drawn(POSITIVE) & np.array([pair in alike for pair in pairs], bool)
+        known = same.of(pairs)
+        positives = rows.drawn(POSITIVE) & np.array([pair in alike for pair in known], bool)
         answered = {name: np.isfinite(own) for name, own in rows.machines.items()}
         judges = [
             "a person" if person else AND.join(name for name, own in answered.items() if own[n])
@@ -153,7 +156,7 @@ class SheetVerdicts:
         at = at[np.argsort(verdict[at], kind="stable")]  # Of two verdicts on a pair, the higher.
         return cls(
             frozenset(pairs),
-            {pairs[n]: bool(verdict[n] >= RELEVANT) for n in at},
+            {known[n]: bool(verdict[n] >= RELEVANT) for n in at},
             tuple(sorted({judges[n] for n in np.flatnonzero(judged & ~rows.controls)})),
             bool((judged & ~rows.person & ~rows.controls).any()),
             int(np.isfinite(verdict).sum()),
@@ -168,13 +171,16 @@ class _Loop:
 
     def __init__(self, selection: Selection, goal: Goal, steps: Sequence[Step]) -> None:
         self.selection, self.goal, self.steps = selection, goal, steps
+        self.same = SamePairs.among(selection.candidates)
         self.draws = [step.draw for step in steps]
+        self.drawn = list(dict.fromkeys(pair for draw in self.draws for pair in draw.pairs))
         self.sampled = numbers(steps[-1].rows["relevance"])
         table = known_positives(selection, goal.seed)
         queries, documents = (table[name].to_pylist() for name in ("query_id", "doc_id"))
         self.known = KnownPositives(queries, documents, numbers(table["relevance"]))
         like = alike(self.known, self.sampled)
-        self.alike = {pair for pair, is_like in zip(pairs_of(table), like, strict=True) if is_like}
+        known = zip(self.same.of(pairs_of(table)), like, strict=True)
+        self.alike = {pair for pair, is_like in known if is_like}
 
     def run(self) -> Guarantee:
         """Return the proof.
@@ -184,7 +190,8 @@ class _Loop:
         """
         before = -1
         while True:
-            seen = SheetVerdicts.read(self.goal.sheet, self.alike)
+            seen = SheetVerdicts.read(self.goal.sheet, self.alike, self.same)
+            seen = replace(seen, relevant=self.same.known(seen.relevant, self.drawn))
             machine = seen.by_machine or self.goal.judge is not None
             # A machine that is not measured yet is asked as if it made no errors.
             claim = self._claim(seen.hits if machine and seen.measured else None)
@@ -269,9 +276,9 @@ class _Loop:
             raise self._not_proved(tests[0], seen, machine)
         written = max(n for n, test in enumerate(tests) if test.certified)
         draw = self.draws[written]
-        refuted = [pair for pair in draw.pairs if seen.relevant.get(pair)]
-        if machine:
-            refuted = refuted[: most_false(draw.population, self.goal.max_false)]
+        most = most_false(draw.population, self.goal.max_false) if machine else draw.population
+        false = (pair for pair in draw.pairs if seen.relevant.get(pair))
+        refuted = self.same.with_twins(false, most)  # A twin asks the same.
         return Guarantee(
             max_false=self.goal.max_false,
             confidence=self.goal.confidence,

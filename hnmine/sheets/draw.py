@@ -112,17 +112,19 @@ def check_draw(
     if len(seeds) != 1 or seed is None:
         return Draw(population, 0, 0, 0, _without_seed(seeds))
     sample = [pair in judged and drawn.get(pair, ("", 0))[0] == EVEN for pair in open_to_draw]
-    noise = draw_noise(seed, *_ids([*open_to_draw, *gone]))
+    every = [*open_to_draw, *gone]
+    noise = draw_noise(seed, *_ids(every))
     taken = np.array([*sample, *[True] * len(gone)], dtype=bool)
     prefix = noise <= noise[taken].max() if taken.any() else taken
-    relevant = sum(judged[pair] for pair, is_in in zip(open_to_draw, sample, strict=True) if is_in)
-    size, known = int(prefix.sum()), int(taken.sum())
-    missing = size - known
+    # The sheet may hold the verdict of such a pair under the ids of a copy.
+    known = [pair for pair, is_in in zip(every, prefix, strict=True) if is_in and pair in judged]
+    size = int(prefix.sum())
+    missing = size - len(known)
     return Draw(
         population,
         size,
-        known,
-        relevant + sum(judged[pair] for pair in gone),
+        len(known),
+        sum(judged[pair] for pair in known),
         f"{missing:,} of the first {size:,} in the order of the draw have no verdict"
         if missing
         else "",

@@ -14,15 +14,17 @@ from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import evaluate, join, references, truth
 from hnmine.inputs.texts import Texts
 from hnmine.names import repeated
-from hnmine.ragged import Bools, Ints, ragged
+from hnmine.ragged import Bools, Ints, offsets_of, ragged
 
-SIDES = ("query", "doc", "positive")
+SIDES = ("query", "doc", "positive", "positives")
+"""What expressions are about; `positives` has a list in each field."""
+
 OWN = ("id", "text")
 CLUSTER = "cluster"
 
 
 class Facts:
-    """Columns of queries and documents, for expressions over `query`, `doc` and `positive`.
+    """Columns of queries and documents, for expressions over `SIDES`.
 
     Each has the fields `id`, `text` and every column of its input without a role. Documents also
     have `cluster` with --clusters.
@@ -43,12 +45,22 @@ class Facts:
                 fix="Rename the column and build the index again, or leave --clusters out.",
             )
 
-    def check(self, text: str) -> None:
+    def check(self, text: str, one_value: bool = False) -> None:
         """Check an expression.
+
+        Args:
+            text: the expression.
+            one_value: whether it has one value for a query and a document, not one per positive.
 
         Raises:
             UsageError: it is invalid, or names an unknown column.
         """
+        if one_value and "positive" in self._fields(text):
+            raise UsageError(
+                f"{text!r} has a value for each positive, and a column holds one.",
+                why="A query may have several positives.",
+                fix="Use positives, a list: list_contains(positives.NAME, doc.NAME).",
+            )
         none = np.empty(0, dtype=np.int64)
         self.values(text, none, none, none)
 
@@ -60,36 +72,65 @@ class Facts:
         if positive_rows is None:
             positive_rows = np.empty(0, dtype=np.int64)
         rows = {"query": query_rows, "doc": doc_rows, "positive": positive_rows}
-        columns = {side: self._struct(side, fields, rows[side]) for side, fields in wanted.items()}
+        columns = {
+            side: self._struct(side, fields, rows[side])
+            if side in rows
+            else self._lists(fields, query_rows)
+            for side, fields in wanted.items()
+        }
         # A constant needs rows too.
         table = pa.table({**columns, "row": pa.array(query_rows)})
         return evaluate(table, {"value": text})["value"]
 
     def holds(self, text: str, query_rows: Ints, doc_rows: Ints) -> Bools:
-        """Return for which pairs a condition is true, for any positive if it is about positives."""
-        if "positive" not in self._fields(text):
-            return truth(self.values(text, query_rows, doc_rows), text)
+        """Return for which pairs a condition is true: for all positives, and for all copies.
+
+        A document that is not meant to be a candidate must not pass because another positive, or a
+        copy under another id, has other columns.
+        """
+        wanted = self._fields(text)
+        pair, documents = self._with_copies(np.arange(len(doc_rows)), doc_rows, "doc" in wanted)
+        if "positive" not in wanted:
+            met = truth(self.values(text, query_rows[pair], documents), text)
+            return np.bincount(pair[~met], minlength=len(query_rows)) == 0
         distinct, query = np.unique(query_rows, return_inverse=True)
         offsets, positives = self.queries.positives(distinct)
-        counts = np.diff(offsets)[query]
-        pair = np.repeat(np.arange(len(query)), counts)
-        rows = positives[ragged(offsets[query], counts)]
-        each = truth(self.values(text, query_rows[pair], doc_rows[pair], rows), text)
-        return np.bincount(pair[each], minlength=len(query)) > 0
+        owner = np.repeat(np.arange(len(distinct)), np.diff(offsets))
+        owner, positives = self._with_copies(owner, positives, True)
+        offsets = offsets_of(np.bincount(owner, minlength=len(distinct)))
+        of_pair = query[pair]
+        counts = np.diff(offsets)[of_pair]
+        each = np.repeat(np.arange(len(pair)), counts)
+        rows = positives[ragged(offsets[of_pair], counts)]
+        met = truth(self.values(text, query_rows[pair[each]], documents[each], rows), text)
+        return np.bincount(pair[each[~met]], minlength=len(query_rows)) == 0
+
+    def _with_copies(self, owner: Ints, rows: Ints, wanted: bool) -> tuple[Ints, Ints]:
+        """Return owners and rows of documents, with all copies of each if they are wanted."""
+        if not wanted:
+            return owner, rows
+        offsets, copies = self.documents.copies(rows)
+        return np.repeat(owner, np.diff(offsets)), copies
 
     def matches(self, text: str, query_rows: Ints) -> tuple[Ints, Ints]:
-        """Return the pairs that meet a condition: (position in query_rows, document row)."""
+        """Return the pairs that meet a condition: (position in query_rows, canonical document row).
+
+        It is enough that any positive meets it, and any copy of a document.
+        """
         wanted = self._fields(text)
         offsets, positives = self.queries.positives(query_rows)
         owner = np.arange(len(query_rows))
         asked: dict[str, pa.Array] = {}
         if "positive" in wanted:
             owner = np.repeat(owner, np.diff(offsets))
+            owner, positives = self._with_copies(owner, positives, True)
             asked["positive"] = self._struct("positive", wanted["positive"], positives)
         if "query" in wanted:
             asked["query"] = self._struct("query", wanted["query"], query_rows[owner])
-        documents = np.asarray(self.documents.canonical)
-        known = {"right": pa.array(documents)}
+        if "positives" in wanted:
+            asked["positives"] = self._lists(wanted["positives"], query_rows[owner])
+        documents = np.arange(len(self.documents))
+        known = {"right": pa.array(np.asarray(self.documents.identity))}
         if "doc" in wanted:
             known["doc"] = self._struct("doc", wanted["doc"], documents)
         joined = join(pa.table({"left": pa.array(owner), **asked}), pa.table(known), text)
@@ -105,7 +146,7 @@ class Facts:
             if side not in SIDES or not path:
                 raise UsageError(
                     f"{'.'.join([side, *path])!r} in {text!r} is not known here.",
-                    why="Expressions of mine use columns of query, doc and positive only.",
+                    why=f"Expressions of mine use columns of {', '.join(SIDES)} only.",
                     fix="Write doc.NAME or query.NAME, such as doc.date < query.date.",
                 )
             known = self._known(side)
@@ -127,6 +168,17 @@ class Facts:
         named = [field.name for field in texts.metadata_type]
         more = [CLUSTER] if side != "query" and self.clusters is not None else []
         return [*OWN, *(name for name in named if name not in OWN), *more]
+
+    def _lists(self, fields: list[str], query_rows: Ints) -> pa.Array:
+        """Return for each query the columns of its positives and their copies, as lists."""
+        distinct, query = np.unique(query_rows, return_inverse=True)
+        offsets, positives = self.queries.positives(distinct)
+        owner = np.repeat(np.arange(len(distinct)), np.diff(offsets))
+        owner, positives = self._with_copies(owner, positives, True)
+        bounds = pa.array(offsets_of(np.bincount(owner, minlength=len(distinct))))
+        columns = self._columns(self.documents, fields, positives)
+        lists = [pa.LargeListArray.from_arrays(bounds, values) for values in columns]
+        return pa.StructArray.from_arrays(lists, names=fields).take(pa.array(query))
 
     def _struct(self, side: str, fields: list[str], rows: Ints) -> pa.Array:
         texts = self.queries.texts if side == "query" else self.documents

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from hnmine.directories.same_pairs import SamePairs
 from hnmine.names import column_of
 from hnmine.ragged import Bools, Ints
 from hnmine.sources import SOURCES
@@ -31,8 +32,12 @@ def open_recipe(
         HnmineError: one cannot be opened, or a condition names an unknown column.
     """
     facts, documents = mining.facts, mining.index.documents
-    for text in [*mining.constraint, *mining.attribute.values(), mining.matching]:
+    if previous:
+        previous = previous.joined_by(SamePairs(mining.queries.texts, documents))
+    for text in [*mining.constraint, mining.matching]:
         facts.check(text)
+    for text in mining.attribute.values():
+        facts.check(text, one_value=True)
     opened = {name: _open(name, mining) for name in dict.fromkeys([*depths, *scores])}
     score = {column_of(name): one.score for name, one in opened.items() if one.score}
     if "dense" in scores:
