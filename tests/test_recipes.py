@@ -19,6 +19,8 @@ import hnmine as api
 from hnmine import schema
 from hnmine.commands.configuration import optional, read_yaml
 from hnmine.config import BatchSettings, FilterSettings, GenerateSettings, MineSettings, MixSettings
+from hnmine.directories.mined import Mined
+from hnmine.exports import LAYOUTS
 from hnmine.recipes import RECIPES as REGISTRY
 from hnmine.recipes import recipe_file
 from hnmine.selection.criteria import criteria
@@ -187,6 +189,12 @@ def recipe(name):
     return settings_of(next(path for path in RECIPES if path.stem == name))
 
 
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_weight_is_written_for_the_trainer(recipe):
+    settings = settings_of(recipe)
+    assert ("weight" in settings.train_column) == (settings.weight is not None)
+
+
 def test_there_are_as_many_as_the_readme_says():
     assert len(RECIPES) == 44
 
@@ -278,6 +286,26 @@ class TestWhatEachIsAbout:
         )
         asked = Verdicts(table, *criteria(recipe("dart"))).asked
         assert (np.diff(asked) >= 0).all() and asked[0] == 2 and asked[-1] == 8
+
+    @pytest.mark.parametrize("found", [0, 3])
+    def test_dart_passes_over_positives_that_are_not_found(self, found):
+        """Each query has a second positive beyond the list."""
+        table = table_of()
+        second = table.filter(table["is_positive"]).to_pylist()
+        rows = table.to_pylist()
+        for row in rows:
+            if row["is_positive"]:
+                row["dense_rank"] = found
+        unfound = [row | {"doc_id": f"{row['doc_id']}-b", "dense_rank": None} for row in second]
+        rows = sorted([*rows, *unfound], key=lambda row: row["query_row"])
+        both = pa.Table.from_pylist(rows, schema=table.schema)
+        asked = Verdicts(both, *criteria(recipe("dart"))).asked
+        assert set(asked.tolist()) == {2 if found == 0 else 6}
+        alone = pa.Table.from_pylist(
+            [row | ({"dense_rank": None} if row["is_positive"] else {}) for row in rows],
+            schema=table.schema,
+        )
+        assert set(Verdicts(alone, *criteria(recipe("dart"))).asked.tolist()) == {8}
 
     def test_mixtures_take_one_of_each(self):
         for name, kinds in (
@@ -448,6 +476,32 @@ def candidates(tmp_path_factory):
     return lambda settings: directory(json.dumps(settings, sort_keys=True, default=str))
 
 
+def check_weights(mined, train, layout):
+    """Every written weight is that of scored/, and a positive has the weight 1."""
+    found = Mined(mined)
+    documents, queries = found.candidates.index.documents, found.candidates.queries.texts
+    expected = {}
+    for row in pq.read_table(mined / "scored").to_pylist():
+        if row["label"] is not None:
+            query = queries.texts(queries.find_ids([row["query_id"]]))[0]
+            document = documents.texts(documents.find_ids([row["doc_id"]]))[0]
+            expected[query, document] = 1.0 if row["label"] == 1 else row["weight"]
+    assert len(set(expected.values())) > 2
+    written = {}
+    for row in pq.read_table(train).to_pylist():
+        names = {
+            "triplet": ["negative"],
+            "n-tuple": [name for name in row if name.startswith("negative_")],
+            "labeled-pair": ["passage"],
+            "labeled-list": ["passages"],
+        }[layout]
+        texts = [text for name in names for text in np.ravel(row[name]).tolist()]
+        weights = np.ravel(row["weight"]).tolist()
+        written |= {(row["query"], text): w for text, w in zip(texts, weights, strict=True)}
+    assert written.items() <= expected.items()
+    assert written or layout == "n-tuple"  # Queries with fewer negatives have no row there.
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_it_runs_on_real_data_from_its_file(recipe, data, candidates, tmp_path):
     """Its depths are cut, for the sake of time; all else is as the file has it."""
@@ -470,6 +524,14 @@ def test_it_runs_on_real_data_from_its_file(recipe, data, candidates, tmp_path):
     chosen = {(row["query_id"], row["doc_id"]) for row in rows if row["selected"]}
     assert not chosen & known
     assert len(chosen) == result.counts["negatives"]
+    if "weight" in filter_:
+        for layout in LAYOUTS:
+            again = tmp_path / layout
+            api.filter(candidates=mined, output=again, **filter_ | {"format": layout})
+            export = tmp_path / f"{layout}-export"
+            api.export(mined=again, to=layout, output=export, index=inputs["index"])
+            check_weights(again, again / "train", layout)
+            check_weights(again, export / "train.parquet", layout)
     if "mix" in given:
         mixed = api.mix(mined=tmp_path / "m", output=tmp_path / "x", **given["mix"])
         assert mixed.counts["mixtures"] > 0

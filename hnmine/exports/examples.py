@@ -146,8 +146,22 @@ class Material:
                 offsets_of(counts[0]),
                 np.arange(len(negatives)) + len(positives),
                 offsets_of(counts[1]),
+                self._more(table, query_rows[query], rows),
             )
             yield Block(query_ids, at, chosen)
+
+    def _more(self, table: pa.Table, queries: Ints, rows: Ints) -> dict[str, pa.ChunkedArray]:
+        """Return the further columns that the directory's train/ has, of some rows."""
+        wanted = self.mined.manifest.settings.train_column
+        if not wanted:
+            return {}
+        weight = pc.if_else(
+            pc.equal(table["label"], 1), pa.scalar(1.0, pa.float32()), table["weight"]
+        )
+        table = table.set_column(table.column_names.index("weight"), "weight", weight)
+        table = table.append_column("query_row", pa.array(queries))
+        found = evaluate(table, wanted, table["selected"].to_numpy())
+        return {name: found[name].take(pa.array(rows)) for name in wanted}
 
     def _check(
         self, table: pa.Table, query: Ints, scores: Floats, rows: Ints, negatives: Ints

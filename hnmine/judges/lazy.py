@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from hnmine.array_files import check_values, load_archive, load_array, save_array
 from hnmine.errors import damage_explained
 from hnmine.judges.cross_encoder import CrossEncoderJudge
-from hnmine.judges.judge import scores_plan
+from hnmine.judges.judge import Judge, scores_plan
 from hnmine.ragged import Ints
+from hnmine.runner.manifest import MANIFEST
 from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.storage import fetch_run
@@ -84,14 +85,14 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
         """Return the logits of one part of the candidates; null for pairs that were not scored."""
         logits = np.zeros(self.candidates.part_rows[part], dtype=np.float32)
         unknown = np.ones(len(logits), dtype=bool)
-        for parts, rows, found in self._known:
-            mine = slice(*np.searchsorted(parts, [part, part + 1]))
+        for bounds, rows, found in self._known:
+            mine = slice(*bounds[part : part + 2])
             logits[rows[mine]], unknown[rows[mine]] = found[mine], False
         return pa.array(logits, mask=unknown)
 
     @cached_property
-    def _known(self) -> list[tuple[Ints, Ints, NDArray[np.float32]]]:
-        """The parts, rows and logits of every scored wave."""
+    def _known(self) -> list[tuple[Ints, NDArray[np.int32], NDArray[np.float32]]]:
+        """Of every scored wave: where the pairs of each part begin, their rows and logits."""
         known = []
         for wave in sorted(self.path.glob("waves/[0-9][0-9][0-9][0-9].npz")):
             parts, rows = self._pairs(int(wave.stem))
@@ -105,7 +106,9 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
                     load_array(file, np.float32, shape, mapped=False)
                     for file, shape in files.items()
                 ]
-                known.append((parts, rows, np.concatenate([np.empty(0, np.float32), *logits])))
+                bounds = np.searchsorted(parts, np.arange(len(self.candidates.part_rows) + 1))
+                found = np.concatenate([np.empty(0, np.float32), *logits])
+                known.append((bounds, rows.astype(np.int32), found))
         return known
 
     def _pairs(self, wave: int) -> tuple[Ints, Ints]:
@@ -132,6 +135,16 @@ class LazyCrossEncoderJudge(CrossEncoderJudge):
         with outputs[0].open("wb") as file:
             save_array(file, logits)
         return {"pairs": task.size, "not_finite": int((~np.isfinite(logits)).sum())}
+
+
+def only_as_asked(judge: Judge) -> Judge:
+    """Return a cross-encoder that scores the pairs that are asked for; others as they are.
+
+    So is a cross-encoder that has scored all pairs.
+    """
+    if not isinstance(judge, CrossEncoderJudge) or (judge.path / MANIFEST).exists():
+        return judge
+    return LazyCrossEncoderJudge(judge)
 
 
 def _writer(rows: Sequence[Ints]) -> Callable[[Task, list[Path], Tick], dict[str, Any]]:

@@ -13,10 +13,9 @@ from hnmine.exports import EXPORTS, LAYOUTS
 from hnmine.judges import JUDGES
 from hnmine.judges.cross_encoder import CrossEncoderJudge
 from hnmine.judges.judge import Judge, name_of
-from hnmine.judges.lazy import LazyCrossEncoderJudge
+from hnmine.judges.lazy import only_as_asked
 from hnmine.judges.similarity import PositiveSimilarity
 from hnmine.registry import Entry
-from hnmine.runner.manifest import MANIFEST
 from hnmine.runner.storage import fetch_input
 
 
@@ -29,9 +28,7 @@ def open_judges(candidates: Candidates, settings: FilterSettings) -> list[Judge]
     judges: list[Judge] = []
     if model := settings.cross_encoder:
         judge = CrossEncoderJudge.open(candidates, model, settings, "ce_score")
-        everything_is_there = (judge.path / MANIFEST).exists()
-        lazy = settings.lazy and not everything_is_there
-        judges.append(LazyCrossEncoderJudge(judge) if lazy else judge)
+        judges.append(only_as_asked(judge) if settings.lazy else judge)
     judges += (_open(candidates, name, settings) for name in settings.judge)
     if candidates.has_dense_scores and not settings.compat:
         judges.append(PositiveSimilarity(candidates, settings.cpu_threads))

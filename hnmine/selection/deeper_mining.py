@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import xxhash
 
 from hnmine.directories.candidates import Candidates, write_candidates
 from hnmine.directories.manifests import CandidatesManifest
-from hnmine.judges.judge import Judge
 from hnmine.ragged import Ints
 from hnmine.runner.plan import Task, blocks, versions_of
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
@@ -19,8 +17,6 @@ from hnmine.sources.fuse import mine_block
 from hnmine.sources.previous import Previous
 from hnmine.sources.recipe import open_recipe
 from hnmine.sources.source import Asked, Mining
-
-JudgeOpener = Callable[[Candidates], Sequence[Judge]]
 
 
 class DeeperCandidates(Candidates):

@@ -78,7 +78,8 @@ def learn(
         if goals.max_false is None or goals.chooses_otherwise
         else pool.safer_prices(price, extra),
         trial=aim.trial,
-        teacher=try_teachers(sample),
+        # A cascade leaves no fair pool: a rule about one judge may have emptied it.
+        teacher=None if scored.cascade else try_teachers(sample),
         out_of_reach=""
         if goals.chooses_otherwise
         else _out_of_reach(aim.depth, reached, nearest(pool.query, among & kept, depth_of, asked)),

@@ -14,7 +14,9 @@ from hnmine.directories.candidates import Candidates
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import compares_candidates
 from hnmine.guarantee.statement import read_guarantee
+from hnmine.judges.cross_encoder import CrossEncoderJudge
 from hnmine.judges.judge import Judge
+from hnmine.judges.lazy import only_as_asked
 from hnmine.judges.open_judges import open_judges, packages_of
 from hnmine.judges.verdict_file import VerdictFile
 from hnmine.judging.judging import judge_sheet
@@ -25,6 +27,7 @@ from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import mirrored, name_of
 from hnmine.selection import compat
+from hnmine.selection.cascade import Cascade
 from hnmine.selection.criteria import Choice, Goals, Rules, criteria, narrow
 from hnmine.selection.document_cap import default_cap
 from hnmine.selection.hardness import HARDNESS, Hardness
@@ -48,9 +51,9 @@ def filter(settings: FilterSettings) -> StageResult:
     """
     candidates = Candidates(settings.candidates, settings.index)
     settings = _resolve(settings, candidates)
-    judges = open_judges(candidates, settings)
-    scored = ScoredCandidates(candidates, judges)
-    _check_expressions(scored, *criteria(settings))
+    scored = _scored(candidates, settings)
+    judges = scored.judges
+    _check_expressions(scored, *scored.in_order(criteria(settings)))
     uses = ("compiled", "expressions", "learning")
     plan = base_plan("mined", settings, uses, packages_of(settings)) | {
         "candidates": candidates.hash,
@@ -62,12 +65,11 @@ def filter(settings: FilterSettings) -> StageResult:
         if not run.complete:
             counts: dict[str, int] = {}
             goal = _goal(settings, judges)  # Before the models run for hours.
-            for judge in judges:
-                with run.timed(judge.column):
-                    counts |= judge.compute(progress=run.progress, share=run.share)
+            counts |= scored.score(progress=run.progress, timed=run.timed, share=run.share)
             learned, positives = _learn(run, scored, settings)
-            selection = Selection(run, scored, learned, *criteria(settings, learned))
-            open_more = partial(open_judges, settings=settings)
+            asked = scored.in_order(criteria(settings, learned))
+            selection = Selection(run, scored, learned, *asked)
+            open_more = partial(_scored, settings=settings)
             counts |= positives
             counts |= selection.score_lazily()
             counts |= selection.deepen(settings.deepen, open_more, settings.cpu_threads)
@@ -85,6 +87,16 @@ def filter(settings: FilterSettings) -> StageResult:
         manifest = run.manifest
         notes = _notes(settings, candidates, run)
     return StageResult(settings.output, manifest["counts"], manifest, notes)
+
+
+def _scored(candidates: Candidates, settings: FilterSettings) -> ScoredCandidates:
+    """Open the judges; cross-encoders among them score only what a cascade leaves."""
+    judges = open_judges(candidates, settings)
+    costly = [judge.column for judge in judges if isinstance(judge, CrossEncoderJudge)]
+    cascade = Cascade.of(settings, *criteria(settings), costly)
+    return ScoredCandidates(
+        candidates, list(map(only_as_asked, judges)) if cascade else judges, cascade
+    )
 
 
 def _notes(settings: FilterSettings, candidates: Candidates, run: RunDirectory) -> list[str]:
@@ -114,7 +126,8 @@ def _learn(
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         learned = None
         if not (settings.compat or settings.lazy):  # They take no score of the model.
-            learned = learn(scored, narrow(Goals, settings), *criteria(settings), tick)
+            asked = scored.in_order(criteria(settings))
+            learned = learn(scored, narrow(Goals, settings), *asked, tick)
         write_learned(learned, outputs[0])
         return {"positives_learned_from": learned.positives if learned and learned.fitted else 0}
 

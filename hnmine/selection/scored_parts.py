@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from hnmine.array_files import load_array, save_array
+from hnmine.directories.candidates import Candidates
 from hnmine.guarantee.certify import Pair
 from hnmine.judges.lazy import LazyCrossEncoderJudge
 from hnmine.ragged import Bools, Ints
@@ -19,13 +20,15 @@ from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick, Work
 from hnmine.schema import STATE
 from hnmine.selection.criteria import Choice, Rules
-from hnmine.selection.deeper_mining import JudgeOpener, mine_deeper
+from hnmine.selection.deeper_mining import mine_deeper
 from hnmine.selection.document_cap import DocumentCap, DocumentUses
 from hnmine.selection.scored_candidates import ScoredCandidates
 from hnmine.selection.verdicts import Verdicts
 
 SHORT, USES = f"{STATE}/short", f"{STATE}/uses"
 """Folders that pass results from step to step, until the run is finished."""
+
+ScoredOpener = Callable[[Candidates], ScoredCandidates]
 
 MOST_ROUNDS = 20
 """Rounds of the document cap. After them, queries that lost a document stay short."""
@@ -147,12 +150,12 @@ class Selection:
                     )
         return counts
 
-    def deepen(self, most: int, open_judges: JudgeOpener, threads: int) -> dict[str, int]:
+    def deepen(self, most: int, scored_of: ScoredOpener, threads: int) -> dict[str, int]:
         """Mine deeper for the queries that have too few negatives.
 
         Args:
             most: times as deep as the candidates, at most.
-            open_judges: opens the judges of the deeper candidates.
+            scored_of: opens the judges of the deeper candidates.
             threads: CPU threads.
         """
         run = self.run
@@ -167,15 +170,13 @@ class Selection:
             deeper = mine_deeper(
                 self.candidates, short, factor, threads, progress=run.progress, share=run.share
             )
-            judges = open_judges(deeper)
-            for judge in judges:
-                with run.timed(judge.column):
-                    scored = judge.compute(progress=run.progress, share=run.share)
-                before = counts.get("pairs_scored_deeper", 0)
-                counts["pairs_scored_deeper"] = before + scored.get("pairs_scored", 0)
+            scored = scored_of(deeper)
+            found = scored.score(progress=run.progress, timed=run.timed, share=run.share)
+            before = counts.get("pairs_scored_deeper", 0)
+            counts["pairs_scored_deeper"] = before + found.get("pairs_scored", 0)
             counts["queries_deepened"] = max(counts.get("queries_deepened", 0), len(short))
             answered += [replace(part, mined_deeper=short) for part in newest]
-            newest = Part.all_of(ScoredCandidates(deeper, judges))
+            newest = Part.all_of(scored)
         self.parts = answered + newest
         return counts
 

@@ -17,15 +17,12 @@ from hnmine.errors import InputError
 from hnmine.expressions.evaluation import evaluate, logarithm, truth
 from hnmine.expressions.syntax import bracketed
 from hnmine.keyed_noise import keyed_noise
-from hnmine.names import check_new
 from hnmine.ragged import Bools, Ints, offsets_of, position_in_list
 from hnmine.relevance.evidence import numbers
 from hnmine.selection.criteria import Choice, Rules
+from hnmine.selection.derived_columns import with_columns
 from hnmine.selection.document_cap import DocumentUses
 from hnmine.selection.rules import KEPT, reasons, renamed
-
-ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
-"""The function of the query that `positive_score` names."""
 
 RELABELLED, USED_UP, VERDICT = "relabelled", "max-uses", "verdict"
 NOT_SCORED = "not-scored"
@@ -63,19 +60,7 @@ class Verdicts:
         self.first_rows = np.flatnonzero(new_query)
         self.is_positive: Bools = table["is_positive"].to_numpy()
         self.is_candidate: Bools = ~self.is_positive & ~table["is_query"].to_numpy()
-        score = schema.SCORES.get(rules.score, rules.score)
-        for name, text in (
-            ("score", f"{bracketed(score)}::double"),
-            ("positive_score", f"{ANCHORS[rules.positive_score]}(score)"),
-        ):
-            column = evaluate(table, {name: text}, self.is_candidate)[name]
-            if name in table.column_names:
-                table = table.drop_columns(name)
-            table = table.append_column(name, column)
-        for name, text in rules.derive.items():
-            check_new(name, table.column_names)
-            column = evaluate(table, {name: text}, self.is_candidate)[name]
-            table = table.append_column(name, column)
+        table = with_columns(table, rules, self.is_candidate)
         self.table = table
         self.expressions = list(rules.expressions)
         if VERDICT in table.column_names:
@@ -312,7 +297,9 @@ class Verdicts:
         if not wanted:
             return {}
         table = self.table.append_column("selected", pa.array(self.selected))
-        table = table.append_column("weight", pa.array(self._weight, mask=~self.selected))
+        # A positive counts once.
+        weight = pa.array(np.where(self.serves_as_positive, np.float32(1), self._weight))
+        table = table.append_column("weight", weight)
         columns = evaluate(table, wanted, self.selected)
         return {name: columns[name] for name in wanted}
 

@@ -24,6 +24,7 @@ from hnmine.relevance.evidence import numbers
 from hnmine.runner.plan import Task, canonical_json
 from hnmine.runner.run_directory import Counts, Tick
 from hnmine.schema import STATE
+from hnmine.selection.cascade import Cascade
 from hnmine.selection.criteria import Rules
 from hnmine.selection.hardness import (
     HARDNESS,
@@ -82,7 +83,7 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
             sums |= sums_of_ranks(_places(verdicts, part, selection.rules)[negative])
         hardness = {f"{OF_HARDNESS}{name}": value for name, value in sums.items()}
         rows = {"train_rows": len(train), "queries_short": len(short)}
-        return counts_of(verdicts) | hardness | rows
+        return counts_of(verdicts) | hardness | rows | _scored(verdicts, part.scored.cascade)
 
     tasks = _part_tasks(selection)
     counts = run.run("filter", "candidates", tasks, write_part)
@@ -110,6 +111,14 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
     shortfall = Task("shortfall", ("shortfall.parquet",), len(tasks))
     run.run("filter", "parts", [shortfall], merge_shortfalls)
     return counts
+
+
+def _scored(verdicts: Verdicts, cascade: Cascade | None) -> dict[str, int]:
+    """Count the pairs that the cross-encoders scored, and those that a cascade spared."""
+    if cascade is None:
+        return {}
+    spared = verdicts.table[min(cascade.costly)].null_count
+    return {"pairs_scored": len(verdicts.table) - spared, "pairs_not_scored": spared}
 
 
 def _shortcut_scores(verdicts: Verdicts, candidates: Candidates) -> dict[str, Floats]:
