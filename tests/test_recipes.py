@@ -87,6 +87,7 @@ def table_of(queries=12, candidates=260, seed=0):
         "same_type": pa.array(rng.random(len(rows)) < 0.5),
         "generated": pa.array(candidate & (rng.random(len(rows)) < 0.1)),
         "has_answer": pa.array(~candidate | (rng.random(len(rows)) < 0.2)),
+        "positive_similarity": pa.array(np.array(table["dense_score"]) + rng.normal(-0.1, 0.1)),
     }
     for name, values in more.items():
         table = table.append_column(name, values)
@@ -95,6 +96,22 @@ def table_of(queries=12, candidates=260, seed=0):
         place, field = table.column_names.index(name), schema.CANDIDATES.field(name)
         values = pa.array(values.astype(np.float32), mask=candidate & ~some)
         table = table.set_column(place, field, values)
+    return table
+
+
+@cache
+def table_for(recipe):
+    """The same, with what a recipe needs besides."""
+    table = table_of()
+    logits = np.array(table["ce_score"])
+    if recipe.stem == "arhn-judge":
+        verdicts = pa.array((logits > 1).astype(np.float32))
+        table = table.append_column(schema.judged("verdict"), verdicts)
+    if recipe.stem == "cadet":  # Half of the queries have their own document first.
+        first = np.array(table["is_positive"]) & (np.array(table["query_row"]) < 6)
+        place = table.column_names.index("ce_score")
+        logits = pa.array(np.where(first, 99, logits), pa.float32())
+        table = table.set_column(place, schema.judged("ce_score"), logits)
     return table
 
 
@@ -108,7 +125,7 @@ def settings_of(recipe):
 
 @cache
 def verdicts_of(recipe):
-    return Verdicts(table_of(), *criteria(settings_of(recipe)))
+    return Verdicts(table_for(recipe), *criteria(settings_of(recipe)))
 
 
 def negatives(verdicts):
@@ -134,7 +151,7 @@ class TestEach:
             BatchSettings.parse({"mined": "m", "output": "o", **sections["batch"]})
 
     def test_it_keeps_the_promises_that_all_keep(self, recipe):
-        table, settings, verdicts = table_of(), settings_of(recipe), verdicts_of(recipe)
+        table, settings, verdicts = table_for(recipe), settings_of(recipe), verdicts_of(recipe)
         found = negatives(verdicts)
         scored = verdicts.scored().to_pylist()
         assert found, "it finds nothing"
@@ -157,7 +174,7 @@ class TestEach:
         assert negatives(Verdicts(swapped, *criteria(settings))) == found
 
     def test_a_seed_changes_what_is_drawn_and_nothing_else(self, recipe):
-        table, settings = table_of(), settings_of(recipe)
+        table, settings = table_for(recipe), settings_of(recipe)
         found = negatives(verdicts_of(recipe))
         assert negatives(Verdicts(table, *criteria(settings))) == found
         others = [
@@ -169,7 +186,7 @@ class TestEach:
         assert (others[0] == others[1] == found) == (settings.sampling == "top")
 
     def test_what_a_looser_rule_keeps_holds_what_a_stricter_keeps(self, recipe):
-        table, settings = table_of(), settings_of(recipe)
+        table, settings = table_for(recipe), settings_of(recipe)
         kept = verdicts_of(recipe).keep
         for rule, change in LOOSER.items():
             value = getattr(settings, rule)
@@ -185,8 +202,12 @@ class TestEach:
                 assert stricter.keep.sum() < looser.keep.sum(), rule
 
 
+def path_of(name):
+    return next(path for path in RECIPES if path.stem == name)
+
+
 def recipe(name):
-    return settings_of(next(path for path in RECIPES if path.stem == name))
+    return settings_of(path_of(name))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -196,14 +217,14 @@ def test_a_weight_is_written_for_the_trainer(recipe):
 
 
 def test_there_are_as_many_as_the_readme_says():
-    assert len(RECIPES) == 44
+    assert len(RECIPES) == 53
 
 
 class TestWhatEachIsAbout:
     """The property of methods.md that sets a recipe apart."""
 
     def chosen(self, name):
-        verdicts = Verdicts(table_of(), *criteria(recipe(name)))
+        verdicts = verdicts_of(path_of(name))
         return [row for row in verdicts.scored().to_pylist() if row["selected"]]
 
     def test_windows(self):
@@ -220,7 +241,9 @@ class TestWhatEachIsAbout:
         for row in self.chosen("semi-hard-triplet"):
             assert row["positive_score"] - 0.2 < row["score"] < row["positive_score"]
         for row in self.chosen("gist"):
-            assert row["ce_score"] < row["positive_score"]
+            assert row["dense_score"] < row["positive_score"]
+            assert row["positive_similarity"] < row["positive_score"]
+            assert row["owner_score"] is None or row["owner_score"] < row["positive_score"]
 
     def test_rocketqa_keeps_what_the_cross_encoder_is_sure_of(self):
         for row in self.chosen("rocketqa"):
@@ -306,6 +329,97 @@ class TestWhatEachIsAbout:
             schema=table.schema,
         )
         assert set(Verdicts(alone, *criteria(recipe("dart"))).asked.tolist()) == {8}
+
+    def test_stratified_lists_cover_the_range_of_the_teacher(self):
+        """They reach further down and up than as many drawn evenly, and than the first ones."""
+        rows = [row for row in verdicts_of(path_of("stratified")).scored().to_pylist()]
+        span = {}
+        for _, query in itertools.groupby(rows, key=lambda row: row["query_id"]):
+            query = [row for row in query if not row["is_positive"]]
+            every = np.array([row["ce_score"] for row in query])
+            taken = np.array([row["ce_score"] for row in query if row["selected"]])
+            edges = np.linspace(every.min(), every.max(), 11)
+            filled = set(np.digitize(every, edges[1:-1]).tolist())
+            assert len(set(np.digitize(taken, edges[1:-1]).tolist())) == min(9, len(filled))
+            span[query[0]["query_id"]] = np.ptp(taken) / np.ptp(every)
+        assert np.mean(list(span.values())) > 0.7
+
+    def test_cadet_keeps_queries_whose_own_document_is_first(self):
+        verdicts = verdicts_of(path_of("cadet"))
+        used = {row["query_id"] for row in verdicts.scored().to_pylist() if row["selected"]}
+        assert used == {f"q{n}" for n in range(6)}
+        assert set(verdicts.chosen_counts.tolist()) == {0, 19}
+
+    def test_arhn_asks_the_judge_first_and_the_ranker_then(self):
+        for row in verdicts_of(path_of("arhn-judge")).scored().to_pylist():
+            if row["is_positive"]:
+                continue
+            above = row["ce_score"] > row["positive_score"]
+            if row["verdict"] >= 0.5:
+                assert not row["selected"]
+                assert (row["reason"] == "relabelled") == above
+            else:
+                assert row["reason"] != "relabelled"
+
+    def test_both_conditions_of_oracle_hold(self):
+        for row in self.chosen("oracle"):
+            assert row["dense_score"] > row["positive_score"]
+            assert row["dense_score"] > row["positive_similarity"]
+
+    def test_arctic_drops_queries_with_fewer_than_ten(self):
+        found = Counter(row["query_id"] for row in self.chosen("arctic-finetune"))
+        assert found and set(found.values()) == {10}
+        table = table_of().filter(pa.array(np.array(table_of()["dense_score"]) > 0.45))
+        few = Verdicts(table, *criteria(recipe("arctic-finetune")))
+        assert set(few.chosen_counts.tolist()) <= {0, 10}
+
+    def test_cacr_weighs_the_near_and_pulls_the_far(self):
+        table = table_of()
+        second = [
+            row | {"doc_id": f"{row['doc_id']}-b", "dense_score": row["dense_score"] - 0.3}
+            for row in table.filter(table["is_positive"]).to_pylist()
+        ]
+        rows = sorted([*table.to_pylist(), *second], key=lambda row: row["query_row"])
+        verdicts = Verdicts(
+            pa.Table.from_pylist(rows, schema=table.schema), *criteria(recipe("cacr"))
+        )
+        train = verdicts.for_training
+        for query in range(12):
+            here = verdicts.query == query
+            scores = np.array(verdicts.table["score"])
+            chosen, positive = here & verdicts.selected, here & verdicts.is_positive
+            weight, pull = (np.array(train[name]) for name in ("weight", "pull"))
+            for rows_, values, sign in ((chosen, weight, 1), (positive, pull, -1)):
+                expected = np.exp(sign * scores[rows_])
+                assert values[rows_] == pytest.approx(expected / expected.mean(), rel=1e-5)
+
+    def test_rcal_takes_no_outlier_for_the_anchor_and_names_it(self):
+        table = table_of()
+        more = [
+            row | {"doc_id": f"{row['doc_id']}-{n}", "dense_score": row["dense_score"] + shift}
+            for row in table.filter(table["is_positive"]).to_pylist()
+            for n, shift in enumerate((0.01, 0.02, -2.0))
+        ]
+        rows = sorted([*table.to_pylist(), *more], key=lambda row: row["query_row"])
+        verdicts = Verdicts(
+            pa.Table.from_pylist(rows, schema=table.schema), *criteria(recipe("rcal"))
+        )
+        outlier = np.array(verdicts.for_training["outlier"])
+        scores = np.array(verdicts.table["dense_score"])
+        assert (outlier == (verdicts.is_positive & (scores < -1))).all()
+        assert set(verdicts.chosen_counts.tolist()) == {5}
+        assert (verdicts.keep.sum() > 0) and not (verdicts.keep & verdicts.is_positive).any()
+
+    def test_el2n_keeps_the_harder_half(self):
+        verdicts = Verdicts(table_of(), *criteria(recipe("el2n").model_copy(
+            update={"num_negatives": 999, "query_where": None})))  # fmt: skip
+        kept = np.bincount(verdicts.query[verdicts.keep])
+        assert (abs(verdicts.chosen_counts - kept / 2) <= 1).all()
+        for query in range(12):
+            here = (verdicts.query == query) & verdicts.keep
+            scores = np.array(verdicts.table["score"])
+            chosen = here & verdicts.selected
+            assert scores[chosen].min() >= scores[here & ~verdicts.selected].max()
 
     def test_mixtures_take_one_of_each(self):
         for name, kinds in (
@@ -410,6 +524,8 @@ def data(stdlib, tmp_path_factory):
         id=names,
         text=list(texts.values()),
         type=["method" if name.count(".") > 1 else "function" for name in names],
+        links=[names[n + 1 : n + 6] for n in range(len(names))],
+        concepts=[[name[:1], name[-1:]] for name in names],
         parent=[name.rpartition(".")[0] for name in names],
         date=list(range(len(names))),
     )
@@ -476,6 +592,27 @@ def candidates(tmp_path_factory):
     return lambda settings: directory(json.dumps(settings, sort_keys=True, default=str))
 
 
+def rows_of(folder):
+    return [row for file in sorted(folder.glob("*")) for row in pq.read_table(file).to_pylist()]
+
+
+def check_sources(name, found, inputs):
+    """A condition on the positive holds for each positive of the query."""
+    corpus = pq.read_table(Path(inputs["index"]).parent / "corpus.parquet").to_pylist()
+    by_id = {row["id"]: row for row in corpus}
+    positives = {}
+    for row in found:
+        if row["is_positive"]:
+            positives.setdefault(row["query_id"], []).append(row["doc_id"])
+    for row in found:
+        for positive in () if row["is_positive"] else positives[row["query_id"]]:
+            one, other = by_id[row["doc_id"]], by_id[positive]
+            if name == "car":
+                assert not set(one["concepts"]) & set(other["concepts"])
+            if name == "bica":
+                assert one["id"] in other["links"] or positive in one["links"]
+
+
 def check_weights(mined, train, layout):
     """Every written weight is that of scored/, and a positive has the weight 1."""
     found = Mined(mined)
@@ -511,9 +648,15 @@ def test_it_runs_on_real_data_from_its_file(recipe, data, candidates, tmp_path):
         inputs = with_generated(given["generate"], inputs, tmp_path)
     mine = mined_as(given.get("mine", {}), inputs, recipe.stem == "conan" and previous)
     mined = candidates(mine)
+    check_sources(recipe.stem, rows_of(mined / "candidates"), inputs)
     filter_ = {key.replace("-", "_"): value for key, value in given["filter"].items()}
     if "ce_score" in str(filter_) or filter_.get("score", "ce") == "ce":
         filter_ |= {"cross_encoder": CROSS_ENCODER, "max_length": 32}
+    if "judge" in filter_:
+        pairs = pq.read_table(inputs["qrels"]).select(["query_id", "doc_id"])
+        verdicts = pairs.append_column("verdict", pa.array([1.0] * pairs.num_rows))
+        pq.write_table(verdicts, tmp_path / "v.parquet")
+        filter_["judge"] = [str(tmp_path / "v.parquet")]
     result = api.filter(candidates=mined, output=tmp_path / "m", **filter_)
     assert result.counts["queries"] == 8
     positives = pq.read_table(inputs["qrels"]).to_pylist()

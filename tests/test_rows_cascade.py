@@ -48,23 +48,29 @@ RULES = {
     "range_max": st.sampled_from([None, 5]),
     "score": st.sampled_from(["ce", "ce", "bm25", "ce_score + bm25_score"]),
     "positive_score": st.sampled_from(["min", "max", "mean"]),
-    "where": st.lists(st.sampled_from(CHEAP + COSTLY), max_size=3, unique=True),
-    "relabel": st.sampled_from([None, None, None, "odd = 1 and bm25_rank < 2", "ce_score > 1"]),
+    "where": st.lists(st.sampled_from(3 * CHEAP + COSTLY), min_size=1, max_size=2, unique=True),
+    "relabel": st.sampled_from([*[None] * 8, "odd = 1 and bm25_rank < 2", "ce_score > 1"]),
     "order": st.sampled_from(
-        ["rank", "-score", "-ce_score", "abs(score - avg(score))", "-of_ce", "bm25_rank"]
-        + ["avg(ce_score) over (partition by query_row) - ce_score"]
-        + ["abs(ce_score - (avg(ce_score) filter (where odd = 0)))"]
+        [
+            *("rank", "-score", "-ce_score", "abs(score - avg(score))", "-of_ce", "bm25_rank"),
+            "avg(ce_score) over (partition by query_row) - ce_score",
+            "abs(ce_score - (avg(ce_score) filter (where odd = 0)))",
+        ]
     ),
     "sampling": st.sampled_from(["top", "top", "random", "exp(score)", "softmax(score)"]),
     "within": st.sampled_from([None, None, "rank(score) < 3", "score < quantile_cont(score, 0.8)"]),
     "strata": st.sampled_from([None, None, "bins(positive_score - score, 3)", "odd"]),
     "weight": st.sampled_from([None, "1 / (1 + exp(score))", "rank(score) + 1.0"]),
     "per_query": st.sampled_from(
-        [None, None, "2 + count(*) % 2", "coalesce(pos(score), 0) + 2", "avg(ce_score)"]
+        [*[None] * 4, "2 + count(*) % 2", "coalesce(pos(score), 0) + 2", "avg(ce_score)"]
     ),
     "query_where": st.sampled_from(
-        [None, None, "count(*) filter (where selected) > 1", "max(ce_score) > 0"]
-        + ["count(*) filter (where reason = 'margin') < 3"]
+        [
+            *[None] * 4,
+            "count(*) filter (where selected) > 1",
+            "max(ce_score) > 0",
+            "count(*) filter (where reason = 'margin') < 3",
+        ]
     ),
     "default_rule": st.just(False),
     "num_negatives": st.integers(1, 4),
@@ -121,7 +127,7 @@ def fates(table, rules, choice):
 SPARED = {"cascades": 0, "spared": 0}
 
 
-@settings(max_examples=400)
+@settings(max_examples=60)
 @given(QUERIES, st.fixed_dictionaries(RULES))
 def test_a_cascade_changes_nothing_that_is_chosen_or_written(queries, given_):
     given_ = {name: value for name, value in given_.items() if value is not None}
@@ -150,7 +156,7 @@ def test_a_cascade_changes_nothing_that_is_chosen_or_written(queries, given_):
 
 
 def test_many_of_these_settings_had_a_cascade():
-    assert SPARED["cascades"] > 20 and SPARED["spared"] > 50
+    assert SPARED["cascades"] > 10 and SPARED["spared"] > 20
 
 
 @pytest.mark.parametrize(

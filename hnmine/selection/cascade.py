@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -122,7 +123,7 @@ class _Needs:
         found: set[str] = set()
         waiting = [text]
         while waiting:
-            for name in (names[0].lower() for names in references(waiting.pop())):
+            for name in _names(waiting.pop()):
                 if name not in found:
                     found.add(name)
                     waiting += [self._of[name]] if name in self._of else []
@@ -133,6 +134,13 @@ class _Needs:
         return compares_candidates(text) is not None or _looks_around(text)
 
 
+@lru_cache(maxsize=256)
+def _names(text: str) -> frozenset[str]:
+    """Return the columns that an expression names, in lower case."""
+    return frozenset(names[0].lower() for names in references(text))
+
+
+@lru_cache(maxsize=256)
 def _looks_around(text: str) -> bool:
     """Return whether an expression looks beyond the candidates that its functions are limited to.
 
