@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from conftest import CROSS_ENCODER, content, hnmine, mined_by_words
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import hnmine as api
@@ -73,7 +73,7 @@ RULES = {
         ]
     ),
     "default_rule": st.just(False),
-    "num_negatives": st.integers(1, 4),
+    "num_negatives": st.integers(1, 3),
 }
 TRAIN = {"a": "score", "b": "rank(score)", "weight": "weight"}
 LOGITS = st.floats(-3, 3, width=32) | st.sampled_from([0.0, 1.0, float("nan")])
@@ -124,10 +124,7 @@ def fates(table, rules, choice):
     )
 
 
-SPARED = {"cascades": 0, "spared": 0}
-
-
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(QUERIES, st.fixed_dictionaries(RULES))
 def test_a_cascade_changes_nothing_that_is_chosen_or_written(queries, given_):
     given_ = {name: value for name, value in given_.items() if value is not None}
@@ -136,11 +133,11 @@ def test_a_cascade_changes_nothing_that_is_chosen_or_written(queries, given_):
     asked = FilterSettings.parse(given_)
     rules, choice = criteria(asked)
     cascade = Cascade.of(asked, rules, choice, ["ce_score"])
-    if cascade is None:
-        return
+    assume(cascade is not None)
     rules = cascade.in_order(rules)
     table = table_of(queries)
     needed = cascade.needed(table.drop_columns("ce_score"))
+    assume(not needed.all())
     place = table.column_names.index("ce_score")
     scores = pc.if_else(pa.array(needed), table["ce_score"], None)
     partly = table.set_column(place, schema.judged("ce_score"), scores)
@@ -151,12 +148,6 @@ def test_a_cascade_changes_nothing_that_is_chosen_or_written(queries, given_):
             fates(partly, rules, choice)
         return
     assert fates(partly, rules, choice) == expected
-    SPARED["cascades"] += 1
-    SPARED["spared"] += int((~needed).sum())
-
-
-def test_many_of_these_settings_had_a_cascade():
-    assert SPARED["cascades"] > 10 and SPARED["spared"] > 20
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from hnmine.selection.criteria import Choice, Rules
 from hnmine.selection.derived_columns import definitions, with_columns
 from hnmine.selection.rules import KEPT, reasons
 
-ALWAYS = ("positive", "query", "near-copy")
-"""Rules that drop too few candidates to be worth a cascade."""
+ALWAYS = ("positive", "query", "near-copy", "not-finite", "same-score")
+"""Rules of every choice. They drop too few candidates to be worth a cascade."""
 
 
 @dataclass(frozen=True)
