@@ -72,8 +72,8 @@ def audit(settings: AuditSettings) -> Audit:
         return found
     query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
     found.doubtful = _doubtful(table)
-    same = SamePairs.among(mined.texts)
-    if mined.texts is None and (settings.qrels or settings.verdicts):
+    same = SamePairs.among(mined.texts if settings.qrels or settings.verdicts else None)
+    if (settings.qrels or settings.verdicts) and mined.texts is None:
         found.notes.append(
             f"Judgements are joined by ids, as no text can be read: {mined.no_texts} So those of "
             "copies under other ids do not count."
