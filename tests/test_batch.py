@@ -23,13 +23,17 @@ from hnmine.errors import InputError, UsageError
 from hnmine.extras.batches.arrange import Balanced, Clustered, Greedy, nearest
 from hnmine.extras.batches.batch import WORK, _Batching
 from hnmine.extras.batches.cluster import balanced_order, cut
-from hnmine.extras.batches.false_negative_guard import BY_VERDICT, Guard, Vectors
+from hnmine.extras.batches.false_negative_guard import (
+    BELOW_ITS_POSITIVE,
+    BY_VERDICT,
+    Guard,
+    Vectors,
+)
 from hnmine.extras.batches.pack import evenly, pack
 from hnmine.extras.batches.rows import Rows
 from hnmine.index.clusters import k_means
 from hnmine.index.dense_index import DenseIndex
 from hnmine.inputs.identity import normalise
-from hnmine.selection.rules import BELOW_THE_POSITIVE
 
 DIMENSION = 8
 
@@ -51,6 +55,27 @@ def index_of(folder: Path, vectors, shard=7):
     return DenseIndex(folder, 1)
 
 
+def known_rows(folder: Path, query, slots, width, positive, dropped):
+    """Rows of an index of so many slots, with (query, slot) pairs that are known and dropped."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, values in {
+        "query": query,
+        "slots": slots,
+        "source": np.arange(len(query)),
+        "positives": np.array(sorted(q * width + s for q, s in positive)),
+        "dropped": np.array(sorted(q * width + s for q, s in dropped), dtype=np.int64),
+        "never": np.array(sorted(q * width + s for q, s in positive)),
+        "query_rows": np.arange(int(query[-1]) + 1),
+    }.items():
+        np.save(folder / f"{name}.npy", values)
+    texts = pa.table({"query": [str(q) for q in query], "positive": [""] * len(query)})
+    shard = folder / "00000.arrow"
+    with pa.OSFile(str(shard), "wb") as file, pa.ipc.new_file(file, texts.schema) as writer:
+        writer.write_table(texts)
+    return Rows(folder, width)
+
+
 class World:
     """Random rows, vectors and knowledge, and the guard over them."""
 
@@ -69,27 +94,11 @@ class World:
         self.vectors = Vectors(index_of(folder / "q", asked), index_of(folder / "d", vectors))
         one, other = asked.astype(np.float64), vectors.astype(np.float64)
         self.cosines = np.array([[np.float32(a @ b) for b in other] for a in one])
-        self.anchors = [min(self.cosines[n, s] for q, s in self.positive if q == n)
-                        for n in range(queries)]  # fmt: skip
-        shutil.rmtree(folder / "rows", ignore_errors=True)
-        (folder / "rows").mkdir(parents=True)
-        for name, values in {
-            "query": query,
-            "slots": self.slots,
-            "source": np.arange(len(query)),
-            "positives": np.array(sorted(q * slots + s for q, s in self.positive)),
-            "dropped": np.array(sorted(q * slots + s for q, s in self.dropped), dtype=np.int64),
-            "never": np.array(sorted(q * slots + s for q, s in self.positive)),
-            "query_rows": np.arange(queries),
-        }.items():
-            np.save(folder / "rows" / f"{name}.npy", values)
-        texts = pa.table({"query": [str(q) for q in query], "positive": [""] * len(query)})
-        shard = folder / "rows" / "00000.arrow"
-        with pa.OSFile(str(shard), "wb") as file, pa.ipc.new_file(file, texts.schema) as writer:
-            writer.write_table(texts)
-        self.rows = Rows(folder / "rows", slots)
+        self.rows = known_rows(
+            folder / "rows", query, self.slots, slots, self.positive, self.dropped
+        )
         self.query = query
-        self.guard = Guard(self.rows, f"{BELOW_THE_POSITIVE} and {BY_VERDICT}", self.vectors)
+        self.guard = Guard(self.rows, f"{BELOW_ITS_POSITIVE} and {BY_VERDICT}", self.vectors)
 
     def suits(self, one, other):
         """Whether two rows may share a batch, said plainly."""
@@ -98,7 +107,7 @@ class World:
             for slot in self.slots[beside].tolist():
                 if (query, slot) in self.positive or (query, slot) in self.dropped:
                     return False
-                if self.cosines[query, slot] >= self.anchors[query]:
+                if self.cosines[query, slot] >= self.cosines[query, self.slots[row, 0]]:
                     return False
         return bool(self.query[one] != self.query[other])
 
@@ -191,6 +200,45 @@ class TestGuard:
             Guard(world.rows, expression, world.vectors)
 
 
+class TestOwnPositive:
+    """Two rows of each query: one positive is near it, the encoder finds the other one far away."""
+
+    QUERIES = 64
+
+    @pytest.fixture
+    def guards(self, folder):
+        query = np.repeat(np.arange(self.QUERIES), 2)
+        slots = np.arange(len(query))
+        near = unit(np.random.default_rng(0).normal(size=(self.QUERIES, DIMENSION)))
+        documents = np.stack([near, -near], axis=1).reshape(len(query), DIMENSION)
+        positive = set(zip(query.tolist(), slots.tolist(), strict=True))
+        known = known_rows(folder / "own", query, slots[:, None], len(query), positive, set())
+        vectors = Vectors(index_of(folder / "oq", near), index_of(folder / "od", documents))
+        return [
+            Guard(known, expression, vectors)
+            for expression in (BELOW_ITS_POSITIVE, "dense_score < pos(dense_score)")
+        ]
+
+    def test_a_row_is_compared_with_its_own_positive(self, guards):
+        own, lowest = guards
+        rows_ = own.rows
+        every = np.arange(len(rows_))
+        cosines = own.vectors.queries.read(rows_.query) @ own.vectors.documents.read(every).T
+        others = rows_.query[:, None] != rows_.query[None]
+        (allowed,), (before,) = own.allows((every, every)), lowest.allows((every, every))
+        below = cosines < cosines[every, rows_.slots[:, 0]][:, None]
+        assert ((allowed == below) | ~others).mean() > 0.999
+        assert allowed[::2][others[::2]].all() and not allowed[1::2].any() and not before.any()
+
+    def test_so_batches_of_queries_with_several_positives_are_full(self, guards, caplog):
+        query = guards[0].rows.query
+        near = np.arange(0, len(query), 2)
+        for guard, full in zip(guards, (True, False), strict=True):
+            packed = pack(iter([near]), query, 8, guard)
+            assert (len(packed.left_over) < len(near) / 8) == full
+            assert (sum(map(len, packed.batches)) > 7 * len(near) / 8) == full
+
+
 class TestEpochs:
     @given(st.integers(0, 10**6), st.integers(2, 6), st.integers(1, 4), st.integers(2, 30))
     @settings(max_examples=12)
@@ -252,12 +300,36 @@ class TestEvenly:
         query = np.repeat(np.arange(len(counts)), counts)
         unit_of = np.arange(len(counts)) % units
         time = evenly(query, unit_of, np.random.default_rng(seed))
+        own = [set(time[query == n].tolist()) for n in range(len(counts))]
         for n, count in enumerate(counts):
-            own = np.sort(time[query == n])
-            assert np.array_equal(np.floor(own * count + 1e-9), np.arange(count))
+            fewer, more = 1 << (count.bit_length() - 1), 1 << (count - 1).bit_length()
+            assert {int(at * fewer) for at in own[n]} == set(range(fewer))
+            assert len({int(at * more) for at in own[n]}) == len(own[n]) == count
             for other in range(n):
-                if counts[other] == count and unit_of[other] == unit_of[n]:
-                    assert np.array_equal(own, np.sort(time[query == other]))
+                shared = own[n] & own[other]
+                if unit_of[other] == unit_of[n]:
+                    # As many of their rows come together as can.
+                    assert len(shared) == min(count, counts[other])
+                else:
+                    assert not shared
+
+    @pytest.mark.parametrize("counts", [[1] * 64, [1, 2, 3, 5] * 16, [7] + [1] * 63])
+    def test_batches_are_of_whole_clusters_whatever_the_numbers_of_positives(self, counts):
+        """NGAME: a batch is a union of clusters, so nearly every row has others of its own."""
+        query = np.repeat(np.arange(64), counts)
+        balanced = Balanced(np.arange(64), [4])
+        beside = possible = 0
+        for seed in range(10):
+            packed = balanced.pack(0, query, 8, Everybody(), np.random.default_rng(seed))
+            for batch in packed.batches:
+                cluster = query[batch] // 4
+                beside += sum(int((cluster == own).sum()) > 1 for own in cluster)
+            # The j-th rows of the queries of a cluster come together; a row alone there has none.
+            for first in range(0, 64, 4):
+                own = np.array(counts[first : first + 4])
+                others = [int((own > turn).sum()) for turn in range(own.max())]
+                possible += sum(number for number in others if number > 1)
+        assert beside > 0.9 * possible
 
 
 class TestClusters:

@@ -63,8 +63,9 @@ class BatchSettings(MinedSettings, OutputSettings):
     )
     guard: str | None = setting(
         "Which are kept",
-        "Expression over dense_score and keep that every document in a batch must pass for every "
-        "other row's query. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']",
+        "Expression over dense_score, positive_score and keep that every document in a batch must "
+        "pass for every other row. [default: 'dense_score < positive_score and coalesce(keep, "
+        "true)']",
         None,
         common=True,
     )

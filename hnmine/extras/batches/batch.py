@@ -27,7 +27,13 @@ from hnmine.extras.batches.arrange import (
     nearest,
 )
 from hnmine.extras.batches.cluster import QUERIES_PER_CLUSTER, balanced_order
-from hnmine.extras.batches.false_negative_guard import BY_VERDICT, Guard, Vectors, check_batches
+from hnmine.extras.batches.false_negative_guard import (
+    BELOW_ITS_POSITIVE,
+    BY_VERDICT,
+    Guard,
+    Vectors,
+    check_batches,
+)
 from hnmine.extras.batches.rows import Rows, write_rows
 from hnmine.index.clusters import k_means
 from hnmine.index.dense_index import DenseIndex
@@ -35,17 +41,20 @@ from hnmine.index.stored import write_vectors
 from hnmine.names import repeated
 from hnmine.ragged import Ints
 from hnmine.results import StageResult, base_plan
+from hnmine.runner.incidents import note
 from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
 from hnmine.schema import STATE
-from hnmine.selection.rules import BELOW_THE_POSITIVE
 
 WORK = f"{STATE}/work"
 """Results shared by all epochs; deleted when the run is done."""
 
 BLOCK = 16384
 """Queries in a task, and rows in a write."""
+
+LEAST_FULL = 0.5
+"""Share of the possible rows of a mean batch below which a warning is shown."""
 
 FORMATS = ("triplet", "n-tuple")
 """Layouts for losses with in-batch negatives."""
@@ -64,9 +73,25 @@ def batch(settings: BatchSettings) -> StageResult:
     }
     with RunDirectory.open(settings.output, plan, passing=(WORK,), **settings.manner) as run:
         if not run.complete:
-            run.finish(batching.run(run), mined=name_of(settings.mined))
+            counts = batching.run(run)
+            _warn_of_short_batches(counts, settings.batch_size)
+            run.finish(counts, mined=name_of(settings.mined))
         manifest = run.manifest
     return StageResult(settings.output, manifest["counts"], manifest)
+
+
+def _warn_of_short_batches(counts: Counts, size: int) -> None:
+    """Note a mean batch of less than half the rows that it could have."""
+    rows, batches = counts["rows"], counts["batches"]
+    possible = min(rows / -(-rows // size), counts["queries"])
+    mean = counts["rows_in_batches"] / max(1, batches)
+    if mean < LEAST_FULL * possible:
+        refused = counts["pairs_refused"]
+        why = f"--guard kept {refused:,} pairs apart" if refused else "few queries have most rows"
+        note(
+            f"A batch has {mean:.1f} rows on average, not {size}, and {counts['rows_left_over']:,} "
+            f"rows are in none: {why}. Lower --batch-size, or loosen --guard."
+        )
 
 
 class _Batching:
@@ -100,7 +125,7 @@ class _Batching:
                 why=f"The index at {self.index.path} has no vectors.",
                 fix="Use --by random, or build the index without --no-dense.",
             )
-        guard = f"{BELOW_THE_POSITIVE} and {BY_VERDICT}" if self.spec else BY_VERDICT
+        guard = f"{BELOW_ITS_POSITIVE} and {BY_VERDICT}" if self.spec else BY_VERDICT
         self.settings = settings.model_copy(update={"guard": settings.guard or guard})
 
     @property

@@ -17,6 +17,10 @@ from hnmine.extras.batches.rows import Rows
 from hnmine.index.dense_index import DenseIndex
 from hnmine.ragged import Ints
 
+BELOW_ITS_POSITIVE = "dense_score < positive_score"
+"""GISTEmbed's rule (Solatorio 2024) for in-batch negatives: compare with the own positive of the row,
+not with all positives of its query."""
+
 BY_VERDICT = "coalesce(keep, true)"
 
 
@@ -70,8 +74,8 @@ class Guard:
 
         Args:
             rows: of the training data.
-            expression: over `dense_score` and `keep`; true allows the pair.
-            vectors: for `dense_score`; None without a dense index.
+            expression: over `dense_score`, `positive_score` and `keep`; true allows the pair.
+            vectors: for the scores; None without a dense index.
 
         Raises:
             UsageError: the expression is wrong, or compares all candidates of a query.
@@ -80,11 +84,12 @@ class Guard:
         if function := compares_candidates(expression):
             raise UsageError(
                 f"--guard {expression!r} cannot be used: {function}() compares all candidates.",
-                why="The guard sees only a query, its positives and one document.",
-                fix="Use the columns dense_score and keep, and pos(x), posmax(x) and posmean(x).",
+                why="The guard sees only a row, the positives of its query and one document.",
+                fix="Use the columns dense_score, positive_score and keep, and pos(x), posmax(x) "
+                "and posmean(x).",
             )
         # Finds errors in the expression before the first batch.
-        self.allows((rows.query[:1], rows.slots[0]))
+        self.allows((np.arange(1), rows.slots[0]))
 
     def admit(self, members: Ints, proposed: Ints, room: int) -> tuple[Ints, int]:
         """Choose the rows that join a batch: one by one, if they fit all rows in it.
@@ -116,23 +121,22 @@ class Guard:
 
     def _clashes(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
         """Return whether a row's query clashes with another's documents, shape (rows, others)."""
-        allowed = self.allows(
-            *((self.rows.query[rows], self.rows.slots[others].ravel()) for rows, others in sides)
-        )
+        allowed = self.allows(*((rows, self.rows.slots[others].ravel()) for rows, others in sides))
         return [
             np.any(~found.reshape(len(rows), *self.rows.slots[others].shape), axis=2)
             for found, (rows, others) in zip(allowed, sides, strict=True)
         ]
 
     def allows(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
-        """Return which queries and documents may share a batch, shape (queries, slots).
+        """Return which rows and documents may share a batch, shape (rows, slots).
 
         Args:
-            sides: queries, and slots of documents; every query is paired with every document.
+            sides: rows, and slots of documents; every row is paired with every document.
         """
-        query = np.concatenate([np.repeat(queries, len(slots)) for queries, slots in sides])
-        slot = np.concatenate([np.tile(slots, len(queries)) for queries, slots in sides])
-        asked = np.unique(np.concatenate([queries for queries, _ in sides]))
+        row = np.concatenate([np.repeat(rows, len(slots)) for rows, slots in sides])
+        slot = np.concatenate([np.tile(slots, len(rows)) for rows, slots in sides])
+        query = self.rows.query[row]
+        asked = np.unique(query)
         offsets, positives = self.rows.positives(asked)
         known = np.arange(len(query) + len(positives)) >= len(query)
         columns = {
@@ -140,32 +144,37 @@ class Guard:
             "is_positive": known,
         }
         if self.vectors:
-            encoded = self.vectors.queries.read(asked)
-            of_sides = [
-                self._scores(encoded[np.searchsorted(asked, queries)], slots)
-                for queries, slots in sides
-            ]
-            own = self.vectors.documents.score(encoded, offsets, positives).astype(np.float32)
-            scores = np.concatenate([*of_sides, own])
-            columns["dense_score"] = pa.array(scores, mask=np.isnan(scores))
+            own = self.vectors.documents.score(
+                self.vectors.queries.read(asked), offsets, positives
+            ).astype(np.float32)
+            beside, mine = zip(*(self._scores(rows, slots) for rows, slots in sides), strict=True)
+            for name, values in (("dense_score", beside), ("positive_score", mine)):
+                scores = np.concatenate([*values, own])
+                columns[name] = pa.array(scores, mask=np.isnan(scores))
         dropped = np.append(self.rows.is_dropped(query, slot), np.zeros(len(positives), bool))
         table = pa.table(columns).append_column("keep", pa.array(known, mask=~dropped))
         found = evaluate(table, {"guard": self.expression}, ~known)["guard"]
         allowed = truth(found, self.expression)[~known] & ~self.rows.is_never(query, slot)
-        sizes = [len(queries) * len(slots) for queries, slots in sides]
+        sizes = [len(rows) * len(slots) for rows, slots in sides]
         return [
-            part.reshape(len(queries), len(slots))
-            for part, (queries, slots) in zip(
+            part.reshape(len(rows), len(slots))
+            for part, (rows, slots) in zip(
                 np.split(allowed, np.cumsum(sizes)[:-1]), sides, strict=True
             )
         ]
 
-    def _scores(self, encoded: NDArray[np.float32], slots: Ints) -> NDArray[np.float32]:
-        """Return the scores of all pairs, rounded to float32 as in the dense index."""
+    def _scores(self, rows: Ints, slots: Ints) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the scores of all pairs, and that of each pair's row with its own positive.
+
+        Rounded to float32 as in the dense index.
+        """
         assert self.vectors
-        distinct, place = np.unique(slots, return_inverse=True)
+        encoded = self.vectors.queries.read(self.rows.query[rows])
+        wanted = np.concatenate([slots, self.rows.slots[rows, 0]])
+        distinct, place = np.unique(wanted, return_inverse=True)
         documents = self.vectors.documents.read(distinct).astype(np.float64)
         scores = (encoded.astype(np.float64) @ documents.T).astype(np.float32)
         scores[:, ~documents.any(axis=1)] = np.nan
         scores[~encoded.any(axis=1)] = np.nan
-        return scores[:, place].ravel()
+        own = scores[np.arange(len(rows)), place[len(slots) :]]
+        return scores[:, place[: len(slots)]].ravel(), np.repeat(own, len(slots))

@@ -172,8 +172,9 @@ def _fill(
 def evenly(query: Ints, unit: Ints, random: np.random.Generator) -> NDArray[np.float64]:
     """Return a time in [0, 1) for each row that spreads the rows of a query over an epoch.
 
-    The j-th of a query's n rows, in random order, comes at (j + u) / n. u is random, and equal for
-    the j-th rows of all queries of a unit: with equal n, these come together.
+    A unit has a sequence of times, and a query with n rows takes the first n, in random order. So
+    the rows of a unit come together, whatever the numbers of rows. The first 2**k times fall into
+    different parts of 2**k equal ones, for every k (Owen 1995, in one dimension and base 2).
 
     Args:
         query: of each row, ascending.
@@ -185,7 +186,16 @@ def evenly(query: Ints, unit: Ints, random: np.random.Generator) -> NDArray[np.f
     starts = np.cumsum(counts) - counts
     place = np.empty(len(query), dtype=np.int64)
     place[order] = np.arange(len(query)) - starts[query]
-    _, together = np.unique(unit[query] * (counts.max(initial=0) + 1) + place, return_inverse=True)
-    offset = random.random(int(together.max(initial=-1)) + 1)[together]
-    time: NDArray[np.float64] = (place + offset) / counts[query]
-    return time
+    most = int(counts.max(initial=0))
+    _, first, together = np.unique(
+        unit[query] * (most + 1) + place, return_index=True, return_inverse=True
+    )
+    turn, time = place[first], random.random(len(first))
+    for level in range((most - 1).bit_length()):
+        new = np.flatnonzero(turn >> level == 1)
+        parts = 2 << level
+        # The sibling of the part with the time of the turn that is 2**level earlier.
+        sibling = np.floor(time[new - (1 << level)] * parts).astype(np.int64) ^ 1
+        time[new] = (sibling + time[new]) / parts
+    spread: NDArray[np.float64] = time[together]
+    return spread
