@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import islice
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,14 +56,39 @@ def test_an_edit_changes_one_place(text, kind):
             assert len(made) - len(text) == len(became) - len(was)
 
 
+def first_edits(text, key, n, query="where is the Moon"):
+    return list(islice(draw_edits(text, query, EDITS, NAMES, key), n))
+
+
 @given(texts, st.integers(0, 2**64 - 1), st.integers(1, 12))
 def test_a_draw_is_of_different_texts_and_depends_on_its_key_alone(text, key, n):
-    drawn = draw_edits(text, "where is the Moon", EDITS, NAMES, key, n)
-    assert drawn == draw_edits(text, "where is the Moon", EDITS, NAMES, key, n)
+    drawn = first_edits(text, key, n)
+    assert drawn == first_edits(text, key, n)
     made = [normalise(edit.apply(text)) for edit in drawn]
     assert len(set(made)) == len(made) <= n
     assert normalise(text) not in made
-    assert draw_edits(text, "where is the Moon", EDITS, NAMES, key, n + 1)[:n] == drawn
+    assert first_edits(text, key, n + 1)[:n] == drawn
+
+
+@given(texts, st.integers(0, 2**64 - 1))
+def test_every_replacement_is_made(text, key):
+    drawn = list(draw_edits(text, "where is the Moon", EDITS, NAMES, key))
+    possible = {
+        normalise(Edit(kind, site.start, text[site.start : site.stop], became).apply(text))
+        for kind in EDITS
+        for site in sites(kind, text, NAMES, "where is the Moon")
+        for became in site.choices
+    } - {normalise(text)}
+    assert {normalise(edit.apply(text)) for edit in drawn} == possible
+
+
+def test_ten_edits_of_a_text_with_three_places():
+    drawn = first_edits("The lamp weighs 40 kg and is always on.", 7, 10)
+    assert len({(edit.kind, edit.start) for edit in drawn[:4]}) == 4, "every place first"
+    assert len(drawn) == 10
+    assert Counter(edit.kind for edit in drawn) == {
+        "number": 5, "unit": 3, "comparison": 1, "negation": 1,
+    }  # fmt: skip
 
 
 def test_the_kinds_take_turns_and_all_places_get_theirs():
@@ -68,7 +96,7 @@ def test_the_kinds_take_turns_and_all_places_get_theirs():
     whole = [kind for kind in EDITS if edits(kind, text)]
     first = set()
     for key in range(200):
-        drawn = draw_edits(text, "", EDITS, NAMES, key, len(whole))
+        drawn = first_edits(text, key, len(whole), "")
         assert {edit.kind for edit in drawn} == set(whole)
         first |= {(edit.kind, edit.was, edit.became) for edit in drawn}
     for kind in whole:

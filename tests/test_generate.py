@@ -111,6 +111,25 @@ class TestEdits:
         assert result.counts["dropped_as_documents"] == 1
         assert {row["made_for"] for row in made(tmp_path / "g")} == {"q1", "q2"}
 
+    def test_as_many_edits_as_asked_where_the_texts_allow_it(self, tmp_path):
+        """Of the ten edits of the lamp, one is a document already: nine are left."""
+        inputs = data(tmp_path, d4="the lamp is always on and weighs 10 kg")
+        result = api.generate(**inputs, per_positive=9, output=tmp_path / "g")
+        found = made(tmp_path / "g")
+        of_lamp = [row for row in found if row["made_from"] == "d0"]
+        assert len(of_lamp) == 9
+        assert len({row["contents"] for row in found}) == len(found)
+        counts = result.counts
+        assert counts["dropped_as_documents"] == 1
+        assert counts["edits_asked"] == 27
+        assert counts["edits_missing"] == 27 - len(found)
+        # Every replacement was tried where edits are missing.
+        every = api.generate(**inputs, per_positive=999, output=tmp_path / "all").counts
+        assert len(found) == sum(
+            min(9, n) for n in Counter(row["made_from"] for row in made(tmp_path / "all")).values()
+        )
+        assert every["edits_missing"] == 3 * 999 - every["texts"]
+
     def test_two_queries_do_not_share_a_text(self, tmp_path):
         inputs = data(tmp_path)
         pairs = {"query_id": ["q0", "q1"], "corpus_id": ["d0", "d0"]}
@@ -165,6 +184,50 @@ class TestWritten:
         found = made(tmp_path / "h")
         assert {row["edit"] for row in found} == {"negation", "written"}
         assert len({row["made_for"] for row in found}) == 1
+
+    def test_columns_of_the_file_reach_the_training_rows_and_types_have_quotas(self, tmp_path):
+        inputs = data(tmp_path, **{f"e{n}": f"lamp river bridge {n} long first" for n in range(4)})
+        lines = [
+            {"query_id": f"q{n}", "negative": f"{kind} of {QUERIES[f'q{n}']} number {m}",
+             "type": kind, "made_from": f"d{n}", "id": m, "author": {"name": f"{n}{m}"}}
+            for n in range(3) for kind in ("swap", "negated", "vague") for m in range(3)
+        ]  # fmt: skip
+        file = tmp_path / "w.jsonl"
+        file.write_text("\n".join(map(json.dumps, lines)))
+        edits = {"written": str(file), "edit": ["unit"], "output": tmp_path / "g"}
+        api.generate(**inputs, **edits)
+        given_ = {line["negative"]: line for line in lines}
+        found = made(tmp_path / "g")
+        assert {row["contents"] for row in found} >= given_.keys()
+        for row in found:
+            line = given_.get(row["contents"], {})
+            assert row["type"] == line.get("type") and row["author"] == line.get("author")
+            assert row["written_id"] == line.get("id")
+            assert row["edit"] == ("written" if line else "unit")
+            assert row["made_from"] == "d" + row["made_for"][1]
+        both = [inputs["corpus"], str(tmp_path / "g" / "generated.parquet")]
+        api.build_index(corpus=both, index=tmp_path / "i", dense=False)
+        api.mine(
+            **{name: inputs[name] for name in ("queries", "qrels")},
+            index=tmp_path / "i",
+            matching="doc.made_for = query.id",
+            constraint=["doc.made_for is null or doc.made_for = query.id"],
+            attribute={"type": "doc.type", "author": "doc.author.name"},
+            output=tmp_path / "c",
+        )
+        api.filter(
+            candidates=tmp_path / "c", output=tmp_path / "m", max_score=99, near_copy=2,
+            quota={"type = 'swap'": 1, "type = 'negated'": 2, "type is null": 1},
+            train_column={"type": "type", "author": "author"},
+        )  # fmt: skip
+        train = rows(tmp_path / "m" / "train")
+        kinds = Counter((row["query"], row["type"]) for row in train)
+        for query in QUERIES.values():
+            assert [kinds[query, kind] for kind in ("swap", "negated", "vague")] == [1, 2, 0]
+        for row in train:
+            line = given_.get(row["negative"], {})
+            assert row["type"] == line.get("type")
+            assert row["author"] == line.get("author", {}).get("name")
 
     def test_what_is_written_for_nobody_is_named_or_counted(self, tmp_path):
         inputs = data(tmp_path)
@@ -315,6 +378,23 @@ class TestEndpoint:
             with pytest.raises(UsageError, match="Cannot read"):
                 self.ask(server, inputs, tmp_path / "h", prompt=tmp_path / "absent")
 
+    def test_each_prompt_asks_for_texts_of_its_own_kind(self, tmp_path):
+        inputs = data(tmp_path)
+        files = [tmp_path / f"{kind}.txt" for kind in ("swap", "colour")]
+        for file in files:
+            file.write_text(f"{file.stem}: {{positive}}")
+        with Server() as server:
+            result = self.ask(server, inputs, tmp_path / "g", prompt=files)
+        assert len(server.asked) == result.counts["made"] == 12
+        for row in made(tmp_path / "g"):
+            assert f"for {row['edit']}: {TEXTS[row['made_from']]}"[:40] in row["contents"]
+        assert (result.counts["texts_swap"], result.counts["texts_colour"]) == (6, 6)
+        (tmp_path / "more").mkdir()
+        again = tmp_path / "more" / "SWAP.md"
+        again.write_text("{query}")
+        with Server() as server, pytest.raises(UsageError, match="Two prompts have the name"):
+            self.ask(server, inputs, tmp_path / "h", prompt=[*files, again])
+
     @given(st.text(max_size=40) | st.just("{positive}{query}{"), st.text() | st.just("{query}"))
     def test_nothing_in_a_text_is_taken_for_a_place(self, query, positive):
         assert filled("a{query}b{positive}c{query}", query=query, positive=positive) == (
@@ -380,6 +460,54 @@ def test_run_generates_first_and_caps_the_share(tmp_path):
     assert set(Counter(row["query_id"] for row in generated).values()) == {1}
     assert all(texts[row["doc_id"]]["made_for"] == row["query_id"] for row in generated)
     assert len(chosen) == 12
+
+
+def test_an_edit_is_judged_by_its_own_positive(tmp_path):
+    """Not by the lowest of the query, which no edit of a better positive falls below."""
+    inputs = data(tmp_path, d9="a lamp")
+    pairs = {"query_id": ["q0", "q0", "q1", "q2"], "corpus_id": ["d0", "d9", "d1", "d2"]}
+    write(tmp_path / "qrels.parquet", **pairs)
+    write(tmp_path / "queries.parquet", _id=list(QUERIES),
+          text=["is the lamp always on", *list(QUERIES.values())[1:]])  # fmt: skip
+    api.generate(**inputs, edit=["comparison"], output=tmp_path / "g")
+    both = [inputs["corpus"], str(tmp_path / "g" / "generated.parquet")]
+    api.build_index(corpus=both, index=tmp_path / "i", dense=False)
+    own = ["doc.made_for is null or doc.made_for = query.id"]
+    mine = {name: inputs[name] for name in ("queries", "qrels")} | {"index": tmp_path / "i"}
+    parent = {"parent": "doc.made_from"}
+    api.mine(**mine, attribute=parent, constraint=own, output=tmp_path / "c")
+    rules = {
+        "margin": 0.5,
+        "near_copy": 2,
+        "score": "bm25",
+        "derive": {"own": "parent(bm25_score)"},
+    }
+    kept = {}
+    for anchor in ("min", "parent"):
+        api.filter(
+            candidates=tmp_path / "c", output=tmp_path / anchor, positive_score=anchor, **rules
+        )
+        scored = rows(tmp_path / anchor / "scored")
+        score = {(row["query_id"], row["doc_id"]): row["bm25_score"] for row in scored}
+        for row in scored:
+            positives = [
+                other["bm25_score"]
+                for other in scored
+                if other["is_positive"] and other["query_id"] == row["query_id"]
+            ]
+            origin = row["doc_id"] if row["is_positive"] else row["parent"]
+            expected = score.get((row["query_id"], origin), min(positives))
+            assert row["own"] == expected
+            assert row["positive_score"] == (expected if anchor == "parent" else min(positives))
+        kept[anchor] = {row["doc_id"] for row in scored if row["parent"] == "d0" and row["keep"]}
+    # "the lamp is never on" shares fewer words with the query than its own positive, and more than
+    # "a lamp".
+    assert len(kept["parent"]) == 1 and not kept["min"]
+    api.mine(**mine, constraint=own, output=tmp_path / "d")
+    with pytest.raises(UsageError, match=r"needs a column 'parent'[\s\S]*parent=doc.made_from"):
+        api.filter(
+            candidates=tmp_path / "d", output=tmp_path / "x", positive_score="parent", **rules
+        )
 
 
 def test_an_edit_of_a_long_positive_is_a_near_copy_and_needs_the_flag_that_says_so(tmp_path):

@@ -57,10 +57,10 @@ class GenerateSettings(ServerSettings, PairSettings, OutputSettings):
     llm: str | None = setting(
         "Models", "Name of the language model on the server.", None, common=True
     )
-    prompt: Path | None = path(
-        "File with the prompt, with {query} and {positive} to fill in. [default: asks for a "
-        "passage that fails one requirement of the query]",
-        None,
+    prompt: list[str] = path(
+        "File with a prompt, with {query} and {positive} to fill in; its name becomes the kind of "
+        "the texts. [default: asks for a passage that fails one requirement of the query]",
+        list,
         group="Models",
         common=True,
     )

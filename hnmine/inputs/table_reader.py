@@ -45,8 +45,8 @@ class Table:
         path: the file, directory or glob as the user gave it; several with commas.
         files: in the order in which they are read.
         columns: role to the name or the path of its column; absent optional roles are left out.
-        metadata: the type of each further column that is kept: all that a corpus has, and of
-            another table those asked for; the same in all files.
+        metadata: the type of each further column that is kept: all that a corpus or written texts
+            have, and of another table those asked for; the same in all files.
         negatives: of pairs, the columns of negatives, the hardest first.
     """
 
@@ -115,7 +115,7 @@ class Table:
         metadata = {
             name: _common_type(path, name, files)
             for name in others
-            if kind == "corpus" or name in also
+            if kind in ("corpus", "written") or name in also
         }
         return cls(kind, path, files, columns, metadata, negatives)
 

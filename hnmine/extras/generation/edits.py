@@ -235,9 +235,11 @@ def sites(kind: str, text: str, entities: Entities, query: str) -> list[Site]:
 
 
 def draw_edits(
-    text: str, query: str, kinds: Sequence[str], entities: Entities, key: int, n: int
-) -> list[Edit]:
-    """Draw edits that lead to different texts; the kinds take turns.
+    text: str, query: str, kinds: Sequence[str], entities: Entities, key: int
+) -> Iterator[Edit]:
+    """Yield edits that lead to different texts, until none is left.
+
+    The kinds take turns. Every place is changed once before one is changed again.
 
     Args:
         text: to edit.
@@ -245,23 +247,21 @@ def draw_edits(
         kinds: allowed kinds.
         entities: replacements for names, by type.
         key: the draw depends on it alone; from 0 to 2**64 - 1.
-        n: number of edits, at most.
     """
-    drawn: list[tuple[int, int, Edit]] = []
+    places: list[tuple[int, int, str, Site]] = []
     for kind in kinds:
-        found = []
-        for place, site in enumerate(sites(kind, text, entities, query)):
-            noise = xxhash.xxh3_64_intdigest(f"{kind} {place}".encode(), key)
-            became = site.choices[noise % len(site.choices)]
-            found.append((noise, Edit(kind, site.start, text[site.start : site.stop], became)))
-        found.sort(key=lambda item: item[0])
-        drawn += [(turn, noise, edit) for turn, (noise, edit) in enumerate(found)]
-    drawn.sort(key=lambda item: item[:2])
+        found = enumerate(sites(kind, text, entities, query))
+        drawn = [(xxhash.xxh3_64_intdigest(f"{kind} {n}".encode(), key), site) for n, site in found]
+        drawn.sort(key=lambda item: item[0])
+        places += [(turn, noise, kind, site) for turn, (noise, site) in enumerate(drawn)]
+    places.sort(key=lambda item: item[:2])
     seen = {normalise(text)}
-    chosen: list[Edit] = []
-    for _, _, edit in drawn:
-        made = normalise(edit.apply(text))
-        if len(chosen) < n and made not in seen:
-            seen.add(made)
-            chosen.append(edit)
-    return chosen
+    for again in range(max((len(site.choices) for *_, site in places), default=0)):
+        for _, noise, kind, site in places:
+            if again < len(site.choices):
+                became = site.choices[(noise + again) % len(site.choices)]
+                edit = Edit(kind, site.start, text[site.start : site.stop], became)
+                made = normalise(edit.apply(text))
+                if made not in seen:
+                    seen.add(made)
+                    yield edit

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import xxhash
 from numpy.typing import NDArray
 
 from hnmine.config import GenerateSettings
 from hnmine.directories.queries import Queries
 from hnmine.errors import InputError, UsageError
-from hnmine.extras.generation.edits import Entities, draw_edits
+from hnmine.extras.generation.edits import Edit, Entities, draw_edits
 from hnmine.extras.generation.endpoint import PROMPT, ask_all
 from hnmine.extras.generation.entities import gather_entities
-from hnmine.extras.generation.made import WRITTEN, Pair, Row, merge_made, read_written, write_made
+from hnmine.extras.generation.made import (
+    WRITTEN,
+    Pair,
+    Row,
+    as_table,
+    merge_made,
+    read_written,
+    usable,
+)
 from hnmine.inputs.opening import labels_of, open_inputs, read_documents, read_pairs, read_queries
 from hnmine.inputs.table_reader import BadRows, content_id
 from hnmine.inputs.texts import Texts, write_texts
@@ -48,7 +58,7 @@ def generate(settings: GenerateSettings) -> StageResult:
     plan = base_plan("generated", settings) | {
         "inputs": {kind: table.fingerprint() for kind, table in maker.inputs.items()},
         "edits": list(settings.edits),
-        "prompt": maker.prompt if settings.endpoint else None,
+        "prompts": maker.prompts if settings.endpoint else None,
     }
     with RunDirectory.open(settings.output, plan, passing=(WORK,), **settings.manner) as run:
         if not run.complete:
@@ -71,7 +81,7 @@ class _Maker:
                 fix="Pass --column written.query_id=NAME or --column written.query=NAME.",
             )
         self._check_names()
-        self.prompt = _read_prompt(settings.prompt) if settings.prompt else PROMPT
+        self.prompts = _read_prompts(settings.prompt) or {WRITTEN: PROMPT}
 
     def _check_names(self) -> None:
         """Refuse a corpus whose id or text column would clash with the output's columns."""
@@ -174,7 +184,7 @@ class _Maker:
 
     def _requests(self, task: Task) -> int:
         positives = int(self.queries.positives(self._rows(task))[0][-1])
-        return positives * self.settings.per_positive
+        return positives * self.settings.per_positive * len(self.prompts)
 
     def _pairs(self, task: Task) -> Iterator[Pair]:
         rows = self._rows(task)
@@ -187,23 +197,33 @@ class _Maker:
                 yield Pair(ids[query], texts[query], positive_ids[at], positives[at])
 
     def _edit(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        made: list[Row] = []
-        unedited = 0
-        for pair in self._pairs(task):
-            edits = draw_edits(
-                pair.positive,
-                pair.query,
-                self.settings.edits,
-                self.entities,
-                self._key(pair),
-                self.settings.per_positive,
+        """Edit each positive until enough edits are no copies of another text."""
+        pairs, most = list(self._pairs(task)), self.settings.per_positive
+        edits = [
+            draw_edits(
+                pair.positive, pair.query, self.settings.edits, self.entities, self._key(pair)
             )
-            unedited += not edits
-            for edit in edits:
-                text = edit.apply(pair.positive)
-                origin = pair.query_id, pair.positive_id
-                made.append((text, *origin, edit.kind, edit.was, edit.became))
-        return {**self._write(made, outputs[0]), "positives_without_edit": unedited}
+            for pair in pairs
+        ]
+        kept: list[list[Row]] = [[] for _ in pairs]
+        counts: dict[str, int] = {}
+        drawing = list(range(len(pairs)))
+        while drawing:
+            drawn = [(n, edit) for n in drawing for edit in islice(edits[n], most - len(kept[n]))]
+            rows = [_edited(pairs[n], edit) for n, edit in drawn]
+            good, more = usable(as_table(rows), self.documents, self.queries.texts)
+            counts |= _with(counts, more)
+            for (n, _), row, is_good in zip(drawn, rows, good.tolist(), strict=True):
+                kept[n] += [row] * is_good
+            drawing = [n for n in dict.fromkeys(n for n, _ in drawn) if len(kept[n]) < most]
+        made = [row for rows in kept for row in rows]
+        pq.write_table(as_table(made), outputs[0], compression="zstd")
+        return {
+            **counts,
+            "positives_without_edit": sum(not rows for rows in kept),
+            "edits_asked": most * len(pairs),
+            "edits_missing": most * len(pairs) - len(made),
+        }
 
     def _key(self, pair: Pair) -> int:
         return int(keyed_noise(self.settings.seed, [pair.query_id], [pair.positive_id])[0])
@@ -221,30 +241,38 @@ class _Maker:
         )
 
     def _ask(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        each = [(pair, n) for pair in self._pairs(task) for n in range(self.settings.per_positive)]
+        each = [
+            (pair, kind, n)
+            for pair in self._pairs(task)
+            for kind in self.prompts
+            for n in range(self.settings.per_positive)
+        ]
         # Servers take seeds of 31 bits.
         prompts = [
             (
-                filled(self.prompt, query=pair.query, positive=pair.positive),
+                filled(self.prompts[kind], query=pair.query, positive=pair.positive),
                 xxhash.xxh3_64_intdigest(str(n).encode(), self._key(pair)) >> 33,
             )
-            for pair, n in each
+            for pair, kind, n in each
         ]
         texts = ask_all(self._model, prompts, self.settings.requests, tick)
         made: list[Row] = [
-            (text, pair.query_id, pair.positive_id, WRITTEN, None, None)
-            for (pair, _), text in zip(each, texts, strict=True)
+            (text, pair.query_id, pair.positive_id, kind, None, None)
+            for (pair, kind, _), text in zip(each, texts, strict=True)
         ]
-        return self._write(made, outputs[0])
+        return self._write(as_table(made), outputs[0])
 
     def _read_written(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
         bad = BadRows(self.settings.on_bad_row)
-        made = list(read_written(self.inputs["written"], self.queries.texts, bad, tick))
+        corpus = self.inputs["corpus"].columns.values() if "corpus" in self.inputs else ()
+        made = read_written(self.inputs["written"], self.queries.texts, bad, tick, corpus)
         skipped = {f"skipped {reason}": count for reason, count in bad.settle().items()}
         return {**self._write(made, outputs[0]), **skipped}
 
-    def _write(self, made: list[Row], path: Path) -> Counts:
-        return write_made(made, self.documents, self.queries.texts, path)
+    def _write(self, made: pa.Table, path: Path) -> Counts:
+        good, counts = usable(made, self.documents, self.queries.texts)
+        pq.write_table(made.filter(pa.array(good)), path, compression="zstd")
+        return counts
 
     def _as_corpus(self, made: pa.Table) -> pa.Table:
         """Name id and text as the corpus does, so that both read as one table."""
@@ -260,6 +288,23 @@ class _Maker:
 def _with(counts: Counts, more: Counts) -> dict[str, int]:
     """Add up counts of several generators."""
     return {name: counts.get(name, 0) + count for name, count in more.items()}
+
+
+def _edited(pair: Pair, edit: Edit) -> Row:
+    text = edit.apply(pair.positive)
+    return text, pair.query_id, pair.positive_id, edit.kind, edit.was, edit.became
+
+
+def _read_prompts(files: Sequence[str]) -> dict[str, str]:
+    """Return prompts by the kind of text that they ask for: the names of their files."""
+    kinds = [Path(file).stem for file in files]
+    if again := repeated(kinds):
+        raise UsageError(
+            f"Two prompts have the name {again}.",
+            why="The column edit names texts after the file of their prompt.",
+            fix="Rename one file.",
+        )
+    return {kind: _read_prompt(Path(file)) for kind, file in zip(kinds, files, strict=True)}
 
 
 def _read_prompt(file: Path) -> str:
