@@ -60,9 +60,10 @@ class FilterSettings(ProofSettings, ModelSettings, OutputSettings):
         "--cross-encoder, else dense, else bm25]",
         None,
     )
-    positive_score: Literal["min", "max", "mean"] = setting(
+    positive_score: Literal["min", "max", "mean", "parent"] = setting(
         "Which are kept",
-        "Positive score of a query with several positives: their lowest, highest or mean.",
+        "Positive score of a query with several positives: their lowest, highest or mean; parent: "
+        "for a generated text, that of the positive it was made from.",
         "min",
     )
     margin: float | None = setting(

@@ -54,15 +54,22 @@ def _anchor(aggregate: str) -> str:
     return f"case when {known} then {aggregate}({{0}}) {_POSITIVES} {_QUERY} end"
 
 
+PARENT = "parent"
+"""Column with the id of the positive that a document was made from; null for other documents."""
+
+_FAMILY = f"over (partition by query_row, coalesce({PARENT}::varchar, doc_id))"
+
 OF_QUERY = {
     "pos": _anchor("min"),
+    "parent": f"coalesce(max({{0}}) {_POSITIVES} {_FAMILY}, {_anchor('min')})",
     "posmax": _anchor("max"),
     "posmean": _anchor("avg"),
     "rank": f"case when isfinite({{0}}) then count(*) {_CANDIDATES} over (partition by query_row "
     "order by case when isfinite({0}) then {0} end desc nulls last, _row "
     "rows between unbounded preceding and current row exclude current row) end",
 }
-"""The lowest, highest, mean x of the query's positives; how many candidates have a higher x."""
+"""The lowest x of the query's positives, that of the positive that a document was made from (the
+lowest for other documents), the highest, the mean; how many candidates have a higher x."""
 
 SHORT = {
     "zscore": "(x - avg(x)) / nullif(stddev_pop(x), 0)",
@@ -278,6 +285,12 @@ def _without_decimals(table: pa.Table) -> pa.Table:
 
 def _check_columns(tree: Node, text: str, names: list[str]) -> None:
     known = {name.lower() for name in names}
+    if PARENT not in known and any(node.get("function_name") == PARENT for node in nodes(tree)):
+        raise refused(
+            text,
+            f"{PARENT}() needs a column {PARENT!r}",
+            fix=f"Mine with --attribute {PARENT}=doc.made_from, over texts of `hnmine generate`.",
+        )
     for node in columns(tree):
         name = node["column_names"][0]
         if name.lower() not in known:

@@ -23,7 +23,9 @@ from hnmine.expressions.duck import (
 Node = dict[str, Any]
 """Part of a syntax tree, as DuckDB's json_serialize_sql gives it."""
 
-OWN_FUNCTIONS = frozenset(["pos", "posmax", "posmean", "rank", "zscore", "softmax", "bins"])
+OWN_FUNCTIONS = frozenset(
+    ["pos", "parent", "posmax", "posmean", "rank", "zscore", "softmax", "bins"]
+)
 """Those that hnmine adds."""
 
 ONE = "it is more than one expression"

@@ -46,7 +46,7 @@ class Rules:
     """
 
     score: str
-    positive_score: Literal["min", "max", "mean"]
+    positive_score: Literal["min", "max", "mean", "parent"]
     derive: Mapping[str, str]
     expressions: tuple[tuple[str, str], ...]
     relabel: str | None

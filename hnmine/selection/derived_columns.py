@@ -13,7 +13,7 @@ from hnmine.names import check_new
 from hnmine.ragged import Bools
 from hnmine.selection.criteria import Rules
 
-ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean"}
+ANCHORS = {"min": "pos", "max": "posmax", "mean": "posmean", "parent": "parent"}
 """The function of the query that `positive_score` names."""
 
 
