@@ -188,12 +188,13 @@ MADE = pa.schema(
         _field("text", pa.large_string(), "a text that was made to be a negative"),
         _field("made_for", pa.string(), "the query that it was made for"),
         _field("made_from", pa.string(), "the positive that it was made from", null=True),
-        _field("edit", pa.string(), "the kind of rule edit, or written"),
+        _field("edit", pa.string(), "the kind of rule edit, the name of the prompt, or written"),
         _field("was", pa.string(), "what the edit took out; empty if nothing", null=True),
         _field("became", pa.string(), "what it put in; empty if nothing", null=True),
     ]
 )
-"""Columns that `generate` writes after an id; id and text are named as in the corpus."""
+"""Columns that `generate` writes after an id; id and text are named as in the corpus. Those of
+--written follow."""
 
 MADE_FILE = "generated.parquet"
 
@@ -205,6 +206,13 @@ MIXED = pa.schema(
         _field("second_id", pa.string(), "the other parent, a document"),
         _field("first_weight", pa.float64(), "weight of the first parent's unit vector"),
         _field("second_weight", pa.float64(), "weight of the second parent's unit vector"),
+        _field("weight", pa.float64(), "mean weight of its parents by their shares"),
+        _field(
+            "grade",
+            pa.float64(),
+            "mean grade of its parents by their shares; null if one has no grade",
+            null=True,
+        ),
     ]
 )
 """Columns that `mix` writes: a mixture is the weighted sum of its parents' unit vectors, scaled to

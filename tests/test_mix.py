@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ENCODER, content, rows
+from conftest import ENCODER, content, rows, write
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -193,6 +194,45 @@ def test_recipes_and_vectors_are_the_formula_over_the_stored_vectors(mined, tmp_
         plain = row["first_weight"] * first + row["second_weight"] * document[row["second_id"]]
         assert vector == pytest.approx(plain / np.linalg.norm(plain), abs=1e-6)
     assert pq.read_schema(tmp_path / "x/mixtures/00000.parquet").equals(schema.MIXED)
+
+
+def test_mixtures_carry_the_weight_and_the_grade_of_their_parents(tmp_path):
+    """SupReMix: a mixture lies between its parents, and so does its label."""
+    words = ["oak", "elm", "ash", "fir", "yew", "fig"]
+    texts = [f"the {one} beside the {other}" for one in words for other in words]
+    write(tmp_path / "c.parquet", _id=[f"d{n}" for n in range(36)], text=texts)
+    write(tmp_path / "q.parquet", _id=["q0", "q1"], text=["oak and elm", "yew and fig"])
+    judged = [("q0", n, n % 4) for n in range(12)] + [("q1", n, n % 4) for n in range(8, 20)]
+    query_id, document, score = zip(*judged, strict=True)
+    ids = [f"d{n}" for n in document]
+    write(tmp_path / "r.parquet", query_id=query_id, corpus_id=ids, score=score)
+    api.build_index(corpus=str(tmp_path / "c.parquet"), encoder=ENCODER, index=tmp_path / "i")
+    given_ = {"queries": str(tmp_path / "q.parquet"), "qrels": str(tmp_path / "r.parquet")}
+    api.mine(**given_, min_grade=3, index=tmp_path / "i", source=["judged", "dense:20"],
+             output=tmp_path / "c")  # fmt: skip
+    api.filter(candidates=tmp_path / "c", output=tmp_path / "m", num_negatives=9, near_copy=2,
+               order="-grade", weight="coalesce(1 - grade / 4, 1)")  # fmt: skip
+    by = [f"{name}:20" for name in MIXTURES]
+    api.mix(mined=tmp_path / "m", output=tmp_path / "x", by=by)
+    scored = {(row["query_id"], row["doc_id"]): row for row in rows(tmp_path / "m" / "scored")}
+    graded = Counter[bool]()
+    for row in rows(tmp_path / "x" / "mixtures"):
+        of_query = {"weight": None, "grade": 3.0}  # Like its best positive.
+        parents = [
+            scored[row["query_id"], row[name]] if row[name] else of_query
+            for name in ("first_id", "second_id")
+        ]
+        shares = np.array([row["first_weight"], row["second_weight"]])
+        shares /= shares.sum()
+        weights = np.array([1.0 if one["weight"] is None else one["weight"] for one in parents])
+        assert row["weight"] == pytest.approx(shares @ weights)
+        grades = [one["grade"] for one in parents]
+        graded[None in grades] += 1
+        if None in grades:
+            assert row["grade"] is None
+        else:
+            assert row["grade"] == pytest.approx(shares @ np.array(grades))
+    assert graded[True] > 10 and graded[False] > 10
 
 
 def test_the_same_again_and_without_vectors_the_same_recipes(mined, tmp_path):

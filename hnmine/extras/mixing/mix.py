@@ -23,7 +23,7 @@ from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.sources.queryvectors import QueryVectors
 
-SCORED = ["query_id", "doc_id", "rank", "label"]
+SCORED = ["query_id", "doc_id", "rank", "label", "weight", "grade"]
 
 
 def mix(settings: MixSettings) -> StageResult:
@@ -133,6 +133,7 @@ class _Mixing:
             for by, n in self.settings.mixtures.items()
             for mixture in mixtures(by, n, parents, self.settings.seed, self.settings.neighbours)
         ]
+        weight, grade = _of_parents(table, parents.positives)
         recipes = [
             {
                 "query_id": query_id,
@@ -141,6 +142,8 @@ class _Mixing:
                 "second_id": ids[one.second],
                 "first_weight": one.first_weight,
                 "second_weight": one.second_weight,
+                "weight": one.mean(weight),
+                "grade": _known(one.mean(grade)),
             }
             for by, one in made
         ]
@@ -152,3 +155,18 @@ class _Mixing:
             np.array([one.second_weight for _, one in made]),
         )
         return recipes, vectors
+
+
+def _of_parents(table: pa.Table, positives: list[int]) -> tuple[Floats, Floats]:
+    """Return the weight and the grade of each parent, NaN if unknown, the query's own last.
+
+    The query and its positives have the weight 1. The query has the grade of its best positive.
+    """
+    weight = table["weight"].cast(pa.float64()).fill_null(1.0).to_numpy()
+    grade = table["grade"].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    graded = grade[positives][~np.isnan(grade[positives])]
+    return np.append(weight, 1.0), np.append(grade, graded.max() if len(graded) else np.nan)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value

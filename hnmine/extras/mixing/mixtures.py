@@ -26,6 +26,12 @@ class Mixture:
     first_weight: float
     second_weight: float
 
+    def mean(self, values: Floats) -> float:
+        """Return the mean of the parents' values by their weights; the query's value is last."""
+        first = -1 if self.first is None else self.first
+        total = self.first_weight * values[first] + self.second_weight * values[self.second]
+        return float(total / (self.first_weight + self.second_weight))
+
 
 @dataclass(frozen=True)
 class Parents:
