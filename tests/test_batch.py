@@ -230,7 +230,7 @@ class TestOwnPositive:
         assert ((allowed == below) | ~others).mean() > 0.999
         assert allowed[::2][others[::2]].all() and not allowed[1::2].any() and not before.any()
 
-    def test_so_batches_of_queries_with_several_positives_are_full(self, guards, caplog):
+    def test_so_batches_of_queries_with_several_positives_are_full(self, guards):
         query = guards[0].rows.query
         near = np.arange(0, len(query), 2)
         for guard, full in zip(guards, (True, False), strict=True):
@@ -527,6 +527,16 @@ def test_sizes_of_clusters_are_a_curriculum(run, tmp_path):
     batched(run, tmp_path / "r", by="random")
     first = pq.read_table(tmp_path / "b" / "train" / "train-00000-of-00002.parquet")
     assert set(first["epoch"].to_pylist()) == {0}
+
+
+def test_batches_far_below_their_size_are_noted(run, tmp_path, caplog):
+    batched(run, tmp_path / "b", batch_size=4)
+    assert "A batch has" not in caplog.text
+    result = batched(run, tmp_path / "c", batch_size=16, guard="dense_score < 0.05")
+    assert result.counts["rows_in_batches"] < 8 * max(1, result.counts["batches"])
+    assert "rows on average, not 16" in caplog.text and "--guard kept" in caplog.text
+    incidents = json.loads((tmp_path / "c" / "run.json").read_text())["incidents"]
+    assert any("rows on average, not 16" in one for one in incidents)
 
 
 def test_n_tuples_and_the_command_line(run, tmp_path):

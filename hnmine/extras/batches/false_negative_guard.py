@@ -18,8 +18,8 @@ from hnmine.index.dense_index import DenseIndex
 from hnmine.ragged import Ints
 
 BELOW_ITS_POSITIVE = "dense_score < positive_score"
-"""GISTEmbed's rule (Solatorio 2024) for in-batch negatives: compare with the own positive of the row,
-not with all positives of its query."""
+"""GISTEmbed's rule (Solatorio 2024), by the own positive of the row, not by all positives of its
+query."""
 
 BY_VERDICT = "coalesce(keep, true)"
 
