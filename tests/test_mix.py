@@ -210,7 +210,7 @@ def test_mixtures_carry_the_weight_and_the_grade_of_their_parents(tmp_path):
     given_ = {"queries": str(tmp_path / "q.parquet"), "qrels": str(tmp_path / "r.parquet")}
     api.mine(**given_, min_grade=3, index=tmp_path / "i", source=["judged", "dense:20"],
              output=tmp_path / "c")  # fmt: skip
-    api.filter(candidates=tmp_path / "c", output=tmp_path / "m", num_negatives=9, near_copy=2,
+    api.filter(candidates=tmp_path / "c", output=tmp_path / "m", num_negatives=16, near_copy=2,
                order="-grade", weight="coalesce(1 - grade / 4, 1)")  # fmt: skip
     by = [f"{name}:20" for name in MIXTURES]
     api.mix(mined=tmp_path / "m", output=tmp_path / "x", by=by)
