@@ -277,7 +277,7 @@ def run(
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: Positive score of a query with several positives: their lowest, highest or mean; parent: for a generated text, that of the positive it was made from.
+        positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
@@ -551,7 +551,7 @@ def filter_negatives(
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: Positive score of a query with several positives: their lowest, highest or mean; parent: for a generated text, that of the positive it was made from.
+        positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
@@ -681,7 +681,7 @@ def filter(
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: Positive score of a query with several positives: their lowest, highest or mean; parent: for a generated text, that of the positive it was made from.
+        positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.

@@ -62,8 +62,8 @@ class FilterSettings(ProofSettings, ModelSettings, OutputSettings):
     )
     positive_score: Literal["min", "max", "mean", "parent"] = setting(
         "Which are kept",
-        "Positive score of a query with several positives: their lowest, highest or mean; parent: "
-        "for a generated text, that of the positive it was made from.",
+        "Positive score of a query: the lowest, highest or mean of its positives; parent: for a "
+        "generated text, that of its origin.",
         "min",
     )
     margin: float | None = setting(
