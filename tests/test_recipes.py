@@ -89,6 +89,8 @@ def table_of(queries=12, candidates=260, seed=0):
         "has_answer": pa.array(~candidate | (rng.random(len(rows)) < 0.2)),
         "positive_similarity": pa.array(np.array(table["dense_score"]) + rng.normal(-0.1, 0.1)),
     }
+    own = [f"d{row['query_row']}--1" for row in rows]
+    more["parent"] = pa.array(own, mask=~np.array(more["generated"]))
     for name, values in more.items():
         table = table.append_column(name, values)
     grade = np.where(candidate, rng.integers(0, 2, len(rows)), 2).astype(np.float32)
