@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -26,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from held import wait_until
 from hypothesis import settings
 
 import hnmine as api
@@ -63,16 +63,16 @@ def mined_by_words(data: Path, folder: Path, **mine: object) -> Path:
     return candidates
 
 
-def soon_free(directory: Path, seconds: float) -> bool:
-    """Wait until nobody holds a run directory; tell whether that was within so many seconds."""
-    deadline = time.monotonic() + seconds
-    with (directory / ".hnmine" / "lock").open() as lock:
-        while time.monotonic() < deadline:
-            with suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            time.sleep(0.01)
-    return False
+def soon_free(directory: Path) -> None:
+    """Wait until no process holds a run directory."""
+
+    def is_free() -> bool:
+        with (directory / ".hnmine" / "lock").open() as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
+    wait_until(is_free)
 
 
 def open_files(folder: Path) -> int:
@@ -86,12 +86,9 @@ def open_files(folder: Path) -> int:
     return count
 
 
-def soon_closed(folder: Path, seconds: float = 5) -> bool:
+def soon_closed(folder: Path) -> bool:
     """Wait until no file in a folder is open: Arrow's threads let go a moment after the caller."""
-    deadline = time.monotonic() + seconds
-    while (still_open := open_files(folder)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not still_open
+    return wait_until(lambda: not open_files(folder))
 
 
 MEMORY, ROOM = Path("/dev/shm"), 6 * 10**9

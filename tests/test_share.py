@@ -9,12 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from conftest import content, soon_free
 from faults import CPU, write_inputs
+from held import HANG, held, wait_until
 
 import hnmine as api
 from hnmine.config import BuildIndexSettings
@@ -40,13 +40,16 @@ def both_steps(run, work=write):
     return counts + run.run("last", "parts", [LAST], write)
 
 
-def take_part(path, index, of, die_at=""):
-    """Do a share of the tasks, each of which takes a while, and note who did which."""
+def take_part(path, index, of, die_at="", together=None):
+    """Do a share of the tasks, the first of them once all are at one, and note who did which."""
+    did = []
 
     def work(task, outputs, tick):
         with (path.parent / "log").open("a") as log:
             log.write(f"{index} {task.name}\n")
-        time.sleep(0.1)
+        if together and not did:
+            together.wait(HANG)
+        did.append(task.name)
         outputs[0].mkdir()
         (outputs[0] / "half").write_text("half")
         if task.name == die_at:
@@ -64,8 +67,9 @@ def start(path, index, of, **options):
 
 
 def test_two_processes_do_each_task_once(tmp_path):
-    together = [start(tmp_path / "run", n, 2) for n in range(2)]
-    for process in together:
+    together = SPAWN.Barrier(2)
+    processes = [start(tmp_path / "run", n, 2, together=together) for n in range(2)]
+    for process in processes:
         process.join()
         assert process.exitcode == 0
     log = (tmp_path / "log").read_text().splitlines()
@@ -90,7 +94,7 @@ def test_what_a_dead_process_was_at_is_done_by_another(tmp_path):
 def _hold(path, share, ready, leave):
     with RunDirectory.open(path, {"a": 1}, share=share):
         ready.set()
-        leave.wait(30)
+        leave.wait(HANG)
 
 
 @pytest.mark.parametrize("share", [Share(), Share(1, 2)], ids=["alone", "sharing"])
@@ -99,7 +103,7 @@ def test_whoever_does_not_share_is_refused(tmp_path, share):
     other = SPAWN.Process(target=_hold, args=(tmp_path / "run", share, ready, leave))
     other.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(HANG)
         mine = Share() if share.together else Share(0, 2)
         with (
             pytest.raises(PartialRun, match=f"process {other.pid} on "),
@@ -136,7 +140,7 @@ def test_what_is_passing_stays_until_the_last_process_leaves(tmp_path):
     ready, leave = SPAWN.Event(), SPAWN.Event()
     other = SPAWN.Process(target=_hold, args=(tmp_path / "run", Share(1, 2), ready, leave))
     other.start()
-    assert ready.wait(30)
+    assert ready.wait(HANG)
 
     def finish():
         opened = RunDirectory.open(
@@ -213,11 +217,13 @@ def children(pid: int) -> list[int]:
     return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+LAST_COUNT = "bm25-count-00099"
+"""A task without which no worker ends."""
+
+
 def begun(index: Path, process: subprocess.Popen[bytes], tasks: int) -> None:
     """Wait until some tasks are done."""
-    while len([*index.glob(".hnmine/done/bm25-count*.json")]) < tasks:
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_until(lambda: len([*index.glob(".hnmine/done/bm25-count*.json")]) >= tasks, process)
 
 
 def command(inputs: Path, index: Path, *more: str) -> list[str]:
@@ -227,17 +233,18 @@ def command(inputs: Path, index: Path, *more: str) -> list[str]:
 
 def test_a_worker_that_is_killed_is_replaced_and_it_is_said(inputs, alone, tmp_path):
     index = tmp_path / "index"
-    process = subprocess.Popen(
-        command(inputs, index, "--workers", "2", "--threads", "4"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    begun(index, process, 20)
-    first = children(process.pid)
-    assert len(first) == 2
-    os.kill(first[0], signal.SIGKILL)
-    _, stderr = process.communicate(timeout=120)
+    with held(index, LAST_COUNT) as let_go:
+        process = subprocess.Popen(
+            command(inputs, index, "--workers", "2", "--threads", "4"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        begun(index, process, 20)
+        first = wait_until(lambda: len(found := children(process.pid)) == 2 and found, process)
+        os.kill(first[0], signal.SIGKILL)
+        let_go()
+        _, stderr = process.communicate(timeout=HANG)
     assert process.returncode == 0, stderr
     assert "was killed by SIGKILL; another continues with 1 threads" in stderr
     assert content(index) == alone
@@ -247,11 +254,13 @@ def test_a_worker_that_is_killed_is_replaced_and_it_is_said(inputs, alone, tmp_p
 
 def test_workers_end_with_the_process_that_started_them(inputs, alone, tmp_path):
     index = tmp_path / "index"
-    process = subprocess.Popen(command(inputs, index, "--workers", "2"), stdout=subprocess.DEVNULL)
-    begun(index, process, 3)
-    process.kill()
-    process.wait()
-    assert soon_free(index, seconds=20)
+    with held(index, LAST_COUNT):
+        line = command(inputs, index, "--workers", "2")
+        process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+        begun(index, process, 3)
+        process.kill()
+        process.wait()
+        soon_free(index)
     api.build_index(**settings(inputs, index))
     assert content(index) == alone
 
@@ -268,7 +277,11 @@ def test_less_memory_than_a_worker_needs(inputs, tmp_path, monkeypatch):
         api.build_index(**given)
     monkeypatch.setattr(used_models, "worker_memory", lambda settings: 1)
     incidents.drain()
-    with pytest.raises(PartialRun, match="was stopped: all took"):
+    # Workers that are small for a moment cannot end before they are looked at.
+    with (
+        held(given["index"], LAST_COUNT),
+        pytest.raises(PartialRun, match="was stopped: all took"),
+    ):
         api.build_index(**given)
     noted = incidents.drain()
     assert len(noted) == 1

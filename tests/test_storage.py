@@ -8,8 +8,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import faults
@@ -18,6 +22,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 from conftest import content, hnmine, write
+from held import HANG
 from hypothesis import given
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
@@ -27,11 +32,11 @@ from hnmine.config import BuildIndexSettings
 from hnmine.directories.manifest_files import read_manifest
 from hnmine.errors import InputError, PartialRun
 from hnmine.inputs.listing import list_files
-from hnmine.runner import incidents
-from hnmine.runner.manifest import PLAN
+from hnmine.runner import incidents, locks
+from hnmine.runner.manifest import DONE, PLAN
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import RunDirectory
-from hnmine.runner.storage import Store
+from hnmine.runner.storage import Store, fetch_input
 from hnmine.runner.urls import cache, mirror, mirrored, name_of, split_url
 
 pytestmark = pytest.mark.xdist_group("storage")
@@ -178,7 +183,7 @@ def test_what_looks_at_a_run_on_storage_finds_its_texts(words, bucket, tmp_path,
 
 
 DIE = """
-from hnmine.runner.storage import Store
+from hnmine.runner.storage import Store, fetch_input
 write, left = Store.write, [{after}]
 def dies(self, name, text):
     if "/done/" in name:
@@ -411,6 +416,67 @@ def test_a_damaged_output_of_an_unfinished_run_is_made_again(bucket, tmp_path, m
     assert len(noted) == 1 and "It is written again" in noted[0]
     with s3().open_input_stream(f"{bucket}/run/parts/1/text".removeprefix("s3://")) as file:
         assert file.read() == b"part-1"
+
+
+# Processes that share a mirror
+
+
+def hold_the_first(patch: pytest.MonkeyPatch) -> list[str]:
+    """Hold the next download until another begins, or waits for it; return what is written."""
+    both, written, copy = threading.Event(), [], pyarrow.fs.copy_files
+
+    def copying(source: str, target: str, **more: object) -> None:
+        written.append(target)
+        if len(written) > 1:
+            both.set()
+        both.wait(HANG)
+        copy(source, target, **more)
+
+    def waiting(seconds: float) -> None:
+        both.set()
+        time.sleep(seconds)
+
+    patch.setattr(pyarrow.fs, "copy_files", copying)
+    patch.setattr(locks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waiting))
+    return written
+
+
+def twice(act: Callable[[], object]) -> list[object]:
+    """Do something in two threads, as two processes would; return the results."""
+    with ThreadPoolExecutor(2) as pool:
+        return [one.result() for one in [pool.submit(act) for _ in range(2)]]
+
+
+@pytest.mark.parametrize("asked", ["inputs/a.jsonl", "inputs", "inputs/*.jsonl"])
+def test_of_two_that_ask_for_an_input_one_fetches_it_and_both_read_that(
+    bucket, tmp_path, monkeypatch, asked
+):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "a.jsonl").write_text('{"text": "a kettle"}\n')
+    upload(tmp_path / "there", f"{bucket}/inputs")
+    written = hold_the_first(monkeypatch)
+    fetched = mirror(f"{bucket}/inputs", "inputs") / "a.jsonl"
+
+    def file() -> os.stat_result:
+        fetch_input(f"{bucket}/{asked}")
+        return fetched.stat()
+
+    one, other = twice(file)
+    assert len(written) == 1
+    assert one == other and fetched.read_text() == '{"text": "a kettle"}\n'
+    assert not [*(tmp_path / "cache").rglob("*.lock")]
+
+
+def test_of_two_that_ask_for_an_output_one_fetches_it(bucket, tmp_path, monkeypatch):
+    fill(f"{bucket}/run")
+    monkeypatch.setenv("HNMINE_CACHE", str(tmp_path / "another"))
+    here = mirror(f"{bucket}/run")
+    store = Store(f"{bucket}/run", here)
+    store.fetch_state(alone=False)
+    recorded = json.loads((here / DONE / "part-0.json").read_text())["outputs"]["parts/0"]
+    written = hold_the_first(monkeypatch)
+    assert twice(lambda: store.fetch_output("parts/0", recorded)) == ["", ""]
+    assert len(written) == 1
 
 
 # Inputs

@@ -18,6 +18,7 @@ from typing import IO
 import xxhash
 
 from hnmine.errors import InputError, PartialRun
+from hnmine.runner import interrupts
 
 OFFSETS = 1 << 62
 MOST_SHOWN = 8
@@ -118,15 +119,19 @@ def one_at_a_time(state: Path) -> Iterator[None]:
 
 
 @contextmanager
-def file_lock(path: Path) -> Iterator[None]:
+def file_lock(path: Path, longest: float = LONGEST_WAIT) -> Iterator[None]:
     """Let one process at a time read and rewrite a file; the lock is a file beside it.
 
+    Args:
+        path: of the file, in a folder that exists.
+        longest: seconds to wait for another process.
+
     Raises:
-        PartialRun: another process holds it for too long.
+        PartialRun: another process holds it for longer.
     """
     beside = path.resolve()
     beside = beside.with_name(f".{beside.name}.lock")
-    deadline = time.monotonic() + LONGEST_WAIT
+    deadline = time.monotonic() + longest
     while True:
         with beside.open("a") as file:
             if _try(file, fcntl.LOCK_EX) and _is_at(file, beside):
@@ -138,9 +143,10 @@ def file_lock(path: Path) -> Iterator[None]:
         if time.monotonic() > deadline:
             raise PartialRun(
                 f"Another process is writing {path}.",
-                why=f"It has held {beside} for {LONGEST_WAIT} seconds.",
+                why=f"It has held {beside} for {longest:g} seconds.",
                 fix="Wait for it, or stop it.",
             )
+        interrupts.check()
         time.sleep(LOOK_AGAIN)
 
 

@@ -6,6 +6,7 @@ markers in the mirror follow those on the storage.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +14,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hnmine.errors import InputError, PartialRun, first_line
+import xxhash
+
+from hnmine.errors import InputError
 from hnmine.runner.atomic import remove, temporary_name
 from hnmine.runner.clearing import check_all_own, clear
+from hnmine.runner.file_systems import explained, file_system
+from hnmine.runner.locks import file_lock
 from hnmine.runner.manifest import (
     DONE,
     MANIFEST,
@@ -28,31 +33,11 @@ from hnmine.runner.manifest import (
     outputs_of,
 )
 from hnmine.runner.safe_paths import safe_join
-from hnmine.runner.urls import address_of, mirror, public_url, split_url
+from hnmine.runner.urls import address_of, cache, mirror, public_url, split_url
 from hnmine.schema import STATE
 
 if TYPE_CHECKING:
-    from pyarrow.fs import FileInfo, FileSystem
-
-
-@contextmanager
-def explained(url: str) -> Iterator[None]:
-    """Turn errors of a storage service into one that names the place.
-
-    Raises:
-        PartialRun: instead of Arrow's and fsspec's exceptions, with their text.
-        OSError: unchanged if it concerns a file on this machine.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno is not None and not isinstance(error, ConnectionError | TimeoutError):
-            raise
-        raise PartialRun(
-            f"Cannot reach {url}, or access is denied.",
-            why=first_line(error)[:500],
-            fix="Check the address and the credentials, then rerun; finished work is kept.",
-        ) from error
+    from pyarrow.fs import FileInfo
 
 
 class Store:
@@ -73,7 +58,7 @@ class Store:
         scheme, rest = found
         server, _, key = rest.partition("/")
         with explained(self.url):
-            self._fs, base = _file_system(scheme, server)
+            self._fs, base = file_system(scheme, server)
         self._base = "/".join(part for part in (base.rstrip("/"), key) if part)
 
     @classmethod
@@ -106,29 +91,32 @@ class Store:
 
     def fetch(self, name: str = "", info: FileInfo | None = None) -> None:
         """Download a file to the mirror, unless the mirror holds the same version."""
-        import pyarrow.fs
-
         with explained(self.url):
             info = info or self._fs.get_file_info(self._at(name))
             here = safe_join(self.root, name, self.url) if name else self.root
-            modified = info.mtime_ns or 0
-            if here.is_file():
-                stat = here.stat()
-                if (stat.st_size, stat.st_mtime_ns) == (info.size, modified):
-                    return
-            here.parent.mkdir(parents=True, exist_ok=True)
-            temporary = here.with_name(temporary_name(here.name))
-            try:
-                pyarrow.fs.copy_files(
-                    info.path,
-                    str(temporary),
-                    source_filesystem=self._fs,
-                    destination_filesystem=pyarrow.fs.LocalFileSystem(),
-                )
-                os.utime(temporary, ns=(modified, modified))
-                temporary.replace(here)
-            finally:
-                temporary.unlink(missing_ok=True)
+            if not _is_version(here, info):
+                # Another process that shares the mirror may fetch it now, and read it then.
+                with _alone_at(str(here)):
+                    if not _is_version(here, info):
+                        self._download(info, here)
+
+    def _download(self, info: FileInfo, here: Path) -> None:
+        import pyarrow.fs
+
+        here.parent.mkdir(parents=True, exist_ok=True)
+        temporary = here.with_name(temporary_name(here.name))
+        modified = info.mtime_ns or 0
+        try:
+            pyarrow.fs.copy_files(
+                info.path,
+                str(temporary),
+                source_filesystem=self._fs,
+                destination_filesystem=pyarrow.fs.LocalFileSystem(),
+            )
+            os.utime(temporary, ns=(modified, modified))
+            temporary.replace(here)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def put(self, name: str) -> None:
         """Upload a file, or all files of a folder, from the mirror."""
@@ -220,16 +208,36 @@ class Store:
         here = safe_join(self.root, output, self.url)
         if not is_record(recorded):
             return "was recorded by another version."
-        if here.exists() and not changes(here, recorded):
-            return ""
-        remove(here)
-        files = self.list(output) or {output: None}
-        for name, info in files.items():
-            if info is not None or self.exists(name):
-                self.fetch(name, info)
-        for file in files_of(here) if here.exists() else []:
-            os.utime(file, ns=(recorded["modified"], recorded["modified"]))
-        return changes(here, recorded, untouched_too=True)
+        with _alone_at(f"{here}/"):  # Another process that shares the mirror may fetch it too.
+            if here.exists() and not changes(here, recorded):
+                return ""
+            remove(here)
+            files = self.list(output) or {output: None}
+            for name, info in files.items():
+                if info is not None or self.exists(name):
+                    self.fetch(name, info)
+            for file in files_of(here) if here.exists() else []:
+                os.utime(file, ns=(recorded["modified"], recorded["modified"]))
+            return changes(here, recorded, untouched_too=True)
+
+
+def _is_version(here: Path, info: FileInfo) -> bool:
+    """Tell whether a mirror holds the version of a file that a listing shows."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        found = here.stat()
+        return (found.st_size, found.st_mtime_ns) == (info.size, info.mtime_ns or 0)
+    return False
+
+
+@contextmanager
+def _alone_at(what: str) -> Iterator[None]:
+    """Let one process at a time replace a part of a mirror; the lock is not inside it."""
+    locks = cache() / "fetching"
+    locks.mkdir(parents=True, exist_ok=True)
+    with file_lock(
+        locks / xxhash.xxh3_64_hexdigest(what.encode("utf-8", "surrogateescape")), math.inf
+    ):
+        yield
 
 
 def fetch_run(path: Path) -> None:
@@ -306,29 +314,5 @@ def fetch_input(place: str) -> Path:
         name = file.relative_to(store.root).as_posix()
         asked = not pattern or fnmatch(name, pattern)
         if asked and name not in wanted and file.is_file() and file.suffix != ".tmp":
-            file.unlink()
+            file.unlink(missing_ok=True)  # Another process may have been first.
     return here
-
-
-def _file_system(scheme: str, server: str) -> tuple[FileSystem, str]:
-    """Open a file system of Arrow, or else of fsspec."""
-    import pyarrow as pa
-    import pyarrow.fs
-
-    try:
-        system, base = pyarrow.fs.FileSystem.from_uri(f"{scheme}://{server}")
-        return system, base
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as unknown:
-        import fsspec
-
-        try:
-            return pyarrow.fs.PyFileSystem(
-                pyarrow.fs.FSSpecHandler(fsspec.filesystem(scheme))
-            ), server
-        except (ImportError, ValueError) as error:
-            raise InputError(
-                f"No file system is known for {scheme}://.",
-                why=str(error) or str(unknown),
-                fix="Use s3://, gs://, abfs://, hdfs:// or file://, or install the package that "
-                "fsspec names.",
-            ) from error
