@@ -66,10 +66,18 @@ class Registry(Mapping[str, Entry]):
         group: of the entry points; its last word, a plural, says what the entries are.
         own: the entries of hnmine.
         taken: further names that no package may use.
+        retired: names that were removed, and the successor of each.
     """
 
-    def __init__(self, group: str, own: Mapping[str, Entry], taken: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        group: str,
+        own: Mapping[str, Entry],
+        taken: Collection[str] = (),
+        retired: Mapping[str, str] | None = None,
+    ) -> None:
         self.group, self.own, self._taken = group, own, {*own, *taken}
+        self.retired = retired or {}
         self._kind = group.rpartition(".")[2].removesuffix("s")
 
     @cached_property
@@ -113,6 +121,8 @@ class Registry(Mapping[str, Entry]):
 
     def check(self, name: str) -> None:
         """Raise ValueError, with the closest names, unless an entry has the name."""
+        if name not in self and name in self.retired:
+            raise ValueError(f"{name!r} was removed. {self.retired[name]}")
         if name not in self:
             raise ValueError(f"{name!r} is none of {', '.join(self)}.{did_you_mean(name, self, 3)}")
 

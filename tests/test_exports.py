@@ -230,23 +230,6 @@ def test_tevatron_with_ids(exported, truth):
     assert rows["query_image"][0] is None
 
 
-def test_pylate(exported, truth):
-    folder = exported["pylate-kd"]
-    queries = {row["query_id"]: row["text"] for row in loaded(folder, "queries")}
-    documents = {row["document_id"]: row["text"] for row in loaded(folder, "documents")}
-    found = [
-        (
-            queries[row["query_id"]],
-            list(zip([documents[one] for one in row["document_ids"]], row["scores"], strict=True)),
-        )
-        for row in loaded(folder)
-    ]
-    assert found == [
-        (query, [*positive, *negatives])
-        for query, positive, negatives in by_positive(by_text(truth, scores=True, full=True))
-    ]
-
-
 def test_colbert(world, exported, truth, tmp_path):
     scored = tmp_path / "e"
     api.export(mined=world / "m", to="colbert", output=scored, scores="score")
@@ -575,7 +558,7 @@ class TestFromAnotherMiner:
             self.mined(world, tmp_path, write(tmp_path / "t.parquet", **columns))
 
 
-FULL = {"n-tuple", "pylate-kd", "ms-swift-embedding", "arctic"}
+FULL = {"n-tuple", "ms-swift-embedding", "arctic"}
 ALL_CANDIDATES = {"trec", "kd"}
 WITH_IDS = {
     "nemo",
@@ -583,7 +566,6 @@ WITH_IDS = {
     "trec",
     "tevatron",
     "tevatron-ids",
-    "pylate-kd",
     "colbert",
     "beir",
     "mteb",

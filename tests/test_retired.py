@@ -23,6 +23,7 @@ from hnmine.config import (
 )
 from hnmine.config.setting import RETIRED, RETIRED_COMMANDS
 from hnmine.errors import UsageError
+from hnmine.exports import EXPORTS
 from hnmine.relevance.learned import read_learned
 from hnmine.report.comparing import compare
 from hnmine.report.inspecting import inspect
@@ -94,6 +95,21 @@ class TestSettings:
         assert name not in dir(api)
         with pytest.raises(UsageError, match=f"^{name}: removed.*hnmine compare"):
             settings_for("filter", {"output": "o", name: {"queries": 3}}, {})
+
+    @pytest.mark.parametrize("name", EXPORTS.retired)
+    def test_a_format_names_its_successor(self, name, tmp_path):
+        assert name not in EXPORTS
+        for line in (
+            ["export", "--mined", "m", "--to"],
+            ["filter", "--candidates", "c", "--format"],
+        ):
+            done = hnmine(*line, name, "--output", tmp_path / "o")
+            assert done.returncode == 2
+            assert f"{name!r} was removed. `kd` writes PyLate's tables" in done.stderr
+        with pytest.raises(UsageError, match=f"{name!r} was removed. `kd`"):
+            api.export(mined="m", to=name, output=tmp_path / "o")
+        with pytest.raises(UsageError, match=f"{name!r} was removed. `kd`"):
+            settings_for("export", {"output": "o", "to": name}, {})
 
     def test_the_limit_on_the_chance_names_a_rule_on_relevance(self):
         with pytest.raises(UsageError, match="--where 'relevance <= X'"):

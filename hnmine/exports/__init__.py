@@ -43,10 +43,6 @@ EXPORTS = Registry(
             "distillation by vectors, sentence-transformers: text, label",
             "hnmine.exports.embed_distill:EMBED_DISTILL",
         ),
-        "pylate-kd": Entry(
-            "PyLate distillation: query_id, document_ids, scores; queries; documents",
-            "hnmine.exports.colbert:PYLATE_KD",
-        ),
         "colbert": Entry(
             "ColBERT: numbered triples, with --scores n-way lists; queries; collection",
             "hnmine.exports.colbert:COLBERT",
@@ -80,6 +76,7 @@ EXPORTS = Registry(
             "ms-swift, reranker: the same keys", "hnmine.exports.swift:RERANKER"
         ),
     },
+    retired={"pylate-kd": "`kd` writes PyLate's tables, with the teacher's scores as raw_scores."},
 )
 """By the name that `export --to` has for it; each is a `Format`."""
 

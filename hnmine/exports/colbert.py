@@ -1,4 +1,4 @@
-"""ColBERT and PyLate: queries, documents and training triples in separate files."""
+"""ColBERT: queries, documents and training triples in separate files."""
 
 from __future__ import annotations
 
@@ -9,33 +9,6 @@ import numpy as np
 from hnmine.exports.examples import Material
 from hnmine.exports.format import Format
 from hnmine.exports.row_files import one_line
-
-
-def pylate_train(material: Material) -> Iterator[dict[str, object]]:
-    """Yield `query_id, document_ids, scores` for each positive, which stands first.
-
-    All lists are of one length, so that a batch is a matrix.
-    """
-    for example in material.full_examples():
-        for positive in example.positives:
-            passages = [positive, *example.negatives]
-            yield {
-                "query_id": example.id,
-                "document_ids": [passage.id for passage in passages],
-                "scores": [passage.score for passage in passages],
-            }
-
-
-def pylate_queries(material: Material) -> Iterator[dict[str, object]]:
-    """Yield `query_id, text`."""
-    for example in material.examples():
-        yield {"query_id": example.id, "text": example.query}
-
-
-def pylate_documents(material: Material) -> Iterator[dict[str, object]]:
-    """Yield `document_id, text`."""
-    for document, text in material.used_documents():
-        yield {"document_id": document, "text": text}
 
 
 def colbert_triples(material: Material) -> Iterator[list[object]]:
@@ -80,15 +53,6 @@ def colbert_document_ids(material: Material) -> Iterator[dict[str, str]]:
         yield {"document_id": document}
 
 
-PYLATE_KD = Format(
-    {
-        "train.jsonl": pylate_train,
-        "queries.jsonl": pylate_queries,
-        "documents.jsonl": pylate_documents,
-    },
-    "always",
-    {name: f"{name}.jsonl" for name in ("train", "queries", "documents")},
-)
 COLBERT = Format(
     {
         "triples.train.colbert.jsonl": colbert_triples,
