@@ -109,15 +109,21 @@ class Client:
         # thread is left alone at the end, and its connection is closed.
         threading.Thread(target=work, daemon=True).start()
         end = time.monotonic() + self.timeout
+        too_late = TimeoutError(f"No whole answer within {self.timeout:g} seconds.")
         try:
             while not answer.done():
                 left = end - time.monotonic()
                 if left <= 0 or over.is_set():
-                    raise TimeoutError(f"No whole answer within {self.timeout:g} seconds.")
+                    raise too_late
                 wait([answer], timeout=min(left, LOOK_AGAIN))
         finally:
             lines.close()
-        return answer.result()
+        try:
+            return answer.result()
+        except TimeoutError as error:
+            if error.errno is None:  # The server was not reached within as many seconds.
+                raise too_late from None
+            raise
 
     def shown(self, said: bytes) -> str:
         """Return the beginning of what a server says, without control characters and the key."""
@@ -214,6 +220,8 @@ def _opener(url: str, lines: _Lines) -> urllib.request.OpenerDirector:
         class Told(connection):  # type: ignore[valid-type, misc]
             def connect(self) -> None:
                 super().connect()
+                # The whole request is bounded, not a step of it: only one of the two could tell.
+                self.sock.settimeout(None)
                 lines.add(self.sock)
 
         return Told
