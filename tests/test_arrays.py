@@ -11,6 +11,7 @@ import pytest
 import yaml
 from conftest import ROOT, rows
 from faults import write_inputs
+from held import HANG
 
 import hnmine as api
 
@@ -46,7 +47,7 @@ def start(command: list[str], run: Path, **environment: str) -> subprocess.Popen
 
 def end(jobs: list[subprocess.Popen[str]]) -> None:
     for job in jobs:
-        _, said = job.communicate(timeout=120)
+        _, said = job.communicate(timeout=HANG)
         assert job.returncode == 0, said
 
 
@@ -63,7 +64,7 @@ def test_the_jobs_of_a_slurm_array_write_what_one_process_does(run):
         return start(["bash", str(SLURM)], run, **environment)
 
     early = job()
-    _, said = early.communicate(timeout=120)
+    _, said = early.communicate(timeout=HANG)
     assert early.returncode == 4
     assert "are not done" in said
     end([job(SLURM_ARRAY_TASK_ID=str(n), SLURM_ARRAY_TASK_COUNT="2") for n in range(2)])

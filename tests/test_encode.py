@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER
+from held import HANG
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -148,7 +149,7 @@ def test_only_the_first_batch_runs_alone():
 
     def run(batch):
         if batch[0]:  # Raises where the other one does not run at the same time.
-            together.wait(timeout=10)
+            together.wait(timeout=HANG)
         return np.zeros((len(batch), 1), dtype=np.float32)
 
     given = [np.array([n]) for n in range(3)]

@@ -3,11 +3,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
-import time
 from datetime import date
-from pathlib import Path
 
 import duckdb
 import forked
@@ -15,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import mined_by_words, write
+from held import HANG, command_line, let_work
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -339,8 +337,10 @@ def test_an_expression_takes_no_more_memory_than_its_limit(text):
     program = f"""
 import resource, numpy as np, pyarrow as pa
 from hnmine.errors import UsageError
+from hnmine.expressions import duck
 from hnmine.expressions.evaluation import evaluate
 
+duck.LEAST_SECONDS = 1e6  # Only the limit of memory, however slow the machine.
 table = pa.table({{"x": np.ones(5000)}})
 evaluate(table, {{"value": "x + 1"}})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -367,11 +367,10 @@ ENDLESS = "list_reduce(range(30000000), lambda a, b: (a * 7 + b) % 13) > x"
 def test_an_expression_takes_no_more_time_than_its_limit(monkeypatch):
     table = pa.table({"x": np.ones(5000)})
     monkeypatch.setattr(duck, "LEAST_SECONDS", 1.0)
-    started = time.monotonic()
     with pytest.raises(UsageError) as raised:
         evaluate(table, {"value": ENDLESS})
     assert raised.value.what == f"This expression takes more than 6 seconds: {ENDLESS}"
-    assert time.monotonic() - started < 6 + duck.PATIENCE + 5
+    monkeypatch.undo()
     assert evaluate(table, {"value": "x + 1"})["value"][0].as_py() == 2
 
 
@@ -382,27 +381,35 @@ def test_a_join_has_limits_too():
         join(left, right, "query.a < length(repeat(doc.a::varchar, 4000000000))")
 
 
+TOLD = """
+from hnmine.expressions import duck, evaluation
+duck.LEAST_SECONDS = 1e6
+_select = evaluation.select
+def _told(sql, *given):
+    if "list_reduce" in sql:
+        print("It evaluates.", flush=True)
+    return _select(sql, *given)
+evaluation.select = _told
+"""
+"""Says that it evaluates what only an interrupt ends."""
+
+
 @pytest.mark.slow
 def test_ctrl_c_within_an_expression_is_no_error_of_it(tmp_path):
     write(tmp_path / "corpus.parquet", id=["a", "b", "c"], text=["red fox", "red cat", "red dog"])
     write(tmp_path / "pairs.parquet", query=["red fox"], positive=["red fox"])
     candidates = mined_by_words(tmp_path, tmp_path)
-    command = [sys.executable, "-m", "hnmine", "filter", "--candidates", candidates]
-    command += ["--output", tmp_path / "mined", "--where", ENDLESS.replace("x", "bm25_score")]
+    command = command_line(
+        *(TOLD, "filter", "--candidates", candidates, "--output", tmp_path / "mined"),
+        *("--where", ENDLESS.replace("x", "bm25_score")),
+    )
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    limits, since = Path(f"/proc/{process.pid}/limits"), time.monotonic()
-    # The process limits its memory while it evaluates; to prepare takes less than that time.
-    while time.monotonic() - since < 0.5:
-        assert process.poll() is None
-        if "Max data size             unlimited" in limits.read_text():
-            since = time.monotonic()
-        time.sleep(0.02)
-    started = time.monotonic()
+    assert process.stdout.readline() == "It evaluates.\n"
+    let_work(process, 0.5)
     os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=HANG)
     assert process.returncode == 130, said
     assert said.startswith("error: Interrupted. Finished work is kept.")
-    assert time.monotonic() - started < duck.PATIENCE + 5
 
 
 def test_the_database_reaches_nothing_outside(tmp_path):
@@ -435,5 +442,5 @@ def test_an_interrupt_at_its_start_leaves_no_statement_behind(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         evaluate(pa.table({"a": [1]}), {"b": "a + 1"}, np.array([True]))
     monkeypatch.undo()
-    started[0].join(10)
+    started[0].join(HANG)
     assert not started[0].is_alive()

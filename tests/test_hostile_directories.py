@@ -46,6 +46,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import CROSS_ENCODER, ENCODER, renamed_inside
 from faults import SHARED, write_inputs
+from held import HANG
 
 import hnmine
 from hnmine.array_files import load_archive, load_array
@@ -60,7 +61,7 @@ from hnmine.sources.fuse import Recipe, mine_block
 from hnmine.sources.recipe import open_recipe
 from hnmine.sources.source import Asked, Mining
 
-SECONDS, WAIT = 60, 600
+SECONDS, WAIT = HANG, 3 * HANG
 """CPU seconds after which a case hangs, most take one; and seconds, where all of it waits."""
 
 MEMORY = 8 << 30

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from conftest import content, hnmine, rows, shortened, spread, write
+from held import HANG, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 from test_endpoint import Server as RawServer
@@ -388,11 +388,9 @@ class TestHostile:
             assert other.asked == []
 
     def test_an_endless_answer_ends(self, run):
-        start = time.monotonic()
         endless = RawServer(dripping(b" ", b"HTTP/1.1 200 OK\r\n\r\n"))
         with endless as server, pytest.raises(PartialRun, match="within"):
             run(server, timeout=0.5)
-        assert time.monotonic() - start < 30
 
     @pytest.mark.parametrize(
         ("path", "body"),
@@ -463,7 +461,7 @@ class TestResume:
         def say(body):
             asked.append(texts_in(body))
             if len(asked) > 30 and not slow.is_set():
-                slow.wait(60)
+                slow.wait(HANG)
             return knows(body)
 
         with Server(say) as server:
@@ -471,9 +469,7 @@ class TestResume:
                     "--llm", "m", "--sample", "90", "--sheet", tmp_path / "s.csv",
                     "--requests", "2"]  # fmt: skip
             process = subprocess.Popen(line, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-            deadline = time.monotonic() + 120
-            while len(asked) < 32 and time.monotonic() < deadline:
-                time.sleep(0.05)
+            wait_until(lambda: len(asked) >= 32, process)
             process.send_signal(signal.SIGKILL)
             process.wait()
             slow.set()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import forked
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, content, mined_by_words
 from faults import write_inputs
+from held import HANG, let_work, stopped, taken
 
 import hnmine as api
 from hnmine.runner.checkpoints import Partial, computed, key_of, on_threads
@@ -94,20 +93,36 @@ class TestFile:
         assert key_of(["\ud800"]) != key_of([""])
 
 
+class Pool(ThreadPoolExecutor):
+    """Knows when the last of so many items is done or given up."""
+
+    def __init__(self, threads, items):
+        super().__init__(threads)
+        self.over, self.to_come = threading.Event(), items
+
+    def submit(self, *work):
+        future = super().submit(*work)
+        self.to_come -= 1
+        if not self.to_come:
+            future.add_done_callback(lambda _: self.over.set())
+        return future
+
+
 class TestThreads:
     def test_what_stops_early_begins_nothing_more(self):
         begun = []
 
         def work(item):
             begun.append(item)
-            time.sleep(0.01)
+            if item:
+                pool.over.wait(HANG)
 
         def interrupted(item):
             raise KeyboardInterrupt
 
-        with ThreadPoolExecutor(2) as pool, pytest.raises(KeyboardInterrupt):
+        with Pool(2, 1000) as pool, pytest.raises(KeyboardInterrupt):
             on_threads(pool, work, range(1000), interrupted)
-        assert len(begun) < 10
+        assert set(begun) <= {0, 1, 2}
 
     def test_only_what_is_missing_is_computed_and_what_was_begun_is_kept(self, tmp_path):
         asked = []
@@ -116,8 +131,8 @@ class TestThreads:
             asked.append(item)
             if item == 6:
                 raise RuntimeError
-            if item == 7:  # Begun before the failure of 6 is seen, which happens meanwhile.
-                time.sleep(0.2)
+            if item == 7:  # Begun before the failure of 6 is seen, which gives up the others.
+                pool.over.wait(HANG)
             return str(item).encode()
 
         def run(items):
@@ -125,7 +140,7 @@ class TestThreads:
             return computed(pool, work, items, key, lambda n: 2, ticks.append)
 
         path, ticks = tmp_path / "partial" / "t", []
-        with ThreadPoolExecutor(1) as pool:
+        with Pool(1, 10) as pool:
             with pytest.raises(RuntimeError), Partial(path, "p"):
                 run(range(10))
             assert asked == [*range(7)] or asked == [*range(8)]
@@ -235,38 +250,43 @@ def candidates(stdlib, tmp_path_factory):
     return mined_by_words(stdlib, tmp_path_factory.mktemp("partial"), top_k=12)
 
 
-class Filter:
-    """`hnmine filter` with a cross-encoder, in a process of its own."""
+STOP = """
+import os, signal
+from hnmine.runner.checkpoints import Partial
+_keep = Partial.keep
+def _stopping(self, *given):
+    before = self.items
+    _keep(self, *given)
+    if before < {results} <= self.items:
+        os.kill(os.getpid(), signal.SIGSTOP)
+Partial.keep = _stopping
+"""
 
-    def __init__(self, candidates, folder):
+
+class Filter:
+    """`hnmine filter` with a cross-encoder, that stops once so many logits are kept in a task."""
+
+    def __init__(self, candidates, folder, stops_at=None):
         self.candidates, self.output = folder / "candidates", folder / "mined"
         if not folder.exists():
             shutil.copytree(candidates, self.candidates)
         arguments = ["filter", "--candidates", self.candidates, "--output", self.output]
         arguments += ["--cross-encoder", CROSS_ENCODER, "--max-length", "48"]
-        self.process = forked.Running(forked.COMMAND_LINE, arguments)
-
-    def wait_for(self, results):
-        """Wait until so many logits are kept in a task."""
-        deadline = time.monotonic() + 240
-        while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(ValueError, FileNotFoundError):
-                (file,) = self.candidates.glob("scores/*/.hnmine/partial/*")
-                if file.stat().st_size > results * 40:
-                    return file
-            time.sleep(0.02)
-        raise AssertionError(self.process.communicate())
+        before = STOP.format(results=stops_at) if stops_at else ""
+        self.process = forked.Running(before + forked.COMMAND_LINE, arguments)
+        if stops_at:
+            stopped(self.process)
 
     def end(self):
-        said = self.process.communicate(timeout=300)[1]
+        said = self.process.communicate()[1]
         return self.process.returncode, said
 
 
 def test_interrupted_it_keeps_what_it_scored_and_says_how_much(candidates, tmp_path):
     assert Filter(candidates, tmp_path / "undisturbed").end()[0] == 0
-    run = Filter(candidates, tmp_path / "stopped")
-    run.wait_for(40)
+    run = Filter(candidates, tmp_path / "stopped", stops_at=40)
     run.process.send_signal(signal.SIGINT)
+    run.process.send_signal(signal.SIGCONT)
     code, said = run.end()
     assert code == 130, said
     (line,) = (line for line in said.splitlines() if line.startswith("Kept of the step"))
@@ -274,8 +294,7 @@ def test_interrupted_it_keeps_what_it_scored_and_says_how_much(candidates, tmp_p
     assert "'scores: cross-encoder'" in line and "pairs" in line
     assert 40 <= scored < total
     # Then killed, some results later.
-    run = Filter(candidates, tmp_path / "stopped")
-    run.wait_for(scored + 40)
+    run = Filter(candidates, tmp_path / "stopped", stops_at=scored + 40)
     run.process.kill()
     assert run.end()[0] == -signal.SIGKILL
     assert Filter(candidates, tmp_path / "stopped").end()[0] == 0
@@ -290,22 +309,20 @@ def test_a_second_interrupt_stops_compiled_code_at_once():
         "from hnmine.runner import interrupts\n"
         "interrupts.listen()\n"
         "print('begins', flush=True)\n"
-        "hashlib.pbkdf2_hmac('sha256', b'a', b'b', 1 << 30)\n"
+        "hashlib.pbkdf2_hmac('sha256', b'a', b'b', (1 << 31) - 1)\n"  # Takes longer than a wait.
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "begins\n"
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
     try:
-        assert process.wait(timeout=10) == 130
+        let_work(process, 0.3)
+        process.send_signal(signal.SIGINT)
+        taken(process, signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=HANG) == 130
     finally:
         process.kill()
-    assert time.monotonic() - began < 2
     assert "Interrupted again" in process.stderr.read()
 
 

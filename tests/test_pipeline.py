@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import CROSS_ENCODER, ENCODER, content, hnmine, rows, write
+from held import stopped, stopping
 
 import hnmine as api
 from hnmine.errors import InputError, UsageError
@@ -195,19 +195,14 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_files(run, stdlib, tmp_path
     order = ["index", "candidates", "mined"]
     for earlier in order[: order.index(stage)]:
         shutil.copytree(run / earlier, tmp_path / earlier, ignore=shutil.ignore_patterns("scores"))
-    watched = tmp_path / ("candidates/scores" if stage == "mined" else stage)
-    process = forked.Running(forked.COMMAND_LINE, commands(stdlib, tmp_path)[stage])
-    deadline = time.monotonic() + 120
-    enough = {"index": 4, "candidates": 3, "mined": 0}[stage]
-    while time.monotonic() < deadline and process.poll() is None:
-        done = [
-            marker
-            for marker in watched.rglob(".hnmine/done/*.json")
-            if stage != "index" or "bm25" not in marker.name
-        ]
-        if watched.exists() and len(done) >= enough:
-            break
-        time.sleep(0.005)
+    done, times = {
+        "index": ("index/.hnmine/done/vectors-*", 4),
+        "candidates": ("candidates/.hnmine/done/*", 4),
+        "mined": ("candidates/scores/*/.hnmine/done/*", 1),
+    }[stage]
+    stop = stopping(f"{tmp_path}/{done}", times)
+    process = forked.Running(stop + forked.COMMAND_LINE, commands(stdlib, tmp_path)[stage])
+    stopped(process)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / stage / "manifest.json").exists()
@@ -220,12 +215,12 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_files(run, stdlib, tmp_path
 
 
 def test_interrupted_it_says_how_to_go_on(stdlib, tmp_path):
-    process = forked.Running(forked.COMMAND_LINE, commands(stdlib, tmp_path)["index"])
-    while not (tmp_path / "index" / ".hnmine" / "done" / "documents.json").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
+    stop = stopping("*/index/.hnmine/done/*", 2)
+    process = forked.Running(stop + forked.COMMAND_LINE, commands(stdlib, tmp_path)["index"])
+    stopped(process)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    process.send_signal(signal.SIGCONT)
+    _, stderr = process.communicate()
     assert process.returncode == 130
     assert "Resume with the same command:\n  hnmine build-index" in stderr
     assert "Traceback" not in stderr

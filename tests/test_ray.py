@@ -16,12 +16,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import faults
 import pyarrow.parquet as pq
 import pytest
 from conftest import CROSS_ENCODER, ENCODER, content, soon_free
+from held import HANG, held, wait_until
 from test_examples import play
 
 import hnmine as api
@@ -114,15 +116,14 @@ def lives(process: int) -> bool:
 
 
 def while_encoding(index: Path, act: Callable[[], object]) -> threading.Thread:
-    """Do something once two processes are at the vectors, and some are written."""
+    """Do something once two processes are at the vectors, and before all are written."""
+    held_task = ExitStack()
+    held_task.enter_context(held(index, "vectors-00029"))
 
     def wait() -> None:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            if done(index) >= 5 and len(members(index)) >= 2:
-                act()
-                return
-            time.sleep(0.01)
+        with held_task:
+            wait_until(lambda: done(index) >= 5 and len(members(index)) >= 2)
+            act()
 
     thread = threading.Thread(target=wait)
     thread.start()
@@ -184,14 +185,15 @@ def test_a_driver_that_is_killed_and_started_again(inputs, alone, tmp_path):
     given = settings("build-index", inputs, tmp_path)
     script = f"import hnmine; hnmine.build_index(engine='ray', workers=2, **{given!r})"
     driver = [sys.executable, "-c", "from pathlib import PosixPath\n" + script]
-    killed = subprocess.Popen(driver, stderr=subprocess.DEVNULL)
-    thread = while_encoding(index, killed.kill)
-    assert killed.wait() == -signal.SIGKILL
-    thread.join()
+    with held(index, "vectors-00029"):
+        killed = subprocess.Popen(driver, stderr=subprocess.DEVNULL)
+        wait_until(lambda: done(index) >= 5 and len(members(index)) >= 2, killed)
+        killed.kill()
+        assert killed.wait() == -signal.SIGKILL
     assert 5 <= done(index) < 30
-    assert soon_free(index, seconds=60), "Its actors live on."
+    soon_free(index)  # Its actors end too.
     kept = {file.name: file.stat().st_mtime_ns for file in index.glob(".hnmine/done/*")}
-    again = subprocess.run(driver, capture_output=True, text=True, timeout=300, check=False)
+    again = subprocess.run(driver, capture_output=True, text=True, timeout=HANG, check=False)
     assert again.returncode == 0, again.stderr
     for name, modified in kept.items():
         assert (index / ".hnmine" / "done" / name).stat().st_mtime_ns == modified

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import hnmine, rows, write
+from held import HANG
 
 import hnmine as api
 from hnmine.audit.auditing import audit
@@ -318,7 +319,7 @@ class Page:
         self.url = urlsplit(url)
 
     def ask(self, where="", body=None, host=None, path=None, kind="application/json", origin=None):
-        connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=20)
+        connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=HANG)
         headers = {"Host": host or self.url.netloc}
         if body is not None:
             body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -361,7 +362,7 @@ def test_the_page_is_served_and_every_verdict_is_on_the_disk_before_it_is_answer
             assert page.ask("verdict", {"row": row, "verdict": verdict})[0] == 200
             assert Sheet.open(sheet).verdicts[row] == verdict
         assert page.ask("done", {})[0] == 200
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=HANG)
     assert process.returncode == 0, errors
     result = json.loads(out)
     assert result["counts"] == {"rows": 100, "judged": 2, "relevant": 1}
@@ -374,7 +375,7 @@ def test_ctrl_c_ends_it_and_nothing_is_lost(mined, tmp_path):
         for row in range(10):
             assert page.ask("verdict", {"row": row, "verdict": row % 2})[0] == 200
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=HANG)
     assert process.returncode == 0, errors
     assert "hnmine filter" in out
     assert count(Sheet.open(tmp_path / "s.csv")) == {"rows": 100, "judged": 10, "relevant": 5}
@@ -512,7 +513,7 @@ class TestOthersAtTheSameSheet:
             assert judge(one, 2, 1)["notes"] == []  # Said once.
             assert Sheet.open(sheet).verdicts[:3] == [0, 1, 1]
             other.ask("done", {})
-            out, _ = ended.communicate(timeout=60)
+            out, _ = ended.communicate(timeout=HANG)
         assert json.loads(out)["notes"] == [note]
 
     @pytest.mark.parametrize("ending", ["csv", "parquet"])
@@ -554,7 +555,7 @@ class TestOthersAtTheSameSheet:
             assert Sheet.open(sheet).table.num_rows == 100
             sheet.write_bytes(before)
             page.ask("done", {})
-            out, errors = process.communicate(timeout=60)
+            out, errors = process.communicate(timeout=HANG)
         assert process.returncode == 0, errors
         assert Sheet.open(sheet).verdicts[:5] == [1, 0, 1, 1, None]
         assert json.loads(out)["counts"] == {"rows": 100, "judged": 4, "relevant": 3}
@@ -583,7 +584,7 @@ class TestOthersAtTheSameSheet:
             assert sheet.read_text() == "not;a sheet\n"
             assert Sheet.open(tmp_path / "s-kept-1.csv").verdicts[:2] == [1, None]
             page.ask("done", {})
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=HANG)
         assert process.returncode == 3
         assert "s-kept-1.csv" in errors
         assert sorted(f.name for f in tmp_path.iterdir()) == ["s-kept-1.csv", "s.csv"]
@@ -624,7 +625,7 @@ def test_a_page_of_another_site_is_refused_even_with_the_token(mined, tmp_path):
             assert answer[0] == status, origin
         assert page.ask("verdict", b"[" * 1000)[0] == 400
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=HANG)
     assert "Traceback" not in errors
 
 

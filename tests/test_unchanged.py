@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -224,12 +223,19 @@ def test_an_old_file_that_is_touched_is_young_again(tmp_path):
     path = tmp_path / "c.jsonl"
     path.write_text("x")
     os.utime(path, ns=(1, 1))
-    # The time of its inode is new too, and cannot be set.
-    time.sleep(YOUNG / 1e9)
-    content = Unchanged(path)
-    list(content.blocks())
-    path.write_text("x")
-    content.check()
+
+    def at(patch, by):
+        """Let it be so many nanoseconds after the file was written."""
+        # The time of its inode cannot be set.
+        patch.setattr("hnmine.inputs.unchanged.time.time_ns", lambda: path.stat().st_ctime_ns + by)
+
+    with pytest.MonkeyPatch.context() as patch:
+        at(patch, YOUNG)
+        content = Unchanged(path)
+        list(content.blocks())
+        path.write_text("x")
+        at(patch, YOUNG - 1)
+        content.check()
     state = content._state
     path.write_text("y")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(InputError, match="changed"):

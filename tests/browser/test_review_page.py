@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from conftest import hnmine
+from held import HANG
 from selenium.webdriver.support.ui import WebDriverWait
 
 from hnmine.sheets.sheet import Sheet
@@ -79,7 +80,7 @@ def test_verdicts_given_by_the_keyboard_are_in_the_sheet(browser, mined, tmp_pat
         browser.run("document.getElementById('done').focus()")
         browser.press("ENTER")
         until(browser, "ended", f"{ROWS} of {ROWS} are judged")
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=HANG)
     assert process.returncode == 0, errors
     assert "hnmine filter" in out
     assert Sheet.open(sheet).verdicts == [0.0] * ROWS
