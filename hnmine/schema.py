@@ -2,7 +2,7 @@
 
 index/       documents/ (id, text, metadata)   bm25/ (postings)   dense/ (vectors, FAISS index)
 candidates/  queries/ (id, text, positives)  dense/ (their vectors)  runs/  clusters.npy
-             candidates/*.parquet   scores/MODEL/*.npy
+             centres.npy  candidates/*.parquet   scores/MODEL/*.npy
 mined/       scored/*.parquet   train/*.parquet   shortfall.parquet   README.md
 batches/     train/*.parquet   left_over.parquet
 export/      the files of a trainer's format (hnmine/exports)   README.md
@@ -236,5 +236,6 @@ class CandidatePaths:
         self.dense = root / "dense"
         self.runs = root / "runs"
         self.clusters = root / "clusters.npy"
+        self.centres = root / "centres.npy"
         self.candidates = root / "candidates"
         self.scores, self.deeper = (root / name for name in INNER)

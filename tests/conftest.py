@@ -112,8 +112,8 @@ SLOW = {
     "gate", "generate", "hardness", "hostile_directories", "hostile_names", "hub", "languages",
     "lazy", "manners", "mix", "names", "offline", "own_code", "own_encoders", "partial",
     "pipeline", "printed", "quality_benchmark", "ray", "recipes", "report", "review", "rows",
-    "scores", "share", "sources", "storage", "training", "traps", "trial", "versions",
-    "zoo_encoders",
+    "rows_columns", "rows_sets", "scores", "share", "sources", "storage", "training", "traps",
+    "trial", "versions", "zoo_encoders",
 }  # fmt: skip
 """Files of tests that run models, or many commands."""
 

@@ -210,7 +210,7 @@ class TestNames:
         opened = Candidates(data / "words-candidates")
         documents = opened.index.documents
         with pytest.raises(UsageError, match="The corpus has a column cluster"):
-            Facts(opened.queries, documents, np.zeros(len(documents), np.int64))
+            Facts(opened.queries, documents, {"doc": {"cluster": pa.array}})
         assert Facts(opened.queries, documents).documents is documents
 
     @pytest.mark.parametrize("role", ["id", "text"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -20,30 +21,41 @@ SIDES = ("query", "doc", "positive", "positives")
 """What expressions are about; `positives` has a list in each field."""
 
 OWN = ("id", "text")
-CLUSTER = "cluster"
+
+Column = Callable[[Ints], pa.Array]
+"""Takes rows and returns their values."""
+
+OF_CLUSTERS = ("cluster", "cluster_hardness")
+"""Columns that --clusters adds to queries and documents."""
 
 
 class Facts:
     """Columns of queries and documents, for expressions over `SIDES`.
 
-    Each has the fields `id`, `text` and every column of its input without a role. Documents also
-    have `cluster` with --clusters.
+    Each has the fields `id`, `text`, every column of its input without a role, and those that
+    hnmine computes; a column of the input goes before a computed one.
 
     Args:
         queries: with their positives.
         documents: of the index.
-        clusters: of each document slot, shape (slots,), or None.
+        computed: by side and name; see `computed_columns`.
     """
 
-    def __init__(self, queries: Queries, documents: Texts, clusters: Ints | None = None) -> None:
-        self.queries, self.documents, self.clusters = queries, documents, clusters
-        own = [field.name for field in documents.metadata_type]
-        if clusters is not None and (name := repeated(own, [CLUSTER])):
-            raise UsageError(
-                f"The corpus has a column {name}, and --clusters makes doc.{CLUSTER}.",
-                why="An expression could mean either.",
-                fix="Rename the column and build the index again, or leave --clusters out.",
-            )
+    def __init__(
+        self,
+        queries: Queries,
+        documents: Texts,
+        computed: Mapping[str, Mapping[str, Column]] = MappingProxyType({}),
+    ) -> None:
+        self.queries, self.documents, self._computed = queries, documents, computed
+        for side, given in (("doc", "corpus"), ("query", "input of queries")):
+            of_clusters = [name for name in computed.get(side, ()) if name in OF_CLUSTERS]
+            if name := repeated(self._named(side), of_clusters):
+                raise UsageError(
+                    f"The {given} has a column {name}, and --clusters makes {side}.{name}.",
+                    why="An expression could mean either.",
+                    fix="Rename the column and read it again, or leave --clusters out.",
+                )
 
     def check(self, text: str, one_value: bool = False) -> None:
         """Check an expression.
@@ -164,10 +176,12 @@ class Facts:
         return wanted
 
     def _known(self, side: str) -> list[str]:
+        return list(dict.fromkeys([*OWN, *self._named(side), *self._computed.get(side, ())]))
+
+    def _named(self, side: str) -> list[str]:
+        """Return the columns of the input without a role."""
         texts = self.queries.texts if side == "query" else self.documents
-        named = [field.name for field in texts.metadata_type]
-        more = [CLUSTER] if side != "query" and self.clusters is not None else []
-        return [*OWN, *(name for name in named if name not in OWN), *more]
+        return [field.name for field in texts.metadata_type]
 
     def _lists(self, fields: list[str], query_rows: Ints) -> pa.Array:
         """Return for each query the columns of its positives and their copies, as lists."""
@@ -181,16 +195,17 @@ class Facts:
         return pa.StructArray.from_arrays(lists, names=fields).take(pa.array(query))
 
     def _struct(self, side: str, fields: list[str], rows: Ints) -> pa.Array:
-        texts = self.queries.texts if side == "query" else self.documents
-        return pa.StructArray.from_arrays(list(self._columns(texts, fields, rows)), names=fields)
+        return pa.StructArray.from_arrays(list(self._columns(side, fields, rows)), names=fields)
 
-    def _columns(self, texts: Texts, fields: list[str], rows: Ints) -> Iterator[pa.Array]:
+    def _columns(self, side: str, fields: list[str], rows: Ints) -> Iterator[pa.Array]:
+        texts = self.queries.texts if side == "query" else self.documents
+        named = self._named(side)
         for name in fields:
             if name == "id":
                 yield texts.id_array(rows)
             elif name == "text":
                 yield texts.text_array(rows)
-            elif name == CLUSTER and self.clusters is not None:
-                yield pa.array(self.clusters[texts.slots(rows)])
-            else:
+            elif name in named:
                 yield pc.struct_field(texts.metadata(rows), name)
+            else:
+                yield self._computed[side][name](rows)

@@ -18,7 +18,7 @@ from hnmine.encode.declared import explained
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 from hnmine.expressions.evaluation import references
-from hnmine.index.clusters import k_means
+from hnmine.index.clusters import centres_of, nearest_centre
 from hnmine.index.dense_index import DenseIndex
 from hnmine.index.stored import refuse_without_vector, write_vectors
 from hnmine.inputs.opening import labels_of, open_inputs, read_judgements, read_pairs, read_queries
@@ -297,11 +297,12 @@ class _Miner:
             )
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-            with outputs[0].open("wb") as file:
-                save_array(file, k_means(vectors, clusters, self.settings.seed, tick))
+            centres = centres_of(vectors, clusters, self.settings.seed)
+            save_array(outputs[0], nearest_centre(vectors, centres, tick))
+            save_array(outputs[1], centres)
             return {}
 
-        task = Task("clusters", ("clusters.npy",), vectors.count)
+        task = Task("clusters", ("clusters.npy", "centres.npy"), vectors.count)
         return run.run("cluster", "documents", [task], work)
 
     def search(self, run: RunDirectory) -> Counts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,9 @@ from hnmine.errors import damage_explained
 from hnmine.index.dense_index import DenseIndex
 from hnmine.ragged import Ints, offsets_of, ragged
 from hnmine.schema import CandidatePaths
-from hnmine.sources.source import Asked, Mining, Score
+
+if TYPE_CHECKING:
+    from hnmine.sources.source import Asked, Mining, Score
 
 
 def encoded_rows(queries: Queries) -> Ints:

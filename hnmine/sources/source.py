@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.array_files import load_array
 from hnmine.config import MineSettings
 from hnmine.directories.index import Index
 from hnmine.directories.queries import Queries
 from hnmine.index.topk import Ranking, top_k
 from hnmine.ragged import Ints
 from hnmine.schema import CandidatePaths
+from hnmine.sources.computed import computed_columns
 from hnmine.sources.conditions import Facts
 
 
@@ -71,11 +71,7 @@ class Mining:
     @cached_property
     def facts(self) -> Facts:
         """Columns of the queries and documents, for expressions."""
-        clusters = None
-        if self.clustered:
-            slots = len(self.index.documents.canonical)
-            clusters = load_array(self.paths.clusters, np.int64, (slots,), low=0)
-        return Facts(self.queries, self.index.documents, clusters)
+        return Facts(self.queries, self.index.documents, computed_columns(self))
 
 
 @dataclass(frozen=True)
