@@ -78,6 +78,18 @@ CANDIDATES = pa.schema(
             null=True,
         ),
         _field(
+            "contained",
+            pa.float32(),
+            "share of it that stands word for word in a positive: 1 for an excerpt of a positive",
+            null=True,
+        ),
+        _field(
+            "contains",
+            pa.float32(),
+            "share of a positive that stands word for word in it: 1 for a text that holds one",
+            null=True,
+        ),
+        _field(
             "owner_score",
             pa.float32(),
             "cosine to the nearest other query that it is a positive of; null if there is none",
@@ -90,6 +102,9 @@ CANDIDATES = pa.schema(
         _field("doc_row", pa.int64(), "row in the index's documents/"),
     ]
 )
+
+LATER = ("contained", "contains")
+"""Columns of `CANDIDATES` that earlier versions did not write; they are null there."""
 
 
 def ranks(column: str) -> pa.Field:

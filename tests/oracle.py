@@ -141,9 +141,21 @@ def runs(text: str) -> set[tuple[str, ...]]:
     return {tuple(found[i : i + SHINGLE]) for i in range(len(found) - SHINGLE + 1)}
 
 
-def shared(one: str, other: str) -> float:
+def contained(one: str, other: str) -> float:
     a, b = runs(one), runs(other)
-    return float(np.float32(len(a & b) / min(len(a), len(b)))) if a and b else 0.0
+    return float(np.float32(len(a & b) / len(a))) if a and b else 0.0
+
+
+def contains(one: str, other: str) -> float:
+    return contained(other, one)
+
+
+def shared(one: str, other: str) -> float:
+    return max(contained(one, other), contains(one, other))
+
+
+COPIES = {"near_copy": shared, "contained": contained, "contains": contains}
+"""Columns of what a candidate and a positive share."""
 
 
 @dataclass
@@ -296,9 +308,10 @@ class World:
             at = row["slot"]
             row["bm25_score"], row["dense_score"] = bm25.get(at), dense.get(at)
             row["grade"] = grades.get(at)
-            row["near_copy"] = (
-                None if row["is_positive"] else max(shared(row["text"], text) for text in texts)
-            )
+            for name, of in COPIES.items():
+                row[name] = (
+                    None if row["is_positive"] else max(of(row["text"], text) for text in texts)
+                )
             row["owner_score"] = None
             if self.query_vectors:
                 near = [

@@ -378,7 +378,8 @@ class Case:
                 continue
             for row, there in zip(expected[name], found[name], strict=True):
                 for column in (
-                    *("rank", "is_positive", "is_query", "grade", "near_copy"),
+                    *("rank", "is_positive", "is_query", "grade"),
+                    *("near_copy", "contained", "contains"),
                     *("dense_score", "owner_score", "bm25_score"),
                     *(f"{self.columns[source]}_rank" for source in self.depths),
                 ):

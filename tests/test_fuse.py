@@ -195,7 +195,8 @@ def test_the_table_is_what_working_it_out_by_hand_gives(tmp_path_factory, parts,
     table = world.mine(rows, k)
     assert table.schema.equals(schema.CANDIDATES, check_metadata=True)
     expected = [row for query in rows for row in candidates_of(world, query, k)]
-    by_hand = [name for name in table.schema.names if name != "near_copy"]
+    copies = ("near_copy", "contained", "contains")
+    by_hand = [name for name in table.schema.names if name not in copies]
     assert table.select(by_hand).to_pylist() == [
         {name: row[name] for name in by_hand} for row in expected
     ]
@@ -391,3 +392,19 @@ def test_a_near_copy_of_any_positive_of_its_own_query_is_told_from_other_texts(t
     assert 0.9 < table[0, 1] < 1
     assert table[0, 4] == 1
     assert table[0, 2] == table[1, 0] == table[1, 1] == table[1, 3] == table[1, 4] == 0
+
+
+def test_an_excerpt_of_the_positive_is_told_from_a_page_that_holds_it(tmp_path):
+    words = [f"word{n}" for n in range(60)]
+    positive, page = " ".join(words[10:40]), " ".join(words)
+    excerpt, half = " ".join(words[15:25]), " ".join(words[25:55])
+    texts = [positive, excerpt, page, half, "something else that no other text here has a word of"]
+    world = World(tmp_path, texts, ["q"], [(0, 0)], {"bm25": descending(1, 5)})
+    rows = {row["doc_row"]: row for row in world.mine([0], 5).to_pylist()}
+    shares = {at: (row["contained"], row["contains"]) for at, row in rows.items()}
+    assert shares[0] == (None, None)
+    assert shares[1] == (1, pytest.approx(6 / 26))
+    assert shares[2] == (pytest.approx(26 / 56), 1)
+    assert shares[3] == (pytest.approx(11 / 26),) * 2
+    assert shares[4] == (0, 0)
+    assert all(row["near_copy"] == max(shares[at]) for at, row in rows.items() if at)

@@ -94,7 +94,12 @@ class Candidates(Finished[CandidatesManifest]):
 
     def read(self, part: int, columns: list[str] | None = None) -> pa.Table:
         """Read one part."""
-        table = read_part(self.parts[part], columns, schema.CANDIDATES.names)
+        needed = [name for name in schema.CANDIDATES.names if name not in schema.LATER]
+        table = read_part(self.parts[part], columns, needed)
+        for name in schema.LATER:
+            if columns is None and name not in table.column_names:
+                nothing = pa.nulls(table.num_rows, schema.CANDIDATES.field(name).type)
+                table = table.append_column(schema.CANDIDATES.field(name), nothing)
         with damage_explained(self.parts[part]):
             for name, texts in self._rows_of.items():
                 if name in table.column_names:

@@ -14,7 +14,7 @@ from hnmine.index.topk import Ranking
 from hnmine.inputs.texts import Texts
 from hnmine.names import rank_of, score_of
 from hnmine.ragged import Bools, Ints, offsets_of, position_in_list
-from hnmine.sources.shingles import Remembered, containment
+from hnmine.sources.shingles import Remembered, containments
 from hnmine.sources.source import Asked, Score, Source
 
 RRF_CONSTANT = 60
@@ -115,7 +115,7 @@ def mine_block(asked: Asked, documents: Texts, recipe: Recipe) -> pa.Table:
     table |= {
         "rank": _rank(query, order, is_positive | is_query),
         "rrf_score": fused,
-        "near_copy": pa.array(copies, mask=is_positive),
+        **{name: pa.array(values, mask=is_positive) for name, values in copies.items()},
         "grade": _grades(asked, documents, keys, width),
         "is_positive": is_positive,
         "is_query": is_query,
@@ -164,8 +164,8 @@ def _down_to(ranking: Ranking, candidate: Bools, depth: int) -> Bools:
 
 def near_copies(
     documents: Texts, rows: Ints, query: Ints, is_positive: Bools, remembered: Remembered
-) -> NDArray[np.float32]:
-    """Return the largest containment of each candidate with a positive of its query, shape (rows,).
+) -> dict[str, NDArray[np.float32]]:
+    """Return what candidates share with the positives of their query, by column, shape (rows,).
 
     Args:
         documents: of the index.
@@ -178,7 +178,9 @@ def near_copies(
     hashed = remembered.of(distinct, documents.texts)
     positives = np.flatnonzero(is_positive)
     ranges = np.searchsorted(query[positives], query), np.searchsorted(query[positives], query + 1)
-    return containment(hashed, position, position[positives], ranges)
+    contained, contains = containments(hashed, position, position[positives], ranges)
+    near_copy = np.maximum(contained, contains)
+    return {"near_copy": near_copy, "contained": contained, "contains": contains}
 
 
 def _grades(asked: Asked, documents: Texts, keys: Ints, width: int) -> pa.Array:

@@ -66,7 +66,19 @@ def containment(
     """Return the largest containment of each text with any of some others, shape (n,).
 
     The containment is `|A ∩ B| / min(|A|, |B|)` over shingles (Broder 1997, "On the resemblance and
-    containment of documents"): 1 for a copy, and for an excerpt and its source.
+    containment of documents"): 1 for a copy, and for an excerpt and its source. The arguments are
+    those of `containments`, of which it is the larger one.
+    """
+    return np.maximum(*containments(texts, each, others, ranges))
+
+
+def containments(
+    texts: Shingles, each: Ints, others: Ints, ranges: tuple[Ints, Ints]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return how much of each text another has, and how much of another it has, both shape (n,).
+
+    The largest `|A ∩ B| / |A|` and `|A ∩ B| / |B|` over shingles, for a text A and any other B. The
+    first is 1 for an excerpt of another, the second for a text that holds another.
 
     Args:
         texts: their shingles.
@@ -74,7 +86,8 @@ def containment(
         others: positions in `texts`.
         ranges: first and last + 1 position in `others` to compare each with, both shape (n,).
     """
-    return _largest_share(*texts, each, others, *ranges)
+    shares = _largest_shares(*texts, each, others, *ranges)
+    return shares[0], shares[1]
 
 
 @compiled()
@@ -111,17 +124,18 @@ def _combine(tokens: NDArray[np.uint64], words: int) -> np.uint64:
 
 
 @compiled()
-def _largest_share(
+def _largest_shares(
     offsets: Ints, hashes: NDArray[np.uint64], each: Ints, others: Ints, starts: Ints, stops: Ints
 ) -> NDArray[np.float32]:
-    largest = np.zeros(len(each), dtype=np.float32)
+    largest = np.zeros((2, len(each)), dtype=np.float32)
     for i in range(len(each)):
         left = hashes[offsets[each[i]] : offsets[each[i] + 1]]
         for other in others[starts[i] : stops[i]]:
             right = hashes[offsets[other] : offsets[other + 1]]
-            smaller = min(len(left), len(right))
-            if smaller > 0:
-                largest[i] = max(largest[i], np.float32(_common(left, right) / smaller))
+            if min(len(left), len(right)) > 0:
+                common = _common(left, right)
+                largest[0, i] = max(largest[0, i], np.float32(common / len(left)))
+                largest[1, i] = max(largest[1, i], np.float32(common / len(right)))
     return largest
 
 
