@@ -8,12 +8,13 @@ from hnmine.commands.command import Command
 from hnmine.config.judge_settings import JudgeSettings
 
 if TYPE_CHECKING:
+    from hnmine.judging.acceptance import Accepted
     from hnmine.judging.judge_result import Judged
     from hnmine.review.judge_command import JudgingForecast
 
 
-def run(settings: JudgeSettings) -> Judged:
-    """Let a model judge a sample."""
+def run(settings: JudgeSettings) -> Judged | Accepted:
+    """Let a model judge a sample, or hnmine's acceptance set."""
     from hnmine.review.judge_command import judge
 
     return judge(settings)
@@ -33,4 +34,5 @@ COMMAND = Command(
     places={"target": "mined"},
     arguments=("target",),
     forecast=_forecast,
+    more_help="\b\nAcceptance set: hnmine judge acceptance --model MODEL",
 )

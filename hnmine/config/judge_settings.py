@@ -18,7 +18,9 @@ class JudgeSettings(ServerSettings, ModelSettings, CommonSettings):
     command = "judge"
 
     target: Path = path(
-        "Directory that `hnmine filter` or `hnmine mine` wrote, or a sheet to fill.", common=True
+        "Directory that `hnmine filter` or `hnmine mine` wrote, a sheet to fill, or the word "
+        "acceptance for hnmine's own test of judges.",
+        common=True,
     )
     sheet: Path | None = path(
         "Sheet to write, or to continue: .csv or .parquet. [default: TARGET-verdicts.parquet]",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from hnmine.config.judge_settings import JudgeSettings
+from hnmine.judging.acceptance import ACCEPTANCE, Accepted, accept, pairs, triples
 from hnmine.judging.beside_the_sheet import AnswerCache
 from hnmine.judging.judge_result import Judged
 from hnmine.judging.judged_rows import JudgedRows
@@ -21,17 +22,23 @@ CHARACTERS_PER_TOKEN = 4
 """About, in English."""
 
 
-def judge(settings: JudgeSettings) -> Judged:
-    """Draw rows, add them to the sheet, and fill it with verdicts.
+def judge(settings: JudgeSettings) -> Judged | Accepted:
+    """Draw rows, add them to the sheet, and fill it with verdicts; or run the acceptance set.
 
     Raises:
         HnmineError: the target or the judge cannot be used; earlier answers are cached.
     """
     who = _who(settings)
+    if _is_acceptance(settings):
+        return accept(who, progress=settings.progress)
     sheet = sheet_to_judge(settings)
     if settings.target.is_dir():
         Sheet.join(sheet.path, sheet.table)
     return judge_sheet(sheet.path, who, budget=settings.budget, progress=settings.progress)
+
+
+def _is_acceptance(settings: JudgeSettings) -> bool:
+    return str(settings.target) == ACCEPTANCE and not settings.target.exists()
 
 
 def _who(settings: JudgeSettings) -> MachineJudge:
@@ -82,14 +89,15 @@ def forecast(settings: JudgeSettings) -> JudgingForecast:
     Raises:
         HnmineError: the target or the judge cannot be used.
     """
-    who, sheet = _who(settings), sheet_to_judge(settings)
-    rows = JudgedRows(sheet.table)
-    asked = to_ask(rows, AnswerCache.peek(sheet.path, who), settings.budget)
+    who = _who(settings)
+    if _is_acceptance(settings):
+        asked, rows, controls = pairs(triples()), 0, 0
+    else:
+        sheet = sheet_to_judge(settings)
+        of_sheet = JudgedRows(sheet.table)
+        asked = to_ask(of_sheet, AnswerCache.peek(sheet.path, who), settings.budget)
+        rows, controls = of_sheet.table.num_rows, int(of_sheet.controls.sum())
     characters = sum(len(who.prompt_of(item)) for item in asked)
     return JudgingForecast(
-        rows.table.num_rows,
-        int(rows.controls.sum()),
-        len(asked),
-        characters,
-        -(-characters // CHARACTERS_PER_TOKEN),
+        rows, controls, len(asked), characters, -(-characters // CHARACTERS_PER_TOKEN)
     )
