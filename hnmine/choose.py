@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,65 @@ def choose(query: Ints, keep: Bools, order: NDArray[np.generic], n: Ints) -> Boo
     rows, offsets = grouped(query, keep, len(n))
     selected = np.zeros(len(keep), dtype=bool)
     selected[rows[first(offsets, order[rows], n)]] = True
+    return selected
+
+
+COPY = 0.99
+"""The cosine from which two documents of a varied choice count as copies."""
+
+
+Directions = Callable[[Ints], NDArray[np.float32]]
+"""Takes row numbers and returns unit vectors; zeros for rows without a vector."""
+
+
+def no_vectors(rows: Ints) -> NDArray[np.float32]:
+    """Return empty vectors, whose products are all 0."""
+    return np.empty((len(rows), 0), np.float32)
+
+
+def choose_varied(
+    weight: float,
+    directions: Directions,
+    query: Ints,
+    keep: Bools,
+    order: NDArray[np.generic],
+    n: Ints,
+) -> Bools:
+    """Mark survivors of each query that are early in the order and unlike those marked before.
+
+    Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): the next is the one with the
+    lowest (1 - weight) * place + weight * cosine, where the place runs from 0 to 1 and the cosine
+    is that to the nearest one marked. Copies of a marked one are left out.
+
+    Args:
+        weight: of being unlike; 0 gives the choice of `choose`.
+        directions: returns the unit vectors of candidates, given by position.
+        query: the query of each candidate, from 0, shape (candidates,).
+        keep: whether it survived the rules.
+        order: sort key, smallest first; ties go to the earlier row.
+        n: how many to mark for each query, shape (queries,).
+    """
+    if not weight:
+        return choose(query, keep, order, n)
+    rows, offsets = grouped(query, keep, len(n))
+    selected = np.zeros(len(keep), dtype=bool)
+    for group in np.flatnonzero((n > 0) & (np.diff(offsets) > 0)):
+        own = rows[offsets[group] : offsets[group + 1]]
+        own = own[np.argsort(order[own], kind="stable")]
+        vectors = directions(own)
+        place = np.arange(len(own)) / len(own)
+        nearest = np.zeros(len(own))
+        open_rows = np.ones(len(own), dtype=bool)
+        for _ in range(int(n[group])):
+            if not open_rows.any():
+                break
+            cost = np.where(open_rows, (1 - weight) * place + weight * nearest, np.inf)
+            best = int(np.argmin(cost))
+            selected[own[best]] = True
+            cosines = vectors @ vectors[best]
+            open_rows &= cosines < COPY
+            open_rows[best] = False
+            nearest = np.maximum(nearest, cosines)
     return selected
 
 

@@ -21,7 +21,7 @@ DEFAULT_MARGIN = 3.0
 
 NOT_LAZY = (
     "sampling", "order", "within", "strata", "quota", "per_query", "relabel", "relabel_judged",
-    "query_where", "deepen", "max_uses", "compat", "max_false",
+    "query_where", "deepen", "max_uses", "compat", "max_false", "diversity",
 )  # fmt: skip
 """Settings that need the scores of candidates that are not chosen."""
 
@@ -174,6 +174,14 @@ class FilterSettings(ProofSettings, ModelSettings, OutputSettings):
         "Negatives of one kind, such as 'bm25_rank is not null=2'; replaces --num-negatives.",
         dict,
         value="EXPRESSION=N",
+    )
+    diversity: float = setting(
+        "Which are chosen",
+        "How much a query's negatives should differ: 0 follows the order alone, 1 the distance "
+        "to those chosen before (MMR).",
+        0.0,
+        ge=0,
+        le=1,
     )
     weight: str | None = setting(
         "Which are chosen", "Expression for the weight of a chosen negative. [default: 1]", None

@@ -66,6 +66,7 @@ class Choice:
     sampling: str
     strata: str | None
     quota: Mapping[str, int]
+    diversity: float
     seed: int
     weight: str | None
     train_column: Mapping[str, str]
@@ -75,7 +76,7 @@ class Choice:
         """Whether a query's choice stays the same while no document of it is taken away."""
         looks = (self.per_query, self.query_where, self.within, self.strata)
         ranked = self.sampling in ("top", "random") and not compares_candidates(self.order)
-        return ranked and not any(looks) and not self.quota
+        return ranked and not any(looks) and not self.quota and not self.diversity
 
 
 def narrow(kind: type[T], settings: FilterSettings) -> T:

@@ -20,6 +20,7 @@ from hnmine.ragged import Bools, Floats, Ints
 from hnmine.relevance.evidence import numbers
 from hnmine.relevance.within_query import aucs, either_way
 from hnmine.runner.manifest import read_json
+from hnmine.selection.vector_sums import Groups, diversity_of
 
 HARDNESS = "hardness.json"
 """The file in a mined directory."""
@@ -183,6 +184,8 @@ class Hardness:
         shortcuts: AUC of "bm25" and of "length" alone, from 0.5 for chance to 1: how well they
             tell positives from negatives, either way round; without those that are unknown.
         most_uses: queries that the most used negative serves.
+        diversity: mean over queries of 1 - cosine between two of its negatives; None if unknown.
+        groups: how alike candidates of one `group` are; None without this column.
     """
 
     rows: int
@@ -194,13 +197,15 @@ class Hardness:
     rank: float | None = None
     shortcuts: dict[str, float] = field(default_factory=dict)
     most_uses: int | None = None
+    diversity: float | None = None
+    groups: Groups | None = None
 
     @classmethod
     def of(cls, added: Mapping[str, int], most_uses: int | None = None) -> Hardness | None:
         """Return the means of sums over all parts; None without a row.
 
         Args:
-            added: `sums`, `sums_of_shortcuts` and `sums_of_ranks`.
+            added: `sums`, `sums_of_shortcuts`, `sums_of_ranks` and `sums_of_vectors`.
             most_uses: queries that the most used negative serves.
         """
         rows = added.get("rows", 0)
@@ -216,6 +221,8 @@ class Hardness:
             added["rank"] / MILLION / added["ranked"] if added.get("ranked") else None,
             _shortcuts(added),
             most_uses,
+            diversity_of(added),
+            Groups.of(added),
         )
 
     @classmethod
@@ -250,6 +257,8 @@ class Hardness:
                 for name, share in self.hardest_first[:MOST_ORIGINS]
             )
             yield f"Gradient by source (share of the negatives in brackets): {some}."
+        if self.groups:
+            yield self.groups.sentence()
 
 
 def why_unknown(sources: Sequence[str]) -> str:

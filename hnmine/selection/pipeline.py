@@ -224,6 +224,12 @@ def _check_expressions(scored: ScoredCandidates, rules: Rules, choice: Choice) -
                 why="The function needs all candidates of a query, and --lazy scores only some.",
                 fix="Leave --lazy or the expression out.",
             )
+    if choice.diversity and scored.directions is None:
+        raise UsageError(
+            "--diversity needs vectors of the documents.",
+            why="The candidates were mined without a bi-encoder.",
+            fix="Build the index with --encoder and mine again, or use --strata.",
+        )
     verdicts = Verdicts(scored.empty(), rules, choice)
     training_rows(verdicts, scored.candidates)
     verdicts.scored()

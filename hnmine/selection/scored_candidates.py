@@ -49,6 +49,7 @@ class ScoredCandidates:
         columns: scores that the relevance model uses.
         place: an expression for how deep a candidate is in the ranking of the bi-encoder, which
             will train on it; in the fused ranking without a bi-encoder.
+        directions: returns the unit vectors of documents, given by row; None without vectors.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class ScoredCandidates:
         self.candidates, self.judges, self.cascade = candidates, judges, cascade
         by = candidates.manifest.scores
         vectors = [judge for judge in judges if isinstance(judge, PositiveSimilarity)]
-        self._directions = vectors[0].directions if vectors else None
+        self.directions = vectors[0].directions if vectors else None
         self._judged = [judge.column for judge in judges]
         self.columns = [judge.column for judge in judges if judge.column not in NOT_EVIDENCE]
         self.columns += [schema.SCORES[name] for name in ("dense", "bm25") if name in by]
@@ -164,7 +165,7 @@ class ScoredCandidates:
     def sample_of(self, table: pa.Table) -> Sample:
         """Return rows of a part as the relevance model takes them."""
         sources, reach = self.candidates.sources, self.candidates.reach
-        return Sample(table, self.columns, sources, reach, self._directions)
+        return Sample(table, self.columns, sources, reach, self.directions)
 
     def positives_above(
         self, table: pa.Table, shortcuts: Iterable[Shortcut] = SHORTCUTS

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from hnmine.array_files import load_array, save_array
+from hnmine.choose import no_vectors
 from hnmine.directories.candidates import Candidates
 from hnmine.guarantee.certify import Pair
 from hnmine.judges.lazy import LazyCrossEncoderJudge
@@ -115,7 +116,10 @@ class Selection:
         if self.cap is not None:
             slots = self.candidates.index.documents.slots(table["doc_row"].to_numpy())
             over_cap = self.cap.over(table["query_row"].to_numpy(), slots)
-        return Verdicts(table, self.rules, self.choice, over_cap, self._refuted(table))
+        refuted, read = self._refuted(table), part.scored.directions
+        documents = table["doc_row"].to_numpy()
+        vectors = (lambda rows: read(documents[rows])) if read else no_vectors
+        return Verdicts(table, self.rules, self.choice, over_cap, refuted, vectors)
 
     def _refuted(self, table: pa.Table) -> Bools | None:
         if not self.refuted:

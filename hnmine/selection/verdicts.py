@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hnmine import schema
-from hnmine.choose import choose, race, spread
+from hnmine.choose import Directions, choose, choose_varied, no_vectors, race, spread
 from hnmine.errors import InputError
 from hnmine.expressions.evaluation import evaluate, logarithm, truth
 from hnmine.expressions.syntax import bracketed
@@ -38,6 +38,7 @@ class Verdicts:
         over_cap: rows whose document other queries use up, shape (rows,).
         refuted: rows judged relevant after they were chosen: they are dropped, and no other row is
             chosen in their place, shape (rows,).
+        directions: returns the unit vectors of rows, which a varied choice needs.
 
     Raises:
         UsageError: an expression cannot be used, or a derived column has the name of another.
@@ -50,8 +51,9 @@ class Verdicts:
         choice: Choice,
         over_cap: Bools | None = None,
         refuted: Bools | None = None,
+        directions: Directions = no_vectors,
     ) -> None:
-        self.choice, self._rules = choice, rules
+        self.choice, self._rules, self._directions = choice, rules, directions
         self._over_cap, self._refuted = over_cap, refuted
         rows = table["query_row"].to_numpy()
         new_query = np.ones(len(rows), dtype=bool)
@@ -185,12 +187,9 @@ class Verdicts:
 
     @cached_property
     def _open_to_choice(self) -> Bools:
-        within = self.choice.within
-        return (
-            self._survives
-            if within is None
-            else self._survives & truth(self._of_survivors(within), within)
-        )
+        if (within := self.choice.within) is None:
+            return self._survives
+        return self._survives & truth(self._of_survivors(within), within)
 
     @cached_property
     def _chosen(self) -> Bools:
@@ -198,12 +197,13 @@ class Verdicts:
         if choice.strata is not None:
             stratum = self._of_survivors(choice.strata).cast(pa.string()).fill_null("")
             order = spread(self.query, eligible, order, stratum.to_numpy(), self._noise)
+        pick = partial(choose_varied, choice.diversity, self._directions, self.query)
         if not choice.quota:
-            return choose(self.query, eligible, order, self._most)
+            return pick(eligible, order, self._most)
         chosen = np.zeros(len(eligible), dtype=bool)
         for text, n in choice.quota.items():
             of_kind = eligible & ~chosen & truth(self._of_survivors(text), text)
-            chosen |= choose(self.query, of_kind, order, np.full(len(self.first_rows), n))
+            chosen |= pick(of_kind, order, np.full(len(self.first_rows), n))
         return chosen
 
     def _of_survivors(self, text: str, among: Bools | None = None) -> pa.ChunkedArray:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hnmine import schema
@@ -34,6 +35,7 @@ from hnmine.selection.hardness import (
     sums_of_shortcuts,
 )
 from hnmine.selection.scored_parts import USES, Part, Selection
+from hnmine.selection.vector_sums import GROUP, sums_of_vectors
 from hnmine.selection.verdicts import NOT_SCORED, RELABELLED, USED_UP, Verdicts
 
 SHORTFALLS = f"{STATE}/shortfall"
@@ -81,6 +83,7 @@ def write(selection: Selection, layout: str, output_scores: bool) -> dict[str, i
             scores = _shortcut_scores(verdicts, candidates)
             sums |= sums_of_shortcuts(verdicts.query, positive, negative, scores)
             sums |= sums_of_ranks(_places(verdicts, part, selection.rules)[negative])
+            sums |= _sums_of_vectors(verdicts, part)
         hardness = {f"{OF_HARDNESS}{name}": value for name, value in sums.items()}
         rows = {"train_rows": len(train), "queries_short": len(short)}
         return counts_of(verdicts) | hardness | rows | _scored(verdicts, part.scored.cascade)
@@ -137,6 +140,18 @@ def _places(verdicts: Verdicts, part: Part, rules: Rules) -> Floats:
         return numbers(verdicts.table["depth"])
     found = evaluate(verdicts.table, {"place": place}, verdicts.is_candidate)
     return numbers(found["place"])
+
+
+def _sums_of_vectors(verdicts: Verdicts, part: Part) -> dict[str, int]:
+    table, directions = verdicts.table, part.scored.directions
+    if directions is None:
+        return {}
+    group = None
+    if GROUP in table.column_names:
+        texts = pc.fill_null(table[GROUP].cast(pa.string()), "")
+        group = np.asarray(texts.to_numpy(), dtype=np.str_)
+    documents = table["doc_row"].to_numpy()
+    return sums_of_vectors(verdicts.query, documents, verdicts.selected, directions, group)
 
 
 def _most_uses(files: Sequence[Path], slots: int) -> int:
