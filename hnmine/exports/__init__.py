@@ -49,7 +49,12 @@ EXPORTS = Registry(
         ),
         "dpr": Entry("DPR: question, positive_ctxs, hard_negative_ctxs", "hnmine.exports.dpr:DPR"),
         "beir": Entry(
-            "BEIR: corpus.jsonl, queries.jsonl, qrels/train.tsv", "hnmine.exports.beir:BEIR"
+            "BEIR: corpus.jsonl, queries.jsonl, qrels/train.tsv, or a file for each value of split",
+            "hnmine.exports.beir:BEIR",
+        ),
+        "beir-unanswered": Entry(
+            "BEIR with a corpus that answers no query: a test of when to return nothing",
+            "hnmine.exports.beir:UNANSWERED",
         ),
         "mteb": Entry(
             "MTEB: the configurations corpus, queries, default and top_ranked",

@@ -1,11 +1,15 @@
-"""BEIR and MTEB: corpus, queries, and judgements (1 positive, 0 negative)."""
+"""BEIR and MTEB: corpus, queries, and judgements (1 positive, 0 negative); negative queries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+import pyarrow.compute as pc
+
 from hnmine.exports.examples import Example, Material
-from hnmine.exports.format import Format
+from hnmine.exports.format import SPLIT, Format
+from hnmine.ragged import Ints
 
 
 def corpus(material: Material) -> Iterator[dict[str, str]]:
@@ -47,7 +51,41 @@ def mteb_top_ranked(material: Material) -> Iterator[dict[str, object]]:
         yield {"query-id": example.id, "corpus-ids": documents}
 
 
-BEIR = Format({"corpus.jsonl": corpus, "queries.jsonl": queries, "qrels/train.tsv": beir_qrels})
+def unanswered_corpus(material: Material) -> Iterator[dict[str, str]]:
+    """Yield `_id, title, text` of every document that is no positive, nor a copy of one."""
+    answers = positives(material)
+    rows = np.arange(len(material.documents))
+    left = rows[~np.isin(material.documents.slots(rows), answers)]
+    for document, text in material.texts_of(left):
+        yield {"_id": document, "title": "", "text": text}
+
+
+def unanswered_qrels(material: Material) -> Iterator[tuple[str, str, object]]:
+    """Yield query id, document id and 0 for the hard negatives that are left, below a header."""
+    answers = set(positives(material).tolist())
+    yield "query-id", "corpus-id", "score"
+    for example in material.examples():
+        slots = material.documents.slots(np.array([one.row for one in example.negatives]))
+        for passage, slot in zip(example.negatives, slots.tolist(), strict=True):
+            if slot not in answers:
+                yield example.id, passage.id, 0
+
+
+def positives(material: Material) -> Ints:
+    """Return the slots of the positives of all queries."""
+    found = [np.empty(0, np.int64)]
+    for table in material.mined.scored():
+        ids = table["doc_id"].filter(pc.fill_null(pc.equal(table["label"], 1), False))
+        found.append(material.documents.slots(material.documents.find_ids(ids.to_pylist())))
+        material.tick(0)
+    return np.unique(np.concatenate(found))
+
+
+QRELS = f"qrels/{SPLIT}.tsv"
+BEIR = Format({"corpus.jsonl": corpus, "queries.jsonl": queries, QRELS: beir_qrels})
+UNANSWERED = Format(
+    {"corpus.jsonl": unanswered_corpus, "queries.jsonl": queries, QRELS: unanswered_qrels}
+)
 MTEB = Format(
     {
         "corpus.jsonl": corpus,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,6 +23,9 @@ from hnmine.ragged import Floats, Ints, offsets_of
 from hnmine.schema import SCORES
 
 TEXTS_AT_ONCE = 1024
+
+SPLIT_COLUMN, NAME = "split", re.compile(r"[\w-][\w.-]*")
+"""The column that divides the queries into splits, and what may name one."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,43 @@ class Material:
         tick: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self.mined, self.scores, self.prompt, self.tick = mined, scores, prompt, tick
+        self.split: str | None = None
         self.num_negatives = mined.manifest.settings.num_negatives
         self.queries: Texts = mined.candidates.queries.texts
         self.documents: Texts = mined.candidates.index.documents
+
+    @cached_property
+    def splits(self) -> list[str]:
+        """The values of the column `split` of the queries; without it there is one, train.
+
+        Raises:
+            InputError: a query has none or several, or one is no name for a file.
+        """
+        found: dict[str, str] = {}
+        for table in self.mined.scored():
+            if SPLIT_COLUMN not in table.column_names:
+                return ["train"]
+            ids, values = table["query_id"].to_pylist(), _splits(table).to_pylist()
+            for query_id, split in dict.fromkeys(zip(ids, values, strict=True)):
+                if split is None or not NAME.fullmatch(split):
+                    what = f"Query {query_id} has the split {split!r}, which names no file."
+                elif found.setdefault(query_id, split) != split:
+                    what = f"Query {query_id} is in the splits {found[query_id]} and {split}."
+                else:
+                    continue
+                raise InputError(
+                    what,
+                    why=f"The column {SPLIT_COLUMN} of scored/ names the file of its judgements.",
+                    fix="Derive it from columns of the query alone, such as "
+                    "--attribute split=\"if(query.date < '2024-06-01', 'train', 'test')\".",
+                )
+        return sorted(set(found.values()))
+
+    def of_split(self, split: str | None, tick: Callable[[int], None]) -> Material:
+        """Return the queries of one split alone, or all, with another callback."""
+        other = copy(self)
+        other.tick, other.split = tick, split
+        return other
 
     def parts(self, counted: bool = True) -> Iterator[tuple[pa.Table, Ints, Floats]]:
         """Yield each part, the query of each row, numbered from 0, and the scores of the rows.
@@ -103,6 +142,8 @@ class Material:
             counted: whether the rows count as progress; not in a first of two passes.
         """
         for table in self.mined.scored():
+            if self.split is not None and SPLIT_COLUMN in table.column_names:
+                table = table.filter(pc.equal(_splits(table), self.split))
             query = table["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
             scores = np.full(len(table), np.nan)
             if self.scores is not None:
@@ -253,3 +294,7 @@ class Material:
             names = table["query_id"].take(pa.array(first)).to_pylist()
             for n, name in enumerate(names):
                 yield name, hits[bounds[n] : bounds[n + 1]]
+
+
+def _splits(table: pa.Table) -> pa.ChunkedArray:
+    return table[SPLIT_COLUMN].cast(pa.string())

@@ -11,7 +11,7 @@ from hnmine.errors import UsageError
 from hnmine.exports import EXPORTS
 from hnmine.exports.card import export_card
 from hnmine.exports.examples import Material
-from hnmine.exports.format import Format
+from hnmine.exports.format import SPLIT, Format, Rows
 from hnmine.exports.row_files import write_rows
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
@@ -68,12 +68,16 @@ def _own(meet: Callable[[Format], bool]) -> str:
 
 def _write(run: RunDirectory, form: Format, material: Material) -> Counts:
     rows = material.mined.rows
-    names = list(form.files)
+    files: dict[str, tuple[Rows, str | None]] = {}
+    for name, rows_of in form.files.items():
+        for split in material.splits if SPLIT in name else [None]:
+            files[name.replace(SPLIT, split or "")] = rows_of, split
+    names = list(files)
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        material.tick = tick
         name = names[task.index]
-        return {name: write_rows(outputs[0], name, form.files[name](material))}
+        rows_of, split = files[name]
+        return {name: write_rows(outputs[0], name, rows_of(material.of_split(split, tick)))}
 
     tasks = [Task(name.replace("/", "-"), (name,), rows, n) for n, name in enumerate(names)]
     counts = run.run("export", "candidates", tasks, work)

@@ -16,6 +16,9 @@ from hnmine.exports.examples import Material
 from hnmine.exports.row_files import JsonObject
 from hnmine.exports.training_rows import Chosen
 
+SPLIT = "{split}"
+"""In the name of a file: the value of the column `split` of the queries in it; else train."""
+
 Layout = Callable[[Chosen, int, bool], pa.Table]
 """Takes what was chosen, the negatives asked for, and whether to write scores."""
 
@@ -28,7 +31,7 @@ class Format:
 
     Attributes:
         files: the rows of each file, by its name, whose ending says what a row is: see
-            `row_files.write_rows`.
+            `row_files.write_rows`. One with `SPLIT` in its name is written for each split.
         scores: whether the files hold scores: never, where they are asked for, or always.
         configs: configurations of the dataset, by name: each is a file that `load_dataset` reads.
         prompt: whether the files have a field for the query's prompt.
