@@ -334,8 +334,8 @@ def test_both_directions_are_compared_in_one_table(stdlib, tmp_path):
     back = {"pairs": pairs, "column": swapped, "index": tmp_path / "back"}
     api.build_index(**back, dense=False)
     api.mine(**back, output=tmp_path / "back-c", top_k=10)
-    for name, given in (("there", "c"), ("back-mined", "back-c")):
-        api.filter_negatives(candidates=tmp_path / given, output=tmp_path / name)
+    for name, found in (("there", "c"), ("back-mined", "back-c")):
+        api.filter_negatives(candidates=tmp_path / found, output=tmp_path / name)
     queries = set(pq.read_table(pairs)["query"].to_pylist())
     train = pq.read_table(tmp_path / "back-mined" / "train")
     assert set(train["negative"].to_pylist()) <= queries
