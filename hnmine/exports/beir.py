@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from hnmine.exports.examples import Example, Material
-from hnmine.exports.format import SPLIT, Format
+from hnmine.exports.format import Format
 from hnmine.ragged import Ints
 
 
@@ -81,10 +81,13 @@ def positives(material: Material) -> Ints:
     return np.unique(np.concatenate(found))
 
 
-QRELS = f"qrels/{SPLIT}.tsv"
-BEIR = Format({"corpus.jsonl": corpus, "queries.jsonl": queries, QRELS: beir_qrels})
+QRELS = "qrels/train.tsv"
+BEIR = Format(
+    {"corpus.jsonl": corpus, "queries.jsonl": queries, QRELS: beir_qrels}, by_split=(QRELS,)
+)
 UNANSWERED = Format(
-    {"corpus.jsonl": unanswered_corpus, "queries.jsonl": queries, QRELS: unanswered_qrels}
+    {"corpus.jsonl": unanswered_corpus, "queries.jsonl": queries, QRELS: unanswered_qrels},
+    by_split=(QRELS,),
 )
 MTEB = Format(
     {

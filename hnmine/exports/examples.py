@@ -24,7 +24,7 @@ from hnmine.schema import SCORES
 
 TEXTS_AT_ONCE = 1024
 
-SPLIT_COLUMN, NAME = "split", re.compile(r"[\w-][\w.-]*")
+SPLIT_COLUMN, NAME = "split", r"[\w-][\w.-]*"
 """The column that divides the queries into splits, and what may name one."""
 
 
@@ -115,7 +115,7 @@ class Material:
                 return ["train"]
             ids, values = table["query_id"].to_pylist(), _splits(table).to_pylist()
             for query_id, split in dict.fromkeys(zip(ids, values, strict=True)):
-                if split is None or not NAME.fullmatch(split):
+                if split is None or not re.fullmatch(NAME, split):
                     what = f"Query {query_id} has the split {split!r}, which names no file."
                 elif found.setdefault(query_id, split) != split:
                     what = f"Query {query_id} is in the splits {found[query_id]} and {split}."
@@ -127,7 +127,7 @@ class Material:
                     fix="Derive it from columns of the query alone, such as "
                     "--attribute split=\"if(query.date < '2024-06-01', 'train', 'test')\".",
                 )
-        return sorted(set(found.values()))
+        return sorted(set(found.values())) or ["train"]
 
     def of_split(self, split: str | None, tick: Callable[[int], None]) -> Material:
         """Return the queries of one split alone, or all, with another callback."""

@@ -11,7 +11,7 @@ from hnmine.errors import UsageError
 from hnmine.exports import EXPORTS
 from hnmine.exports.card import export_card
 from hnmine.exports.examples import Material
-from hnmine.exports.format import SPLIT, Format, Rows
+from hnmine.exports.format import Format
 from hnmine.exports.row_files import write_rows
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
@@ -68,16 +68,14 @@ def _own(meet: Callable[[Format], bool]) -> str:
 
 def _write(run: RunDirectory, form: Format, material: Material) -> Counts:
     rows = material.mined.rows
-    files: dict[str, tuple[Rows, str | None]] = {}
-    for name, rows_of in form.files.items():
-        for split in material.splits if SPLIT in name else [None]:
-            files[name.replace(SPLIT, split or "")] = rows_of, split
+    files = form.names(material.splits if form.by_split else ())
     names = list(files)
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         name = names[task.index]
-        rows_of, split = files[name]
-        return {name: write_rows(outputs[0], name, rows_of(material.of_split(split, tick)))}
+        own, split = files[name]
+        rows_of = form.files[own](material.of_split(split, tick))
+        return {name: write_rows(outputs[0], name, rows_of)}
 
     tasks = [Task(name.replace("/", "-"), (name,), rows, n) for n, name in enumerate(names)]
     counts = run.run("export", "candidates", tasks, work)

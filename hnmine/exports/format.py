@@ -6,18 +6,16 @@ other column as an input, by order: so no ids there, and scores only where they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pyarrow as pa
 
-from hnmine.exports.examples import Material
+from hnmine.exports.examples import NAME, Material
 from hnmine.exports.row_files import JsonObject
 from hnmine.exports.training_rows import Chosen
-
-SPLIT = "{split}"
-"""In the name of a file: the value of the column `split` of the queries in it; else train."""
 
 Layout = Callable[[Chosen, int, bool], pa.Table]
 """Takes what was chosen, the negatives asked for, and whether to write scores."""
@@ -31,11 +29,13 @@ class Format:
 
     Attributes:
         files: the rows of each file, by its name, whose ending says what a row is: see
-            `row_files.write_rows`. One with `SPLIT` in its name is written for each split.
+            `row_files.write_rows`.
         scores: whether the files hold scores: never, where they are asked for, or always.
         configs: configurations of the dataset, by name: each is a file that `load_dataset` reads.
         prompt: whether the files have a field for the query's prompt.
         vectors: whether the files hold vectors of the index.
+        by_split: files that are written for each value of the column `split`, which replaces
+            `train` in their names.
         layout: how `hnmine filter` lays out train/ in this format; None if it does not.
     """
 
@@ -44,7 +44,24 @@ class Format:
     configs: Mapping[str, str] = field(default_factory=dict)
     prompt: bool = False
     vectors: bool = False
+    by_split: tuple[str, ...] = ()
     layout: Layout | None = None
+
+    def names(self, splits: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+        """Return the name of each file, its name in `files`, and the split of its queries."""
+        found: dict[str, tuple[str, str | None]] = {}
+        for name in self.files:
+            if name in self.by_split:
+                found |= {name.replace("train", split): (name, split) for split in splits}
+            else:
+                found[name] = name, None
+        return found
+
+    def splits_in(self, names: Iterable[str]) -> list[str]:
+        """Return the splits that the names of written files tell."""
+        of_splits = [re.escape(name).replace("train", f"({NAME})") for name in self.by_split]
+        matches = [re.fullmatch(pattern, name) for name in names for pattern in of_splits]
+        return [found[1] for found in matches if found]
 
 
 def of_layout(layout: Layout) -> Format:

@@ -10,6 +10,7 @@ from hnmine.config import PushSettings
 from hnmine.directories.manifests import ExportManifest, MinedManifest
 from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.exports import EXPORTS
+from hnmine.exports.format import Format
 from hnmine.exports.reproduce import public
 from hnmine.results import Json, Result, count_lines
 from hnmine.runner.manifest import MANIFEST, files_of, read_json
@@ -98,14 +99,16 @@ def _files(directory: Path) -> list[Path]:
     """
     stage = (read_json(directory / MANIFEST) or {}).get("stage")
     if stage == "export":
-        form = ExportManifest.read(directory).settings.to
+        exported = ExportManifest.read(directory)
+        form = exported.settings.to
         if form not in EXPORTS:
             raise InputError(
                 f"{directory / MANIFEST} is damaged.",
                 why=f"hnmine has no format {form!r}.",
                 fix="Run the same `hnmine export` again.",
             )
-        names = (CARD, MANIFEST, *EXPORTS[form].load().files)
+        known: Format = EXPORTS[form].load()
+        names = (CARD, MANIFEST, *known.names(known.splits_in(exported.counts) or ["train"]))
     else:
         MinedManifest.read(directory)
         names = MINED

@@ -63,9 +63,9 @@ def _add_groups(
     cosines = _pairs(vectors)
     one, other = np.triu_indices(len(vectors), 1)
     same = group[one] == group[other]
-    found["same"] += _millionths(cosines[same].sum())
+    found["same"] += _millionths((1 - cosines[same]).sum())  # Counts are never negative.
     found["same_pairs"] += int(same.sum())
-    found["other"] += _millionths(cosines[~same].sum())
+    found["other"] += _millionths((1 - cosines[~same]).sum())
     found["other_pairs"] += int((~same).sum())
     found["spread"] += _millionths(np.exp(-NEARNESS * (2 - 2 * cosines)).sum())
 
@@ -77,7 +77,7 @@ def _pairs(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _millionths(value: float) -> int:
-    return round(float(value) * MILLION)
+    return max(0, round(float(value) * MILLION))
 
 
 def diversity_of(added: Mapping[str, int]) -> float | None:
@@ -106,8 +106,8 @@ class Groups:
         if not (same + other and added["spread"]):
             return None
         return cls(
-            added["same"] / MILLION / same if same else None,
-            added["other"] / MILLION / other if other else None,
+            1 - added["same"] / MILLION / same if same else None,
+            1 - added["other"] / MILLION / other if other else None,
             float(np.log(added["spread"] / MILLION / (same + other))),
         )
 

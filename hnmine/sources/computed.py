@@ -75,7 +75,8 @@ class Clusters:
 
     @cached_property
     def _centres(self) -> NDArray[np.float32]:
-        return load_array(self._mining.paths.centres, np.float32, (None, None), finite=True)
+        dimension = _vectors(self._mining).dimension
+        return load_array(self._mining.paths.centres, np.float32, (None, dimension), finite=True)
 
     def columns(self, cluster_of: Callable[[Ints], Ints]) -> dict[str, Column]:
         """Return the columns `OF_CLUSTERS` of the rows that a function gives the clusters of."""
