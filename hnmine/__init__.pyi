@@ -9,6 +9,7 @@ from typing_extensions import deprecated
 from hnmine.audit.estimate import Audit
 from hnmine.encode.installed import Installed
 from hnmine.exports.pushing import Pushed
+from hnmine.judging.acceptance import Accepted
 from hnmine.judging.judge_result import Judged
 from hnmine.report.comparing import Comparison
 from hnmine.report.inspecting import Inspected
@@ -202,6 +203,7 @@ def run(
     within: str | None = None,
     strata: str | None = None,
     quota: Mapping[str, int] | Sequence[str] = (),
+    diversity: float = 0.0,
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
@@ -298,6 +300,7 @@ def run(
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
         strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
         quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
+        diversity: How much a query's negatives should differ: 0 follows the order alone, 1 the distance to those chosen before (MMR).
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
@@ -509,6 +512,7 @@ def filter_negatives(
     within: str | None = None,
     strata: str | None = None,
     quota: Mapping[str, int] | Sequence[str] = (),
+    diversity: float = 0.0,
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
@@ -572,6 +576,7 @@ def filter_negatives(
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
         strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
         quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
+        diversity: How much a query's negatives should differ: 0 follows the order alone, 1 the distance to those chosen before (MMR).
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
@@ -639,6 +644,7 @@ def filter(
     within: str | None = None,
     strata: str | None = None,
     quota: Mapping[str, int] | Sequence[str] = (),
+    diversity: float = 0.0,
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
@@ -702,6 +708,7 @@ def filter(
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
         strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
         quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
+        diversity: How much a query's negatives should differ: 0 follows the order alone, 1 the distance to those chosen before (MMR).
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
@@ -1122,11 +1129,11 @@ def judge(
     requests: int = 4,
     api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
     config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> Judged:
+) -> Judged | Accepted:
     """Let a model judge a sample of the negatives, and measure how often it is right.
 
     Args:
-        target: Directory that `hnmine filter` or `hnmine mine` wrote, or a sheet to fill.
+        target: Directory that `hnmine filter` or `hnmine mine` wrote, a sheet to fill, or the word acceptance for hnmine's own test of judges.
         sheet: Sheet to write, or to continue: .csv or .parquet. [default: TARGET-verdicts.parquet]
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hnmine as api
+from hnmine.audit.estimate import Audit
 from hnmine.choose import COPY, choose, choose_varied
 from hnmine.directories.mined import Mined
 from hnmine.errors import InputError, UsageError
@@ -378,3 +379,20 @@ def test_candidates_of_an_earlier_version_have_no_shares_with_positives(candidat
     given = {"index": candidates.parent / "index", "where": ["coalesce(contained < 0.9, true)"]}
     chosen, _ = filtered(earlier, tmp_path / "mined", **given)
     assert chosen == filtered(candidates, tmp_path / "now", where=given["where"])[0]
+
+
+def test_ranks_that_the_filter_does_not_clean_are_named_by_judgements_alone():
+    count = 400
+    rank = np.where(np.arange(count) % 2, "from 0", "from 20")
+    values = np.where((rank == "from 20") & (np.arange(count) % 4 == 0), 1.0, 0.0)
+    judged = Audit("runs/mined", count)
+    judged.add_judged(values, np.arange(count), {"rank": rank})
+    (line,) = judged.uncleaned_lines()
+    assert line.startswith("warning: of the negatives at ranks from 20, 50.0% are false")
+    assert "25.0%" in line and line in list(judged.lines())
+    alike = Audit("runs/mined", count)
+    alike.add_judged(np.zeros(count), np.arange(count), {"rank": rank})
+    assert not list(alike.uncleaned_lines())
+    unknown = Audit("runs/mined", count)
+    unknown.add_judged(np.full(count, np.nan), np.arange(count), {"rank": rank})
+    assert not list(unknown.uncleaned_lines())

@@ -213,10 +213,26 @@ class Audit(Result):
         for kind, groups in self.groups.items():
             yield f"by {kind}"
             yield from _rows(groups.items())
+        yield from self.uncleaned_lines()
         if self.worst:
             yield "queries with the most false negatives"
             yield from aligned((f"  {query}", f"{n:,}") for query, n in self.worst.items())
         yield from self.shortcut_lines()
+
+    def uncleaned_lines(self) -> Iterator[str]:
+        """Name the ranks that the filter cleans surely worse than the others.
+
+        A filter that misses some false negatives bounds how deep a choice may go (Stroebl, Kapoor
+        and Narayanan, "Inference Scaling fLaws", 2024). Only judgements show where that is.
+        """
+        total = self.estimates.get("qrels")
+        for band, found in self.groups.get("rank", {}).items():
+            if total and found.known and found.low > total.high:
+                yield (
+                    f"warning: of the negatives at ranks {band}, {found.rate:.1%} are false, "
+                    f"surely more than of all ({total.rate:.1%}). The filter does not clean these "
+                    "ranks: choose others with --depth, --range-min or --range-max."
+                )
 
     def shortcut_lines(self) -> Iterator[str]:
         """Write the shortcuts for a terminal, with a warning about each that is too good."""

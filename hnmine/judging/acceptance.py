@@ -133,7 +133,7 @@ class Accepted(Result):
         yield from aligned(table)
         yield "the paraphrase is more relevant than the edit"
         yield from aligned(((f"  {name}", str(n)) for name, n in self.above.items()), "<<")
-        yield "  0.5 of them would be chance; a rule flags the one and keeps the other."
+        yield "  By chance it would be half of them."
 
 
 def accept(judge: MachineJudge, *, progress: bool = True) -> Accepted:
