@@ -97,7 +97,7 @@ class Accepted(Result):
             yield "relevant", others >= RELEVANT
             return
         logits = np.abs(self.values[:, known]).max(initial=0) > UNIT
-        for margin in MARGINS + OF_LOGITS * logits:
+        for margin in MARGINS + OF_LOGITS if logits else MARGINS:
             yield f"--margin {margin:g}", others > positive - margin
         yield f"--relative-margin {RELATIVE:g}", others > positive - np.abs(positive) * RELATIVE
 

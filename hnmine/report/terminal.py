@@ -29,6 +29,7 @@ def lines(facts: Facts, audit: Audit) -> Iterator[str]:
     yield from _mixes(facts)
     yield from _hubness(facts)
     yield ""
+    yield from audit.uncleaned_lines()
     yield from audit.shortcut_lines()
     if facts.no_texts:
         yield f"Texts are missing: {facts.no_texts} Pass --candidates and --index."
