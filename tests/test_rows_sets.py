@@ -331,8 +331,10 @@ def test_both_directions_are_compared_in_one_table(stdlib, tmp_path):
     pairs = str(stdlib / "pairs.parquet")
     api.build_index(**where, pairs=pairs, dense=False)
     api.mine(index=where["index"], pairs=pairs, output=tmp_path / "c", top_k=10)
-    swapped = {"pairs.query": "positive", "pairs.positive": "query", "pairs.positive_id": ""}
-    back = {"pairs": pairs, "column": swapped, "index": tmp_path / "back"}
+    swapped = {"pairs.query": "positive", "pairs.positive": "query"}
+    texts = pq.read_table(pairs).select(["query", "positive"])
+    pq.write_table(texts, tmp_path / "texts.parquet")
+    back = {"pairs": str(tmp_path / "texts.parquet"), "column": swapped, "index": tmp_path / "back"}
     api.build_index(**back, dense=False)
     api.mine(**back, output=tmp_path / "back-c", top_k=10)
     for name, found in (("there", "c"), ("back-mined", "back-c")):
