@@ -7,6 +7,7 @@ import inspect
 import operator
 import os
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from hnmine.commands import COMMANDS, Command, configuration
 from hnmine.commands.found_inputs import with_inputs
 from hnmine.config import Settings
-from hnmine.config.setting import RETIRED_COMMANDS, about, why_gone
+from hnmine.config.setting import RETIRED_COMMANDS, About, about, why_gone
 from hnmine.config.shared import no_such_setting
 from hnmine.errors import HnmineError, UsageError
+from hnmine.in_memory import MODEL, URL, LoadedModel, OnDisk, Tabular, is_table, on_disk
 from hnmine.runner.plan import Json
 
 NAMES = {name: name.replace("-", "_") for name in COMMANDS} | {"filter": "filter_negatives"}
@@ -50,15 +52,18 @@ def function(name: str) -> Callable[..., object]:
         if twice := positional.keys() & given.keys():
             raise TypeError(f"{name}() got multiple values for argument {min(twice)!r}")
         flags = {key.replace("-", "_"): value for key, value in (positional | given).items()}
-        with _errors_of(flags):
+        with _errors_of(flags), on_disk() as disk, torch_as_before():
             if recipe is not None and not command.takes_recipe:
                 flags["recipe"] = recipe  # An unknown setting of this command.
             if command.name == "run":  # Its commands take what is theirs, and leave the rest.
                 _refuse_unknown(flags, command)
-            file, inputs = _file(config, recipe), [list(map(str, paths))]
+            flags = disk.settings(command.settings, flags)
+            file = _file(config, recipe)
+            inputs = [[_input(command, n, path, disk) for n, path in enumerate(paths)]]
             if command.name == "run":
                 if paths:
-                    file, flags = with_inputs(file, flags, inputs[0], recipe is not None)
+                    given_paths = list(map(str, inputs[0]))
+                    file, flags = with_inputs(file, flags, given_paths, recipe is not None)
                 inputs = []
             settings = configuration.settings_for(command.name, file, flags)
             return command.run(settings, *(inputs if command.takes_paths else []))
@@ -70,6 +75,29 @@ def function(name: str) -> Callable[..., object]:
     call.__annotations__ = {one.name: one.annotation for one in shape.parameters.values()}
     call.__annotations__["return"] = shape.return_annotation
     return call
+
+
+def _input(command: Command, number: int, given: object, disk: OnDisk) -> object:
+    """Return the path of an input whose kind its columns say."""
+    if command.name == "init" and is_table(given):
+        raise UsageError(
+            "init: writes the paths of your inputs into a file, and a table has no path.",
+            fix="Save the table, or pass it to run.",
+        )
+    return disk.table(f"input-{number}", given)
+
+
+@contextmanager
+def torch_as_before() -> Iterator[None]:
+    """Give PyTorch its threads back, which a stage takes to run batches of its own on each."""
+    before = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+    try:
+        yield
+    finally:
+        if torch := sys.modules.get("torch"):
+            asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+            usual = int(asked) if asked.isdigit() else torch.get_num_interop_threads()
+            torch.set_num_threads(before or max(usual, 1))
 
 
 def _deprecated(new: Callable[..., object]) -> Callable[..., object]:
@@ -101,11 +129,12 @@ def signature(command: Command) -> inspect.Signature:
     )
     parameters = []
     if command.takes_paths:
-        parameters.append(inspect.Parameter("paths", several, annotation=AnyPath))
+        given = AnyPath if command.name == "init" else AnyPath | Tabular
+        parameters.append(inspect.Parameter("paths", several, annotation=given))
     ordered = sorted(fields, key=lambda name: _rank(name, command))
     for name in ordered:
         field = fields[name]
-        annotation = accepted(field.annotation, about(field).place)
+        annotation = accepted(field.annotation, about(field))
         default: object = inspect.Parameter.empty
         if command.name == "run" and field.is_required():  # It may be in the file.
             annotation, default = annotation | None, None
@@ -133,25 +162,29 @@ def _rank(name: str, command: Command) -> tuple[bool, ...]:
     )
 
 
-def accepted(kind: object, is_place: bool) -> Any:
+def accepted(kind: object, said: About) -> Any:
     """Return the type that a caller may pass for a setting.
 
     Args:
         kind: the type of the setting.
-        is_place: whether it says where something is.
+        said: what its declaration says.
     """
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return accepted(inner[0], is_place)
-    if kind is Path or (kind is str and is_place):
+        return accepted(inner[0], said)
+    if kind is str and said.value == MODEL:
+        return AnyPath | LoadedModel
+    if kind is str and said.place and said.value != URL:
+        return AnyPath | Tabular
+    if kind is Path or (kind is str and said.place):
         return AnyPath
     if origin is list:
-        one = accepted(inner[0], is_place)
+        one = accepted(inner[0], said)
         return one | _of(Sequence, one)
     if origin is dict:
-        return _of(Mapping, (inner[0], accepted(inner[1], is_place))) | _of(Sequence, str)
+        return _of(Mapping, (inner[0], accepted(inner[1], said))) | _of(Sequence, str)
     if origin and origin is not Literal:
-        return functools.reduce(operator.or_, (accepted(one, is_place) for one in inner))
+        return functools.reduce(operator.or_, (accepted(one, said) for one in inner))
     return kind
 
 

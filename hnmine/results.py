@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hnmine.config import Settings
-from hnmine.errors import UsageError
+from hnmine.errors import UsageError, missing_extra
 from hnmine.outcome import check_not_empty, next_step, summary
 from hnmine.printable import aligned, one_line, without_credentials
 from hnmine.runner.plan import Json as Json
@@ -21,7 +21,8 @@ from hnmine.runner.urls import mirrored
 from hnmine.schema import VERSION
 
 if TYPE_CHECKING:
-    from pyarrow.dataset import Dataset
+    import pyarrow as pa
+    from datasets import Dataset
 
 ALWAYS = ("hnmine", "numpy", "pyarrow")
 """Libraries whose version can change whatever is written."""
@@ -93,27 +94,37 @@ class StageResult(Result):
         """The directory, or the URL that it mirrors."""
         return mirrored(self.path) or str(self.path)
 
+    def __fspath__(self) -> str:
+        return self.place
+
     @property
     def train(self) -> Dataset:
-        """The training table of a mined or a batch directory; nothing is read yet.
+        """The training table of a mined or a batch directory, as `load_dataset` opens it.
 
         Raises:
-            UsageError: the directory has none.
+            MissingModel: the package datasets is not installed.
+            UsageError: the directory has no training table.
         """
-        return self._dataset("train")
+        files = self._files("train")
+        try:
+            from datasets import Dataset
+        except ImportError as error:
+            raise missing_extra("datasets", "datasets") from error
+        return Dataset.from_parquet(files)
 
     @property
-    def scored(self) -> Dataset:
-        """All candidates of a mined directory with their scores; nothing is read yet.
+    def scored(self) -> pa.Table:
+        """All candidates of a mined directory with their scores; `.to_pandas()` for a data frame.
 
         Raises:
             UsageError: the directory has none.
         """
-        return self._dataset("scored")
+        from pyarrow.parquet import read_table
 
-    def _dataset(self, name: str) -> Dataset:
-        from pyarrow.dataset import dataset
+        return read_table(str(Path(self._files("scored")[0]).parent))
 
+    def _files(self, name: str) -> list[str]:
+        """List the Parquet files of a table, in the order in which they are read."""
         from hnmine.runner.storage import fetch_run
 
         fetch_run(self.path)
@@ -123,7 +134,7 @@ class StageResult(Result):
                 why=f"It is a directory of `hnmine {self.manifest.get('stage', 'index')}`.",
                 fix="Ask the result of filter_negatives for it.",
             )
-        return dataset(str(self.path / name), format="parquet")
+        return [str(path) for path in sorted((self.path / name).glob("*.parquet"))]
 
     def as_json(self) -> Json:
         """Return the path, the counts and the notes as JSON values."""
@@ -182,6 +193,11 @@ def count_lines(counts: Mapping[str, int]) -> Iterator[str]:
 
 class StageResults(Result, list[StageResult]):
     """The directories that `hnmine run` wrote, one for each command."""
+
+    @property
+    def mined(self) -> StageResult:
+        """The directory that `filter` wrote; it has the tables `train` and `scored`."""
+        return next(result for result in self if result.manifest.get("stage") == "mined")
 
     def as_json(self) -> list[Json]:
         """Return everything as JSON values."""

@@ -33,7 +33,8 @@ def resolve(settings: FilterSettings, most_positives: int) -> tuple[FilterSettin
     pool = range_max + most_positives
     update = {
         "cross_encoder": settings.cross_encoder if uses_cross_encoder else None,
-        "score": "ce" if uses_cross_encoder else "dense",
+        # An expression applies the activation of the cross-encoder to its logits.
+        "score": settings.score or "ce" if uses_cross_encoder else "dense",
         "range_min": 0,
         "range_max": pool,
         "within": window,
