@@ -1,7 +1,8 @@
 """Mine hard negatives for training dense retrievers: a function for each command of `hnmine`.
 
-Each takes the settings of its command as keywords and returns what the command prints. Importing
-this module imports nothing else; `__init__.pyi` has the signatures.
+Each takes the settings of its command as keywords and returns what the command prints. Tables and
+models may be in memory. `mine_hard_negatives` has the signature of sentence-transformers' function.
+Importing this module imports nothing else; `__init__.pyi` has the signatures.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "inspect",
     "judge",
     "mine",
+    "mine_hard_negatives",
     "mix",
     "models",
     "push",
@@ -54,6 +56,10 @@ sys.modules[__name__].__class__ = _Package
 def __getattr__(name: str) -> object:
     if name not in (*__all__, *OLDER):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "mine_hard_negatives":
+        from hnmine.drop_in.hard_negatives import mine_hard_negatives
+
+        return mine_hard_negatives
     from hnmine.python_api import function
 
     globals()[name] = found = function(name)

@@ -1,0 +1,1 @@
+"""Functions of other libraries, with their signatures, done by hnmine."""
