@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import numba
 
+from hnmine.progress import note_compiling
+
 Result = TypeVar("Result")
 
 
@@ -31,7 +33,7 @@ def compiled(**options: object) -> Callable[[Callable[..., Result]], Callable[..
         _keep_among_temporary_files()
         with suppress(RuntimeError):
             return _kept(function, options)
-        return numba.njit(nogil=True, **options)(function)
+        return _announced(numba.njit(nogil=True, **options)(function))
 
     return decorate
 
@@ -44,6 +46,22 @@ def _kept(function: Callable[..., Result], options: dict[str, object]) -> Callab
         index = dispatcher._cache._cache_file
         folder = Path(function.__code__.co_filename).parent
         index._source_stamp = (index._source_stamp, _stamps(folder))
+    return _announced(dispatcher)
+
+
+def _announced(dispatcher: Callable[..., Result]) -> Callable[..., Result]:
+    """Let the progress say it where no compiled code is kept, as compiling takes its time."""
+    cache = getattr(dispatcher, "_cache", None)
+    if cache is not None:
+        load = cache.load_overload
+
+        def load_or_say(*signature: object) -> object:
+            found = load(*signature)
+            if found is None:
+                note_compiling()
+            return found
+
+        cache.load_overload = load_or_say
     return dispatcher
 
 

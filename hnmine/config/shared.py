@@ -131,7 +131,10 @@ class CommonSettings(Settings):
         "Advanced", "CPU threads to use. [default: all]", None, ge=1, in_plan=False
     )
     progress: bool = setting(
-        "Advanced", "Show progress bars on stderr if it is a terminal.", True, in_plan=False
+        "Advanced",
+        "Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.",
+        True,
+        in_plan=False,
     )
 
     @property

@@ -18,6 +18,7 @@ from hnmine.drop_in.with_positives import n_tuples
 from hnmine.errors import UsageError, missing_extra
 from hnmine.in_memory import LoadedModel, Tabular, on_disk
 from hnmine.inputs.unchanged import Unchanged
+from hnmine.progress import say_all
 from hnmine.python_api import function, torch_as_before
 from hnmine.results import StageResults
 from hnmine.runner.plan import Json
@@ -158,6 +159,8 @@ def mine_hard_negatives(
             **{"progress": verbose, **inputs, **settings},
         )
         assert isinstance(results, StageResults)
+        if verbose:
+            say_all(list(results.mined.lines())[1:])
         if include_positives:
             rows = n_tuples(results.mined, pairs, corpus, asked, judged=judge is not None)
         else:

@@ -17,11 +17,11 @@ from hnmine.judging.judged_rows import JudgedRows
 from hnmine.judging.machine_judge import Answer, Item, MachineJudge
 from hnmine.judging.thresholds import verdicts_by_scores
 from hnmine.keyed_noise import keyed_noise
+from hnmine.progress import progress_bar
 from hnmine.ragged import Floats
 from hnmine.runner import interrupts
 from hnmine.runner.checkpoints import on_threads
 from hnmine.runner.plan import blocks
-from hnmine.runner.preflight import progress_bar
 from hnmine.sheets.draw import EVEN
 from hnmine.sheets.machine_verdicts import disputed
 from hnmine.sheets.sheet import PERSON, Sheet

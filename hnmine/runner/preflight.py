@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NoReturn
-
-from tqdm import tqdm
 
 from hnmine.errors import InputError
+from hnmine.progress import progress_bar
 from hnmine.runner import incidents, interrupts
 from hnmine.runner.atomic import remove, write_text
 from hnmine.runner.manifest import CLAIMED, changes, markers_of, outputs_of
@@ -75,18 +72,3 @@ def claim(root: Path, name: str, outputs: Iterable[str]) -> None:
 def claim_of(outputs: Iterable[str]) -> str:
     """Return the text that claims files before hnmine writes them, in case of a kill."""
     return canonical_json({"outputs": dict.fromkeys(outputs)})
-
-
-def progress_bar(stage: str, unit: str, total: int, initial: int, wanted: bool) -> tqdm[NoReturn]:
-    """Return a progress bar, shown on a terminal where work is left."""
-    shown = wanted and initial < total and sys.stderr.isatty()
-    return tqdm(
-        total=total,
-        initial=initial,
-        desc=stage,
-        unit=f" {unit}",
-        unit_scale=True,
-        smoothing=0.1,
-        file=sys.stderr,
-        disable=not shown,
-    )

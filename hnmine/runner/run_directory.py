@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
 from hnmine.printable import redacted
+from hnmine.progress import progress_bar
 from hnmine.runner import incidents, interrupts
 from hnmine.runner.atomic import flush, flush_all, is_folder, remove, write_text
 from hnmine.runner.checkpoints import Partial
@@ -38,7 +39,7 @@ from hnmine.runner.plan_changes import (
     check_plan,
     other_plan,
 )
-from hnmine.runner.preflight import check_outputs, check_place, claim_of, progress_bar
+from hnmine.runner.preflight import check_outputs, check_place, claim_of
 from hnmine.runner.safe_paths import check_links
 from hnmine.runner.storage import Store
 from hnmine.runner.task_share import ALONE, Share
@@ -94,7 +95,7 @@ class RunDirectory:
             path: created if it is missing.
             plan: describes the content of the directory.
             overwrite: delete what another plan wrote here.
-            progress: show a bar for each step, where stderr is a terminal.
+            progress: show how far each step is.
             share: the part of this process in the run.
             passing: folders in it that are deleted once the run is done.
             late: settings of the last tasks alone; see `check_plan`.

@@ -13,10 +13,10 @@ from pathlib import Path
 from hnmine.config import CompareSettings
 from hnmine.directories.mined import Mined
 from hnmine.errors import InputError
+from hnmine.progress import progress_bar
 from hnmine.results import Json, library_versions
 from hnmine.runner import interrupts
 from hnmine.runner.plan import digest
-from hnmine.runner.preflight import progress_bar
 from hnmine.training.baselines import random_negatives
 from hnmine.training.held_out import DOCUMENTS, HeldOut
 from hnmine.training.reached import BESIDE, IN_BATCH, RANDOM, UNTRAINED, Students, arms_of

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from hnmine.config import ValidateSettings
 from hnmine.errors import InputError
 from hnmine.inputs.identity import Lookup, exact_keys
 from hnmine.inputs.records import TextBatch
 from hnmine.inputs.table_reader import BadRows
+from hnmine.progress import progress_bar
 from hnmine.validate.advice import advise
 from hnmine.validate.copies import NearCopies
 from hnmine.validate.estimates import estimate
@@ -42,15 +41,7 @@ def validate(settings: ValidateSettings, paths: Sequence[str] = ()) -> Report:
     report = Report()
     given = Given(settings, paths, report)
     rows = sum(facts["rows"] for facts in report.inputs.values())
-    with tqdm(
-        total=2 * rows,
-        desc="validate",
-        unit=" rows",
-        unit_scale=True,
-        file=sys.stderr,
-        leave=False,
-        disable=not (settings.progress and sys.stderr.isatty()),
-    ) as bar:
+    with progress_bar("validate", "rows", 2 * rows, 0, settings.progress, leave=False) as bar:
 
         def tick(rows: int) -> None:
             bar.update(rows)
