@@ -21,7 +21,9 @@ import hnmine
 from hnmine import errors, python_api, schema
 from hnmine.commands import COMMANDS, Command
 from hnmine.config.shared import CommonSettings
+from hnmine.drop_in.hard_negatives import mine_hard_negatives
 from hnmine.exports.pushing import Pushed
+from hnmine.in_memory import Tabular
 from hnmine.results import StageResult
 
 PAGE = Path(__file__).parent / "api.md"
@@ -36,13 +38,20 @@ repeated takes a value or a list of them. `config` takes what `--config` takes, 
 settings are a `UsageError` that names every fault at once. `hnmine filter` is `filter_negatives`: a
 function named `filter` would hide Python's own. The old name still works in this release.
 
+Where a setting names a table, a function also takes one in memory: a `datasets.Dataset`, a data frame
+of pandas or polars, an Arrow table, a dict of columns, or a list of dicts. Where it names a model, it
+takes a loaded `SentenceTransformer` or `CrossEncoder`. Such runs resume too: tables and models are
+compared by content. A loaded model is kept in `~/.cache/hnmine/models`, as the index names it.
+`result.train` is a `Dataset`, `result.scored` an Arrow table, and a result is a path itself:
+`mine(index=build_index(…), …)`.
+
 ```python
 from hnmine import filter_negatives
 from hnmine.errors import HnmineError
 
 try:
     result = filter_negatives(candidates="runs/candidates", output="runs/mined", margin=3.0)
-    print(result.counts["negatives"], result.train.head(5))
+    print(result.counts["negatives"], result.train[:5])
 except HnmineError as error:
     print(error.what, error.why, error.fix, error.exit_code)
 ```
@@ -60,7 +69,8 @@ COLUMNS = {
 
 def page() -> str:
     """Return the whole page."""
-    parts = [HEAD, "## Functions", *map(_function, COMMANDS)]
+    parts = [HEAD, "## mine_hard_negatives", _doc(inspect.getdoc(mine_hard_negatives) or "")]
+    parts += ["## Functions", *map(_function, COMMANDS)]
     parts += ["## What they return", *map(_class, (StageResult, Pushed))]
     parts += ["## Errors", _errors()]
     parts += [
@@ -185,7 +195,8 @@ def stub() -> str:
     results = {name: _results(command) for name, command in COMMANDS.items()}
     distinct = {result for found in results.values() for result in found}
     kinds = [kind for _, kind in distinct]
-    imports, functions = set(), []
+    drop_in = "from hnmine.drop_in.hard_negatives import mine_hard_negatives as mine_hard_negatives"
+    imports, functions = {drop_in, "from hnmine.in_memory import LoadedModel, Tabular"}, []
     for name, function in python_api.NAMES.items():
         command, aliases = COMMANDS[name], []
         for module, kind in results[name]:
@@ -250,6 +261,10 @@ def _typed(kind: Any) -> str:
     if kind is types.NoneType:
         return "None"
     if origin in (Union, types.UnionType):
+        table = set(get_args(Tabular))
+        if table <= set(inner):
+            inner = tuple(one for one in inner if one not in table)
+            return " | ".join([*map(_typed, inner), "Tabular"])
         return " | ".join(map(_typed, inner))
     if origin is Literal:
         return f"Literal[{', '.join(map(_literal, inner))}]"

@@ -110,7 +110,7 @@ SLOW = {
     "determinism", "differential", "docs", "downstream", "downstream_arms", "dry_run", "encode",
     "endpoint", "errors", "example_stdlib", "examples", "exports", "factory", "faults", "fuzz",
     "gate", "generate", "hardness", "hostile_directories", "hostile_names", "hub", "languages",
-    "lazy", "manners", "mix", "names", "offline", "own_code", "own_encoders", "partial",
+    "lazy", "manners", "mine_hard_negatives", "mix", "names", "notebook", "offline", "own_code", "own_encoders", "partial",
     "pipeline", "printed", "quality_benchmark", "ray", "recipes", "report", "review", "rows",
     "rows_columns", "rows_sets", "scores", "share", "sources", "storage", "training", "traps",
     "trial", "versions", "zoo_encoders",

@@ -46,7 +46,8 @@ def python(script: str, *options: str, **popen: object) -> subprocess.CompletedP
 
 class TestFunctions:
     def test_every_command_has_one(self):
-        assert sorted(NAMES.values()) == sorted(api.__all__) == api.__all__
+        functions = [*NAMES.values(), "mine_hard_negatives"]
+        assert sorted(functions) == sorted(api.__all__) == api.__all__
         assert set(dir(api)) == {*api.__all__, "__version__"}
 
     @pytest.mark.parametrize("name", NAMES.values())
@@ -179,11 +180,10 @@ class TestErrors:
 class TestResults:
     def test_tables_are_opened_when_they_are_asked_for(self, mined):
         result = mined[2]
-        assert result.train.schema.names == ["query", "positive", "negative"]
-        assert result.train.count_rows() == result.counts["train_rows"] > 0
-        assert result.scored.to_table(columns=["doc_id"]).num_rows == len(
-            rows(result.path / "scored")
-        )
+        assert result.train.column_names == ["query", "positive", "negative"]
+        assert len(result.train) == result.counts["train_rows"] > 0
+        assert result.scored.to_pandas()["doc_id"].size == len(rows(result.path / "scored"))
+        assert mined.mined is result
         with pytest.raises(UsageError, match="has no train/"):
             _ = mined[1].train
 
@@ -246,8 +246,11 @@ class TestTypes:
             "result = filter_negatives(candidates='c', output='m', margin=3, format='n-tuple',\n"
             "                          quota={'rank < 5': 2}, derive={'a': '1'})\n"
             "count: int = result.counts['negatives']\n"
-            "rows = result.train.count_rows()\n"
+            "rows = result.train.num_rows\n"
             "place: Path = result.path\n"
+            "mine(index=result, pairs=[{'query': 'q', 'positive': 'p'}], output='c')\n"
+            "build_index(corpus={'id': ['a'], 'text': ['b']}, index='i', dense=False)\n"
+            "hnmine.mine_hard_negatives([{'q': 'a', 'p': 'b'}], 'e', num_negatives=3, depth=20)\n"
             "for line in hnmine.report('m', html=False).lines(): print(line)\n"
             "run(config='bge', corpus='c', pairs='p', output='r')[0].path\n"
             "hnmine.validate('a', 'b', calibrate=False).check()\n"
@@ -260,10 +263,11 @@ class TestTypes:
             "hnmine.filter_negatives('c', 'd', output='m')",
             "hnmine.export(mined='m', to='beir', output='e').pathh",
             "hnmine.compare(1)",
+            "hnmine.mine_hard_negatives('d', 'e', num_negatives='3')",
         ]
         (tmp_path / "good.py").write_text(good)
         (tmp_path / "wrong.py").write_text("\n".join(["import hnmine", *wrong]) + "\n")
-        libraries = ("torch", "transformers", "sentence_transformers", "ray", "numba")
+        libraries = ("torch", "transformers", "sentence_transformers", "ray", "numba", "datasets")
         # No signature of ours names a type of theirs.
         skipped = ",".join(f"{name}.*" for name in (*libraries, "huggingface_hub"))
         config = f"[mypy]\nstrict = true\n[mypy-{skipped}]\nfollow_imports = skip\n"
