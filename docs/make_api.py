@@ -38,12 +38,12 @@ repeated takes a value or a list of them. `config` takes what `--config` takes, 
 settings are a `UsageError` that names every fault at once. `hnmine filter` is `filter_negatives`: a
 function named `filter` would hide Python's own. The old name still works in this release.
 
-Where a setting names a table, a function also takes one in memory: a `datasets.Dataset`, a data frame
-of pandas or polars, an Arrow table, a dict of columns, or a list of dicts. Where it names a model, it
-takes a loaded `SentenceTransformer` or `CrossEncoder`. Such runs resume too: tables and models are
-compared by content. A loaded model is kept in `~/.cache/hnmine/models`, as the index names it.
-`result.train` is a `Dataset`, `result.scored` an Arrow table, and a result is a path itself:
-`mine(index=build_index(…), …)`.
+Where a setting names a table, a function also takes one in memory: a `datasets.Dataset`, a data
+frame of pandas or polars, an Arrow table, a dict of columns, or a list of dicts. Where it names a
+model, it takes a loaded `SentenceTransformer` or `CrossEncoder`. Such runs resume too: tables and
+models are compared by content. A loaded model is kept in `~/.cache/hnmine/models`, as the index
+names it. `result.train` is a `Dataset`, `result.scored` an Arrow table, and a result is a path
+itself: `mine(index=build_index(…), …)`.
 
 ```python
 from hnmine import filter_negatives

@@ -7,9 +7,10 @@ from typing import Any, Literal
 from typing_extensions import deprecated
 
 from hnmine.audit.estimate import Audit
+from hnmine.drop_in.hard_negatives import mine_hard_negatives as mine_hard_negatives
 from hnmine.encode.installed import Installed
 from hnmine.exports.pushing import Pushed
-from hnmine.judging.acceptance import Accepted
+from hnmine.in_memory import LoadedModel, Tabular
 from hnmine.judging.judge_result import Judged
 from hnmine.report.comparing import Comparison
 from hnmine.report.inspecting import Inspected
@@ -21,15 +22,15 @@ from hnmine.validate.findings import Report as ReportOfValidate
 from hnmine.validate.initialising import Written
 
 __version__: str
-__all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mix", "models", "push", "report", "review", "run", "validate"]
+__all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mine_hard_negatives", "mix", "models", "push", "report", "review", "run", "validate"]
 
 def init(
     *paths: str | PathLike[str],
     file: str | PathLike[str] = "hnmine.yaml",
     output: str | PathLike[str] = "runs/first",
     overwrite: bool = False,
-    encoder: str = "sentence-transformers/all-MiniLM-L6-v2",
-    cross_encoder: str = "cross-encoder/ms-marco-MiniLM-L6-v2",
+    encoder: str | PathLike[str] | LoadedModel = "sentence-transformers/all-MiniLM-L6-v2",
+    cross_encoder: str | PathLike[str] | LoadedModel = "cross-encoder/ms-marco-MiniLM-L6-v2",
     split: str | None = None,
     column: Mapping[str, str] | Sequence[str] = (),
     quoting: Literal["auto", "csv", "none"] = "auto",
@@ -58,12 +59,12 @@ def init(
     """
 
 def validate(
-    *paths: str | PathLike[str],
+    *paths: str | PathLike[str] | Tabular,
     models: bool = False,
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    encoder: str | None = None,
+    corpus: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
+    encoder: str | PathLike[str] | LoadedModel | None = None,
     faiss: str = "Flat",
-    cross_encoder: str | None = None,
+    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
     calibrate: bool = True,
     seed: int = 0,
     threads: int | None = None,
@@ -78,9 +79,9 @@ def validate(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    pairs: str | PathLike[str] | None = None,
-    queries: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    pairs: str | PathLike[str] | None | Tabular = None,
+    queries: str | PathLike[str] | None | Tabular = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
     top_k: int = 100,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
@@ -97,7 +98,7 @@ def validate(
         calibrate: Time the models on a few texts to estimate a run.
         seed: Random seed for the samples that are measured.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
@@ -141,11 +142,11 @@ def run(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    pairs: str | PathLike[str] | None = None,
+    corpus: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
+    pairs: str | PathLike[str] | None | Tabular = None,
     bm25: bool = True,
     dense: bool = True,
-    encoder: str | None = None,
+    encoder: str | PathLike[str] | LoadedModel | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
@@ -157,17 +158,17 @@ def run(
     tokenizer: Literal["auto", "word", "whitespace"] = "auto",
     stemmer: str = "english",
     shard_size: int = 16384,
-    queries: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    queries: str | PathLike[str] | None | Tabular = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
     top_k: int = 100,
     source: str | Sequence[str] = (),
-    from_run: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    from_run: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
     matching: str | None = None,
     constraint: str | Sequence[str] = (),
     attribute: Mapping[str, str] | Sequence[str] = (),
     clusters: int | None = None,
-    query_encoder: str | None = None,
+    query_encoder: str | PathLike[str] | LoadedModel | None = None,
     previous: str | PathLike[str] | None = None,
     seed: int = 0,
     bm25_engine: Literal["hnmine", "rank-bm25"] = "hnmine",
@@ -176,13 +177,13 @@ def run(
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
-    judge_with: str | PathLike[str] | None = None,
+    judge_with: str | PathLike[str] | None | Tabular = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
-    cross_encoder: str | None = None,
-    judge: str | Sequence[str] = (),
+    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
+    judge: str | PathLike[str] | LoadedModel | Sequence[str | PathLike[str] | LoadedModel] = (),
     score: str | None = None,
-    positive_score: Literal["min", "max", "mean", "parent"] = "min",
+    positive_score: Literal["min", "max", "mean"] = "min",
     margin: float | None = None,
     relative_margin: float | None = None,
     max_score: float | None = None,
@@ -203,7 +204,6 @@ def run(
     within: str | None = None,
     strata: str | None = None,
     quota: Mapping[str, int] | Sequence[str] = (),
-    diversity: float = 0.0,
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
@@ -220,7 +220,7 @@ def run(
     Args:
         output: Directory for index/, candidates/, mined/ and further steps.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -279,7 +279,7 @@ def run(
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
+        positive_score: Positive score of a query with several positives: their lowest, highest or mean.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
@@ -300,7 +300,6 @@ def run(
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
         strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
         quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
-        diversity: How much a query's negatives should differ: 0 follows the order alone, 1 the distance to those chosen before (MMR).
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
@@ -319,11 +318,11 @@ def run(
 def build_index(
     index: str | PathLike[str],
     *,
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    pairs: str | PathLike[str] | None = None,
+    corpus: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
+    pairs: str | PathLike[str] | None | Tabular = None,
     bm25: bool = True,
     dense: bool = True,
-    encoder: str | None = None,
+    encoder: str | PathLike[str] | LoadedModel | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
@@ -377,7 +376,7 @@ def build_index(
         stemmer: Snowball stemmer for BM25: a language such as german, or none.
         shard_size: Documents per shard; an interrupted run loses at most one shard of work.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -406,12 +405,12 @@ def mine(
     *,
     output: str | PathLike[str],
     source: str | Sequence[str] = (),
-    from_run: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    from_run: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
     matching: str | None = None,
     constraint: str | Sequence[str] = (),
     attribute: Mapping[str, str] | Sequence[str] = (),
     clusters: int | None = None,
-    query_encoder: str | None = None,
+    query_encoder: str | PathLike[str] | LoadedModel | None = None,
     previous: str | PathLike[str] | None = None,
     seed: int = 0,
     bm25_engine: Literal["hnmine", "rank-bm25"] = "hnmine",
@@ -432,9 +431,9 @@ def mine(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    pairs: str | PathLike[str] | None = None,
-    queries: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    pairs: str | PathLike[str] | None | Tabular = None,
+    queries: str | PathLike[str] | None | Tabular = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
     top_k: int = 100,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
@@ -458,7 +457,7 @@ def mine(
         faiss_search: Search parameters of an approximate FAISS index, such as nprobe=32.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -487,11 +486,11 @@ def filter_negatives(
     *,
     output: str | PathLike[str],
     index: str | PathLike[str] | None = None,
-    cross_encoder: str | None = None,
-    judge: str | Sequence[str] = (),
+    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
+    judge: str | PathLike[str] | LoadedModel | Sequence[str | PathLike[str] | LoadedModel] = (),
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
     score: str | None = None,
-    positive_score: Literal["min", "max", "mean", "parent"] = "min",
+    positive_score: Literal["min", "max", "mean"] = "min",
     margin: float | None = None,
     relative_margin: float | None = None,
     max_score: float | None = None,
@@ -512,7 +511,6 @@ def filter_negatives(
     within: str | None = None,
     strata: str | None = None,
     quota: Mapping[str, int] | Sequence[str] = (),
-    diversity: float = 0.0,
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
@@ -540,7 +538,7 @@ def filter_negatives(
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
-    judge_with: str | PathLike[str] | None = None,
+    judge_with: str | PathLike[str] | None | Tabular = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
@@ -555,7 +553,7 @@ def filter_negatives(
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
+        positive_score: Positive score of a query with several positives: their lowest, highest or mean.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
@@ -576,7 +574,6 @@ def filter_negatives(
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
         strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
         quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
-        diversity: How much a query's negatives should differ: 0 follows the order alone, 1 the distance to those chosen before (MMR).
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
@@ -588,7 +585,7 @@ def filter_negatives(
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -619,11 +616,11 @@ def filter(
     *,
     output: str | PathLike[str],
     index: str | PathLike[str] | None = None,
-    cross_encoder: str | None = None,
-    judge: str | Sequence[str] = (),
+    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
+    judge: str | PathLike[str] | LoadedModel | Sequence[str | PathLike[str] | LoadedModel] = (),
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
     score: str | None = None,
-    positive_score: Literal["min", "max", "mean", "parent"] = "min",
+    positive_score: Literal["min", "max", "mean"] = "min",
     margin: float | None = None,
     relative_margin: float | None = None,
     max_score: float | None = None,
@@ -644,7 +641,6 @@ def filter(
     within: str | None = None,
     strata: str | None = None,
     quota: Mapping[str, int] | Sequence[str] = (),
-    diversity: float = 0.0,
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
@@ -672,7 +668,7 @@ def filter(
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
-    judge_with: str | PathLike[str] | None = None,
+    judge_with: str | PathLike[str] | None | Tabular = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
@@ -687,7 +683,7 @@ def filter(
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
+        positive_score: Positive score of a query with several positives: their lowest, highest or mean.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
@@ -708,7 +704,6 @@ def filter(
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
         strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
         quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
-        diversity: How much a query's negatives should differ: 0 follows the order alone, 1 the distance to those chosen before (MMR).
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
@@ -720,7 +715,7 @@ def filter(
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -782,11 +777,11 @@ def batch(
         clusters: Number of k-means clusters for by='cluster'. [default: one for every 200 queries]
         cluster_size: Maximum number of queries in a cluster for by balanced-cluster, one value for each epoch.
         neighbours: Number of nearest queries that by='greedy' considers. [default: 64]
-        guard: Expression over dense_score, positive_score and keep that every document in a batch must pass for every other row. [default: 'dense_score < positive_score and coalesce(keep, true)']
+        guard: Expression over dense_score and keep that every document in a batch must pass for every other row's query. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']
         seed: Random seed for clusters and batches.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -831,7 +826,7 @@ def export(
         scores: Scores to write: ce, dense, bm25, or an expression over the columns of scored/. [default: those that `hnmine filter` compared; none for sentence-transformers and colbert]
         prompt: Instruction for every query, for formats with a field for it: flagembedding.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -863,7 +858,7 @@ def push(
         repo: Dataset repository, as OWNER/NAME; created if it doesn't exist.
         private: Make a new repository private; an existing one keeps its visibility.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -873,13 +868,13 @@ def push(
 def generate(
     output: str | PathLike[str],
     *,
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    corpus: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
     edit: Literal["number", "unit", "entity", "negation", "comparison", "date"] | Sequence[Literal["number", "unit", "entity", "negation", "comparison", "date"]] = (),
     per_positive: int = 4,
-    written: str | PathLike[str] | None = None,
+    written: str | PathLike[str] | None | Tabular = None,
     endpoint: str | PathLike[str] | None = None,
     llm: str | None = None,
-    prompt: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    prompt: str | PathLike[str] | None = None,
     temperature: float = 0.7,
     max_tokens: int = 512,
     seed: int = 0,
@@ -898,13 +893,13 @@ def generate(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    pairs: str | PathLike[str] | None = None,
-    queries: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    pairs: str | PathLike[str] | None | Tabular = None,
+    queries: str | PathLike[str] | None | Tabular = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
     timeout: float = 120.0,
     requests: int = 4,
-    api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Generate negatives: positives edited by rule, or texts of a language model.
@@ -917,13 +912,13 @@ def generate(
         written: Texts written elsewhere, with query id or query: a file, a directory or a glob.
         endpoint: Address of an OpenAI-compatible server that writes texts, such as http://localhost:8000/v1.
         llm: Name of the language model on the server.
-        prompt: File with a prompt, with {query} and {positive} to fill in; its name becomes the kind of the texts. [default: asks for a passage that fails one requirement of the query]
+        prompt: File with the prompt, with {query} and {positive} to fill in. [default: asks for a passage that fails one requirement of the query]
         temperature: Sampling temperature of the language model.
         max_tokens: Maximum tokens per generated text.
         seed: Random seed for edits and sampling.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -980,7 +975,7 @@ def mix(
         vectors: Write the mixed vectors, not only their parents and weights.
         seed: Random seed for pairs and weights.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -1007,9 +1002,9 @@ def report(
     progress: bool = True,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
-    verdicts: str | PathLike[str] | None = None,
+    verdicts: str | PathLike[str] | None | Tabular = None,
     shortcuts: bool = True,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> ReportOfReport:
@@ -1022,7 +1017,7 @@ def report(
         compare: Folder that `hnmine compare --output` wrote, for a section on how this directory compares with others.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         qrels: Judgements to count false negatives with, more complete than those mined with.
@@ -1061,7 +1056,7 @@ def inspect(
         limit: Maximum number of queries to show for text and reason.
         characters: Maximum number of characters of a text to show.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
@@ -1075,7 +1070,7 @@ def compare(
     *,
     queries: int = 10,
     output: str | PathLike[str] | None = None,
-    train: str | None = None,
+    train: str | PathLike[str] | LoadedModel | None = None,
     held_out: str | PathLike[str] | None = None,
     seeds: int = 3,
     steps: int | None = None,
@@ -1096,7 +1091,7 @@ def compare(
         steps: Training steps, the same for each directory. [default: one epoch of the smallest]
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -1111,7 +1106,7 @@ def judge(
     index: str | PathLike[str] | None = None,
     endpoint: str | PathLike[str] | None = None,
     llm: str | None = None,
-    model: str | None = None,
+    model: str | PathLike[str] | LoadedModel | None = None,
     prompt: str | PathLike[str] | None = None,
     sample: int | None = None,
     doubtful: int = 0,
@@ -1127,13 +1122,13 @@ def judge(
     max_length: int | None = None,
     timeout: float = 120.0,
     requests: int = 4,
-    api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> Judged | Accepted:
+) -> Judged:
     """Let a model judge a sample of the negatives, and measure how often it is right.
 
     Args:
-        target: Directory that `hnmine filter` or `hnmine mine` wrote, a sheet to fill, or the word acceptance for hnmine's own test of judges.
+        target: Directory that `hnmine filter` or `hnmine mine` wrote, or a sheet to fill.
         sheet: Sheet to write, or to continue: .csv or .parquet. [default: TARGET-verdicts.parquet]
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
@@ -1147,7 +1142,7 @@ def judge(
         max_tokens: Maximum tokens of an answer; a model that thinks first needs more.
         seed: Random seed for the sample and the rows of known truth.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
@@ -1188,7 +1183,7 @@ def review(
         port: Port of the page; 0 takes any free port.
         seed: Random seed for the even sample and the order of the queries.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
@@ -1223,9 +1218,9 @@ def audit(
     progress: bool = True,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
-    verdicts: str | PathLike[str] | None = None,
+    verdicts: str | PathLike[str] | None | Tabular = None,
     shortcuts: bool = True,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Audit:
@@ -1238,7 +1233,7 @@ def audit(
         seed: Random seed for the sample.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         qrels: Judgements to count false negatives with, more complete than those mined with.

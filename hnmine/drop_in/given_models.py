@@ -16,7 +16,7 @@ from hnmine.in_memory import is_loaded, keep_model
 from hnmine.runner.atomic import write_text
 from hnmine.runner.plan import Json, canonical_json
 
-SCORES = {"Identity": "ce_score", "Sigmoid": "1 / (1 + exp(-ce_score))"}
+SCORES = {"Identity": "ce", "Sigmoid": "1 / (1 + exp(-ce_score))"}
 """The score that `predict` of a cross-encoder returns, by the name of its activation."""
 
 USUAL_LENGTH = 512
@@ -63,10 +63,14 @@ class GivenModel:
         return cls(str(folder), folder, str(getattr(model, "device", "auto")), dtype)
 
     @property
+    def where(self) -> Json:
+        """Its device, as a setting."""
+        return {"device": self.device} if self.device else {}
+
+    @property
     def how(self) -> Json:
-        """Its device and precision, as the settings of a stage."""
-        found = {"device": self.device, "dtype": self.dtype}
-        return {name: value for name, value in found.items() if value}
+        """Its device and precision, as settings."""
+        return self.where | ({"dtype": self.dtype} if self.dtype else {})
 
     def batch_tokens(self, batch_size: int) -> Json:
         """Return a lower limit for the tokens of a batch where so few texts ask for one.

@@ -148,7 +148,7 @@ def mine_hard_negatives(
         sections = {
             "build-index": {"encoder": encoder.name, **prompts, **encoder.how}
             | encoder.batch_tokens(batch_size),
-            "mine": asked.of_mine(pairs) | encoder.how | searched,
+            "mine": asked.of_mine(pairs) | encoder.where | searched,
             "filter": asked.of_filter(pairs, judge)
             | (judge.how | judge.batch_tokens(batch_size) if judge else {}),
         }
@@ -204,7 +204,7 @@ def _workers(use_multi_process: list[str] | bool) -> int:
 def _place(kept: str | Path | None) -> Iterator[Path]:
     """Yield the folder for the index and the scores: one to keep, or a temporary one."""
     if kept is not None:
-        place = Path(kept)
+        place = Path(kept).absolute()  # The index names the model's folder in it.
         place.mkdir(parents=True, exist_ok=True)
         yield place
         return
