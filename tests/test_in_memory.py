@@ -136,7 +136,8 @@ class TestFunctions:
         again = self.run(tmp_path)
         assert [(result.path / "manifest.json").stat().st_mtime_ns for result in again] == times
         with pytest.raises(HnmineError, match="overwrite"):
-            api.build_index(corpus=pd.DataFrame(PAIRS), index=before[0].path, dense=False)
+            other = pd.DataFrame(CORPUS | {"text": ["one", "two", "three", "four"]})
+            api.build_index(corpus=other, index=before[0].path, dense=False)
 
     def test_no_file_of_a_table_stays(self, tmp_path, monkeypatch):
         folder = tmp_path / "temporary"

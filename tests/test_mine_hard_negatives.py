@@ -138,18 +138,20 @@ def limits(low: float, high: float):
     return st.none() | st.floats(low, high).map(lambda number: round(number, 3))
 
 
-SETTINGS = st.fixed_dictionaries(
-    {
-        "range_min": st.integers(0, 4),
-        "num_negatives": st.integers(1, 4),
-        "max_score": limits(0.2, 0.9),
-        "min_score": limits(0.0, 0.4),
-        "absolute_margin": limits(-0.05, 0.3),
-        "relative_margin": limits(0.0, 0.5),
-        "output_format": st.sampled_from(FORMATS),
-        "output_scores": st.booleans(),
-        "range_max": st.none() | st.integers(10, 30),
-    }
+SETTINGS = {
+    "range_min": st.integers(0, 4),
+    "num_negatives": st.integers(1, 4),
+    "max_score": limits(0.2, 0.9),
+    "min_score": limits(0.0, 0.4),
+    "absolute_margin": limits(-0.05, 0.3),
+    "relative_margin": limits(0.0, 0.5),
+    "output_format": st.sampled_from(FORMATS),
+    "output_scores": st.booleans(),
+    "range_max": st.none() | st.integers(10, 30),
+}
+OF_COSINES = st.fixed_dictionaries(SETTINGS)
+OF_PROBABILITIES = st.fixed_dictionaries(
+    SETTINGS | {"absolute_margin": limits(-0.3, 0.05), "relative_margin": limits(-0.5, 0.1)}
 )
 
 
@@ -170,19 +172,19 @@ def compared(dataset, model, cache, **options) -> None:
 
 
 @settings(max_examples=20)
-@given(options=SETTINGS)
+@given(options=OF_COSINES)
 def test_random_settings(dataset, model, corpus, cache, options):
     compared(dataset, model, cache, corpus=corpus, **options)
 
 
 @settings(max_examples=8)
-@given(options=SETTINGS)
+@given(options=OF_COSINES)
 def test_random_settings_without_a_corpus(dataset, model, cache, options):
     compared(dataset, model, cache, **options)
 
 
 @settings(max_examples=12)
-@given(options=SETTINGS)
+@given(options=OF_PROBABILITIES)
 def test_random_settings_with_a_cross_encoder_and_its_sigmoid(
     dataset, model, corpus, cache, cross_encoder, options
 ):
