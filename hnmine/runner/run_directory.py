@@ -194,8 +194,7 @@ class RunDirectory:
 
         Processes that share the run each do tasks that no other does, and return when all are done.
 
-        The progress bar shows `stage`, and counts the tasks' sizes in `unit`. Names of tasks are
-        unique in this directory. `passed_on`: later steps read these outputs.
+        Progress shows `stage`, in `unit`. Names of tasks are unique. `passed_on`: to later steps.
 
         Raises:
             PartialRun: tasks are missing that others should have done.
