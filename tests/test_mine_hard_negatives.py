@@ -156,8 +156,15 @@ OF_PROBABILITIES = st.fixed_dictionaries(
 
 
 def compared(dataset, model, cache, **options) -> None:
+    """Compare both functions on PyTorch, which starts sooner than OpenVINO."""
     ours = mine_hard_negatives(
-        dataset, model, compat=True, cache_dir=cache, verbose=False, **options
+        dataset,
+        model,
+        compat=True,
+        cache_dir=cache,
+        verbose=False,
+        backend="torch",
+        **options,
     )
     try:
         theirs = real(dataset, model, **options)
