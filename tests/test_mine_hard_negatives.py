@@ -426,7 +426,7 @@ class TestRefusals:
         ("wrong", "said"),
         [
             ("me/pairs", "load_dataset"),
-            ([], "it is no table|it is empty"),
+            ([], "is no table"),
             ([{"question": "a"}], "one column"),
             (3, "is no table"),
         ],
