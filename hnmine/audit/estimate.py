@@ -218,6 +218,7 @@ class Audit(Result):
             yield "queries with the most false negatives"
             yield from aligned((f"  {query}", f"{n:,}") for query, n in self.worst.items())
         yield from self.shortcut_lines()
+        yield from (f"warning: {said}" for said in self.warnings().values())
 
     def uncleaned_lines(self) -> Iterator[str]:
         """Name the ranks that the filter cleans surely worse than the others.
@@ -235,16 +236,22 @@ class Audit(Result):
                 )
 
     def shortcut_lines(self) -> Iterator[str]:
-        """Write the shortcuts for a terminal, with a warning about each that is too good."""
+        """Write the shortcuts for a terminal."""
         if self.shortcuts:
             yield "AUC of each shortcut alone, positives against negatives (0.5 = no signal)"
             yield from aligned(
                 (f"  {name}", "unknown" if np.isnan(auc) else f"{auc:.2f}")
                 for name, auc in self.shortcuts.items()
             )
-        for name, auc in self.shortcuts.items():
-            if auc >= WARN_FROM:
-                yield f"warning: a retriever may learn {name} instead. {ADVICE[name]}"
+
+    def warnings(self) -> dict[str, str]:
+        """Return what to do about each shortcut that is too good, by its name."""
+        return {
+            name: f"AUC of {name} alone {auc:.2f}: a retriever may learn it instead of relevance. "
+            f"{ADVICE[name]}"
+            for name, auc in self.shortcuts.items()
+            if auc >= WARN_FROM
+        }
 
 
 def _in_order(group: str) -> tuple[float, str]:

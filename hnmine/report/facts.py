@@ -123,11 +123,15 @@ class Document:
     rank: int | None
 
 
+Kind = Literal["hard negative", "doubtful negative", "narrowly dropped"]
+
+
 @dataclass(frozen=True)
 class Example:
-    """A candidate near the border between chosen and dropped.
+    """A candidate to look at.
 
     Attributes:
+        kind: why it is shown: a hard negative, or near the border between chosen and dropped.
         verdict: `negative`, or the rule that dropped it.
         query_id: id of the query.
         query: its text; None if it cannot be read.
@@ -135,8 +139,10 @@ class Example:
         candidate: the candidate.
         margin: score of the positive minus that of the candidate.
         relevance: score of its doubt; NaN if unknown.
+        sources: that found it.
     """
 
+    kind: Kind
     verdict: str
     query_id: str
     query: str | None
@@ -144,6 +150,7 @@ class Example:
     candidate: Document
     margin: float
     relevance: float
+    sources: list[str]
 
 
 @dataclass
@@ -154,6 +161,7 @@ class Facts:
         path: the mined directory.
         counts: of its manifest.
         funnel: steps from candidates to negatives: name, documents; drops are negative.
+        rows: why train/ has as many rows as it has, a sentence each.
         shortfall: by reason: queries with too few negatives, number of missing negatives.
         score: the score that the rules compared.
         scores, margins, ranks, lengths, relevance: histograms.
@@ -162,7 +170,7 @@ class Facts:
         shortcuts: AUC of each trivial feature, positives against negatives of the same query.
         learned: the content of relevance.json.
         hardness: loss and gradients before training; None without bi-encoder scores.
-        examples: borderline candidates.
+        examples: hard negatives, then borderline candidates.
         settings: by stage.
         origin: hashes, versions, models.
         no_texts: why texts cannot be shown; empty if they can.
@@ -173,6 +181,7 @@ class Facts:
     funnel: list[tuple[str, int]]
     shortfall: dict[str, tuple[int, int]]
     score: str
+    rows: list[str] = field(default_factory=list)
     scores: list[Histogram] = field(default_factory=list)
     margins: Histogram | None = None
     ranks: Histogram | None = None

@@ -25,7 +25,7 @@ from hnmine.relevance.learned import read_learned
 from hnmine.report.facts import Facts, Hub, Hubness, Mix
 from hnmine.report.histograms import histogram
 from hnmine.report.margin_examples import examples
-from hnmine.report.training_pairs import feature_aucs, make_chosen
+from hnmine.report.training_pairs import feature_aucs, make_chosen, rows_explained
 from hnmine.results import Json
 from hnmine.schema import SCORES
 from hnmine.selection.hardness import HARDNESS, Hardness
@@ -55,6 +55,7 @@ def gather(scored: ScoredView) -> Facts:
         hardness=Hardness.read(mined.path / HARDNESS),
     )
     make_chosen(scored)
+    facts.rows = rows_explained(scored)
     _distributions(scored, facts)
     facts.mixes = _mixes(scored)
     facts.hubness = _hubness(scored)

@@ -40,7 +40,7 @@ def histogram(
         "where isfinite(plain) and isfinite(x) and kind is not null"
     )
     spread = {
-        kind: Spread(count, mean, *quantiles)
+        kind: Spread(count, mean, *(map(round, quantiles) if scale == "whole" else quantiles))
         for kind, count, mean, quantiles in scored.ask(
             "select kind, count(*), avg(plain), approx_quantile(plain, [0.05, 0.5, 0.95]) "
             f"from {rows} group by kind"

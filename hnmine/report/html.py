@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file without scripts or network access."""
+"""The page of a report: one HTML file that asks nothing of any network."""
 
 from __future__ import annotations
 
@@ -8,70 +8,65 @@ from pathlib import PurePath
 from markupsafe import Markup
 
 from hnmine.audit.estimate import Audit, how_to_judge, in_words
-from hnmine.directories.scored_view import NEGATIVE
-from hnmine.report import figures
+from hnmine.directories.mined import Mined
+from hnmine.printable import shell
+from hnmine.report import figures, marks
 from hnmine.report.comparing import Comparison
-from hnmine.report.facts import Facts, Histogram
+from hnmine.report.facts import Example, Facts, Histogram
 from hnmine.report.highlight import Matcher
-from hnmine.report.templates import template
+from hnmine.report.templates import script, template
+from hnmine.report.verdict import Verdict, filter_command
 
-MUCH_MISSING = 0.1
-MUCH_OF_ONE_PERCENT = 0.1
-FAR_FROM_EVEN = 0.1
-MEASURES = {"length": "is longer", "BM25": "has a higher BM25 score"}
-REMEDIES = {
-    "length": "hnmine mine --attribute length='length(doc.text)' makes it a column for --where.",
-    "BM25": "A --quota for each source, or a --where on bm25_score, evens it out.",
-}
-
-
-def page(facts: Facts, audit: Audit, matcher: Matcher, compared: Comparison | None) -> str:
+def page(
+    mined: Mined, facts: Facts, audit: Audit, verdict: Verdict, compared: Comparison | None
+) -> str:
     """Return the page.
 
     Args:
+        mined: the directory.
         facts: to show.
         audit: judgements, where there are some.
-        matcher: finds the words of a query in a text.
+        verdict: what a reader must know first.
         compared: this directory with others; None for no such section.
     """
+    code, policy = script("page.js")
+    name = PurePath(facts.path).name
+    sheet = f"{name or 'mined'}-marks.csv"
     return template("page.html.j2").render(
         facts=facts,
-        name=PurePath(facts.path).name or facts.path,
-        notes=list(_notes(facts)),
+        name=name or facts.path,
+        verdict=verdict,
         audit=audit,
         in_words=in_words,
         needs_judgements=how_to_judge(audit.mined),
-        doubtful=[one for one in facts.examples if one.verdict == NEGATIVE],
-        dropped=[one for one in facts.examples if one.verdict != NEGATIVE],
         distributions=list(_distributions(facts)),
         figures=figures,
-        split=matcher.split,
+        split=Matcher.of(mined).split,
         compared=compared,
+        reasons=list(dict.fromkeys(map(_reason, facts.examples))),
+        sources=sorted({source for one in facts.examples for source in one.sources}),
+        reason=_reason,
+        row=marks.row,
+        header=marks.HEADER,
+        sheet=sheet,
+        uses=list(_uses(mined, sheet)),
+        script=code,
+        script_policy=policy,
     )
 
 
-def _notes(facts: Facts) -> Iterator[str]:
-    """Yield warnings about facts that may harm training."""
-    missing, asked = facts.counts["negatives_missing"], facts.counts["negatives_asked"]
-    if missing > MUCH_MISSING * asked:
-        yield (
-            f"{100 * missing / asked:.0f} % of the negatives asked for are missing. Mine deeper "
-            "(--top-k, --deepen), or relax the rules."
-        )
-    hubness = facts.hubness
-    if hubness and hubness.used >= 100 and hubness.top_share > MUCH_OF_ONE_PERCENT:
-        yield (
-            f"The most used 1 % of the documents make up {100 * hubness.top_share:.0f} % of the "
-            "negatives. --max-uses caps how many queries share one."
-        )
-    for name, found in facts.shortcuts.items():
-        if found.low > 0.5 + FAR_FROM_EVEN or found.high < 0.5 - FAR_FROM_EVEN:
-            more, less = ("positive", "negative") if found.rate > 0.5 else ("negative", "positive")
-            share = max(found.rate, 1 - found.rate)
-            yield (
-                f"In {100 * share:.0f} % of the pairs the {more} {MEASURES[name]} than the {less}: "
-                f"a model may learn that instead of relevance. {REMEDIES[name]}"
-            )
+def _reason(example: Example) -> str:
+    """Return why an example is shown, with the rule that dropped it."""
+    dropped = example.kind == "narrowly dropped"
+    return f"dropped: {example.verdict}" if dropped else example.kind
+
+
+def _uses(mined: Mined, sheet: str) -> Iterator[tuple[str, str]]:
+    """Yield what the sheet of marks is for, and the command that reads it."""
+    if again := filter_command(mined, sheet, "-marked"):
+        yield "Filter again by the marks", again
+    yield "Count the marks", shell(["hnmine", "report", mined.path, "--verdicts", sheet])
+    yield "Judge more", shell(["hnmine", "review", mined.path, "--sheet", sheet])
 
 
 def _distributions(facts: Facts) -> list[tuple[str, Markup, Histogram]]:

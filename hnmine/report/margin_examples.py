@@ -1,4 +1,4 @@
-"""Borderline examples: doubtful negatives, and candidates that a rule only just dropped."""
+"""Examples: hard negatives, doubtful ones, and candidates that a rule only just dropped."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from hnmine.directories.scored_view import DROPPED, MARGIN, NEGATIVE, Row, ScoredView, literal
-from hnmine.report.facts import Document, Example
+from hnmine.names import rank_of
+from hnmine.report.facts import Document, Example, Kind
 
-NEGATIVES, REASONS, OF_EACH_REASON = 6, 4, 3
+HARD, DOUBTFUL, REASONS, OF_EACH_REASON = 8, 16, 4, 6
 CHARACTERS = 700
 LOOKED_AT = 20
 """Rows read for each row shown, as each query is shown once."""
 
+UNLIKE_A_POSITIVE = 0.25
+"""Share of the negatives that look least like positives: the hard ones are shown from these."""
+
 DOUBTFUL_FIRST = f"relevance desc nulls last, {MARGIN}, query_id, doc_id"
+HARD_FIRST = f"rank nulls last, {MARGIN} desc nulls last, query_id, doc_id"
 NEAREST = {"near-copy": "near_copy"}
 """By rule: the column that is smallest where the rule only just dropped a candidate. For other
 rules the margin is largest there."""
@@ -23,8 +28,15 @@ NO_MATTER_OF_DEGREE = ("query", "not-finite", "rank", "max-uses")
 
 
 def examples(scored: ScoredView) -> list[Example]:
-    """Return the most doubtful negatives, and what the main rules dropped most narrowly."""
-    taken = _rows(scored, f"kind = '{NEGATIVE}'", DOUBTFUL_FIRST, NEGATIVES)
+    """Return hard negatives, the most doubtful ones, and what rules dropped most narrowly."""
+    taken: list[tuple[Kind, Row]] = [("hard negative", row) for row in _hard(scored)]
+    known = {(row["query_id"], row["doc_id"]) for _, row in taken}
+    doubtful = _rows(scored, f"kind = '{NEGATIVE}'", DOUBTFUL_FIRST, DOUBTFUL)
+    taken += [
+        ("doubtful negative", row)
+        for row in doubtful
+        if (row["query_id"], row["doc_id"]) not in known
+    ]
     reasons = scored.ask(
         f"select reason from scored where kind = '{DROPPED}' and not list_contains(?, reason) "
         "group by reason order by count(*) desc, reason limit ?",
@@ -34,9 +46,25 @@ def examples(scored: ScoredView) -> list[Example]:
     for (reason,) in reasons:
         order = f"{NEAREST.get(reason, MARGIN + ' desc')} nulls last, query_id, doc_id"
         condition = f"kind = '{DROPPED}' and reason = {literal(reason)}"
-        taken += _rows(scored, condition, order, OF_EACH_REASON)
-    positives = _positives(scored, [row["query_id"] for row in taken])
-    return [_example(scored, row, positives.get(row["query_id"])) for row in taken]
+        dropped = _rows(scored, condition, order, OF_EACH_REASON)
+        taken += [("narrowly dropped", row) for row in dropped]
+    positives = _positives(scored, [row["query_id"] for _, row in taken])
+    return [_example(scored, kind, row, positives.get(row["query_id"])) for kind, row in taken]
+
+
+def _hard(scored: ScoredView) -> list[Row]:
+    """Return negatives that rank high among the candidates, and yet look unlike a positive.
+
+    Of the same rank, those furthest below their positive come first: the contrast is clear there.
+    """
+    low = scored.ask(
+        f"select quantile_cont(relevance, {UNLIKE_A_POSITIVE}) from scored "
+        f"where kind = '{NEGATIVE}' and isfinite(relevance)"
+    )[0][0]
+    condition = f"kind = '{NEGATIVE}'"
+    if low is not None:
+        condition += f" and relevance <= ({low!r}::double)"
+    return _rows(scored, condition, HARD_FIRST, HARD)
 
 
 def _rows(scored: ScoredView, condition: str, order: str, count: int) -> list[Row]:
@@ -58,8 +86,9 @@ def _positives(scored: ScoredView, queries: Sequence[str]) -> dict[str, Row]:
     return {row["query_id"]: row for row in rows}
 
 
-def _example(scored: ScoredView, row: Row, positive: Row | None) -> Example:
+def _example(scored: ScoredView, kind: Kind, row: Row, positive: Row | None) -> Example:
     return Example(
+        kind=kind,
         verdict=NEGATIVE if row["selected"] else row["reason"],
         query_id=row["query_id"],
         query=scored.mined.query_text(row["query_id"]),
@@ -67,6 +96,7 @@ def _example(scored: ScoredView, row: Row, positive: Row | None) -> Example:
         candidate=document(scored, row, CHARACTERS),
         margin=_number(row["margin"]),
         relevance=_number(row["relevance"]),
+        sources=[name for name in scored.sources if row[rank_of(name)] is not None],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hnmine.audit.auditing import audit
@@ -16,9 +16,9 @@ from hnmine.printable import shell
 from hnmine.report.comparing import Comparison
 from hnmine.report.facts import Facts
 from hnmine.report.gather import gather
-from hnmine.report.highlight import Matcher
 from hnmine.report.html import page
 from hnmine.report.terminal import lines
+from hnmine.report.verdict import Verdict, verdict
 from hnmine.results import Json, Result
 from hnmine.runner.atomic import write_text
 from hnmine.runner.preflight import claim
@@ -33,12 +33,14 @@ class Report(Result):
     Attributes:
         facts: what the page and the summary show.
         audit: the share of false negatives, and shortcuts.
+        verdict: what to know before training, and what to do next.
         page: the page's path; None without --html.
         compared: with other directories; None without --compare.
     """
 
     facts: Facts
     audit: Audit
+    verdict: Verdict
     page: Path | None
     compared: Comparison | None = None
 
@@ -46,17 +48,21 @@ class Report(Result):
         """Return everything as JSON values."""
         page = str(self.page) if self.page else None
         found = {"page": page, **self.facts.as_json(), "audit": self.audit.as_json()}
+        found["verdict"] = asdict(self.verdict)
         return found | ({"compared": self.compared.as_json()} if self.compared else {})
 
     def lines(self) -> Iterator[str]:
         """Write the summary for a terminal."""
-        yield from lines(self.facts, self.audit)
+        yield from lines(self.facts, self.audit, self.verdict)
         if self.compared:
             yield ""
             yield from self.compared.table.lines()
             if self.compared.students:
                 yield ""
                 yield from self.compared.students.lines()
+        if self.verdict.steps:
+            yield ""
+            yield from self.verdict.next_lines()
         if self.page:
             yield ""
             yield f"Page: {self.page}"
@@ -74,12 +80,13 @@ def report(settings: ReportSettings) -> Report:
     with mined.sql(settings.cpu_threads) as scored:
         facts = gather(scored)
         audited = _audit(settings, facts)
+        judged = verdict(mined, facts, audited)
         if settings.html:
             where.parent.mkdir(parents=True, exist_ok=True)
             if settings.output is None:
                 claim(settings.mined, "page", [PAGE])
-            write_text(where, page(facts, audited, Matcher.of(mined), compared))
-    return Report(facts, audited, where if settings.html else None, compared)
+            write_text(where, page(mined, facts, audited, judged, compared))
+    return Report(facts, audited, judged, where if settings.html else None, compared)
 
 
 def _audit(settings: ReportSettings, facts: Facts) -> Audit:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+from importlib.resources import files
 
 import jinja2
 from markupsafe import Markup, escape
 
-from hnmine.printable import one_line
+from hnmine.printable import one_line, without_credentials
 from hnmine.report.terminal import number
 
 
@@ -26,8 +29,16 @@ def template(name: str) -> jinja2.Template:
         "number": number,
         "setting": _setting,
         "flags": _flags,
+        "command": _command,
     }
     return environment.get_template(name)
+
+
+def script(name: str) -> tuple[Markup, str]:
+    """Return a script of this folder, and the source that a page's policy allows: its hash."""
+    text = files("hnmine.report").joinpath(name).read_text("utf-8")
+    hashed = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Markup(text), f"'sha256-{hashed}'"
 
 
 def _setting(value: object) -> str:
@@ -35,8 +46,18 @@ def _setting(value: object) -> str:
 
 
 def _flags(text: str) -> Markup:
-    """Mark flags in a text as code that does not break across lines."""
-    return Markup(re.sub(r"(--[a-z-]+)", r'<code class="flag">\1</code>', str(escape(text))))
+    """Mark commands in backquotes as code, and flags as code that does not break across lines."""
+    parts = re.split(r"`([^`]*)`", str(escape(text)))
+    parts[::2] = (
+        re.sub(r"(--[a-z-]+)", r'<code class="flag">\1</code>', words) for words in parts[::2]
+    )
+    parts[1::2] = (f"<code>{command}</code>" for command in parts[1::2])
+    return Markup("".join(parts))
+
+
+def _command(text: str) -> Markup:
+    """Return a command, which may have several lines, without credentials."""
+    return Markup("\n").join(one_line(without_credentials(line)) for line in text.split("\n"))
 
 
 def _shown(value: object) -> object:

@@ -12,15 +12,19 @@ from hnmine.report.facts import Facts
 
 if TYPE_CHECKING:
     from hnmine.audit.estimate import Audit
+    from hnmine.report.verdict import Verdict
 
 BAR = 24
 MOST_HUBS = 3
 
 
-def lines(facts: Facts, audit: Audit) -> Iterator[str]:
+def lines(facts: Facts, audit: Audit, verdict: Verdict) -> Iterator[str]:
     """Write the summary of a report."""
     yield facts.path
+    yield from verdict.lines()
+    yield ""
     yield from _funnel(facts)
+    yield from (f"  {said}" for said in facts.rows)
     yield ""
     yield from audit.estimate_lines()
     yield f"hardness: {hardness(facts)}"

@@ -18,6 +18,14 @@ FEATURES = {"length": "length", "BM25": "bm25_score"}
 
 TEXTS_AT_ONCE = 8192
 
+LAYOUTS = {
+    "triplet": "a row for each positive and each negative of a query",
+    "n-tuple": "a row for each positive of a query, with all its negatives",
+    "labeled-pair": "a row for each positive and a row for each negative",
+    "labeled-list": "a row for each positive of a query, with all its negatives",
+}
+"""What a row of train/ is, by layout."""
+
 
 def make_chosen(scored: ScoredView) -> None:
     """Create the SQL table `chosen`: a row for each positive and each chosen negative.
@@ -68,3 +76,34 @@ def feature_aucs(scored: ScoredView) -> dict[str, Estimate]:
             counts = pairs["pairs"].astype(int)
             found[name] = of_sums(pairs["won"].astype(float), counts, int(counts.sum()))
     return found
+
+
+def rows_explained(scored: ScoredView) -> list[str]:
+    """Return why train/ has more or fewer rows than there are negatives, a sentence each."""
+    manifest = scored.mined.manifest
+    counts, layout = manifest.counts, manifest.settings.format
+    if layout not in LAYOUTS:
+        return []
+    said = [f"train/ has {counts['train_rows']:,} rows in the layout {layout}: {LAYOUTS[layout]}."]
+    several, fewer = scored.ask(
+        """
+        select count(*) filter (where n > 0 and p > 1), count(*) filter (where n = 0 and p > 0)
+        from (
+            select count(*) filter (where label = 1) as p, count(*) filter (where label = 0) as n
+            from chosen group by query_id
+        )
+        """
+    )[0]
+    if several and layout != "labeled-pair":
+        said.append(
+            f"{several:,} queries with negatives have several positives: these repeat the negatives."
+        )
+    if layout == "n-tuple" and counts["queries_short"]:
+        asked = manifest.settings.num_negatives
+        said.append(
+            f"{counts['queries_short']:,} queries have no row, because they got fewer than {asked} "
+            "negatives."
+        )
+    elif fewer and layout != "labeled-pair":
+        said.append(f"{fewer:,} queries have no row, because they got no negative.")
+    return said

@@ -147,17 +147,23 @@ FINDINGS: tuple[Finding, ...] = (
 
 def last_lines(run: Measured) -> Iterator[str]:
     """Yield the verdict, a line each."""
-    yield _summary(run)
+    yield summary(run)
     yield from run.hardness.sentences() if run.hardness else [why_unknown(run.scores)]
-    for measure, bound, says in FINDINGS:
-        found = measure(run)
-        if round(found, DIGITS) > bound:
-            yield says(run, found)
+    yield from findings(run)
     if run.counts["negatives"]:
         yield f"Next: {run.command('report')} shows them and the most doubtful; train on train/."
 
 
-def _summary(run: Measured) -> str:
+def findings(run: Measured) -> Iterator[str]:
+    """Yield what is beyond its bound and the setting that changes it, a sentence each."""
+    for measure, bound, says in FINDINGS:
+        found = measure(run)
+        if round(found, DIGITS) > bound:
+            yield says(run, found)
+
+
+def summary(run: Measured) -> str:
+    """Return the counts and measures in a sentence."""
     counts, hardness = run.counts, run.hardness
     said = [f"{counts['negatives']:,} negatives for {_counted(counts['queries'])}"]
     if asked := counts["negatives_asked"]:
