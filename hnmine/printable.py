@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import re
 import shlex
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -66,6 +69,60 @@ def aligned(rows: Iterable[Sequence[str]], sides: str = "<>>>>>>>>>") -> Iterato
     for row in table:
         cells = (f"{cell:{s}{w}}" for cell, s, w in zip(row, sides, widths, strict=False))
         yield "  ".join(cells).rstrip()
+
+
+PIPE_WIDTH, NARROWEST = 100, 12
+"""Characters of a line where there is no terminal, and of a column of texts at least."""
+
+
+def line_width() -> int:
+    """Return the width of the terminal that stdout is, or of a line in a pipe or a file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
+
+
+def fitted(rows: Iterable[Sequence[str]], sides: str) -> Iterator[str]:
+    """Yield the rows of a table as `aligned` does, with texts cut so that lines fit.
+
+    Args:
+        rows: the cells of each; a row may have fewer than others.
+        sides: of each column: `<`, flush left: texts, which may be cut; or `>`, flush right.
+    """
+    table = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip_longest(*table, fillvalue="")]
+    over = sum(widths) + 2 * (len(widths) - 1) - line_width()
+    texts = [n for n in range(len(widths)) if sides[n] == "<"]
+    while over > 0 and texts:
+        widest = max(texts, key=lambda n: widths[n])
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
+        over -= 1
+    for row in table:
+        for n, cell in enumerate(row):
+            if len(cell) > widths[n]:
+                row[n] = f"{cell[: widths[n] - 1]}…"
+    yield from aligned(table, sides)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """Return a sentence as lines that break between words, but not within a command.
+
+    Args:
+        line: with its commands in backquotes; one that is indented by four is a command itself.
+        width: of a line.
+    """
+    if len(line) <= width or line.startswith("    "):
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    kept = re.sub("`[^`]*`", lambda found: found[0].replace(" ", "\0"), line)
+    lines = textwrap.wrap(
+        kept,
+        width,
+        subsequent_indent=f"{indent}  " if indent else "",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [part.replace("\0", " ") for part in lines]
 
 
 def escape(character: str) -> str:

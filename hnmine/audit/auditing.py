@@ -71,7 +71,7 @@ def audit(settings: AuditSettings) -> Audit:
     if not table.num_rows:
         return found
     query_ids, doc_ids = (table[name].to_pylist() for name in ("query_id", "doc_id"))
-    found.doubtful = _doubtful(table)
+    found.doubtful = _doubtful(table, mined)
     same = SamePairs.among(mined.texts if settings.qrels or settings.verdicts else None)
     if (settings.qrels or settings.verdicts) and mined.texts is None:
         found.notes.append(
@@ -107,14 +107,15 @@ def _selected(mined: Mined) -> tuple[pa.Table, list[tuple[str, str]]]:
     return pa.concat_tables(negatives), used_up
 
 
-def _doubtful(table: pa.Table) -> list[Doubtful]:
+def _doubtful(table: pa.Table, mined: Mined) -> list[Doubtful]:
     """Return the most doubtful negatives, as the report shows them: by relevance, then margin."""
     relevance = numbers(table["relevance"])
     margin = numbers(table["positive_score"]) - numbers(table["score"])
     first = np.lexsort((margin, -relevance))[:MOST_DOUBTFUL]
     ids = (table[name].take(pa.array(first)).to_pylist() for name in ("query_id", "doc_id"))
     values = (relevance[first].tolist(), margin[first].tolist())
-    return [Doubtful(*row) for row in zip(*ids, *values, strict=True)]
+    rows = zip(*ids, *values, strict=True)
+    return [Doubtful(*row, query=mined.query_text(row[0])) for row in rows]
 
 
 def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[np.str_]]:

@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from hnmine.audit.shortcuts import ADVICE, WARN_FROM
 from hnmine.intervals import TAIL, clopper_pearson, sampled_interval
-from hnmine.printable import aligned, shell, without_nan
+from hnmine.printable import aligned, fitted, shell, without_nan
 from hnmine.ragged import Floats, Ints
 from hnmine.results import Json, Result
 from hnmine.schema import RELEVANT
@@ -125,12 +125,20 @@ def how_to_judge(mined: object) -> str:
 
 @dataclass(frozen=True)
 class Doubtful:
-    """A negative by its doubt: the relevance is a score, the margin positive minus candidate."""
+    """A negative by its doubt.
+
+    Attributes:
+        query_id, doc_id: its ids.
+        relevance: a score that orders.
+        margin: score of the positive minus its own.
+        query: the query's text; None if it cannot be read.
+    """
 
     query_id: str
     doc_id: str
     relevance: float
     margin: float
+    query: str | None = None
 
 
 @dataclass(repr=False)
@@ -203,9 +211,11 @@ class Audit(Result):
         if self.doubtful:
             yield "most doubtful negatives"
             head = ("  query", "document", "relevance", "margin")
-            yield from aligned(
-                [head, *((f"  {one.query_id}", one.doc_id, *_scores(one)) for one in self.doubtful)]
+            rows = (
+                (f"  {one.query or one.query_id}", one.doc_id, *_scores(one))
+                for one in self.doubtful
             )
+            yield from fitted([head, *rows], "<<>>")
 
     def lines(self) -> Iterator[str]:
         """Return the lines for a terminal."""

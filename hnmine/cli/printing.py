@@ -12,7 +12,15 @@ from typing import IO, TYPE_CHECKING
 import typer
 
 from hnmine.errors import HnmineError
-from hnmine.printable import one_line, printable, redacted, without_credentials, without_nan
+from hnmine.printable import (
+    line_width,
+    one_line,
+    printable,
+    redacted,
+    without_credentials,
+    without_nan,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from hnmine.results import Result
@@ -102,8 +110,10 @@ def print_result(result: Result, as_json: bool) -> None:
     elif as_json:
         typer.echo(_json(redacted(result.as_json())))
     else:
+        width = line_width() if sys.stdout.isatty() else None
         for line in result.lines():
-            say(line)
+            for part in wrapped(one_line(line), width) if width else [line]:
+                say(part)
     result.check()
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from hnmine.directories.mined import Mined
 from hnmine.directories.scored_view import NEGATIVE, ScoredView
-from hnmine.printable import aligned, without_nan
+from hnmine.printable import aligned, fitted, without_nan
 from hnmine.report.terminal import number
 from hnmine.results import Json, Result
 from hnmine.runner.plan import differences
@@ -69,7 +69,8 @@ class Changes(Result):
         lost: number of negatives in `before` alone, by their verdict in `after`.
         queries: number of queries with a negative in either.
         changed: number of queries whose negatives differ.
-        most: the queries that changed most: negatives gained, lost.
+        most: the queries that changed most, by id: negatives gained, lost.
+        texts: of these queries, by id; empty if they cannot be read.
     """
 
     before: str
@@ -84,6 +85,7 @@ class Changes(Result):
     queries: int
     changed: int
     most: dict[str, tuple[int, int]]
+    texts: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> Json:
         """Return everything as JSON values; an unknown number is null."""
@@ -110,9 +112,14 @@ class Changes(Result):
             yield ""
             yield "Queries that changed most: negatives gained and lost"
             changed = self.most.items()
-            yield from aligned(
-                (f"  {query}", f"+{new}", f"-{gone}") for query, (new, gone) in changed
+            yield from fitted(
+                ((f"  {self.name(query)}", f"+{new}", f"-{gone}") for query, (new, gone) in changed),
+                "<>>",
             )
+
+    def name(self, query_id: str) -> str:
+        """Return the text of a query that changed, or its id if the text cannot be read."""
+        return self.texts.get(query_id) or query_id
 
     def pairs(self) -> Iterator[tuple[str, str, str]]:
         """Yield the counts and means in words, each with its values before and after."""
@@ -148,6 +155,8 @@ def changes(one: ScoredView, other: ScoredView, most: int) -> Changes:
     for statement in (_PAIRS, _NEGATIVES):
         one.ask(statement)
     queries, changed = one.ask(_QUERIES)[0]
+    named = {query: (gained, lost) for query, gained, lost in one.ask(_MOST, most)}
+    texts = {query: before.query_text(query) or after.query_text(query) for query in named}
     return Changes(
         before=str(before.path),
         after=str(after.path),
@@ -160,7 +169,8 @@ def changes(one: ScoredView, other: ScoredView, most: int) -> Changes:
         lost=_reasons(one, "is_now"),
         queries=queries,
         changed=changed,
-        most={query: (gained, lost) for query, gained, lost in one.ask(_MOST, most)},
+        most=named,
+        texts={query: text for query, text in texts.items() if text},
     )
 
 

@@ -145,8 +145,12 @@ def _check_free(folder: Path) -> None:
 
 def _write(folder: Path, found: Comparison) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    paths = [one.path for one in found.directories]
     page = template("compare.html.j2").render(
-        compared=found.table, changes=found.changes, students=found.students
+        compared=found.table,
+        changes=found.changes,
+        students=found.students,
+        train=shell(["hnmine", "compare", *paths, "--train", "MODEL", "--output", folder]),
     )
     write_text(folder / VALUES, canonical_json(found.as_json()))
     write_text(folder / PAGE, page)

@@ -20,6 +20,8 @@ UNLIKE_A_POSITIVE = 0.25
 
 DOUBTFUL_FIRST = f"relevance desc nulls last, {MARGIN}, query_id, doc_id"
 HARD_FIRST = f"rank nulls last, {MARGIN} desc nulls last, query_id, doc_id"
+"""Without a bi-encoder; with one, what is nearest to the query comes first."""
+
 NEAREST = {"near-copy": "near_copy"}
 """By rule: the column that is smallest where the rule only just dropped a candidate. For other
 rules the margin is largest there."""
@@ -53,10 +55,7 @@ def examples(scored: ScoredView) -> list[Example]:
 
 
 def _hard(scored: ScoredView) -> list[Row]:
-    """Return negatives that rank high among the candidates, and yet look unlike a positive.
-
-    Of the same rank, those furthest below their positive come first: the contrast is clear there.
-    """
+    """Return negatives that are near to their query, and yet look unlike a positive."""
     low = scored.ask(
         f"select quantile_cont(relevance, {UNLIKE_A_POSITIVE}) from scored "
         f"where kind = '{NEGATIVE}' and isfinite(relevance)"
@@ -64,7 +63,8 @@ def _hard(scored: ScoredView) -> list[Row]:
     condition = f"kind = '{NEGATIVE}'"
     if low is not None:
         condition += f" and relevance <= ({low!r}::double)"
-    return _rows(scored, condition, HARD_FIRST, HARD)
+    near = "dense_score desc nulls last, " if "dense_score" in scored.columns else ""
+    return _rows(scored, condition, near + HARD_FIRST, HARD)
 
 
 def _rows(scored: ScoredView, condition: str, order: str, count: int) -> list[Row]:

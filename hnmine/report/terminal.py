@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hnmine.printable import aligned
+from hnmine.printable import aligned, fitted
 from hnmine.report.facts import Facts
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def number(value: float | None) -> str:
 
 def _funnel(facts: Facts) -> Iterator[str]:
     total = max(facts.counts["candidates"], 1)
-    yield from aligned(
+    yield from fitted(
         (
             (
                 f"  {name if count >= 0 else f'- {name}'}",

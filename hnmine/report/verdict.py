@@ -165,7 +165,7 @@ def _steps(mined: Mined, audit: Audit, level: Level) -> Iterator[tuple[str, str]
             asked = ["hnmine", "inspect", mined.path, "--reason", rule]
             yield "See what the rule that drops most has dropped", shell(asked)
     if level != "good" and (again := filter_command(mined)):
-        yield "Filter again with other settings; stored scores are used again", again
+        yield "Filter again with the settings that you change; stored scores are reused", again
     if not counts["negatives"]:
         return
     if not (audit.judged or audit.proved):
