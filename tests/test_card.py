@@ -21,6 +21,7 @@ from huggingface_hub import DatasetCard
 import hnmine as api
 from hnmine.directories.mined import Mined
 from hnmine.errors import InputError, UsageError
+from hnmine.exports.card import _language
 from hnmine.exports.reproduce import commands
 
 
@@ -86,6 +87,23 @@ def test_its_front_matter_is_the_hubs(world, card, tmp_path):
         assert len(found) == len(rows(mined / folder))
     by_default = load_dataset(str(mined), split="train", cache_dir=str(tmp_path))
     assert by_default.column_names == ["query", "positive", "negative"]
+
+
+def test_it_says_licence_language_judgements_hardness_and_how_to_load(world, card, tmp_path):
+    data = DatasetCard(card).data
+    assert (data.license, data.language) == ("unknown", ["en"])
+    assert "| false negatives | not judged |" in card
+    assert "Unknown: no bi-encoder scored" in card.split("## Hardness")[1]
+    assert 'load_dataset("OWNER/NAME", split="train")' in card
+
+
+def test_the_language_is_that_of_the_stemmer_or_of_english_texts(tmp_path):
+    english = write(tmp_path / "e.parquet", query=["what is the use of a fox"], positive=["it is"])
+    other = write(tmp_path / "o.parquet", query=["wozu dient ein Fuchs"], positive=["es ist so"])
+    assert _language("english", [english]) == "en"
+    assert _language("english", [other]) == ""
+    assert _language("german", [other]) == "de"
+    assert _language("none", []) == ""
 
 
 def test_load_dataset_gives_what_the_folder_holds_and_not_what_another_of_its_name_held(
@@ -222,7 +240,7 @@ class TestPush:
         data = world[0] / "mined"
         if name == "export":
             data = api.export(mined=data, to="beir", output=tmp_path / "e").path
-        done = push(hub, data, "--json")
+        done = push(hub, data, "--json", "--scored")
         assert done.returncode == 0, done.stderr
         assert "hf_secret" not in done.stdout + done.stderr
         sent = {line["value"]["path"] for line in hub.commit if line["key"] == "file"}
@@ -231,6 +249,24 @@ class TestPush:
         assert hub.created["visibility"] == "private"
         assert hub.created["type"] == "dataset"
         assert json.loads(done.stdout)["counts"]["files"] == len(sent)
+
+    def test_ids_stay_unless_they_are_asked_for(self, world, hub, tmp_path):
+        assert push(hub, world[0] / "mined").returncode == 0
+        sent = {
+            line["value"]["path"]: base64.b64decode(line["value"]["content"])
+            for line in hub.commit
+            if line["key"] == "file"
+        }
+        assert not [name for name in sent if name.startswith(("scored", "shortfall"))]
+        assert any(name.startswith("train/") for name in sent)
+        for name, body in sent.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(body)
+        card = sent["README.md"].decode()
+        assert 'load_dataset("me/negatives", split="train")' in card
+        assert [one["config_name"] for one in DatasetCard(card).data["configs"]] == ["train"]
+        found = load_dataset(str(tmp_path), split="train", cache_dir=str(tmp_path / "cache"))
+        assert found.to_list() == rows(world[0] / "mined" / "train")
 
     def test_a_refusal_is_explained(self, world, hub):
         hub.refuses = True

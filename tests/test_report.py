@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from collections import Counter
+from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import groupby, pairwise
 
@@ -15,6 +18,7 @@ import pytest
 from conftest import ENCODER, ROOT, hnmine, rows, write
 
 import hnmine as api
+from hnmine import printable
 from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import of_sums
 from hnmine.config import AuditSettings, CompareSettings, InspectSettings, ReportSettings
@@ -75,6 +79,10 @@ def hostile(tmp_path_factory):
 
 def look(mined, **settings):
     return report(ReportSettings.parse({"mined": mined, "html": False, **settings})).facts
+
+
+def look_at(mined, **settings):
+    return report(ReportSettings.parse({"mined": mined, "html": False, **settings}))
 
 
 def ask(mined, **settings):
@@ -217,9 +225,42 @@ class TestFacts:
         assert example.query
         assert example.positive.text
         assert example.positive.rank is None
-        for _, group in groupby(facts.examples, key=lambda one: one.verdict):
+        for _, group in groupby(facts.examples, key=lambda one: (one.kind, one.verdict)):
             queries = [one.query_id for one in group]
             assert len(set(queries)) == len(queries)
+
+    def test_hard_negatives_come_first_and_look_unlike_positives(self, runs):
+        facts = look(runs / "both")
+        chosen = [row for row in rows(runs / "both" / "scored") if row["selected"]]
+        low = np.quantile([row["relevance"] for row in chosen], 0.25)
+        unlike = [row for row in chosen if row["relevance"] <= low]
+        first = facts.examples[0]
+        assert first.kind == "hard negative"
+        assert first.candidate.scores["dense_score"] == max(row["dense_score"] for row in unlike)
+        assert {one.verdict for one in facts.examples if "negative" in one.kind} == {"negative"}
+
+    @pytest.mark.parametrize("layout", ["triplet", "n-tuple", "labeled-pair", "labeled-list"])
+    def test_rows_of_training_data_are_explained(self, runs, tmp_path, layout):
+        api.filter(
+            candidates=runs / "c", output=tmp_path / "m", format=layout, num_negatives=3,
+            relative_margin=0.3, relabel="rank = 0 and keep",
+        )  # fmt: skip
+        said = look(tmp_path / "m").rows
+        assert f"train/ has {len(rows(tmp_path / 'm' / 'train')):,} rows" in said[0]
+        table = rows(tmp_path / "m" / "scored")
+        positives = Counter(row["query_id"] for row in table if row["label"] == 1)
+        negatives = Counter(row["query_id"] for row in table if row["label"] == 0)
+        several = sum(positives[query] > 1 for query in negatives)
+        assert several
+        assert any(one.startswith(f"{several:,} queries have") for one in said) == (
+            layout != "labeled-pair"
+        )
+        without = {"n-tuple": lambda n: n < 3, "triplet": lambda n: n == 0}.get(layout)
+        if without:
+            short = sum(without(negatives[query]) for query in positives)
+            assert any(one.startswith(f"{short:,} queries have no row") for one in said) == (
+                short > 0
+            )
 
     @pytest.mark.parametrize("name", ["dense", "none"])
     def test_what_is_not_known_is_left_out(self, runs, name):
@@ -274,7 +315,7 @@ class TestPage:
 
     def test_it_needs_nothing_else(self, page):
         parsed = Page(page)
-        for tag in ("script", "link", "img", "iframe", "object"):
+        for tag in ("link", "img", "iframe", "object"):
             assert parsed.all(tag) == []
         for _, attributes, _ in parsed.found:
             assert not attributes.keys() & {"src", "srcset", "onload", "onclick"}
@@ -282,7 +323,16 @@ class TestPage:
                 assert attributes.get(name, "#").startswith("#")
         assert not re.search(r"url\((?!#)|@import", page)
         policy = next(a for a in parsed.all("meta") if "http-equiv" in a)["content"]
-        assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+        (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+        assert parsed.all("script") == [{}]
+        assert policy.split("; ") == [
+            "default-src 'none'",
+            "style-src 'unsafe-inline'",
+            f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+        assert not re.search(r"fetch|XMLHttp|innerHTML|import|eval|https?:", script)
 
     def test_ids_are_unique_and_links_lead_to_them(self, page):
         parsed = Page(page)
@@ -321,10 +371,40 @@ class TestPage:
         path = tmp_path / "r.html"
         report(ReportSettings.parse({"mined": hostile / "mined", "output": path}))
         page = path.read_text()
-        assert "<script" not in page
+        assert page.count("<script") == 1
+        (row,) = {one["data-row"] for one in Page(page).all("article") if "<q>" in one["data-row"]}
+        assert HOSTILE in json.loads(row).replace('""', '"')
         assert "\x1b" not in page
         assert "\u202e" not in page
         assert "alert" in "".join(Page(page).texts)
+
+    def test_marks_are_rows_of_a_sheet_that_the_commands_read(self, runs, tmp_path):
+        path = tmp_path / "r.html"
+        found = report(ReportSettings.parse({"mined": runs / "both", "output": path}))
+        parsed = Page(path.read_text("utf-8"))
+        header = next(one["data-header"] for one in parsed.all("div") if "data-header" in one)
+        lines = [json.loads(one["data-row"]) for one in parsed.all("article")]
+        assert len(lines) == len(found.facts.examples)
+        sheet = tmp_path / "marks.csv"
+        sheet.write_text("\n".join([header, *(f'{line},1,"person"' for line in lines)]) + "\n")
+        negatives = [one for one in found.facts.examples if one.verdict == "negative"]
+        table = list(csv.DictReader(sheet.open()))
+        assert [(row["query_id"], row["doc_id"]) for row in table] == [
+            (one.query_id, one.candidate.doc_id) for one in found.facts.examples
+        ]
+        audited = look_at(runs / "both", verdicts=str(sheet)).audit.estimates["verdicts"]
+        assert (audited.known, audited.relevant) == (len(negatives), len(negatives))
+        assert np.isnan(audited.rate), "marks are no random sample"
+        api.filter(
+            candidates=runs / "c", output=tmp_path / "m", num_negatives=3, judge=[str(sheet)]
+        )
+        chosen = {
+            (row["query_id"], row["doc_id"]) for row in rows(tmp_path / "m" / "scored")
+            if row["selected"]
+        }  # fmt: skip
+        assert not chosen & {(row["query_id"], row["doc_id"]) for row in table}
+        review = hnmine("review", runs / "both", "--sheet", sheet, "--no-page")
+        assert (review.returncode, review.stderr) == (0, "")
 
     def test_words_of_the_query_are_marked(self, runs, tmp_path):
         path = tmp_path / "r.html"
@@ -386,6 +466,87 @@ def test_on_the_command_line(runs, tmp_path):
     )
     with pytest.raises(InputError, match="is a candidates directory, not mined"):
         look(runs / "c")
+
+
+class TestVerdict:
+    def test_nothing_chosen_is_bad_and_names_the_rule(self, runs):
+        found = look_at(runs / "none").verdict
+        assert found.level == "bad"
+        assert "nothing to train on" in found.words
+        assert "--reason 'rank > 999'" in found.steps[0][1]
+        assert not any("load_dataset" in command for _, command in found.steps)
+
+    def test_what_filter_said_stands_out_on_the_page_and_in_the_terminal(self, runs, tmp_path):
+        path = tmp_path / "r.html"
+        found = look_at(runs / "margin", html=True, output=path)
+        missing = found.facts.counts["negatives_missing"]
+        assert missing > 0.05 * found.facts.counts["negatives_asked"]
+        assert (found.verdict.level, found.verdict.judged) == ("check", "not judged")
+        said = "\n".join(found.lines())
+        page = "".join(Page(path.read_text("utf-8")).texts)
+        for text in (said, page):
+            assert "What stands out" in text
+            assert f"{missing:,} of" in text
+            assert "negatives are missing: mine deeper" in text
+            assert f"hnmine review {runs / 'margin'}" in text
+        assert "mined-2" not in said and f"--output {runs / 'margin'}-2" in said
+
+    def test_many_false_ones_are_bad_and_few_are_not(self, runs, tmp_path):
+        chosen = [row for row in rows(runs / "both" / "scored") if row["selected"]]
+        for grade, level in ((1, "bad"), (0, None)):
+            file = write(
+                tmp_path / f"{grade}.parquet",
+                query_id=[row["query_id"] for row in chosen],
+                corpus_id=[row["doc_id"] for row in chosen],
+                score=[grade] * len(chosen),
+            )
+            found = look_at(runs / "both", qrels=str(file)).verdict
+            assert (found.level == "bad") == (level == "bad")
+            assert "not judged" not in found.words
+            assert found.judged == ("100.0 %" if grade else found.judged)
+        assert found.judged.startswith("at most")
+
+    def test_it_is_the_same_without_the_candidates(self, runs, tmp_path):
+        moved = tmp_path / "moved"
+        shutil.copytree(runs / "margin", moved)
+        run = json.loads((moved / "run.json").read_text())
+        (moved / "run.json").write_text(json.dumps(run | {"candidates": str(tmp_path / "x")}))
+        found, known = look_at(moved).verdict, look_at(runs / "margin").verdict
+        assert (found.level, found.findings[0]) == (known.level, known.findings[0])
+        assert not any("hnmine filter" in command for _, command in found.steps)
+
+
+class TestTerminal:
+    def test_a_table_fits_and_cuts_only_texts(self, monkeypatch):
+        monkeypatch.setattr(printable, "line_width", lambda: 40)
+        table = [("query", "document", "n"), ("long words " * 9, "d" * 50, "1,234")]
+        found = list(printable.fitted(table, "<<>"))
+        assert max(map(len, found)) == 40
+        assert found[1].endswith("1,234")
+        assert found[1].count("…") == 2
+
+    def test_a_sentence_breaks_between_words_and_never_within_a_command(self):
+        line = "Get them with `hnmine judge runs/mined --endpoint URL` or with another command."
+        found = printable.wrapped(line, 30)
+        assert " ".join(found) == line
+        assert "`hnmine judge runs/mined --endpoint URL`" in found
+        assert printable.wrapped("    " + line, 30) == ["    " + line]
+
+    def test_queries_are_shown_by_their_text(self, runs):
+        done = hnmine("report", runs / "both", "--no-html").stdout
+        first = look_at(runs / "both").audit.doubtful[0]
+        assert first.query[:20] in done
+        assert first.query_id not in done
+        assert (
+            max(
+                map(len, done.split("most doubtful negatives")[1].split("hardness")[0].splitlines())
+            )
+            <= 100
+        )
+        changes = compare(runs / "both", runs / "margin").changes
+        said = "\n".join(changes.lines())
+        assert not any(query in said for query in changes.most)
+        assert all(changes.texts[query][:20] in said for query in changes.most)
 
 
 def test_candidates_that_are_gone_cost_the_texts_alone(runs, tmp_path):

@@ -57,3 +57,9 @@ class PushSettings(CommonSettings):
         True,
         common=True,
     )
+    scored: bool = setting(
+        "Output",
+        "Upload scored/ and the shortfall too, which name documents and queries by id.",
+        False,
+        common=True,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,7 +12,7 @@ import yaml
 
 from hnmine.directories.candidates import Candidates
 from hnmine.exports.reproduce import commands
-from hnmine.guarantee.statement import Guarantee
+from hnmine.guarantee.statement import Guarantee, percent
 from hnmine.printable import one_line
 from hnmine.results import Json
 from hnmine.runner.plan import Plan, digest
@@ -28,11 +28,32 @@ SIZES = (
 )
 """Number of rows below which the hub's size category applies."""
 
+LANGUAGES = {
+    **{"arabic": "ar", "armenian": "hy", "basque": "eu", "catalan": "ca", "danish": "da"},
+    **{"dutch": "nl", "esperanto": "eo", "estonian": "et", "finnish": "fi", "french": "fr"},
+    **{"german": "de", "greek": "el", "hindi": "hi", "hungarian": "hu", "indonesian": "id"},
+    **{"irish": "ga", "italian": "it", "lithuanian": "lt", "nepali": "ne", "norwegian": "no"},
+    **{"polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru", "serbian": "sr"},
+    **{"spanish": "es", "swedish": "sv", "tamil": "ta", "turkish": "tr", "yiddish": "yi"},
+}
+"""Code of the language of a stemmer. English is the default one: the texts decide."""
+
+ENGLISH = frozenset(["a", "and", "for", "in", "is", "of", "on", "that", "the", "to", "with"])
+SAMPLE, MUCH_ENGLISH = 200, 0.12
+"""Rows that are read, and the share of their words from which they are English."""
+
+REPOSITORY = "OWNER/NAME"
+"""In the card, until it is pushed."""
+
 _MARKDOWN = re.compile(r"[\\`*_\[\]!|~$]|:(?=//)")
 
 
 def dataset_card(
-    candidates: Candidates, plan: Json, train: Sequence[Path], guarantee: Guarantee | None
+    candidates: Candidates,
+    plan: Json,
+    train: Sequence[Path],
+    guarantee: Guarantee | None,
+    hardness: Iterable[str] = (),
 ) -> str:
     """Return the card of a mined directory: front matter, funnel, one row, commands.
 
@@ -41,12 +62,14 @@ def dataset_card(
         plan: the manifest of the mined directory.
         train: the files of train/.
         guarantee: what was proved of the negatives; None if nothing was.
+        hardness: of the negatives, a sentence each.
     """
     counts = plan["counts"]
+    language = _language(candidates.index.manifest.settings.stemmer, train)
     configs = {"train": "train/*.parquet", "scored": "scored/*.parquet"}
     return "\n".join(
         [
-            _front_matter(configs, counts["train_rows"], digest(plan)),
+            _front_matter(configs, counts["train_rows"], digest(plan), language),
             "# Hard negatives\n",
             f"{counts['negatives']:,} hard negatives for {counts['queries']:,} queries. "
             f"`train/` holds {counts['train_rows']:,} rows in the layout "
@@ -54,8 +77,18 @@ def dataset_card(
             "`scored/` holds every candidate with its scores and the rule that dropped it; "
             "`shortfall.parquet` lists the queries that got fewer negatives than asked. Mined with "
             f"hnmine {plan['libraries']['hnmine']}.\n",
+            "| measure | value |\n|---|---|",
+            f"| false negatives | {_judged(guarantee)} |",
+            f"| rows of train/ | {counts['train_rows']:,} |",
+            f"| language | {language or 'unknown'} |",
+            "| licence | that of the corpus: set `license` above before you share it |\n",
+            "## Load\n",
+            "```python\nfrom datasets import load_dataset\n\n"
+            f'rows = load_dataset("{REPOSITORY}", split="train")  # or the folder\n```\n',
             "## False negatives\n",
             _false_negatives(guarantee) + "\n",
+            "## Hardness\n",
+            _plain(" ".join(hardness) or "Unknown: no bi-encoder scored the candidates.") + "\n",
             "## Funnel\n",
             _funnel(counts),
             "\n## One row\n",
@@ -70,6 +103,28 @@ def dataset_card(
             f"`{plan['candidates']}`.\n",
         ]
     )
+
+
+def _judged(guarantee: Guarantee | None) -> str:
+    return f"at most {percent(guarantee.max_false)}" if guarantee else "not judged"
+
+
+def _language(stemmer: str, train: Sequence[Path]) -> str:
+    """Return the code of the texts' language; empty if it is unknown."""
+    if stemmer in LANGUAGES:
+        return LANGUAGES[stemmer]
+    words = [word for text in _texts(train) for word in text.lower().split()]
+    found = sum(word in ENGLISH for word in words)
+    return "en" if words and found >= MUCH_ENGLISH * len(words) else ""
+
+
+def _texts(train: Sequence[Path]) -> Iterator[str]:
+    """Yield the texts of the first rows."""
+    for file in train:
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=SAMPLE):
+            for values in batch.to_pydict().values():
+                yield from (value for value in values if isinstance(value, str))
+            return
 
 
 def _false_negatives(guarantee: Guarantee | None) -> str:
@@ -112,10 +167,12 @@ def _left_out(plan: Json) -> str:
     return f", without the {short:,} queries that got fewer negatives than asked"
 
 
-def _front_matter(configs: Mapping[str, str], rows: int, content: str) -> str:
+def _front_matter(configs: Mapping[str, str], rows: int, content: str, language: str = "") -> str:
     # `load_dataset` caches a folder by its last name and this text, not by its files. The hash
     # keeps it from returning rows of another folder of that name, or of an earlier state.
-    front = {
+    front: Json = {
+        "license": "unknown",
+        **({"language": [language]} if language else {}),
         "tags": ["hard-negatives", "sentence-transformers", "hnmine"],
         "task_categories": ["text-retrieval"],
         "size_categories": [next((name for most, name in SIZES if rows < most), "n>100M")],
@@ -130,6 +187,26 @@ def _front_matter(configs: Mapping[str, str], rows: int, content: str) -> str:
         ],
     }
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---"
+
+
+def card_of_upload(text: str, repository: str, folders: Collection[str]) -> str:
+    """Return a card as it is uploaded: with the repository's name, and without absent folders.
+
+    Args:
+        text: the card.
+        repository: its name.
+        folders: that are uploaded.
+    """
+    start, front, rest = text.split("---\n", 2)
+    fields = yaml.safe_load(front)
+    fields["configs"] = [
+        config
+        for config in fields["configs"]
+        if config["data_files"][0]["path"].partition("/*")[0] in folders
+    ]
+    front = yaml.safe_dump(fields, sort_keys=False)
+    rest = rest.replace(f'load_dataset("{REPOSITORY}"', f'load_dataset("{repository}"', 1)
+    return f"{start}---\n{front}---\n{rest}"
 
 
 def _funnel(counts: Mapping[str, int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from hnmine.config import PushSettings
 from hnmine.directories.manifests import ExportManifest, MinedManifest
 from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.exports import EXPORTS
+from hnmine.exports.card import card_of_upload
 from hnmine.exports.format import Format
 from hnmine.exports.reproduce import public
 from hnmine.results import Json, Result, count_lines
@@ -17,8 +18,11 @@ from hnmine.runner.manifest import MANIFEST, files_of, read_json
 from hnmine.runner.plan import canonical_json
 
 CARD = "README.md"
-MINED = (CARD, MANIFEST, "relevance.json", "hardness.json", "shortfall.parquet", "scored", "train")
+MINED = (CARD, MANIFEST, "relevance.json", "hardness.json", "train")
 """The files of a mined directory that are uploaded; run.json names hosts and paths."""
+
+BY_ID = ("scored", "shortfall.parquet")
+"""Those that are uploaded on request: they name documents and queries by their ids alone."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,10 +60,12 @@ def push(settings: PushSettings) -> Pushed:
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HFValidationError
 
-    files = _files(settings.data)
+    files = _files(settings.data, with_ids=settings.scored)
+    there = {file.relative_to(settings.data).as_posix(): file for file in files}
+    folders = {name.partition("/")[0] for name in there} | set(there)
     sent = [
-        CommitOperationAdd(file.relative_to(settings.data).as_posix(), _content(file))
-        for file in files
+        CommitOperationAdd(name, _content(file, settings.repo, folders))
+        for name, file in there.items()
     ]
     api = HfApi()
     try:
@@ -91,8 +97,12 @@ def push(settings: PushSettings) -> Pushed:
     )
 
 
-def _files(directory: Path) -> list[Path]:
+def _files(directory: Path, *, with_ids: bool) -> list[Path]:
     """Return the files to upload.
+
+    Args:
+        directory: mined or exported.
+        with_ids: whether `BY_ID` are among them.
 
     Raises:
         InputError: the directory is of another stage, or damaged.
@@ -111,7 +121,7 @@ def _files(directory: Path) -> list[Path]:
         names = (CARD, MANIFEST, *known.names(known.splits_in(exported.counts) or ["train"]))
     else:
         MinedManifest.read(directory)
-        names = MINED
+        names = (*MINED, *(BY_ID if with_ids else ()))
     found = [(directory / name, file) for name in names for file in files_of(directory / name)]
     # The stage wrote no links, and only Parquet files into its folders.
     own = directory.resolve()
@@ -132,8 +142,10 @@ def _files(directory: Path) -> list[Path]:
     return files
 
 
-def _content(file: Path) -> bytes | str:
-    """Return the content to upload: the manifest without local paths, else the file."""
-    if file.name != MANIFEST:
-        return str(file)
-    return canonical_json(public(read_json(file) or {})).encode()
+def _content(file: Path, repository: str, folders: Collection[str]) -> bytes | str:
+    """Return the content to upload: of the manifest without local paths, of the card for here."""
+    if file.name == MANIFEST:
+        return canonical_json(public(read_json(file) or {})).encode()
+    if file.name == CARD:
+        return card_of_upload(file.read_text("utf-8"), repository, folders).encode()
+    return str(file)

@@ -111,11 +111,11 @@ class Changes(Result):
         if self.most:
             yield ""
             yield "Queries that changed most: negatives gained and lost"
-            changed = self.most.items()
-            yield from fitted(
-                ((f"  {self.name(query)}", f"+{new}", f"-{gone}") for query, (new, gone) in changed),
-                "<>>",
+            changed = (
+                (f"  {self.name(query)}", f"+{gained}", f"-{lost}")
+                for query, (gained, lost) in self.most.items()
             )
+            yield from fitted(changed, "<>>")
 
     def name(self, query_id: str) -> str:
         """Return the text of a query that changed, or its id if the text cannot be read."""

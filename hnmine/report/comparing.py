@@ -14,7 +14,7 @@ from hnmine.config import CompareSettings
 from hnmine.config.compare_settings import MOST_DIRECTORIES
 from hnmine.directories.mined import Mined
 from hnmine.errors import InputError, UsageError, damage_explained
-from hnmine.printable import without_nan
+from hnmine.printable import shell, without_nan
 from hnmine.report.changes import Changes, changes
 from hnmine.report.compared_table import Table
 from hnmine.report.measures import Measured, hardness_of, measured

@@ -17,6 +17,7 @@ from hnmine.report.highlight import Matcher
 from hnmine.report.templates import script, template
 from hnmine.report.verdict import Verdict, filter_command
 
+
 def page(
     mined: Mined, facts: Facts, audit: Audit, verdict: Verdict, compared: Comparison | None
 ) -> str:

@@ -96,7 +96,7 @@ def rows_explained(scored: ScoredView) -> list[str]:
     )[0]
     if several and layout != "labeled-pair":
         said.append(
-            f"{several:,} queries with negatives have several positives: these repeat the negatives."
+            f"{several:,} queries have several positives, and repeat their negatives for each."
         )
     if layout == "n-tuple" and counts["queries_short"]:
         asked = manifest.settings.num_negatives

@@ -141,11 +141,7 @@ def _words(facts: Facts, audit: Audit, found: int) -> tuple[Level, str]:
             return "bad", (
                 f"Do not train on it yet: more than {MOST_FALSE:.0%} of the negatives are false."
             )
-    known = (
-        ""
-        if audit.judged or audit.proved
-        else " How many negatives are false was not judged."
-    )
+    known = "" if audit.judged or audit.proved else " How many negatives are false was not judged."
     if found:
         what = "1 measure is" if found == 1 else f"{found} measures are"
         return "check", f"Look before you train: {what} out of bounds.{known}"

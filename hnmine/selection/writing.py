@@ -177,9 +177,10 @@ def write_card(selection: Selection, counts: Mapping[str, int]) -> None:
 
     def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
         train = [run.path / part.outputs[1] for part in _part_tasks(selection)]
-        outputs[0].write_text(
-            dataset_card(candidates, mined, train, read_guarantee(run.path)), encoding="utf-8"
-        )
+        hardness = Hardness.read(run.path / HARDNESS)
+        said = hardness.sentences() if hardness else ()
+        card = dataset_card(candidates, mined, train, read_guarantee(run.path), said)
+        outputs[0].write_text(card, encoding="utf-8")
         return {}
 
     run.run("filter", "files", [Task("card", ("README.md",), 1)], work)
