@@ -112,10 +112,12 @@ def _doubtful(table: pa.Table, mined: Mined) -> list[Doubtful]:
     relevance = numbers(table["relevance"])
     margin = numbers(table["positive_score"]) - numbers(table["score"])
     first = np.lexsort((margin, -relevance))[:MOST_DOUBTFUL]
-    ids = (table[name].take(pa.array(first)).to_pylist() for name in ("query_id", "doc_id"))
-    values = (relevance[first].tolist(), margin[first].tolist())
-    rows = zip(*ids, *values, strict=True)
-    return [Doubtful(*row, query=mined.query_text(row[0])) for row in rows]
+    queries, documents = (
+        table[name].take(pa.array(first)).to_pylist() for name in ("query_id", "doc_id")
+    )
+    texts = map(mined.query_text, queries)
+    values = (relevance[first].tolist(), margin[first].tolist(), texts)
+    return [Doubtful(*row) for row in zip(queries, documents, *values, strict=True)]
 
 
 def _groups(table: pa.Table, sources: Sequence[str]) -> dict[str, NDArray[np.str_]]:
