@@ -18,11 +18,11 @@ import numpy as np
 from hnmine.judging.judge_accuracy import Share
 from hnmine.judging.machine_judge import Answer, Item, MachineJudge
 from hnmine.printable import aligned, without_nan
+from hnmine.progress import progress_bar
 from hnmine.ragged import Bools, Floats
 from hnmine.results import Json, Result
 from hnmine.runner import interrupts
 from hnmine.runner.plan import blocks
-from hnmine.runner.preflight import progress_bar
 from hnmine.schema import RELEVANT
 
 ACCEPTANCE = "acceptance"

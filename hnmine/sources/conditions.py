@@ -190,7 +190,7 @@ class Facts:
         owner = np.repeat(np.arange(len(distinct)), np.diff(offsets))
         owner, positives = self._with_copies(owner, positives, True)
         bounds = pa.array(offsets_of(np.bincount(owner, minlength=len(distinct))))
-        columns = self._columns(self.documents, fields, positives)
+        columns = self._columns("positive", fields, positives)
         lists = [pa.LargeListArray.from_arrays(bounds, values) for values in columns]
         return pa.StructArray.from_arrays(lists, names=fields).take(pa.array(query))
 
