@@ -24,7 +24,6 @@ from hnmine.config.batch_settings import BatchSettings
 from hnmine.config.filter_settings import FilterSettings
 from hnmine.config.generate_settings import EDITS, MIXTURES
 from hnmine.exports import EXPORTS
-from hnmine.recipes import RECIPES
 from hnmine.selection.rules import rules
 from hnmine.sources import SOURCES
 
@@ -72,13 +71,17 @@ def check_settings(command: str, given: dict[str, object]) -> None:
     Raises:
         UsageError: naming what is wrong with them.
     """
-    no_settings = {"as_json", "debug", "dry_run", "help_all", "paths"}
+    no_settings = {"as_json", "debug", "dry_run", "help_all"}
     given = {key: value for key, value in given.items() if key not in no_settings}
-    file = given.pop("config_file", None)
-    if file is not None and str(file) not in RECIPES and not (ROOT / str(file)).exists():
+    file, recipe = given.pop("config_file", None), given.pop("recipe", None)
+    if file is not None and not (ROOT / str(file)).exists():
         return  # A file that the page shows; its keys are checked where it stands.
-    values = read_config(Path(str(file)) if str(file) in RECIPES else ROOT / file) if file else {}
+    values = read_config(ROOT / str(file) if file else None, recipe and str(recipe))
+    paths = given.pop("paths", ())
     if command == "run":
+        # What the paths are, their columns say; there are none here.
+        given |= {"corpus": "c", "pairs": "p"} if paths else {}
+        values = {"encoder": "e", "output": "o", **values} if paths else values
         pipeline(values, given)
         return
     settings_for(command, values, given)
