@@ -19,6 +19,7 @@ from hnmine.commands import (
     report,
     review,
     run,
+    skill,
     validate,
 )
 from hnmine.commands.command import Command
@@ -29,7 +30,7 @@ _GROUPS = {
     "Start": (run.COMMAND, init.COMMAND, validate.COMMAND, recipes.COMMAND),
     "Steps": (build_index.COMMAND, mine.COMMAND, filter.COMMAND, export.COMMAND, push.COMMAND),
     "Look": (report.COMMAND, inspect.COMMAND, compare.COMMAND, judge.COMMAND, review.COMMAND),
-    "More": (batch.COMMAND, generate.COMMAND, mix.COMMAND),
+    "More": (batch.COMMAND, generate.COMMAND, mix.COMMAND, skill.COMMAND),
 }
 _OLDER = (validate.MODELS, report.AUDIT)
 

@@ -8,6 +8,7 @@ from hnmine.config.check_settings import (
     InitSettings,
     ModelsSettings,
     RecipesSettings,
+    SkillSettings,
     ValidateSettings,
 )
 from hnmine.config.compare_settings import CompareSettings
@@ -47,5 +48,6 @@ __all__ = [
     "ReportSettings",
     "ReviewSettings",
     "Settings",
+    "SkillSettings",
     "ValidateSettings",
 ]

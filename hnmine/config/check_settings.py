@@ -1,4 +1,4 @@
-"""Settings of `hnmine init`, `hnmine validate` and `hnmine recipes`."""
+"""Settings of `hnmine init`, `hnmine validate`, `hnmine recipes` and `hnmine skill`."""
 
 from __future__ import annotations
 
@@ -96,6 +96,19 @@ class RecipesSettings(Settings):
         if (self.action == "show") != (self.name is not None):
             raise ValueError("name: give one with `show`, as in `hnmine recipes show bge`")
         return self
+
+
+class SkillSettings(Settings):
+    """Settings of `hnmine skill`."""
+
+    command = "skill"
+
+    folder: Path | None = path(
+        "Folder of an agent's skills to write hnmine/SKILL.md into. [default: print it]",
+        None,
+        group="Output",
+        common=True,
+    )
 
 
 class ModelsSettings(Settings):
