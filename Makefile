@@ -18,7 +18,7 @@ DEMO := runs/demo
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-ray test-browser test-wheel hunt release mutants lint format docs bench bench-quick bench-quality bench-downstream bench-downstream-quick index mine filter clean
+.PHONY: help setup demo test test-fast test-ray test-browser test-wheel hunt release mutants lint format docs docs-site picture bench bench-quick bench-quality bench-downstream bench-downstream-quick index mine filter clean
 
 help:  ## List the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -102,6 +102,15 @@ format: setup  ## Format the code
 docs: setup  ## Regenerate docs/api.md and docs/traps.md from the code
 	$(BIN)/python docs/make_api.py
 	$(BIN)/python tests/test_traps.py > docs/traps.md
+
+docs-site: setup  ## Build the docs as a site with search, with its links checked: build/site
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[site]'
+	$(BIN)/python docs/make_site.py build/pages
+	$(BIN)/mkdocs build --strict
+
+picture: demo  ## Render the demo's report as README shows it: docs/report.png
+	tests/browser/install.sh
+	$(BIN)/python docs/make_picture.py $(DEMO)/mined/report.html
 
 index: setup  ## Build an index: CORPUS=… [PAIRS=…] ENCODER=… RUN=…
 	$(BIN)/hnmine build-index --index $(RUN)/index $(if $(CORPUS),--corpus $(CORPUS)) \
