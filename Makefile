@@ -106,7 +106,7 @@ docs: setup  ## Regenerate docs/api.md and docs/traps.md from the code
 docs-site: setup  ## Build the docs as a site with search, with its links checked: build/site
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[site]'
 	$(BIN)/python docs/make_site.py build/pages
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 picture: demo  ## Render the demo's report as README shows it: docs/report.png
 	tests/browser/install.sh

@@ -3,7 +3,7 @@
 python docs/make_site.py build/pages
 
 Pages link to each other and to source files as in the repository. A site needs all of these in one
-folder, at the same places, so that no link changes. A folder without README gets a list of its files.
+folder, at the same places, so that no link changes. A folder without README gets a list of files.
 """
 
 from __future__ import annotations
@@ -11,10 +11,18 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PLACES = ("*.md", "docs/*.md", "docs/*.png", "benchmarks/**/*.md", "examples/**/*.md")
+PLACES = (
+    "*.md",
+    "hnmine/SKILL.md",
+    "docs/*.md",
+    "docs/*.png",
+    "benchmarks/**/*.md",
+    "examples/**/*.md",
+)
 LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s#]+)")
 CODE = re.compile(r"^```.*?^```$|`[^`]*`", re.MULTILINE | re.DOTALL)
 
@@ -39,7 +47,7 @@ def copy_pages(site: Path) -> None:
         text = page.read_text("utf-8")
         for link in LINK.findall(CODE.sub("", text)):
             _copy_linked(site, (page.parent / link).resolve())
-        target.write_text(LINK.sub(lambda found: _link(page, found[1]), text), "utf-8")
+        target.write_text(LINK.sub(partial(_link, page.parent), text), "utf-8")
 
 
 def _target(site: Path, file: Path) -> Path:
@@ -62,11 +70,13 @@ def _copy_linked(site: Path, file: Path) -> None:
         shutil.copyfile(file, _target(site, file))
 
 
-def _link(page: Path, link: str) -> str:
-    if (page.parent / link).is_dir():
+def _link(folder: Path, found: re.Match[str]) -> str:
+    """Write a link as it is in the site."""
+    link = found[1]
+    if (folder / link).is_dir():
         return f"{link.rstrip('/')}/README.md"
-    folder, slash, name = link.rpartition("/")
-    return f"{folder}{slash}{name.removeprefix('.')}"
+    before, slash, name = link.rpartition("/")
+    return f"{before}{slash}{name.removeprefix('.')}"
 
 
 if __name__ == "__main__":

@@ -7,11 +7,8 @@ from typing import Any, Literal
 from typing_extensions import deprecated
 
 from hnmine.audit.estimate import Audit
-from hnmine.drop_in.hard_negatives import mine_hard_negatives as mine_hard_negatives
 from hnmine.encode.installed import Installed
 from hnmine.exports.pushing import Pushed
-from hnmine.in_memory import LoadedModel, Tabular
-from hnmine.judging.acceptance import Accepted
 from hnmine.judging.judge_result import Judged
 from hnmine.report.comparing import Comparison
 from hnmine.report.inspecting import Inspected
@@ -19,17 +16,128 @@ from hnmine.report.reporting import Report as ReportOfReport
 from hnmine.results import StageResult
 from hnmine.results import StageResults
 from hnmine.review.reviewing import Reviewed
+from hnmine.validate.agent_skill import Skill
 from hnmine.validate.findings import Report as ReportOfValidate
 from hnmine.validate.initialising import Written
 from hnmine.validate.recipe_list import RecipeFile
 from hnmine.validate.recipe_list import Recipes
 
 __version__: str
-__all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mine_hard_negatives", "mix", "models", "push", "recipes", "report", "review", "run", "validate"]
+__all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mix", "models", "push", "recipes", "report", "review", "run", "skill", "validate"]
+
+def init(
+    *paths: str | PathLike[str],
+    file: str | PathLike[str] = "hnmine.yaml",
+    output: str | PathLike[str] = "runs/first",
+    overwrite: bool = False,
+    encoder: str = "sentence-transformers/all-MiniLM-L6-v2",
+    cross_encoder: str = "cross-encoder/ms-marco-MiniLM-L6-v2",
+    split: str | None = None,
+    column: Mapping[str, str] | Sequence[str] = (),
+    quoting: Literal["auto", "csv", "none"] = "auto",
+    encoding: str = "utf-8",
+    on_bad_row: Literal["error", "skip"] = "error",
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> Written:
+    """Write a commented configuration for your input files.
+
+    Args:
+        paths: Inputs; what each is, its columns say.
+        file: File to write the configuration to.
+        output: Directory that `hnmine run` will write to.
+        overwrite: Replace the configuration file if it exists.
+        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder.
+        cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
+        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
+        encoding: Encoding of text files without a byte order mark, such as cp1252.
+        on_bad_row: What to do with rows that are null, blank or contradict others.
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def validate(
+    *paths: str | PathLike[str],
+    models: bool = False,
+    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    encoder: str | None = None,
+    faiss: str = "Flat",
+    cross_encoder: str | None = None,
+    calibrate: bool = True,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: bool = True,
+    device: str = "auto",
+    backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
+    batch_tokens: int | None = None,
+    max_length: int | None = None,
+    split: str | None = None,
+    column: Mapping[str, str] | Sequence[str] = (),
+    quoting: Literal["auto", "csv", "none"] = "auto",
+    encoding: str = "utf-8",
+    on_bad_row: Literal["error", "skip"] = "error",
+    pairs: str | PathLike[str] | None = None,
+    queries: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None = None,
+    min_grade: float = 1.0,
+    top_k: int = 100,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> ReportOfValidate | Installed:
+    """Check your inputs and estimate what a run needs, or list the available models.
+
+    Args:
+        paths: Inputs; what each is, its columns say.
+        models: List the available models, devices and precisions instead; PATHs are folders to search.
+        corpus: Corpus: a Parquet, JSONL or CSV file, directory or glob.
+        encoder: Bi-encoder to estimate truncation, index size and time for.
+        faiss: FAISS index-factory string to check for the number of documents.
+        cross_encoder: Cross-encoder to estimate the time of.
+        calibrate: Time the models on a few texts to estimate a run.
+        seed: Random seed for the samples that are measured.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
+        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
+        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
+        encoding: Encoding of text files without a byte order mark, such as cp1252.
+        on_bad_row: What to do with rows that are null, blank or contradict others.
+        pairs: Pairs of query and positive text: a file, directory or glob.
+        queries: Queries with ids, to use with qrels instead of pairs.
+        qrels: Judgements: query id, corpus id and, if graded, score.
+        min_grade: Lowest grade at which a judged document is a positive.
+        top_k: Number of candidates per query from each source.
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def recipes(
+    action: Literal["list", "show"] = "list",
+    name: str | None = None,
+) -> RecipeFile | Recipes:
+    """List published ways of mining, or show the settings of one.
+
+    Args:
+        action: List all recipes, or show the file of one.
+        name: Recipe to show, such as bge.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
 
 def run(
-    *paths: str | PathLike[str] | Tabular,
     output: str | PathLike[str] | None = None,
+    *,
     index: str | PathLike[str] | None = None,
     threads: int | None = None,
     progress: bool = True,
@@ -50,11 +158,11 @@ def run(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
-    pairs: str | PathLike[str] | None | Tabular = None,
+    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    pairs: str | PathLike[str] | None = None,
     bm25: bool = True,
     dense: bool = True,
-    encoder: str | PathLike[str] | LoadedModel | None = None,
+    encoder: str | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
@@ -66,17 +174,17 @@ def run(
     tokenizer: Literal["auto", "word", "whitespace"] = "auto",
     stemmer: str = "english",
     shard_size: int = 16384,
-    queries: str | PathLike[str] | None | Tabular = None,
-    qrels: str | PathLike[str] | None | Tabular = None,
+    queries: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
     source: str | Sequence[str] = (),
-    from_run: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
+    from_run: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     matching: str | None = None,
     constraint: str | Sequence[str] = (),
     attribute: Mapping[str, str] | Sequence[str] = (),
     clusters: int | None = None,
-    query_encoder: str | PathLike[str] | LoadedModel | None = None,
+    query_encoder: str | None = None,
     previous: str | PathLike[str] | None = None,
     seed: int = 0,
     bm25_engine: Literal["hnmine", "rank-bm25"] = "hnmine",
@@ -85,13 +193,13 @@ def run(
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
-    judge_with: str | PathLike[str] | None | Tabular = None,
+    judge_with: str | PathLike[str] | None = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
-    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
-    judge: str | PathLike[str] | LoadedModel | Sequence[str | PathLike[str] | LoadedModel] = (),
+    cross_encoder: str | None = None,
+    judge: str | Sequence[str] = (),
     score: str | None = None,
-    positive_score: Literal["min", "max", "mean", "parent"] = "min",
+    positive_score: Literal["min", "max", "mean"] = "min",
     margin: float | None = None,
     relative_margin: float | None = None,
     max_score: float | None = None,
@@ -112,7 +220,6 @@ def run(
     within: str | None = None,
     strata: str | None = None,
     quota: Mapping[str, int] | Sequence[str] = (),
-    diversity: float = 0.0,
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
@@ -125,14 +232,13 @@ def run(
     recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResults:
-    """Build the index, mine and filter in one go; sections of --config named generate, batch or mix add those steps.
+    """Build the index, mine and filter from one configuration; sections named generate, batch or mix add those steps.
 
     Args:
-        paths: Inputs; what each is, its columns say.
         output: Directory for index/, candidates/, mined/ and further steps.
         index: Index to share with other runs. [default: OUTPUT/index]
         threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -191,7 +297,7 @@ def run(
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
+        positive_score: Positive score of a query with several positives: their lowest, highest or mean.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
@@ -212,7 +318,6 @@ def run(
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
         strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
         quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
-        diversity: How much a query's negatives should differ: 0 follows the order alone, 1 the distance to those chosen before (MMR).
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
@@ -229,124 +334,14 @@ def run(
         HnmineError: with what is wrong, why, and how to fix it.
     """
 
-def init(
-    *paths: str | PathLike[str],
-    file: str | PathLike[str] = "hnmine.yaml",
-    output: str | PathLike[str] = "runs/first",
-    overwrite: bool = False,
-    encoder: str | PathLike[str] | LoadedModel = "sentence-transformers/all-MiniLM-L6-v2",
-    cross_encoder: str | PathLike[str] | LoadedModel = "cross-encoder/ms-marco-MiniLM-L6-v2",
-    split: str | None = None,
-    column: Mapping[str, str] | Sequence[str] = (),
-    quoting: Literal["auto", "csv", "none"] = "auto",
-    encoding: str = "utf-8",
-    on_bad_row: Literal["error", "skip"] = "error",
-    config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> Written:
-    """Write a commented configuration for your input files.
-
-    Args:
-        paths: Inputs; what each is, its columns say.
-        file: File to write the configuration to.
-        output: Directory that `hnmine run` will write to.
-        overwrite: Replace the configuration file if it exists.
-        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder.
-        cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
-        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
-        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
-        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
-        encoding: Encoding of text files without a byte order mark, such as cp1252.
-        on_bad_row: What to do with rows that are null, blank or contradict others.
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def validate(
-    *paths: str | PathLike[str] | Tabular,
-    models: bool = False,
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
-    encoder: str | PathLike[str] | LoadedModel | None = None,
-    faiss: str = "Flat",
-    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
-    calibrate: bool = True,
-    seed: int = 0,
-    threads: int | None = None,
-    progress: bool = True,
-    device: str = "auto",
-    backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
-    batch_tokens: int | None = None,
-    max_length: int | None = None,
-    split: str | None = None,
-    column: Mapping[str, str] | Sequence[str] = (),
-    quoting: Literal["auto", "csv", "none"] = "auto",
-    encoding: str = "utf-8",
-    on_bad_row: Literal["error", "skip"] = "error",
-    pairs: str | PathLike[str] | None | Tabular = None,
-    queries: str | PathLike[str] | None | Tabular = None,
-    qrels: str | PathLike[str] | None | Tabular = None,
-    min_grade: float = 1.0,
-    top_k: int = 100,
-    config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> ReportOfValidate | Installed:
-    """Check your inputs and estimate what a run needs, or list the available models.
-
-    Args:
-        paths: Inputs; what each is, its columns say.
-        models: List the available models, devices and precisions instead; PATHs are folders to search.
-        corpus: Corpus: a Parquet, JSONL or CSV file, directory or glob.
-        encoder: Bi-encoder to estimate truncation, index size and time for.
-        faiss: FAISS index-factory string to check for the number of documents.
-        cross_encoder: Cross-encoder to estimate the time of.
-        calibrate: Time the models on a few texts to estimate a run.
-        seed: Random seed for the samples that are measured.
-        threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
-        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
-        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
-        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
-        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
-        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
-        column: Column with an unusual name, such as corpus.text=body, or a number without a header.
-        quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
-        encoding: Encoding of text files without a byte order mark, such as cp1252.
-        on_bad_row: What to do with rows that are null, blank or contradict others.
-        pairs: Pairs of query and positive text: a file, directory or glob.
-        queries: Queries with ids, to use with qrels instead of pairs.
-        qrels: Judgements: query id, corpus id and, if graded, score.
-        min_grade: Lowest grade at which a judged document is a positive.
-        top_k: Number of candidates per query from each source.
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def recipes(
-    action: Literal["list", "show"] = "list",
-    name: str | None = None,
-) -> RecipeFile | Recipes:
-    """List published ways of mining, or show the settings of one.
-
-    Args:
-        action: List all recipes, or show the file of one.
-        name: Recipe to show, such as bge.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
 def build_index(
     index: str | PathLike[str],
     *,
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
-    pairs: str | PathLike[str] | None | Tabular = None,
+    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    pairs: str | PathLike[str] | None = None,
     bm25: bool = True,
     dense: bool = True,
-    encoder: str | PathLike[str] | LoadedModel | None = None,
+    encoder: str | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
@@ -400,7 +395,7 @@ def build_index(
         stemmer: Snowball stemmer for BM25: a language such as german, or none.
         shard_size: Documents per shard; an interrupted run loses at most one shard of work.
         threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -429,12 +424,12 @@ def mine(
     *,
     output: str | PathLike[str],
     source: str | Sequence[str] = (),
-    from_run: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
+    from_run: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     matching: str | None = None,
     constraint: str | Sequence[str] = (),
     attribute: Mapping[str, str] | Sequence[str] = (),
     clusters: int | None = None,
-    query_encoder: str | PathLike[str] | LoadedModel | None = None,
+    query_encoder: str | None = None,
     previous: str | PathLike[str] | None = None,
     seed: int = 0,
     bm25_engine: Literal["hnmine", "rank-bm25"] = "hnmine",
@@ -455,9 +450,9 @@ def mine(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    pairs: str | PathLike[str] | None | Tabular = None,
-    queries: str | PathLike[str] | None | Tabular = None,
-    qrels: str | PathLike[str] | None | Tabular = None,
+    pairs: str | PathLike[str] | None = None,
+    queries: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     top_k: int = 100,
     recipe: str | None = None,
@@ -482,7 +477,7 @@ def mine(
         faiss_search: Search parameters of an approximate FAISS index, such as nprobe=32.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
         threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -512,11 +507,11 @@ def filter_negatives(
     *,
     output: str | PathLike[str],
     index: str | PathLike[str] | None = None,
-    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
-    judge: str | PathLike[str] | LoadedModel | Sequence[str | PathLike[str] | LoadedModel] = (),
+    cross_encoder: str | None = None,
+    judge: str | Sequence[str] = (),
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
     score: str | None = None,
-    positive_score: Literal["min", "max", "mean", "parent"] = "min",
+    positive_score: Literal["min", "max", "mean"] = "min",
     margin: float | None = None,
     relative_margin: float | None = None,
     max_score: float | None = None,
@@ -537,7 +532,6 @@ def filter_negatives(
     within: str | None = None,
     strata: str | None = None,
     quota: Mapping[str, int] | Sequence[str] = (),
-    diversity: float = 0.0,
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
@@ -565,7 +559,7 @@ def filter_negatives(
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
-    judge_with: str | PathLike[str] | None | Tabular = None,
+    judge_with: str | PathLike[str] | None = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
     recipe: str | None = None,
@@ -581,7 +575,7 @@ def filter_negatives(
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
+        positive_score: Positive score of a query with several positives: their lowest, highest or mean.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
@@ -602,7 +596,6 @@ def filter_negatives(
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
         strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
         quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
-        diversity: How much a query's negatives should differ: 0 follows the order alone, 1 the distance to those chosen before (MMR).
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
@@ -614,7 +607,7 @@ def filter_negatives(
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -646,11 +639,11 @@ def filter(
     *,
     output: str | PathLike[str],
     index: str | PathLike[str] | None = None,
-    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
-    judge: str | PathLike[str] | LoadedModel | Sequence[str | PathLike[str] | LoadedModel] = (),
+    cross_encoder: str | None = None,
+    judge: str | Sequence[str] = (),
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
     score: str | None = None,
-    positive_score: Literal["min", "max", "mean", "parent"] = "min",
+    positive_score: Literal["min", "max", "mean"] = "min",
     margin: float | None = None,
     relative_margin: float | None = None,
     max_score: float | None = None,
@@ -671,7 +664,6 @@ def filter(
     within: str | None = None,
     strata: str | None = None,
     quota: Mapping[str, int] | Sequence[str] = (),
-    diversity: float = 0.0,
     weight: str | None = None,
     query_where: str | None = None,
     train_column: Mapping[str, str] | Sequence[str] = (),
@@ -699,7 +691,7 @@ def filter(
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
-    judge_with: str | PathLike[str] | None | Tabular = None,
+    judge_with: str | PathLike[str] | None = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
     recipe: str | None = None,
@@ -715,7 +707,7 @@ def filter(
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
-        positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
+        positive_score: Positive score of a query with several positives: their lowest, highest or mean.
         margin: Keep a candidate if score <= positive - MARGIN.
         relative_margin: Keep a candidate if score <= positive - |positive| * MARGIN.
         max_score: Keep a candidate if score <= MAX_SCORE.
@@ -736,7 +728,6 @@ def filter(
         within: Choose only among kept candidates for which this expression is true; its aggregates cover kept candidates only.
         strata: Expression that groups the candidates; the groups take turns, so that each is chosen equally often.
         quota: Negatives of one kind, such as 'bm25_rank is not null=2'; replaces num_negatives.
-        diversity: How much a query's negatives should differ: 0 follows the order alone, 1 the distance to those chosen before (MMR).
         weight: Expression for the weight of a chosen negative. [default: 1]
         query_where: Use a query only if this expression is true, such as "count(*) filter (where reason = 'relabelled') <= 7".
         train_column: Add a column to train/, as NAME=EXPRESSION over the scored columns, such as negative_id=doc_id.
@@ -748,7 +739,7 @@ def filter(
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -768,277 +759,6 @@ def filter(
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         recipe: Recipe, such as bge; config and the keywords win over it.
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def export(
-    mined: str | PathLike[str],
-    *,
-    to: str,
-    output: str | PathLike[str],
-    scores: str | None = None,
-    prompt: str | None = None,
-    threads: int | None = None,
-    progress: bool = True,
-    overwrite: bool = False,
-    workers: int | None = None,
-    engine: Literal["local", "ray"] = "local",
-    ray_address: str | None = None,
-    max_memory: str | None = None,
-    task: str | None = None,
-    finish: bool = False,
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> StageResult:
-    """Write mined negatives in the format of another trainer; no model runs.
-
-    Args:
-        mined: Directory that `hnmine filter` wrote.
-        to: Format to write, one of those listed above.
-        output: Directory for the exported files.
-        scores: Scores to write: ce, dense, bm25, or an expression over the columns of scored/. [default: those that `hnmine filter` compared; none for sentence-transformers and colbert]
-        prompt: Instruction for every query, for formats with a field for it: flagembedding.
-        threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
-        overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
-        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
-        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
-        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
-        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
-        finish: Complete a run whose tasks were done with task; fail if any is missing.
-        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
-        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def push(
-    data: str | PathLike[str],
-    *,
-    repo: str,
-    private: bool = True,
-    scored: bool = False,
-    threads: int | None = None,
-    progress: bool = True,
-    config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> Pushed:
-    """Upload a directory with a dataset card to the Hugging Face hub.
-
-    Args:
-        data: Directory that `hnmine filter` or `hnmine export` wrote.
-        repo: Dataset repository, as OWNER/NAME; created if it doesn't exist.
-        private: Make a new repository private; an existing one keeps its visibility.
-        scored: Upload scored/ and the shortfall too, which name documents and queries by id.
-        threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def report(
-    mined: str | PathLike[str],
-    *,
-    html: bool = True,
-    output: str | PathLike[str] | None = None,
-    compare: str | PathLike[str] | None = None,
-    split: str | None = None,
-    threads: int | None = None,
-    progress: bool = True,
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None | Tabular = None,
-    min_grade: float = 1.0,
-    verdicts: str | PathLike[str] | None | Tabular = None,
-    shortcuts: bool = True,
-    config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> ReportOfReport:
-    """Report what was mined and dropped, doubtful negatives, judgements and shortcuts.
-
-    Args:
-        mined: Directory that `hnmine filter` wrote.
-        html: Write the HTML page; otherwise only the summary is printed.
-        output: File for the page. [default: report.html in the mined directory]
-        compare: Folder that `hnmine compare --output` wrote, for a section on how this directory compares with others.
-        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
-        threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
-        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
-        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        qrels: Judgements to count false negatives with, more complete than those mined with.
-        min_grade: Lowest grade at which a judged document counts as relevant.
-        verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
-        shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def inspect(
-    mined: str | PathLike[str],
-    *,
-    query: str | Sequence[str] = (),
-    text: str | None = None,
-    reason: str | None = None,
-    worst: int | None = None,
-    limit: int = 3,
-    characters: int = 240,
-    threads: int | None = None,
-    progress: bool = True,
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> Inspected:
-    """Show single queries with their positives, candidates, scores and verdicts.
-
-    Args:
-        mined: Directory that `hnmine filter` wrote.
-        query: Id of a query to show.
-        text: Text that the shown queries contain; an exact match comes first.
-        reason: Show the queries that lost most candidates for this reason, such as margin, and those candidates.
-        worst: Number of queries to show, those with the most doubtful negatives first. [default: 1 if nothing else is asked]
-        limit: Maximum number of queries to show for text and reason.
-        characters: Maximum number of characters of a text to show.
-        threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
-        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
-        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def compare(
-    mined: str | PathLike[str] | Sequence[str | PathLike[str]],
-    *,
-    queries: int = 10,
-    output: str | PathLike[str] | None = None,
-    train: str | PathLike[str] | LoadedModel | None = None,
-    held_out: str | PathLike[str] | None = None,
-    seeds: int = 3,
-    steps: int | None = None,
-    device: str = "auto",
-    threads: int | None = None,
-    progress: bool = True,
-    config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> Comparison:
-    """Compare mined directories in one table; of two, show every negative that changed.
-
-    Args:
-        mined: Mined directories to compare: two or more, or one with train.
-        queries: Maximum number of queries to name, those that changed most between two directories.
-        output: Folder for the page compare.html, for compare.json, and for what train measured. [default: nothing is written]
-        train: Bi-encoder to train on each directory, which shows the one that retrieves best: a hub name or a folder.
-        held_out: Folder in BEIR's layout, with queries and qrels that no directory was mined with, to measure the trained models on.
-        seeds: Number of times that train trains on each directory.
-        steps: Training steps, the same for each directory. [default: one epoch of the smallest]
-        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
-        threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def judge(
-    target: str | PathLike[str],
-    *,
-    sheet: str | PathLike[str] | None = None,
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
-    endpoint: str | PathLike[str] | None = None,
-    llm: str | None = None,
-    model: str | PathLike[str] | LoadedModel | None = None,
-    prompt: str | PathLike[str] | None = None,
-    sample: int | None = None,
-    doubtful: int = 0,
-    budget: int | None = None,
-    max_tokens: int = 1024,
-    seed: int = 0,
-    threads: int | None = None,
-    progress: bool = True,
-    device: str = "auto",
-    backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
-    batch_tokens: int | None = None,
-    max_length: int | None = None,
-    timeout: float = 120.0,
-    requests: int = 4,
-    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
-    config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> Judged | Accepted:
-    """Let a model judge a sample of the negatives, and measure how often it is right.
-
-    Args:
-        target: Directory that `hnmine filter` or `hnmine mine` wrote, a sheet to fill, or the word acceptance for hnmine's own test of judges.
-        sheet: Sheet to write, or to continue: .csv or .parquet. [default: TARGET-verdicts.parquet]
-        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
-        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        endpoint: Address of an OpenAI-compatible server with a language model, such as http://localhost:8000/v1, or of a reranker, which ends in /rerank.
-        llm: Name of the language model or reranker on the server.
-        model: Cross-encoder, LLM reranker or bi-encoder on this machine: a hub name, a folder, or pkg:package/folder.
-        prompt: File with the language model's prompt, which holds {query} and {document}. It asks for JSON: a reason and a grade from 0 to 3. [default: hnmine's own]
-        sample: Number of negatives to draw evenly; of a candidates directory, of candidates. [default: three quarters of budget, else 300; none with doubtful]
-        doubtful: Number of doubtful candidates to judge, chosen as `hnmine review` does.
-        budget: Maximum number of pairs to ask the judge about; earlier answers are free. [default: all]
-        max_tokens: Maximum tokens of an answer; a model that thinks first needs more.
-        seed: Random seed for the sample and the rows of known truth.
-        threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
-        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
-        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
-        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
-        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
-        timeout: Seconds to wait for a whole answer of the server.
-        requests: Number of concurrent requests to the server.
-        api_key_env: Environment variable with the server's key, if it needs one.
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def review(
-    mined: str | PathLike[str],
-    *,
-    sheet: str | PathLike[str] | None = None,
-    doubtful: int = 60,
-    even: int = 40,
-    page: bool = True,
-    port: int = 0,
-    seed: int = 0,
-    threads: int | None = None,
-    progress: bool = True,
-    candidates: str | PathLike[str] | None = None,
-    index: str | PathLike[str] | None = None,
-    config: str | PathLike[str] | Mapping[str, object] | None = None,
-) -> Reviewed:
-    """Judge doubtful candidates by hand, on a local page or in a sheet that `filter` and `report` read.
-
-    Args:
-        mined: Directory that `hnmine filter` wrote.
-        sheet: Sheet to write, or to continue: .csv or .parquet. [default: the one that the directory was filtered with, else MINED-review.csv]
-        doubtful: Number of doubtful candidates to judge: high in relevance, narrowly dropped, or disputed between judges.
-        even: Number of other negatives to judge, drawn evenly, from which the share of false negatives is estimated.
-        page: Serve a page on this machine to judge with the keyboard; otherwise only the sheet is written.
-        port: Port of the page; 0 takes any free port.
-        seed: Random seed for the even sample and the order of the queries.
-        threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
-        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
-        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         config: YAML file, or what such a file holds; the keywords win over it.
 
     Raises:
@@ -1083,11 +803,11 @@ def batch(
         clusters: Number of k-means clusters for by='cluster'. [default: one for every 200 queries]
         cluster_size: Maximum number of queries in a cluster for by balanced-cluster, one value for each epoch.
         neighbours: Number of nearest queries that by='greedy' considers. [default: 64]
-        guard: Expression over dense_score, positive_score and keep that every document in a batch must pass for every other row. [default: 'dense_score < positive_score and coalesce(keep, true)']
+        guard: Expression over dense_score and keep that every document in a batch must pass for every other row's query. [default: 'dense_score < pos(dense_score) and coalesce(keep, true)']
         seed: Random seed for clusters and batches.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -1104,16 +824,84 @@ def batch(
         HnmineError: with what is wrong, why, and how to fix it.
     """
 
+def export(
+    mined: str | PathLike[str],
+    *,
+    to: str,
+    output: str | PathLike[str],
+    scores: str | None = None,
+    prompt: str | None = None,
+    threads: int | None = None,
+    progress: bool = True,
+    overwrite: bool = False,
+    workers: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
+    max_memory: str | None = None,
+    task: str | None = None,
+    finish: bool = False,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> StageResult:
+    """Write mined negatives in the format of another trainer; no model runs.
+
+    Args:
+        mined: Directory that `hnmine filter` wrote.
+        to: Format to write, one of those listed above.
+        output: Directory for the exported files.
+        scores: Scores to write: ce, dense, bm25, or an expression over the columns of scored/. [default: those that `hnmine filter` compared; none for sentence-transformers and colbert]
+        prompt: Instruction for every query, for formats with a field for it: flagembedding.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        overwrite: Replace the output of a run with other settings.
+        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
+        ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
+        max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
+        task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
+        finish: Complete a run whose tasks were done with task; fail if any is missing.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def push(
+    data: str | PathLike[str],
+    *,
+    repo: str,
+    private: bool = True,
+    threads: int | None = None,
+    progress: bool = True,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> Pushed:
+    """Upload a directory with a dataset card to the Hugging Face hub.
+
+    Args:
+        data: Directory that `hnmine filter` or `hnmine export` wrote.
+        repo: Dataset repository, as OWNER/NAME; created if it doesn't exist.
+        private: Make a new repository private; an existing one keeps its visibility.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
 def generate(
     output: str | PathLike[str],
     *,
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
+    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     edit: Literal["number", "unit", "entity", "negation", "comparison", "date"] | Sequence[Literal["number", "unit", "entity", "negation", "comparison", "date"]] = (),
     per_positive: int = 4,
-    written: str | PathLike[str] | None | Tabular = None,
+    written: str | PathLike[str] | None = None,
     endpoint: str | PathLike[str] | None = None,
     llm: str | None = None,
-    prompt: str | PathLike[str] | Sequence[str | PathLike[str] | Tabular] | Tabular = (),
+    prompt: str | PathLike[str] | None = None,
     temperature: float = 0.7,
     max_tokens: int = 512,
     seed: int = 0,
@@ -1132,13 +920,13 @@ def generate(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    pairs: str | PathLike[str] | None | Tabular = None,
-    queries: str | PathLike[str] | None | Tabular = None,
-    qrels: str | PathLike[str] | None | Tabular = None,
+    pairs: str | PathLike[str] | None = None,
+    queries: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
     timeout: float = 120.0,
     requests: int = 4,
-    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
+    api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
     recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
@@ -1152,13 +940,13 @@ def generate(
         written: Texts written elsewhere, with query id or query: a file, a directory or a glob.
         endpoint: Address of an OpenAI-compatible server that writes texts, such as http://localhost:8000/v1.
         llm: Name of the language model on the server.
-        prompt: File with a prompt, with {query} and {positive} to fill in; its name becomes the kind of the texts. [default: asks for a passage that fails one requirement of the query]
+        prompt: File with the prompt, with {query} and {positive} to fill in. [default: asks for a passage that fails one requirement of the query]
         temperature: Sampling temperature of the language model.
         max_tokens: Maximum tokens per generated text.
         seed: Random seed for edits and sampling.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
         threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -1217,7 +1005,7 @@ def mix(
         vectors: Write the mixed vectors, not only their parents and weights.
         seed: Random seed for pairs and weights.
         threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        progress: Show progress bars on stderr if it is a terminal.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -1229,6 +1017,219 @@ def mix(
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         recipe: Recipe, such as bge; config and the keywords win over it.
         config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def report(
+    mined: str | PathLike[str],
+    *,
+    html: bool = True,
+    output: str | PathLike[str] | None = None,
+    compare: str | PathLike[str] | None = None,
+    split: str | None = None,
+    threads: int | None = None,
+    progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None = None,
+    min_grade: float = 1.0,
+    verdicts: str | PathLike[str] | None = None,
+    shortcuts: bool = True,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> ReportOfReport:
+    """Report what was mined and dropped, doubtful negatives, judgements and shortcuts.
+
+    Args:
+        mined: Directory that `hnmine filter` wrote.
+        html: Write the HTML page; otherwise only the summary is printed.
+        output: File for the page. [default: report.html in the mined directory]
+        compare: Folder that `hnmine compare --output` wrote, for a section on how this directory compares with others.
+        split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
+        qrels: Judgements to count false negatives with, more complete than those mined with.
+        min_grade: Lowest grade at which a judged document counts as relevant.
+        verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
+        shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def inspect(
+    mined: str | PathLike[str],
+    *,
+    query: str | Sequence[str] = (),
+    text: str | None = None,
+    reason: str | None = None,
+    worst: int | None = None,
+    limit: int = 3,
+    characters: int = 240,
+    threads: int | None = None,
+    progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> Inspected:
+    """Show single queries with their positives, candidates, scores and verdicts.
+
+    Args:
+        mined: Directory that `hnmine filter` wrote.
+        query: Id of a query to show.
+        text: Text that the shown queries contain; an exact match comes first.
+        reason: Show the queries that lost most candidates for this reason, such as margin, and those candidates.
+        worst: Number of queries to show, those with the most doubtful negatives first. [default: 1 if nothing else is asked]
+        limit: Maximum number of queries to show for text and reason.
+        characters: Maximum number of characters of a text to show.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def compare(
+    mined: str | PathLike[str] | Sequence[str | PathLike[str]],
+    *,
+    queries: int = 10,
+    output: str | PathLike[str] | None = None,
+    train: str | None = None,
+    held_out: str | PathLike[str] | None = None,
+    seeds: int = 3,
+    steps: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: bool = True,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> Comparison:
+    """Compare mined directories in one table; of two, show every negative that changed.
+
+    Args:
+        mined: Mined directories to compare: two or more, or one with train.
+        queries: Maximum number of queries to name, those that changed most between two directories.
+        output: Folder for the page compare.html, for compare.json, and for what train measured. [default: nothing is written]
+        train: Bi-encoder to train on each directory, which shows the one that retrieves best: a hub name or a folder.
+        held_out: Folder in BEIR's layout, with queries and qrels that no directory was mined with, to measure the trained models on.
+        seeds: Number of times that train trains on each directory.
+        steps: Training steps, the same for each directory. [default: one epoch of the smallest]
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def judge(
+    target: str | PathLike[str],
+    *,
+    sheet: str | PathLike[str] | None = None,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
+    endpoint: str | PathLike[str] | None = None,
+    llm: str | None = None,
+    model: str | None = None,
+    prompt: str | PathLike[str] | None = None,
+    sample: int | None = None,
+    doubtful: int = 0,
+    budget: int | None = None,
+    max_tokens: int = 1024,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: bool = True,
+    device: str = "auto",
+    backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
+    batch_tokens: int | None = None,
+    max_length: int | None = None,
+    timeout: float = 120.0,
+    requests: int = 4,
+    api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> Judged:
+    """Let a model judge a sample of the negatives, and measure how often it is right.
+
+    Args:
+        target: Directory that `hnmine filter` or `hnmine mine` wrote, or a sheet to fill.
+        sheet: Sheet to write, or to continue: .csv or .parquet. [default: TARGET-verdicts.parquet]
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
+        endpoint: Address of an OpenAI-compatible server with a language model, such as http://localhost:8000/v1, or of a reranker, which ends in /rerank.
+        llm: Name of the language model or reranker on the server.
+        model: Cross-encoder, LLM reranker or bi-encoder on this machine: a hub name, a folder, or pkg:package/folder.
+        prompt: File with the language model's prompt, which holds {query} and {document}. It asks for JSON: a reason and a grade from 0 to 3. [default: hnmine's own]
+        sample: Number of negatives to draw evenly; of a candidates directory, of candidates. [default: three quarters of budget, else 300; none with doubtful]
+        doubtful: Number of doubtful candidates to judge, chosen as `hnmine review` does.
+        budget: Maximum number of pairs to ask the judge about; earlier answers are free. [default: all]
+        max_tokens: Maximum tokens of an answer; a model that thinks first needs more.
+        seed: Random seed for the sample and the rows of known truth.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
+        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def review(
+    mined: str | PathLike[str],
+    *,
+    sheet: str | PathLike[str] | None = None,
+    doubtful: int = 60,
+    even: int = 40,
+    page: bool = True,
+    port: int = 0,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: bool = True,
+    candidates: str | PathLike[str] | None = None,
+    index: str | PathLike[str] | None = None,
+    config: str | PathLike[str] | Mapping[str, object] | None = None,
+) -> Reviewed:
+    """Judge doubtful candidates by hand, on a local page or in a sheet that `filter` and `report` read.
+
+    Args:
+        mined: Directory that `hnmine filter` wrote.
+        sheet: Sheet to write, or to continue: .csv or .parquet. [default: the one that the directory was filtered with, else MINED-review.csv]
+        doubtful: Number of doubtful candidates to judge: high in relevance, narrowly dropped, or disputed between judges.
+        even: Number of other negatives to judge, drawn evenly, from which the share of false negatives is estimated.
+        page: Serve a page on this machine to judge with the keyboard; otherwise only the sheet is written.
+        port: Port of the page; 0 takes any free port.
+        seed: Random seed for the even sample and the order of the queries.
+        threads: CPU threads to use. [default: all]
+        progress: Show progress bars on stderr if it is a terminal.
+        candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
+        index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
+        config: YAML file, or what such a file holds; the keywords win over it.
+
+    Raises:
+        HnmineError: with what is wrong, why, and how to fix it.
+    """
+
+def skill(
+    folder: str | PathLike[str] | None = None,
+) -> Skill:
+    """Print instructions on hnmine for coding agents, or write them to a folder.
+
+    Args:
+        folder: Folder of an agent's skills to write hnmine/SKILL.md into. [default: print it]
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1260,9 +1261,9 @@ def audit(
     progress: bool = True,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None | Tabular = None,
+    qrels: str | PathLike[str] | None = None,
     min_grade: float = 1.0,
-    verdicts: str | PathLike[str] | None | Tabular = None,
+    verdicts: str | PathLike[str] | None = None,
     shortcuts: bool = True,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Audit:
@@ -1275,7 +1276,7 @@ def audit(
         seed: Random seed for the sample.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         threads: CPU threads to use. [default: all]
-        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        progress: Show progress bars on stderr if it is a terminal.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         qrels: Judgements to count false negatives with, more complete than those mined with.

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+VERSION_LINES = {"hnmine/__init__.py": '__version__ = "{}"', "CITATION.cff": "version: {}"}
 VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     status = ["git", "status", "--porcelain"]
     if subprocess.run(status, cwd=ROOT, check=True, capture_output=True).stdout:
         parser.error("commit your changes first: a release is what a commit holds")
-    set_version(ROOT / "hnmine" / "__init__.py", given.version)
+    set_version(ROOT, given.version)
     set_date(ROOT / "CHANGELOG.md", given.version, datetime.datetime.now().date())
     environment = {**os.environ, "HNMINE_REPOSITORY": given.repository}
     check = [sys.executable, ROOT / "release" / "test_wheel.py"]
@@ -42,11 +43,13 @@ def main() -> None:
     )
 
 
-def set_version(file: Path, version: str) -> None:
-    """Write the version of the package."""
-    text = file.read_text("utf-8")
-    changed = re.sub(r'(?m)^__version__ = ".*"$', f'__version__ = "{version}"', text)
-    file.write_text(changed, "utf-8")
+def set_version(root: Path, version: str) -> None:
+    """Write the version of the package, and the one to cite."""
+    for name, line in VERSION_LINES.items():
+        old = re.escape(line).replace(r"\{\}", ".*")
+        text = (root / name).read_text("utf-8")
+        changed = re.sub(rf"(?m)^{old}$", line.format(version), text)
+        (root / name).write_text(changed, "utf-8")
 
 
 def set_date(changelog: Path, version: str, day: datetime.date) -> None:

@@ -26,7 +26,7 @@ SMALL = {
 }
 """Models that pages name, by what stands for them here: the same or of the same kind, offline."""
 
-NOT_PAGES = {".git", ".venv", "runs", "node_modules"}
+NOT_PAGES = {".git", ".venv", "runs", "build", "node_modules"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def pages() -> list[Path]:
     return [
         path
         for path in sorted(ROOT.rglob("*.md"))
-        if not NOT_PAGES & set(path.relative_to(ROOT).parts)
+        if not NOT_PAGES & set(path.relative_to(ROOT).parts) and not path.is_symlink()
     ]
 
 

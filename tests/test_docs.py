@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import runpy
 from itertools import chain
@@ -14,7 +15,7 @@ import pytest
 import typer
 import yaml
 from blocks import Block, blocks, commands, pages, parsed, run, small
-from conftest import ROOT, write
+from conftest import ROOT, hnmine, write
 
 import hnmine as api
 from hnmine.cli import app
@@ -31,7 +32,7 @@ PAGES = pages()
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 LINES = [(block, line) for block in BLOCKS for line in commands(block)]
 OURS = [(block, line[1:]) for block, line in LINES if line[0] == "hnmine"]
-README = ROOT / "README.md"
+README, SKILL = ROOT / "README.md", ROOT / "hnmine" / "SKILL.md"
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 FOREIGN = {
     *("--data", "--collections", "--queries", "--model", "--steps"),  # scripts of the project
@@ -253,6 +254,94 @@ def test_the_reference_is_what_the_docstrings_say():
     assert made["page"]() == written, "run: python docs/make_api.py"
 
 
+DOCS = {name_of(page) for page in PAGES if page.parent in (ROOT, ROOT / "docs")}
+
+
+def navigation(found: object) -> list[str]:
+    """The pages in a part of the site's navigation."""
+    if isinstance(found, str):
+        return [found]
+    parts = found.values() if isinstance(found, dict) else found
+    return [page for part in parts for page in navigation(part)]
+
+
+class TestListsOfPages:
+    def test_the_site_has_every_page_once_in_four_groups(self):
+        site = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+        groups = {name: part for entry in site["nav"] for name, part in entry.items()}
+        assert list(groups) == ["Home", "Tutorial", "How-to", "Reference", "Explanation"]
+        listed = navigation(site["nav"])
+        assert len(listed) == len(set(listed))
+        assert set(listed) >= DOCS
+        assert all((ROOT / page).exists() for page in listed)
+
+    def test_llms_txt_has_every_page_once_with_a_line(self):
+        text = (ROOT / "llms.txt").read_text("utf-8")
+        assert re.match(r"# hnmine\n\n> .+\n", text)
+        found = re.findall(r"^- \[.+\]\((.+)\): .+$", text, re.MULTILINE)
+        assert len(found) == len(set(found)) == text.count("](")
+        assert set(found) >= DOCS - {"README.md"} | {name_of(SKILL)}
+        assert all((ROOT / page).exists() for page in found)
+
+    def test_the_readme_leads_to_every_page(self):
+        links = set(re.findall(r"\]\(([\w./-]+\.md)", README.read_text("utf-8")))
+        assert links >= DOCS - {"README.md"}
+
+    def test_every_link_of_the_site_leads_to_a_file_of_it(self, tmp_path):
+        runpy.run_path(str(ROOT / "docs" / "make_site.py"))["copy_pages"](tmp_path)
+        copied = [*tmp_path.rglob("*.md")]
+        assert {str(page.relative_to(tmp_path)) for page in copied} >= DOCS
+        for page in copied:
+            for link in re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", prose(page)):
+                if not link.startswith("http"):
+                    assert (page.parent / link).is_file(), (page, link)
+
+
+class TestSkill:
+    def test_it_begins_with_a_name_and_a_description(self):
+        _, head, body = SKILL.read_text("utf-8").split("---\n", 2)
+        about = yaml.safe_load(head)
+        assert about.keys() == {"name", "description"} and about["name"] == "hnmine"
+        assert 100 < len(about["description"]) <= 1024
+        assert body.startswith("\n# ")
+
+    def test_it_is_printed_as_it_is(self):
+        assert hnmine("skill").stdout == SKILL.read_text("utf-8")
+
+    def test_it_is_written_to_a_folder_and_replaces_an_older_one(self, tmp_path):
+        for _ in range(2):
+            assert api.skill(tmp_path / "skills").file == tmp_path / "skills/hnmine/SKILL.md"
+            written = tmp_path / "skills" / "hnmine" / "SKILL.md"
+            assert written.read_bytes() == SKILL.read_bytes()
+            written.write_text("older")
+
+    def test_there_is_one_copy(self):
+        assert (ROOT / "skills" / "hnmine" / "SKILL.md").samefile(SKILL)
+
+
+def test_the_picture_of_the_readme_is_small_and_made_by_a_script():
+    picture = (ROOT / "docs" / "report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) < 200_000
+    assert "(docs/report.png)" in README.read_text("utf-8")
+
+
+def test_the_citation_names_the_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == api.__version__
+    assert cited["authors"] == [{"name": "hnmine contributors"}]
+
+
+def test_a_release_writes_the_version_of_the_package_and_of_the_citation(tmp_path):
+    prepare = runpy.run_path(str(ROOT / "release" / "prepare.py"))
+    for name in prepare["VERSION_LINES"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), "utf-8")
+    prepare["set_version"](tmp_path, "9.8.7rc6")
+    assert '__version__ = "9.8.7rc6"' in (tmp_path / "hnmine/__init__.py").read_text("utf-8")
+    cited = yaml.safe_load((tmp_path / "CITATION.cff").read_text("utf-8"))
+    assert (cited["cff-version"], cited["version"]) == ("1.2.0", "9.8.7rc6")
+
+
 @pytest.fixture(scope="module")
 def world(stdlib, tmp_path_factory) -> Path:
     """What the README's commands are about, but small."""
@@ -281,15 +370,65 @@ def world(stdlib, tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_readme_runs_as_it_stands(world, monkeypatch, capsys):
-    monkeypatch.chdir(world)
-    monkeypatch.setenv("HF_HOME", str(world / "hf"))
-    for block in blocks(README):
-        if block.language == "python":
+def run_page(page: Path, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Run the commands of a page and its blocks of Python that use hnmine, in a folder."""
+    patch.chdir(folder)
+    patch.setenv("HF_HOME", str(folder / "hf"))
+    for block in blocks(page):
+        if block.language == "python" and "hnmine" in block.text:
             exec(compile(small(block.text), str(block), "exec"), {})
         for line in commands(block):
             if line[0] == "hnmine":
                 run(line)
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs_as_it_stands(world, monkeypatch):
+    run_page(ROOT / "docs" / "tutorial.md", world, monkeypatch)
+    first = world / "runs" / "first"
+    train = pq.read_table(first / "mined" / "train")
+    assert train.column_names == ["query", "positive", "negative"] and train.num_rows > 20
+    assert (first / "mined" / "report.html").exists() and (first / "mined-margin").exists()
+    assert (first / "flagembedding" / "data" / "train.jsonl").stat().st_size
+
+
+def keys_in_table(page: Path) -> dict[str, set[str]]:
+    """The keys of `--json` that SKILL.md lists, by command."""
+    text = page.read_text("utf-8").partition("| command | keys |\n")[2].partition("\n\n")[0]
+    rows = [row.strip("|").split("|") for row in text.splitlines()[1:]]
+    return {
+        name: set(re.findall(r"`(\w+)`", keys))
+        for names, keys in rows
+        for name in re.findall(r"`([\w-]+)`", names)
+    }
+
+
+@pytest.mark.slow
+def test_the_skill_runs_as_it_stands_and_prints_the_keys_that_it_lists(world, monkeypatch, capsys):
+    listed = keys_in_table(SKILL)
+    assert {"filter", "validate", "report", "inspect", "compare", "export"} <= set(listed)
+    monkeypatch.chdir(world)
+    monkeypatch.setenv("HF_HOME", str(world / "hf"))
+    seen = set()
+    for line in (line for block in blocks(SKILL) for line in commands(block)):
+        capsys.readouterr()
+        run(line)
+        if "--json" not in line or line[1] == "recipes":
+            continue
+        found = json.loads(capsys.readouterr().out)
+        if line[1] == "run":
+            listed["run"], found = listed["filter"], found[-1]
+        if line[1] == "inspect":
+            listed["inspect"] -= {"queries"}
+            found = found["queries"][0]
+        assert listed[line[1]] <= found.keys(), line
+        seen.add(line[1])
+    assert {"validate", "report", "inspect", "compare", "export", "run"} <= seen
+    assert pq.read_table(world / "runs" / "mined" / "train").num_rows > 20
+
+
+def test_the_readme_runs_as_it_stands(world, monkeypatch, capsys):
+    run_page(README, world, monkeypatch)
     counts = capsys.readouterr().out
     assert "negatives" in counts
     train = pq.read_table(world / "runs" / "mined" / "train")
