@@ -133,6 +133,11 @@ class TestPage:
                     re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in heads
                 }
 
+    def test_tests_that_it_names_are_there(self, page):
+        for span in spans(page):
+            for name in re.findall(r"tests/\w+\.py", span):
+                assert (ROOT / name).exists(), name
+
     def test_tables_have_rows_of_one_length(self, page):
         for table in re.findall(r"(?:^\|.*\|$\n?)+", prose(page), re.MULTILINE):
             rows = [re.sub(r"`[^`]*`|\\\|", "", row) for row in table.splitlines()]
