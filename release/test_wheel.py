@@ -41,8 +41,9 @@ result = hnmine.filter_negatives(candidates="candidates", output="mined")
 assert result.counts["negatives"] > len(asked), result.counts
 assert result.train.count_rows() == result.counts["negatives"]
 assert hnmine.report("mined").facts
-for line in (["recipes"], ["recipes", "show", "bge"], ["skill"], ["inspect", "mined"], ["--version"]):
+for line in (["recipes"], ["recipes", "show", "bge"], ["skill"], ["inspect", "mined"]):
     subprocess.run([sys.executable, "-m", "hnmine", *line], check=True, capture_output=True)
+subprocess.run([sys.executable, "-m", "hnmine", "--version"], check=True, capture_output=True)
 """
 CONSUMER = """
 import hnmine
