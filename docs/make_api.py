@@ -23,7 +23,7 @@ from hnmine.commands import COMMANDS, Command
 from hnmine.config.shared import CommonSettings
 from hnmine.drop_in.hard_negatives import mine_hard_negatives
 from hnmine.exports.pushing import Pushed
-from hnmine.in_memory import Tabular
+from hnmine.in_memory import Tables, Tabular
 from hnmine.results import StageResult
 
 PAGE = Path(__file__).parent / "api.md"
@@ -196,7 +196,7 @@ def stub() -> str:
     distinct = {result for found in results.values() for result in found}
     kinds = [kind for _, kind in distinct]
     drop_in = "from hnmine.drop_in.hard_negatives import mine_hard_negatives as mine_hard_negatives"
-    imports, functions = {drop_in, "from hnmine.in_memory import LoadedModel, Tabular"}, []
+    imports, functions = {drop_in, "from hnmine.in_memory import LoadedModel, Tables, Tabular"}, []
     for name, function in python_api.NAMES.items():
         command, aliases = COMMANDS[name], []
         for module, kind in results[name]:
@@ -261,10 +261,10 @@ def _typed(kind: Any) -> str:
     if kind is types.NoneType:
         return "None"
     if origin in (Union, types.UnionType):
-        table = set(get_args(Tabular))
-        if table <= set(inner):
-            inner = tuple(one for one in inner if one not in table)
-            return " | ".join([*map(_typed, inner), "Tabular"])
+        for name, table in (("Tables", Tables), ("Tabular", Tabular)):
+            if set(get_args(table)) <= set(inner):
+                inner = tuple(one for one in inner if one not in get_args(table))
+                return " | ".join([*map(_typed, inner), name])
         return " | ".join(map(_typed, inner))
     if origin is Literal:
         return f"Literal[{', '.join(map(_literal, inner))}]"

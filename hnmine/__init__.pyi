@@ -7,8 +7,10 @@ from typing import Any, Literal
 from typing_extensions import deprecated
 
 from hnmine.audit.estimate import Audit
+from hnmine.drop_in.hard_negatives import mine_hard_negatives as mine_hard_negatives
 from hnmine.encode.installed import Installed
 from hnmine.exports.pushing import Pushed
+from hnmine.in_memory import LoadedModel, Tables, Tabular
 from hnmine.judging.judge_result import Judged
 from hnmine.report.comparing import Comparison
 from hnmine.report.inspecting import Inspected
@@ -16,22 +18,19 @@ from hnmine.report.reporting import Report as ReportOfReport
 from hnmine.results import StageResult
 from hnmine.results import StageResults
 from hnmine.review.reviewing import Reviewed
-from hnmine.validate.agent_skill import Skill
 from hnmine.validate.findings import Report as ReportOfValidate
 from hnmine.validate.initialising import Written
-from hnmine.validate.recipe_list import RecipeFile
-from hnmine.validate.recipe_list import Recipes
 
 __version__: str
-__all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mix", "models", "push", "recipes", "report", "review", "run", "skill", "validate"]
+__all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mine_hard_negatives", "mix", "models", "push", "report", "review", "run", "validate"]
 
 def init(
     *paths: str | PathLike[str],
     file: str | PathLike[str] = "hnmine.yaml",
     output: str | PathLike[str] = "runs/first",
     overwrite: bool = False,
-    encoder: str = "sentence-transformers/all-MiniLM-L6-v2",
-    cross_encoder: str = "cross-encoder/ms-marco-MiniLM-L6-v2",
+    encoder: str | PathLike[str] | LoadedModel = "sentence-transformers/all-MiniLM-L6-v2",
+    cross_encoder: str | PathLike[str] | LoadedModel = "cross-encoder/ms-marco-MiniLM-L6-v2",
     split: str | None = None,
     column: Mapping[str, str] | Sequence[str] = (),
     quoting: Literal["auto", "csv", "none"] = "auto",
@@ -53,19 +52,19 @@ def init(
         quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
         encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
     """
 
 def validate(
-    *paths: str | PathLike[str],
+    *paths: str | PathLike[str] | Tabular,
     models: bool = False,
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    encoder: str | None = None,
+    corpus: str | PathLike[str] | Tables = (),
+    encoder: str | PathLike[str] | LoadedModel | None = None,
     faiss: str = "Flat",
-    cross_encoder: str | None = None,
+    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
     calibrate: bool = True,
     seed: int = 0,
     threads: int | None = None,
@@ -80,9 +79,9 @@ def validate(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    pairs: str | PathLike[str] | None = None,
-    queries: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    pairs: str | PathLike[str] | None | Tabular = None,
+    queries: str | PathLike[str] | None | Tabular = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
     top_k: int = 100,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
@@ -99,7 +98,7 @@ def validate(
         calibrate: Time the models on a few texts to estimate a run.
         seed: Random seed for the samples that are measured.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
@@ -115,21 +114,7 @@ def validate(
         qrels: Judgements: query id, corpus id and, if graded, score.
         min_grade: Lowest grade at which a judged document is a positive.
         top_k: Number of candidates per query from each source.
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def recipes(
-    action: Literal["list", "show"] = "list",
-    name: str | None = None,
-) -> RecipeFile | Recipes:
-    """List published ways of mining, or show the settings of one.
-
-    Args:
-        action: List all recipes, or show the file of one.
-        name: Recipe to show, such as bge.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -138,7 +123,6 @@ def recipes(
 def run(
     output: str | PathLike[str] | None = None,
     *,
-    index: str | PathLike[str] | None = None,
     threads: int | None = None,
     progress: bool = True,
     overwrite: bool = False,
@@ -158,11 +142,11 @@ def run(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    pairs: str | PathLike[str] | None = None,
+    corpus: str | PathLike[str] | Tables = (),
+    pairs: str | PathLike[str] | None | Tabular = None,
     bm25: bool = True,
     dense: bool = True,
-    encoder: str | None = None,
+    encoder: str | PathLike[str] | LoadedModel | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
@@ -174,17 +158,17 @@ def run(
     tokenizer: Literal["auto", "word", "whitespace"] = "auto",
     stemmer: str = "english",
     shard_size: int = 16384,
-    queries: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    queries: str | PathLike[str] | None | Tabular = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
     top_k: int = 100,
     source: str | Sequence[str] = (),
-    from_run: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    from_run: str | PathLike[str] | Tables = (),
     matching: str | None = None,
     constraint: str | Sequence[str] = (),
     attribute: Mapping[str, str] | Sequence[str] = (),
     clusters: int | None = None,
-    query_encoder: str | None = None,
+    query_encoder: str | PathLike[str] | LoadedModel | None = None,
     previous: str | PathLike[str] | None = None,
     seed: int = 0,
     bm25_engine: Literal["hnmine", "rank-bm25"] = "hnmine",
@@ -193,11 +177,11 @@ def run(
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
-    judge_with: str | PathLike[str] | None = None,
+    judge_with: str | PathLike[str] | None | Tabular = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
-    cross_encoder: str | None = None,
-    judge: str | Sequence[str] = (),
+    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
+    judge: str | PathLike[str] | LoadedModel | Sequence[str | PathLike[str] | LoadedModel] = (),
     score: str | None = None,
     positive_score: Literal["min", "max", "mean"] = "min",
     margin: float | None = None,
@@ -229,16 +213,14 @@ def run(
     max_uses: int | None = None,
     lazy: bool = False,
     compat: Literal["sentence-transformers"] | None = None,
-    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResults:
     """Build the index, mine and filter from one configuration; sections named generate, batch or mix add those steps.
 
     Args:
         output: Directory for index/, candidates/, mined/ and further steps.
-        index: Index to share with other runs. [default: OUTPUT/index]
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -291,7 +273,7 @@ def run(
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: a local model or server. [default: your sheet]
+        judge_with: Judge for max_false: a local model, or the address of a model server. [default: you fill a sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
         cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
@@ -327,8 +309,7 @@ def run(
         max_uses: Cap how many queries share a negative, independent of row order; 0: no cap. [default: ten times the mean, at least 5, for the default choice; else 0]
         lazy: Stop the cross-encoder once a query has its negatives; the default rule is margin=3.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
-        recipe: Recipe, such as bge; config and the keywords win over it.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -337,11 +318,11 @@ def run(
 def build_index(
     index: str | PathLike[str],
     *,
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
-    pairs: str | PathLike[str] | None = None,
+    corpus: str | PathLike[str] | Tables = (),
+    pairs: str | PathLike[str] | None | Tabular = None,
     bm25: bool = True,
     dense: bool = True,
-    encoder: str | None = None,
+    encoder: str | PathLike[str] | LoadedModel | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
@@ -395,7 +376,7 @@ def build_index(
         stemmer: Snowball stemmer for BM25: a language such as german, or none.
         shard_size: Documents per shard; an interrupted run loses at most one shard of work.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -413,7 +394,7 @@ def build_index(
         quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
         encoding: Encoding of text files without a byte order mark, such as cp1252.
         on_bad_row: What to do with rows that are null, blank or contradict others.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -424,12 +405,12 @@ def mine(
     *,
     output: str | PathLike[str],
     source: str | Sequence[str] = (),
-    from_run: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    from_run: str | PathLike[str] | Tables = (),
     matching: str | None = None,
     constraint: str | Sequence[str] = (),
     attribute: Mapping[str, str] | Sequence[str] = (),
     clusters: int | None = None,
-    query_encoder: str | None = None,
+    query_encoder: str | PathLike[str] | LoadedModel | None = None,
     previous: str | PathLike[str] | None = None,
     seed: int = 0,
     bm25_engine: Literal["hnmine", "rank-bm25"] = "hnmine",
@@ -450,12 +431,11 @@ def mine(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    pairs: str | PathLike[str] | None = None,
-    queries: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    pairs: str | PathLike[str] | None | Tabular = None,
+    queries: str | PathLike[str] | None | Tabular = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
     top_k: int = 100,
-    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Mine candidates for every query from an index.
@@ -477,7 +457,7 @@ def mine(
         faiss_search: Search parameters of an approximate FAISS index, such as nprobe=32.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -495,8 +475,7 @@ def mine(
         qrels: Judgements: query id, corpus id and, if graded, score.
         min_grade: Lowest grade at which a judged document is a positive.
         top_k: Number of candidates per query from each source.
-        recipe: Recipe, such as bge; config and the keywords win over it.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -507,8 +486,8 @@ def filter_negatives(
     *,
     output: str | PathLike[str],
     index: str | PathLike[str] | None = None,
-    cross_encoder: str | None = None,
-    judge: str | Sequence[str] = (),
+    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
+    judge: str | PathLike[str] | LoadedModel | Sequence[str | PathLike[str] | LoadedModel] = (),
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
     score: str | None = None,
     positive_score: Literal["min", "max", "mean"] = "min",
@@ -559,10 +538,9 @@ def filter_negatives(
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
-    judge_with: str | PathLike[str] | None = None,
+    judge_with: str | PathLike[str] | None | Tabular = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
-    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
@@ -607,7 +585,7 @@ def filter_negatives(
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -623,11 +601,10 @@ def filter_negatives(
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: a local model or server. [default: your sheet]
+        judge_with: Judge for max_false: a local model, or the address of a model server. [default: you fill a sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
-        recipe: Recipe, such as bge; config and the keywords win over it.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -639,8 +616,8 @@ def filter(
     *,
     output: str | PathLike[str],
     index: str | PathLike[str] | None = None,
-    cross_encoder: str | None = None,
-    judge: str | Sequence[str] = (),
+    cross_encoder: str | PathLike[str] | LoadedModel | None = None,
+    judge: str | PathLike[str] | LoadedModel | Sequence[str | PathLike[str] | LoadedModel] = (),
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
     score: str | None = None,
     positive_score: Literal["min", "max", "mean"] = "min",
@@ -691,10 +668,9 @@ def filter(
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
-    judge_with: str | PathLike[str] | None = None,
+    judge_with: str | PathLike[str] | None | Tabular = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
-    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Drop false negatives, choose hard negatives and write training data.
@@ -739,7 +715,7 @@ def filter(
         seed: Random seed for sampling.
         compat: Choose as mine_hard_negatives of sentence-transformers does: by score, without default rules, ranges over kept candidates.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -755,11 +731,10 @@ def filter(
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
-        judge_with: Judge for max_false: a local model or server. [default: your sheet]
+        judge_with: Judge for max_false: a local model, or the address of a model server. [default: you fill a sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
-        recipe: Recipe, such as bge; config and the keywords win over it.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -789,7 +764,6 @@ def batch(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Group training rows into batches with hard and safe in-batch negatives.
@@ -807,7 +781,7 @@ def batch(
         seed: Random seed for clusters and batches.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -817,8 +791,7 @@ def batch(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        recipe: Recipe, such as bge; config and the keywords win over it.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -853,7 +826,7 @@ def export(
         scores: Scores to write: ce, dense, bm25, or an expression over the columns of scored/. [default: those that `hnmine filter` compared; none for sentence-transformers and colbert]
         prompt: Instruction for every query, for formats with a field for it: flagembedding.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -863,7 +836,7 @@ def export(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -885,8 +858,8 @@ def push(
         repo: Dataset repository, as OWNER/NAME; created if it doesn't exist.
         private: Make a new repository private; an existing one keeps its visibility.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -895,10 +868,10 @@ def push(
 def generate(
     output: str | PathLike[str],
     *,
-    corpus: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
+    corpus: str | PathLike[str] | Tables = (),
     edit: Literal["number", "unit", "entity", "negation", "comparison", "date"] | Sequence[Literal["number", "unit", "entity", "negation", "comparison", "date"]] = (),
     per_positive: int = 4,
-    written: str | PathLike[str] | None = None,
+    written: str | PathLike[str] | None | Tabular = None,
     endpoint: str | PathLike[str] | None = None,
     llm: str | None = None,
     prompt: str | PathLike[str] | None = None,
@@ -920,14 +893,13 @@ def generate(
     quoting: Literal["auto", "csv", "none"] = "auto",
     encoding: str = "utf-8",
     on_bad_row: Literal["error", "skip"] = "error",
-    pairs: str | PathLike[str] | None = None,
-    queries: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    pairs: str | PathLike[str] | None | Tabular = None,
+    queries: str | PathLike[str] | None | Tabular = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
     timeout: float = 120.0,
     requests: int = 4,
-    api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
-    recipe: str | None = None,
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Generate negatives: positives edited by rule, or texts of a language model.
@@ -946,7 +918,7 @@ def generate(
         seed: Random seed for edits and sampling.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -966,8 +938,7 @@ def generate(
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.
         api_key_env: Environment variable with the server's key, if it needs one.
-        recipe: Recipe, such as bge; config and the keywords win over it.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -992,7 +963,6 @@ def mix(
     finish: bool = False,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    recipe: str | None = None,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> StageResult:
     """Mix the vectors of queries and hard negatives into synthetic negatives.
@@ -1005,7 +975,7 @@ def mix(
         vectors: Write the mixed vectors, not only their parents and weights.
         seed: Random seed for pairs and weights.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
         workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
@@ -1015,8 +985,7 @@ def mix(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        recipe: Recipe, such as bge; config and the keywords win over it.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1033,9 +1002,9 @@ def report(
     progress: bool = True,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
-    verdicts: str | PathLike[str] | None = None,
+    verdicts: str | PathLike[str] | None | Tabular = None,
     shortcuts: bool = True,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> ReportOfReport:
@@ -1048,14 +1017,14 @@ def report(
         compare: Folder that `hnmine compare --output` wrote, for a section on how this directory compares with others.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         qrels: Judgements to count false negatives with, more complete than those mined with.
         min_grade: Lowest grade at which a judged document counts as relevant.
         verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
         shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1087,10 +1056,10 @@ def inspect(
         limit: Maximum number of queries to show for text and reason.
         characters: Maximum number of characters of a text to show.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1101,7 +1070,7 @@ def compare(
     *,
     queries: int = 10,
     output: str | PathLike[str] | None = None,
-    train: str | None = None,
+    train: str | PathLike[str] | LoadedModel | None = None,
     held_out: str | PathLike[str] | None = None,
     seeds: int = 3,
     steps: int | None = None,
@@ -1122,8 +1091,8 @@ def compare(
         steps: Training steps, the same for each directory. [default: one epoch of the smallest]
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1137,7 +1106,7 @@ def judge(
     index: str | PathLike[str] | None = None,
     endpoint: str | PathLike[str] | None = None,
     llm: str | None = None,
-    model: str | None = None,
+    model: str | PathLike[str] | LoadedModel | None = None,
     prompt: str | PathLike[str] | None = None,
     sample: int | None = None,
     doubtful: int = 0,
@@ -1153,7 +1122,7 @@ def judge(
     max_length: int | None = None,
     timeout: float = 120.0,
     requests: int = 4,
-    api_key_env: str | PathLike[str] = "OPENAI_API_KEY",
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Judged:
     """Let a model judge a sample of the negatives, and measure how often it is right.
@@ -1173,7 +1142,7 @@ def judge(
         max_tokens: Maximum tokens of an answer; a model that thinks first needs more.
         seed: Random seed for the sample and the rows of known truth.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
@@ -1182,7 +1151,7 @@ def judge(
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.
         api_key_env: Environment variable with the server's key, if it needs one.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1214,22 +1183,10 @@ def review(
         port: Port of the page; 0 takes any free port.
         seed: Random seed for the even sample and the order of the queries.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        config: YAML file, or what such a file holds; the keywords win over it.
-
-    Raises:
-        HnmineError: with what is wrong, why, and how to fix it.
-    """
-
-def skill(
-    folder: str | PathLike[str] | None = None,
-) -> Skill:
-    """Print instructions on hnmine for coding agents, or write them to a folder.
-
-    Args:
-        folder: Folder of an agent's skills to write hnmine/SKILL.md into. [default: print it]
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1244,7 +1201,7 @@ def models(
 
     Args:
         folder: Folder to search for models, besides the hub's cache and installed packages.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.
@@ -1261,9 +1218,9 @@ def audit(
     progress: bool = True,
     candidates: str | PathLike[str] | None = None,
     index: str | PathLike[str] | None = None,
-    qrels: str | PathLike[str] | None = None,
+    qrels: str | PathLike[str] | None | Tabular = None,
     min_grade: float = 1.0,
-    verdicts: str | PathLike[str] | None = None,
+    verdicts: str | PathLike[str] | None | Tabular = None,
     shortcuts: bool = True,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
 ) -> Audit:
@@ -1276,14 +1233,14 @@ def audit(
         seed: Random seed for the sample.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         threads: CPU threads to use. [default: all]
-        progress: Show progress bars on stderr if it is a terminal.
+        progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         candidates: Candidates directory, if it has moved since `hnmine filter`. [default: as recorded]
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
         qrels: Judgements to count false negatives with, more complete than those mined with.
         min_grade: Lowest grade at which a judged document counts as relevant.
         verdicts: Sheet of verdicts that `hnmine judge` or `hnmine review` filled.
         shortcuts: Measure how well length, BM25, shared words or wording alone separate positives from negatives.
-        config: YAML file, or what such a file holds; the keywords win over it.
+        config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.
 
     Raises:
         HnmineError: with what is wrong, why, and how to fix it.

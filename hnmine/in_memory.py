@@ -50,6 +50,13 @@ class LoadedModel(Protocol):
 Tabular: TypeAlias = ArrowStream | Mapping[str, Sequence[object]] | Iterable[Mapping[str, object]]
 """A table in memory: Arrow, pandas, polars, `datasets.Dataset`, columns by name, or rows."""
 
+Tables: TypeAlias = (
+    ArrowStream
+    | Mapping[str, Sequence[object]]
+    | Iterable[str | PathLike[str] | ArrowStream | Mapping[str, object]]
+)
+"""A table in memory, or several tables and paths."""
+
 
 def is_table(value: object) -> bool:
     """Tell whether a value is a table in memory rather than paths."""

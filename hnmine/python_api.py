@@ -20,7 +20,7 @@ from hnmine.config import Settings
 from hnmine.config.setting import RETIRED_COMMANDS, About, about, why_gone
 from hnmine.config.shared import no_such_setting
 from hnmine.errors import HnmineError, UsageError
-from hnmine.in_memory import MODEL, URL, LoadedModel, OnDisk, Tabular, is_table, on_disk
+from hnmine.in_memory import MODEL, URL, LoadedModel, OnDisk, Tables, Tabular, is_table, on_disk
 from hnmine.runner.plan import Json
 
 NAMES = {name: name.replace("-", "_") for name in COMMANDS} | {"filter": "filter_negatives"}
@@ -178,6 +178,8 @@ def accepted(kind: object, said: About) -> Any:
         return AnyPath | Tabular
     if kind is Path or (kind is str and said.place):
         return AnyPath
+    if origin is list and inner == (str,) and said.place and said.value != URL:  # A list, as corpus is.
+        return AnyPath | Tables
     if origin is list:
         one = accepted(inner[0], said)
         return one | _of(Sequence, one)
