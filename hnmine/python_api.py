@@ -178,7 +178,9 @@ def accepted(kind: object, said: About) -> Any:
         return AnyPath | Tabular
     if kind is Path or (kind is str and said.place):
         return AnyPath
-    if origin is list and inner == (str,) and said.place and said.value != URL:  # A list, as corpus is.
+    if (
+        origin is list and inner == (str,) and said.place and said.value != URL
+    ):  # A list, as corpus is.
         return AnyPath | Tables
     if origin is list:
         one = accepted(inner[0], said)
