@@ -243,7 +243,7 @@ class TestFacts:
     def test_rows_of_training_data_are_explained(self, runs, tmp_path, layout):
         api.filter(
             candidates=runs / "c", output=tmp_path / "m", format=layout, num_negatives=3,
-            relative_margin=0.3, relabel="rank = 0 and keep",
+            relative_margin=0.3, relabel="rank = 0",
         )  # fmt: skip
         said = look(tmp_path / "m").rows
         assert f"train/ has {len(rows(tmp_path / 'm' / 'train')):,} rows" in said[0]
