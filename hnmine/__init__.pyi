@@ -847,6 +847,7 @@ def push(
     *,
     repo: str,
     private: bool = True,
+    scored: bool = False,
     threads: int | None = None,
     progress: bool = True,
     config: str | PathLike[str] | Mapping[str, object] | None = None,
@@ -857,6 +858,7 @@ def push(
         data: Directory that `hnmine filter` or `hnmine export` wrote.
         repo: Dataset repository, as OWNER/NAME; created if it doesn't exist.
         private: Make a new repository private; an existing one keeps its visibility.
+        scored: Upload scored/ and the shortfall too, which name documents and queries by id.
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         config: YAML file, the name of a recipe, or what such a file holds; the keywords win over it.

@@ -236,7 +236,9 @@ class TestFacts:
         unlike = [row for row in chosen if row["relevance"] <= low]
         first = facts.examples[0]
         assert first.kind == "hard negative"
-        assert first.candidate.scores["dense_score"] == max(row["dense_score"] for row in unlike)
+        both = [row for row in unlike if None not in (row["bm25_rank"], row["dense_rank"])]
+        assert first.sources == ["bm25", "dense"]
+        assert first.candidate.scores["dense_score"] == max(row["dense_score"] for row in both)
         assert {one.verdict for one in facts.examples if "negative" in one.kind} == {"negative"}
 
     @pytest.mark.parametrize("layout", ["triplet", "n-tuple", "labeled-pair", "labeled-list"])

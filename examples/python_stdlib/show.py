@@ -103,7 +103,8 @@ def main() -> None:
     caught = [row for row in same if not row["selected"]]
     print("\nFalse negatives that were left out: each answers the query, and has no label")
     shown = sorted(caught, key=lambda row: (not known(row["query_id"]), row["query_id"]))
-    for row in shown[:CAUGHT]:
+    each = {row["query_id"]: row for row in reversed(shown)}
+    for row in sorted(each.values(), key=shown.index)[:CAUGHT]:
         why = row["reason"] or "kept, not chosen"
         print(f"\n{words[row['query_id']]}")
         print(line("left out", row, texts, f"  {why}"))

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hnmine.directories.scored_view import DROPPED, MARGIN, NEGATIVE, Row, ScoredView, literal
+from hnmine.directories.scored_view import (
+    DROPPED,
+    MARGIN,
+    NEGATIVE,
+    Row,
+    ScoredView,
+    literal,
+    quoted,
+)
 from hnmine.names import rank_of
 from hnmine.report.facts import Document, Example, Kind
 
@@ -63,8 +71,11 @@ def _hard(scored: ScoredView) -> list[Row]:
     condition = f"kind = '{NEGATIVE}'"
     if low is not None:
         condition += f" and relevance <= ({low!r}::double)"
-    near = "dense_score desc nulls last, " if "dense_score" in scored.columns else ""
-    return _rows(scored, condition, near + HARD_FIRST, HARD)
+    # Those that several sources found share both words and meaning with the query.
+    found = " + ".join(f"({quoted(rank_of(name))} is not null)::int" for name in scored.sources)
+    near = [f"{found or 0} desc"]
+    near += ["dense_score desc nulls last"] if "dense_score" in scored.columns else []
+    return _rows(scored, condition, ", ".join([*near, HARD_FIRST]), HARD)
 
 
 def _rows(scored: ScoredView, condition: str, order: str, count: int) -> list[Row]:
