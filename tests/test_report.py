@@ -236,14 +236,14 @@ class TestFacts:
         unlike = [row for row in chosen if row["relevance"] <= low]
         first = facts.examples[0]
         assert first.kind == "hard negative"
-        best = max(
-            unlike,
-            key=lambda row: (
-                (row["bm25_rank"] is not None) + (row["dense_rank"] is not None),
-                row["dense_score"],
-            ),
+        assert first.candidate.doc_id in {row["doc_id"] for row in unlike}
+        hard = [one for one in facts.examples if one.kind == "hard negative"]
+        assert max(one.relevance for one in hard) <= low
+        nearness = [(len(one.sources), one.candidate.scores["dense_score"]) for one in hard]
+        assert nearness == sorted(nearness, reverse=True)
+        assert len(hard[0].sources) == max(
+            (row["bm25_rank"] is not None) + (row["dense_rank"] is not None) for row in unlike
         )
-        assert first.candidate.doc_id == best["doc_id"]
         assert {one.verdict for one in facts.examples if "negative" in one.kind} == {"negative"}
 
     @pytest.mark.parametrize("layout", ["triplet", "n-tuple", "labeled-pair", "labeled-list"])
