@@ -379,8 +379,10 @@ class TestPage:
         report(ReportSettings.parse({"mined": hostile / "mined", "output": path}))
         page = path.read_text()
         assert page.count("<script") == 1
-        (row,) = {one["data-row"] for one in Page(page).all("article") if "<q>" in one["data-row"]}
-        assert HOSTILE in json.loads(row).replace('""', '"')
+        marks = [json.loads(one["data-row"]) for one in Page(page).all("article")]
+        assert marks
+        assert all(row.startswith('"<q>",') for row in marks)
+        assert all('<script>alert(""x"")</script>' in row for row in marks)
         assert "\x1b" not in page
         assert "\u202e" not in page
         assert "alert" in "".join(Page(page).texts)
