@@ -11,7 +11,7 @@ import sys
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import hnmine, write
+from conftest import ROOT, hnmine, write
 
 import hnmine as api
 from hnmine.config import FilterSettings, ReportSettings
@@ -86,10 +86,13 @@ def test_nothing_printed_steers_the_terminal_or_fakes_a_line(root, command, as_j
         json.loads(done.stdout, parse_constant=lambda name: pytest.fail(name))
 
 
-def test_a_page_runs_and_loads_nothing(root):
+def test_a_page_runs_its_own_script_alone_and_loads_nothing(root):
     settings = {"mined": root / "m", "output": root / "page.html"}
     report(ReportSettings.parse(settings))
-    text = (root / "page.html").read_text()
+    own = (ROOT / "hnmine" / "report" / "page.js").read_text("utf-8")
+    whole = (root / "page.html").read_text()
+    assert whole.count(f"<script>{own}</script>") == 1
+    text = whole.replace(f"<script>{own}</script>", "")
     assert not BAD.search(text)
     assert not re.search(r"<(script|img|iframe|object|link)\b|<!--", text)
     assert "&lt;script&gt;" in text

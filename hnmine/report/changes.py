@@ -156,7 +156,7 @@ def changes(one: ScoredView, other: ScoredView, most: int) -> Changes:
         one.ask(statement)
     queries, changed = one.ask(_QUERIES)[0]
     named = {query: (gained, lost) for query, gained, lost in one.ask(_MOST, most)}
-    texts = {query: before.query_text(query) or after.query_text(query) for query in named}
+    texts = {query: _text(query, before, after) for query in named}
     return Changes(
         before=str(before.path),
         after=str(after.path),
@@ -172,6 +172,14 @@ def changes(one: ScoredView, other: ScoredView, most: int) -> Changes:
         most=named,
         texts={query: text for query, text in texts.items() if text},
     )
+
+
+def _text(query_id: str, *directories: Mined) -> str | None:
+    """Return the text of a query from the first directory that has it; None if none can be read."""
+    for mined in directories:
+        if mined.texts and mined.texts.queries.texts.find_ids([query_id])[0] >= 0:
+            return mined.query_text(query_id)
+    return None
 
 
 def _plan(mined: Mined) -> Json:
