@@ -466,10 +466,10 @@ class TestRefusals:
 
 
 def test_processes_on_the_cpu_give_the_same(dataset, model, corpus, cache, tmp_path):
-    options = {"corpus": corpus, "compat": True, "verbose": False}
+    options = {"corpus": corpus, "compat": True, "verbose": False, "backend": "torch"}
     expected = mine_hard_negatives(dataset, model, cache_dir=cache, **options)
     found = mine_hard_negatives(
-        dataset, model, use_multi_process=["cpu", "cpu"], batch_size=1, **options
+        dataset, model, use_multi_process=["cpu", "cpu"], batch_size=8, **options
     )
     assert list(found["negative"]) == list(expected["negative"])
     assert len(found)
