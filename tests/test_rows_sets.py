@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shutil
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -24,6 +25,7 @@ from hnmine.errors import InputError, UsageError
 from hnmine.inputs.identity import normalise
 from hnmine.judging.acceptance import Accepted, accept, triples
 from hnmine.judging.machine_judge import Answer, MachineJudge
+from hnmine.runner.manifest import record
 from hnmine.selection.vector_sums import Groups, diversity_of, sums_of_vectors
 
 
@@ -153,7 +155,7 @@ def test_diversity_without_vectors_names_what_is_missing(stdlib, tmp_path):
     where = {"pairs": str(stdlib / "pairs.parquet"), "index": tmp_path / "index"}
     api.build_index(**where, corpus=str(stdlib / "corpus.parquet"), dense=False)
     api.mine(**where, output=tmp_path / "candidates", top_k=5)
-    with pytest.raises(UsageError, match="--diversity needs vectors"):
+    with pytest.raises(UsageError, match="diversity needs vectors"):
         filtered(tmp_path / "candidates", tmp_path / "mined", diversity=0.5)
 
 
@@ -282,6 +284,14 @@ def test_judgements_are_written_by_the_split_of_the_query(mined, tmp_path):
     assert asked == {query for grades in wanted.values() for query, _, _ in grades}
 
 
+def sealed(directory: Path) -> None:
+    """Note the changed files of a directory as if they had been written like that."""
+    for marker in (directory / ".hnmine" / "done").glob("*.json"):
+        noted = json.loads(marker.read_bytes())
+        noted["outputs"] = {name: record(directory / name) for name in noted["outputs"]}
+        marker.write_text(json.dumps(noted))
+
+
 @pytest.mark.parametrize(
     ("split", "said"),
     [("'../out'", "names no file"), ("null", "names no file"), ("doc_id", "is in the splits")],
@@ -298,6 +308,7 @@ def test_a_split_that_names_no_file_or_differs_within_a_query_is_refused(
         at = table.column_names.index("split")
         column = pa.array(values[split], pa.string())
         pq.write_table(table.set_column(at, "split", column), file)
+    sealed(wrong)
     filtered(wrong, tmp_path / "mined", index=candidates.parent / "index")
     with pytest.raises(InputError, match=said):
         api.export(mined=tmp_path / "mined", to="beir", output=tmp_path / "beir")
@@ -353,7 +364,7 @@ def test_both_directions_are_compared_in_one_table(stdlib, tmp_path):
 
 def test_the_mixture_takes_a_third_each_of_hard_medium_and_easy(candidates, tmp_path):
     ran = hnmine(
-        "filter", "--config", "mixture", "--candidates", candidates, "--output", tmp_path / "mined"
+        "filter", "--recipe", "mixture", "--candidates", candidates, "--output", tmp_path / "mined"
     )
     assert ran.returncode == 0, ran.stderr
     found = pa.concat_tables(
@@ -378,6 +389,7 @@ def test_candidates_of_an_earlier_version_have_no_shares_with_positives(candidat
     for file in (earlier / "candidates").glob("*.parquet"):
         table = pq.read_table(file).drop_columns(["contained", "contains"])
         pq.write_table(table, file)
+    sealed(earlier)
     given = {"index": candidates.parent / "index", "where": ["coalesce(contained < 0.9, true)"]}
     chosen, _ = filtered(earlier, tmp_path / "mined", **given)
     assert chosen == filtered(candidates, tmp_path / "now", where=given["where"])[0]
