@@ -307,6 +307,8 @@ def test_a_list_may_be_one_plain_value(command, name, tmp_path):
         "inspect": {"mined": "m"},
         "compare": {"train": "m", "output": "o"},
     }
+    if (command, name) == ("generate", "prompt"):
+        required["generate"] |= {"endpoint": "http://localhost:1/v1", "llm": "m"}
     settings = settings_for(command, read_yaml(file), required.get(command, {}))
     assert [str(item) for item in getattr(settings, name)] == [str(value)]
     # Its lines are all commented out.
