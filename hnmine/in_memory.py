@@ -85,7 +85,7 @@ class OnDisk:
         self._names: dict[str, str] = {}
 
     def settings(self, kind: type[Settings], given: Mapping[str, object]) -> dict[str, object]:
-        """Return settings with paths in place of tables, and folders in place of models."""
+        """Return settings with paths for tables, and folders for models."""
         result = dict(given)
         for name, value in given.items():
             field = kind.model_fields.get(name)

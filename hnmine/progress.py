@@ -186,7 +186,7 @@ _said: set[str] = set()
 def progress_bar(
     stage: str, unit: str, total: int, initial: int, wanted: bool, *, leave: bool = True
 ) -> Progress:
-    """Return the progress of a step, shown where it is wanted and work is left.
+    """Return the progress of a step, shown if asked for and work is left.
 
     Args:
         stage: name of the step.

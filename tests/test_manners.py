@@ -41,8 +41,8 @@ def test_every_flag_says_its_default_or_that_it_is_required(name):
 
 def test_help_as_a_whole_has_an_example_and_names_every_command_with_what_it_does():
     text = " ".join(hnmine("--help", env={"COLUMNS": "80", "PATH": ""}).stdout.split())
-    assert "Example: hnmine init " in text
-    assert "..." not in text.partition("Commands:")[2]
+    assert "Example: hnmine run " in text
+    assert "..." not in text.partition("Start:")[2]
     for name, command in commands().items():
         if not command.hidden:
             assert f" {name} {command.short_help}" in text

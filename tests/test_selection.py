@@ -187,7 +187,12 @@ class TestChoice:
         verdicts = judged(ONE, train_column=train, weight="rank + 1", num_negatives=2)
         found = {name: column.to_pylist() for name, column in verdicts.for_training.items()}
         assert set(found["n"]) == {2}
-        assert found["share"] == [None, pytest.approx(1 / 3), pytest.approx(2 / 3), *[None] * 4]
+        assert found["share"] == [
+            pytest.approx(1 / 3),
+            pytest.approx(1 / 3),
+            pytest.approx(2 / 3),
+            *[None] * 4,
+        ]
         assert found["taken"] == [False, True, True, *[False] * 4]
         assert judged(ONE).for_training == {}
 

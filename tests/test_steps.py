@@ -249,8 +249,8 @@ class TestTrainColumns:
         [
             ("triplet", [2.0, 3.0]),
             ("n-tuple", [[2.0, 3.0]]),
-            ("labeled-pair", [None, 2.0, 3.0]),
-            ("labeled-list", [[None, 2.0, 3.0]]),
+            ("labeled-pair", [1.0, 2.0, 3.0]),
+            ("labeled-list", [[1.0, 2.0, 3.0]]),
         ],
     )
     def test_they_stand_beside_the_negatives(self, layout, expected):
@@ -263,7 +263,7 @@ class TestTrainColumns:
             train_column=["weight=weight"],
         )
         found = verdicts.for_training["weight"].to_pylist()
-        assert found[:5] == [None, None, None, 2.0, 3.0]
+        assert found[:5] == [1.0, None, None, 2.0, 3.0]  # A positive counts once.
         rows = np.array([0, 3, 4])
         chosen = Chosen(
             pa.array(["q"]),

@@ -298,7 +298,9 @@ class Verdicts:
             return {}
         table = self.table.append_column("selected", pa.array(self.selected))
         # A positive counts once.
-        weight = pa.array(np.where(self.serves_as_positive, np.float32(1), self._weight))
+        positive = self.serves_as_positive
+        given = np.where(positive, np.float32(1), self._weight)
+        weight = pa.array(given, mask=~(positive | self.selected))
         table = table.append_column("weight", weight)
         columns = evaluate(table, wanted, self.selected)
         return {name: columns[name] for name in wanted}

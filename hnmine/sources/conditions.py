@@ -118,7 +118,7 @@ class Facts:
         return np.bincount(pair[each[~met]], minlength=len(query_rows)) == 0
 
     def _with_copies(self, owner: Ints, rows: Ints, wanted: bool) -> tuple[Ints, Ints]:
-        """Return owners and rows of documents, with all copies of each if they are wanted."""
+        """Return owners and rows of documents, with all copies of each if asked for."""
         if not wanted:
             return owner, rows
         offsets, copies = self.documents.copies(rows)
