@@ -113,7 +113,7 @@ def toy(tmp_path):
 def data(tmp_path):
     texts = ["one", "two and more", "three", "four and more", "five"]
     write(tmp_path / "corpus.parquet", id=list("abcde"), text=texts)
-    write(tmp_path / "pairs.parquet", query=["which is five and?"], positive=["five"])
+    write(tmp_path / "pairs.parquet", query=["which is five, five or four?"], positive=["five"])
     return DATA
 
 
@@ -225,7 +225,7 @@ BROKEN = [
 def mined(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mined")
     write(folder / "corpus.parquet", id=list("ab"), text=["one", "two"])
-    write(folder / "pairs.parquet", query=["which is one or two?"], positive=["one"])
+    write(folder / "pairs.parquet", query=["which is one, one or two?"], positive=["one"])
     run(folder, None, "run", *DATA, "--output", "r")
     return folder
 
