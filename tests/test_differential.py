@@ -510,12 +510,26 @@ class Case:
         rng = self.rng
         pairs = [(r["query_id"], r["doc_id"]) for table in self.tables.values() for r in table]
         chosen = rng.sample(pairs, min(len(pairs), 5))
-        rules.verdicts = {pair: rng.choice([0.0, 0.3, 0.5, 0.7, 1.0]) for pair in chosen}
+        values = [rng.choice([0.0, 0.3, 0.5, 0.7, 1.0]) for _ in chosen]
+        # What is known of a pair is known of all with the same texts; the highest counts.
+        known: dict[tuple[str, str], float] = {}
+        for pair, value in zip(chosen, values, strict=True):
+            same = self._texts_of(pair)
+            known[same] = max(value, known.get(same, value))
+        verdicts = {pair: known.get(self._texts_of(pair)) for pair in pairs}
+        rules.verdicts = {pair: value for pair, value in verdicts.items() if value is not None}
         path = output.with_suffix(".parquet")
         one, other = map(list, zip(*chosen, strict=True))
-        values = list(rules.verdicts.values())
         pq.write_table(pa.table({"query_id": one, "doc_id": other, "score": values}), path)
         return str(path)
+
+    def _texts_of(self, pair: tuple[str, str]) -> tuple[str, str]:
+        """The texts of a pair of ids, as identity compares them."""
+        query, document = (
+            {row[0]: row[1] for row in side.rows}
+            for side in (self.world.queries, self.world.documents)
+        )
+        return oracle.normalise(query[pair[0]]), oracle.normalise(document[pair[1]])
 
     def _bar(self, tables: dict, found: dict, most: int) -> None:
         """Take over whom --max-uses barred, if it may bar them."""
