@@ -68,7 +68,7 @@ NEXT: Mapping[str, Callable[[str], list[str]]] = {"index": _mine, "candidates": 
 
 
 def next_step(stage: str, place: str) -> str:
-    """Return the command that goes on from a directory; empty where none must follow.
+    """Return the command that follows a directory; empty where none must follow.
 
     Args:
         stage: of the directory.
