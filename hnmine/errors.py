@@ -35,8 +35,13 @@ class HnmineError(Exception):
 
     def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
         parts = [without_credentials(printable(part)) for part in (what, why, fix)]
-        self.what, self.why, self.fix = parts
-        super().__init__("\n".join(part for part in parts if part))
+        super().__init__()
+        self.say(*parts)
+
+    def say(self, what: str, why: str, fix: str) -> None:
+        """Replace its three parts."""
+        self.what, self.why, self.fix = what, why, fix
+        self.args = ("\n".join(part for part in (what, why, fix) if part),)
 
 
 class UsageError(HnmineError):

@@ -134,8 +134,7 @@ class OnDisk:
             parts = [error.what, error.why, error.fix]
             for path, name in self._names.items():
                 parts = [part.replace(path, name) for part in parts]
-            error.what, error.why, error.fix = parts
-            error.args = ("\n".join(part for part in parts if part),)
+            error.say(*parts)
             raise
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 from hnmine.errors import InputError
-from hnmine.printable import shell
+from hnmine.printable import command_on
 
 Counts = Mapping[str, int]
 
@@ -55,16 +55,11 @@ def _listed(counts: Counts, prefix: str) -> str:
     return ", ".join([*shown, "…"] if len(ordered) > SHOWN else shown)
 
 
-def _mine(place: str) -> list[str]:
-    beside = PurePath(place).parent / "candidates"
-    return ["hnmine", "mine", place, "--pairs", "pairs.parquet", "--output", str(beside)]
-
-
-def _filter(place: str) -> list[str]:
-    return ["hnmine", "filter", place, "--output", str(PurePath(place).parent / "mined")]
-
-
-NEXT: Mapping[str, Callable[[str], list[str]]] = {"index": _mine, "candidates": _filter}
+NEXT = {
+    "index": ("mine", "candidates", ("--pairs", "pairs.parquet")),
+    "candidates": ("filter", "mined", ()),
+}
+"""The command that follows each stage, the folder beside that it writes, and what it takes."""
 
 
 def next_step(stage: str, place: str) -> str:
@@ -74,10 +69,11 @@ def next_step(stage: str, place: str) -> str:
         stage: of the directory.
         place: its path or URL.
     """
-    follows = NEXT.get(stage)
-    if follows is None or "://" in place:
+    if stage not in NEXT or "://" in place:
         return ""
-    return f"Next: `{shell(follows(f'./{place}' if place.startswith('-') else place))}`"
+    name, folder, more = NEXT[stage]
+    output = str(PurePath(place).parent / folder)
+    return f"Next: `{command_on(name, place, *more, '--output', output)}`"
 
 
 def check_not_empty(stage: str, place: str, counts: Counts) -> None:
@@ -97,7 +93,7 @@ def check_not_empty(stage: str, place: str, counts: Counts) -> None:
     name = made.replace("_", " ")
     dropped = _listed(counts, _DROPPED)
     fixes = {
-        "mined": f"Loosen that rule; `{shell(['hnmine', 'report', place])}` shows what it dropped.",
+        "mined": f"Loosen that rule; `{command_on('report', place)}` shows what it dropped.",
         "candidates": "Raise --top-k, or loosen --constraint.",
     }
     raise InputError(

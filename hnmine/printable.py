@@ -80,6 +80,11 @@ def line_width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
 
 
+def command_on(name: str, place: str, *more: str) -> str:
+    """Return a command of hnmine on a directory, whose name may begin like an option's."""
+    return shell(["hnmine", name, f"./{place}" if place.startswith("-") else place, *more])
+
+
 def fitted(rows: Iterable[Sequence[str]], sides: str) -> Iterator[str]:
     """Yield the rows of a table as `aligned` does, with texts cut so that lines fit.
 

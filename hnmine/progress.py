@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from threading import Event, Thread
 from types import TracebackType
 from typing import NoReturn, Protocol
@@ -237,12 +237,6 @@ def say(line: str) -> None:
     """Write a line to stderr."""
     sys.stderr.write(without_credentials(one_line(line)) + "\n")
     sys.stderr.flush()
-
-
-def say_all(lines: Iterable[str]) -> None:
-    """Write lines to stderr."""
-    for line in lines:
-        say(line)
 
 
 def duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from hnmine.commands import COMMANDS, Command, configuration
-from hnmine.commands.found_inputs import with_inputs
+from hnmine.commands.found_inputs import for_command
 from hnmine.config import Settings
 from hnmine.config.setting import RETIRED_COMMANDS, About, about, why_gone
 from hnmine.config.shared import no_such_setting
@@ -58,15 +58,12 @@ def function(name: str) -> Callable[..., object]:
             if command.name == "run":  # Its commands take what is theirs, and leave the rest.
                 _refuse_unknown(flags, command)
             flags = disk.settings(command.settings, flags)
-            file = _file(config, recipe)
-            inputs = [[_input(command, n, path, disk) for n, path in enumerate(paths)]]
-            if command.name == "run":
-                if paths:
-                    given_paths = list(map(str, inputs[0]))
-                    file, flags = with_inputs(file, flags, given_paths, recipe is not None)
-                inputs = []
+            inputs = [str(_input(command, n, path, disk)) for n, path in enumerate(paths)]
+            file, flags, left = for_command(
+                command, _file(config, recipe), flags, inputs, recipe is not None
+            )
             settings = configuration.settings_for(command.name, file, flags)
-            return command.run(settings, *(inputs if command.takes_paths else []))
+            return command.run(settings, *left)
 
     call.__name__ = call.__qualname__ = name
     call.__module__ = "hnmine"
@@ -278,8 +275,7 @@ def _errors_of(given: Mapping[str, object]) -> Iterator[None]:
             shown = re.escape(name.replace("_", "-"))
             parts[0] = re.sub(rf"^{shown}: (no such|removed)", rf"{name}: \1", parts[0], flags=re.M)
         parts[2] = _HELP.sub(lambda found: f"See help(hnmine.{NAMES[found[1]]})", parts[2])
-        error.what, error.why, error.fix = parts
-        error.args = ("\n".join(part for part in parts if part),)
+        error.say(*parts)
         raise
 
 

@@ -22,10 +22,11 @@ from benchmarks.common import add_collections, parsed
 from benchmarks.downstream.__main__ import MINE
 from benchmarks.downstream.runs import Plan, held_out, prepare, student
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
+from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
 from hnmine.training.retrieval_measures import NDCG as MEASURE
 from hnmine.training.retrieval_measures import difference
 from hnmine.training.student_rows import Rows
-from hnmine.training.students import DOCUMENT, QUERY, Recipe, encode, train
+from hnmine.training.students import Recipe, encode, train
 
 STATIC = "the same negatives"
 FRESH, MIXED = "mined again", "mined again, one of three random"
@@ -129,7 +130,7 @@ def mined(model: Any, home: Path, mixed: bool, seed: int) -> pa.Table:
     pairs = list(zip(tables["qrels"]["query_id"], tables["qrels"]["corpus_id"], strict=True))
     queries = [asked[query] for query, _ in pairs]
     own = np.array([place[texts[document]] for _, document in pairs])
-    scores = encode(model, queries, QUERY) @ encode(model, documents, DOCUMENT).T
+    scores = encode(model, queries, OF_QUERIES) @ encode(model, documents, OF_DOCUMENTS).T
     chosen = nearest(scores, own)
     if mixed:
         chosen[:, -1] = np.random.default_rng(seed).integers(len(documents), size=len(own))

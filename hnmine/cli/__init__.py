@@ -16,7 +16,7 @@ from hnmine.cli.flags import given_settings, parameters
 from hnmine.cli.help_pages import GroupedCommand, GroupedCommands
 from hnmine.cli.printing import clean_streams, print_result, say, say_cost
 from hnmine.commands import COMMANDS, Command, configuration
-from hnmine.commands.found_inputs import with_inputs
+from hnmine.commands.found_inputs import for_command
 from hnmine.config.setting import RETIRED_COMMANDS, why_gone
 from hnmine.config.shared import check_text
 from hnmine.errors import UsageError
@@ -92,18 +92,15 @@ def _register(app: typer.Typer, command: Command) -> None:
                     err=True,
                 )
             given = given_settings(command, parsed)
-            inputs = [_readable(paths or [])] if command.takes_paths else []
+            inputs = _readable(paths or [])
             file = configuration.read_config(config_file, recipe)
-            if command is COMMANDS["run"]:
-                if paths:
-                    file, given = with_inputs(file, given, inputs[0], recipe is not None)
-                inputs = []
+            file, given, left = for_command(command, file, given, inputs, recipe is not None)
             settings = configuration.settings_for(command.name, file, given)
             if dry_run and command.forecast:
                 print_result(command.forecast(settings), as_json)
                 return
             started = time.monotonic()
-            result = command.run(settings, *inputs)
+            result = command.run(settings, *left)
             if command.writes and given.get("progress", file.get("progress", True)):
                 say_cost(time.monotonic() - started)
             print_result(result, as_json)

@@ -61,12 +61,12 @@ def settings_for(command: str, file: Json, flags: Json) -> Settings | Pipeline:
 def _settings(kind: type[S], file: Json, flags: Json) -> S:
     _check_keys(file)
     command, fields = kind.command, kind.model_fields
-    values = _by_name({k: v for k, v in file.items() if not _is_section(k, v)})
+    values = by_name({k: v for k, v in file.items() if not _is_section(k, v)})
     places = _places(command, values) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in DIRECTORIES}
     if issubclass(kind, AuditedSettings) and "queries" in values:
         own.pop("qrels", None)  # Those that were mined with hold no false negative.
-    section = {**_of_older_names(command, file, fields), **_by_name(_section(file, command))}
+    section = {**_of_older_names(command, file, fields), **by_name(_section(file, command))}
     if command == "validate":
         section = {**_of_stages(file, fields), **section}
     return kind.parse({**own, **places, **section, **flags})
@@ -90,14 +90,15 @@ def _settings_of_all() -> set[str]:
     return {name for settings in taking for name in settings.model_fields}
 
 
-def _by_name(section: Json) -> Json:
+def by_name(section: Json) -> Json:
+    """Return settings by their names in Python."""
     return {key.replace("-", "_"): value for key, value in section.items()}
 
 
 def _of_older_names(command: str, file: Json, fields: Collection[str]) -> Json:
     """Return the settings in the sections of a command's older names."""
     older = [c.name for c in COMMANDS.values() if c.successor.partition(" ")[0] == command]
-    sections = (_by_name(file.get(name, {})) for name in older)
+    sections = (by_name(file.get(name, {})) for name in older)
     return {k: v for section in sections for k, v in section.items() if k in fields}
 
 
@@ -106,7 +107,7 @@ def _of_stages(file: Json, fields: Collection[str]) -> Json:
     values: Json = {}
     columns = _column_items(file.get("column"))
     for stage in (command.name for command in STAGES):
-        section = _by_name(file.get(stage, {}))
+        section = by_name(file.get(stage, {}))
         columns += _column_items(section.pop("column", None))
         # How a model runs is taken from the encoder; other stages may run other models.
         other = set() if stage == "build-index" else ModelSettings.model_fields.keys()
@@ -214,7 +215,7 @@ def _over(given: Json, recipe: Json) -> Json:
     below = {}
     for command, settings in recipe.items():
         own = _section(given, command)
-        known = _by_name({**given, **own})
+        known = by_name({**given, **own})
         kept = {k: v for k, v in settings.items() if k.replace("-", "_") not in known}
         below[command] = {**kept, **own}
     return {**given, **below}

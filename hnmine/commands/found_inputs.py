@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hnmine.commands.command import Command
+from hnmine.commands.configuration import by_name
 from hnmine.config import ValidateSettings
 from hnmine.config.check_settings import CROSS_ENCODER, ENCODER
 from hnmine.config.reading_options import InputSettings
@@ -14,6 +16,21 @@ MODELS = {"encoder": ENCODER, "cross-encoder": CROSS_ENCODER}
 """What `hnmine init` writes too; they are taken if neither a file nor a flag names a model."""
 
 OUTPUT = "runs/first"
+
+
+def for_command(
+    command: Command, file: Json, flags: Json, paths: Sequence[str], recipe: bool
+) -> tuple[Json, Json, list[list[str]]]:
+    """Return the file, the flags, and what a command takes beside its settings.
+
+    The paths of `hnmine run` become settings; other commands that take paths get them.
+
+    Raises:
+        InputError, UsageError: see `with_inputs`.
+    """
+    if command.name == "run":
+        return (*(with_inputs(file, flags, paths, recipe) if paths else (file, flags)), [])
+    return file, flags, [list(paths)] if command.takes_paths else []
 
 
 def with_inputs(file: Json, flags: Json, paths: Sequence[str], recipe: bool) -> tuple[Json, Json]:
@@ -32,7 +49,7 @@ def with_inputs(file: Json, flags: Json, paths: Sequence[str], recipe: bool) -> 
     from hnmine.inputs.columns import CONVENTIONS
     from hnmine.inputs.opening import guess_kind
 
-    known = {key.replace("-", "_"): value for key, value in {**file, **flags}.items()}
+    known = by_name({**file, **flags})
     reading = ValidateSettings.parse(
         {name: known[name] for name in InputSettings.model_fields if name in known}
     )

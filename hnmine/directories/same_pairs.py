@@ -87,10 +87,10 @@ class SamePairs:
         """Return pairs with those of other queries of the same text, as long as `most` hold all."""
         found: dict[Pair, None] = {}
         for pair in pairs:
-            more = found | dict.fromkeys(self._twins(pair))
-            if len(more) > most:
+            new = dict.fromkeys(one for one in self._twins(pair) if one not in found)
+            if len(found) + len(new) > most:
                 break
-            found = more
+            found |= new
         return list(found)
 
     def _twins(self, pair: Pair) -> list[Pair]:

@@ -22,9 +22,6 @@ SCORES = {"Identity": "ce", "Sigmoid": "1 / (1 + exp(-ce_score))"}
 USUAL_LENGTH = 512
 """Tokens of a text for a model without a limit."""
 
-QUERY, DOCUMENT = ("query",), ("document", "passage", "corpus")
-"""Prompts that `encode_query` and `encode_document` put before texts, the first that is there."""
-
 TYPES = {"torch.bfloat16": "bf16", "torch.float16": "fp16"}
 
 

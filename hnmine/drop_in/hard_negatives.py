@@ -12,13 +12,14 @@ import xxhash
 from pyarrow.parquet import read_table
 
 from hnmine.drop_in.asked_rows import Asked
-from hnmine.drop_in.given_models import DOCUMENT, QUERY, GivenModel
+from hnmine.drop_in.given_models import GivenModel
 from hnmine.drop_in.pair_tables import Pairs, corpus_of
 from hnmine.drop_in.with_positives import n_tuples
+from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
 from hnmine.errors import UsageError, missing_extra
 from hnmine.in_memory import LoadedModel, Tabular, on_disk
 from hnmine.inputs.unchanged import Unchanged
-from hnmine.progress import say_all
+from hnmine.progress import say
 from hnmine.python_api import function, torch_as_before
 from hnmine.results import StageResults
 from hnmine.runner.plan import Json
@@ -135,7 +136,7 @@ def mine_hard_negatives(
         encoder = GivenModel.of(model, place / "models")
         judge = GivenModel.of(cross_encoder, place / "models") if cross_encoder else None
         encoder = encoder.by_cosine(place / "models") if compat else encoder
-        usual = (QUERY, DOCUMENT) if compat else ((), ())
+        usual = (OF_QUERIES, OF_DOCUMENTS) if compat else ((), ())
         prompts = {
             "query_prompt": _prompt(query_prompt, query_prompt_name, encoder, usual[0]),
             "document_prompt": _prompt(corpus_prompt, corpus_prompt_name, encoder, usual[1]),
@@ -160,7 +161,8 @@ def mine_hard_negatives(
         )
         assert isinstance(results, StageResults)
         if verbose:
-            say_all(list(results.mined.lines())[1:])
+            for line in list(results.mined.lines())[1:]:
+                say(line)
         if include_positives:
             rows = n_tuples(results.mined, pairs, corpus, asked, judged=judge is not None)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,7 +73,7 @@ class Pairs:
         columns = {QUERY: table[anchor], POSITIVE: table[positive]}
         return cls(anchor, positive, pa.table(columns))
 
-    @property
+    @cached_property
     def texts(self) -> list[tuple[str, str]]:
         """Query and positive of each pair; a list of positives is a pair each."""
         rows = zip(*(self.table[name].to_pylist() for name in (QUERY, POSITIVE)), strict=True)
@@ -82,12 +83,12 @@ class Pairs:
             for text in (found if isinstance(found, list) else [found])
         ]
 
-    @property
+    @cached_property
     def most_rows(self) -> int:
         """The largest number of rows of a query."""
         return max(Counter(query for query, _ in self.texts).values())
 
-    @property
+    @cached_property
     def most_positives(self) -> int:
         """The largest number of different positives of a query, as hnmine tells them apart."""
         different = {(normalise(query), normalise(text)) for query, text in self.texts}

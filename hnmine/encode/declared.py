@@ -35,6 +35,9 @@ DOCUMENT = (
     "text",
 )  # fmt: skip
 
+OF_QUERIES, OF_DOCUMENTS = QUERY[:1], DOCUMENT[:3]
+"""Names that `encode_query` and `encode_document` of sentence-transformers look for, in order."""
+
 QUERY_WORDS = {"query", "queries", "question", "questions"}
 DOCUMENT_WORDS = {"document", "documents", "doc", "docs", "passage", "passages", "corpus"}
 

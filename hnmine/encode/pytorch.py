@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hnmine.config import Dtype
 from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.cut import cutter_of, lead_of
+from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
 from hnmine.encode.interface import Kind, Tick, as_compared, logits
 from hnmine.encode.limits import output_of, own_limit
 from hnmine.encode.spec import ModelSpec
@@ -171,7 +172,7 @@ class TorchEncoder(_TorchModel):
         encode = self.model.encode_query if kind == "query" else self.model.encode_document
         prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         limit = _limit(self.model.max_seq_length)
-        names = ["query"] if kind == "query" else ["document", "passage", "corpus"]
+        names = OF_QUERIES if kind == "query" else OF_DOCUMENTS
         lead = lead_of(self.model, prompt, names)
         texts = [self._cutter.cut(text, limit, lead) for text in texts]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hnmine.config import FilterSettings, MineSettings
-from hnmine.printable import shell
+from hnmine.printable import command_on
 from hnmine.relevance.learned import Learned
 from hnmine.relevance.shortcut_price import HIGHEST_AUC
 from hnmine.selection.hardness import Hardness, why_unknown
@@ -62,9 +62,8 @@ class Measured:
         return " ".join(f"--source {name}:{depth}" for name, depth in depths.items())
 
     def command(self, name: str) -> str:
-        """Return a command on the mined directory, whose name may begin like an option's."""
-        place = f"./{self.place}" if self.place.startswith("-") else self.place
-        return f"`{shell(['hnmine', name, place])}`"
+        """Return a command on the mined directory."""
+        return f"`{command_on(name, self.place)}`"
 
 
 def _nearer(run: Measured) -> str:

@@ -101,14 +101,14 @@ class Facts:
         copy under another id, has other columns.
         """
         wanted = self._fields(text)
-        pair, documents = self._with_copies(np.arange(len(doc_rows)), doc_rows, "doc" in wanted)
+        pair, documents = np.arange(len(doc_rows)), doc_rows
+        if "doc" in wanted:
+            pair, documents = self._with_copies(pair, documents)
         if "positive" not in wanted:
             met = truth(self.values(text, query_rows[pair], documents), text)
             return np.bincount(pair[~met], minlength=len(query_rows)) == 0
         distinct, query = np.unique(query_rows, return_inverse=True)
-        offsets, positives = self.queries.positives(distinct)
-        owner = np.repeat(np.arange(len(distinct)), np.diff(offsets))
-        owner, positives = self._with_copies(owner, positives, True)
+        owner, positives = self._positives(distinct)
         offsets = offsets_of(np.bincount(owner, minlength=len(distinct)))
         of_pair = query[pair]
         counts = np.diff(offsets)[of_pair]
@@ -117,10 +117,13 @@ class Facts:
         met = truth(self.values(text, query_rows[pair[each]], documents[each], rows), text)
         return np.bincount(pair[each[~met]], minlength=len(query_rows)) == 0
 
-    def _with_copies(self, owner: Ints, rows: Ints, wanted: bool) -> tuple[Ints, Ints]:
-        """Return owners and rows of documents, with all copies of each if asked for."""
-        if not wanted:
-            return owner, rows
+    def _positives(self, query_rows: Ints) -> tuple[Ints, Ints]:
+        """Return the positives of queries and all copies: position in query_rows, document row."""
+        offsets, positives = self.queries.positives(query_rows)
+        return self._with_copies(np.repeat(np.arange(len(query_rows)), np.diff(offsets)), positives)
+
+    def _with_copies(self, owner: Ints, rows: Ints) -> tuple[Ints, Ints]:
+        """Return owners and rows of documents, with all copies of each."""
         offsets, copies = self.documents.copies(rows)
         return np.repeat(owner, np.diff(offsets)), copies
 
@@ -130,12 +133,10 @@ class Facts:
         It is enough that any positive meets it, and any copy of a document.
         """
         wanted = self._fields(text)
-        offsets, positives = self.queries.positives(query_rows)
         owner = np.arange(len(query_rows))
         asked: dict[str, pa.Array] = {}
         if "positive" in wanted:
-            owner = np.repeat(owner, np.diff(offsets))
-            owner, positives = self._with_copies(owner, positives, True)
+            owner, positives = self._positives(query_rows)
             asked["positive"] = self._struct("positive", wanted["positive"], positives)
         if "query" in wanted:
             asked["query"] = self._struct("query", wanted["query"], query_rows[owner])
@@ -186,9 +187,7 @@ class Facts:
     def _lists(self, fields: list[str], query_rows: Ints) -> pa.Array:
         """Return for each query the columns of its positives and their copies, as lists."""
         distinct, query = np.unique(query_rows, return_inverse=True)
-        offsets, positives = self.queries.positives(distinct)
-        owner = np.repeat(np.arange(len(distinct)), np.diff(offsets))
-        owner, positives = self._with_copies(owner, positives, True)
+        owner, positives = self._positives(distinct)
         bounds = pa.array(offsets_of(np.bincount(owner, minlength=len(distinct))))
         columns = self._columns("positive", fields, positives)
         lists = [pa.LargeListArray.from_arrays(bounds, values) for values in columns]

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
+from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
 from hnmine.errors import InputError
 from hnmine.inputs.identity import normalise
 from hnmine.inputs.texts import Texts
@@ -24,7 +25,7 @@ from hnmine.runner.plan import digest
 from hnmine.training.judged_queries import read_judged, read_texts
 from hnmine.training.retrieval_measures import Values, measure
 from hnmine.training.student_rows import Rows
-from hnmine.training.students import DOCUMENT, QUERY, encode
+from hnmine.training.students import encode
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -64,8 +65,8 @@ class HeldOut:
 
     def measure(self, model: SentenceTransformer) -> dict[str, Values]:
         """Return each measure of a student for each query."""
-        queries = encode(model, self.queries, QUERY)
-        return measure(queries, encode(model, self.documents, DOCUMENT), self.relevant)
+        queries = encode(model, self.queries, OF_QUERIES)
+        return measure(queries, encode(model, self.documents, OF_DOCUMENTS), self.relevant)
 
     def check_enough(self) -> None:
         """Refuse so few queries that no difference could be seen.

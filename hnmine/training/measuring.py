@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hnmine.config import CompareSettings
 from hnmine.directories.mined import Mined
+from hnmine.encode.declared import OF_DOCUMENTS
 from hnmine.errors import InputError
 from hnmine.progress import progress_bar
 from hnmine.results import Json, library_versions
@@ -22,7 +23,7 @@ from hnmine.training.held_out import DOCUMENTS, HeldOut
 from hnmine.training.reached import BESIDE, IN_BATCH, RANDOM, UNTRAINED, Students, arms_of
 from hnmine.training.runs import Run, known, once
 from hnmine.training.student_rows import Rows, rows_in
-from hnmine.training.students import DOCUMENT, Recipe, encode, load, student_of, train
+from hnmine.training.students import Recipe, encode, load, student_of, train
 
 log = logging.getLogger("hnmine")
 
@@ -87,7 +88,7 @@ class _Comparison:
         step = (times[-1] - times[0]) / max(1, len(times) - 1)
         start = time.monotonic()
         some = self.held_out.documents[:: max(1, len(self.held_out.documents) // TRIED_TEXTS)]
-        encode(model, some, DOCUMENT)
+        encode(model, some, OF_DOCUMENTS)
         text = (time.monotonic() - start) / len(some)
         texts = len(self.held_out.documents) + len(self.held_out.queries)
         trained = sum(name in self.sets for name, _ in left)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
 from hnmine.encode.locate import find_model, is_onnx
 from hnmine.encode.spec import ModelSpec, computes_in_bf16
 from hnmine.errors import MissingModel
@@ -33,9 +34,6 @@ TEXTS_IN_A_PASS = 32
 WARMUP, LARGEST_GRADIENT = 0.1, 1.0
 SCALE = 20.0
 """Of cosines in the contrastive loss, as in sentence-transformers."""
-
-QUERY, DOCUMENT = ("query",), ("document", "passage", "corpus")
-"""Names of prompts."""
 
 Tick = Callable[[], None]
 
@@ -249,7 +247,7 @@ def _vectors(
     import torch
 
     parts, places = [], []
-    for texts, names, start in ((queries, QUERY, 0), (documents, DOCUMENT, len(queries))):
+    for texts, names, start in ((queries, OF_QUERIES, 0), (documents, OF_DOCUMENTS, len(queries))):
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         for at in range(0, len(order), TEXTS_IN_A_PASS):
             chosen = order[at : at + TEXTS_IN_A_PASS]
@@ -286,7 +284,7 @@ def encode(model: SentenceTransformer, texts: Sequence[str], names: Sequence[str
     Args:
         model: the student.
         texts: queries or documents; equal ones are encoded once.
-        names: of the prompt, `QUERY` or `DOCUMENT`.
+        names: of the prompt, `OF_QUERIES` or `OF_DOCUMENTS`.
     """
     different = dict.fromkeys(texts)
     rows = dict(zip(different, range(len(different)), strict=True))
