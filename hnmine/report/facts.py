@@ -152,6 +152,16 @@ class Example:
     relevance: float
     sources: list[str]
 
+    @property
+    def dropped_by(self) -> str:
+        """The rule that dropped it, in words; empty for a negative."""
+        return f"dropped: {self.verdict}" if self.kind == "narrowly dropped" else ""
+
+    @property
+    def reason(self) -> str:
+        """Why it is shown, with the rule that dropped it."""
+        return self.dropped_by or self.kind
+
 
 @dataclass
 class Facts:

@@ -12,7 +12,7 @@ from hnmine.directories.mined import Mined
 from hnmine.printable import shell
 from hnmine.report import figures, marks
 from hnmine.report.comparing import Comparison
-from hnmine.report.facts import Example, Facts, Histogram
+from hnmine.report.facts import Facts, Histogram
 from hnmine.report.highlight import Matcher
 from hnmine.report.templates import script, template
 from hnmine.report.verdict import Verdict, filter_command
@@ -44,9 +44,8 @@ def page(
         figures=figures,
         split=Matcher.of(mined).split,
         compared=compared,
-        reasons=list(dict.fromkeys(map(_reason, facts.examples))),
+        reasons=list(dict.fromkeys(one.reason for one in facts.examples)),
         sources=sorted({source for one in facts.examples for source in one.sources}),
-        reason=_reason,
         row=marks.row,
         header=marks.HEADER,
         sheet=sheet,
@@ -54,12 +53,6 @@ def page(
         script=code,
         script_policy=policy,
     )
-
-
-def _reason(example: Example) -> str:
-    """Return why an example is shown, with the rule that dropped it."""
-    dropped = example.kind == "narrowly dropped"
-    return f"dropped: {example.verdict}" if dropped else example.kind
 
 
 def _uses(mined: Mined, sheet: str) -> Iterator[tuple[str, str]]:

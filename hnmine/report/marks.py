@@ -22,7 +22,6 @@ HEADER = ",".join(f'"{name}"' for name in (*COLUMNS, *NUMBERS, *GIVEN))
 
 def row(example: Example) -> str:
     """Return the row of an example without `GIVEN`, as a JSON string in ASCII."""
-    dropped = example.kind == "narrowly dropped"
     values = (
         example.query_id,
         example.candidate.doc_id,
@@ -30,7 +29,7 @@ def row(example: Example) -> str:
         (example.positive and example.positive.text) or "",
         example.candidate.text or "",
         example.kind,
-        f"dropped: {example.verdict}" if dropped else example.verdict,
+        example.dropped_by or example.verdict,
     )
     columns = {name: [as_cell(value)] for name, value in zip(COLUMNS, values, strict=True)}
     numbers = {name: pa.array([getattr(example, name)], from_pandas=True) for name in NUMBERS}

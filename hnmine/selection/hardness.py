@@ -20,7 +20,7 @@ from hnmine.ragged import Bools, Floats, Ints
 from hnmine.relevance.evidence import numbers
 from hnmine.relevance.within_query import aucs, either_way
 from hnmine.runner.manifest import read_json
-from hnmine.selection.vector_sums import Groups, diversity_of
+from hnmine.selection.vector_sums import MILLION, Groups, diversity_of
 
 HARDNESS = "hardness.json"
 """The file in a mined directory."""
@@ -31,9 +31,6 @@ contrastive losses, and what they advise for dot products."""
 
 EASY = 0.05
 """Gradient of a row below which no trained choice differed from random negatives."""
-
-MILLION = 10**6
-"""Sums are whole millionths, so that they do not depend on the division into parts."""
 
 OF_ORIGIN, COUNT_OF_ORIGIN = "push_of ", "negatives_of "
 """Prefixes of the sums over negatives with the same sources."""
