@@ -18,7 +18,7 @@ from sentence_transformers.base.modules import Normalize
 
 from benchmarks.downstream.adapter import Remembered
 from benchmarks.downstream.protocol import split
-from benchmarks.downstream.runs import _chosen, held_out
+from benchmarks.downstream.runs import _about, held_out
 from hnmine.training.retrieval_measures import DEPTH, difference
 
 VALUES = st.floats(0, 1)
@@ -115,15 +115,13 @@ def test_nothing_that_is_measured_on_is_trained_on(
 
 def test_chosen_describes_the_selected_alone(tmp_path):
     (tmp_path / "scored").mkdir()
-    (tmp_path / "train").mkdir()
     write(
         tmp_path / "scored" / "00000.parquet",
         selected=[True, False, True, True],
         dense_rank=[2, 50, 5, None],
         dense_score=[0.5, 0.9, 0.25, 0.0],
     )
-    write(tmp_path / "train" / "00000.parquet", query=["a", "b"])
-    assert _chosen(tmp_path) == {"rows": 2, "similarity": 0.25, "rank": 3.5}
+    assert _about(tmp_path) == {"similarity": 0.25, "rank": 3.5}
 
 
 def slow(scores: np.ndarray, relevant: set[int]) -> tuple[float, float, float]:

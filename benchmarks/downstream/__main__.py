@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.common import add_collections, parsed
 from benchmarks.downstream.arms import ARMS, QUICK, WHOLE, Arm
 from benchmarks.downstream.report import markdown, summary
-from benchmarks.downstream.runs import Plan, prepare, run
+from benchmarks.downstream.runs import Plan, choose, prepare, run
 from benchmarks.quality.__main__ import CROSS_ENCODER, ENCODER
 from hnmine.training.reached import UNTRAINED
 from hnmine.training.retrieval_measures import NDCG
@@ -33,6 +35,7 @@ def main(given: list[str] | None = None) -> None:
             arguments.steps,
             learning_rate=arguments.learning_rate or (4e-4 if arguments.adapter else 2e-5),
             max_length=arguments.tokens,
+            device=arguments.device,
             toward_base=arguments.toward_base,
         ),
         adapter=arguments.adapter,
@@ -44,15 +47,32 @@ def main(given: list[str] | None = None) -> None:
     )
     arms = {name: ARMS[name] for name in arguments.arms}
     folders = [arguments.data / collection for collection in arguments.collections]
-    total = summary(train_all(plan, folders, arms, arguments.seeds))
+    if arguments.only_choose:
+        choose_all(plan, folders, arms, arguments.seeds)
+        return
+    total = summary(train_all(plan, folders, arms, arguments.seeds, arguments.processes))
     plan.output.mkdir(parents=True, exist_ok=True)
     (plan.output / "results.json").write_text(json.dumps(total, indent=2) + "\n")
     (plan.output / "table.md").write_text(markdown(total))
     print(markdown(total))
 
 
+def choose_all(plan: Plan, folders: Sequence[Path], arms: Mapping[str, Arm], seeds: int) -> None:
+    """Write the rows of all students, so that training needs neither candidates nor index."""
+    for folder in folders:
+        home = prepare(plan, folder)
+        for name, arm in arms.items():
+            for seed in range(seeds if "--sampling" in arm.flags else 1):
+                rows = choose(plan, home, name, arm, seed).about["rows"]
+                print(f"{folder.name}, {name}, seed {seed}: {rows} rows", flush=True)
+
+
 def train_all(
-    plan: Plan, folders: Sequence[Path], arms: Mapping[str, Arm], seeds: int
+    plan: Plan,
+    folders: Sequence[Path],
+    arms: Mapping[str, Arm],
+    seeds: int,
+    processes: int = 1,
 ) -> dict[str, dict[str, list[Run]]]:
     """Train all students that are not there yet, and print what each reached.
 
@@ -61,17 +81,32 @@ def train_all(
         folders: collections.
         arms: by name, in the order to train them: each on all collections before the next.
         seeds: students of each arm.
+        processes: students trained at once, which a GPU has room for.
     """
     results: dict[str, dict[str, list[Run]]] = {folder.name: {} for folder in folders}
-    for seed in range(seeds):
-        for name in (UNTRAINED, *arms)[seed > 0 :]:
-            for folder in folders:
-                one = run(plan, prepare(plan, folder), name, arms.get(name), seed)
-                results[folder.name].setdefault(name, []).append(one)
-                reached, seconds = one.measures[NDCG].mean(), one.about["seconds"]
-                print(
-                    f"{folder.name}, {name}, seed {seed}: {reached:.4f} ({seconds} s)", flush=True
-                )
+    asked = [
+        (folder, name, seed)
+        for seed in range(seeds)
+        for name in (UNTRAINED, *arms)[seed > 0 :]
+        for folder in folders
+    ]
+
+    def took(folder: Path, name: str, seed: int, one: Run) -> None:
+        results[folder.name].setdefault(name, []).append(one)
+        reached, seconds = one.measures[NDCG].mean(), one.about["seconds"]
+        print(f"{folder.name}, {name}, seed {seed}: {reached:.4f} ({seconds} s)", flush=True)
+
+    if processes == 1:
+        for folder, name, seed in asked:
+            took(folder, name, seed, run(plan, prepare(plan, folder), name, arms.get(name), seed))
+        return results
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        waiting = [
+            pool.submit(run, plan, prepare(plan, folder), name, arms.get(name), seed)
+            for folder, name, seed in asked
+        ]
+        for (folder, name, seed), one in zip(asked, waiting, strict=True):
+            took(folder, name, seed, one.result())
     return results
 
 
@@ -81,6 +116,9 @@ def parse(given: list[str] | None) -> argparse.Namespace:
     add_collections(parser)
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), help="all, without it")
     parser.add_argument("--whole", action="store_true", help="the arms for whole encoders, in turn")
+    parser.add_argument("--only-choose", action="store_true", help="write rows, train nothing")
+    parser.add_argument("--device", default="cpu", help="that trains, such as cuda")
+    parser.add_argument("--processes", type=int, default=1, help="students trained at once")
     parser.add_argument("--quick", action="store_true", help="a few arms, one seed, the adapter")
     parser.add_argument(
         "--no-cross-encoder", action="store_true", help="leave out the arms that need one"

@@ -25,6 +25,7 @@ class Arm:
             negatives (`excluded`), or positives as well (`labels`).
         triples: folder with COLLECTION.parquet, whose rows (query, positive, negative…) another
             miner wrote; `hnmine filter` is not run.
+        toward_base: how far the trained weights go back to those before.
     """
 
     flags: str
@@ -36,6 +37,7 @@ class Arm:
     draws: int = 1
     oracle: Literal["", "excluded", "labels"] = ""
     triples: str = ""
+    toward_base: float = 0.0
 
 
 RANDOM = "random_rank is not null"
@@ -54,10 +56,10 @@ def _drawn(where: str, weight: str = "random") -> str:
     return f'--sampling "{weight}" --where "{where}"'
 
 
-def _star(hard: int, by_chance: int) -> str:
-    """Return flags for a mixture of dense candidates and random ones."""
+def _mixed(hard: int, by_chance: int) -> str:
+    """Return flags for so many dense candidates and so many random ones."""
     strangers = f"{RANDOM} and dense_rank is null"
-    return f'--sampling random --quota "{DENSE}={hard}" --quota "{strangers}={by_chance}"'
+    return f'--quota "{DENSE}={hard}" --quota "{strangers}={by_chance}"'
 
 
 def _compat(relative_margin: str) -> str:
@@ -95,8 +97,8 @@ PUBLISHED: dict[str, Arm] = {
     "semi-hard": Arm(
         _drawn("dense_score < pos(dense_score) and dense_score > pos(dense_score) - 0.2")
     ),
-    "STAR, 1 hard, 2 random": Arm(_star(1, 2)),
-    "STAR, 2 hard, 1 random": Arm(_star(2, 1)),
+    "STAR, 1 hard, 2 random": Arm(f"--sampling random {_mixed(1, 2)}"),
+    "STAR, 2 hard, 1 random": Arm(f"--sampling random {_mixed(2, 1)}"),
     "cross-encoder, margin 3": Arm("--margin 3", judged=True),
 }
 
@@ -106,6 +108,8 @@ DISTILLED: dict[str, Arm] = {
     f"{PINNED}, and contrast": Arm(LIST, judged=True, contrast=0.1),
     "KL, of a bi-encoder": Arm(f"{LIST} {BI_ENCODER_TEACHER}", pinned=False),
     f"{PINNED}, of a bi-encoder": Arm(f"{LIST} {BI_ENCODER_TEACHER}"),
+    f"{PINNED}, of the miner": Arm(f"{LIST} --score dense"),
+    f"{PINNED}, of the miner, and contrast": Arm(f"{LIST} --score dense", contrast=1.0),
 }
 
 ORACLE = {
@@ -117,9 +121,12 @@ ORACLE = {
 OURS: dict[str, Arm] = {
     BI_ENCODER: Arm(""),
     f"{BI_ENCODER}, depth 20": Arm("--depth 20"),
+    f"{BI_ENCODER}, 2 hard, 1 random": Arm(_mixed(2, 1)),
+    f"{BI_ENCODER}, 1 hard, 2 random": Arm(_mixed(1, 2)),
     f"{BI_ENCODER}, weighted loss": Arm("", hardness=5.0),
     f"{BI_ENCODER}, 1 negative": Arm("--num-negatives 1"),
     f"{BI_ENCODER}, 7 negatives": Arm("--num-negatives 7"),
+    f"{BI_ENCODER}, half-way": Arm("", toward_base=0.5),
     f"{BI_ENCODER}, redrawn": Arm("--num-negatives 12", draws=4),
     CROSS_ENCODER: Arm("", judged=True),
     f"{CROSS_ENCODER}, depth 20": Arm("--depth 20", judged=True),

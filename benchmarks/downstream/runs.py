@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shlex
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.downstream import chosen_rows
 from benchmarks.downstream.adapter import adapter, remember
 from benchmarks.downstream.arms import Arm
+from benchmarks.downstream.chosen_rows import Chosen
 from benchmarks.downstream.protocol import split
 from benchmarks.quality.runs import hnmine
+from hnmine.runner.plan import Json, digest
 from hnmine.training.held_out import HeldOut
 from hnmine.training.runs import Run, once
 from hnmine.training.student_rows import Rows
@@ -79,7 +84,13 @@ def student(plan: Plan, home: Path) -> Any:
     """
     if plan.adapter:
         return adapter(*remember(home, plan.encoder, plan.recipe.model))
-    return load(plan.recipe)
+    own = Recipe(plan.recipe.model, 0, max_length=plan.recipe.max_length, device=plan.recipe.device)
+    return copy.deepcopy(_loaded(own))
+
+
+@lru_cache
+def _loaded(recipe: Recipe) -> Any:
+    return load(recipe)
 
 
 def keep_threads() -> None:
@@ -89,9 +100,42 @@ def keep_threads() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
 
 
+@lru_cache
 def held_out(home: Path) -> HeldOut:
     """Return the held-out queries, ordered by id, and their documents."""
     return HeldOut.read(home / "held-out")
+
+
+def choose(plan: Plan, home: Path, name: str, arm: Arm, seed: int) -> Chosen:
+    """Return what an arm trains on, from its file or by `hnmine filter`.
+
+    Args:
+        plan: the settings.
+        home: of `prepare`.
+        name: of the arm.
+        arm: that chooses the negatives.
+        seed: of the choice, where it is by chance.
+    """
+    folder = _folder(home, name)
+    drawn = seed if "--sampling" in arm.flags else 0  # Without a draw: the same choice.
+    setting = {
+        **{"arm": asdict(arm), "negatives": plan.negatives, "mine": plan.mine, "seed": drawn},
+        **{"encoder": plan.encoder, "cross_encoder": plan.cross_encoder},
+    }
+
+    def make() -> Chosen:
+        if arm.triples:
+            file = Path(arm.triples, f"{home.name}.parquet")
+            theirs = held_out(home).without_queries(Rows.of_table(pq.read_table(file), file))
+            return Chosen([theirs], {"rows": len(theirs)})
+        mined = folder / f"mined-{drawn}"
+        _filter(plan, home, mined, arm, drawn)
+        sets = _sets(home, mined, arm)
+        return Chosen(sets, {**_about(mined), "rows": len(sets[0])})
+
+    if arm.triples:  # Its file may change.
+        return make()
+    return chosen_rows.once(folder / f"rows-{drawn}.parquet", setting, make)
 
 
 def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> Run:
@@ -104,42 +148,33 @@ def run(plan: Plan, home: Path, name: str, arm: Arm | None, seed: int) -> Run:
         arm: that chooses the negatives; None leaves the student as it was.
         seed: of the choice, where it is by chance, and of training.
     """
-    folder = home / "arms" / "".join(c if c.isalnum() else "-" for c in name)
-    recipe = plan.recipe
+    recipe, chosen = plan.recipe, Chosen([], {})
     if arm is not None:
         more = {"hardness": arm.hardness, "pinned": arm.pinned, "contrast": arm.contrast}
-        recipe = replace(recipe, **more)
-
-    theirs: Rows | None = None
-    if arm is not None and arm.triples:
-        file = Path(arm.triples, f"{home.name}.parquet")
-        theirs = held_out(home).without_queries(Rows.of_table(pq.read_table(file), file))
+        back = recipe.toward_base or arm.toward_base
+        recipe = replace(recipe, **more, toward_base=back)
+        chosen = choose(plan, home, name, arm, seed)
 
     def make() -> Run:
         start = time.monotonic()
-        about: dict[str, Any] = {}
         model = student(plan, home)
-        if theirs is not None:
-            about = {"rows": len(theirs)}
+        if arm is not None:
             keep_threads()
-            train(model, [theirs], recipe, seed)
-        elif arm is not None:
-            drawn = seed if "--sampling" in arm.flags else 0  # Without a draw: the same choice.
-            mined = folder / f"mined-{drawn}"
-            _filter(plan, home, mined, arm, drawn)
-            about = _chosen(mined)
-            keep_threads()
-            train(model, _sets(home, mined, arm), recipe, seed)
+            train(model, chosen.sets, recipe, seed)
         measures = held_out(home).measure(model)
-        return Run(measures, {**about, "seconds": round(time.monotonic() - start, 1)})
+        return Run(measures, {**chosen.about, "seconds": round(time.monotonic() - start, 1)})
 
-    setting = {
+    setting: Json = {
         **{"arm": arm and asdict(arm), "negatives": plan.negatives, "adapter": plan.adapter},
-        **{"encoder": plan.encoder, "cross_encoder": plan.cross_encoder},
+        **{"encoder": plan.encoder, "rows": [rows.fingerprint for rows in chosen.sets]},
         **asdict(recipe),
-        **({"triples": theirs.fingerprint} if theirs is not None else {}),
     }
-    return once(folder / f"seed-{seed}.json", setting, make)
+    file = _folder(home, name) / f"seed-{seed}-{digest(setting)[:8]}.json"
+    return once(file, setting, make)
+
+
+def _folder(home: Path, name: str) -> Path:
+    return home / "arms" / "".join(c if c.isalnum() else "-" for c in name)
 
 
 def _filter(plan: Plan, home: Path, mined: Path, arm: Arm, seed: int) -> None:
@@ -179,12 +214,11 @@ def _known(home: Path, rows: Rows) -> list[int]:
     return [n for n, (query, documents) in enumerate(found) if (query, documents[0]) in known]
 
 
-def _chosen(mined: Path) -> dict[str, Any]:
-    """Return how many rows there are to train on, and how hard the negatives are."""
+def _about(mined: Path) -> dict[str, Any]:
+    """Return how hard the negatives are."""
     table = pq.read_table(mined / "scored", columns=["selected", "dense_rank", "dense_score"])
     table = table.filter(table["selected"])
     return {
-        "rows": pq.read_table(mined / "train").num_rows,
         "similarity": pc.mean(table["dense_score"]).as_py(),
         "rank": pc.mean(table["dense_rank"]).as_py(),
     }

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
-TEXTS_AT_ONCE = 64
-TEXTS_IN_A_PASS = 32
-"""Texts of similar length that are encoded together in training: the less padding the better."""
+TEXTS_AT_ONCE = {"cpu": 64}
+TEXTS_IN_A_PASS = {"cpu": 32}
+"""Texts of similar length that a device encodes together in training: the less padding the better,
+but a GPU wants work."""
+ON_A_GPU = 512
 
 WARMUP, LARGEST_GRADIENT = 0.1, 1.0
 SCALE = 20.0
@@ -80,7 +82,7 @@ def student_of(model: str, device: str) -> ModelSpec:
             why="A graph has no weights that PyTorch can train.",
             fix="Name the folder with the model's weights for PyTorch.",
         )
-    return ModelSpec.find(model, device=device, backend="torch", use="encoder")
+    return ModelSpec.find(model, device=device, backend="torch", dtype="fp32", use="encoder")
 
 
 def load(recipe: Recipe) -> SentenceTransformer:
@@ -247,10 +249,11 @@ def _vectors(
     import torch
 
     parts, places = [], []
+    at_once = TEXTS_IN_A_PASS.get(model.device.type, ON_A_GPU)
     for texts, names, start in ((queries, OF_QUERIES, 0), (documents, OF_DOCUMENTS, len(queries))):
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        for at in range(0, len(order), TEXTS_IN_A_PASS):
-            chosen = order[at : at + TEXTS_IN_A_PASS]
+        for at in range(0, len(order), at_once):
+            chosen = order[at : at + at_once]
             features = model.preprocess(
                 [texts[place] for place in chosen], prompt=prompt_of(model, names)
             )
@@ -292,7 +295,7 @@ def encode(model: SentenceTransformer, texts: Sequence[str], names: Sequence[str
         vectors = model.encode(
             list(different),
             prompt=prompt_of(model, names),
-            batch_size=TEXTS_AT_ONCE,
+            batch_size=TEXTS_AT_ONCE.get(model.device.type, ON_A_GPU),
             show_progress_bar=False,
             normalize_embeddings=True,
             convert_to_numpy=True,
