@@ -63,7 +63,7 @@ def function(name: str) -> Callable[..., object]:
                 command, _file(config, recipe), flags, inputs, recipe is not None
             )
             settings = configuration.settings_for(command.name, file, flags)
-            return command.run(settings, *left)
+            return command.run_with(settings, *left)
 
     call.__name__ = call.__qualname__ = name
     call.__module__ = "hnmine"

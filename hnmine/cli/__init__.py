@@ -100,7 +100,7 @@ def _register(app: typer.Typer, command: Command) -> None:
                 print_result(command.forecast(settings), as_json)
                 return
             started = time.monotonic()
-            result = command.run(settings, *left)
+            result = command.run_with(settings, *left)
             if command.writes and given.get("progress", file.get("progress", True)):
                 say_cost(time.monotonic() - started)
             print_result(result, as_json)

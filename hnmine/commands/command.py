@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hnmine.config import Settings
 from hnmine.config.output import OutputSettings
 from hnmine.registry import Registry
+from hnmine.runner.blas_threads import blas_threads
 
 if TYPE_CHECKING:
     from hnmine.results import Result
@@ -51,6 +52,11 @@ class Command:
     more_help: str = ""
     forecast: Callable[..., Result] | None = None
     successor: str = ""
+
+    def run_with(self, settings: object, *paths: object) -> Result:
+        """Run with the CPU threads of the settings, also in NumPy."""
+        with blas_threads(getattr(settings, "threads", None)):
+            return self.run(settings, *paths)
 
     @property
     def name(self) -> str:

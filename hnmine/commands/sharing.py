@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from hnmine.config.output import OutputSettings
+from hnmine.runner.blas_threads import blas_threads
 from hnmine.runner.urls import name_of, split_url
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def share_of(
 def _take_part(
     stage: Callable[[S], StageResult], kind: type[S], values: Mapping[str, object]
 ) -> StageResult:
-    return stage(kind.parse(values))
+    settings = kind.parse(values)
+    with blas_threads(settings.threads):
+        return stage(settings)
 
 
 def values_of_share(
