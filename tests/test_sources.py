@@ -15,7 +15,7 @@ import hnmine as api
 from hnmine.directories.index import Index
 from hnmine.directories.queries import Queries
 from hnmine.errors import HnmineError, InputError, UsageError
-from hnmine.sources import SOURCES
+from hnmine.sources import SOURCES, queryvectors
 from hnmine.sources.random import _distinct
 
 EXTRA = {"matching": {"matching": "doc.module = positive.module"}}
@@ -497,3 +497,44 @@ def test_generated_texts_are_documents_with_a_condition(tmp_path):
     of_source = {row["doc_id"] for row in found if row["matching_rank"] is not None}
     assert of_source == {"g0", "g1"}
     assert len(found) == 2 * (12 + 1)
+
+
+def write_word_encoder(folder, words, similarity):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    known = {word: n for n, word in enumerate(["[UNK]", *words])}
+    tokenizer = Tokenizer(models.WordLevel(known, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    weights = np.random.default_rng(0).normal(size=(len(known), 24)).astype(np.float32)
+    module = StaticEmbedding(tokenizer, embedding_weights=weights)
+    model = SentenceTransformer(modules=[module], device="cpu", similarity_fn_name=similarity)
+    model.save(str(folder))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_owner_scores_of_shared_answers_are_those_of_all_pairs(similarity, tmp_path, monkeypatch):
+    random = np.random.default_rng(4)
+    answers, asked = [f"answer {n}" for n in range(6)], 240
+    words = [" ".join(f"w{n}" for n in row) for row in random.integers(40, size=(asked, 3))]
+    write_word_encoder(tmp_path / "encoder", ["answer", *(f"w{n}" for n in range(40))], similarity)
+    write(tmp_path / "corpus.parquet", id=list("abcdef"), text=answers)
+    # Some queries share a text, some answers have one owner or none.
+    answer = [answers[n] for n in np.minimum(random.integers(5, size=asked), 3)] + [answers[4]]
+    write(tmp_path / "pairs.parquet", query=[*words, "w0 w1"], positive=answer)
+    index = tmp_path / "index"
+    given = {"corpus": tmp_path / "corpus.parquet", "encoder": str(tmp_path / "encoder")}
+    api.build_index(**given, index=index, progress=False)
+
+    def owner_scores(name, by_matrix, products):
+        monkeypatch.setattr(queryvectors, "BY_MATRIX", by_matrix)
+        monkeypatch.setattr(queryvectors, "PRODUCTS", products)
+        given = {"index": index, "pairs": tmp_path / "pairs.parquet", "source": ["dense"]}
+        api.mine(**given, output=tmp_path / name, progress=False)
+        return pq.read_table(tmp_path / name / "candidates")["owner_score"]
+
+    pairs = owner_scores("pairs", 1 << 60, 1)
+    assert pairs.null_count and pairs.null_count < len(pairs) / 2
+    for products in (1 << 10, 1 << 22):
+        assert owner_scores(f"matrix-{products}", 1, products).equals(pairs)

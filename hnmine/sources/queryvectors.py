@@ -10,12 +10,21 @@ from numpy.typing import NDArray
 from hnmine.directories.queries import Queries
 from hnmine.encode.declared import Similarity
 from hnmine.errors import damage_explained
-from hnmine.index.dense_index import DenseIndex
+from hnmine.index.dense_index import FLOAT32_STEP, DenseIndex
 from hnmine.ragged import Ints, offsets_of, ragged
 from hnmine.schema import CandidatePaths
 
 if TYPE_CHECKING:
     from hnmine.sources.source import Asked, Mining, Score
+
+BY_MATRIX = 1 << 12
+"""Pairs of a query and an owner of one document from which a matrix product is faster."""
+
+PRODUCTS = 1 << 22
+"""Of a matrix, at once."""
+
+DIRECTIONS, LEAST = 4, np.float32(-2)
+"""Roundings of vectors scaled to length 1, in products; less than any cosine."""
 
 
 def encoded_rows(queries: Queries) -> Ints:
@@ -91,13 +100,60 @@ class Owners:
 
         def score(offsets: Ints, slots: Ints) -> NDArray[np.float64]:
             query = own[np.repeat(np.arange(len(own)), np.diff(offsets))]
-            counts = self._offsets[slots + 1] - self._offsets[slots]
-            pair = np.repeat(np.arange(len(slots)), counts)
-            owner = self._owners[ragged(self._offsets[slots], counts)]
-            another = owner != query[pair]
-            pair, owner = pair[another], owner[another]
+            pair, owner = self._contenders(query, slots)
             best = np.full(len(slots), -np.inf)
             np.fmax.at(best, pair, self.vectors.index.similarity(query[pair], owner))
             return np.where(np.isfinite(best), best, np.nan)
 
         return score
+
+    def _contenders(self, query: Ints, slots: Ints) -> tuple[Ints, Ints]:
+        """Return (pair, owner): other queries with the document of each pair, the nearest included.
+
+        Args:
+            query: the vector of each pair's query.
+            slots: the document of each pair.
+        """
+        counts = self._offsets[slots + 1] - self._offsets[slots]
+        distinct, place, asked = np.unique(slots, return_inverse=True, return_counts=True)
+        owners = self._offsets[distinct + 1] - self._offsets[distinct]
+        large = asked * owners >= BY_MATRIX
+        pair = np.repeat(np.arange(len(slots)), np.where(large[place], 0, counts))
+        few = ~large[place]
+        owner = self._owners[ragged(self._offsets[slots[few]], counts[few])]
+        another = owner != query[pair]
+        found = [(pair[another], owner[another])]
+        order = np.argsort(place, kind="stable")
+        starts = offsets_of(asked)
+        for n in np.flatnonzero(large):
+            pairs = order[starts[n] : starts[n + 1]]
+            first, last = self._offsets[distinct[n] : distinct[n] + 2]
+            near, owner = self._near(query[pairs], self._owners[first:last])
+            found.append((pairs[near], owner))
+        pair, owner = (np.concatenate(column) for column in zip(*found, strict=True))
+        return pair, owner
+
+    def _near(self, query: Ints, owners: Ints) -> tuple[Ints, Ints]:
+        """Return (place in `query`, owner) where the float32 product is within error of the best.
+
+        Args:
+            query: vectors of queries, shape (n,).
+            owners: of one document, ascending.
+        """
+        index, found = self.vectors.index, []
+        vectors = index.directions(query)
+        error = (index.dimension + DIRECTIONS) * FLOAT32_STEP
+        step = max(1, PRODUCTS // len(query))
+        for start in range(0, len(owners), step):
+            some = owners[start : start + step]
+            others = index.directions(some)
+            products = vectors @ others.T
+            products[:, ~others.any(axis=1)] = products[~vectors.any(axis=1)] = -np.inf
+            at = np.minimum(np.searchsorted(some, query), len(some) - 1)
+            itself = np.flatnonzero(some[at] == query)
+            products[itself, at[itself]] = -np.inf
+            best = products.max(axis=1, keepdims=True)
+            near, owner = np.nonzero(products >= np.maximum(best - 2 * error, LEAST))
+            found.append((near, some[owner]))
+        near, owner = (np.concatenate(column) for column in zip(*found, strict=True))
+        return near, owner
