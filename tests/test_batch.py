@@ -26,6 +26,7 @@ from hnmine.extras.batches.cluster import balanced_order, cut
 from hnmine.extras.batches.false_negative_guard import (
     BELOW_ITS_POSITIVE,
     BY_VERDICT,
+    USUAL,
     Guard,
     Vectors,
 )
@@ -166,6 +167,19 @@ class TestGuard:
         joined, counted = world.guard.admit(members, proposed, 4)
         assert members.tolist() + joined.tolist() == inside
         assert counted == refused
+
+    @pytest.mark.parametrize("expression", USUAL)
+    @pytest.mark.parametrize("seed", range(4))
+    def test_usual_expressions_allow_what_they_do_in_duckdb(self, folder, expression, seed):
+        world = World(folder, seed)
+        by_numpy = Guard(world.rows, expression, world.vectors)
+        by_duckdb = Guard(world.rows, f"({expression})", world.vectors)
+        random = np.random.default_rng(seed)
+        some = random.integers(len(world.query), size=9)
+        sides = (some, random.integers(20, size=30)), (some[:0], np.arange(20))
+        for one, other in zip(by_numpy.allows(*sides), by_duckdb.allows(*sides), strict=True):
+            assert one.shape == other.shape
+            assert np.array_equal(one, other)
 
     def test_positives_and_what_was_dropped_are_refused_without_vectors(self, folder):
         world = World(folder, 1, most_rows=1)

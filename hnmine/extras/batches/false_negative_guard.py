@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from hnmine.directories.never_negatives import refusal
 from hnmine.errors import UsageError
 from hnmine.expressions.evaluation import compares_candidates, evaluate, truth
 from hnmine.extras.batches.rows import Rows
-from hnmine.index.dense_index import DenseIndex
+from hnmine.index.dense_index import FLOAT32_STEP, DenseIndex
+from hnmine.index.stored import norms_of
 from hnmine.ragged import Ints
 
 BELOW_ITS_POSITIVE = "dense_score < positive_score"
@@ -22,6 +24,17 @@ BELOW_ITS_POSITIVE = "dense_score < positive_score"
 query."""
 
 BY_VERDICT = "coalesce(keep, true)"
+
+USUAL = {
+    BELOW_ITS_POSITIVE: (True, False),
+    BY_VERDICT: (False, True),
+    f"{BELOW_ITS_POSITIVE} and {BY_VERDICT}": (True, True),
+}
+"""Expressions that NumPy answers, many times as fast as DuckDB: by scores, by verdicts."""
+
+
+NEAR_TIES = 1 << 12
+"""Pairs that are computed exactly at once."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class Guard:
                 "and posmean(x).",
             )
         # Finds errors in the expression before the first batch.
-        self.allows((np.arange(1), rows.slots[0]))
+        self._evaluate((np.arange(1), rows.slots[0]))
 
     def admit(self, members: Ints, proposed: Ints, room: int) -> tuple[Ints, int]:
         """Choose the rows that join a batch: one by one, if they fit all rows in it.
@@ -103,29 +116,48 @@ class Guard:
             The rows that join, and the number of clashes between pairs of rows.
         """
         everyone = np.concatenate([members, proposed])
-        clash, others = self._clashes((proposed, everyone), (members, proposed))
-        clash[:, : len(members)] |= others.T
-        clash[:, len(members) :] |= clash[:, len(members) :].T
-        np.fill_diagonal(clash[:, len(members) :], False)
-        inside = np.zeros(len(everyone), dtype=bool)
-        inside[: len(members)] = True
-        refused = joined = 0
-        for place in range(len(proposed)):
-            if joined == room:
+        clashes = self._clashes_among(everyone)
+        inside, asking = np.split(np.arange(len(everyone)), [len(members)])
+        against = clashes(asking, inside).sum(axis=1)
+        fitting = np.flatnonzero(against == 0)
+        among = clashes(asking[fitting], asking[fitting])
+        joined: list[int] = []
+        for place in range(len(fitting)):
+            if len(joined) == room:
                 break
-            against = int((clash[place] & inside).sum())
-            inside[len(members) + place] = not against
-            joined += not against
-            refused += against
-        return proposed[inside[len(members) :]], refused
+            if not among[place, joined].any():
+                joined.append(place)
+        chosen = fitting[joined]
+        last = chosen[-1] if len(joined) == room else len(proposed)
+        refused = np.setdiff1d(np.arange(last), chosen)
+        later = refused[:, None] > chosen
+        more = clashes(asking[refused], asking[chosen])
+        return proposed[chosen], int(against[refused].sum() + (more & later).sum())
 
-    def _clashes(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
-        """Return whether a row's query clashes with another's documents, shape (rows, others)."""
-        allowed = self.allows(*((rows, self.rows.slots[others].ravel()) for rows, others in sides))
-        return [
-            np.any(~found.reshape(len(rows), *self.rows.slots[others].shape), axis=2)
-            for found, (rows, others) in zip(allowed, sides, strict=True)
-        ]
+    def _clashes_among(self, everyone: Ints) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
+        """Return what tells which of two groups, by their places, may not share a batch."""
+        slots = self.rows.slots[everyone]
+        usual = None
+        if self.expression in USUAL:
+            usual = _Usual(self, everyone, slots.ravel())
+            columns = usual.place.reshape(slots.shape)
+
+        def allowed(one: Ints, other: Ints) -> NDArray[np.bool_]:
+            if usual:
+                found = usual.allows(one, columns[other].ravel())
+            else:
+                (found,) = self._evaluate((everyone[one], slots[other].ravel()))
+            return found.reshape(len(one), len(other), slots.shape[1])
+
+        def clashes(one: Ints, other: Ints) -> NDArray[np.bool_]:
+            if not len(one) or not len(other):
+                return np.zeros((len(one), len(other)), dtype=bool)
+            found: NDArray[np.bool_] = np.any(~allowed(one, other), axis=2)
+            found |= np.any(~allowed(other, one), axis=2).T
+            found[one[:, None] == other] = False
+            return found
+
+        return clashes
 
     def allows(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
         """Return which rows and documents may share a batch, shape (rows, slots).
@@ -133,6 +165,13 @@ class Guard:
         Args:
             sides: rows, and slots of documents; every row is paired with every document.
         """
+        if self.expression not in USUAL:
+            return self._evaluate(*sides)
+        found = (_Usual(self, rows, slots) for rows, slots in sides)
+        return [one.allows(np.arange(len(one.rows)), one.place) for one in found]
+
+    def _evaluate(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
+        """Return what `allows` does, by the expression in DuckDB."""
         row = np.concatenate([np.repeat(rows, len(slots)) for rows, slots in sides])
         slot = np.concatenate([np.tile(slots, len(rows)) for rows, slots in sides])
         query = self.rows.query[row]
@@ -147,7 +186,11 @@ class Guard:
             own = self.vectors.documents.score(
                 self.vectors.queries.read(asked), offsets, positives
             ).astype(np.float32)
-            beside, mine = zip(*(self._scores(rows, slots) for rows, slots in sides), strict=True)
+            beside, mine = [], []
+            for rows, slots in sides:
+                found, of_positive = self._scores(rows, slots)
+                beside.append(found.ravel())
+                mine.append(np.repeat(of_positive, len(slots)))
             for name, values in (("dense_score", beside), ("positive_score", mine)):
                 scores = np.concatenate([*values, own])
                 columns[name] = pa.array(scores, mask=np.isnan(scores))
@@ -164,9 +207,9 @@ class Guard:
         ]
 
     def _scores(self, rows: Ints, slots: Ints) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the scores of all pairs, and that of each pair's row with its own positive.
+        """Return the scores of all pairs, shape (rows, slots), and of each row's own positive.
 
-        Rounded to float32 as in the dense index.
+        Rounded to float32 as in the dense index; NaN where one has no vector.
         """
         assert self.vectors
         encoded = self.vectors.queries.read(self.rows.query[rows])
@@ -177,4 +220,61 @@ class Guard:
         scores[:, ~documents.any(axis=1)] = np.nan
         scores[~encoded.any(axis=1)] = np.nan
         own = scores[np.arange(len(rows)), place[len(slots) :]]
-        return scores[:, place[: len(slots)]].ravel(), np.repeat(own, len(slots))
+        return scores[:, place[: len(slots)]], own
+
+
+class _Usual:
+    """One of the `USUAL` expressions, for all pairs of some rows and some documents.
+
+    Attributes:
+        rows: of the training data.
+        place: the column of each document, which `allows` takes.
+    """
+
+    def __init__(self, guard: Guard, rows: Ints, slots: Ints) -> None:
+        self.rows, known, vectors = rows, guard.rows, guard.vectors
+        self._by_score, by_verdict = USUAL[guard.expression]
+        wanted = np.concatenate([slots, known.slots[rows, 0]])
+        distinct, places = np.unique(wanted, return_inverse=True)
+        self.place, own = np.split(places, [len(slots)])
+        self._barred = known.barred(known.query[rows], distinct, dropped=by_verdict)
+        if self._by_score:
+            assert vectors
+            self._queries = vectors.queries.read(known.query[rows])
+            self._documents = vectors.documents.read(distinct)
+            self._own = _dots(self._queries, self._documents[own])
+            lengths, asked = norms_of(self._documents), norms_of(self._queries)
+            self._there = lengths > 0
+            self._asks = (asked > 0) & self._there[own]
+            reach = asked * lengths.max(initial=0)
+            self._error = (self._documents.shape[1] + 2) * FLOAT32_STEP * reach
+
+    def allows(self, rows: Ints, columns: Ints) -> NDArray[np.bool_]:
+        """Return which rows and documents, by place and column, may share a batch."""
+        distinct, place = np.unique(columns, return_inverse=True)
+        allowed = ~self._barred[rows[:, None], distinct]
+        if self._by_score:
+            allowed &= self._below_own_positive(rows, distinct)
+        return allowed[:, place]
+
+    def _below_own_positive(self, rows: Ints, columns: Ints) -> NDArray[np.bool_]:
+        """Return which pairs score below the row's own positive.
+
+        Products in float32 decide, except those that are too near: these are computed exactly.
+        """
+        queries, documents, own = self._queries[rows], self._documents[columns], self._own[rows]
+        lead = queries @ documents.T - own[:, None]
+        below: NDArray[np.bool_] = lead < 0
+        row, column = np.nonzero(np.abs(lead) <= self._error[rows][:, None])
+        for start in range(0, len(row), NEAR_TIES):
+            one, other = (at[start : start + NEAR_TIES] for at in (row, column))
+            below[one, other] = _dots(queries[one], documents[other]) < own[one]
+        # Without a vector there is no score, and nothing is below.
+        below[~self._asks[rows]] = False
+        below[:, ~self._there[columns]] = False
+        return below
+
+
+def _dots(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the products of pairs of vectors, in float64, rounded to float32, shape (pairs,)."""
+    return np.einsum("ij,ij->i", one, other, dtype=np.float64).astype(np.float32)

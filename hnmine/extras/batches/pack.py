@@ -38,11 +38,15 @@ class Proposals:
         """Start with the rows of `order`; `query` and `used` cover all rows."""
         self.order, self.query, self.used, self.neighbours = order, query, used, neighbours
         self._head = self._at = 0
-        self._seen: set[int] = set()
+        self._batch = 0
+        queries = int(query.max(initial=-1)) + 1
+        self._seen_in = np.zeros(queries, dtype=np.int64)
         if neighbours:
             # The rows of a query in their order, one query after the other.
             self._rows = order[np.argsort(query[order], kind="stable")]
-            self._start = np.searchsorted(query[self._rows], np.arange(int(query[-1]) + 2))
+            start = np.searchsorted(query[self._rows], np.arange(queries + 1))
+            self._first, self._end = start[:-1].copy(), start[1:]
+            self._pass_over(np.arange(queries))
 
     @property
     def left(self) -> Ints:
@@ -54,7 +58,7 @@ class Proposals:
         while self._head < len(self.order) and self.used[self.order[self._head]]:
             self._head += 1
         self._at = self._head
-        self._seen = set()
+        self._batch += 1
 
     def more(self, wanted: int) -> Ints:
         """Return rows not yet proposed for this batch; none if all were."""
@@ -62,31 +66,34 @@ class Proposals:
         while self._at < len(self.order) and len(found) < wanted:
             row = self.order[self._at]
             self._at += 1
-            if not self.used[row] and self._first_time(int(self.query[row])):
+            query = self.query[row]
+            if not self.used[row] and self._seen_in[query] != self._batch:
+                self._seen_in[query] = self._batch
                 found.append(int(row))
                 if self.neighbours:
-                    found += self._near(int(self.query[row]))
+                    found += self._near(int(query)).tolist()
         return np.array(found, dtype=np.int64)
 
-    def _near(self, query: int) -> list[int]:
+    def _near(self, query: int) -> Ints:
+        """Return the first unused row of each nearest query that is new in this batch."""
         assert self.neighbours
-        found = []
-        for near in self.neighbours.of(query).tolist():
-            rows = self._rows[self._start[near] : self._start[near + 1]]
-            unused = rows[~self.used[rows]]
-            if len(unused) and self._first_time(near):
-                found.append(int(unused[0]))
-        return found
-
-    def _first_time(self, query: int) -> bool:
-        """Return whether a query is new in this batch, and record it."""
-        new = query not in self._seen
-        self._seen.add(query)
-        return new
+        near = self.neighbours.of(query)
+        near = near[(self._seen_in[near] != self._batch) & (self._first[near] < self._end[near])]
+        self._seen_in[near] = self._batch
+        return self._rows[self._first[near]]
 
     def take(self, rows: Ints) -> None:
         """Mark rows as used by a batch."""
         self.used[rows] = True
+        if self.neighbours:
+            self._pass_over(self.query[rows])
+
+    def _pass_over(self, queries: Ints) -> None:
+        """Let the first unused rows of queries be found."""
+        while len(queries):
+            queries = queries[self._first[queries] < self._end[queries]]
+            queries = queries[self.used[self._rows[self._first[queries]]]]
+            self._first[queries] += 1
 
 
 class Neighbours(Protocol):

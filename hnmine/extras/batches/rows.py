@@ -236,6 +236,22 @@ class Rows:
         found = pairs[ragged(starts, stops - starts)] % self._index_slots
         return offsets_of(stops - starts), found
 
+    def barred(self, queries: Ints, slots: Ints, *, dropped: bool) -> NDArray[np.bool_]:
+        """Tell which documents may never be negatives of which queries, shape (queries, slots).
+
+        Args:
+            queries: numbers.
+            slots: ascending, each once.
+            dropped: whether candidates that a rule of `filter` dropped are barred too.
+        """
+        barred = np.zeros((len(queries), len(slots)), dtype=bool)
+        for pairs in (self._positives, self._never, *([self._dropped] if dropped else ())):
+            offsets, found = self._of_queries(pairs, queries)
+            place = np.minimum(np.searchsorted(slots, found), len(slots) - 1)
+            there = slots[place] == found
+            barred[np.repeat(np.arange(len(queries)), np.diff(offsets))[there], place[there]] = True
+        return barred
+
     def is_never(self, queries: Ints, slots: Ints) -> NDArray[np.bool_]:
         """Tell which pairs may never be a query and its negative, shape (pairs,)."""
         pairs = queries * self._index_slots + slots
