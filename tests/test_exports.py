@@ -15,7 +15,9 @@ from conftest import ENCODER, content, hnmine, rows, write
 from datasets import load_dataset
 
 import hnmine as api
-from hnmine.config import FilterSettings
+from hnmine.audit.auditing import audit
+from hnmine.config import AuditSettings, FilterSettings
+from hnmine.directories import parts
 from hnmine.directories.mined import Mined
 from hnmine.encode.locate import find_model
 from hnmine.errors import InputError, UsageError
@@ -637,3 +639,60 @@ class TestReadBack:
                 assert set(negatives) <= set(found[query][1])
         else:
             assert found == wanted
+
+
+UNUSED = {"rrf_score", "near_copy", "owner_score", "dense_rank", "grade"}
+
+
+class TestReading:
+    """Exports and audits read only the columns of scored/ that they use, and no pass twice."""
+
+    @pytest.fixture
+    def read(self, monkeypatch):
+        """Each read of a part: what it took, and all that is there."""
+        reads = []
+        read_table = pq.read_table
+
+        def reading(path, columns=None, **given):
+            if "scored" in str(path):
+                there = pq.read_schema(path).names
+                reads.append((set(there if columns is None else columns), set(there)))
+            return read_table(path, columns=columns, **given)
+
+        monkeypatch.setattr(parts.pq, "read_table", reading)
+        return reads
+
+    @pytest.mark.parametrize(
+        ("name", "more"),
+        [
+            ("kd", {}),
+            ("kd", {"scores": "BM25_score - pos(bm25_score)"}),
+            ("colbert", {"scores": "BM25_score"}),
+            ("colbert", {}),
+            ("beir-unanswered", {}),
+        ],
+    )
+    def test_an_export_reads_what_it_uses(self, world, read, tmp_path, name, more):
+        api.export(mined=world / "m", to=name, output=tmp_path / "e", **more)
+        assert read
+        for taken, there in read:
+            assert there >= UNUSED and not taken & UNUSED
+            assert more or "bm25_score" not in taken
+
+    def test_an_unknown_column_is_named_beside_all_there_are(self, world, tmp_path):
+        with pytest.raises(UsageError, match="no column 'bm25_scor'") as error:
+            api.export(mined=world / "m", to="kd", output=tmp_path / "e", scores="bm25_scor + 1")
+        assert "near_copy" in error.value.fix and "owner_score" in error.value.fix
+
+    def test_an_audit_reads_what_it_uses(self, world, read):
+        audit(AuditSettings(mined=world / "m"))
+        assert read and not any(taken & UNUSED for taken, _ in read)
+
+    def test_positives_are_looked_for_once(self, world, monkeypatch, tmp_path):
+        passes, scored = [], Mined.scored
+        monkeypatch.setattr(
+            Mined, "scored", lambda self, *given: passes.append(1) or scored(self, *given)
+        )
+        api.export(mined=world / "m", to="beir-unanswered", output=tmp_path / "e")
+        # The splits, the positives, and each of two files with queries.
+        assert len(passes) == 4

@@ -30,6 +30,7 @@ from hnmine.judges.verdict_file import (
     say_if_unknown,
 )
 from hnmine.keyed_noise import hashes
+from hnmine.names import rank_of
 from hnmine.printable import shell
 from hnmine.ragged import Floats
 from hnmine.relevance.evidence import numbers
@@ -99,7 +100,8 @@ def _selected(mined: Mined) -> tuple[pa.Table, list[tuple[str, str]]]:
     """Return the chosen negatives, and the pairs that verdicts alone kept from being some."""
     negatives: list[pa.Table] = []
     used_up: list[tuple[str, str]] = []
-    for table in mined.read(needed=SELECTED):
+    ranks = [rank_of(source) for source in mined.sources]
+    for table in mined.read(SELECTED, also=ranks):
         negatives.append(table.filter(table["selected"]))
         dropped = table.filter(pc.is_in(table["reason"], pa.array(BY_VERDICT)))
         ids = (dropped[name].to_pylist() for name in ("query_id", "doc_id"))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hnmine import schema
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.finished import Finished
 from hnmine.directories.manifests import MinedManifest, sources_of
-from hnmine.directories.parts import check_types, read_part
+from hnmine.directories.parts import read_columns, read_part
 from hnmine.directories.scored_view import ScoredView
 from hnmine.errors import HnmineError, InputError, damage_explained
 from hnmine.printable import shortened
@@ -131,37 +132,40 @@ class Mined(Finished[MinedManifest]):
         counts = self.manifest.counts
         return counts["positives"] + counts["candidates"]
 
-    def read(
-        self, columns: Sequence[str] | None = None, needed: Iterable[str] = ()
-    ) -> Iterator[pa.Table]:
+    def read(self, columns: Sequence[str], also: Collection[str] = ()) -> Iterator[pa.Table]:
         """Yield scored/ part by part; all rows of a query stand together.
 
         Args:
-            columns: to read; by default all.
-            needed: columns that must be there when all are read.
+            columns: to read.
+            also: columns to read if they are there; with them, columns are in their order there.
 
         Raises:
             InputError: a part is damaged, or lacks a column.
         """
         for part in self.parts:
-            yield read_part(part, columns, needed)
+            yield read_columns(part, columns, also) if also else read_part(part, columns)
 
-    def scored(self) -> Iterator[pa.Table]:
-        """Yield scored/ part by part, with all columns that an export needs.
+    def scored(
+        self, also: Callable[[list[str]], Collection[str]] = lambda names: ()
+    ) -> Iterator[pa.Table]:
+        """Yield scored/ part by part, with the columns that every export needs.
+
+        Args:
+            also: returns further ones, of those there are.
 
         Raises:
             InputError: a part is damaged, or an earlier version wrote it without all columns.
         """
-        for part, table in zip(self.parts, self.read(), strict=True):
-            if "place" not in table.column_names:
+        for part in self.parts:
+            with damage_explained(part):
+                names = pq.read_schema(part).names
+            if "place" not in names:
                 raise InputError(
                     f"{part} has no column 'place'.",
                     why="An earlier version of hnmine wrote it.",
                     fix="Filter again, into a new directory; that loads no model.",
                 )
-            with damage_explained(part):
-                check_types(table.schema, NEEDED)
-            yield table
+            yield read_columns(part, NEEDED, also(names))
 
     def shortfall(self) -> pa.Table:
         """Return the queries that got fewer negatives than asked, as `schema.SHORTFALL`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +42,24 @@ def read_part(
             if there and table[field.name].null_count:
                 raise ValueError(f"Its column {field.name!r} holds nulls.")
         return table
+
+
+def read_columns(path: Path, needed: Iterable[str], also: Collection[str] = ()) -> pa.Table:
+    """Read some columns of a part, in their order there.
+
+    Args:
+        path: a Parquet file.
+        needed: columns that must be there.
+        also: columns to read if they are there.
+
+    Raises:
+        InputError: see `read_part`.
+    """
+    needed = list(needed)
+    with damage_explained(path):
+        found = pq.read_schema(path)
+        check_types(found, needed)
+    return read_part(path, [name for name in found.names if name in needed or name in also])
 
 
 def rows_of(path: Path) -> int:

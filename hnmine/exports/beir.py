@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow.compute as pc
 
 from hnmine.exports.examples import Example, Material
 from hnmine.exports.format import Format
-from hnmine.ragged import Ints
 
 
 def corpus(material: Material) -> Iterator[dict[str, str]]:
@@ -53,7 +51,7 @@ def mteb_top_ranked(material: Material) -> Iterator[dict[str, object]]:
 
 def unanswered_corpus(material: Material) -> Iterator[dict[str, str]]:
     """Yield `_id, title, text` of every document that is no positive, nor a copy of one."""
-    answers = positives(material)
+    answers = material.positive_slots
     rows = np.arange(len(material.documents))
     left = rows[~np.isin(material.documents.slots(rows), answers)]
     for document, text in material.texts_of(left):
@@ -62,23 +60,13 @@ def unanswered_corpus(material: Material) -> Iterator[dict[str, str]]:
 
 def unanswered_qrels(material: Material) -> Iterator[tuple[str, str, object]]:
     """Yield query id, document id and 0 for the hard negatives that are left, below a header."""
-    answers = set(positives(material).tolist())
+    answers = set(material.positive_slots.tolist())
     yield "query-id", "corpus-id", "score"
     for example in material.examples():
         slots = material.documents.slots(np.array([one.row for one in example.negatives]))
         for passage, slot in zip(example.negatives, slots.tolist(), strict=True):
             if slot not in answers:
                 yield example.id, passage.id, 0
-
-
-def positives(material: Material) -> Ints:
-    """Return the slots of the positives of all queries."""
-    found = [np.empty(0, np.int64)]
-    for table in material.mined.scored():
-        ids = table["doc_id"].filter(pc.fill_null(pc.equal(table["label"], 1), False))
-        found.append(material.documents.slots(material.documents.find_ids(ids.to_pylist())))
-        material.tick(0)
-    return np.unique(np.concatenate(found))
 
 
 QRELS = "qrels/train.tsv"

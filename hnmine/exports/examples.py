@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from hnmine.directories.mined import Mined
 from hnmine.directories.never_negatives import check_negatives
 from hnmine.errors import InputError
-from hnmine.exports.training_rows import Chosen
-from hnmine.expressions.evaluation import evaluate
+from hnmine.exports.training_rows import Chosen, training_weight
+from hnmine.expressions.evaluation import evaluate, read_by
 from hnmine.expressions.syntax import bracketed
 from hnmine.inputs.texts import Texts
 from hnmine.ragged import Floats, Ints, offsets_of
@@ -98,9 +98,21 @@ class Material:
     ) -> None:
         self.mined, self.scores, self.prompt, self.tick = mined, scores, prompt, tick
         self.split: str | None = None
+        self._found: dict[str, Ints] = {}  # Shared by the copies for splits.
         self.num_negatives = mined.manifest.settings.num_negatives
         self.queries: Texts = mined.candidates.queries.texts
         self.documents: Texts = mined.candidates.index.documents
+
+    @property
+    def _score(self) -> str:
+        """The expression of the scores; empty for none."""
+        return SCORES.get(self.scores or "", self.scores or "")
+
+    def _read(self, names: Sequence[str]) -> list[str]:
+        """Return the columns of scored/ that the split, the scores and further columns need."""
+        texts = [self._score, *self.mined.manifest.settings.train_column.values()]
+        columns = read_by(filter(None, texts), [*names, "query_row"])  # It is added here.
+        return [name for name in (SPLIT_COLUMN, *columns) if name in names]
 
     @cached_property
     def splits(self) -> list[str]:
@@ -110,7 +122,7 @@ class Material:
             InputError: a query has none or several, or one is no name for a file.
         """
         found: dict[str, str] = {}
-        for table in self.mined.scored():
+        for table in self.mined.scored(self._read):
             if SPLIT_COLUMN not in table.column_names:
                 return ["train"]
             ids, values = table["query_id"].to_pylist(), _splits(table).to_pylist()
@@ -141,15 +153,14 @@ class Material:
         Args:
             counted: whether the rows count as progress; not in a first of two passes.
         """
-        for table in self.mined.scored():
+        for table in self.mined.scored(self._read):
             if self.split is not None and SPLIT_COLUMN in table.column_names:
                 table = table.filter(pc.equal(_splits(table), self.split))
             query = table["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
             scores = np.full(len(table), np.nan)
             if self.scores is not None:
                 numbered = table.append_column("query_row", pa.array(query))
-                text = SCORES.get(self.scores, self.scores)
-                wanted = {"scores": f"{bracketed(text)}::double"}
+                wanted = {"scores": f"{bracketed(self._score)}::double"}
                 found = evaluate(numbered, wanted, table["keep"].to_numpy())["scores"]
                 scores = pc.fill_null(found.cast(pa.float64()), np.nan).to_numpy()
             yield table, query.astype(np.int64), scores
@@ -196,9 +207,7 @@ class Material:
         wanted = self.mined.manifest.settings.train_column
         if not wanted:
             return {}
-        weight = pc.if_else(
-            pc.equal(table["label"], 1), pa.scalar(1.0, pa.float32()), table["weight"]
-        )
+        weight = training_weight(pc.equal(table["label"], 1), table["weight"])
         table = table.set_column(table.column_names.index("weight"), "weight", weight)
         table = table.append_column("query_row", pa.array(queries))
         found = evaluate(table, wanted, table["selected"].to_numpy())
@@ -244,9 +253,25 @@ class Material:
             if len(example.negatives) == self.num_negatives:
                 yield example
 
-    @cached_property
+    @property
+    def positive_slots(self) -> Ints:
+        """The slots of the positives of all queries, ascending."""
+        return self._once("positives", self._find_positives)
+
+    def _find_positives(self) -> Ints:
+        found = [np.empty(0, np.int64)]
+        for table in self.mined.scored():
+            ids = table["doc_id"].filter(pc.fill_null(pc.equal(table["label"], 1), False))
+            found.append(self.documents.slots(self.documents.find_ids(ids.to_pylist())))
+            self.tick(0)
+        return np.unique(np.concatenate(found))
+
+    @property
     def used(self) -> Ints:
         """The rows of the documents that the examples use, ascending."""
+        return self._once("used", self._find_used)
+
+    def _find_used(self) -> Ints:
         seen = np.zeros(len(self.documents), dtype=bool)
         for table in self.mined.scored():
             labelled = table.filter(pc.is_valid(table["label"]))
@@ -256,6 +281,12 @@ class Material:
             seen[self.documents.find_ids(ids.to_pylist())] = True
             self.tick(0)
         return np.flatnonzero(seen)
+
+    def _once(self, name: str, find: Callable[[], Ints]) -> Ints:
+        """Return what is found in a pass over scored/, made once for all files and splits."""
+        if name not in self._found:
+            self._found[name] = find()
+        return self._found[name]
 
     def used_documents(self) -> Iterator[tuple[str, str]]:
         """Yield id and text of the documents that the examples use, in the order of the index."""

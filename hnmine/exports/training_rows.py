@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hnmine.ragged import Ints, offsets_of
@@ -62,6 +63,11 @@ class Chosen:
     def query_text(self, rows: Ints) -> pa.Array:
         """Return the texts of queries."""
         return self.queries.take(pa.array(rows))
+
+
+def training_weight(positive: pa.ChunkedArray, weight: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the weights of rows in training: a positive counts once, whatever its weight."""
+    return pc.if_else(pc.fill_null(positive, False), pa.scalar(1.0, pa.float32()), weight)
 
 
 def lists(values: pa.Array, counts: Ints) -> pa.Array:

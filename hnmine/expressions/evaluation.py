@@ -9,7 +9,7 @@ a comparison with it is no more true than in SQL with any other unknown.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -57,6 +57,9 @@ def _anchor(aggregate: str) -> str:
 PARENT = "parent"
 """Column with the id of the positive that a document was made from; null for other documents."""
 
+OF_FUNCTIONS = frozenset(["query_row", "doc_id", "is_positive", PARENT])
+"""Columns that functions of the query may read."""
+
 _FAMILY = f"over (partition by query_row, coalesce({PARENT}::varchar, doc_id))"
 
 OF_QUERY = {
@@ -80,13 +83,28 @@ SHORT = {
 """Functions of x, and y, that stand for longer expressions."""
 
 
-def references(text: str) -> list[tuple[str, ...]]:
+@lru_cache(maxsize=256)
+def references(text: str) -> tuple[tuple[str, ...], ...]:
     """Return the columns that an expression is about, each by its name and those of its fields.
 
     Raises:
         UsageError: it is no expression.
     """
-    return list(dict.fromkeys(tuple(node["column_names"]) for node in columns(parse(text))))
+    return tuple(dict.fromkeys(tuple(node["column_names"]) for node in columns(parse(text))))
+
+
+def read_by(texts: Iterable[str], names: Sequence[str]) -> list[str]:
+    """Return the columns, of those there are, that expressions read.
+
+    All, if an expression is about another: the error then lists them.
+
+    Raises:
+        UsageError: a text is no expression.
+    """
+    asked = {found[0].lower() for text in texts for found in references(text)}
+    if not asked <= {name.lower() for name in names}:
+        return list(names)
+    return [name for name in names if name.lower() in asked | OF_FUNCTIONS]
 
 
 def join(left: pa.Table, right: pa.Table, condition: str) -> pa.Table:
@@ -140,8 +158,8 @@ def evaluate(
         source = f"(select *, {layer} as {column} from {source})"
     selected = ", ".join(f"{sql} as _{place}" for place, sql in enumerate(compiled))
     sql = f"select {selected} from {source} order by _row"
-    wide = _wide(table, among)
-    room = WORK_ROOM * (1 + len(layers)) * wide.nbytes
+    wide = _wide(table, read_by(texts, table.column_names), among)
+    room = WORK_ROOM * (1 + len(layers)) * (2 * table.nbytes + wide.nbytes)
     with counting():
         try:
             found = select(sql, {"candidates": wide}, room, wide.num_rows * SECONDS_PER_ROW)
@@ -232,10 +250,16 @@ def _substitute(node: object, values: Mapping[str, Node]) -> Any:
     return {key: _substitute(value, values) for key, value in node.items()}
 
 
-def _wide(table: pa.Table, among: NDArray[np.bool_] | None) -> pa.Table:
-    """Return the table with its rows numbered, in float64 where it is floating-point."""
+def _wide(table: pa.Table, names: Iterable[str], among: NDArray[np.bool_] | None) -> pa.Table:
+    """Return columns of a table with its rows numbered, in float64 where they are floating-point.
+
+    Args:
+        table: of any columns.
+        names: those to take.
+        among: the rows that functions of the query see.
+    """
     wide = {}
-    for name in table.column_names:
+    for name in names:
         column = table[name]
         if pa.types.is_floating(column.type):
             column = column.cast(pa.float64())
