@@ -15,8 +15,15 @@ def keyed_noise(seed: int, query_ids: Sequence[str], doc_ids: Sequence[str]) -> 
     Two 64-bit hashes, mixed by the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     Row order, threads and block size do not change it.
     """
+    return grouped_noise(seed, query_ids, np.arange(len(query_ids)), doc_ids)
+
+
+def grouped_noise(
+    seed: int, query_ids: Sequence[str], query: NDArray[np.int64], doc_ids: Sequence[str]
+) -> NDArray[np.uint64]:
+    """Return the `keyed_noise` of each document and `query_ids[query]`; hash each query once."""
     with np.errstate(over="ignore"):
-        return mixed(hashes(query_ids, seed * 2 + 1) + hashes(doc_ids, seed * 2))
+        return mixed(hashes(query_ids, seed * 2 + 1)[query] + hashes(doc_ids, seed * 2))
 
 
 def mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 
 import hnmine as api
 from hnmine.directories.candidates import Candidates
+from hnmine.selection import verdicts as verdicts_module
 from hnmine.selection.document_cap import FEWEST_USES, DocumentCap, DocumentUses, default_cap
+from hnmine.selection.scored_parts import Selection
 from hnmine.selection.verdicts import Verdicts
 
 
@@ -121,6 +124,42 @@ class TestMaxUses:
             found.append((negatives(tmp_path / name), len(rounds)))
         assert found[0] == found[1]
         assert found[0][1] > 2
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {
+                "query_where": "true",
+                "derive": {"far": "rank(dense_score) > 9"},
+                "where": ["rank > 1"],
+            },
+            {"diversity": 0.5, "relabel": "dense_score > 0.9"},
+            {"quota": {"rank < 9": 1, "rank >= 9": 2}, "deepen": 4},
+            {"per_query": "least(3, count(*))", "sampling": "exp(rank)"},
+            {},
+        ],
+    )
+    def test_rules_are_asked_once_and_choose_as_if_asked_in_every_round(
+        self, candidates, tmp_path, monkeypatch, given
+    ):
+        asked, rounds = [], []
+        ask, grant, verdicts = verdicts_module.reasons, DocumentCap.grant, Selection.verdicts
+        monkeypatch.setattr(
+            verdicts_module, "reasons", lambda *of: asked.append(of[0].num_rows) or ask(*of)
+        )
+        monkeypatch.setattr(DocumentCap, "grant", lambda *of: rounds.append(1) or grant(*of))
+        given = {"candidates": candidates / "c", "max_uses": 1, "num_negatives": 3, **given}
+        api.filter(output=tmp_path / "once", **given)
+        assert len(rounds) > 2
+        times = 1 + len(Candidates(candidates / "c").parts)  # Once to learn from a sample.
+        if "deepen" not in given:  # It asks who is short, and mines new parts.
+            assert sum(rows > 0 for rows in asked) == times
+
+        monkeypatch.setattr(
+            Selection, "verdicts", lambda self, part: verdicts(self, replace(part, judged=None))
+        )
+        api.filter(output=tmp_path / "anew", **given)
+        assert content(tmp_path / "once") == content(tmp_path / "anew")
 
     def test_nothing_is_ranked_where_no_document_reaches_the_cap(
         self, candidates, tmp_path, monkeypatch

@@ -23,6 +23,7 @@ from hnmine.schema import STATE
 from hnmine.selection.criteria import Choice, Rules
 from hnmine.selection.deeper_mining import mine_deeper
 from hnmine.selection.document_cap import DocumentCap, DocumentUses
+from hnmine.selection.judged_part import read_judged, write_judged
 from hnmine.selection.scored_candidates import ScoredCandidates
 from hnmine.selection.verdicts import Verdicts
 
@@ -44,12 +45,14 @@ class Part:
         number: of the part.
         rows: in it.
         mined_deeper: query rows that a deeper part answers for.
+        judged: file of what the rules say of it; None before they are asked.
     """
 
     scored: ScoredCandidates
     number: int
     rows: int
     mined_deeper: Ints
+    judged: Path | None = None
 
     @classmethod
     def all_of(cls, scored: ScoredCandidates) -> list[Part]:
@@ -95,6 +98,7 @@ class Selection:
         other = copy(self)
         if rule:
             other.rules = replace(self.rules, expressions=(*self.rules.expressions, rule))
+            other.parts = [replace(part, judged=None) for part in self.parts]
         other.choice = replace(self.choice, order=order or self.choice.order)
         other.cap = None
         return other
@@ -107,11 +111,15 @@ class Selection:
 
     def verdicts(self, part: Part) -> Verdicts:
         """Apply the rules to a part and choose from it."""
-        prices = self.model.shortcut_prices if self.model else {}
-        table = part.scored.estimated(part.scored.read(part.number), self.model, prices=prices)
+        table, judged = part.scored.read(part.number), None
+        if part.judged is None:
+            prices = self.model.shortcut_prices if self.model else {}
+            table = part.scored.estimated(table, self.model, prices=prices)
         if len(part.mined_deeper):
             here = ~np.isin(table["query_row"].to_numpy(), part.mined_deeper)
             table = table.filter(pa.array(here))
+        if part.judged is not None:
+            table, judged = read_judged(part.judged, table)
         over_cap = None
         if self.cap is not None:
             slots = self.candidates.index.documents.slots(table["doc_row"].to_numpy())
@@ -119,7 +127,7 @@ class Selection:
         refuted, read = self._refuted(table), part.scored.directions
         documents = table["doc_row"].to_numpy()
         vectors = (lambda rows: read(documents[rows])) if read else no_vectors
-        return Verdicts(table, self.rules, self.choice, over_cap, refuted, vectors)
+        return Verdicts(table, self.rules, self.choice, over_cap, refuted, vectors, judged)
 
     def _refuted(self, table: pa.Table) -> Bools | None:
         if not self.refuted:
@@ -134,12 +142,14 @@ class Selection:
             for n, part in enumerate(parts or self.parts)
         ]
 
-    def _run_step(self, step: str, output: str, parts: Sequence[Part], work: Work) -> list[Path]:
-        """Run a task for each part and return its files."""
-        folder = output.rpartition("/")[0]
-        tasks = self.tasks(folder.replace("/", "-"), (output,), parts)
+    def _run_step(
+        self, step: str, outputs: Sequence[str], parts: Sequence[Part], work: Work
+    ) -> list[list[Path]]:
+        """Run a task for each part and return its files, by output."""
+        folder = outputs[0].rpartition("/")[0]
+        tasks = self.tasks(folder.replace("/", "-"), outputs, parts)
         self.run.run(step, "candidates", tasks, work)
-        return [self.run.path / task.outputs[0] for task in tasks]
+        return [[self.run.path / task.outputs[n] for task in tasks] for n in range(len(outputs))]
 
     def score_lazily(self) -> Counts:
         """Score only the pairs that the choice needs with the cross-encoder, with --lazy."""
@@ -192,7 +202,7 @@ class Selection:
                 save_array(file, self.verdicts(parts[task.index]).short_queries)
             return {}
 
-        files = self._run_step("look for shortfall", f"{folder}/{{:05d}}.npy", parts, work)
+        (files,) = self._run_step("look for shortfall", [f"{folder}/{{:05d}}.npy"], parts, work)
         most = len(self.candidates.queries.texts)
         rows = [load_array(file, np.int64, low=0, below=most, mapped=False) for file in files]
         return np.sort(np.concatenate(rows))
@@ -221,7 +231,7 @@ class Selection:
             self.cap = cap
             if settled:
                 return
-            # Then no rule is applied again. Few choices come to this, as it writes all candidates.
+            # Then nothing is chosen anew. Few choices come to this, as it writes all candidates.
             if self.choice.keeps_what_it_holds and not ranked:
                 ranked = self._uses("rank documents", f"{of}ranked", lambda part: part.ranked)
         self.cap = cap.close()
@@ -229,12 +239,23 @@ class Selection:
     def _uses(
         self, step: str, folder: str, uses_of: Callable[[Verdicts], DocumentUses]
     ) -> list[Path]:
-        """Write uses of every part, by slot, and return the files."""
+        """Write uses of every part, by slot, and return the files; the first time, judge it."""
         documents = self.candidates.index.documents
 
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-            uses = uses_of(self.verdicts(self.parts[task.index]))
+            verdicts = self.verdicts(self.parts[task.index])
+            uses = uses_of(verdicts)
             replace(uses, document=documents.slots(uses.document)).write(outputs[0])
+            for path in outputs[1:]:
+                write_judged(verdicts, path)
             return {}
 
-        return self._run_step(step, f"{USES}/{folder}/{{:05d}}.npz", self.parts, work)
+        outputs = [f"{USES}/{folder}/{{:05d}}.npz"]
+        if any(part.judged is None for part in self.parts):
+            outputs.append(f"{USES}/{folder}/{{:05d}}.arrow")
+        files, *judged = self._run_step(step, outputs, self.parts, work)
+        for paths in judged:
+            self.parts = [
+                replace(part, judged=path) for part, path in zip(self.parts, paths, strict=True)
+            ]
+        return files

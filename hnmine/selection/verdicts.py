@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from hnmine import schema
 from hnmine.choose import Directions, choose, choose_varied, no_vectors, race, spread
 from hnmine.errors import InputError
+from hnmine.exports.training_rows import training_weight
 from hnmine.expressions.evaluation import evaluate, logarithm, truth
 from hnmine.expressions.syntax import bracketed
-from hnmine.keyed_noise import keyed_noise
+from hnmine.keyed_noise import grouped_noise
 from hnmine.ragged import Bools, Ints, offsets_of, position_in_list
 from hnmine.relevance.evidence import numbers
 from hnmine.selection.criteria import Choice, Rules
@@ -39,6 +40,7 @@ class Verdicts:
         refuted: rows judged relevant after they were chosen: they are dropped, and no other row is
             chosen in their place, shape (rows,).
         directions: returns the unit vectors of rows, which a varied choice needs.
+        judged: the reasons of rows whose table has all columns already, shape (rows,).
 
     Raises:
         UsageError: an expression cannot be used, or a derived column has the name of another.
@@ -52,9 +54,10 @@ class Verdicts:
         over_cap: Bools | None = None,
         refuted: Bools | None = None,
         directions: Directions = no_vectors,
+        judged: NDArray[np.str_] | None = None,
     ) -> None:
-        self.choice, self._rules, self._directions = choice, rules, directions
-        self._over_cap, self._refuted = over_cap, refuted
+        self.choice, self.rules, self._directions = choice, rules, directions
+        self._over_cap, self._refuted, self._judged = over_cap, refuted, judged
         rows = table["query_row"].to_numpy()
         new_query = np.ones(len(rows), dtype=bool)
         new_query[1:] = rows[1:] != rows[:-1]
@@ -62,7 +65,8 @@ class Verdicts:
         self.first_rows = np.flatnonzero(new_query)
         self.is_positive: Bools = table["is_positive"].to_numpy()
         self.is_candidate: Bools = ~self.is_positive & ~table["is_query"].to_numpy()
-        table = with_columns(table, rules, self.is_candidate)
+        if judged is None:
+            table = with_columns(table, rules, self.is_candidate)
         self.table = table
         self.expressions = list(rules.expressions)
         if VERDICT in table.column_names:
@@ -73,13 +77,23 @@ class Verdicts:
         """The first rule that dropped each row; `KEPT` where none did."""
         if self._refuted is None:
             return self._reason_before
-        name = RELABELLED if self._rules.relabel_judged else VERDICT
+        name = RELABELLED if self.rules.relabel_judged else VERDICT
         return renamed(self._reason_before, self._refuted & self._chosen, name)
 
     @cached_property
     def _reason_before(self) -> NDArray[np.str_]:
         """The reason of each row before its verdict is known."""
-        table, expressions, lazy = self.table, self.expressions, self._rules.lazy
+        reason = self.uncapped_reason
+        if self._over_cap is not None:
+            reason = renamed(reason, self._over_cap & (reason == KEPT), USED_UP)
+        return reason
+
+    @cached_property
+    def uncapped_reason(self) -> NDArray[np.str_]:
+        """The reason of each row by the rules alone, before the document cap."""
+        if self._judged is not None:
+            return self._judged
+        table, expressions, lazy = self.table, self.expressions, self.rules.lazy
         if lazy:
             # Without its score, a row is dropped only by rules that no score can change.
             table = table.append_column("_undecided", pa.array(self._undecided))
@@ -90,14 +104,12 @@ class Verdicts:
         reason = reasons(table, expressions, self.is_candidate)
         if lazy:
             reason = renamed(reason, self._undecided & (reason == KEPT), NOT_SCORED)
-        if (text := self._rules.relabel) is not None:
+        if (text := self.rules.relabel) is not None:
             relabel = evaluate(self.table, {"relabel": text}, self.is_candidate)["relabel"]
             reason = renamed(reason, truth(relabel, text) & self.is_candidate, RELABELLED)
-        if self._rules.relabel_judged and VERDICT in self.table.column_names:
+        if self.rules.relabel_judged and VERDICT in self.table.column_names:
             judged = numbers(self.table[VERDICT]) >= schema.RELEVANT
             reason = renamed(reason, judged & self.is_candidate, RELABELLED)
-        if self._over_cap is not None:
-            reason = renamed(reason, self._over_cap & (reason == KEPT), USED_UP)
         return reason
 
     @cached_property
@@ -213,8 +225,13 @@ class Verdicts:
 
     @cached_property
     def _noise(self) -> NDArray[np.uint64]:
-        ids = (self.table[name].to_pylist() for name in ("query_id", "doc_id"))
-        return keyed_noise(self.choice.seed, *ids)
+        return self._noise_of(np.arange(len(self.query)))
+
+    def _noise_of(self, rows: Ints) -> NDArray[np.uint64]:
+        """Return a random number for each row, by its ids."""
+        queries = self.table["query_id"].take(pa.array(self.first_rows)).to_pylist()
+        documents = self.table["doc_id"].take(pa.array(rows)).to_pylist()
+        return grouped_noise(self.choice.seed, queries, self.query[rows], documents)
 
     @property
     def _order(self) -> NDArray[Any]:
@@ -297,10 +314,8 @@ class Verdicts:
         if not wanted:
             return {}
         table = self.table.append_column("selected", pa.array(self.selected))
-        # A positive counts once.
-        positive = self.serves_as_positive
-        given = np.where(positive, np.float32(1), self._weight)
-        weight = pa.array(given, mask=~(positive | self.selected))
+        weight = pa.array(self._weight, mask=~self.selected)
+        weight = training_weight(pa.array(self.serves_as_positive), weight)
         table = table.append_column("weight", weight)
         columns = evaluate(table, wanted, self.selected)
         return {name: columns[name] for name in wanted}
@@ -331,6 +346,5 @@ class Verdicts:
         return self._uses(rows[np.lexsort((rows, self._order[rows], self.query[rows]))])
 
     def _uses(self, rows: Ints) -> DocumentUses:
-        return DocumentUses(
-            self._rows("query_row")[rows], self._rows("doc_row")[rows], self._noise[rows]
-        )
+        query, document = (self._rows(name)[rows] for name in ("query_row", "doc_row"))
+        return DocumentUses(query, document, self._noise_of(rows))
