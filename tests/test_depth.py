@@ -11,6 +11,9 @@ import pytest
 from conftest import ENCODER, hnmine, spread
 
 import hnmine as api
+from hnmine.choose import first
+from hnmine.ragged import offsets_of
+from hnmine.relevance.depth_price import chosen_depths
 from hnmine.relevance.depth_rule import SHALLOW, USUAL
 from hnmine.relevance.depth_trial import APART, DEPTHS, FEWEST
 from hnmine.relevance.kept_trial import FOLDER, LARGEST
@@ -311,3 +314,18 @@ def test_with_few_queries_the_rule_decides_and_says_so(world, tmp_path, top_k):
     assert notes[0].startswith(f"Depth {rule['depth']:g} by rule: known positives have a typical ")
     rows = pq.read_table(tmp_path / "mined" / "scored")
     assert sum(rows["selected"].to_pylist()) >= 2.7 * (FEWEST - 1)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_chosen_depths_are_those_of_the_first_rows_by_their_whole_cost(seed):
+    random = np.random.default_rng(seed)
+    counts = random.integers(0, 12, size=20)
+    offsets, rows = offsets_of(counts), int(counts.sum())
+    base, depth = random.integers(6, size=rows) / 4, random.integers(9, size=rows).astype(float)
+    base[random.random(rows) < 0.1] = np.nan
+    depth[random.random(rows) < 0.2] = np.nan
+    penalty, n = np.nan_to_num(depth), random.integers(0, 5, size=20)
+    for price in (0.0, 0.1, 0.25, 100.0):
+        marked = first(offsets, base + price * penalty, n)
+        wanted = depth[marked & np.isfinite(depth)]
+        assert np.array_equal(chosen_depths(offsets, base, penalty, depth, n, price), wanted)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hnmine.choose import choose, first, grouped
+from hnmine.choose import choose, grouped
+from hnmine.compiled import compiled
 from hnmine.ragged import Bools, Floats, Ints
 
 HALVINGS = 30
@@ -100,6 +101,55 @@ def mean_depth(depth: Floats, chosen: Bools) -> float:
     return float(known.mean()) if len(known) else np.nan
 
 
+@compiled()
+def chosen_depths(
+    offsets: Ints, base: Floats, penalty: Floats, depth: Floats, n: Ints, price: float
+) -> Floats:
+    """Return the known depths of the rows that `first` marks by `base + price * penalty`.
+
+    Args:
+        offsets: query `i` owns the rows `offsets[i]:offsets[i + 1]`.
+        base: cost of each row, shape (rows,).
+        penalty: how often it pays the price.
+        depth: of each row; infinite or NaN where it is unknown.
+        n: how many rows to choose, shape (queries,).
+        price: of a rank.
+    """
+    most = 0
+    for group in range(len(n)):
+        most = max(most, min(n[group], offsets[group + 1] - offsets[group]))
+    rows, costs = np.empty(most, np.int64), np.empty(most)
+    found, known = np.empty(len(base)), 0
+    for group in range(len(n)):
+        wanted, count = n[group], 0
+        for row in range(offsets[group], offsets[group + 1]):
+            cost = base[row] + price * penalty[row]
+            count = _insert(row, cost, rows, costs, count, wanted)
+        for row in np.sort(rows[:count]):
+            if np.isfinite(depth[row]):
+                found[known] = depth[row]
+                known += 1
+    return found[:known].copy()
+
+
+@compiled()
+def _insert(row: int, cost: float, rows: Ints, costs: Floats, count: int, most: int) -> int:
+    """Put a row among the cheapest, of which there are `count`; return how many there are now."""
+    place = count
+    while place > 0:
+        other = costs[place - 1]
+        if not (cost < other or (other != other and cost == cost)):  # NaN is the largest.
+            break
+        place -= 1
+    if place >= most:
+        return count
+    count = min(count + 1, most)
+    for i in range(count - 1, place, -1):
+        rows[i], costs[i] = rows[i - 1], costs[i - 1]
+    rows[place], costs[place] = row, cost
+    return count
+
+
 def _price(
     query: Ints, eligible: Bools, base: Floats, depth: Floats, n: Ints, target: float
 ) -> float | None:
@@ -109,8 +159,8 @@ def _price(
     penalty = np.nan_to_num(depth)
 
     def mean(price: float) -> float:
-        found = mean_depth(depth, first(offsets, base + price * penalty, n))
-        return 0.0 if np.isnan(found) else found
+        found = chosen_depths(offsets, base, penalty, depth, n, price)
+        return float(found.mean()) if len(found) else 0.0
 
     if mean(0.0) <= target:
         return 0.0

@@ -44,7 +44,7 @@ DOCUMENTS = 1 << 13
 
 SEED = 8
 
-VERSION = 1
+VERSION = 2
 """Of the trial: a change of how it is made or measured must change this."""
 
 

@@ -6,10 +6,15 @@ therefore those of the full encoder.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Bools, Floats, Ints
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 SCALE = 20.0
 BATCH = 32
@@ -95,7 +100,7 @@ def _chances(
     return chance, u, v
 
 
-def _project(matrix: Floats, vectors: Floats) -> tuple[Floats, Floats]:
+def _project(matrix: NDArray[Real], vectors: NDArray[Real]) -> tuple[NDArray[Real], NDArray[Real]]:
     """Return mapped vectors at unit length, and their lengths before."""
     mapped = vectors @ matrix.T
     size = np.linalg.norm(mapped, axis=1, keepdims=True)
@@ -118,7 +123,9 @@ def soft_ranks(
         asked: the query and the document of each rank, by row, shape (ranks,) each.
         others: whether a document competes in a query, shape (queries, documents).
     """
-    u, v = (_project(matrix, unit)[0].astype(np.float32) for unit in (queries, vectors))
+    # Scores are compared in float32, and projecting all documents is most of the work.
+    single = matrix.astype(np.float32)
+    u, v = (_project(single, unit.astype(np.float32))[0] for unit in (queries, vectors))
     scores = u @ v.T
     deviation = np.maximum(scores.std(axis=1, keepdims=True), np.float32(TINY))
     scores *= np.float32(SHARPNESS) / deviation

@@ -102,9 +102,8 @@ def compare(
         by_depth: the negatives of each depth, as `ProbeData.log_ranks` takes them.
         below: those of each shallow depth that score below the positive.
     """
-    log_ranks = {depth: data.log_ranks(negatives) for depth, negatives in by_depth.items()}
-    if usual in below:
-        log_ranks[usual] = data.log_ranks(below[usual])
+    lists = {**by_depth, usual: below.get(usual, by_depth[usual])}
+    log_ranks = {depth: data.log_ranks(negatives) for depth, negatives in lists.items()}
     gains = {
         depth: Gain.of(found - log_ranks[usual])
         for depth, found in log_ranks.items()
