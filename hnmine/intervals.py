@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from scipy.stats import beta, hypergeom
+import scipy  # It loads scipy.stats, which takes most of a second, when it is used.
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
@@ -13,8 +13,8 @@ TAIL = (1 - CONFIDENCE) / 2
 def clopper_pearson(successes: float, trials: float) -> tuple[float, float]:
     """Return the exact 95 % interval for a probability (Clopper and Pearson, 1934)."""
     fails = trials - successes
-    low = beta.ppf(TAIL, successes, fails + 1) if successes > 0 else 0.0
-    high = beta.ppf(1 - TAIL, successes + 1, fails) if fails > 0 else 1.0
+    low = scipy.stats.beta.ppf(TAIL, successes, fails + 1) if successes > 0 else 0.0
+    high = scipy.stats.beta.ppf(1 - TAIL, successes + 1, fails) if fails > 0 else 1.0
     return float(low), float(high)
 
 
@@ -35,10 +35,10 @@ def sampled_interval(successes: int, sampled: int, population: int) -> tuple[int
 
     # Both are false for small counts and true for large ones.
     def enough(n: int) -> bool:
-        return bool(hypergeom.sf(successes - 1, population, n, sampled) > TAIL)
+        return bool(scipy.stats.hypergeom.sf(successes - 1, population, n, sampled) > TAIL)
 
     def too_many(n: int) -> bool:
-        return bool(hypergeom.cdf(successes, population, n, sampled) <= TAIL)
+        return bool(scipy.stats.hypergeom.cdf(successes, population, n, sampled) <= TAIL)
 
     low = bisect_left(possible, True, key=enough)
     high = bisect_left(possible, True, key=too_many)

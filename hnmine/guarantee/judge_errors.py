@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.stats import beta, binom
+import scipy  # It loads scipy.stats, which takes most of a second, when it is used.
 
 SHARE_OF_RISK = 0.3
 """Part of the risk that the judge's errors take; the draws take the rest."""
@@ -27,7 +27,7 @@ class Hits:
         """Return the lower bound on the rate of hits (Clopper and Pearson, 1934)."""
         if not self.found:
             return 0.0
-        return float(beta.ppf(risk, self.found, self.asked - self.found + 1))
+        return float(scipy.stats.beta.ppf(risk, self.found, self.asked - self.found + 1))
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def limit_of(population: int, max_false: float, risk: float, hits: Hits | None) 
         return Limit(most_false(population, max_false) + 1, risk)
     too_many = most_false(population - most_false(population, max_false), max_false) + 1
     share = risk * SHARE_OF_RISK / 2
-    marked = int(binom.ppf(share, too_many, hits.lowest(share)))
+    marked = int(scipy.stats.binom.ppf(share, too_many, hits.lowest(share)))
     return Limit(marked, risk * (1 - SHARE_OF_RISK))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+import scipy  # It loads scipy.stats, which takes most of a second, when it is used.
 
 from hnmine.intervals import CONFIDENCE, clopper_pearson
 from hnmine.ragged import Floats
@@ -81,7 +81,7 @@ def corrected(flagged: Share, hits: Share, alarms: Share) -> Rate | None:
         return None
     hit_rate, alarm_rate = hits.number / hits.of, alarms.number / alarms.of
     rate = (flagged.number / flagged.of - alarm_rate) / (hit_rate - alarm_rate)
-    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    z = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2))
     sampled = flagged.of + z * z
     seen = (flagged.number + z * z / 2) / sampled
     hit, alarm = ((share.number + 1) / (share.of + 2) for share in (hits, alarms))

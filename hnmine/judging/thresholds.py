@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy  # It loads scipy.stats, which takes most of a second, when it is used.
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from hnmine.intervals import CONFIDENCE
 from hnmine.ragged import Bools, Floats
@@ -51,10 +51,10 @@ def threshold(positives: Floats, others: Floats) -> float | None:
         len(kind) - np.searchsorted(np.sort(kind), steps) for kind in (positives, others)
     )
     tail = (1 - CONFIDENCE) / 2
-    least = beta.ppf(tail, hits, len(positives) - hits + 1)
+    least = scipy.stats.beta.ppf(tail, hits, len(positives) - hits + 1)
     most = np.where(
         flagged < len(others),
-        beta.ppf(1 - tail, flagged + 1, np.maximum(len(others) - flagged, 1)),
+        scipy.stats.beta.ppf(1 - tail, flagged + 1, np.maximum(len(others) - flagged, 1)),
         1,
     )
     return float(steps[::-1][np.argmin((most / least)[::-1])])
