@@ -52,12 +52,15 @@ class Index(Finished[IndexManifest]):
                 raise ValueError("It names no encoder.")
             return self.manifest.encoder
 
-    def vectors(self, threads: int, search_parameters: str | None = None) -> DenseIndex:
+    def vectors(
+        self, threads: int, search_parameters: str | None = None, device: str = "cpu"
+    ) -> DenseIndex:
         """Open the vectors of the documents.
 
         Args:
             threads: CPU threads.
             search_parameters: of an approximate index.
+            device: that searches an exact one.
 
         Raises:
             InputError: they are damaged, or their number is not that of the documents.
@@ -66,4 +69,4 @@ class Index(Finished[IndexManifest]):
 
         count = len(self.documents.canonical)
         similarity = self.encoder.similarity
-        return DenseIndex(self.paths.dense, threads, search_parameters, count, similarity)
+        return DenseIndex(self.paths.dense, threads, search_parameters, count, similarity, device)

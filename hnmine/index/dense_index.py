@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from hnmine.array_files import give_back
 from hnmine.encode.declared import Similarity
-from hnmine.encode.spec import computes_in_bf16
+from hnmine.encode.spec import computes_in_bf16, device_for
 from hnmine.errors import UsageError
 from hnmine.index.approximate import Approximate
 from hnmine.index.bf16_search import best_by_bfloat16, error_of_products
+from hnmine.index.on_device import OnDevice
 from hnmine.index.stored import StoredVectors, Vectors
 from hnmine.index.topk import Ranking, top_k
-from hnmine.ragged import Floats, Ints
+from hnmine.ragged import Floats, Ints, offsets_of
 
 EXACT = "Flat"
 FAISS_FILE = "index.faiss"
 WIDEST = 4096
+WORTHWHILE = 1 << 25
+"""Products from which a GPU searches: for fewer, starting it takes longer."""
 COARSE_FROM = 64
 """Queries from which products in bfloat16 are faster: rounding the vectors takes time."""
 BLAS_FROM = 8
@@ -52,8 +55,9 @@ class DenseIndex(StoredVectors):
         search_parameters: str | None = None,
         count: int | None = None,
         similarity: Similarity = "cosine",
+        device: str = "cpu",
     ) -> None:
-        """Open a directory of vectors.
+        """Open a directory of vectors; a device of CUDA searches them where that is faster.
 
         Raises:
             InputError: they are damaged, or not `count`.
@@ -63,7 +67,7 @@ class DenseIndex(StoredVectors):
 
         faiss.omp_set_num_threads(threads)
         super().__init__(directory, threads, count, similarity)
-        self.search_parameters = search_parameters
+        self.search_parameters, self.device = search_parameters, device
         self.exact = not (directory / FAISS_FILE).exists()
         if self.exact and search_parameters:
             raise UsageError(
@@ -86,6 +90,9 @@ class DenseIndex(StoredVectors):
         wanted = np.where(queries.any(axis=1), np.minimum(k, self.count), 0)
         todo = np.flatnonzero(wanted > 0)
         parts = [(todo[:0], todo[:0], np.empty(0))]
+        if self.exact and len(todo) * self.count >= WORTHWHILE and self._on_device:
+            hits, todo = self._on_device.search(self, queries, wanted, todo)
+            parts += hits
         if self.exact and len(todo) >= COARSE_FROM and computes_in_bf16("cpu"):
             todo = self._search_coarsely(queries, wanted, todo, parts)
         deep = wanted if self.exact or not self._approximate.compressed else wanted * REFINED
@@ -104,9 +111,12 @@ class DenseIndex(StoredVectors):
             # Sorted: queries of several depths may now have the same depth.
             todo = np.sort(np.concatenate(again))
             depth[todo] = np.minimum(depth[todo] * 4, self.count)
-        query, hits, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-        found = ~np.isneginf(scores)
-        return top_k(query[found], hits[found], scores[found], wanted)
+        return _joined(parts, len(queries))
+
+    @cached_property
+    def _on_device(self) -> OnDevice | None:
+        device = device_for(self.device)
+        return OnDevice(device) if device.startswith("cuda") else None
 
     def _exact(self, queries: Vectors, chosen: Ints, slots: Ints) -> tuple[Ints, Ints, Floats]:
         hits = slots.ravel()
@@ -128,7 +138,7 @@ class DenseIndex(StoredVectors):
                 again.append(chosen)
                 continue
             shards = ((n * self.shard_rows, self._whole(n)) for n in range(len(self.paths)))
-            slots, bound = best_by_bfloat16(queries[chosen], shards, int(m), self._pool)
+            slots, bound = best_by_bfloat16(queries[chosen], shards, int(m), self.pool)
             error = error_of_products(self.dimension) * self._reach(queries[chosen])
             again.append(self._keep(queries, wanted, chosen, slots, bound + error, parts))
         return np.sort(np.concatenate(again))
@@ -179,7 +189,9 @@ class DenseIndex(StoredVectors):
                 slots, scores = slots[keep], scores[keep]
             give_back(vectors)
         exact = self.score(queries[row : row + 1], np.array([0, len(slots)]), slots)
-        return np.full(len(slots), row), slots, np.where(np.isnan(exact), -np.inf, exact)
+        exact = np.where(np.isnan(exact), -np.inf, exact)
+        best = top_k(np.zeros_like(slots), slots, exact, np.array([k]))
+        return np.full(len(best.slots), row), best.slots, best.scores
 
     def _propose(self, queries: Vectors, m: int) -> tuple[Ints, Floats]:
         """Return m documents a query from FAISS, and an upper bound on the scores of the others."""
@@ -215,3 +227,13 @@ class DenseIndex(StoredVectors):
         if len(short):
             scores[short], slots[short] = self._scan(queries[short], m)
         return scores, slots
+
+
+def _joined(parts: list[Hits], queries: int) -> Ranking:
+    """Join hits, of which those of a query are in one part, the best first."""
+    query, slots, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    found = ~np.isneginf(scores)
+    query = query[found]
+    order = np.argsort(query, kind="stable")
+    offsets = offsets_of(np.bincount(query, minlength=queries))
+    return Ranking(offsets, slots[found][order], scores[found][order])

@@ -133,7 +133,7 @@ class StoredVectors:
         """
         self.directory, self.compared_by = directory, similarity
         self.paths = sorted((directory / "vectors").glob("*.npy"))
-        self._pool = ThreadPoolExecutor(threads)
+        self.pool = ThreadPoolExecutor(threads)
         with damage_explained(directory):
             numbered = [f"{n:05d}" for n in range(max(1, len(self.paths)))]
             if [path.stem for path in self.paths] != numbered:
@@ -158,7 +158,11 @@ class StoredVectors:
             Shape (slots,); NaN where either has no vector.
         """
         query = np.repeat(np.arange(len(queries)), np.diff(offsets))
-        return self._dots(np.ascontiguousarray(queries), query, slots).astype(np.float64)
+        return self.score_pairs(queries, query, slots).astype(np.float64)
+
+    def score_pairs(self, queries: Vectors, query: Ints, slots: Ints) -> Vectors:
+        """Score pairs of a query, given by position, and a document, float32, shape (pairs,)."""
+        return self._dots(np.ascontiguousarray(queries), query, slots)
 
     def similarity(self, one: Ints, other: Ints) -> Vectors:
         """Return the cosines of pairs of documents, given by slot, shape (pairs,).
@@ -194,9 +198,10 @@ class StoredVectors:
             vectors = self._shard(shard)
             rows = slots[at] - shard * self.shard_rows
             dots(queries, query[at], np.asarray(vectors), rows, at, scores)
-            give_back(vectors)
+            # Others may read the rest of the shard.
+            give_back(vectors[rows.min() : rows.max() + 1])
 
-        on_threads(self._pool, work, parts)
+        on_threads(self.pool, work, parts)
         with damage_explained(self.directory):
             if not np.isfinite(scores).all():
                 raise ValueError("A product with its vectors is no finite number.")
@@ -252,6 +257,10 @@ class StoredVectors:
                 check_values(vectors, finite=True)
             self._whole_shards.add(shard)
         return vectors
+
+    def part(self, shard: int, row: int, rows: int) -> Vectors:
+        """Return rows of a shard as they are in its file; fewer where it ends."""
+        return self._shard(shard)[row : row + rows]
 
     def read(self, slots: Ints) -> Vectors:
         """Read the vectors of documents, given by slot, shape (slots, dimension)."""

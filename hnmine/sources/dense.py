@@ -22,7 +22,7 @@ from hnmine.sources.source import (
 
 
 def _vectors(mining: Mining) -> DenseIndex:
-    return mining.index.vectors(mining.threads, mining.faiss_search)
+    return mining.index.vectors(mining.threads, mining.faiss_search, mining.device)
 
 
 def open_dense(mining: Mining) -> Source:

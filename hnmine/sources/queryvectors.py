@@ -41,11 +41,18 @@ class QueryVectors:
     """
 
     def __init__(
-        self, paths: CandidatePaths, queries: Queries, threads: int, similarity: Similarity
+        self,
+        paths: CandidatePaths,
+        queries: Queries,
+        threads: int,
+        similarity: Similarity,
+        device: str = "cpu",
     ) -> None:
         self.queries, self.rows = queries, encoded_rows(queries)
         count = len(self.rows)
-        self.index = DenseIndex(paths.dense, threads, count=count, similarity=similarity)
+        self.index = DenseIndex(
+            paths.dense, threads, count=count, similarity=similarity, device=device
+        )
 
     @property
     def count(self) -> int:
@@ -74,7 +81,7 @@ class QueryVectors:
 def open_query_vectors(mining: Mining) -> QueryVectors:
     """Open the vectors of the mined queries."""
     similarity = mining.index.encoder.similarity
-    return QueryVectors(mining.paths, mining.queries, mining.threads, similarity)
+    return QueryVectors(mining.paths, mining.queries, mining.threads, similarity, mining.device)
 
 
 class Owners:

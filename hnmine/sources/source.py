@@ -28,6 +28,7 @@ class Mining:
         queries: with their positives.
         paths: of the candidates directory.
         threads: CPU threads.
+        device: that searches vectors.
         seed: of random sources.
         bm25_engine: hnmine or rank-bm25.
         faiss_search: FAISS search parameters of an approximate index.
@@ -41,6 +42,7 @@ class Mining:
     queries: Queries
     paths: CandidatePaths
     threads: int
+    device: str
     seed: int
     bm25_engine: str
     faiss_search: str | None
@@ -59,6 +61,7 @@ class Mining:
             queries,
             paths,
             threads=settings.cpu_threads,
+            device=settings.device,
             seed=settings.seed,
             bm25_engine=settings.bm25_engine,
             faiss_search=settings.faiss_search,

@@ -180,6 +180,7 @@ class _Batching:
                 threads,
                 count=self.rows.queries,
                 similarity=self.index.encoder.similarity,
+                device=self.settings.device,
             ),
             self.index.vectors(threads),
         )
