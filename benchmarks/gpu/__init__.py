@@ -1,0 +1,1 @@
+"""Benchmarks of hnmine and sentence-transformers on one GPU."""
