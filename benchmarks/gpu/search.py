@@ -126,7 +126,7 @@ class Case:
         )
 
 
-def compared(case: Case, rounds: int) -> dict[str, object]:
+def compared(case: Case, rounds: int, shown: bool = False) -> dict[str, object]:
     """Measure a case, and check that all ways give the same."""
     warm_up(case)
     before = _memory(case.device, reset=True)
@@ -145,6 +145,8 @@ def compared(case: Case, rounds: int) -> dict[str, object]:
         times["tasks"].append(_timed(case.in_tasks)[0])
         seconds, theirs = _timed(lambda: case.by_peer(many))
         times["peer"].append(seconds * scale)
+    if shown:
+        profile(case)
     apart = _apart(ours[: len(theirs)], theirs)
     cpu, same = _timed(case.same_bytes)
     return {
@@ -165,6 +167,17 @@ def compared(case: Case, rounds: int) -> dict[str, object]:
         "seconds": times,
         "check s": cpu,
     }
+
+
+def profile(case: Case) -> None:
+    """Print what the device does longest in a search."""
+    from torch.profiler import ProfilerActivity, profile
+
+    cuda = [ProfilerActivity.CUDA] if case.device.startswith("cuda") else []
+    with profile(activities=[ProfilerActivity.CPU, *cuda]) as seen:
+        case.at_once()
+    order = "cuda_time_total" if cuda else "cpu_time_total"
+    print(seen.key_averages().table(sort_by=order, row_limit=16, max_name_column_width=60))
 
 
 def warm_up(case: Case) -> None:
@@ -200,7 +213,12 @@ def _apart(ours: NDArray[np.float64], theirs: Sequence[Sequence[Mapping[str, flo
 
 
 def measure(
-    vectors: int, queries: int, dimensions: Sequence[int], device: str, rounds: int
+    vectors: int,
+    queries: int,
+    dimensions: Sequence[int],
+    device: str,
+    rounds: int,
+    shown: bool = False,
 ) -> list[dict[str, object]]:
     """Return a row of results for each dimension."""
     import torch
@@ -209,7 +227,7 @@ def measure(
     for dimension in dimensions:
         with tempfile.TemporaryDirectory(prefix="hnmine-search-") as folder:
             case = Case(vectors, queries, dimension, device, Path(folder) / "dense")
-            rows.append(compared(case, rounds))
+            rows.append(compared(case, rounds, shown))
             del case
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -237,9 +255,11 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="a file for JSON")
+    parser.add_argument("--profile", action="store_true", help="print what takes the time")
     given = parser.parse_args()
     start = time.perf_counter()
-    rows = measure(given.vectors, given.queries, given.dimensions, given.device, given.rounds)
+    sizes = given.vectors, given.queries, given.dimensions
+    rows = measure(*sizes, given.device, given.rounds, given.profile)
     found = {**about(given.device), "rows": rows, "wall s": time.perf_counter() - start}
     shown = [name for name in rows[0] if name != "seconds"]
     print(f"{found['card']}, {found['versions']}, {found['wall s']:.0f} s in all")

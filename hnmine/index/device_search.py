@@ -42,6 +42,10 @@ Vectors = NDArray[np.float32]
 Multiply = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
+class Unfit(Exception):
+    """Some vectors are not finite, or too long for float16."""
+
+
 @dataclass(frozen=True)
 class Proposed:
     """Pairs of a query and a document to be scored, ordered by slot.
@@ -79,7 +83,7 @@ class DeviceSearch:
             read: copies vectors from their files.
 
         Raises:
-            ValueError: float16 cannot hold the vectors.
+            Unfit: float16 cannot hold the vectors.
         """
         # What rounding takes from random vectors moves as many documents past the k-th.
         m = min(_rounded_up(int(k.max()) * 5 // 4 + 24, 32), self._slots)
@@ -251,7 +255,7 @@ class _Pass:
         if self.done:
             self.done.synchronize()
         if not np.isfinite(self.residual.numpy()):
-            raise ValueError("Some vectors are not finite, or too long for float16.")
+            raise Unfit
         parts, first = [], 0
         for chunk in self.found:
             slots, order, certain, least = (tensor.numpy() for tensor in chunk)
@@ -301,7 +305,7 @@ class _Chunk:
         kept = (scores >= least[:, None]) & (scores > -np.inf) & certain[:, None]
         slots = slots.where(kept, OUTSIDE).sort(1)[0]
         flat, places = slots.flatten().sort()
-        down = torch.nextafter(least.float(), self.bound.new_tensor(-np.inf))
+        down = torch.nextafter(least.float(), torch.full_like(self.bound, -np.inf))
         return [flat, places, certain, down]
 
 
@@ -337,7 +341,7 @@ def _multiplication(device: torch.device) -> Multiply:
     if not getattr(settings, "allow_fp16_accumulation", False):
         try:
             by_tensor_cores(some, some)
-        except (NotImplementedError, TypeError):  # The CPU, and PyTorch before 2.8.
+        except (RuntimeError, TypeError):  # The CPU, old GPUs, and PyTorch before 2.8.
             return in_float32
         return by_tensor_cores
     return in_float32

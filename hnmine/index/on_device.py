@@ -10,7 +10,7 @@ import numpy as np
 
 from hnmine.array_files import give_back
 from hnmine.errors import is_out_of_memory
-from hnmine.index.device_search import DeviceSearch, Proposed
+from hnmine.index.device_search import DeviceSearch, Proposed, Unfit
 from hnmine.index.device_vectors import LEAST, DeviceVectors, free_memory
 from hnmine.index.stored import StoredVectors, Vectors, norms_of
 from hnmine.index.topk import top_k
@@ -56,7 +56,7 @@ class OnDevice:
             while search := self._opened(index):
                 try:
                     return _Searching(index, search).by_depth(queries, wanted, todo)
-                except ValueError:
+                except Unfit:
                     break  # The CPU explains what is wrong with the vectors.
                 except Exception as error:
                     if not is_out_of_memory(error):
