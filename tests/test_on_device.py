@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from hnmine.index import dense_index, device_vectors, on_device
+from hnmine.errors import InputError
+from hnmine.index import dense_index, device_search, device_vectors, on_device
 from hnmine.index.dense_index import DenseIndex
+from hnmine.index.device_search import DeviceSearch
+from hnmine.index.device_vectors import DeviceVectors
 from hnmine.index.on_device import OnDevice
+from hnmine.runner import incidents
 from tests.test_coarse import crowded_vectors
 from tests.test_dense import (
     awkward_vectors,
+    brute_force,
     exact_scores,
     lists,
     random_vectors,
     store,
+    unit,
 )
 
 SMALL, LARGE = 5 << 20, 1 << 30
@@ -116,3 +123,201 @@ def test_a_device_finds_what_all_products_give(
         assert lists(index.search(queries, k)) == expected
         # The second time, some or all vectors are on the device.
         assert lists(index.search(queries, k)) == expected
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
+@given(
+    seed=st.integers(0, 2**32),
+    rows=st.integers(1, 500),
+    dimension=st.sampled_from([1, 2, 17, 64, 384, 1024]),
+    k=st.integers(1, 40),
+    kind=st.sampled_from(sorted(KINDS)),
+)
+def test_no_product_is_further_from_the_exact_one_than_the_bound(seed, rows, dimension, k, kind):
+    vectors, queries = KINDS[kind](seed, rows, dimension), random_vectors(seed + 1, 6, dimension)
+    queries *= np.array([[1e-3, 0.3, 1, 1.7, 40, 1e4]], np.float32).T
+    there, read = on_a_device(vectors)
+    search = DeviceSearch(there)
+    (block,) = there.blocks(read)
+    asked = device_search._Queries.of(queries, there)
+    products = search.products(asked, block).numpy()[:, :rows]
+    scales = np.ldexp(1.0, -np.frexp(np.linalg.norm(queries.astype(np.float64), axis=1))[1])
+    exact = (queries * scales[:, None]) @ (vectors.astype(np.float64) * there.scale).T
+    error = asked.error(there).numpy()[:, None]
+    assert (np.abs(products - exact) <= error).all()
+    # No document that is left out is as good as the k-th.
+    wanted = np.full(6, min(k, rows))
+    for part, found in search.propose(queries, wanted, read):
+        for query in range(part.start, part.stop):
+            mine = found.slots[found.query == query]
+            others = np.setdiff1d(np.flatnonzero(vectors.any(axis=1)), mine)
+            reach = found.least[query] if not found.certain[query] else -np.inf
+            if found.certain[query] and len(others):
+                best = np.sort(exact_scores(queries[query], vectors[mine]))[::-1]
+                reach = best[min(wanted[query], len(best)) - 1]
+                assert exact_scores(queries[query], vectors[others]).max() < reach
+
+
+def on_a_device(vectors, scale=None):
+    """Vectors on PyTorch's CPU device, and how they are read."""
+    longest = float(np.linalg.norm(vectors, axis=1).max())
+    scale = scale or (float(np.ldexp(1.0, -np.frexp(longest)[1])) if longest else 1.0)
+    there = DeviceVectors(len(vectors), vectors.shape[1], scale, "cpu", LARGE)
+
+    def read(start, target):
+        target[:] = vectors[start : start + len(target)]
+
+    return there, read
+
+
+@pytest.mark.parametrize("kind", ["random", "lengths"])
+def test_most_queries_need_one_pass_and_few_scores(tmp_path, monkeypatch, kind):
+    vectors, queries = KINDS[kind](0, 20_000, 64), random_vectors(1, 40, 64)
+    index = opened(
+        store(tmp_path, vectors, 3000), similarity="dot" if kind == "lengths" else "cosine"
+    )
+    without_the_cpu(index, monkeypatch)
+    scored = []
+    score = index.score_pairs
+    monkeypatch.setattr(
+        index, "score_pairs", lambda *given: scored.append(given[2]) or score(*given)
+    )
+    monkeypatch.setattr(DeviceSearch, "collect", lambda *given: pytest.fail("A second pass."))
+    k = np.full(40, 100)
+    assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)
+    assert sum(map(len, scored)) < 1.15 * k.sum()
+
+
+@pytest.mark.parametrize("spread", [0, 1e-7, 1e-4])
+def test_a_crowd_is_collected_on_the_device(tmp_path, monkeypatch, spread):
+    random = np.random.default_rng(3)
+    centre = random.normal(size=48)
+    vectors = unit(centre + spread * random.normal(size=(3000, 48)))
+    queries = unit(centre + 0.1 * random.normal(size=(30, 48)))
+    index = opened(store(tmp_path, vectors, 900))
+    without_the_cpu(index, monkeypatch)
+    # Pairs of ten queries at most are collected at once.
+    monkeypatch.setattr(device_search, "TOGETHER", 30_000)
+    k = np.full(30, 10)
+    assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)
+    # With more for one query than may be collected, the CPU searches.
+    monkeypatch.setattr(device_search, "TOGETHER", 100)
+    with pytest.raises(AssertionError, match="The CPU was to search"):
+        index.search(queries, k)
+    monkeypatch.undo()
+    monkeypatch.setattr(dense_index, "WORTHWHILE", 0)
+    monkeypatch.setattr(device_search, "TOGETHER", 100)
+    assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)
+
+
+@pytest.mark.parametrize("fails", [1, 3, 99])
+def test_out_of_memory_halves_the_blocks_and_is_noted(tmp_path, monkeypatch, fails):
+    vectors, queries = random_vectors(0, 3000, 64), random_vectors(1, 20, 64)
+    index = opened(store(tmp_path, vectors, 700), budget=64 << 20)
+    budgets = []
+    products = DeviceSearch.products
+
+    def short(search, asked, block):
+        if not budgets or budgets[-1] != index._on_device.budget:
+            budgets.append(index._on_device.budget)
+            if len(budgets) <= fails:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+        return products(search, asked, block)
+
+    monkeypatch.setattr(DeviceSearch, "products", short)
+    incidents.drain()
+    k = np.full(20, 10)
+    assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)
+    notes = incidents.drain()
+    halved = [note for note in notes if "half of it" in note]
+    assert len(halved) == min(fails, 5)
+    assert budgets == [(64 << 20) >> n for n in range(min(fails + 1, 5))]
+    assert any("the CPU searches" in note for note in notes) == (fails == 99)
+
+
+def test_vectors_that_are_not_finite_are_reported_by_their_file(tmp_path):
+    vectors = random_vectors(0, 500, 16)
+    vectors[321, 3] = np.nan
+    index = opened(store(tmp_path, vectors, 100))
+    with pytest.raises(InputError, match="00003.npy is damaged"):
+        index.search(random_vectors(1, 5, 16), np.full(5, 10))
+
+
+def test_vectors_too_long_for_float16_are_searched_by_the_cpu(tmp_path):
+    vectors = random_vectors(0, 500, 16)
+    vectors[400] *= 1e9
+    index = opened(store(tmp_path, vectors, 100), similarity="dot")
+    queries, k = random_vectors(1, 5, 16), np.full(5, 10)
+    monkey = index._on_device._opened(index).vectors
+    monkey.scale = 1.0
+    assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)
+
+
+def test_queries_of_no_length_that_float32_can_scale_are_searched_by_the_cpu(tmp_path):
+    vectors, queries = random_vectors(0, 500, 16), random_vectors(1, 5, 16)
+    queries[2] *= np.float32(1e-42)
+    index, k = opened(store(tmp_path, vectors, 100), similarity="dot"), np.full(5, 10)
+    assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)
+
+
+def test_indexes_of_one_directory_share_the_vectors_until_the_last_is_deleted(tmp_path):
+    vectors, queries, k = random_vectors(0, 500, 16), random_vectors(1, 5, 16), np.full(5, 10)
+    directory = store(tmp_path, vectors, 100)
+    one, two = opened(directory), opened(directory)
+    read = []
+    for index in (one, two, one):
+        part = index.part
+        index.part = lambda *given, part=part: read.append(given) or part(*given)
+        assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)
+    assert len(read) == 5  # Each shard once.
+    assert len(on_device._shared) == 1
+    del one, index, part
+    assert len(on_device._shared) == 1
+    del two
+    assert len(on_device._shared) == 0
+
+
+def test_other_vectors_in_the_same_directory_are_read_again(tmp_path):
+    queries, k = random_vectors(1, 5, 16), np.full(5, 10)
+    directory = store(tmp_path, random_vectors(0, 500, 16), 500)
+    old = opened(directory)
+    old.search(queries, k)
+    vectors = random_vectors(2, 500, 16)
+    (directory / "vectors" / "00000.npy").unlink()
+    np.save(directory / "vectors" / "00000.npy", vectors)
+    assert lists(opened(directory).search(queries, k)) == brute_force(queries, vectors, k)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "used"),
+    [
+        ("cpu", "cpu", None),
+        ("auto", "cpu", None),
+        ("auto", "cuda", "cuda"),
+        ("cuda:1", "cuda:1", "cuda:1"),
+        ("mps", "mps", None),
+    ],
+)
+def test_the_device_of_the_models_searches_if_it_is_of_cuda(
+    tmp_path, monkeypatch, asked, found, used
+):
+    monkeypatch.setattr(dense_index, "device_for", {asked: found}.__getitem__)
+    vectors, queries, k = random_vectors(0, 500, 16), random_vectors(1, 5, 16), np.full(5, 10)
+    seen = []
+    monkeypatch.setattr(
+        OnDevice, "search", lambda self, *given: seen.append(self.device) or ([], given[-1])
+    )
+    index = DenseIndex(store(tmp_path, vectors, 100), 1, device=asked)
+    assert lists(index.search(queries, k)) == brute_force(queries, vectors, k)
+    assert seen == [used] * (used is not None)
+    # A small search never starts the device.
+    monkeypatch.setattr(dense_index, "WORTHWHILE", 1 << 25)
+    index.search(queries, k)
+    assert len(seen) <= 1
+
+
+def test_an_index_file_of_faiss_stays_on_the_cpu(tmp_path, monkeypatch):
+    vectors, queries, k = random_vectors(0, 500, 16), random_vectors(1, 5, 16), np.full(5, 10)
+    index = opened(store(tmp_path, vectors, 500, "IVF4,Flat"))
+    monkeypatch.setattr(OnDevice, "search", lambda *given: pytest.fail("On the device."))
+    assert len(index.search(queries, k).slots) == 50
