@@ -201,8 +201,9 @@ class _Queries:
 
         norm = torch.linalg.vector_norm
         lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
-        factor = np.ldexp(1.0, -np.frexp(lengths)[1]).astype(np.float32)
-        exact = torch.from_numpy(queries * factor[:, None]).to(vectors.device)
+        with np.errstate(over="ignore", invalid="ignore"):
+            factor = np.ldexp(1.0, -np.frexp(lengths)[1]).astype(np.float32)
+            exact = torch.from_numpy(queries * factor[:, None]).to(vectors.device)
         half = exact.new_zeros(len(queries), vectors.width, dtype=torch.float16)
         half[:, : vectors.dimension] = exact
         lost = exact - half[:, : vectors.dimension].float()
