@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from hnmine.commands.sharing import in_processes
+from hnmine.config import MineSettings
+from hnmine.encode import spec
 from hnmine.errors import InputError
 from hnmine.index import dense_index, device_search, device_vectors, on_device
 from hnmine.index.dense_index import DenseIndex
 from hnmine.index.device_search import DeviceSearch
 from hnmine.index.device_vectors import DeviceVectors
 from hnmine.index.on_device import OnDevice
-from hnmine.runner import incidents
+from hnmine.runner import incidents, local_pool
+from hnmine.runner.local_pool import run_workers
 from tests.test_coarse import crowded_vectors
 from tests.test_dense import (
     awkward_vectors,
@@ -324,3 +331,51 @@ def test_an_index_file_of_faiss_stays_on_the_cpu(tmp_path, monkeypatch):
     index = opened(store(tmp_path, vectors, 500, "IVF4,Flat"))
     monkeypatch.setattr(OnDevice, "search", lambda *given: pytest.fail("On the device."))
     assert len(index.search(queries, k).slots) == 50
+
+
+@pytest.mark.parametrize(
+    ("device", "build", "count", "visible", "expected"),
+    [
+        ("auto", "2.11.0+cu130", 4, None, ["0", "1", "2", "3"]),
+        ("cuda", "2.11.0", 2, "6,3", ["6", "3"]),
+        ("cuda", "2.11.0", 1, "GPU-8a, 99", ["GPU-8a"]),  # CUDA stops at the first unknown one.
+        ("auto", "2.11.0", 0, "", []),
+        ("cuda:1", "2.11.0", 4, None, []),
+        ("cpu", "2.11.0", 4, None, []),
+        ("auto", "2.11.0+cpu", 4, None, []),
+    ],
+)
+def test_workers_share_the_gpus_that_a_process_sees(
+    monkeypatch, device, build, count, visible, expected
+):
+    monkeypatch.setattr(spec, "version", lambda name: build)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert spec.cards(device) == expected
+
+
+def test_each_worker_sees_its_own_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,8")
+
+    def share_of(number, count, threads):
+        return partial(os.system, f'echo "$CUDA_VISIBLE_DEVICES" > {tmp_path}/{number}')
+
+    seen = [{"CUDA_VISIBLE_DEVICES": "7"}, {"CUDA_VISIBLE_DEVICES": "8"}]
+    run_workers(share_of, count=3, threads=3, memory_limit=None, environments=seen)
+    assert [(tmp_path / str(n)).read_text().strip() for n in range(3)] == ["7", "8", "7"]
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(2, ["7", "8"]), (1, [])])
+def test_a_command_gives_its_workers_the_gpus(tmp_path, monkeypatch, workers, expected):
+    monkeypatch.setattr(spec, "cards", lambda device: ["7", "8"] if device == "cuda" else [])
+    started = []
+    monkeypatch.setattr(local_pool, "run_workers", lambda *share, **how: started.append(how))
+    asked = {"index": tmp_path, "pairs": "p.parquet", "output": tmp_path / "out"}
+    settings = MineSettings.parse(
+        {**asked, "device": "cuda", "workers": workers, "max_memory": "900GB"}
+    )
+    assert in_processes(lambda settings: "done", settings) == "done"
+    (how,) = started
+    assert [one.get("CUDA_VISIBLE_DEVICES") for one in how["environments"]] == (expected or [None])

@@ -33,14 +33,19 @@ def in_processes(stage: Callable[[S], StageResult], settings: S) -> StageResult:
     if settings.engine == "ray":
         return _on_ray(stage, settings)
     if (settings.workers or 1) > 1 or settings.memory_limit is not None:
+        from hnmine.encode.spec import VISIBLE, cards
         from hnmine.runner.local_pool import run_workers
         from hnmine.validate.used_models import affordable
 
+        count = affordable(settings)
+        # Each worker takes a GPU of its own; a single one takes the first, as without workers.
+        gpus = cards(str(getattr(settings, "device", "cpu"))) if count > 1 else []
         run_workers(
             partial(share_of, stage, settings),
-            count=affordable(settings),
+            count=count,
             threads=settings.cpu_threads,
             memory_limit=settings.memory_limit,
+            environments=[{VISIBLE: gpu} for gpu in gpus] or [{}],
         )
     return stage(settings)
 

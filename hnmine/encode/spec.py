@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +49,8 @@ EXACTNESS: Json = {
 Measured: 5e-7 for the order of rows and for batch_tokens from 256 to 4096, 7e-7 between PyTorch and
 OpenVINO, 4e-3 between fp32 and bf16. The shape of a batch changes the order of sums.
 """
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 LATER = ("prompts_not_used", "similarity", "truncate_dim", "own_modules")
 """Fields that earlier manifests lack."""
@@ -263,3 +266,18 @@ def device_for(wanted: str) -> str:
             fix="Pass --device cpu, or install a PyTorch build for the device.",
         )
     return wanted
+
+
+def cards(device: str) -> list[str]:
+    """Return the GPUs that workers share, as `CUDA_VISIBLE_DEVICES` names them.
+
+    None where the setting names one, or the models run elsewhere.
+    """
+    if device not in ("auto", "cuda") or version("torch").endswith("+cpu"):
+        return []
+    import torch
+
+    count = torch.cuda.device_count()
+    visible = os.environ.get(VISIBLE)
+    named = visible.split(",") if visible else [str(n) for n in range(count)]
+    return [name.strip() for name in named[:count]]

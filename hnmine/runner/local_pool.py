@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -66,23 +66,43 @@ class Pool(ABC, Generic[Outcome]):
 
 
 def run_workers(
-    share_of: ShareOf[object], *, count: int, threads: int, memory_limit: int | None
+    share_of: ShareOf[object],
+    *,
+    count: int,
+    threads: int,
+    memory_limit: int | None,
+    environments: Sequence[Mapping[str, str]] = ({},),
 ) -> None:
     """Let workers do a run's tasks; return when none is left, or when one met an error.
+
+    Args:
+        share_of: what each runs.
+        count: workers.
+        threads: of all of them together.
+        memory_limit: of all of them together, in bytes.
+        environments: variables that workers get in turn, such as the GPU that one may use.
 
     Raises:
         PartialRun: all workers died.
     """
-    _Workers(share_of, count, max(1, threads // count), memory_limit).run()
+    _Workers(share_of, count, max(1, threads // count), memory_limit, environments).run()
 
 
 class _Worker:
     """A process that does a share of a run."""
 
-    def __init__(self, share: Callable[[], object], number: int, threads: int) -> None:
+    def __init__(
+        self,
+        share: Callable[[], object],
+        number: int,
+        threads: int,
+        environment: Mapping[str, str],
+    ) -> None:
         self.number, self.threads = number, threads
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hnmine.runner.local_pool"], stdin=subprocess.PIPE
+            [sys.executable, "-m", "hnmine.runner.local_pool"],
+            stdin=subprocess.PIPE,
+            env={**os.environ, **environment},
         )
         assert self.process.stdin
         # The pipe stays open: the worker ends when its other end closes.
@@ -107,10 +127,16 @@ class _Worker:
 
 class _Workers(Pool[object]):
     def __init__(
-        self, share_of: ShareOf[object], count: int, threads: int, memory_limit: int | None
+        self,
+        share_of: ShareOf[object],
+        count: int,
+        threads: int,
+        memory_limit: int | None,
+        environments: Sequence[Mapping[str, str]],
     ) -> None:
         super().__init__(share_of, count)
         self.threads, self.memory_limit = threads, memory_limit
+        self.environments = environments
         self.at_work: list[_Worker] = []
 
     def run(self) -> None:
@@ -132,7 +158,8 @@ class _Workers(Pool[object]):
 
     def start(self, number: int, threads: int, deaths: int = 0) -> None:
         share = self.share_of(number, self.count, threads)
-        self.at_work.append(_Worker(share, number, threads))
+        environment = self.environments[number % len(self.environments)]
+        self.at_work.append(_Worker(share, number, threads, environment))
 
     def _ended(self, worker: _Worker, code: int) -> bool:
         """Replace a worker that was killed; return whether the others should continue."""
