@@ -6,11 +6,16 @@ import os
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
+from conftest import ONNX_ENCODER, content
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+import hnmine as api
 from hnmine.commands.sharing import in_processes
 from hnmine.config import MineSettings
 from hnmine.encode import spec
@@ -379,3 +384,37 @@ def test_a_command_gives_its_workers_the_gpus(tmp_path, monkeypatch, workers, ex
     assert in_processes(lambda settings: "done", settings) == "done"
     (how,) = started
     assert [one.get("CUDA_VISIBLE_DEVICES") for one in how["environments"]] == (expected or [None])
+
+
+def test_mine_writes_the_same_bytes_with_a_device(stdlib, tmp_path, monkeypatch):
+    pairs = pq.read_table(stdlib / "pairs.parquet").slice(0, 12)
+    corpus = pq.read_table(stdlib / "corpus.parquet")
+    own = pc.is_in(corpus["id"], pairs["positive_id"])
+    others = corpus.filter(pc.invert(own)).slice(0, 100)
+    pq.write_table(pa.concat_tables([corpus.filter(own), others]), tmp_path / "corpus.parquet")
+    pq.write_table(pairs, tmp_path / "pairs.parquet")
+    given = {"pairs": str(tmp_path / "pairs.parquet"), "progress": False}
+    given |= {"index": tmp_path / "index"}
+    corpus_file = str(tmp_path / "corpus.parquet")
+    api.build_index(**given, corpus=corpus_file, encoder=ONNX_ENCODER, max_length=32, shard_size=50)
+    kinds = ["dense", "dense-from-positive", "dense-from-queries"]
+    searched = []
+
+    class Recorded(OnDevice):
+        def search(self, index, *given):
+            searched.append((self.device, index.directory.parent.name))
+            hits, left = OnDevice("cpu", LARGE).search(index, *given)
+            assert not len(left)
+            return hits, left
+
+    def mined(name):
+        api.mine(**given, output=tmp_path / name, source=kinds, top_k=6, device="auto")
+        return content(tmp_path / name / "candidates")
+
+    plain = mined("plain")
+    assert not searched
+    monkeypatch.setattr(dense_index, "device_for", {"auto": "cuda"}.__getitem__)
+    monkeypatch.setattr(dense_index, "OnDevice", Recorded)
+    assert mined("on-a-device") == plain
+    assert set(searched) == {("cuda", "index"), ("cuda", "on-a-device")}
+    assert len(searched) >= len(kinds)
