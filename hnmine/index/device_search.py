@@ -12,15 +12,14 @@ of a number up to |q'| |v'|. This holds for any order of the sum, and for sums o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.index.device_vectors import GROUP, Block, DeviceVectors, Read
+from hnmine.index.device_vectors import GROUP, Block, DeviceVectors, Read, multiplication
 from hnmine.ragged import Bools, Ints
 
 if TYPE_CHECKING:
@@ -31,15 +30,12 @@ ROUNDINGS = 8
 """Further roundings of a score: when it is stored, compared, and scored exactly."""
 LOST = 1e-16
 """More than a length loses by underflow."""
-PROBE = 16
-"""Rows and columns of a product that shows what PyTorch can do."""
 OUTSIDE = 1 << 62
 """A slot that sorts behind all others."""
 TOGETHER = 1 << 22
 """Pairs of a query and a document that are collected at once, and at most for one query."""
 
 Vectors = NDArray[np.float32]
-Multiply = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
 class Unfit(Exception):
@@ -70,7 +66,7 @@ class DeviceSearch:
 
     def __init__(self, vectors: DeviceVectors) -> None:
         self.vectors = vectors
-        self._multiply = _multiplication(vectors.device)
+        self._multiply = multiplication(vectors.device)
 
     def propose(self, queries: Vectors, k: Ints, read: Read) -> Iterator[tuple[slice, Proposed]]:
         """Yield the documents among which the `k[q]` best of each query are, part by part.
@@ -86,13 +82,12 @@ class DeviceSearch:
             Unfit: float16 cannot hold the vectors.
         """
         # What rounding takes from random vectors moves as many documents past the k-th.
-        m = min(_rounded_up(int(k.max()) * 5 // 4 + 24, 32), self._slots)
+        m = min((int(k.max()) * 5 // 4 + 56) // 32 * 32, self._slots)
         step = self.vectors.queries_at_once(m)
         before: tuple[slice, _Pass] | None = None
         for part in self._parts(len(queries), step, m):
-            with self._on_device():
-                begun = _Pass(self, queries[part], k[part], m, step)
-                begun.run(read)
+            begun = _Pass(self, queries[part], k[part], m, step)
+            begun.run(read)
             if before:
                 yield before[0], before[1].result()
             before = part, begun
@@ -134,47 +129,39 @@ class DeviceSearch:
         for start in range(0, queries, step):
             yield slice(start, min(start + step, queries))
 
-    def _on_device(self) -> torch.cuda.device | nullcontext[None]:
+    def _count(self, queries: Vectors, least: Vectors, read: Read) -> Ints:
         import torch
 
-        device = self.vectors.device
-        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+        counts = torch.zeros(len(queries), dtype=torch.int64, device=self.vectors.device)
+        for query, _, reached in self._reached(queries, least, read):
+            counts[query : query + len(reached)] += reached.sum(1)
+        found: Ints = counts.cpu().numpy()
+        return found
 
-    def _chunks(self, queries: Vectors, least: Vectors) -> list[tuple[int, _Queries, torch.Tensor]]:
+    def _above(self, queries: Vectors, least: Vectors, read: Read) -> tuple[Ints, Ints]:
+        parts = []
+        for query, slot, reached in self._reached(queries, least, read):
+            row, column = reached.nonzero(as_tuple=True)
+            parts.append(((row + query).cpu().numpy(), (column + slot).cpu().numpy()))
+        query_of_pair, slots = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return query_of_pair, slots
+
+    def _reached(
+        self, queries: Vectors, least: Vectors, read: Read
+    ) -> Iterator[tuple[int, int, torch.Tensor]]:
+        """Yield first query, first slot and which products reach the bound, part by part."""
         import torch
 
         step = max(1, self.vectors.queries_at_once(0) // 2)
-        return [
-            (
-                start,
-                _Queries.of(queries[start : start + step], self.vectors),
-                torch.from_numpy(least[start : start + step, None]).to(self.vectors.device),
-            )
+        bounds = torch.from_numpy(least[:, None]).to(self.vectors.device)
+        chunks = [
+            (start, _Queries.of(queries[start : start + step], self.vectors))
             for start in range(0, len(queries), step)
         ]
-
-    def _count(self, queries: Vectors, least: Vectors, read: Read) -> Ints:
-        with self._on_device():
-            chunks = self._chunks(queries, least)
-            counts = [chunk[2].new_zeros(len(chunk[2])).long() for chunk in chunks]
-            for block in self.vectors.blocks(read):
-                for (_, asked, bound), count in zip(chunks, counts, strict=True):
-                    reached = (self.products(asked, block) >= bound) & block.real
-                    count += reached.sum(1)
-            found: Ints = np.concatenate([count.cpu().numpy() for count in counts])
-            return found
-
-    def _above(self, queries: Vectors, least: Vectors, read: Read) -> tuple[Ints, Ints]:
-        with self._on_device():
-            chunks, parts = self._chunks(queries, least), []
-            for block in self.vectors.blocks(read):
-                for start, asked, bound in chunks:
-                    reached = (self.products(asked, block) >= bound) & block.real
-                    query, slots = reached.nonzero(as_tuple=True)
-                    pair = (query + start).cpu().numpy(), (slots + block.start).cpu().numpy()
-                    parts.append(pair)
-            query, slots = (np.concatenate(column) for column in zip(*parts, strict=True))
-            return query, slots
+        for block in self.vectors.blocks(read):
+            for start, asked in chunks:
+                reached = self.products(asked, block) >= bounds[start : start + step]
+                yield start, block.start, reached & block.real
 
     def products(self, asked: _Queries, block: Block) -> torch.Tensor:
         """Multiply queries with a block, float32, shape (queries, rows)."""
@@ -326,28 +313,6 @@ def _largest(scores: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor]:
     return best, place // m * (rows // GROUP) + groups.gather(1, place % m)
 
 
-def _multiplication(device: torch.device) -> Multiply:
-    """Return a product of float16 matrices that is summed and stored in float32."""
-    import torch
-
-    def by_tensor_cores(queries: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        return torch.mm(queries, vectors, out_dtype=torch.float32)
-
-    def in_float32(queries: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        # TensorFloat-32 holds a float16, so that no setting of PyTorch changes the bound.
-        return queries.float() @ vectors.float()
-
-    some = torch.ones((PROBE, PROBE), dtype=torch.float16, device=device)
-    settings = torch.backends.cuda.matmul
-    if not getattr(settings, "allow_fp16_accumulation", False):
-        try:
-            by_tensor_cores(some, some)
-        except (RuntimeError, TypeError):  # The CPU, old GPUs, and PyTorch before 2.8.
-            return in_float32
-        return by_tensor_cores
-    return in_float32
-
-
 def _to_host(tensor: torch.Tensor) -> torch.Tensor:
     """Copy a tensor to the host, without waiting for the device."""
     import torch
@@ -356,7 +321,3 @@ def _to_host(tensor: torch.Tensor) -> torch.Tensor:
         return tensor
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     return host.copy_(tensor, non_blocking=True)
-
-
-def _rounded_up(number: int, unit: int) -> int:
-    return -(-number // unit) * unit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,13 @@ PADDED = 8
 OF_FREE = 0.8
 """Share of the free memory that a search takes, for other programs allocate too."""
 
+PROBE = 16
+"""Rows and columns of a product that shows what PyTorch can do."""
+
 Vectors = NDArray[np.float32]
 Read = Callable[[int, Vectors], None]
 """Copies the vectors from a slot on into an array of float32."""
+Multiply = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
 @dataclass(frozen=True)
@@ -168,47 +172,52 @@ class _Staging:
             self._stream = torch.cuda.Stream(device)
             self._arrived, self._used = ([torch.cuda.Event() for _ in range(2)] for _ in range(2))
 
-    def copied(
-        self, fill: Callable[[Vectors], None], rows: int
-    ) -> AbstractContextManager[torch.Tensor]:
-        """Return so many rows on the device, valid inside the context.
+    @contextmanager
+    def copied(self, fill: Callable[[Vectors], None], rows: int) -> Iterator[torch.Tensor]:
+        """Yield so many rows on the device, valid inside the context.
 
         The host waits only for the copy that still reads the buffer which it fills.
         """
-        host = self._hosts[self._turn][:rows]
-        if not self._cuda:
-            fill(host.numpy())
-            return nullcontext(host)
-        return self._on_stream(fill, host)
-
-    def _on_stream(
-        self, fill: Callable[[Vectors], None], host: torch.Tensor
-    ) -> AbstractContextManager[torch.Tensor]:
         import torch
 
-        turn, self._turn = self._turn, 1 - self._turn
+        turn, self._turn = self._turn, (self._turn + 1) % len(self._hosts)
+        host = self._hosts[turn][:rows]
+        if not self._cuda:
+            fill(host.numpy())
+            yield host
+            return
         self._arrived[turn].synchronize()
         fill(host.numpy())
-        there = self._there[turn][: len(host)]
+        there = self._there[turn][:rows]
         with torch.cuda.stream(self._stream):
             self._stream.wait_event(self._used[turn])
             there.copy_(host, non_blocking=True)
             self._arrived[turn].record(self._stream)
         torch.cuda.current_stream().wait_event(self._arrived[turn])
-        return _Recorded(there, self._used[turn])
+        yield there
+        self._used[turn].record()
 
 
-class _Recorded(AbstractContextManager["torch.Tensor"]):
-    """A tensor, and an event to record once the current stream has used it."""
+def multiplication(device: torch.device) -> Multiply:
+    """Return a product of float16 matrices that is summed and stored in float32."""
+    import torch
 
-    def __init__(self, there: torch.Tensor, used: torch.cuda.Event) -> None:
-        self._there, self._used = there, used
+    def by_tensor_cores(queries: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        return torch.mm(queries, vectors, out_dtype=torch.float32)
 
-    def __enter__(self) -> torch.Tensor:
-        return self._there
+    def in_float32(queries: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        # TensorFloat-32 holds a float16, so that no setting of PyTorch changes the bound.
+        return queries.float() @ vectors.float()
 
-    def __exit__(self, *error: object) -> None:
-        self._used.record()
+    some = torch.ones((PROBE, PROBE), dtype=torch.float16, device=device)
+    settings = torch.backends.cuda.matmul
+    if not getattr(settings, "allow_fp16_accumulation", False):
+        try:
+            by_tensor_cores(some, some)
+        except (RuntimeError, TypeError):  # The CPU, old GPUs, and PyTorch before 2.8.
+            return in_float32
+        return by_tensor_cores
+    return in_float32
 
 
 def free_memory(device: str) -> int:

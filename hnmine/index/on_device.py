@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from weakref import WeakValueDictionary
 
@@ -52,7 +53,7 @@ class OnDevice:
         Returns:
             Their hits, and the queries that are left for the CPU.
         """
-        with _one_at_a_time:
+        with _one_at_a_time, _current(self.device):
             while search := self._opened(index):
                 try:
                     return _Searching(index, search).by_depth(queries, wanted, todo)
@@ -68,8 +69,10 @@ class OnDevice:
 
     def _opened(self, index: StoredVectors) -> DeviceSearch | None:
         """Return the vectors on the device; None if it has no memory for them."""
+        if self._search is not None:
+            return self._search
         key = _key(index, self.device)
-        self._search = self._search or _shared.get(key)
+        self._search = _shared.get(key)
         if self._search is not None:
             return self._search
         if self.budget is None:
@@ -160,6 +163,13 @@ class _Searching:
             shard, row = divmod(first, rows)
             spans.append((first - start, self._index.part(shard, row, end - first)))
         on_threads(self._index.pool, copy, spans)
+
+
+def _current(device: str) -> AbstractContextManager[object]:
+    """Make a device of CUDA the current one, on whose streams PyTorch works."""
+    import torch
+
+    return torch.cuda.device(device) if device.startswith("cuda") else nullcontext()
 
 
 def _key(index: StoredVectors, device: str) -> tuple[object, ...]:
