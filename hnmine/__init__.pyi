@@ -135,7 +135,7 @@ def run(
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        workers: Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -403,7 +403,7 @@ def build_index(
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        workers: Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -479,13 +479,13 @@ def mine(
         previous: Mined directory of an earlier round, for the columns previous_rank, previous_score and previous_selected.
         seed: Random seed for random sources and clusters.
         bm25_engine: Engine that searches with BM25: hnmine's own, or rank-bm25, which is slow.
-        device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
+        device: Device for the encoder and exact dense search: auto, cpu, cuda, cuda:1 or mps.
         faiss_search: Search parameters of an approximate FAISS index, such as nprobe=32.
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        workers: Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -617,7 +617,7 @@ def filter_negatives(
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        workers: Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -751,7 +751,7 @@ def filter(
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        workers: Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -806,7 +806,7 @@ def export(
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        workers: Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -1090,7 +1090,7 @@ def batch(
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        workers: Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -1161,7 +1161,7 @@ def generate(
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        workers: Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
@@ -1220,7 +1220,7 @@ def mix(
         threads: CPU threads to use. [default: all]
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         overwrite: Replace the output of a run with other settings.
-        workers: Number of worker processes. [default: 1; one per GPU or machine with engine='ray']
+        workers: Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or machine with engine='ray']
         engine: Where workers run: on this machine, or on a Ray cluster with shared directories.
         ray_address: Address of the Ray cluster: auto for this machine's, or HOST:PORT. [default: RAY_ADDRESS, else a new local one]
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.

@@ -79,7 +79,7 @@ class MineSettings(JudgedSettings, OutputSettings):
         "Engine that searches with BM25: hnmine's own, or rank-bm25, which is slow.",
         "hnmine",
     )
-    device: str = device()
+    device: str = device("the encoder and exact dense search")
     faiss_search: str | None = setting(
         "Advanced", "Search parameters of an approximate FAISS index, such as nprobe=32.", None
     )

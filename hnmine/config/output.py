@@ -36,7 +36,8 @@ class OutputSettings(CommonSettings):
     )
     workers: int | None = setting(
         "Scale-out",
-        "Number of worker processes. [default: 1; one per GPU or machine with --engine ray]",
+        "Number of worker processes; GPUs are divided among them. [default: 1; one per GPU or "
+        "machine with --engine ray]",
         None,
         common=True,
         in_plan=False,

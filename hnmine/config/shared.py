@@ -48,9 +48,9 @@ Backend = Literal["torch", "openvino", "onnx"]
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 
 
-def device() -> str:
+def device(of: str = "the models") -> str:
     """Declare the setting for the device of a model."""
-    return setting("Models", "Device for the models: auto, cpu, cuda, cuda:1 or mps.", "auto")
+    return setting("Models", f"Device for {of}: auto, cpu, cuda, cuda:1 or mps.", "auto")
 
 
 Count = Annotated[int, Field(ge=0, le=MANY)]
