@@ -82,3 +82,24 @@ def test_code_is_not_taken_from_where_others_lead(sealed, tmp_path):
 def test_without_any_place_it_runs_all_the_same(sealed):
     folder(sealed).touch()
     assert run(sealed) == run(sealed) == [0, 1]
+
+
+def test_code_beside_a_module_is_found_where_it_is_not_written(sealed, tmp_path):
+    """As in an image whose functions another user compiled."""
+    beside = sealed.with_name("__pycache__")
+    beside.unlink()
+    assert run(sealed) == [0, 1]
+    elsewhere = {"NUMBA_CACHE_DIR": str(tmp_path / "elsewhere")}
+    assert run(sealed, **elsewhere) == [1, 0]
+    assert not list((tmp_path / "elsewhere").rglob("*.nbi"))
+    sealed.with_name("factor.py").write_text("FACTOR = 345")
+    assert run(sealed, **elsewhere) == [0, 1]
+    assert list((tmp_path / "elsewhere").rglob("*.nbi"))
+
+
+def test_another_time_of_the_same_text_is_no_reason_to_compile(sealed):
+    """Images keep the times of files to the second."""
+    assert run(sealed) == [0, 1]
+    for module in sealed.parent.glob("*.py"):
+        os.utime(module, (1, 1))
+    assert run(sealed) == [1, 0]

@@ -57,6 +57,8 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
         if not run.complete:
             builder.try_encoder()
             counts = builder.documents(run)
+            if settings.dense:
+                builder.check_faiss()
             if settings.bm25:
                 counts |= builder.bm25(run)
             if settings.dense:
@@ -99,13 +101,24 @@ class _Builder:
             return
         if self.settings.share.index == 0 and (said := explained(self.spec)):
             incidents.note(said)
-        if self.settings.truncate_dim:
-            self.encoder.encode(["dimension"], "document")
+        if self.settings.truncate_dim or self.settings.faiss != EXACT:
+            check_factory(self.settings.faiss, self.dimension)
 
     @cached_property
     def encoder(self) -> Encoder:
         assert self.spec is not None
         return load_encoder(self.spec, self.threads)
+
+    @cached_property
+    def dimension(self) -> int:
+        """The dimension of the encoder's vectors."""
+        return int(self.encoder.encode(["dimension"], "document").shape[1])
+
+    def check_faiss(self) -> None:
+        """Refuse an index that the documents are too few to train, before days of encoding."""
+        if self.settings.faiss != EXACT:
+            total = len(Texts(self.paths.documents).canonical)
+            check_factory(self.settings.faiss, self.dimension, total)
 
     @property
     def uses(self) -> list[str]:
@@ -156,10 +169,6 @@ class _Builder:
         shards = self._shards("vectors", "dense/vectors/{:05d}.npy")
         vectors = [run.path / shard.outputs[0] for shard in shards]
         total = sum(shard.size for shard in shards)
-        if factory != EXACT and not all(run.marker(shard) for shard in shards):
-            # Refuse an impossible index before days of encoding.
-            dimension = self.encoder.encode(["dimension"], "document").shape[1]
-            check_factory(factory, dimension, total)
 
         def encode(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             documents, bad = Texts(self.paths.documents), BadRows(self.settings.on_bad_row)

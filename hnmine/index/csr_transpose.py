@@ -21,15 +21,17 @@ def count_owners(lengths: NDArray[np.int32], terms: NDArray[np.int32], width: in
         terms: the term of every token, document after document, below `width`, shape (tokens,).
         width: how many terms there are.
     """
-    latest, counts = np.full(width, -1, np.int32), np.zeros(width + 1, np.int64)
+    latest, offsets = np.empty(width, np.int32), np.zeros(width + 1, np.int64)
+    latest[:] = -1
     i = 0
     for document in range(len(lengths)):
         for _ in range(lengths[document]):
             term = terms[i]
-            counts[term + 1] += latest[term] != document
+            offsets[term + 1] += latest[term] != document
             latest[term] = document
             i += 1
-    offsets = np.cumsum(counts)
+    for term in range(width):
+        offsets[term + 1] += offsets[term]
     ends, latest[:] = offsets[:-1].copy(), -1
     owners, frequencies = np.empty(offsets[-1], np.int32), np.zeros(offsets[-1], np.int32)
     i = 0
@@ -50,10 +52,11 @@ def turn(
     offsets: Ints, numbers: NDArray[np.int32], frequencies: NDArray[np.int32], width: int
 ) -> Lists:
     """List for each number below `width` the lists that hold it, and how often."""
-    counts = np.zeros(width + 1, np.int64)
+    turned = np.zeros(width + 1, np.int64)
     for i in range(len(numbers)):
-        counts[numbers[i] + 1] += 1
-    turned = np.cumsum(counts)
+        turned[numbers[i] + 1] += 1
+    for number in range(width):
+        turned[number + 1] += turned[number]
     ends = turned[:-1].copy()
     owners, turned_frequencies = np.empty_like(numbers), np.empty_like(frequencies)
     for owner in range(len(offsets) - 1):

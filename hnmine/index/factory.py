@@ -26,8 +26,13 @@ ADVISED = 39
 """Vectors for each centroid below which FAISS warns."""
 
 
-def check_factory(factory: str, dimension: int, count: int) -> None:
+def check_factory(factory: str, dimension: int, count: int | None = None) -> None:
     """Check that FAISS can build an index of so many vectors, searched by inner products.
+
+    Args:
+        factory: the string.
+        dimension: of the vectors.
+        count: how many there are; None: enough.
 
     Raises:
         UsageError: FAISS does not know the string, it does not fit the dimension, the vectors are
@@ -37,12 +42,18 @@ def check_factory(factory: str, dimension: int, count: int) -> None:
 
     index = _empty(factory, dimension)
     needed = centroids(index)
+    if needed > TRAINING_VECTORS:
+        raise UsageError(
+            f"--faiss {factory!r} has {needed:,} centroids, too many to train.",
+            why=f"hnmine trains an index on {TRAINING_VECTORS:,} vectors, evenly spread.",
+            fix=f"Use no more than IVF{_lists(TRAINING_VECTORS)}.",
+        )
+    count = max(needed, A_FEW) if count is None else count
     if needed > -(-count // _step(count)):
-        lists = 2 ** max(0, (count // ADVISED).bit_length() - 1)
         raise UsageError(
             f"--faiss {factory!r} needs at least {needed:,} vectors; the index has {count:,}.",
             why=f"FAISS trains {needed:,} centroids, and advises {ADVISED} vectors for each.",
-            fix=f"Use Flat (exact), or no more than IVF{lists}.",
+            fix=f"Use Flat (exact), or no more than IVF{_lists(count)}.",
         )
     if needed > TRIAL:
         return
@@ -69,6 +80,11 @@ def check_factory(factory: str, dimension: int, count: int) -> None:
         raise _no_such_index(factory, error) from error
     finally:
         faiss.omp_set_num_threads(threads)
+
+
+def _lists(count: int) -> int:
+    """Return how many lists of an inverted file FAISS advises for so many vectors."""
+    return int(2 ** max(0, (count // ADVISED).bit_length() - 1))
 
 
 def _empty(factory: str, dimension: int) -> faiss.Index:

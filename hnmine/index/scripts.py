@@ -134,6 +134,8 @@ def codes_of(texts: Sequence[str], classes: Classes) -> tuple[Codes, Ints, Ints 
         return codes, ends, None
     unfolded, origins = np.empty(total, np.uint32), np.empty(total, np.int64)
     _unfold(codes, classes, _folded()[1], unfolded, origins)
+    # As the others are; what reads both is compiled once.
+    unfolded.flags.writeable = False
     return unfolded, np.searchsorted(origins, ends), origins
 
 

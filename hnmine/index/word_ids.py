@@ -57,11 +57,13 @@ class Words:
         if used + most > len(self._letters):
             self._letters = _longer(self._letters, 2 * used + most)
         text = n = 0
-        i, covered = np.uint64(0), np.uint64(len(codes))
+        i, covered = 0, len(codes)
         while text < len(ends):
+            # Numba returns Python's numbers, and would compile for signed ones once more.
             text, i, n, covered, self._count = _number(
                 codes, ends, self._classes, self._slots, self.hashes, self._starts, self._letters,
-                self._short, text, i, n, covered, self._count, tokens, lengths, places,
+                self._short, text, np.uint64(i), n, np.uint64(covered), self._count, tokens,
+                lengths, places,
             )  # fmt: skip
             if text < len(ends):
                 self._enlarge()

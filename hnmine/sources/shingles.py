@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
+from hnmine.index.order import ascend
 from hnmine.index.tokenise import Tokeniser
 from hnmine.inputs.identity import normalise
 from hnmine.ragged import Ints, offsets_of, ragged
@@ -105,7 +106,7 @@ def _hash_shingles(
                 hashes[end] = _combine(tokens[first : first + size], words)
                 end += 1
         found, end = hashes[start:end], start
-        found.sort()
+        ascend(found)
         for value in found:
             if end == start or value != hashes[end - 1]:
                 hashes[end] = value

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
 from hnmine.index.bm25.formula import Postings, Statistics, gain
+from hnmine.index.order import first_from
 from hnmine.ragged import Floats, Ints
 
 # Numbers of the common terms, ascending; rows of one byte for each of them, how often it occurs in
@@ -64,7 +65,11 @@ def _fill_rows(
         return
     (indptr, documents), (frequencies, lengths, _, _) = postings, statistics
     width = len(terms) + _LENGTH_BYTES
-    codes = np.where(lengths < regular, lengths, _IRREGULAR).astype(np.uint16)
+    codes = np.empty(len(lengths), np.uint16)
+    for document in range(len(lengths)):
+        codes[document] = min(lengths[document], _IRREGULAR)
+        if lengths[document] >= regular:
+            codes[document] = _IRREGULAR
     for column in range(len(terms)):
         for i in range(indptr[terms[column]], indptr[terms[column] + 1]):
             rows[documents[i] * width + column] = min(_MANY, frequencies[i])
@@ -78,8 +83,9 @@ def _fill_rows(
 @compiled()
 def columns_of(terms: Ints, common: Common) -> Ints:
     """Return the column of each term in the table, -1 where it has none."""
-    columns = np.searchsorted(common[0], terms)
+    columns = np.empty(len(terms), np.int64)
     for j in range(len(terms)):
+        columns[j] = first_from(terms[j], common[0])
         if columns[j] == len(common[0]) or common[0][columns[j]] != terms[j]:
             columns[j] = -1
     return columns
@@ -102,7 +108,7 @@ def _sum_irregular(
         tf = np.int64(counted[j])
         if tf == _MANY:
             owners = documents[indptr[terms[j]] : indptr[terms[j] + 1]]
-            place = indptr[terms[j]] + np.searchsorted(owners, document)
+            place = indptr[terms[j]] + first_from(document, owners)
             tf = np.int64(frequencies[place])
         if tf > 0:
             total += factors[j] * gain(variant, tf, lengths[document], k1, b, delta, avgdl)

@@ -12,9 +12,10 @@ from hnmine.ragged import Floats, Ints
 
 # Boundaries of the queries, their distinct terms, ascending in each, and how often each occurs.
 Queries = tuple[Ints, Ints, Ints]
-
-# So many are compared each with each, by vector instructions, sooner than they are sorted.
-_FEW = 256
+# A place for each document, all 0, or none at all.
+Places = NDArray[np.int32]
+# A list of so many postings for each candidate is walked sooner than it is searched.
+_STEPS = 5
 
 
 @compiled()
@@ -25,6 +26,7 @@ def score_documents(
     postings: Postings,
     statistics: Statistics,
     common: Common,
+    places: Places,
     scores: Floats,
 ) -> None:
     """Write the float64 scores of some documents, absent constants left out, into `scores`.
@@ -32,10 +34,11 @@ def score_documents(
     Args:
         terms: distinct terms of the query, ascending, shape (m,).
         weights: how often each occurs in the query, shape (m,).
-        candidates: documents, in any order, shape (n,).
+        candidates: documents, in any order, shape (n,); each once where there are places.
         postings: of the index.
         statistics: of the index.
         common: table of common terms; may be empty.
+        places: where short lists are walked instead of searched; 0 again on return.
         scores: the output, shape (n,).
     """
     indptr, documents = postings
@@ -47,10 +50,23 @@ def score_documents(
         terms[tabulated], columns[tabulated], factors[tabulated], candidates, postings, statistics,
         common, scores,
     )  # fmt: skip
-    low = np.empty(len(candidates), np.uint32)
-    for j in np.flatnonzero(~tabulated):
-        term = terms[j]
-        owners = documents[indptr[term] : indptr[term + 1]]
+    few, low = 0, np.empty(len(candidates), np.uint32)
+    if len(places):
+        few = _STEPS * len(candidates)
+        for c in range(len(candidates)):
+            places[candidates[c]] = c + 1
+    for j in range(len(terms)):
+        if tabulated[j]:
+            continue
+        first = indptr[terms[j]]
+        owners = documents[first : indptr[terms[j] + 1]]
+        if len(owners) <= few:
+            for i in range(len(owners)):
+                c = places[owners[i]]
+                if c > 0:
+                    tf, dl = frequencies[first + i], lengths[owners[i]]
+                    scores[c - 1] += factors[j] * gain(variant, tf, dl, k1, b, delta, avgdl)
+            continue
         # All binary searches go down together, one level at a time: they wait for memory at the
         # same time instead of one after the other, five times as fast.
         low[:] = 0
@@ -63,8 +79,11 @@ def score_documents(
             rest -= rest >> 1
         for c in range(len(candidates)):
             if owners[low[c]] == candidates[c]:
-                tf, dl = frequencies[indptr[term] + low[c]], lengths[candidates[c]]
+                tf, dl = frequencies[first + low[c]], lengths[candidates[c]]
                 scores[c] += factors[j] * gain(variant, tf, dl, k1, b, delta, avgdl)
+    if len(places):
+        for c in range(len(candidates)):
+            places[candidates[c]] = 0
 
 
 @compiled()
@@ -79,25 +98,11 @@ def score_pairs(
 ) -> None:
     """Call `score_documents` for each query, whose candidates are between two of `pairs`."""
     offsets, terms, weights = queries
+    # Pairs may name a document twice.
+    places = np.empty(0, np.int32)
     for q in range(len(offsets) - 1):
         mine, given = slice(offsets[q], offsets[q + 1]), slice(pairs[q], pairs[q + 1])
         score_documents(
             terms[mine], weights[mine], candidates[given], postings, statistics, common,
-            scores[given],
+            places, scores[given],
         )  # fmt: skip
-
-
-@compiled()
-def best(scores: Floats, k: int) -> Ints:
-    """Positions of the k highest scores, best first, equal ones by position."""
-    if len(scores) > _FEW:
-        return np.argsort(-scores, kind="mergesort")[:k]
-    order = np.empty(len(scores), np.int64)
-    for i in range(len(scores)):
-        place = np.int32(0)
-        for j in range(i):
-            place = np.int32(place + np.int32(scores[j] >= scores[i]))
-        for j in range(i, len(scores)):
-            place = np.int32(place + np.int32(scores[j] > scores[i]))
-        order[place] = i
-    return order[:k]

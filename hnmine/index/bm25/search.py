@@ -14,9 +14,10 @@ from hnmine.array_files import check_values
 from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Index, common_terms
 from hnmine.index.bm25.postings import Files
-from hnmine.index.bm25.scoring import Queries, best, score_documents, score_pairs
+from hnmine.index.bm25.scoring import Queries, score_documents, score_pairs
 from hnmine.index.bm25.selection import scratch_of, select
 from hnmine.index.bm25.vocabulary import find_terms, letters
+from hnmine.index.order import best
 from hnmine.index.topk import Ranking
 from hnmine.ragged import Floats, Ints, offsets_of, position_in_list
 from hnmine.runner.checkpoints import on_threads
@@ -149,24 +150,32 @@ def search_queries(
     slots, scores, counts = output
     postings, statistics, _, _, common = index
     documents, idf = len(statistics[1]), statistics[2]
-    scratch = scratch_of(documents)
+    scratch, places = scratch_of(documents), np.zeros(documents, np.int32)
     for q in range(first, last):
         terms = all_terms[offsets[q] : offsets[q + 1]]
         weights = all_weights[offsets[q] : offsets[q + 1]]
         counts[q] = 0
         if k[q] == 0:
             continue
-        if np.min(idf[terms]) < 0:
+        cancelling = False
+        for term in terms:
+            cancelling |= idf[term] < 0
+        if cancelling:
             # Terms that cancel have no relative error bound. Only a corpus of a few words, most of
             # them in most documents, has a negative idf.
-            candidates = np.arange(documents).astype(np.int32)
+            candidates = np.empty(documents, np.int32)
+            for document in range(documents):
+                candidates[document] = document
         else:
             candidates = select(k[q], terms, weights, absent[q], index, scratch)
         exact = np.empty(len(candidates), np.float64)
-        score_documents(terms, weights, candidates, postings, statistics, common, exact)
-        matches = exact > 0
-        candidates, exact = candidates[matches], exact[matches] + absent[q]
-        chosen = best(exact, k[q])
+        score_documents(terms, weights, candidates, postings, statistics, common, places, exact)
+        matches = 0
+        for i in range(len(candidates)):
+            if exact[i] > 0:
+                candidates[matches], exact[matches] = candidates[i], exact[i] + absent[q]
+                matches += 1
+        chosen = best(exact[:matches], k[q])
         start, counts[q] = starts[q], len(chosen)
         for i in range(len(chosen)):
             slots[start + i], scores[start + i] = candidates[chosen[i]], exact[chosen[i]]

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
 from hnmine.index.bm25.common import Index, add_common, columns_of
-from hnmine.index.bm25.topk_bounds import BLOCK, cut_of, floor_of, maxima_of_blocks
+from hnmine.index.bm25.topk_bounds import BLOCK, cut_of, floor_of, folded, maxima_of_blocks
+from hnmine.index.order import ascend, best, first_from
 from hnmine.ragged import Bools, Floats, Ints
 
 # The place of the only bit that is set in a number: its product with a de Bruijn sequence has a
@@ -33,6 +34,8 @@ _UNIT32 = 2.0**-24
 _SHARE_LEFT_OUT = 0.35
 # What share of the bound on what was left out the best documents' totals are not above their sums.
 _USUAL_SHARE = 0.35
+# Terms that add nothing have a most of 0, and the length of a list is finite when divided by this.
+_TINY = 1e-290
 # Looking into a block of sums takes as long as accumulating so many postings.
 _POSTINGS_FOR_BLOCK = 128
 
@@ -163,7 +166,7 @@ def _leave_out(k: int, blocks: int, most: Floats, lengths: Ints, columns: Ints) 
         return left_out
     budget = _SHARE_LEFT_OUT / np.sqrt(len(most)) * np.sum(most)
     # Most postings for the least bound first.
-    for j in np.argsort(most / lengths, kind="mergesort"):
+    for j in best(lengths / (most + _TINY), len(most)):
         if columns[j] >= 0 and bound + most[j] <= budget:
             left_out[j] = True
             bound += most[j]
@@ -173,12 +176,11 @@ def _leave_out(k: int, blocks: int, most: Floats, lengths: Ints, columns: Ints) 
 @compiled()
 def _put_in(most: Floats, out: Bools) -> Bools:
     """Take that half of what was left out back in that has the highest bounds; return it."""
-    put, rest = np.zeros(len(out), np.bool_), np.sum(out) // 2
-    for j in np.argsort(most, kind="mergesort"):
-        if out[j]:
+    put, rest = np.zeros(len(out), np.bool_), (np.sum(out) + 1) // 2
+    for j in best(most, len(most)):
+        if out[j] and rest > 0:
             rest -= 1
-            put[j] = rest < 0
-            out[j] = rest >= 0
+            put[j], out[j] = True, False
     return put
 
 
@@ -188,7 +190,7 @@ def _ends(last: int, starts: Ints, limits: Ints, documents: NDArray[np.int32]) -
     ends = limits.copy()
     for j in range(len(starts)):
         if starts[j] < limits[j] and documents[limits[j] - 1] >= last:
-            ends[j] = starts[j] + np.searchsorted(documents[starts[j] : limits[j]], last)
+            ends[j] = starts[j] + first_from(last, documents[starts[j] : limits[j]])
     return ends
 
 
@@ -243,7 +245,7 @@ def _attempt(
     if not known:
         floor = floor_of(values[n:touched] if touched >= 0 else maxima, k, 0.0)
         if floor == 0.0 and touched < 0:  # There are fewer blocks.
-            floor = floor_of(sums, k, 0.0)
+            floor = floor_of(folded(sums, k), k, 0.0)
     bound = np.sum(query[3][out])
     if bound == 0.0:
         start, end = _gather(cut_of(floor, slack), tile, query, out, index, scratch)
@@ -319,4 +321,6 @@ def select(
             floor = floor_of(values[:n], k, floor)
             n = _keep(cut_of(floor, slack), 0, n, 0, found, values)
         starts, first, put = ends, last, ~out
-    return found[:n] if ascending else np.sort(found[:n])
+    if not ascending:
+        ascend(found[:n])
+    return found[:n]

@@ -10,6 +10,8 @@ from hnmine.compiled import compiled
 BLOCK = 64
 # Leave the bound less than a 4,096th of the largest value below the k-th.
 _HALVINGS = 12
+# So many maxima for each of the k best: few of these share one.
+_MAXIMA = 8
 
 
 @compiled()
@@ -47,6 +49,24 @@ def floor_of(values: NDArray[np.float32], k: int, low: float) -> float:
         else:
             above = middle
     return bound
+
+
+@compiled()
+def folded(values: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Return maxima of equally many values each, whose k-th is near that of all; all from 0 up.
+
+    They are several times k, and fewer than the values: a bound of theirs is found in less time.
+    """
+    width = (_MAXIMA * k + BLOCK - 1) // BLOCK * BLOCK
+    if 2 * width > len(values):
+        return values
+    maxima = values[:width].copy()
+    bits, maxima_bits = values.view(np.int32), maxima.view(np.int32)
+    for start in range(width, len(bits), width):
+        row = bits[start : start + width]
+        for i in range(len(row)):
+            maxima_bits[i] = max(maxima_bits[i], row[i])
+    return maxima
 
 
 @compiled()

@@ -61,8 +61,9 @@ def find_terms(
         wanted_offsets: boundaries of the terms to look up, shape (wanted + 1,).
         wanted_letters: their bytes.
     """
-    found = np.full(len(wanted_offsets) - 1, -1, dtype=np.int64)
+    found = np.empty(len(wanted_offsets) - 1, np.int64)
     for w in range(len(found)):
+        found[w] = -1
         word = wanted_letters[wanted_offsets[w] : wanted_offsets[w + 1]]
         low, high = 0, len(offsets) - 1
         while low < high:
