@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hnmine.array_files import Value
 from hnmine.compiled import compiled
 from hnmine.index.bm25.formula import Postings, Statistics, gain
 from hnmine.index.order import first_from
-from hnmine.ragged import Floats, Ints
+from hnmine.ragged import Bools, Floats, Ints
 
 # Numbers of the common terms, ascending; rows of one byte for each of them, how often it occurs in
 # a document (255: that or more), and two for the length of the document (65,535: the gains have no
@@ -89,6 +90,26 @@ def columns_of(terms: Ints, common: Common) -> Ints:
         if columns[j] == len(common[0]) or common[0][columns[j]] != terms[j]:
             columns[j] = -1
     return columns
+
+
+@compiled()
+def picked(values: NDArray[Value], chosen: Bools) -> NDArray[Value]:
+    """Return the chosen values; Numba takes long to compile a mask in brackets."""
+    kept, n = np.empty_like(values), 0
+    for i in range(len(values)):
+        if chosen[i]:
+            kept[n] = values[i]
+            n += 1
+    return kept[:n]
+
+
+@compiled()
+def factors_of(terms: Ints, weights: Ints, idf: Floats) -> Floats:
+    """Return what the gain of each term of a query is multiplied by."""
+    factors = np.empty(len(terms), np.float64)
+    for j in range(len(terms)):
+        factors[j] = weights[j] * idf[terms[j]]
+    return factors
 
 
 @compiled()
