@@ -10,7 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
 
+from hnmine import build_index, mine
 from hnmine.array_files import save_array
 from hnmine.choose import first
 from hnmine.compiled import folder_of_cache
@@ -19,7 +21,6 @@ from hnmine.index.bm25.search import search_queries
 from hnmine.index.stored import StoredVectors
 from hnmine.printable import one_line
 from hnmine.progress import duration, say
-from hnmine.python_api import build_index, mine
 from hnmine.ragged import offsets_of
 from hnmine.validate.copies import NearCopies
 
@@ -32,11 +33,10 @@ TEXTS = [
 
 def compile_all(folder: Path) -> None:
     """Call all compiled functions, in a folder."""
-    texts: list[str] = [*TEXTS, " ".join(TEXTS)]
-    pairs = [
-        {"query": f"which lantern turns {n} 首都", "positive": TEXTS[n]} for n in range(0, 300, 20)
-    ]
-    corpus = [{"id": str(n), "text": text} for n, text in enumerate(texts)]
+    texts = [*TEXTS, " ".join(TEXTS)]
+    corpus = pa.table({"id": [str(n) for n in range(len(texts))], "text": texts})
+    queries = [f"which lantern turns {n} 首都" for n in range(3)]
+    pairs = pa.table({"query": queries, "positive": TEXTS[:3]})
     build_index(corpus=corpus, pairs=pairs, dense=False, index=folder / "index", progress=False)
     mine(
         index=folder / "index",

@@ -19,7 +19,7 @@ LINE_EVERY = 30.0
 TICK_EVERY = 1.0
 """Seconds between two looks at the clock of a bar, which no finished batch moves yet."""
 
-COMPILING = "compiling, once per machine (about 30 s)"
+COMPILING = "compiling, once per machine (about 15 s)"
 
 Clock = Callable[[], float]
 Wait = Callable[[float], bool]

@@ -103,3 +103,34 @@ def test_another_time_of_the_same_text_is_no_reason_to_compile(sealed):
     for module in sealed.parent.glob("*.py"):
         os.utime(module, (1, 1))
     assert run(sealed) == [1, 0]
+
+
+MINES = """
+import sys
+
+import pyarrow as pa
+from numba.core.dispatcher import Dispatcher
+
+from hnmine import build_index, mine
+
+folder = sys.argv[1]
+texts = [f"a boat {n} of the lake, été" if n % 2 else f"a boat {n}" for n in range(50)]
+corpus = pa.table({"id": [str(n) for n in range(50)], "text": texts})
+pairs = pa.table({"query": ["which boat", "quel été"], "positive": texts[:2]})
+build_index(corpus=corpus, pairs=pairs, dense=False, index=folder + "/index", progress=False)
+mine(index=folder + "/index", pairs=pairs, source=["bm25"], output=folder + "/c", progress=False)
+modules = [module for name, module in list(sys.modules.items()) if name.startswith("hnmine.")]
+found = [one for module in modules for one in vars(module).values() if isinstance(one, Dispatcher)]
+print(len(found) > 20, {one.__name__ for one in found if one.stats.cache_misses})
+"""
+
+
+def test_what_mining_needs_is_compiled_ahead(tmp_path):
+    # Without optimising, which takes most of the time.
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
+    how = {"capture_output": True, "check": False, "env": environment, "text": True}
+    ahead = subprocess.run([sys.executable, "-m", "hnmine.compile_ahead"], **how)
+    assert ahead.returncode == 0, ahead.stderr
+    assert str(tmp_path / "cache") in ahead.stderr
+    mined = subprocess.run([sys.executable, "-c", MINES, tmp_path], **how)
+    assert mined.stdout.splitlines()[-1:] == ["True set()"], mined.stdout + mined.stderr

@@ -97,6 +97,29 @@ def test_an_index_that_cannot_be_trained_is_refused_before_encoding(given, tmp_p
     assert len(encoded) == 60
 
 
+def test_a_string_that_faiss_does_not_know_is_refused_before_anything_is_written(given, tmp_path):
+    for faiss, dimension in (("bogus", None), ("PQ7", None), ("IVF2,PQ8", 12)):
+        settings = {**given, "index": tmp_path / "index", "truncate_dim": dimension}
+        with pytest.raises(UsageError, match=f"FAISS cannot build faiss '{faiss}'"):
+            build_index(**settings, faiss=faiss)
+        assert not (tmp_path / "index" / "documents").exists()
+
+
+def test_too_few_documents_are_refused_before_their_terms_are_counted(given, tmp_path, monkeypatch):
+    monkeypatch.setattr("hnmine.index.building.count_documents", None)
+    with pytest.raises(UsageError, match="at least 64 vectors; the index has 60"):
+        build_index(**given, index=tmp_path / "index", faiss="IVF64,Flat")
+
+
+def test_more_centroids_than_training_vectors_are_refused_whatever_the_count():
+    for count in (None, 10_000_000):
+        with pytest.raises(UsageError, match="524,288 centroids, too many to train") as raised:
+            check_factory("IVF524288,Flat", 32, count)
+        assert "no more than IVF4096" in raised.value.fix
+    check_factory("IVF65536,Flat", 32)
+    check_factory("IVF262144,Flat", 32, 10_000_000)
+
+
 def test_vectors_are_kept_for_another_faiss(given, tmp_path, encoded, monkeypatch):
     index = tmp_path / "index"
 

@@ -57,7 +57,7 @@ class Words:
         if used + most > len(self._letters):
             self._letters = _longer(self._letters, 2 * used + most)
         text = n = 0
-        i, covered = 0, len(codes)
+        i, covered = np.uint64(0), np.uint64(len(codes))
         while text < len(ends):
             # Numba returns Python's numbers, and would compile for signed ones once more.
             text, i, n, covered, self._count = _number(
