@@ -24,7 +24,7 @@ from hnmine.index.bm25.reference import RankBM25
 from hnmine.index.bm25.search import BM25Index
 from hnmine.index.bm25.selection import TILE
 from hnmine.index.bm25.settings import BM25Settings
-from hnmine.index.bm25.topk_bounds import floor_of
+from hnmine.index.bm25.topk_bounds import floor_of, folded
 from hnmine.index.bm25.vocabulary import find_terms, union_of, vocabulary_of
 from hnmine.index.tokenise import Tokeniser
 
@@ -401,6 +401,16 @@ def test_a_floor_is_just_below_the_kth_value(values, k, low):
     floor = floor_of(array, k, low)
     assert low <= floor <= max(low, kth)
     assert floor >= kth - 2.0**-11 * max(values)
+
+
+@given(
+    values=st.lists(st.floats(0, 2.0**20, width=32), min_size=1, max_size=40), k=st.integers(1, 9)
+)
+def test_a_floor_of_maxima_is_not_above_the_kth_value(values, k):
+    array = np.resize(np.array(values, np.float32), 64 * 7)
+    maxima = folded(array, k)
+    assert len(maxima) < len(array)
+    assert floor_of(maxima, k, 0.0) <= float(np.sort(array)[-k])
 
 
 def test_float32_cannot_decide_the_order():

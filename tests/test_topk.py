@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hnmine.index.order import ascend, best, first_from
 from hnmine.index.topk import Ranking, top_k
 from hnmine.ragged import offsets_of, position_in_list, ragged
 from hnmine.sources.source import best_of_each, best_of_positives
@@ -115,3 +116,28 @@ def test_a_query_is_searched_for_by_each_of_its_positives_at_its_own_depth():
     assert found.offsets.tolist() == [0, 2, 2, 3]
     assert found.slots.tolist() == [8, 9, 5]
     assert found.scores.tolist() == [4.0, 2.0, 9.0]
+
+
+@PROPERTY
+@given(st.lists(scores, max_size=40), st.integers(0, 40))
+def test_best_is_the_stable_order(values, k):
+    array = np.array(values, float)
+    assert best(array, k).tolist() == np.argsort(-array, kind="stable")[:k].tolist()
+
+
+def test_best_of_many():
+    rng = np.random.default_rng(3)
+    spread = rng.random(3000)
+    # Ties, and one that leaves the others in a single bucket.
+    for values in (spread, np.round(spread, 2), np.append(spread, 1e9), spread[:512], spread[:513]):
+        assert best(values, 700).tolist() == np.argsort(-values, kind="stable")[:700].tolist()
+
+
+@PROPERTY
+@given(st.lists(st.integers(0, 2**31 - 1), max_size=60), st.integers(0, 2**31 - 1))
+def test_numbers_ascend_and_are_found(values, wanted):
+    array = np.array(values, np.int32)
+    ascend(array)
+    assert array.tolist() == sorted(values)
+    for value in (wanted, *values):
+        assert first_from(value, array) == np.searchsorted(array, value)
