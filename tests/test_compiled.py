@@ -126,8 +126,7 @@ print(len(found) > 20, {one.__name__ for one in found if one.stats.cache_misses}
 
 
 def test_what_mining_needs_is_compiled_ahead(tmp_path):
-    # Without optimising, which takes most of the time.
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     how = {"capture_output": True, "check": False, "env": environment, "text": True}
     ahead = subprocess.run([sys.executable, "-m", "hnmine.compile_ahead"], **how)
     assert ahead.returncode == 0, ahead.stderr
