@@ -110,6 +110,8 @@ def _parameter(name: str, default: object, annotation: object) -> inspect.Parame
 
 def _kind(field: FieldInfo) -> Any:
     """Return a type for Typer, which takes no mappings and no lists of choices or of bounds."""
+    if {int, str} <= {*get_args(field.annotation)}:
+        return str
     if get_origin(field.annotation) not in (dict, list):
         return field.annotation
     return list[Path] if field.annotation == list[Path] else list[str]

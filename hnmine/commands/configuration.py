@@ -62,6 +62,8 @@ def _settings(kind: type[S], file: Json, flags: Json) -> S:
     _check_keys(file)
     command, fields = kind.command, kind.model_fields
     values = by_name({k: v for k, v in file.items() if not _is_section(k, v)})
+    if time_budget(values):  # It is the whole run's.
+        del values["budget"]
     places = _places(command, values) if "output" in values else {}
     own = {key: value for key, value in values.items() if key in fields and key not in DIRECTORIES}
     if issubclass(kind, AuditedSettings) and "queries" in values:
@@ -133,6 +135,8 @@ def pipeline(file: Json, flags: Json) -> Pipeline:
             fix="Pass a directory, or write `output: DIRECTORY` in the file.",
         )
     file = {**file, **{key: flags[key] for key in ("output", "index") if key in flags}}
+    budget = time_budget(flags) or (None if "budget" in flags else time_budget(file))
+    flags = {key: value for key, value in flags.items() if not (budget and key == "budget")}
 
     def of(kind: type[S]) -> S:
         return _settings(kind, file, _flags_for(kind, flags))
@@ -144,7 +148,16 @@ def pipeline(file: Json, flags: Json) -> Pipeline:
         optional(GenerateSettings, file, flags),
         optional(BatchSettings, file, flags),
         optional(MixSettings, file, flags),
+        Path(file["output"]),
+        budget,
     )
+
+
+def time_budget(given: Json) -> str | None:
+    """Return `budget` if it is a time; a number limits the judgements of --max-false instead."""
+    budget = given.get("budget")
+    is_time = isinstance(budget, str) and not budget.strip().isdecimal()
+    return str(budget) if is_time else None
 
 
 def optional(kind: type[S], file: Json, flags: Json) -> S | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hnmine.config import (
     BatchSettings,
@@ -16,7 +17,12 @@ from hnmine.config import (
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The settings of each step; None if the file has no section for a further one."""
+    """The settings of each step; None if the file has no section for a further one.
+
+    Attributes:
+        output: the directory that holds those of the steps.
+        budget: the time that the three stages may take, such as 2h.
+    """
 
     index: BuildIndexSettings
     mine: MineSettings
@@ -24,6 +30,8 @@ class Pipeline:
     generate: GenerateSettings | None = None
     batch: BatchSettings | None = None
     mix: MixSettings | None = None
+    output: Path = Path()
+    budget: str | None = None
 
     @property
     def stages(self) -> tuple[BuildIndexSettings, MineSettings, FilterSettings]:

@@ -14,7 +14,7 @@ from hnmine.commands import batch, build_index, filter, generate, mine, mix
 from hnmine.commands.command import Command
 from hnmine.commands.pipeline_settings import Pipeline
 from hnmine.config import Settings
-from hnmine.config.setting import about
+from hnmine.config.setting import about, setting
 from hnmine.runner.urls import name_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def run(settings: Pipeline) -> StageResults:
     from hnmine.validate.used_models import check_models
 
     check_models(settings.stages)
-    index, results = settings.index, []
+    settings, results = _within_budget(settings), []
+    index = settings.index
     if made := settings.generate:
         results.append(generate.run(made))
         corpus = [*index.corpus, name_of(made.output / MADE_FILE)]
@@ -55,13 +56,25 @@ def forecast(settings: Pipeline) -> Forecast:
     """Predict the tasks, memory, disk and time of the three stages."""
     from hnmine.validate.dry_run import dry_run
 
-    return dry_run(settings.stages)
+    return dry_run(_within_budget(settings, write=False).stages)
+
+
+def _within_budget(settings: Pipeline, *, write: bool = True) -> Pipeline:
+    """Return settings that fit in --budget, if it is given."""
+    if settings.budget is None:
+        return settings
+    from hnmine.validate.within_budget import within_budget
+
+    index, mining, filtering = within_budget(
+        settings.stages, settings.budget, settings.output, write=write
+    )
+    return replace(settings, index=index, mine=mining, filter=filtering)
 
 
 FIRST_PAGE = (
     *("output", "corpus", "pairs", "queries", "qrels", "column", "encoder", "cross_encoder"),
     *("judge", "margin", "relative_margin", "num_negatives", "depth", "top_k", "format"),
-    *("overwrite", "workers"),
+    *("overwrite", "workers", "budget"),
 )
 """The settings on the first page of the help, fewer than the stages show there."""
 
@@ -80,6 +93,15 @@ def _fields() -> dict[str, Any]:
     for stage in STAGES:
         own = stage.settings.model_fields
         fields |= {name: own[name] for name in own if name not in DIRECTORIES}
+    fields["budget"] = setting(
+        "Scale-out",
+        "Time for the run, such as 90m, 2h or 1d: settings that fit are chosen. A number limits "
+        "the judgements for --max-false. [default: no limit]",
+        None,
+        in_plan=False,
+        value="TIME|N",
+    )
+    fields["budget"].annotation = int | str | None
     for name, field in fields.items():
         fields[name] = field = copy(field)
         field.json_schema_extra = replace(about(field), common=name in FIRST_PAGE)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from hnmine.config.reading_options import InputSettings, JudgedSettings
-from hnmine.config.setting import path, seed, setting
+from hnmine.config.setting import MANY, path, seed, setting
 from hnmine.config.shared import CommonSettings, ModelSettings, Settings
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -75,6 +75,10 @@ class ValidateSettings(JudgedSettings, ModelSettings, CommonSettings):
     cross_encoder: str | None = setting(
         "Models", "Cross-encoder to estimate the time of.", None, value="MODEL", common=True
     )
+    num_negatives: int = setting(
+        "Which are chosen", "Negatives per query, for the time of --lazy.", 5, ge=1, le=MANY
+    )
+    lazy: bool = setting("Which are chosen", "Estimate a run with --lazy.", False)
     calibrate: bool = setting(
         "Models", "Time the models on a few texts to estimate a run.", True, common=True
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,16 +21,16 @@ from hnmine.inputs.texts import Texts
 from hnmine.results import Json, Result
 from hnmine.validate.estimates import (
     check_faiss,
-    encode_rate,
     encoder_facts,
     memory,
-    score_rate,
     sizes,
 )
 from hnmine.validate.findings import layout
-from hnmine.validate.forecast import Costs, Load, Step, steps
+from hnmine.validate.forecast import Costs, Load, Step, joined, steps
 from hnmine.validate.input_checks import SAMPLE, Gathered, gather
 from hnmine.validate.measured_costs import unit_costs
+from hnmine.validate.model_trials import model_costs
+from hnmine.validate.options import LAZY_PAIRS
 from hnmine.validate.used_models import affordable, check_models
 
 DISK = {
@@ -159,6 +159,10 @@ def _subject(
         sources = [name for name in sources if name in depths or not mine.source]
         depth, block_size = max(depths.values()), mine.block_size
         pairs = queries.rows * (sum(min(k, documents.distinct) for k in depths.values()) + 1)
+    scored = None
+    if filter_ and filter_.lazy and queries:
+        # Each query has a positive, at least; more are known only once they are joined.
+        scored = min(pairs, int(queries.rows * (1 + filter_.num_negatives * LAZY_PAIRS)))
     load = Load(
         documents=documents.rows,
         distinct=documents.distinct,
@@ -168,6 +172,7 @@ def _subject(
         dense="dense" in sources,
         approximate="dense" in sources and built.faiss != EXACT,
         judged=bool(filter_ and filter_.cross_encoder),
+        scored=scored,
         shard_size=built.shard_size,
         block_size=block_size,
     )
@@ -206,16 +211,9 @@ def _costs(subject: _Subject, filter_: FilterSettings | None, threads: int) -> C
     documents, queries, encoder = subject.documents.sample, subject.queries, subject.encoder
     dimension = encoder_facts(encoder.model, encoder.max_length)[2] if encoder else None
     asked = queries.sample if queries else []
-    costs = unit_costs(documents, asked, depth=subject.depth, dimension=dimension)
-    if encoder:
-        costs = replace(
-            costs, encode=threads / encode_rate(encoder, documents, threads, "document")
-        )
-    if encoder and asked:
-        rate = encode_rate(encoder, asked, threads, "query")
-        costs = replace(costs, encode_query=threads / rate)
-    if filter_ and filter_.cross_encoder and asked:
+    judge = None
+    if filter_ and filter_.cross_encoder:
         how = filter_.model_use
-        spec = ModelSpec.find(filter_.cross_encoder, use="cross-encoder", **how)
-        costs = replace(costs, judge=threads / score_rate(spec, asked, documents, threads))
-    return costs
+        judge = ModelSpec.find(filter_.cross_encoder, use="cross-encoder", **how)
+    rest = unit_costs(documents, asked, depth=subject.depth, dimension=dimension)
+    return joined(rest, model_costs(encoder, judge, documents, asked, threads))

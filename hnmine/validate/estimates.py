@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.config import ValidateSettings
-from hnmine.encode import load_cross_encoder, load_encoder
+from hnmine.encode import load_encoder
 from hnmine.encode.gate import admit, check
-from hnmine.encode.interface import Kind
 from hnmine.encode.limits import limit_for
-from hnmine.encode.locate import find_model, read_json
+from hnmine.encode.locate import find_model, is_onnx, read_json
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import HnmineError
 from hnmine.index.dense_index import EXACT
@@ -23,10 +21,14 @@ from hnmine.index.factory import check_factory
 from hnmine.index.tokenise import Tokeniser
 from hnmine.results import Json
 from hnmine.validate.findings import Report
+from hnmine.validate.forecast import Load, joined
 from hnmine.validate.input_checks import Gathered
+from hnmine.validate.measured_costs import unit_costs
+from hnmine.validate.model_trials import model_costs
+from hnmine.validate.options import Work, options
 
-LENGTHS_FROM, TRIAL = 2000, 64
-"""Texts that are split into tokens, and texts that are encoded."""
+LENGTHS_FROM = 2000
+"""Texts that are split into tokens."""
 
 LONG, PARTS_AT_ONCE = 1 << 16, 64
 """Characters of a text, at most, that are split into tokens, and texts at once."""
@@ -168,35 +170,6 @@ def check_faiss(factory: str, spec: ModelSpec, documents: int, threads: int) -> 
     check_factory(factory, vectors.shape[1], documents)
 
 
-def encode_rate(spec: ModelSpec, texts: Sequence[str], threads: int, kind: Kind) -> float:
-    """Encode a few texts with the real encoder and return how many it does in a second.
-
-    Raises:
-        HnmineError: the encoder cannot be loaded or run.
-    """
-    encoder = load_encoder(spec, threads)
-    encoder.encode(texts[:4], kind)  # The first call pays for warming up.
-    start = time.perf_counter()
-    encoder.encode(texts[:TRIAL], kind)
-    return len(texts[:TRIAL]) / (time.perf_counter() - start)
-
-
-def score_rate(
-    spec: ModelSpec, queries: Sequence[str], documents: Sequence[str], threads: int
-) -> float:
-    """Score a few pairs with the real cross-encoder and return how many it does in a second.
-
-    Raises:
-        HnmineError: the cross-encoder cannot be loaded or run.
-    """
-    model = load_cross_encoder(spec, threads)
-    asked = [queries[n % len(queries)] for n in range(len(documents[:TRIAL]))]
-    model.score(asked[:4], documents[:4], lambda done: None)
-    start = time.perf_counter()
-    model.score(asked, documents[: len(asked)], lambda done: None)
-    return len(asked) / (time.perf_counter() - start)
-
-
 def estimate(
     report: Report,
     settings: ValidateSettings,
@@ -233,25 +206,72 @@ def estimate(
         with _reported(report):
             check_faiss(settings.faiss, _encoder(settings), distinct, threads)
     if settings.calibrate:
+        load = Load(
+            documents=len(documents),
+            distinct=distinct,
+            queries=mined,
+            dense=bool(settings.encoder),
+            judged=bool(settings.cross_encoder),
+        )
         with _reported(report):
-            _time(needs, settings, samples, distinct, pairs)
+            _time(report, settings, samples, load, pairs, positives, dimension)
 
 
 def _time(
-    needs: Json,
+    report: Report,
     settings: ValidateSettings,
     samples: Mapping[str, list[str]],
-    documents: int,
+    load: Load,
     pairs: int,
+    positives: int,
+    dimension: int | None,
 ) -> None:
-    threads = settings.cpu_threads
+    """Add the times of the models, of the run as given, and of its faster ways."""
+    needs, threads = report.estimates, settings.cpu_threads
+    documents, queries = samples["documents"], samples.get("queries", [])
+    specs = _specs(settings, "given")
+    given = model_costs(*specs, documents, queries, threads)
     if settings.encoder:
-        rate = encode_rate(_encoder(settings), samples["documents"], threads, "document")
-        needs["encode_seconds"] = documents / rate
-    if settings.cross_encoder and "queries" in samples and pairs:
-        spec = ModelSpec.find(settings.cross_encoder, use="cross-encoder", device=settings.device)
-        rate = score_rate(spec, samples["queries"], samples["documents"], threads)
-        needs["cross_encoder_seconds"] = pairs / rate
+        needs["encode_seconds"] = load.distinct * given.encode / threads
+    if not (queries and load.queries):
+        return
+    if settings.cross_encoder:
+        needs["cross_encoder_seconds"] = pairs * given.judge / threads
+    rest = unit_costs(documents, queries, depth=settings.top_k, dimension=dimension)
+    faster = _specs(settings, "auto")
+    fast = model_costs(*faster, documents, queries, threads) if faster != specs else None
+    report.options = options(
+        Work(
+            load,
+            joined(rest, given),
+            joined(rest, fast) if fast else None,
+            threads,
+            settings.top_k,
+            2 if settings.encoder else 1,
+            settings.num_negatives,
+            settings.lazy,
+            positives,
+        )
+    )
+
+
+def _specs(settings: ValidateSettings, dtype: str) -> tuple[ModelSpec | None, ModelSpec | None]:
+    """Return how the encoder and the cross-encoder run, with the precision given or with auto."""
+    how = settings.model_use
+    if dtype == "auto":
+        how["dtype"] = "auto"
+    encoder = judge = None
+    if settings.encoder:
+        encoder = ModelSpec.find(settings.encoder, use="encoder", **how)
+    if name := settings.cross_encoder:
+        folder = find_model(name)
+        # The settings of an encoder may ask for more tokens, and graphs have a fixed precision.
+        most = limit_for(name, folder, None)
+        how["max_length"] = min(filter(None, (settings.max_length, most)), default=None)
+        if is_onnx(folder):
+            how["dtype"] = "auto"
+        judge = ModelSpec.find(name, use="cross-encoder", **how)
+    return encoder, judge
 
 
 @contextmanager

@@ -10,6 +10,9 @@ from typing import Any
 from hnmine.errors import HnmineError, InputError
 from hnmine.printable import aligned
 from hnmine.results import Json, Result
+from hnmine.validate.options import Option
+
+AS_GIVEN = "as given"
 
 LABELS = {
     "bm25": "BM25 on disk",
@@ -33,6 +36,7 @@ class Report(Result):
         inputs: by table: its path, columns and rows.
         measured: by subject, such as `documents`: counts, and shares from 0 to 1.
         estimates: what a run will need; names say the unit.
+        options: the run as given, and faster ways to do it, with the time of each.
         faults: what stops a run.
         warnings: what does not, but may not be what was meant.
     """
@@ -40,6 +44,7 @@ class Report(Result):
     inputs: dict[str, Json] = field(default_factory=dict)
     measured: dict[str, Json] = field(default_factory=dict)
     estimates: Json = field(default_factory=dict)
+    options: list[Option] = field(default_factory=list)
     faults: list[dict[str, str]] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
 
@@ -70,12 +75,19 @@ class Report(Result):
                 fix="The report above says how to fix each.",
             )
 
+    def _times(self) -> Json:
+        """Return the times of the options, by their flags."""
+        return {
+            f"{option.flags or AS_GIVEN}_seconds": option.time_seconds for option in self.options
+        }
+
     def lines(self) -> Iterator[str]:
         """Yield the lines of the table, then warnings and, last where they are seen, faults."""
         sections = {
             **{f"{kind}: {facts['path']}": facts for kind, facts in self.inputs.items()},
             **self.measured,
             "a run needs about": self.estimates,
+            "the whole run takes about": self._times(),
         }
         yield from layout(sections)
         for kind, findings in (("warning", self.warnings), ("fault", self.faults)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hnmine.schema import PAIRS_PER_TASK, QUERIES_PER_TASK
 
@@ -21,6 +21,7 @@ class Load:
         dense: whether there is a dense index.
         approximate: whether it has a FAISS index beside its vectors.
         judged: whether a cross-encoder scores the candidates.
+        scored: pairs that it scores, as with --lazy; None: all.
         shard_size: documents in one task.
         block_size: queries in one task.
     """
@@ -33,6 +34,7 @@ class Load:
     dense: bool = False
     approximate: bool = False
     judged: bool = False
+    scored: int | None = None
     shard_size: int = 16384
     block_size: int = 512
 
@@ -64,6 +66,11 @@ class Costs:
     dense: float = 0.0
     candidate: float = 0.0
     judge: float = 0.0
+
+
+def joined(rest: Costs, models: Costs) -> Costs:
+    """Return the costs of everything but the models with those of the models."""
+    return replace(rest, encode=models.encode, encode_query=models.encode_query, judge=models.judge)
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,8 @@ def steps(load: Load, costs: Costs) -> Iterator[Step]:
     each = costs.query + load.distinct * search
     yield Step("mine", "mine", blocks, load.queries * each, True)
     if load.judged:
-        of_block = -(-load.pairs // blocks)
+        scored = load.pairs if load.scored is None else load.scored
+        of_block = -(-scored // blocks)
         judged = blocks * -(-of_block // PAIRS_PER_TASK)
-        yield Step("filter", "cross-encoder", judged, load.pairs * costs.judge, True)
+        yield Step("filter", "cross-encoder", judged, scored * costs.judge, True)
     yield Step("filter", "filter", blocks, load.pairs * costs.candidate)

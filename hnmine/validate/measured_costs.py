@@ -28,7 +28,7 @@ from hnmine.selection.pipeline import filter
 from hnmine.sources.mining import mine
 from hnmine.validate.forecast import Costs
 
-DOCUMENTS, QUERIES = 16384, 1024
+DOCUMENTS, QUERIES = 16384, 512
 """The most that a trial has to do."""
 
 LESS = 4

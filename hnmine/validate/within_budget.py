@@ -1,0 +1,226 @@
+"""`hnmine run --budget`: the settings that fit in a time, recorded so that a run can resume."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings, ValidateSettings
+from hnmine.errors import InputError, UsageError
+from hnmine.printable import one_line
+from hnmine.progress import duration, say
+from hnmine.results import Json
+from hnmine.runner.atomic import write_text
+from hnmine.runner.locks import file_lock
+from hnmine.runner.manifest import MANIFEST, read_json
+from hnmine.runner.plan import digest
+from hnmine.runner.urls import mirrored
+from hnmine.validate.options import Changes, Option, fitting
+from hnmine.validate.validating import validate
+
+Stages = tuple[BuildIndexSettings, MineSettings, FilterSettings]
+
+S = TypeVar("S", BuildIndexSettings, MineSettings, FilterSettings)
+
+RECORD = "budget.json"
+
+UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+ALLOWED: Mapping[str, tuple[object, ...]] = {
+    "dtype": ("auto",),
+    "lazy": (True,),
+    "cross_encoder": (None,),
+}
+"""Values that a record may give to a setting; to `top_k` it may give a positive number."""
+
+BY_SCORE = (
+    "judge", "score", "margin", "relative_margin", "max_score", "min_score", "where", "derive",
+    "relabel", "within", "strata", "quota", "per_query", "weight", "query_where", "train_column",
+    "max_false", "compat", "lazy", "output_scores",
+)  # fmt: skip
+"""Settings of `filter` that may mean the cross-encoder's scores."""
+
+
+def seconds_of(budget: str) -> float:
+    """Return the seconds of a time such as 90m, 2h or 1d.
+
+    Raises:
+        UsageError: it is no such time.
+    """
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([mhd])", budget.strip())
+    if not found:
+        raise UsageError(
+            f"--budget {budget!r} is no time.",
+            fix="Give minutes, hours or days, such as 90m, 2h or 1d.",
+        )
+    return float(found[1]) * UNITS[found[2]]
+
+
+def within_budget(stages: Stages, budget: str, output: Path, *, write: bool = True) -> Stages:
+    """Return the settings of the stages, changed so that the run fits in a time.
+
+    The choice is kept in budget.json, and the same command takes it again.
+
+    Args:
+        stages: as they were given.
+        budget: such as 2h.
+        output: the directory of the run.
+        write: whether to keep the choice.
+
+    Raises:
+        UsageError: nothing fits, or the settings share the run among machines.
+        InputError: the inputs have faults.
+    """
+    seconds = seconds_of(budget)
+    for stage in stages:
+        if stage.engine == "ray" or stage.task or stage.finish or mirrored(stage.directory):
+            raise UsageError(
+                "--budget cannot be combined with --engine ray, --task, --finish or a URL.",
+                why="The time is estimated for one machine.",
+                fix="Run `hnmine validate` and pass the settings that it names.",
+            )
+    asked = digest([budget.strip(), *(stage.plan() for stage in stages)])
+    if not write:
+        return _changed(stages, _kept(output, asked) or _choose(stages, budget, seconds).changes)
+    output.mkdir(parents=True, exist_ok=True)
+    with file_lock(output / RECORD):
+        changes = _kept(output, asked)
+        if changes is None:
+            option = _choose(stages, budget, seconds)
+            changes = option.changes
+            record = {"asked": asked, "budget": budget.strip(), **option.as_json()}
+            write_text(output / RECORD, json.dumps(record, indent=2) + "\n")
+        else:
+            say(f"budget: the choice of {output / RECORD} is kept")
+    return _changed(stages, changes)
+
+
+def _kept(output: Path, asked: str) -> Changes | None:
+    """Return what an earlier run of the same command changed; None if there was none.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    record = read_json(output / RECORD)
+    if record is None or record.get("asked") != asked:
+        return None
+    changes = record.get("changes")
+    if not isinstance(changes, dict) or not all(_allowed(*item) for item in changes.items()):
+        raise InputError(
+            f"{output / RECORD} is damaged.",
+            why="It changes settings that --budget does not change.",
+            fix="Remove the file; the next run chooses again.",
+        )
+    return changes
+
+
+def _allowed(name: str, value: object) -> bool:
+    if name == "top_k":
+        return type(value) is int and value > 0
+    return any(value is one or value == one for one in ALLOWED.get(name, ()))
+
+
+def _choose(stages: Stages, budget: str, seconds: float) -> Option:
+    found = estimated(stages)
+    option = fitting(found, seconds)
+    if option is None:
+        least = min(found, key=lambda one: one.time_seconds)
+        way = f"The fastest way, {least.flags}," if least.flags else "The run"
+        raise UsageError(
+            f"No settings fit in --budget {budget.strip()}.",
+            why=f"{way} takes about {duration(least.time_seconds)}.",
+            fix="Allow more time, take a smaller model or fewer pairs, or see `hnmine validate`.",
+        )
+    about = f"about {duration(option.time_seconds)}"
+    if not option.changes:
+        say(f"budget: the run as given takes {about}")
+    else:
+        say(f"budget: {option.flags}: {about} instead of {duration(found[0].time_seconds)}")
+        for phrase in option.gives_up:
+            say(f"  gives up: {one_line(phrase)}")
+    return option
+
+
+def estimated(stages: Stages) -> list[Option]:
+    """Return what `hnmine validate` estimates for a run, as far as the settings may change.
+
+    Raises:
+        InputError: the inputs have faults.
+    """
+    report = validate(_validated(stages))
+    if report.faults:
+        first = report.faults[0]
+        raise InputError(first["what"], why=first["why"], fix=first["fix"])
+    return allowed(stages, report.options)
+
+
+def allowed(stages: Stages, options: list[Option]) -> list[Option]:
+    """Return the options whose changes contradict no other setting."""
+    changeable = _changeable(stages)
+    return [option for option in options if _may(stages, option.changes, changeable)]
+
+
+def _validated(stages: Stages) -> ValidateSettings:
+    """Return the settings with which `validate` estimates a run."""
+    index, mine, filter_ = stages
+    values: Json = {}
+    for stage in (filter_, mine, index):
+        given = type(stage).model_fields.keys() & ValidateSettings.model_fields.keys()
+        values |= {name: getattr(stage, name) for name in given & stage.model_fields_set}
+    if not index.dense:
+        values["encoder"] = None
+    if mine.pairs is None:
+        values["pairs"] = None
+    sources = index.dense + 1
+    if mine.depths:
+        values["top_k"] = -(-sum(mine.depths.values()) // sources)
+    return ValidateSettings.parse(values)
+
+
+def _changeable(stages: Stages) -> set[str]:
+    """Return the settings that may change without changing what others ask for."""
+    _, mine, filter_ = stages
+    found = {"lazy"}
+    if all(stage.dtype == "fp32" for stage in (stages[0], filter_)):
+        found.add("dtype")
+    if not (mine.source or filter_.compat or filter_.range_min or filter_.range_max):
+        found.add("top_k")
+    otherwise = filter_.order != "rank" or filter_.sampling != "top" or not filter_.default_rule
+    if not otherwise and all(_is_default(filter_, name) for name in BY_SCORE):
+        found.add("cross_encoder")
+    return found
+
+
+def _is_default(settings: FilterSettings, name: str) -> bool:
+    field = FilterSettings.model_fields[name]
+    return bool(getattr(settings, name) == field.get_default(call_default_factory=True))
+
+
+def _may(stages: Stages, changes: Changes, changeable: set[str]) -> bool:
+    top_k = changes.get("top_k")
+    if isinstance(top_k, int) and top_k <= (stages[2].depth or 0):
+        return False
+    if not changes.keys() <= changeable:
+        return False
+    try:
+        _changed(stages, changes)
+    except UsageError:  # Such as --lazy beside --strata.
+        return False
+    return True
+
+
+def _changed(stages: Stages, changes: Changes) -> Stages:
+    """Return the stages with settings changed; a finished index stays as it is."""
+    index, mine, filter_ = stages
+    if not (index.index / MANIFEST).exists():
+        index = _with(index, changes)
+    return index, _with(mine, changes), _with(filter_, changes)
+
+
+def _with(stage: S, changes: Changes) -> S:
+    known = type(stage).model_fields
+    given = {name: getattr(stage, name) for name in stage.model_fields_set}
+    return type(stage).parse({**given, **{n: v for n, v in changes.items() if n in known}})

@@ -1,0 +1,161 @@
+"""`run --budget` chooses settings that fit by the estimates of `validate`, and keeps the choice."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+from conftest import CROSS_ENCODER, ENCODER, hnmine, write
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hnmine.commands.configuration import settings_for
+from hnmine.errors import UsageError
+from hnmine.validate.forecast import Costs, Load
+from hnmine.validate.options import Work, fitting, options
+from hnmine.validate.within_budget import RECORD, allowed, estimated, seconds_of
+
+TREES = ["ash", "birch", "cedar", "elm", "fir", "hazel", "maple", "oak", "pine", "rowan"]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> list[object]:
+    """The flags of a small run with two models."""
+    root = tmp_path_factory.mktemp("inputs")
+    texts = [f"The {tree} of garden {n} is {n + 3} years old." for n in range(6) for tree in TREES]
+    pairs = write(
+        root / "pairs.parquet", query=[f"Which garden has {t[4:9]}?" for t in texts[:8]],
+        positive=texts[:8],
+    )  # fmt: skip
+    corpus = write(root / "corpus.parquet", text=texts)
+    return [
+        *(corpus, pairs, "--encoder", ENCODER, "--cross-encoder", CROSS_ENCODER),
+        *("--device", "cpu", "--threads", 1, "--max-length", 32),
+    ]
+
+
+def stages(inputs, output, **more):
+    corpus, pairs, *_ = inputs
+    flags = {
+        "corpus": [str(corpus)], "pairs": str(pairs), "encoder": ENCODER, "device": "cpu",
+        "cross_encoder": CROSS_ENCODER, "threads": 1, "max_length": 32, "progress": False,
+        "output": output, **more,
+    }  # fmt: skip
+    return settings_for("run", {}, flags).stages
+
+
+@st.composite
+def works(draw) -> Work:
+    unit = st.floats(1e-9, 1.0)
+    names = Costs.__dataclass_fields__
+    costs, fast = (Costs(**{name: draw(unit) for name in names}) for _ in range(2))
+    load = Load(
+        documents=1000, distinct=draw(st.integers(1, 10**6)), queries=draw(st.integers(1, 10**5)),
+        dense=True, judged=draw(st.booleans()),
+    )  # fmt: skip
+    return Work(
+        load, costs, draw(st.sampled_from([None, fast])), draw(st.integers(1, 8)),
+        draw(st.integers(1, 200)), 2, draw(st.integers(1, 20)), draw(st.booleans()),
+        draw(st.integers(1, 10**6)),
+    )  # fmt: skip
+
+
+@given(works(), st.lists(st.floats(0, 1e9), min_size=2, max_size=20))
+def test_a_larger_budget_never_gives_up_more(work, budgets):
+    found = options(work)
+    assert (found[0].changes, found[0].gives_up) == ({}, [])
+    chosen = [fitting(found, seconds) for seconds in sorted(budgets)]
+    ranks = [len(found) if option is None else found.index(option) for option in chosen]
+    assert all(one >= other for one, other in pairwise(ranks))
+    for option, seconds in zip(chosen, sorted(budgets), strict=True):
+        assert option is None or option.time_seconds == work.seconds(option.changes) <= seconds
+
+
+@given(works())
+def test_the_cross_encoder_goes_last_and_every_change_names_what_it_costs(work):
+    found = options(work)
+    judged = ["cross_encoder" not in option.changes for option in found]
+    assert judged == sorted(judged, reverse=True)
+    for option in found:
+        assert len(option.gives_up) == len(option.changes) == option.flags.count("--")
+        assert "None" not in option.flags
+        assert not option.changes.keys() & {"lazy", "cross_encoder"} or work.load.judged
+
+
+@pytest.mark.parametrize(
+    "text, seconds", [("90m", 5400), ("2h", 7200), ("1d", 86400), ("1.5 h", 5400)]
+)
+def test_the_words_of_a_budget(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["2w", "h", "-1h", "1e3h", "2h30m", "٢h", "", "2 hours"])
+def test_other_words_are_refused(text):
+    with pytest.raises(UsageError, match="is no time"):
+        seconds_of(text)
+
+
+def test_estimates_are_those_of_validate(inputs, tmp_path):
+    corpus, pairs, *flags = inputs
+    done = hnmine("validate", corpus, pairs, *flags, "--no-progress", "--json")
+    assert done.returncode == 0, done.stderr
+    said = [option["changes"] for option in json.loads(done.stdout)["options"]]
+    assert {"lazy": True} in said
+    assert {"cross_encoder": None} in said
+    assert said[0] == {}
+    found = estimated(stages(inputs, tmp_path / "run"))
+    # Which precision is faster, a trial on a busy machine may answer in either way.
+    assert [c for c in said if "dtype" not in c] == [
+        o.changes for o in found if "dtype" not in o.changes
+    ]
+    # A rule on the cross-encoder's logits means nothing without it.
+    ruled = allowed(stages(inputs, tmp_path / "run", margin=2.0), found)
+    assert not any("cross_encoder" in option.changes for option in ruled)
+    drawn = allowed(stages(inputs, tmp_path / "run", sampling="random"), found)
+    assert not any(option.changes.keys() & {"lazy", "cross_encoder"} for option in drawn)
+
+
+def test_a_choice_is_kept_for_the_same_command(inputs, tmp_path):
+    run = tmp_path / "run"
+    none = hnmine("run", *inputs, "--output", run, "--budget", "0m", "--no-progress")
+    assert none.returncode == 2
+    assert "No settings fit in --budget 0m" in none.stderr
+    assert not (run / "index").exists()
+    assert not (run / RECORD).exists()
+
+    command = ("run", *inputs, "--output", run, "--budget", "1d", "--no-progress")
+    first = hnmine(*command)
+    assert first.returncode == 0, first.stderr
+    assert "the run as given" in first.stderr
+    record = json.loads((run / RECORD).read_text())
+    assert (record["changes"], record["budget"]) == ({}, "1d")
+    again = hnmine(*command)
+    assert again.returncode == 0, again.stderr
+    assert "is kept" in again.stderr
+
+    # Had the first run chosen otherwise, the second would follow it, whatever it estimates.
+    other = tmp_path / "other"
+    other.mkdir()
+    record["changes"] = {"top_k": 12, "lazy": True}
+    (other / RECORD).write_text(json.dumps(record))
+    done = hnmine(*command[:-4], other, *command[-3:])
+    assert done.returncode == 0, done.stderr
+    mined = json.loads((other / "candidates" / "manifest.json").read_text())
+    assert mined["settings"]["top_k"] == 12
+    assert json.loads((other / "mined" / "manifest.json").read_text())["settings"]["lazy"]
+
+    record["changes"] = {"output": "/"}
+    (other / RECORD).write_text(json.dumps(record))
+    damaged = hnmine(*command[:-4], other, *command[-3:])
+    assert damaged.returncode == 3
+    assert "damaged" in damaged.stderr
+
+
+def test_a_number_still_limits_the_judgements_and_a_file_may_hold_a_time(tmp_path):
+    flags = {"output": tmp_path, "corpus": ["c"], "pairs": "p", "dense": False}
+    assert settings_for("run", {}, {**flags, "budget": "300"}).filter.budget == 300
+    timed = settings_for("run", {"budget": "2h"}, flags)
+    assert (timed.budget, timed.filter.budget) == ("2h", 400)
+    alone = {"candidates": tmp_path, "output": tmp_path}
+    assert settings_for("filter", {"budget": "2h"}, alone).budget == 400
