@@ -85,7 +85,7 @@ def run(
     block_size: int = 512,
     max_false: float | None = None,
     confidence: float = 0.95,
-    budget: int = 400,
+    budget: int | str | None = None,
     judge_with: str | PathLike[str] | None | Tabular = None,
     judge_llm: str | None = None,
     sheet: str | PathLike[str] | None = None,
@@ -185,7 +185,7 @@ def run(
         block_size: Queries per task; an interrupted run loses at most one task of each worker.
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
-        budget: Judgements for max_false, at most.
+        budget: Time for the run, such as 90m, 2h or 1d: settings that fit are chosen. A number limits the judgements for max_false. [default: no limit]
         judge_with: Judge for max_false: a local model or server. [default: your sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
@@ -271,6 +271,8 @@ def validate(
     encoder: str | PathLike[str] | LoadedModel | None = None,
     faiss: str = "Flat",
     cross_encoder: str | PathLike[str] | LoadedModel | None = None,
+    num_negatives: int = 5,
+    lazy: bool = False,
     calibrate: bool = True,
     seed: int = 0,
     threads: int | None = None,
@@ -301,6 +303,8 @@ def validate(
         encoder: Bi-encoder to estimate truncation, index size and time for.
         faiss: FAISS index-factory string to check for the number of documents.
         cross_encoder: Cross-encoder to estimate the time of.
+        num_negatives: Negatives per query, for the time of lazy=True.
+        lazy: Estimate a run with lazy=True.
         calibrate: Time the models on a few texts to estimate a run.
         seed: Random seed for the samples that are measured.
         threads: CPU threads to use. [default: all]

@@ -137,10 +137,11 @@ def test_a_choice_is_kept_for_the_same_command(inputs, tmp_path):
     # Had the first run chosen otherwise, the second would follow it, whatever it estimates.
     other = tmp_path / "other"
     other.mkdir()
-    record["changes"] = {"top_k": 12, "lazy": True}
+    record["changes"] = {"top_k": 12, "lazy": True, "dtype": "auto"}
     (other / RECORD).write_text(json.dumps(record))
-    done = hnmine(*command[:-4], other, *command[-3:])
-    assert done.returncode == 0, done.stderr
+    for _ in range(2):
+        done = hnmine(*command[:-4], other, *command[-3:])
+        assert done.returncode == 0, done.stderr
     mined = json.loads((other / "candidates" / "manifest.json").read_text())
     assert mined["settings"]["top_k"] == 12
     assert json.loads((other / "mined" / "manifest.json").read_text())["settings"]["lazy"]

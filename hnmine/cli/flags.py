@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from hnmine.cli.choices import BY_NAME, choices, completion
 from hnmine.cli.help_pages import show_all
 from hnmine.commands import Command
 from hnmine.config.setting import about, flag_of
@@ -30,6 +31,7 @@ Recipe = Annotated[
         "--recipe",
         metavar="NAME",
         help="Recipe, such as bge; --config and the command line win. [default: none]",
+        autocompletion=completion(BY_NAME["recipe"]),
     ),
 ]
 Paths = Annotated[
@@ -61,13 +63,18 @@ def parameters(command: Command) -> Iterator[inspect.Parameter]:
     if command.takes_paths:
         yield _parameter("paths", None, Paths)
     for name in command.arguments:
-        shown = typer.Argument(metavar=name.upper(), help=_help(fields[name]))
+        shown = typer.Argument(
+            metavar=name.upper(),
+            help=_help(fields[name]),
+            autocompletion=completion(choices(command, name)),
+        )
         yield _parameter(_argument(name), None, Annotated[_kind(fields[name]) | None, shown])
     for name in fields:
         option = typer.Option(
             _declared(name, fields[name]),
             metavar=about(fields[name]).value or _metavar(fields[name].annotation),
             help=_help(fields[name]),
+            autocompletion=completion(choices(command, name)),
         )
         # None means not given, so that the file or the default counts.
         yield _parameter(name, None, Annotated[_kind(fields[name]) | None, option])

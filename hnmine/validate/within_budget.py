@@ -83,23 +83,27 @@ def within_budget(stages: Stages, budget: str, output: Path, *, write: bool = Tr
                 fix="Run `hnmine validate` and pass the settings that it names.",
             )
     asked = digest([budget.strip(), *(stage.plan() for stage in stages)])
+    keep_index = (stages[0].index / MANIFEST).exists()
     if not write:
-        return _changed(stages, _kept(output, asked) or _choose(stages, budget, seconds).changes)
+        kept = _kept(output, asked)
+        return _changed(stages, *(kept or (_choose(stages, budget, seconds).changes, keep_index)))
     output.mkdir(parents=True, exist_ok=True)
     with file_lock(output / RECORD):
-        changes = _kept(output, asked)
-        if changes is None:
+        kept = _kept(output, asked)
+        if kept is None:
             option = _choose(stages, budget, seconds)
-            changes = option.changes
-            record = {"asked": asked, "budget": budget.strip(), **option.as_json()}
-            write_text(output / RECORD, json.dumps(record, indent=2) + "\n")
+            kept = option.changes, keep_index
+            record = {"asked": asked, "budget": budget.strip(), "keep_index": keep_index}
+            write_text(output / RECORD, json.dumps({**record, **option.as_json()}, indent=2) + "\n")
         else:
             say(f"budget: the choice of {output / RECORD} is kept")
-    return _changed(stages, changes)
+    return _changed(stages, *kept)
 
 
-def _kept(output: Path, asked: str) -> Changes | None:
-    """Return what an earlier run of the same command changed; None if there was none.
+def _kept(output: Path, asked: str) -> tuple[Changes, bool] | None:
+    """Return what an earlier run of the same command changed, and whether it found its index.
+
+    None if there was none.
 
     Raises:
         InputError: the record is damaged.
@@ -114,7 +118,7 @@ def _kept(output: Path, asked: str) -> Changes | None:
             why="It changes settings that --budget does not change.",
             fix="Remove the file; the next run chooses again.",
         )
-    return changes
+    return changes, record.get("keep_index") is True
 
 
 def _allowed(name: str, value: object) -> bool:
@@ -212,12 +216,14 @@ def _may(stages: Stages, changes: Changes, changeable: set[str]) -> bool:
     return True
 
 
-def _changed(stages: Stages, changes: Changes) -> Stages:
-    """Return the stages with settings changed; a finished index stays as it is."""
+def _changed(stages: Stages, changes: Changes, keep_index: bool = False) -> Stages:
+    """Return the stages with settings changed; an index of before stays as it is."""
     index, mine, filter_ = stages
-    if not (index.index / MANIFEST).exists():
-        index = _with(index, changes)
-    return index, _with(mine, changes), _with(filter_, changes)
+    return (
+        index if keep_index else _with(index, changes),
+        _with(mine, changes),
+        _with(filter_, changes),
+    )
 
 
 def _with(stage: S, changes: Changes) -> S:
