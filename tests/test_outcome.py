@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import hnmine, write
+from conftest import CROSS_ENCODER, hnmine, write
 from datasets import load_dataset
 
 from hnmine import build_index, filter_negatives, mine
@@ -88,3 +89,41 @@ def test_the_next_command_can_be_pasted():
     assert "./-x" in next_step("candidates", "-x")
     assert not next_step("mined", "runs/mined")
     assert not next_step("index", "s3://bucket/index")
+
+
+@pytest.mark.parametrize(
+    "rule, words",
+    [
+        (("--margin", 1e6), "--margin 1e+06 is out of reach: the largest distance"),
+        (("--relative-margin", 50), "--relative-margin 50 is out of reach"),
+        (("--max-score", -1), "--max-score -1 is out of reach: the lowest score of a candidate"),
+        (("--min-score", 1e6), "--min-score 1e+06 is out of reach: the highest score"),
+    ],
+)
+def test_a_limit_that_no_score_reaches_is_named_with_the_nearest_value(
+    candidates, tmp_path, rule, words
+):
+    line = ("filter", candidates, "--output", tmp_path / "m", "--score", "bm25", "--no-progress")
+    done = hnmine(*line, *rule)
+    assert done.returncode == 3
+    assert words in done.stdout
+    assert "Scores are bm25, from " in done.stdout
+
+
+def test_kept_scores_of_a_cross_encoder_that_is_not_asked_for_are_named(candidates, tmp_path):
+    shutil.copytree(candidates, tmp_path / "candidates")
+    line = ("filter", tmp_path / "candidates", "--output", tmp_path / "m", "--no-progress")
+    asked = ("--cross-encoder", CROSS_ENCODER, "--max-length", 32, "--threads", 1)
+    plain = hnmine(*line)
+    assert (plain.returncode, "warning" in plain.stdout) == (0, False)
+    judged = hnmine(*line, *asked, "--overwrite")
+    assert judged.returncode == 0, judged.stderr
+    assert "warning" not in judged.stdout
+    forgotten = hnmine(*line, "--overwrite")
+    assert forgotten.returncode == 0, forgotten.stderr
+    [warning] = [row for row in forgotten.stdout.splitlines() if row.startswith("warning")]
+    command = warning.rpartition("`hnmine ")[2].removesuffix("`")
+    assert CROSS_ENCODER in command
+    used = hnmine(*command.split(), "--max-length", 32, "--no-progress")
+    assert used.returncode == 0, used.stderr
+    assert "warning" not in used.stdout

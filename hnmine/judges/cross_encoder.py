@@ -66,7 +66,7 @@ class CrossEncoderJudge:
             if not run.complete:
                 counts = run.run("cross-encoder", "pairs", self._tasks(), self._score)
                 self._check_some_finite(counts)
-                run.finish(counts)
+                run.finish(counts, model=self.spec.model)
             self._check_some_finite(run.manifest.get("counts", {}))
         fetch_run(self.path)
         return {"pairs_scored": sum(self.candidates.part_rows)}

@@ -31,6 +31,7 @@ from hnmine.selection.cascade import Cascade
 from hnmine.selection.criteria import Choice, Goals, Rules, criteria, narrow
 from hnmine.selection.document_cap import default_cap
 from hnmine.selection.hardness import HARDNESS, Hardness
+from hnmine.selection.in_vain import out_of_reach, unused_scores
 from hnmine.selection.last_lines import Measured, last_lines
 from hnmine.selection.learning import learn
 from hnmine.selection.proof import Fill, Goal, proved
@@ -115,7 +116,9 @@ def _notes(settings: FilterSettings, candidates: Candidates, run: RunDirectory) 
     guarantee = read_guarantee(run.path) if settings.max_false is not None else None
     proved = guarantee.sentences() if guarantee else ()
     decided = learned.sentences if learned else ()
-    return [*proved, *settings.notes, *decided, *last_lines(measured)]
+    vain = [*unused_scores(candidates, settings)]
+    vain += out_of_reach(settings, measured.counts, run.path)
+    return [*proved, *settings.notes, *vain, *decided, *last_lines(measured)]
 
 
 def _learn(
