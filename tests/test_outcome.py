@@ -127,3 +127,24 @@ def test_kept_scores_of_a_cross_encoder_that_is_not_asked_for_are_named(candidat
     used = hnmine(*command.split(), "--max-length", 32, "--no-progress")
     assert used.returncode == 0, used.stderr
     assert "warning" not in used.stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["interval 1 day", "map([1], [2])", "union_value(a := 1)", "[map([1], [2])]"]
+)
+@pytest.mark.parametrize("flag", ["--train-column", "--derive"])
+def test_columns_that_a_training_table_cannot_hold_are_refused(candidates, tmp_path, flag, text):
+    line = ("filter", candidates, "--output", tmp_path / "m", "--no-progress")
+    done = hnmine(*line, flag, f"x={text}")
+    assert done.returncode == 2
+    assert "which training tables cannot hold" in done.stderr
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("text", ["null", "[1, 2]", "{'a': 1}", "date '2020-01-01'", "1::ubigint"])
+def test_other_columns_load(candidates, tmp_path, text):
+    out = {"output": tmp_path / "m", "progress": False}
+    filter_negatives(candidates=candidates, train_column={"x": text}, **out)
+    train = load_dataset(str(tmp_path / "m"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert "x" in train.column_names
+    assert len(train) > 0

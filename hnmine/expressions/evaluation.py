@@ -172,7 +172,22 @@ def evaluate(
             raise refused(texts[0], str(error)) from error
     if found.num_rows != table.num_rows:
         raise refused(" / ".join(texts), "it gives another number of rows")
+    _check_types(found, texts)
     return _without_decimals(found.rename_columns(list(expressions)))
+
+
+def _check_types(found: pa.Table, texts: Sequence[str]) -> None:
+    """Refuse results that no training table can hold."""
+    for field, text in zip(found.schema, texts, strict=True):
+        if _unloadable(field.type):
+            raise refused(text, f"its type is {field.type}, which training tables cannot hold")
+
+
+def _unloadable(kind: pa.DataType) -> bool:
+    """Tell whether Parquet cannot store a type, or `datasets` cannot load it, on any level."""
+    if pa.types.is_interval(kind) or pa.types.is_union(kind) or pa.types.is_map(kind):
+        return True
+    return any(_unloadable(kind.field(n).type) for n in range(kind.num_fields))
 
 
 def truth(values: pa.ChunkedArray, text: str) -> NDArray[np.bool_]:
