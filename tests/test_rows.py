@@ -293,6 +293,28 @@ def test_a_missing_column_shows_the_longest_texts(tmp_path):
     assert "--column pairs.positive=story" in str(found.value)
 
 
+@pytest.mark.parametrize(
+    "kind, columns, named, value",
+    [
+        ("pairs", {"ask": QUERIES, "good": POSITIVES, "n": [1, 2, 3]}, "pairs.query=ask", 0),
+        ("pairs", {"good": POSITIVES, "ask": QUERIES}, "pairs.query=ask", 0),
+        ("pairs", {"query": QUERIES, "n": [1, 2, 3], "good": POSITIVES}, "pairs.positive=good", 0),
+        ("corpus", {"key": [1, 2, 3], "body": POSITIVES}, "corpus.text=body", 0),
+        ("corpus", {"n": [1.5, 2.5, 3.5]}, "corpus.text=NAME", None),
+        ("queries", {"text": QUERIES, "w": [0.5, 1, 2], "key": [7, 8, 9]}, "queries.id=key", 0),
+        ("qrels", {"s": [1, 1, 1], "corpus-id": ["a", "b", "c"]}, "qrels.query_id=s", 0),
+        ("qrels", {"q": ["x", "y", "z"], "d": ["a", "b", "c"]}, "qrels.query_id=q", 0),
+    ],
+)
+def test_a_missing_column_is_suggested_by_its_values(tmp_path, kind, columns, named, value):
+    path = write(tmp_path / "t.parquet", **columns)
+    with pytest.raises(InputError) as found:
+        Table.open(kind, str(path))
+    assert f"--column {named}." in str(found.value)
+    column = named.partition("=")[2]
+    assert value is None or repr(str(columns[column][value])) in str(found.value)
+
+
 @pytest.mark.parametrize("column", ["positive", "negatives"])
 def test_lists_that_are_written_as_text_are_refused(tmp_path, column):
     """As pandas writes a column of lists to CSV."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Settings)
 
+ALL_OPTIONS_OF_RUN = "`hnmine run --help-all`"
+
 LONGEST_WHY = 500
 """Characters of a parser's message that are shown."""
 
@@ -139,7 +141,12 @@ def pipeline(file: Json, flags: Json) -> Pipeline:
     flags = {key: value for key, value in flags.items() if not (budget and key == "budget")}
 
     def of(kind: type[S]) -> S:
-        return _settings(kind, file, _flags_for(kind, flags))
+        try:
+            return _settings(kind, file, _flags_for(kind, flags))
+        except UsageError as error:
+            fix = error.fix.replace(f"`hnmine {kind.command} --help-all`", ALL_OPTIONS_OF_RUN)
+            error.say(error.what, error.why, fix)
+            raise
 
     return Pipeline(
         of(BuildIndexSettings),

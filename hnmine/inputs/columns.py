@@ -12,6 +12,7 @@ import pyarrow as pa
 from hnmine.config.reading_options import AS_IT_IS, Reading
 from hnmine.errors import InputError, UsageError
 from hnmine.inputs.formats.reader import Asked
+from hnmine.inputs.likely_columns import Seen, likely, shown
 from hnmine.inputs.nested import (
     LEAVES,
     Types,
@@ -122,7 +123,7 @@ MOST_NAMES, MOST_WANTED = 30, 6
 REQUIRED_OF_QRELS = ("query_id", "corpus_id")
 
 Files = Iterable[Mapping[str, Sequence[pa.DataType]]]
-Sample = Callable[[], "tuple[str, str, float] | None"]
+Sample = Callable[[], Sequence[Seen]]
 
 
 @dataclass(frozen=True)
@@ -191,9 +192,9 @@ def find_columns(
         elif role in given or role not in OPTIONAL[kind]:
             if kind == "pairs" and role == "positive" and role not in given:
                 continue  # Its ids may do.
-            raise _missing(kind, path, role, wanted, types, sample)
+            raise _missing(kind, path, role, wanted, types, sample, found)
     if kind == "pairs" and not {"positive", "positive_id"} & found.keys():
-        raise _missing(kind, path, "positive", roles["positive"][:6], types, sample)
+        raise _missing(kind, path, "positive", roles["positive"][:6], types, sample, found)
     return found
 
 
@@ -289,15 +290,25 @@ def check_types(kind: str, path: str, columns: Mapping[str, str], types: Types) 
 
 
 def _missing(
-    kind: str, path: str, role: str, wanted: Sequence[str], types: Types, sample: Sample | None
+    kind: str,
+    path: str,
+    role: str,
+    wanted: Sequence[str],
+    types: Types,
+    sample: Sample | None,
+    found: Mapping[str, str],
 ) -> InputError:
     names = list(types)
     close = [near for name in wanted for near in difflib.get_close_matches(name, names, 1)]
     best = next((near for near in close if not is_struct(types[near])), None)
     why = f"Its columns are: {listed(names)}." if names else "It has no columns."
-    if _part(role) == "text" and sample and (found := sample()):
-        why += f"\nThe longest texts are in {found[0]!r}, such as {found[1]!r}."
-        best = best or found[0]
+    taken = {*found.values(), *_conventional_elsewhere(kind, role, types)}
+    if sample and (by_values := likely(kind, role, sample(), taken)):
+        value = shown(by_values.value)
+        what = "longest texts" if role in ("text", "positive") else role.replace("_", " ")
+        verb = "are" if what == "longest texts" else "may be"
+        why += f"\nThe {what} {verb} in {by_values.name!r}, such as {value}."
+        best = best or by_values.name
     fix = f"Pass --column {kind}.{role}={best or 'NAME'}."
     if kind == "pairs" and all(conventional("qrels", one, types) for one in REQUIRED_OF_QRELS):
         fix = (
@@ -311,6 +322,12 @@ def _missing(
         why=why,
         fix=fix,
     )
+
+
+def _conventional_elsewhere(kind: str, role: str, types: Types) -> set[str]:
+    """Return the columns that other roles of a table have by their names."""
+    others = (conventional(kind, other, types) for other in CONVENTIONS[kind] if other != role)
+    return {name for name in others if name}
 
 
 def asked_for(

@@ -26,8 +26,8 @@ from hnmine.inputs.columns import (
 from hnmine.inputs.data_files import DataFile
 from hnmine.inputs.formats.json_values import cast
 from hnmine.inputs.identity import normalise
+from hnmine.inputs.likely_columns import seen
 from hnmine.inputs.nested import at_path, top_of
-from hnmine.inputs.samples import longest
 from hnmine.inputs.unchanged import Unchanged, explained
 from hnmine.inputs.values import as_strings, is_list, last_values
 from hnmine.runner.incidents import note_once
@@ -91,9 +91,7 @@ class Table:
             how = {"strict": kind != "corpus", "any_ending": kind in ANY_ENDING}
             files = [file for place in places for file in DataFile.open_all(place, asked, **how)]
         types = merged(file.types for file in files)
-        columns = find_columns(
-            kind, path, list(types), given or {}, types, lambda: longest(files[0])
-        )
+        columns = find_columns(kind, path, list(types), given or {}, types, lambda: seen(files[0]))
         # Rows that hold a list where others hold text are bad rows, not the whole column.
         mixed = {name for file in files for name in file.reader.mixed}
         check_types(kind, path, columns, {name: types[name] for name in types if name not in mixed})
