@@ -1020,7 +1020,7 @@ def review(
     *,
     sheet: str | PathLike[str] | None = None,
     doubtful: int = 60,
-    even: int = 40,
+    even: int | None = None,
     page: bool = True,
     port: int = 0,
     seed: int = 0,
@@ -1036,7 +1036,7 @@ def review(
         mined: Directory that `hnmine filter` wrote.
         sheet: Sheet to write, or to continue: .csv or .parquet. [default: the one that the directory was filtered with, else MINED-review.csv]
         doubtful: Number of doubtful candidates to judge: high in relevance, narrowly dropped, or disputed between judges.
-        even: Number of other negatives to judge, drawn evenly, from which the share of false negatives is estimated.
+        even: Number of other negatives to judge, drawn evenly, from which the share of false negatives is estimated. [default: 40; none with doubtful]
         page: Serve a page on this machine to judge with the keyboard; otherwise only the sheet is written.
         port: Port of the page; 0 takes any free port.
         seed: Random seed for the even sample and the order of the queries.

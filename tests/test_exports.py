@@ -146,6 +146,28 @@ def test_it_is_the_same_each_time_and_nothing_else_is_written(world, exported, t
         assert len(loaded(again.path, config)) == again.counts[file]
 
 
+@pytest.mark.parametrize(
+    "name, scores",
+    [
+        *(("triplet", None), ("n-tuple", None), ("swift-embedding", None), ("arctic", None)),
+        *(("beir", None), ("colbert", None), ("colbert", "bm25"), ("flagembedding", None)),
+    ],
+)
+def test_the_last_lines_say_what_is_left_out(world, truth, tmp_path, name, scores):
+    asked = Mined(world / "m").manifest.settings.num_negatives
+    queries = len({row["query_id"] for row in rows(world / "m" / "scored")})
+    without = queries - len(truth)
+    short = sum(len(negatives) < asked for _, _, negatives in truth.values())
+    flags = ["--scores", scores] if scores else []
+    done = hnmine("export", world / "m", "--to", name, "--output", tmp_path / "e", *flags, "--json")
+    assert done.returncode == 0, done.stderr
+    [note] = json.loads(done.stdout)["notes"]
+    assert note.startswith(f"Left out of {queries} queries: {without} without a negative")
+    full = name in ("n-tuple", "swift-embedding", "arctic") or scores is not None
+    assert (f"{short} with fewer than {asked} negatives" in note) is full
+    assert without and short
+
+
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.layout])
 def test_the_layouts_are_those_of_filter(world, exported, tmp_path, name):
     api.filter(candidates=world / "c", output=tmp_path / "m", format=name, **FILTER)

@@ -102,6 +102,19 @@ class TestChoice:
             assert not known["is_positive"]
             assert row["positive"] and row["query"] and row["verdict"] == ""
 
+    def test_a_number_of_doubtful_ones_is_what_is_asked(self, mined, tmp_path):
+        reviewed = review(given(mined, tmp_path, doubtful=20))
+        drawn = [row["drawn"] for row in sheet_rows(tmp_path / "s.csv")]
+        assert len(drawn) == 20
+        assert EVEN not in drawn
+        assert not any("were found" in note for note in reviewed.notes)
+        more = review(given(mined, tmp_path, sheet=tmp_path / "t.csv", doubtful=5000, even=0))
+        found = len(sheet_rows(tmp_path / "t.csv"))
+        assert found < 5000
+        assert f"{found} of 5000 doubtful candidates were found: at most 3 of one query" in str(
+            more.notes
+        )
+
     def test_even_rows_are_in_the_order_of_their_draw_with_its_seed(self, mined, tmp_path):
         review(given(mined, tmp_path, doubtful=10, even=40, seed=3))
         found = sheet_rows(tmp_path / "s.csv")

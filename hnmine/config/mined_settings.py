@@ -128,6 +128,10 @@ class InspectSettings(MinedSettings):
         return self
 
 
+USUAL_EVEN = 40
+"""Negatives that a review draws evenly, unless it is asked for doubtful ones alone."""
+
+
 class ReviewSettings(MinedSettings):
     """Settings of `hnmine review`."""
 
@@ -149,11 +153,11 @@ class ReviewSettings(MinedSettings):
         ge=0,
         le=MANY,
     )
-    even: int = setting(
+    even: int | None = setting(
         "Which are chosen",
         "Number of other negatives to judge, drawn evenly, from which the share of false "
-        "negatives is estimated.",
-        40,
+        "negatives is estimated. [default: 40; none with --doubtful]",
+        None,
         common=True,
         ge=0,
         le=MANY,
@@ -169,3 +173,9 @@ class ReviewSettings(MinedSettings):
         "Advanced", "Port of the page; 0 takes any free port.", 0, common=True, ge=0, le=65535
     )
     seed: int = seed("Random seed for the even sample and the order of the queries.")
+
+    @property
+    def evenly_drawn(self) -> int:
+        """The number of negatives to draw evenly: those asked for, else none with --doubtful."""
+        usual = 0 if "doubtful" in self.model_fields_set else USUAL_EVEN
+        return usual if self.even is None else self.even

@@ -89,4 +89,5 @@ ARCTIC = Format(
         "document_ids.jsonl": document_ids,
     },
     configs={name: f"{name}.parquet" for name in ("labels", "queries", "documents")},
+    full="always",
 )

@@ -62,4 +62,5 @@ COLBERT = Format(
         "document_ids.jsonl": colbert_document_ids,
     },
     "optional",
+    full="scored",
 )

@@ -55,4 +55,5 @@ EMBED_DISTILL = Format(
     {"documents.parquet": documents, "queries.parquet": queries},
     configs={name: f"{name}.parquet" for name in ("documents", "queries")},
     vectors=True,
+    full="own",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hnmine.config import ExportSettings
@@ -47,7 +47,34 @@ def export(settings: ExportSettings) -> StageResult:
             counts = _write(run, form, Material(mined, settings.scores, settings.prompt))
             run.finish(counts, mined=name_of(mined.path))
         manifest = run.manifest
-    return StageResult(settings.output, manifest["counts"], manifest)
+    return StageResult(
+        settings.output, manifest["counts"], manifest, [*_left_out(mined, form, settings)]
+    )
+
+
+def _left_out(mined: Mined, form: Format, settings: ExportSettings) -> Iterator[str]:
+    """Yield how many queries the files leave out, and why."""
+    if form.full == "own":
+        return
+    asked = mined.manifest.settings.num_negatives
+    with mined.sql(settings.cpu_threads) as scored:
+        [(queries, without, short)] = scored.ask(LEFT_OUT, asked)
+    needs_all = form.full == "always" or (form.full == "scored" and settings.scores is not None)
+    reasons = {"without a negative": without, f"with fewer than {asked} negatives": short}
+    if not needs_all:
+        del reasons[f"with fewer than {asked} negatives"]
+    said = [f"{count:,} {reason}" for reason, count in reasons.items() if count]
+    if said:
+        yield f"Left out of {queries:,} queries: {', '.join(said)}."
+
+
+LEFT_OUT = """
+select count(*), count(*) filter (where not least(p, n)), count(*) filter (where p and n and n < ?)
+from (
+    select count(*) filter (where label = 1) as p, count(*) filter (where selected) as n
+    from scored group by query_id
+)"""
+"""Counts the queries, those without a positive or a negative, and those with too few negatives."""
 
 
 def _scores(settings: ExportSettings, form: Format, mined: Mined) -> str | None:

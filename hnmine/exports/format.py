@@ -36,6 +36,8 @@ class Format:
         vectors: whether the files hold vectors of the index.
         by_split: files that are written for each value of the column `split`, which replaces
             `train` in their names.
+        full: whether queries need all negatives that were asked for: never, always, or with
+            scores; own: the files list other documents than the chosen ones.
         layout: how `hnmine filter` lays out train/ in this format; None if it does not.
     """
 
@@ -45,6 +47,7 @@ class Format:
     prompt: bool = False
     vectors: bool = False
     by_split: tuple[str, ...] = ()
+    full: Literal["never", "scored", "always", "own"] = "never"
     layout: Layout | None = None
 
     def names(self, splits: Iterable[str]) -> dict[str, tuple[str, str | None]]:
@@ -64,7 +67,7 @@ class Format:
         return [found[1] for found in matches if found]
 
 
-def of_layout(layout: Layout) -> Format:
+def of_layout(layout: Layout, full: Literal["never", "always"] = "never") -> Format:
     """Return the format whose one file is laid out as train/ is."""
 
     def rows(material: Material) -> Iterator[pa.Table]:
@@ -72,9 +75,9 @@ def of_layout(layout: Layout) -> Format:
             yield layout(block.chosen, material.num_negatives, material.scores is not None)
 
     configs = {"train": "train.parquet"}
-    return Format({"train.parquet": rows}, "optional", configs, layout=layout)
+    return Format({"train.parquet": rows}, "optional", configs, full=full, layout=layout)
 
 
-def of_lines(rows: Rows) -> Format:
+def of_lines(rows: Rows, full: Literal["never", "always"] = "never") -> Format:
     """Return the format whose one file has a JSON object a line, without scores."""
-    return Format({"train.jsonl": rows}, configs={"train": "train.jsonl"})
+    return Format({"train.jsonl": rows}, configs={"train": "train.jsonl"}, full=full)

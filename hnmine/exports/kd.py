@@ -276,4 +276,5 @@ KD = Format(
     },
     "always",
     {name: f"{name}.parquet" for name in ("lists", "train", "queries", "documents")},
+    full="own",
 )

@@ -34,4 +34,4 @@ def _row(
     }
 
 
-EMBEDDING, RERANKER = of_lines(embedding), of_lines(reranker)
+EMBEDDING, RERANKER = of_lines(embedding, "always"), of_lines(reranker)

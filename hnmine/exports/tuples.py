@@ -57,4 +57,4 @@ def _rows(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> pa.Array
     return pa.FixedSizeListArray.from_arrays(values, matrix.shape[1]).cast(pa.list_(pa.float64()))
 
 
-TRIPLET, N_TUPLE = of_layout(triplet), of_layout(n_tuple)
+TRIPLET, N_TUPLE = of_layout(triplet), of_layout(n_tuple, "always")

@@ -15,9 +15,10 @@ from hnmine.errors import UsageError
 from hnmine.exports.reproduce import command_line
 from hnmine.printable import aligned, shell
 from hnmine.results import Json, Result
-from hnmine.review.doubtful import choose
+from hnmine.review.doubtful import PER_QUERY, choose
 from hnmine.review.server import ReviewServer
 from hnmine.schema import RELEVANT
+from hnmine.sheets.draw import EVEN
 from hnmine.sheets.sheet import Sheet, count, with_texts
 
 
@@ -68,7 +69,7 @@ def review(settings: ReviewSettings) -> Reviewed:
         HnmineError: the directory or the sheet cannot be used.
     """
     mined = Mined(settings.mined, settings.candidates, settings.index)
-    sheet = _sheet(settings, mined)
+    sheet, missing = _sheet(settings, mined)
     notes: list[str] = []
     if settings.page:
         server = ReviewServer(sheet, settings.port)
@@ -78,27 +79,41 @@ def review(settings: ReviewSettings) -> Reviewed:
         sys.stderr.flush()
         server.until_done()
         notes = [*server.notes, *sheet.settle()]
+    notes += missing
     known = AuditSettings(mined=settings.mined, verdicts=str(sheet.path), shortcuts=False)
     moved = {"index": settings.index} if settings.index else {}
     commands = _commands(mined, sheet.path, moved)
     return Reviewed(sheet.path, count(sheet), audit(known), commands, notes)
 
 
-def _sheet(settings: ReviewSettings, mined: Mined) -> Sheet:
-    """Open or create the sheet, and add the candidates to judge."""
+def _sheet(settings: ReviewSettings, mined: Mined) -> tuple[Sheet, list[str]]:
+    """Open or create the sheet, add the candidates to judge, and say if they are too few."""
     path = settings.sheet or _filtered_with(mined) or _beside(mined.path, "-review.csv")
     asked_before = Sheet.open(path).table.num_rows if path.exists() else 0
     with mined.sql(settings.cpu_threads) as scored:
-        chosen = choose(scored, settings.doubtful, settings.even, settings.seed)
+        chosen = choose(scored, settings.doubtful, settings.evenly_drawn, settings.seed)
     rows = with_texts(mined.candidates, chosen)
     if not rows.num_rows and not asked_before:
         raise UsageError(
             f"No candidate of {settings.mined} is left to judge.",
-            why=f"--doubtful {settings.doubtful} and --even {settings.even} choose none; judged "
-            "candidates are not chosen again.",
+            why=f"--doubtful {settings.doubtful} and --even {settings.evenly_drawn} choose none; "
+            "judged candidates are not chosen again.",
             fix="Raise --doubtful or --even.",
         )
-    return Sheet.join(path, rows)
+    return Sheet.join(path, rows), [*_too_few(settings, chosen["drawn"].to_pylist())]
+
+
+def _too_few(settings: ReviewSettings, drawn: list[str]) -> Iterator[str]:
+    """Yield why the sheet got fewer rows than were asked for."""
+    even = drawn.count(EVEN)
+    doubtful = len(drawn) - even
+    if doubtful < settings.doubtful:
+        yield (
+            f"{doubtful} of {settings.doubtful} doubtful candidates were found: at most "
+            f"{PER_QUERY} of one query and one kind of doubt, and none that is judged."
+        )
+    if even < settings.evenly_drawn:
+        yield f"{even} of {settings.evenly_drawn} other negatives were found: no more are left."
 
 
 def _filtered_with(mined: Mined) -> Path | None:
