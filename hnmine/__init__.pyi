@@ -803,7 +803,7 @@ def export(
 
     Args:
         mined: Directory that `hnmine filter` wrote.
-        to: Format to write, one of those listed above.
+        to: Format to write, one of those listed below.
         output: Directory for the exported files.
         scores: Scores to write: ce, dense, bm25, or an expression over the columns of scored/. [default: those that `hnmine filter` compared; none for sentence-transformers and colbert]
         prompt: Instruction for every query, for formats with a field for it: flagembedding.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -262,3 +263,15 @@ def test_a_reader_that_has_read_enough_is_no_error(tmp_path):
     assert process.stderr.read() == ""
     assert process.wait() == 0
     assert (tmp_path / "i" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", ["run", "filter", "export", "judge"])
+@pytest.mark.parametrize("width", [60, 100])
+def test_help_fits_the_terminal_and_breaks_no_word(name, width):
+    page = hnmine(name, "--help-all", env={**os.environ, "COLUMNS": str(width)}).stdout
+    for line in page.splitlines():
+        # Commands to copy and lists of values are on one line.
+        assert len(line) <= width or line.startswith(("  Example:", "  Acceptance set:", "  --")), (
+            line
+        )
+        assert not re.search(r"\w-$", line), line

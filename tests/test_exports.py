@@ -149,7 +149,7 @@ def test_it_is_the_same_each_time_and_nothing_else_is_written(world, exported, t
 @pytest.mark.parametrize(
     "name, scores",
     [
-        *(("triplet", None), ("n-tuple", None), ("swift-embedding", None), ("arctic", None)),
+        *(("triplet", None), ("n-tuple", None), ("ms-swift-embedding", None), ("arctic", None)),
         *(("beir", None), ("colbert", None), ("colbert", "bm25"), ("flagembedding", None)),
     ],
 )
@@ -163,7 +163,7 @@ def test_the_last_lines_say_what_is_left_out(world, truth, tmp_path, name, score
     assert done.returncode == 0, done.stderr
     [note] = json.loads(done.stdout)["notes"]
     assert note.startswith(f"Left out of {queries} queries: {without} without a negative")
-    full = name in ("n-tuple", "swift-embedding", "arctic") or scores is not None
+    full = name in ("n-tuple", "ms-swift-embedding", "arctic") or scores is not None
     assert (f"{short} with fewer than {asked} negatives" in note) is full
     assert without and short
 

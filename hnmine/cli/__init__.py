@@ -27,9 +27,9 @@ FIRST_STEPS = """Mine hard negatives for training dense retrievers, offline.
 Example:
 
 \b
-  hnmine run corpus.parquet pairs.parquet     index, mine, filter: into runs/first
+  hnmine run corpus.parquet pairs.parquet     into runs/first
   hnmine report runs/first/mined              see the result
-  hnmine init corpus.parquet pairs.parquet    write a configuration, to change it"""
+  hnmine init corpus.parquet pairs.parquet    write a configuration"""
 
 WIDEST = 120
 """Columns of a help page on a wide terminal."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,7 @@ from hnmine.cli.failures import errors_explained
 from hnmine.commands import COMMAND_GROUPS, COMMANDS, Command
 from hnmine.config.setting import GROUPS, About, about, flag_of, why_gone
 from hnmine.errors import UsageError
+from hnmine.registry import Registry
 
 ALL = "hnmine.help_all"
 """Key of a context's `meta`."""
@@ -58,15 +60,15 @@ class GroupedCommand(TyperCommand):
         for name, declared in _declarations(command):
             if name in parameters and (everything or declared.common):
                 groups[declared.group].append(_row(parameters, name, everything))
-        lefts = [left for rows in groups.values() for left, _ in rows]
+        more = {heading: _described(names) for heading, names in command.listed.items()}
+        lefts = [left for rows in (*groups.values(), *more.values()) for left, _ in rows]
         width = max(len(left) for left in lefts if len(left) <= WIDEST_FLAG)
         formatter.write_paragraph()
-        for group, rows in {**groups, "Added by packages": list(_added(command))}.items():
-            if not rows:
-                continue
-            formatter.write_heading(group)
-            with formatter.indentation():
-                formatter.write_dl([(left.ljust(width), help) for left, help in rows], width)
+        for group, rows in {**groups, **more, "Added by packages": list(_added(command))}.items():
+            if rows:
+                formatter.write_heading(group)
+                with formatter.indentation():
+                    _write_rows(formatter, rows, width)
 
 
 class GroupedCommands(TyperGroup):
@@ -79,7 +81,23 @@ class GroupedCommands(TyperGroup):
         for heading, names in COMMAND_GROUPS.items():
             rows = [(name.ljust(width), COMMANDS[name].summary) for name in names]
             with formatter.section(heading):
-                formatter.write_dl(rows, width)
+                _write_rows(formatter, rows, width)
+
+
+def _write_rows(formatter: Any, rows: Iterable[tuple[str, str]], width: int) -> None:
+    """Write names and what they mean in two columns; flags with hyphens stay whole."""
+    left, gap = formatter.current_indent, 2
+    room = max(formatter.width - left - width - gap, 10)
+    for name, text in rows:
+        lines = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+        first = f"{name.ljust(width + gap)}{lines.pop(0)}" if len(name) <= width else name
+        for n, line in enumerate([first, *lines]):
+            formatter.write(f"{'':{left if n == 0 else left + width + gap}}{line}".rstrip() + "\n")
+
+
+def _described(names: Registry) -> list[tuple[str, str]]:
+    """Return the names of hnmine's own in a registry, and what they are."""
+    return [(name, entry.description) for name, entry in names.own.items()]
 
 
 def show_all(ctx: typer.Context, wanted: bool) -> None:

@@ -31,6 +31,7 @@ class Command:
         takes_recipe: whether recipes hold settings of it.
         places: the folder of `hnmine run`'s output that each setting names.
         registries: where the names come from that a setting takes, by the setting.
+        listed: names of hnmine's own that the help lists, by the heading.
         own_keys: settings that mean something else in another command: `hnmine run` gives them to
             this one only from its own section.
         more_help: shown below the example; a leading backspace keeps lines as they are.
@@ -48,6 +49,7 @@ class Command:
     takes_recipe: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
     registries: Mapping[str, Registry] = field(default_factory=dict)
+    listed: Mapping[str, Registry] = field(default_factory=dict)
     own_keys: tuple[str, ...] = ()
     more_help: str = ""
     forecast: Callable[..., Result] | None = None

@@ -28,6 +28,5 @@ COMMAND = Command(
     arguments=("mined",),
     registries={"to": EXPORTS},
     places={"mined": "mined", "output": "export"},
-    more_help="\b\nFormats:\n"
-    + "\n".join(f"  {name:<20}{entry.description}" for name, entry in EXPORTS.own.items()),
+    listed={"Formats": EXPORTS},
 )

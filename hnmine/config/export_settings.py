@@ -18,7 +18,7 @@ class ExportSettings(MinedSettings, OutputSettings):
 
     command = "export"
 
-    to: str = setting("Output", "Format to write, one of those listed above.", common=True)
+    to: str = setting("Output", "Format to write, one of those listed below.", common=True)
     output: Path = path("Directory for the exported files.", group="Output", common=True)
     scores: str | None = setting(
         "Output",

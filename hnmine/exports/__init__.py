@@ -49,7 +49,7 @@ EXPORTS = Registry(
         ),
         "dpr": Entry("DPR: question, positive_ctxs, hard_negative_ctxs", "hnmine.exports.dpr:DPR"),
         "beir": Entry(
-            "BEIR: corpus.jsonl, queries.jsonl, qrels/train.tsv, or a file for each value of split",
+            "BEIR: corpus.jsonl, queries.jsonl, qrels/train.tsv, or one for each split",
             "hnmine.exports.beir:BEIR",
         ),
         "beir-unanswered": Entry(
