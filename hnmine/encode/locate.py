@@ -78,19 +78,19 @@ def _from_hub(name: str) -> Path:
         return Path(snapshot_download(name, ignore_patterns=OTHER_FORMATS, local_files_only=True))
     except Exception as missing:
         if offline:
-            raise _not_found(name, missing) from missing
+            raise _not_found(name, "HF_HUB_OFFLINE is set: hubs are not asked.") from missing
     try:
         return Path(snapshot_download(name, ignore_patterns=OTHER_FORMATS))
     except Exception as error:
-        raise _not_found(name, error) from error
+        raise _not_found(name, first_line(error)) from error
 
 
-def _not_found(name: str, error: Exception) -> MissingModel:
+def _not_found(name: str, why: str) -> MissingModel:
     return MissingModel(
         f"The model {name!r} is neither a folder, nor in the local cache, nor on a hub in reach.",
-        why=first_line(error),
+        why=why,
         fix="Copy the model to a folder and give its path, or name one inside an installed package "
-        "as pkg:package/folder.",
+        "as pkg:package/folder. `hnmine validate --models` lists those on this machine.",
     )
 
 

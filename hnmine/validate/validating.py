@@ -12,7 +12,7 @@ from hnmine.errors import InputError
 from hnmine.inputs.identity import Lookup, exact_keys
 from hnmine.inputs.records import TextBatch
 from hnmine.inputs.table_reader import BadRows
-from hnmine.progress import progress_bar
+from hnmine.progress import progress_bar, say
 from hnmine.validate.advice import advise
 from hnmine.validate.copies import NearCopies
 from hnmine.validate.estimates import estimate
@@ -46,7 +46,11 @@ def validate(settings: ValidateSettings, paths: Sequence[str] = ()) -> Report:
         def tick(rows: int) -> None:
             bar.update(rows)
 
-        _Validator(settings, given, report, tick).run()
+        validator = _Validator(settings, given, report, tick)
+        validator.run()
+    if settings.progress and settings.calibrate and (settings.encoder or settings.cross_encoder):
+        say("validate: timing the models on a few texts")
+    validator.estimate()
     return report
 
 
@@ -64,6 +68,7 @@ class _Validator:
         self.examples: dict[str, str] = {}
         self.ends: list[Side] = []
         self.mined = 0
+        self.found: dict[str, Gathered | None] = {}
 
     def run(self) -> None:
         conflicts = {"documents": self.given.bad_rows(), "queries": self.given.bad_rows()}
@@ -90,7 +95,11 @@ class _Validator:
             self._settle("qrels" if "qrels" in self.given.tables else "pairs", end.bad)
         if joined and found["queries"]:
             self._positives(*joined, found["queries"], found["documents"])
-        estimate(self.report, self.settings, found, self.mined)
+        self.found = found
+
+    def estimate(self) -> None:
+        """Add what a run needs, and warnings."""
+        estimate(self.report, self.settings, self.found, self.mined)
         advise(self.report, self.settings, self.examples)
 
     def _settle(self, source: str, bad: BadRows, why: str = "") -> None:
