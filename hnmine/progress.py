@@ -108,12 +108,13 @@ class Lines:
     def tick(self) -> None:
         """Write how far the step is, how fast, and how long the rest will take."""
         seconds = self._clock() - self._started
-        done = f"{self._done:,} of {self._total:,} {self._unit}"
+        total = max(self._total, self._done)  # The amount may have been estimated.
+        done = f"{self._done:,} of {total:,} {self._unit}"
         made = self._done - self._initial
         if made > 0 and seconds > 0:
             rate = made / seconds
-            left = duration((self._total - self._done) / rate)
-            share = f"{self._done / max(self._total, 1):.0%}".replace("%", " %")
+            left = duration((total - self._done) / rate)
+            share = f"{self._done / total:.0%}".replace("%", " %")
             shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
             done += f" ({share}), {shown} {self._unit}/s, about {left} left"
         else:

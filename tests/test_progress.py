@@ -46,6 +46,14 @@ def test_a_line_has_the_count_the_rate_and_what_is_left(log):
     assert lines == ["filter: score: 600 of 1,000 pairs (60 %), 10 pairs/s, about 40 s left"]
 
 
+def test_more_work_than_was_estimated_is_not_more_than_all(log):
+    clock, lines, shown = log
+    shown.update(1800)
+    clock.now = 90.0
+    shown.tick()
+    assert lines == ["filter: score: 2,000 of 2,000 pairs (100 %), 20 pairs/s, about 0 s left"]
+
+
 def test_work_of_an_earlier_run_is_no_speed(log):
     clock, lines, shown = log
     clock.now = 30.0
