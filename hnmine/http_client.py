@@ -76,11 +76,13 @@ class Client:
         url: where to.
         key: sent as a bearer token; empty for none. Shown nowhere.
         timeout: seconds for a whole answer, with finding and reaching the server.
+        largest: bytes of an answer, at most.
     """
 
     url: str
     key: str = field(repr=False)
     timeout: float
+    largest: int = LARGEST_ANSWER
 
     def post(self, body: Mapping[str, Any], over: threading.Event) -> bytes:
         """Send a JSON object and return the answer.
@@ -148,7 +150,7 @@ class Client:
             request = urllib.request.Request(url, body, headers, method="POST")
             try:
                 with closing(opener.open(request, timeout=self.timeout)) as answer:
-                    return _content(answer)
+                    return _content(answer, self.largest)
             except urllib.error.HTTPError as error:
                 with closing(error):
                     if not 300 <= error.code < 400:
@@ -183,13 +185,13 @@ class Client:
         return Refused(error.code, self.shown(reason + b": " + said), seconds)
 
 
-def _content(answer: Any) -> bytes:
+def _content(answer: Any, largest: int) -> bytes:
     encoding = (answer.headers.get("Content-Encoding") or "identity").strip().lower()
     if encoding != "identity":
         raise BadAnswer("The answer is compressed, which was not asked for.")
-    content: bytes = answer.read(LARGEST_ANSWER + 1)
-    if len(content) > LARGEST_ANSWER:
-        raise BadAnswer(f"The answer is larger than {LARGEST_ANSWER:,} bytes.")
+    content: bytes = answer.read(largest + 1)
+    if len(content) > largest:
+        raise BadAnswer(f"The answer is larger than {largest:,} bytes.")
     if answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
     return content

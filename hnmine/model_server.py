@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from hnmine.errors import HnmineError, InputError, MissingModel, PartialRun, UsageError
-from hnmine.http_client import BadAnswer, Client, Refused
+from hnmine.http_client import LARGEST_ANSWER, BadAnswer, Client, Refused
 
 ATTEMPTS = 6
 FIRST_WAIT = 1.0
@@ -41,6 +41,7 @@ class ModelServer:
         kind: what its answers are, such as `chat completion`.
         check: what to check where it refuses a request.
         example: of such a server.
+        largest: bytes of an answer, at most.
     """
 
     url: str
@@ -49,6 +50,7 @@ class ModelServer:
     kind: str
     check: str
     example: str
+    largest: int = LARGEST_ANSWER
 
     def ask(self, body: Mapping[str, Any], over: threading.Event) -> bytes:
         """Return the answer to a JSON object.
@@ -98,7 +100,7 @@ class ModelServer:
                 "The API key contains characters that HTTP does not allow.",
                 fix="Check the environment variable that --api-key-env names.",
             )
-        return Client(self.url, key, self.timeout)
+        return Client(self.url, key, self.timeout, self.largest)
 
     def refused(self, refusal: Refused) -> HnmineError:
         """Return the error for a refused request."""
@@ -112,9 +114,9 @@ class ModelServer:
             f"{self.url} refuses the request.", why=str(refusal), fix=f"Check {self.check}."
         )
 
-    def not_an_answer(self, answer: bytes) -> InputError:
-        """Return the error for an answer of another kind."""
-        return self.unusable(f"It answered {self._client.shown(answer)!r}.")
+    def not_an_answer(self, answer: bytes, fault: str = "") -> InputError:
+        """Return the error for an answer of another kind, or with a fault."""
+        return self.unusable(f"{fault} It answered {self._client.shown(answer)!r}.".strip())
 
     def unusable(self, why: str) -> InputError:
         """Return the error for a server of another kind."""

@@ -33,9 +33,11 @@ LIBRARIES = {
     "compiled": ("numba",),
     "expressions": ("duckdb",),
     "faiss": ("faiss-cpu",),
+    "files": (),
     "learning": ("scipy",),
     "onnx": ("onnxruntime", "tokenizers"),
     "openvino": (*_TORCH, "openvino"),
+    "server": (),
     "rank-bm25": ("rank-bm25",),
     "torch": _TORCH,
 }

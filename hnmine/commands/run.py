@@ -33,6 +33,7 @@ def run(settings: Pipeline) -> StageResults:
     Raises:
         HnmineError: see the commands.
     """
+    from hnmine.encode.address import is_served
     from hnmine.results import StageResults
     from hnmine.schema import MADE_FILE
     from hnmine.validate.used_models import check_models
@@ -44,7 +45,10 @@ def run(settings: Pipeline) -> StageResults:
         results.append(generate.run(made))
         corpus = [*index.corpus, name_of(made.output / MADE_FILE)]
         index = index.model_copy(update={"corpus": corpus})
-    results += [build_index.run(index), mine.run(settings.mine), filter.run(settings.filter)]
+    asked = settings.mine
+    if index.dense and index.encoder and is_served(index.encoder) and not asked.has_query_vectors:
+        asked = asked.model_copy(update={"query_encoder": index.encoder})
+    results += [build_index.run(index), mine.run(asked), filter.run(settings.filter)]
     if settings.batch:
         results.append(batch.run(settings.batch))
     if settings.mix:

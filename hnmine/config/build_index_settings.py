@@ -9,11 +9,12 @@ from pydantic import model_validator
 
 from hnmine.config.output import OutputSettings
 from hnmine.config.reading_options import InputSettings
-from hnmine.config.setting import MANY, path, setting
+from hnmine.config.server_settings import ServerSettings
+from hnmine.config.setting import MANY, flag_of, path, setting
 from hnmine.config.shared import ModelSettings, Pooling
 
 
-class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
+class BuildIndexSettings(InputSettings, ServerSettings, ModelSettings, OutputSettings):
     """Settings of `hnmine build-index`."""
 
     command = "build-index"
@@ -33,10 +34,21 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
     )
     encoder: str | None = setting(
         "Models",
-        "Bi-encoder: a hub name, a folder, or pkg:package/folder.",
+        "Bi-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/v1#model.",
         None,
         value="MODEL",
         common=True,
+    )
+    vectors: str | None = path(
+        "Vectors of the documents instead of --encoder: .npy, safetensors, or Parquet with ids; a "
+        "file or a folder.",
+        None,
+    )
+    similarity: Literal["cosine", "dot"] | None = setting(
+        "Models",
+        "How vectors are compared. [default: as the model's own files say, else cosine]",
+        None,
+        in_plan=False,
     )
     query_prompt: str | None = setting(
         "Models",
@@ -102,8 +114,13 @@ class BuildIndexSettings(InputSettings, ModelSettings, OutputSettings):
             )
         if not (self.bm25 or self.dense):
             raise ValueError("dense: --no-bm25 and --no-dense leave nothing to build")
-        if self.dense and not self.encoder:
+        if self.dense and not (self.encoder or self.vectors):
             raise ValueError(
                 "Missing required option --encoder; pass --no-dense to build BM25 alone."
             )
+        if self.vectors and not self.dense:
+            raise ValueError("vectors: --no-dense leaves no use for them")
+        for name in ("encoder", "query_prompt", "document_prompt") if self.vectors else ():
+            if getattr(self, name) is not None:
+                raise ValueError(f"vectors: no text is encoded, so leave {flag_of(name)} out")
         return self

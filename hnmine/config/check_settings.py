@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from hnmine.config.reading_options import InputSettings, JudgedSettings
+from hnmine.config.server_settings import ServerSettings
 from hnmine.config.setting import MANY, path, seed, setting
 from hnmine.config.shared import CommonSettings, ModelSettings, Settings
 
@@ -48,7 +49,7 @@ class InitSettings(InputSettings):
     )
 
 
-class ValidateSettings(JudgedSettings, ModelSettings, CommonSettings):
+class ValidateSettings(JudgedSettings, ServerSettings, ModelSettings, CommonSettings):
     """Settings of `hnmine validate`."""
 
     command = "validate"

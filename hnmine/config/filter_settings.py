@@ -10,6 +10,7 @@ from pydantic import ValidationInfo, field_validator, model_validator
 from hnmine.config.mined_settings import moved_index
 from hnmine.config.output import OutputSettings
 from hnmine.config.proof_settings import ProofSettings
+from hnmine.config.server_settings import ServerSettings
 from hnmine.config.setting import MANY, flag_of, path, seed, setting
 from hnmine.config.shared import Count, ModelSettings, Pooling, assignments
 from hnmine.exports import LAYOUTS, check_layout
@@ -26,7 +27,7 @@ NOT_LAZY = (
 """Settings that need the scores of candidates that are not chosen."""
 
 
-class FilterSettings(ProofSettings, ModelSettings, OutputSettings):
+class FilterSettings(ProofSettings, ServerSettings, ModelSettings, OutputSettings):
     """Settings of `hnmine filter`."""
 
     command = "filter"

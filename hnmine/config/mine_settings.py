@@ -9,13 +9,14 @@ from pydantic import field_validator, model_validator
 
 from hnmine.config.output import OutputSettings
 from hnmine.config.reading_options import JudgedSettings
+from hnmine.config.server_settings import ServerSettings
 from hnmine.config.setting import MANY, path, seed, setting
 from hnmine.config.shared import assignments, device
 from hnmine.names import check_names
 from hnmine.sources import SOURCES
 
 
-class MineSettings(JudgedSettings, OutputSettings):
+class MineSettings(JudgedSettings, ServerSettings, OutputSettings):
     """Settings of `hnmine mine`."""
 
     command = "mine"
@@ -68,6 +69,11 @@ class MineSettings(JudgedSettings, OutputSettings):
         None,
         value="MODEL",
     )
+    query_vectors: str | None = path(
+        "Vectors of the queries instead of encoding them: .npy, safetensors, or Parquet with ids; "
+        "a file or a folder.",
+        None,
+    )
     previous: Path | None = path(
         "Mined directory of an earlier round, for the columns previous_rank, previous_score and "
         "previous_selected.",
@@ -118,6 +124,8 @@ class MineSettings(JudgedSettings, OutputSettings):
     @model_validator(mode="after")
     def _check(self) -> MineSettings:
         self.check_positives("queries", "qrels")
+        if self.query_vectors and self.query_encoder:
+            raise ValueError("query-vectors: cannot be combined with --query-encoder")
         for name, flag, given in (
             ("run", "from-run", self.from_run),
             ("matching", "matching", self.matching),
@@ -126,6 +134,11 @@ class MineSettings(JudgedSettings, OutputSettings):
             if name in self.depths and not given:
                 raise ValueError(f"source: {name} needs --{flag}")
         return self
+
+    @property
+    def has_query_vectors(self) -> bool:
+        """Whether the queries get vectors otherwise than from the encoder of the index."""
+        return bool(self.query_encoder or self.query_vectors)
 
     @property
     def depths(self) -> dict[str, int]:

@@ -12,7 +12,7 @@ from hnmine.config.setting import MANY, flag_of, path, setting
 from hnmine.config.shared import COLUMN, Settings, assignments
 from hnmine.runner.plan import Json
 
-TABLES = ("corpus", "pairs", "queries", "qrels", "run", "written")
+TABLES = ("corpus", "pairs", "queries", "qrels", "run", "written", "vectors")
 """The tables whose columns `--column` names."""
 
 LEFT_OUT = "pairs.label"

@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 from hnmine.config.setting import path, setting
-from hnmine.config.shared import Settings
+from hnmine.config.shared import Reach, Settings
 
 
 class ServerSettings(Settings):
@@ -35,19 +35,24 @@ class ServerSettings(Settings):
         group="Advanced",
     )
 
+    @property
+    def reach(self) -> Reach:
+        """How the server is asked."""
+        return Reach(self.timeout, self.requests, self.api_key_env)
 
-def check_address(url: str) -> None:
-    """Check the address of a server.
+
+def check_address(url: str, setting: str = "endpoint") -> None:
+    """Check the address of a server that a setting names.
 
     Raises:
         ValueError: it is none, or holds what must not be stored and printed.
     """
     if not re.match(r"https?://.", url):
-        raise ValueError("endpoint: must begin with http:// or https://")
+        raise ValueError(f"{setting}: must begin with http:// or https://")
     if re.search(r"[@?#]", url):  # It is stored and printed.
         raise ValueError(
-            "endpoint: holds a user, a query or a fragment; a key goes in the environment variable "
-            "that --api-key-env names"
+            f"{setting}: holds a user, a query or a fragment; a key goes in the environment "
+            "variable that --api-key-env names"
         )
     try:
         parts = urlsplit(url)
@@ -55,4 +60,4 @@ def check_address(url: str) -> None:
     except ValueError:
         valid = False
     if not valid or not url.isprintable() or " " in url:
-        raise ValueError("endpoint: isn't the address of a server")
+        raise ValueError(f"{setting}: isn't the address of a server")

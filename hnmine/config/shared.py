@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import reprlib
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypedDict, get_args, get_origin
 
@@ -240,6 +241,21 @@ def assignments(value: object, shape: str = "NAME=EXPRESSION") -> object:
     return parsed
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How a model's server is asked; no result depends on it.
+
+    Attributes:
+        timeout: seconds for a whole answer.
+        requests: at the same time.
+        api_key_env: environment variable with the server's key.
+    """
+
+    timeout: float = 120.0
+    requests: int = 4
+    api_key_env: str = "OPENAI_API_KEY"
+
+
 class ModelUse(TypedDict):
     """How a model runs, as `ModelSpec.find` takes it."""
 
@@ -248,6 +264,7 @@ class ModelUse(TypedDict):
     dtype: Dtype | Literal["auto"]
     batch_tokens: int | None
     max_length: int | None
+    reach: Reach
 
 
 class ModelSettings(Settings):
@@ -288,4 +305,10 @@ class ModelSettings(Settings):
             "dtype": self.dtype,
             "batch_tokens": self.batch_tokens,
             "max_length": self.max_length,
+            "reach": self.reach,
         }
+
+    @property
+    def reach(self) -> Reach:
+        """How the model's server is asked, where it runs on one."""
+        return Reach()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hnmine.encode.address import is_served, split_address, use_of_served
 from hnmine.encode.limits import limit_for
 from hnmine.encode.locate import find_model
 from hnmine.encode.roles import Found, Role, Use, what_is
@@ -34,6 +35,8 @@ def use_of(model: str) -> Use:
     Raises:
         MissingModel: it is missing, damaged, or hnmine cannot use it.
     """
+    if is_served(model):
+        return use_of_served(model)
     use = admit(model, find_model(model)).use
     assert use
     return use
@@ -46,6 +49,9 @@ def check(model: str, wanted: Use, max_length: int | None) -> None:
         MissingModel: it is missing, damaged, or hnmine cannot use it.
         UsageError: it is for another use, or has fewer positions.
     """
+    if is_served(model):
+        split_address(model, wanted)
+        return
     folder = find_model(model)
     admit(model, folder, wanted)
     limit_for(model, folder, max_length)

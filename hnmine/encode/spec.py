@@ -7,12 +7,14 @@ import os
 import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from typing_extensions import Unpack
 
 from hnmine.config import Backend, Dtype
+from hnmine.config.shared import Reach
+from hnmine.encode.address import is_served, use_of_served
 from hnmine.encode.declared import Declared, Similarity, declared
 from hnmine.encode.gate import admit
 from hnmine.encode.limits import limit_for, output_of, transformer_folder
@@ -52,7 +54,10 @@ OpenVINO, 4e-3 between fp32 and bf16. The shape of a batch changes the order of 
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-LATER = ("prompts_not_used", "similarity", "truncate_dim", "own_modules")
+Elsewhere = Literal["files", "server"]
+"""What stands for a back end where an encoder elsewhere makes the vectors."""
+
+LATER = ("prompts_not_used", "similarity", "truncate_dim", "own_modules", "served_as")
 """Fields that earlier manifests lack."""
 
 
@@ -61,7 +66,8 @@ class ModelSpec(BaseModel):
 
     Attributes:
         model: the name as the user gave it.
-        content: hash of the model's files.
+        content: hash of the model's files, or of the vectors' files; of a model on a server, its
+            answers to a fixed text, which `probe.same` compares.
         dtype: of weights and activations; outputs are always float32.
         max_length: tokens after which a text is cut; None: never, or in earlier versions, the
             model's own limit.
@@ -77,13 +83,15 @@ class ModelSpec(BaseModel):
         truncate_dim: dimensions to keep; None: all.
         own_modules: whether an ONNX encoder runs the modules after pooling, and pools without the
             prompt where the model says so.
+        served_as: the model's name on its server.
+        reach: how the server is asked; not recorded, so that no manifest makes hnmine ask one.
     """
 
     model_config = ConfigDict(frozen=True)
 
     model: str
     content: str
-    backend: Backend
+    backend: Backend | Elsewhere
     device: str
     dtype: Dtype = "fp32"
     max_length: int | None = None
@@ -95,6 +103,8 @@ class ModelSpec(BaseModel):
     similarity: Similarity = "cosine"
     truncate_dim: int | None = None
     own_modules: bool = False
+    served_as: str | None = None
+    reach: Reach | None = Field(default=None, exclude=True)
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> Json:
@@ -115,6 +125,7 @@ class ModelSpec(BaseModel):
         batch_tokens: int | None = None,
         use: Use | None = None,
         max_length: int | None = None,
+        reach: Reach = Reach(),  # noqa: B008 - it is frozen.
         **given: Unpack[Declared],
     ) -> ModelSpec:
         """Resolve a model's name, device, batch and length limit without loading it.
@@ -123,6 +134,8 @@ class ModelSpec(BaseModel):
             MissingModel: the model or the device is missing, or hnmine cannot use the model.
             UsageError: the model or the back end does not fit the settings.
         """
+        if is_served(model):
+            return cls._served(model, use or use_of_served(model), max_length, reach, given)
         folder = find_model(model)
         found = admit(model, folder, use)
         onnx = is_onnx(folder)
@@ -146,22 +159,60 @@ class ModelSpec(BaseModel):
             **declared(folder, onnx, given),
         )
 
+    @classmethod
+    def _served(
+        cls, model: str, use: Use, max_length: int | None, reach: Reach, given: Declared
+    ) -> ModelSpec:
+        """Describe a model on a server by its answers to a fixed text."""
+        from hnmine.encode.served import identify
+
+        if max_length or given.get("pooling"):
+            flag = "--max-length" if max_length else "--pooling"
+            raise UsageError(
+                f"{flag} does not apply to {model}.",
+                why="The server decides how it runs the model.",
+                fix=f"Leave {flag} out, and set it where the server is started.",
+            )
+        content, name = identify(model, reach, reranks=use == "cross-encoder")
+        spec = cls(model=model, content=content, backend="server", device="server")
+        wanted = {name: value for name, value in given.items() if value is not None}
+        return spec.model_copy(update=wanted | {"served_as": name, "reach": reach})
+
+    @classmethod
+    def of_files(cls, content: str, similarity: Similarity, truncate_dim: int | None) -> ModelSpec:
+        """Describe vectors from files, whose encoder is unknown, by the hash of their content."""
+        return cls(
+            model="vectors from files",
+            content=content,
+            backend="files",
+            device="cpu",
+            similarity=similarity,
+            truncate_dim=truncate_dim,
+        )
+
     def on(self, device: str) -> ModelSpec:
         """Return the same model on another device; ONNX graphs stay on the CPU.
 
         Raises:
             MissingModel: the device is missing.
         """
-        if self.backend == "onnx":
+        if self.backend == "onnx" or self.is_elsewhere:
             return self
         device = device_for(device)
-        backend: Backend = self.backend if device == "cpu" else "torch"
+        backend = self.backend if device == "cpu" else "torch"
         return self.model_copy(update={"device": device, "backend": backend})
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether no model on this machine made the vectors."""
+        return self.backend in get_args(Elsewhere)
 
     @property
     def exactness(self) -> Json | None:
         """How exactly its vectors can be reproduced; None: to the bit, one text at a time."""
-        return None if self.backend == "onnx" else EXACTNESS
+        if self.backend == "server":
+            return {"to_the_bit": [], "cosines_may_differ_by": None}
+        return None if self.backend in ("onnx", "files") else EXACTNESS
 
     def folder(self) -> Path:
         """Return the model's folder, whose content must match the spec.

@@ -16,13 +16,14 @@ from hnmine.index.bm25.build import count_documents, merge_counts
 from hnmine.index.bm25.settings import bm25_settings
 from hnmine.index.dense_index import EXACT, FAISS_FILE
 from hnmine.index.factory import build_faiss, check_factory
+from hnmine.index.given_vectors import GivenVectors, open_given, spec_of
 from hnmine.index.stored import refuse_without_vector, write_vectors
 from hnmine.inputs.opening import open_inputs, read_documents, say_indexed
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts, write_texts
 from hnmine.results import StageResult, base_plan
 from hnmine.runner import incidents
-from hnmine.runner.manifest import MANIFEST, read_json
+from hnmine.runner.manifest import planned
 from hnmine.runner.plan import Task, blocks
 from hnmine.runner.plan_changes import Late
 from hnmine.runner.run_directory import RunDirectory, Tick
@@ -30,7 +31,7 @@ from hnmine.schema import STATE, IndexPaths
 
 OF_THE_ENCODER = (
     *("device", "backend", "dtype", "batch_tokens", "max_length", "pooling"),
-    *("query_prompt", "document_prompt", "truncate_dim"),
+    *("query_prompt", "document_prompt", "truncate_dim", "similarity", "reach"),
 )
 """Settings that `ModelSpec.find` takes."""
 
@@ -47,7 +48,7 @@ def build_index(settings: BuildIndexSettings) -> StageResult:
     """
     builder = _Builder(settings)
     plan = base_plan("index", settings, builder.uses) | {
-        "inputs": {kind: table.fingerprint() for kind, table in builder.inputs.items()},
+        "inputs": builder.fingerprints,
         "encoder": builder.spec.model_dump() if builder.spec else None,
         "exactness": builder.spec.exactness if builder.spec else None,
     }
@@ -80,7 +81,7 @@ def _encoder_of(settings: BuildIndexSettings) -> ModelSpec | None:
             why="It is no ONNX graph, and pools as its own files say.",
             fix="Leave --pooling out, or change the pooling in the model's folder.",
         )
-    recorded = (read_json(settings.index / MANIFEST) or {}).get("encoder")
+    recorded = planned(settings.index).get("encoder")
     return as_before(spec, recorded) if isinstance(recorded, dict) else spec
 
 
@@ -93,11 +94,22 @@ class _Builder:
         self.paths = IndexPaths(settings.index)
         self.inputs = open_inputs(settings, ("corpus", "pairs"))
         self.bm25_settings = bm25_settings(settings)
-        self.spec = _encoder_of(settings)
+        self.given = open_given(settings.vectors, settings, "corpus")
+        self.spec = (
+            spec_of(self.given, settings.similarity, settings.truncate_dim)
+            if self.given
+            else _encoder_of(settings)
+        )
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The hash of each input."""
+        given = {"vectors": self.given.content} if self.given else {}
+        return {kind: table.fingerprint() for kind, table in self.inputs.items()} | given
 
     def try_encoder(self) -> None:
         """Note which of the encoder's own settings apply; fail early where it cannot encode."""
-        if self.spec is None:
+        if self.spec is None or self.given:
             return
         if self.settings.share.index == 0 and (said := explained(self.spec)):
             incidents.note(said)
@@ -111,7 +123,9 @@ class _Builder:
 
     @cached_property
     def dimension(self) -> int:
-        """The dimension of the encoder's vectors."""
+        """The dimension of the vectors."""
+        if self.given:
+            return self.settings.truncate_dim or self.given.dimension
         return int(self.encoder.encode(["dimension"], "document").shape[1])
 
     def check_faiss(self) -> None:
@@ -182,11 +196,35 @@ class _Builder:
         def fill(task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
             return build_faiss(factory, vectors, outputs[0], self.threads)
 
-        counts = run.run("dense: encode", "docs", shards, encode, passed_on=factory != EXACT)
+        if self.given:
+            counts = run.run("dense: vectors", "docs", [self._joined(shards)], self._join)
+        else:
+            counts = run.run("dense: encode", "docs", shards, encode, passed_on=factory != EXACT)
         if factory == EXACT:
             return dict(counts)
         filled = Task("faiss", (f"dense/{FAISS_FILE}",), total)
         return {**counts, **run.run("dense: FAISS", "vectors", [filled], fill)}
+
+    def _joined(self, shards: list[Task]) -> Task:
+        """Return the task that writes all shards: vectors with ids come in any order."""
+        outputs = tuple(shard.outputs[0] for shard in shards)
+        return Task("vectors", outputs, sum(shard.size for shard in shards))
+
+    def _join(self, task: Task, outputs: list[Path], tick: Tick) -> dict[str, int]:
+        documents, bad = Texts(self.paths.documents), BadRows(self.settings.on_bad_row)
+        assert self.given and self.spec
+        # Vectors without ids go by the rows of the corpus, to which positives are added.
+        first = "corpus" if "corpus" in self.inputs else "pairs"
+        given = GivenVectors(
+            self.given,
+            self.spec,
+            documents,
+            documents.canonical,
+            "document",
+            complete=True,
+            in_order=partial(read_documents, {first: self.inputs[first]}),
+        )
+        return given.write(outputs, self.settings.shard_size, bad, tick) | _skipped(bad)
 
     def _shards(self, stage: str, output: str) -> list[Task]:
         slots = len(Texts(self.paths.documents).canonical)

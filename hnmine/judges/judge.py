@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
+from hnmine.encode.address import is_served, short_name
+from hnmine.encode.declared import as_before
 from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import find_model
 from hnmine.encode.roles import Use
@@ -19,7 +21,7 @@ from hnmine.encode.spec import ModelSpec
 from hnmine.errors import damage_explained
 from hnmine.results import library_versions
 from hnmine.runner.incidents import note
-from hnmine.runner.manifest import MANIFEST, PLAN, damage, read_json
+from hnmine.runner.manifest import MANIFEST, damage, planned, read_json
 from hnmine.runner.plan import digest
 from hnmine.runner.run_directory import Counts
 from hnmine.runner.task_share import Share
@@ -50,6 +52,8 @@ class Judge(Protocol):
 
 def name_of(model: str) -> str:
     """Return the last part of a model's name."""
+    if is_served(model):
+        return short_name(model)
     return Path(model.rstrip("/")).name or "model"
 
 
@@ -74,7 +78,7 @@ def _named_by(candidates: Candidates, key: str) -> list[Path]:
 
 def _use_in(folder: Path) -> Use | None:
     """Return the use of the model whose scores a folder holds; None if its plan is missing."""
-    plan = read_json(folder / MANIFEST) or read_json(folder / PLAN)
+    plan = planned(folder)
     if not plan:
         return None
     return "cross-encoder" if "activation" in plan else "encoder"
@@ -132,8 +136,21 @@ def spec_for(candidates: Candidates, model: str, settings: FilterSettings, use: 
     runs = settings.model_use
     pooling = settings.pooling if use == "encoder" else None
     spec = ModelSpec.find(model, use=use, pooling=pooling, **runs)
+    if spec.backend == "server":
+        return _as_answered(candidates, spec, use)
     left_open = {name for name, value in runs.items() if value in ("auto", None)}
     return as_kept(candidates, spec, use, left_open)
+
+
+def _as_answered(candidates: Candidates, spec: ModelSpec, use: Use) -> ModelSpec:
+    """Return a served model as its cached scores record it, if it is the same one."""
+    for folder in sorted(candidates.paths.scores.glob("*")):
+        made = planned(folder).get("model")
+        if isinstance(made, dict) and _use_in(folder) == use:
+            found = as_before(spec, made)
+            if found is not spec and _nameless(found) == made:
+                return found
+    return spec
 
 
 def scores_plan(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
+from hnmine.encode.address import is_endpoint
 from hnmine.encode.gate import use_of
 from hnmine.errors import UsageError
 from hnmine.exports import EXPORTS, LAYOUTS
@@ -49,7 +50,8 @@ def _open(candidates: Candidates, name: str, settings: FilterSettings) -> Judge:
     else:
         value, column = name, name_of(name)
         models = {"encoder": "bi-encoder", "cross-encoder": "cross-encoder"}
-        kind = "verdicts" if fetch_input(name).is_file() else models[use_of(name)]
+        is_file = not is_endpoint(name) and fetch_input(name).is_file()
+        kind = "verdicts" if is_file else models[use_of(name)]
         entry = JUDGES[kind]
     column = "judge_" + re.sub(r"\W+", "_", column).strip("_").lower()
     judge: Judge = entry.load()(candidates, value, settings, column)

@@ -14,8 +14,9 @@ from hnmine.errors import UsageError
 from hnmine.judging.language_model import PROMPT, LanguageModelJudge, read_prompt
 from hnmine.judging.local_models import LocalModelJudge
 from hnmine.judging.machine_judge import MachineJudge
-from hnmine.judging.rerank_endpoint import RerankEndpointJudge, is_rerank
+from hnmine.judging.rerank_endpoint import RerankEndpointJudge
 from hnmine.model_server import LanguageModel, key_in
+from hnmine.ranking_servers import is_rerank
 
 
 def open_machine_judge(

@@ -241,6 +241,11 @@ def read_json(path: Path) -> Json | None:
     return value if isinstance(value, dict) else None
 
 
+def planned(path: Path) -> Json:
+    """Return the manifest of a directory, or the plan of an unfinished one; empty without them."""
+    return read_json(path / MANIFEST) or read_json(path / PLAN) or {}
+
+
 def version_of(manifest: Plan) -> float:
     """Return the version of the layout in a manifest or a plan."""
     version = manifest.get("schema_version", VERSION)

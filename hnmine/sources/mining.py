@@ -13,20 +13,14 @@ from hnmine.config import MineSettings
 from hnmine.directories.candidates import write_candidates
 from hnmine.directories.index import Index
 from hnmine.directories.queries import Queries
-from hnmine.encode import load_encoder
-from hnmine.encode.declared import explained
-from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 from hnmine.expressions.evaluation import references
 from hnmine.index.clusters import centres_of, nearest_centre
-from hnmine.index.dense_index import DenseIndex
-from hnmine.index.stored import refuse_without_vector, write_vectors
 from hnmine.inputs.opening import labels_of, open_inputs, read_judgements, read_pairs, read_queries
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts, write_texts
 from hnmine.names import column_of, rank_of, repeated, score_of
 from hnmine.results import StageResult, base_plan
-from hnmine.runner import incidents
 from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
@@ -35,7 +29,7 @@ from hnmine.sources import SOURCES
 from hnmine.sources.fuse import mine_block
 from hnmine.sources.positives import write_grades, write_positives
 from hnmine.sources.previous import Previous
-from hnmine.sources.queryvectors import encoded_rows
+from hnmine.sources.query_encoding import QueryEncoding
 from hnmine.sources.recipe import open_recipe
 from hnmine.sources.run_file import RunFile, write_run
 from hnmine.sources.source import Asked, Mining
@@ -49,7 +43,8 @@ def mine(settings: MineSettings) -> StageResult:
     """
     miner = _Miner(settings)
     plan = base_plan("candidates", settings, miner.uses, SOURCES.packages(miner.depths)) | {
-        "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()},
+        "inputs": {kind: table.fingerprint() for kind, table in miner.inputs.items()}
+        | miner.encoding.fingerprints,
         "index": miner.index.hash,
         "sources": miner.depths,
         "scores": miner.scores,
@@ -83,7 +78,10 @@ class _Miner:
             RunFile(path, settings.columns("run"), settings.reading) for path in settings.from_run
         ]
         self.depths = self._choose_sources()
-        self.spec = self._encoder_spec()
+        self.encoding = QueryEncoding(settings, self.index)
+        self.spec = self.encoding.spec
+        if "dense" in self.scores:
+            self.encoding.check()
         texts = [*settings.constraint, *settings.attribute.values(), settings.matching or "true"]
         asked = {names[1] for text in texts for names in references(text) if len(names) > 1}
         self.inputs = open_inputs(settings, ("pairs", "queries", "qrels"), asked)
@@ -128,30 +126,6 @@ class _Miner:
                 fix="Choose another name.",
             )
         return depths
-
-    def _encoder_spec(self) -> ModelSpec | None:
-        """Return the encoder of the queries, on its device; None without a dense index."""
-        if not self.index.settings.dense:
-            return None
-        spec = self.index.encoder
-        if self.settings.query_encoder:
-            # Its vectors must compare with those of the index. Its own prompts apply unless the
-            # index was built with others.
-            given = self.index.settings
-            spec = ModelSpec.find(
-                self.settings.query_encoder,
-                use="encoder",
-                max_length=given.max_length,
-                device=self.settings.device,
-                dtype=spec.dtype,
-                batch_tokens=spec.batch_tokens,
-                similarity=spec.similarity,
-                truncate_dim=spec.truncate_dim,
-                query_prompt=given.query_prompt,
-                document_prompt=given.document_prompt,
-                pooling=given.pooling,
-            )
-        return spec.on(self.settings.device)
 
     @property
     def scores(self) -> list[str]:
@@ -232,41 +206,10 @@ class _Miner:
         return Queries(self.paths.queries, self.index.documents)
 
     def encode(self, run: RunDirectory) -> Counts:
-        """Encode the queries, each distinct text once."""
-        if "dense" not in self.scores or self.spec is None:
+        """Encode the queries, each distinct text once, or read their vectors."""
+        if "dense" not in self.scores:
             return {}
-        queries, spec = self._written, self.spec
-        rows = encoded_rows(queries)
-        tasks = [
-            Task(f"vectors-{n:05d}", (f"dense/vectors/{n:05d}.npy",), len(block), block.start)
-            for n, block in enumerate(blocks(len(rows), QUERIES_PER_TASK))
-        ]
-        encoder = load_encoder(spec, self.threads) if any(map(run.missing, tasks)) else None
-        if encoder and self.settings.query_encoder and (said := explained(spec)):
-            incidents.note(said)
-
-        def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
-            assert encoder is not None
-            bad = BadRows(self.settings.on_bad_row)
-            chosen = rows[task.index : task.index + task.size]
-            without = refuse_without_vector(bad, "query", queries.texts, chosen)
-            texts = queries.texts.each_text(chosen)
-            counts = write_vectors(texts, encoder, outputs[0], tick, "query", without)
-            return counts | {f"skipped {reason}": count for reason, count in bad.counts.items()}
-
-        encoded = run.run("encode queries", "queries", tasks, work)
-        self._check_dimension()
-        return {"queries_encoded": encoded.pop("vectors"), **encoded}
-
-    def _check_dimension(self) -> None:
-        ours = DenseIndex(self.paths.dense, self.threads).dimension
-        theirs = self.index.vectors(self.threads).dimension
-        if ours != theirs:
-            raise UsageError(
-                f"--query-encoder {self.settings.query_encoder} does not fit the index.",
-                why=f"Its vectors have {ours} dimensions, those of the documents {theirs}.",
-                fix="Use an encoder that was trained with the documents' encoder.",
-            )
+        return self.encoding.write(run, self._written, self.inputs)
 
     def read_runs(self, run: RunDirectory) -> Counts:
         """Read the runs of other systems."""

@@ -15,15 +15,17 @@ from hnmine.directories.queries import Queries
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError
 from hnmine.index.dense_index import EXACT
+from hnmine.index.given_vectors import spec_of
 from hnmine.inputs.opening import open_inputs, read_documents, read_queries
 from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts
+from hnmine.inputs.vector_files import open_vectors
 from hnmine.results import Json, Result
 from hnmine.validate.estimates import (
     check_faiss,
-    encoder_facts,
     memory,
     sizes,
+    spec_facts,
 )
 from hnmine.validate.findings import layout
 from hnmine.validate.forecast import Costs, Load, Step, joined, steps
@@ -108,8 +110,7 @@ def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
     found = list(steps(subject.load, _costs(subject, filter_, threads)))
     dimension = weights = None
     if subject.encoder:
-        facts = encoder_facts(subject.encoder.model, subject.encoder.max_length)
-        dimension, weights = facts[2], facts[3]
+        dimension, weights = spec_facts(subject.encoder)
     load, documents = subject.load, subject.documents
     disk = sizes(documents.sample, load.documents, load.distinct, load.pairs, dimension)
     disk["bm25_bytes"] *= load.bm25
@@ -200,6 +201,8 @@ def _of_mined(queries: Queries) -> _Amount:
 def _encoder(index: BuildIndexSettings | None, opened: Index | None) -> ModelSpec | None:
     if opened:
         return opened.manifest.encoder
+    if index and index.vectors:
+        return spec_of(open_vectors(index.vectors, "corpus", index.columns("vectors")), None, None)
     if index and index.dense and index.encoder:
         how = index.model_use
         return ModelSpec.find(index.encoder, use="encoder", pooling=index.pooling, **how)
@@ -209,8 +212,10 @@ def _encoder(index: BuildIndexSettings | None, opened: Index | None) -> ModelSpe
 def _costs(subject: _Subject, filter_: FilterSettings | None, threads: int) -> Costs:
     """Measure what units cost here: the models on all threads, the rest on one."""
     documents, queries, encoder = subject.documents.sample, subject.queries, subject.encoder
-    dimension = encoder_facts(encoder.model, encoder.max_length)[2] if encoder else None
+    dimension = spec_facts(encoder)[0] if encoder else None
     asked = queries.sample if queries else []
+    if encoder and encoder.is_elsewhere and encoder.reach is None:
+        encoder = None  # It is unknown, or an index names its server: nothing is asked.
     judge = None
     if filter_ and filter_.cross_encoder:
         how = filter_.model_use

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hnmine.config import ValidateSettings
 from hnmine.encode import load_encoder
+from hnmine.encode.address import is_served, split_address
 from hnmine.encode.gate import admit, check
 from hnmine.encode.limits import limit_for
 from hnmine.encode.locate import find_model, is_onnx, read_json
@@ -43,22 +44,37 @@ DOCUMENT_BYTES = 120
 CANDIDATE_BYTES = 30
 """A row of candidates, compressed, and its logit."""
 
+Facts = tuple[Path | None, int | None, int | None, int]
+
 BASE_RAM, TORCH_RAM, DOCUMENT_RAM = 300 << 20, 600 << 20, 300
 """Python with its libraries, PyTorch, and what one document takes while ids are checked."""
 
 
-def encoder_facts(encoder: str, max_length: int | None) -> tuple[Path, int | None, int | None, int]:
+def encoder_facts(encoder: str, max_length: int | None) -> Facts:
     """Return an encoder's folder, the tokens it takes, its dimension if known, its bytes.
+
+    Of one on a server nothing is known before it is asked.
 
     Raises:
         MissingModel: it is not on this machine, or cannot be used.
         UsageError: it is no encoder, or has fewer positions.
     """
+    if is_served(encoder):
+        split_address(encoder, "encoder")
+        return None, None, None, 0
     folder = find_model(encoder)
     admit(encoder, folder, "encoder")
     dimension = _dimension(folder)
     limit = limit_for(encoder, folder, max_length)
     return folder, limit, dimension, weights_of(folder)
+
+
+def spec_facts(spec: ModelSpec) -> tuple[int | None, int]:
+    """Return the dimension of an encoder's vectors if known, and the bytes of its weights."""
+    if spec.is_elsewhere:
+        dimension = spec.content.partition("d-")[0] if spec.backend == "server" else ""
+        return int(dimension) if dimension.isdecimal() else None, 0
+    return encoder_facts(spec.model, spec.max_length)[2:]
 
 
 def _dimension(folder: Path) -> int | None:
@@ -166,6 +182,8 @@ def check_faiss(factory: str, spec: ModelSpec, documents: int, threads: int) -> 
     Raises:
         HnmineError: it cannot, or the encoder cannot be loaded or run.
     """
+    if spec.backend == "files":
+        return  # `build-index` knows their dimension before it reads them.
     vectors = load_encoder(spec, threads).encode(["dimension"], "document")
     check_factory(factory, vectors.shape[1], documents)
 
@@ -263,7 +281,11 @@ def _specs(settings: ValidateSettings, dtype: str) -> tuple[ModelSpec | None, Mo
     encoder = judge = None
     if settings.encoder:
         encoder = ModelSpec.find(settings.encoder, use="encoder", **how)
-    if name := settings.cross_encoder:
+    name = settings.cross_encoder
+    if name and is_served(name):
+        how["dtype"] = "fp32"
+        judge = ModelSpec.find(name, use="cross-encoder", **how)
+    elif name:
         folder = find_model(name)
         # The settings of an encoder may ask for more tokens, and graphs have a fixed precision.
         most = limit_for(name, folder, None)

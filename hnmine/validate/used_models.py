@@ -6,11 +6,15 @@ import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from hnmine.config import BuildIndexSettings, MineSettings
 from hnmine.config.output import OutputSettings
+from hnmine.encode import refuse_to_encode
+from hnmine.encode.address import is_endpoint, is_served
 from hnmine.encode.gate import check, use_of
 from hnmine.encode.locate import find_model, fingerprint
 from hnmine.encode.roles import Use
 from hnmine.errors import InputError, UsageError
+from hnmine.index.given_vectors import open_given
 from hnmine.judges.open_judges import added
 from hnmine.runner.urls import split_url
 from hnmine.sources import SOURCES
@@ -25,14 +29,18 @@ MODELS: dict[str, Use] = {
 
 
 def models_of(settings: OutputSettings) -> list[str]:
-    """Return the names of the models that a stage loads."""
+    """Return the names of the models that a stage loads, without those on a server."""
     models = [name for field in MODELS if (name := getattr(settings, field, None))]
-    return models + _judges_of(settings)
+    return [name for name in models + _judges_of(settings) if not is_served(name)]
 
 
 def _judges_of(settings: OutputSettings) -> list[str]:
     judges = getattr(settings, "judge", [])
-    return [name for name in judges if not (split_url(name) or Path(name).is_file() or added(name))]
+    return [
+        name
+        for name in judges
+        if is_endpoint(name) or not (split_url(name) or Path(name).is_file() or added(name))
+    ]
 
 
 def check_models(stages: Iterable[OutputSettings]) -> None:
@@ -43,7 +51,9 @@ def check_models(stages: Iterable[OutputSettings]) -> None:
             source cannot be imported.
         UsageError: one is of another kind, or has fewer positions than --max-length.
     """
+    vectors_alone = False
     for settings in stages:
+        vectors_alone = _check_vectors(settings, vectors_alone)
         named = {field: getattr(settings, field, None) for field in MODELS}
         if not getattr(settings, "dense", True):
             named.pop("encoder")
@@ -57,6 +67,27 @@ def check_models(stages: Iterable[OutputSettings]) -> None:
         entries += map(SOURCES.get, getattr(settings, "depths", []))
         for entry in filter(None, entries):
             entry.load()
+
+
+def _check_vectors(settings: OutputSettings, alone: bool) -> bool:
+    """Check the files of vectors of a stage, and return whether no encoder of its index is known.
+
+    Args:
+        settings: of the stage.
+        alone: whether no encoder of the index of an earlier stage is known.
+
+    Raises:
+        InputError: they cannot be read.
+        UsageError: the queries would get no vectors.
+    """
+    if isinstance(settings, BuildIndexSettings):
+        return open_given(settings.vectors, settings, "corpus") is not None
+    if isinstance(settings, MineSettings):
+        open_given(settings.query_vectors, settings, "queries")
+        by_words = settings.depths and all(name.startswith("bm25") for name in settings.depths)
+        if alone and not (settings.has_query_vectors or by_words):
+            refuse_to_encode("query")
+    return alone
 
 
 def fingerprints(settings: OutputSettings) -> dict[str, str]:

@@ -13,6 +13,7 @@ from hnmine import schema
 from hnmine.array_files import load_array, save_array
 from hnmine.config import BatchSettings
 from hnmine.config.batch_settings import NEIGHBOURS
+from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
 from hnmine.encode import load_encoder
 from hnmine.encode.interface import Encoder
@@ -46,6 +47,7 @@ from hnmine.runner.plan import Task, blocks
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
 from hnmine.runner.urls import name_of
 from hnmine.schema import STATE
+from hnmine.sources.queryvectors import QueryVectors
 
 WORK = f"{STATE}/work"
 """Results shared by all epochs; deleted when the run is done."""
@@ -94,6 +96,14 @@ def _warn_of_short_batches(counts: Counts, size: int) -> None:
         )
 
 
+def _vectors_of(candidates: Candidates, threads: int) -> QueryVectors | None:
+    """Return the queries' vectors that `mine` wrote; None if it wrote none."""
+    if not candidates.has_dense_scores:
+        return None
+    similarity = candidates.index.encoder.similarity
+    return QueryVectors(candidates.paths, candidates.queries, threads, similarity)
+
+
 class _Batching:
     """The tasks of a run and the data that they share."""
 
@@ -119,10 +129,17 @@ class _Batching:
         self.spec: ModelSpec | None = None
         if self.index.settings.dense:
             self.spec = self.index.encoder.on(settings.device)
-        elif settings.by != "random":
+        self.mined_vectors: QueryVectors | None = None
+        if self.spec and self.spec.is_elsewhere:
+            self.mined_vectors = _vectors_of(self.candidates, settings.cpu_threads)
+            self.spec = self.spec if self.mined_vectors else None
+        if self.spec is None and settings.by != "random":
             raise UsageError(
                 f"--by {settings.by} needs vectors of the queries.",
-                why=f"The index at {self.index.path} has no vectors.",
+                why=f"The index at {self.index.path} has no vectors."
+                if not self.index.settings.dense
+                else "The candidates have none, and no encoder on this machine made those of the "
+                "documents.",
                 fix="Use --by random, or build the index without --no-dense.",
             )
         guard = f"{BELOW_ITS_POSITIVE} and {BY_VERDICT}" if self.spec else BY_VERDICT
@@ -157,6 +174,10 @@ class _Batching:
     def _encode(self, run: RunDirectory) -> None:
         def work(task: Task, outputs: list[Path], tick: Tick) -> Counts:
             first = task.index * BLOCK
+            if self.mined_vectors:
+                rows = self.rows.query_rows[first : first + task.size]
+                save_array(outputs[0], self.mined_vectors.read(np.asarray(rows)))
+                return {}
             texts = self.rows.query_texts(first, first + task.size)
             write_vectors(iter(texts), self._encoder, outputs[0], tick, "query")
             return {}
