@@ -90,7 +90,8 @@ def shuffled(path, ids, vectors, kind=None, columns=("id", "vector")):
     kind = kind or pa.list_(pa.float32())
     lists = pa.array([vectors[row].tolist() for row in order], kind)
     pq.write_table(
-        pa.table({columns[0]: [ids[row] for row in order], columns[1]: lists}), path,
+        pa.table({columns[0]: [ids[row] for row in order], columns[1]: lists}),
+        path,
         row_group_size=7,
     )
 
@@ -185,8 +186,6 @@ def test_everything_after_works_with_vectors_alone(data, tmp_path):
     assert content(data / "run") == before
     assert hnmine("run", "--config", data / "run.yaml", "--dry-run").returncode == 0
     batch = hnmine("batch", data / "run/mined", "--output", data / "b", "--by", "greedy")
-    assert batch.returncode == 2 and "--by random" in batch.stderr
-    batch = hnmine("batch", data / "run/mined", "--output", data / "b", "--by", "random")
     assert batch.returncode == 0, batch.stderr
 
 
@@ -214,14 +213,14 @@ def test_without_query_vectors_the_error_names_the_flag_and_words_need_none(data
     with pytest.raises(UsageError, match="query_vectors"):
         mined(data, vectors=None)
     mined(data, vectors=None, source=["bm25"])
-    with pytest.raises(UsageError, match="query.vectors"):
+    with pytest.raises(UsageError, match=r"query.vectors"):
         mined(data, query_encoder="any")
 
 
 def test_an_index_of_a_model_takes_query_vectors_of_its_dimension_alone(data):
     built(data)
     np.save(data / "short.npy", QUERIES[:, :4])
-    with pytest.raises(UsageError, match="4 dimensions.*8"):
+    with pytest.raises(UsageError, match=r"4 dimensions.*8"):
         mined(data, "short.npy")
 
 
@@ -316,7 +315,8 @@ WRONG = {
     "inf.npy": (lambda p: np.save(p, changed((3, 0), np.inf)), "not finite.*row 3"),
     "large.npy": (lambda p: np.save(p, changed((3, 0), 1e300)), "not finite.*row 3"),
     "objects.npy": (
-        lambda p: np.save(p, np.array([[object()]], object), allow_pickle=True), "never unpickles"
+        lambda p: np.save(p, np.array([[object()]], object), allow_pickle=True),
+        "never unpickles",
     ),
     "whole.npy": (lambda p: np.save(p, np.ones((60, 4), np.int64)), "int64"),
     "swapped.npy": (lambda p: np.save(p, DOCUMENTS.astype(">f4")), ">f4"),
