@@ -46,6 +46,9 @@ def run(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
+    timeout: float = 120.0,
+    requests: int = 4,
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     split: str | None = None,
     column: Mapping[str, str] | Sequence[str] = (),
     quoting: Literal["auto", "csv", "none"] = "auto",
@@ -56,6 +59,8 @@ def run(
     bm25: bool = True,
     dense: bool = True,
     encoder: str | PathLike[str] | LoadedModel | None = None,
+    vectors: str | PathLike[str] | None | Tabular = None,
+    similarity: Literal["cosine", "dot"] | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
@@ -78,6 +83,7 @@ def run(
     attribute: Mapping[str, str] | Sequence[str] = (),
     clusters: int | None = None,
     query_encoder: str | PathLike[str] | LoadedModel | None = None,
+    query_vectors: str | PathLike[str] | None | Tabular = None,
     previous: str | PathLike[str] | None = None,
     seed: int = 0,
     bm25_engine: Literal["hnmine", "rank-bm25"] = "hnmine",
@@ -146,6 +152,9 @@ def run(
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         column: Column with an unusual name, such as corpus.text=body, or a number without a header.
         quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
@@ -155,7 +164,9 @@ def run(
         pairs: Pairs of query and positive text: a file, directory or glob.
         bm25: Build the BM25 index.
         dense: Build the dense index, which needs encoder.
-        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder.
+        encoder: Bi-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/v1#model.
+        vectors: Vectors of the documents instead of encoder: .npy, safetensors, or Parquet with ids; a file or a folder.
+        similarity: How vectors are compared. [default: as the model's own files say, else cosine]
         query_prompt: Text to put before every query. [default: the model's own]
         document_prompt: Text to put before every document. [default: the model's own]
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
@@ -178,6 +189,7 @@ def run(
         attribute: Add a column, as NAME=EXPRESSION over query and doc, such as same_topic='doc.topic = query.topic'.
         clusters: Number of k-means clusters of documents, for conditions on doc.cluster.
         query_encoder: Model that encodes the queries instead of the index's, such as a trained checkpoint (ADORE).
+        query_vectors: Vectors of the queries instead of encoding them: .npy, safetensors, or Parquet with ids; a file or a folder.
         previous: Mined directory of an earlier round, for the columns previous_rank, previous_score and previous_selected.
         seed: Random seed for sampling.
         bm25_engine: Engine that searches with BM25: hnmine's own, or rank-bm25, which is slow.
@@ -189,7 +201,7 @@ def run(
         judge_with: Judge for max_false: a local model or server. [default: your sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
-        cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
+        cross_encoder: Cross-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/rerank.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
         positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
@@ -282,6 +294,9 @@ def validate(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
+    timeout: float = 120.0,
+    requests: int = 4,
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     split: str | None = None,
     column: Mapping[str, str] | Sequence[str] = (),
     quoting: Literal["auto", "csv", "none"] = "auto",
@@ -314,6 +329,9 @@ def validate(
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         column: Column with an unusual name, such as corpus.text=body, or a number without a header.
         quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
@@ -352,6 +370,8 @@ def build_index(
     bm25: bool = True,
     dense: bool = True,
     encoder: str | PathLike[str] | LoadedModel | None = None,
+    vectors: str | PathLike[str] | None | Tabular = None,
+    similarity: Literal["cosine", "dot"] | None = None,
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] | None = None,
@@ -377,6 +397,9 @@ def build_index(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
+    timeout: float = 120.0,
+    requests: int = 4,
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     split: str | None = None,
     column: Mapping[str, str] | Sequence[str] = (),
     quoting: Literal["auto", "csv", "none"] = "auto",
@@ -392,7 +415,9 @@ def build_index(
         pairs: Pairs whose positives join the corpus, or are all of it.
         bm25: Build the BM25 index.
         dense: Build the dense index, which needs encoder.
-        encoder: Bi-encoder: a hub name, a folder, or pkg:package/folder.
+        encoder: Bi-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/v1#model.
+        vectors: Vectors of the documents instead of encoder: .npy, safetensors, or Parquet with ids; a file or a folder.
+        similarity: How vectors are compared. [default: as the model's own files say, else cosine]
         query_prompt: Text to put before every query. [default: the model's own]
         document_prompt: Text to put before every document. [default: the model's own]
         pooling: Pooling of an ONNX encoder. [default: the model's own, else mean]
@@ -418,6 +443,9 @@ def build_index(
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         column: Column with an unusual name, such as corpus.text=body, or a number without a header.
         quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
@@ -440,6 +468,7 @@ def mine(
     attribute: Mapping[str, str] | Sequence[str] = (),
     clusters: int | None = None,
     query_encoder: str | PathLike[str] | LoadedModel | None = None,
+    query_vectors: str | PathLike[str] | None | Tabular = None,
     previous: str | PathLike[str] | None = None,
     seed: int = 0,
     bm25_engine: Literal["hnmine", "rank-bm25"] = "hnmine",
@@ -455,6 +484,9 @@ def mine(
     max_memory: str | None = None,
     task: str | None = None,
     finish: bool = False,
+    timeout: float = 120.0,
+    requests: int = 4,
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     split: str | None = None,
     column: Mapping[str, str] | Sequence[str] = (),
     quoting: Literal["auto", "csv", "none"] = "auto",
@@ -480,6 +512,7 @@ def mine(
         attribute: Add a column, as NAME=EXPRESSION over query and doc, such as same_topic='doc.topic = query.topic'.
         clusters: Number of k-means clusters of documents, for conditions on doc.cluster.
         query_encoder: Model that encodes the queries instead of the index's, such as a trained checkpoint (ADORE).
+        query_vectors: Vectors of the queries instead of encoding them: .npy, safetensors, or Parquet with ids; a file or a folder.
         previous: Mined directory of an earlier round, for the columns previous_rank, previous_score and previous_selected.
         seed: Random seed for random sources and clusters.
         bm25_engine: Engine that searches with BM25: hnmine's own, or rank-bm25, which is slow.
@@ -495,6 +528,9 @@ def mine(
         max_memory: Memory limit for all workers together, such as 12GB; fewer start if it is too small.
         task: Share of the tasks for this process, I/N from 0/N, to run the command on several machines.
         finish: Complete a run whose tasks were done with task; fail if any is missing.
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
         split: Splits to read, such as train or train,dev or all; CONFIG/SPLIT for data sets with several configurations.
         column: Column with an unusual name, such as corpus.text=body, or a number without a header.
         quoting: Whether quotes in text tables enclose values (csv) or belong to them (none).
@@ -567,6 +603,9 @@ def filter_negatives(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
+    timeout: float = 120.0,
+    requests: int = 4,
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
@@ -582,7 +621,7 @@ def filter_negatives(
         candidates: Directory that `hnmine mine` wrote.
         output: Directory for training data and scores.
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
+        cross_encoder: Cross-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/rerank.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
@@ -632,6 +671,9 @@ def filter_negatives(
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.
@@ -701,6 +743,9 @@ def filter(
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
     batch_tokens: int | None = None,
     max_length: int | None = None,
+    timeout: float = 120.0,
+    requests: int = 4,
+    api_key_env: str | PathLike[str] | Tabular = "OPENAI_API_KEY",
     max_false: float | None = None,
     confidence: float = 0.95,
     budget: int = 400,
@@ -716,7 +761,7 @@ def filter(
         candidates: Directory that `hnmine mine` wrote.
         output: Directory for training data and scores.
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        cross_encoder: Cross-encoder: a hub name, a folder, or pkg:package/folder.
+        cross_encoder: Cross-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/rerank.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
@@ -766,6 +811,9 @@ def filter(
         dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
+        timeout: Seconds to wait for a whole answer of the server.
+        requests: Number of concurrent requests to the server.
+        api_key_env: Environment variable with the server's key, if it needs one.
         max_false: Prove by judgements that at most this share of the negatives is false.
         confidence: Confidence of max_false.
         budget: Judgements for max_false, at most.

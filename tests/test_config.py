@@ -497,7 +497,7 @@ VALUES: dict[str, Any] = {
     "max_memory": "1GB", "task": "0/2", "column": ["corpus.text=t"], "on_bad_row": "skip",
     "corpus": ["c"], "pairs": "p", "min_grade": 2.0, "seed": 3, "block_size": 7, "device": "cpu",
     "queries": "q", "qrels": "r", "top_k": 5, "split": "train", "quoting": "none",
-    "encoding": "cp1252",
+    "encoding": "cp1252", "timeout": 9.0, "requests": 9, "api_key_env": "K", "vectors": "v",
 }  # fmt: skip
 TOGETHER = {"queries": {"qrels": "r"}, "qrels": {"queries": "q"}, "ray_address": {"engine": "ray"}}
 
@@ -507,7 +507,8 @@ def test_a_flag_that_a_stage_and_a_section_share_breaks_neither(stage, section, 
     field = COMMANDS[stage].settings.model_fields[name]
     value = VALUES.get(name, not field.default)
     judged = name in ("queries", "qrels")
-    file = {"output": "o", "corpus": "c", "encoder": "e", section: SECTIONS[section]}
+    file = {"output": "o", "corpus": "c", section: SECTIONS[section]}
+    file |= {} if name == "vectors" else {"encoder": "e"}
     file |= {} if judged else {"pairs": "p"}
     for flags, top in (({name: value}, {}), ({}, {name: value})):
         more = TOGETHER.get(name, {})
@@ -518,6 +519,8 @@ def test_a_flag_that_a_stage_and_a_section_share_breaks_neither(stage, section, 
         assert getattr(settings[stage], name) in (value, {"corpus.text": "t"})
         if (section, name) == ("batch", "clusters"):
             assert found.clusters is None  # Clusters of queries are another thing.
+        elif (section, name) == ("mix", "vectors"):
+            assert found.vectors is False  # Whether to write vectors is another thing.
         else:
             assert getattr(found, name) in (value, {"corpus.text": "t"})
 

@@ -27,4 +27,5 @@ COMMAND = Command(
     takes_recipe=True,
     arguments=("mined",),
     places={"mined": "mined", "output": "mixed"},
+    own_keys=("vectors",),
 )

@@ -37,7 +37,7 @@ class FilterSettings(ProofSettings, ServerSettings, ModelSettings, OutputSetting
     index: Path | None = moved_index()
     cross_encoder: str | None = setting(
         "Models",
-        "Cross-encoder: a hub name, a folder, or pkg:package/folder.",
+        "Cross-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/rerank.",
         None,
         value="MODEL",
         common=True,

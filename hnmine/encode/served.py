@@ -110,7 +110,7 @@ class _Steady:
         return InputError(
             f"{self.server.url} refuses a text of {len(text):,} characters: {text[:SHOWN]!r}.",
             why=str(refusal),
-            fix="Start the server so that it truncates long texts (TEI: --auto-truncate), or "
+            fix="Start the server so that it truncates long texts (auto-truncate of TEI), or "
             "shorten the text. Finished work is kept.",
         )
 

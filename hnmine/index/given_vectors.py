@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -132,7 +133,7 @@ class GivenVectors:
             yield rows[start : start + len(vectors)], vectors, []
             start += len(vectors)
 
-    @property
+    @cached_property
     def _ordered(self) -> Ints:
         """The row of each vector in the order of the input."""
         skipped = BadRows("skip")
