@@ -281,6 +281,8 @@ def validate(
     models: bool = False,
     corpus: str | PathLike[str] | Tables = (),
     encoder: str | PathLike[str] | LoadedModel | None = None,
+    vectors: str | PathLike[str] | None | Tabular = None,
+    query_vectors: str | PathLike[str] | None | Tabular = None,
     faiss: str = "Flat",
     cross_encoder: str | PathLike[str] | LoadedModel | None = None,
     num_negatives: int = 5,
@@ -316,6 +318,8 @@ def validate(
         models: List the available models, devices and precisions instead; PATHs are folders to search.
         corpus: Corpus: a Parquet, JSONL or CSV file, directory or glob.
         encoder: Bi-encoder to estimate truncation, index size and time for.
+        vectors: Vectors of the documents to check, as for `build-index`.
+        query_vectors: Vectors of the queries to check, as for `mine`.
         faiss: FAISS index-factory string to check for the number of documents.
         cross_encoder: Cross-encoder to estimate the time of.
         num_negatives: Negatives per query, for the time of lazy=True.

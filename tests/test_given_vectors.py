@@ -189,6 +189,21 @@ def test_everything_after_works_with_vectors_alone(data, tmp_path):
     assert batch.returncode == 0, batch.stderr
 
 
+def test_validate_checks_the_vectors_of_a_configuration(data):
+    (data / "run.yaml").write_text(
+        f"corpus: {data}/corpus.parquet\nqueries: {data}/queries.parquet\n"
+        f"qrels: {data}/qrels.parquet\nquery-vectors: {data}/queries.npy\n"
+        f"build-index:\n  vectors: {data}/documents.npy\n"
+    )
+    assert hnmine("validate", "--config", data / "run.yaml").returncode == 0
+    np.save(data / "documents.npy", DOCUMENTS[:50])
+    np.save(data / "queries.npy", QUERIES.astype(np.int64))
+    checked = hnmine("validate", "--config", data / "run.yaml")
+    assert checked.returncode == 3
+    assert "50 vectors, and corpus 60 rows" in checked.stdout + checked.stderr
+    assert "int64" in checked.stdout + checked.stderr
+
+
 def test_other_vectors_are_another_plan_and_the_same_under_another_name_are_not(data):
     built(data)
     np.save(data / "again.npy", DOCUMENTS)

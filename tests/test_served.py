@@ -247,6 +247,16 @@ def test_scores_are_cached_by_the_model_wherever_it_is_served(candidates):
     assert manifest["judges"]["ce_score"]["served_as"] == "r-1"
 
 
+def test_finished_scores_need_no_server_and_others_do(candidates, caplog):
+    with Server(scored) as server:
+        address = f"{server.address}/v1#r"
+        filtered(candidates, cross_encoder=address)
+    filtered(candidates, "again", cross_encoder=address, margin=0.1)
+    assert "does not answer; its cached scores" in caplog.text
+    with pytest.raises(PartialRun):
+        filtered(candidates, "other", cross_encoder=f"{server.address}/v1#s")
+
+
 def test_a_server_is_a_judge_too_of_either_kind(candidates):
     with Server(scored) as server, Server(embeddings) as encoder:
         judges = [f"{server.address}/rerank#r", f"{encoder.address}/v1#e"]
@@ -291,7 +301,7 @@ def test_the_key_is_sent_from_the_environment_and_stored_nowhere(data, monkeypat
 
 
 @pytest.mark.parametrize(
-    "url", ["http://me:x@h/v1", "http://h/v1?key=x", "http://", "https://a b/v1"]
+    "url", ["http://h/v1#a\n", "http://me:x@h/v1", "http://h/v1?key=x", "http://", "https://a b/v1"]
 )
 def test_an_address_with_a_secret_or_that_is_none_is_refused(data, url):
     with pytest.raises(UsageError, match="model"):

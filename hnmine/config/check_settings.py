@@ -70,6 +70,8 @@ class ValidateSettings(JudgedSettings, ServerSettings, ModelSettings, CommonSett
         value="MODEL",
         common=True,
     )
+    vectors: str | None = path("Vectors of the documents to check, as for `build-index`.", None)
+    query_vectors: str | None = path("Vectors of the queries to check, as for `mine`.", None)
     faiss: str = setting(
         "Models", "FAISS index-factory string to check for the number of documents.", "Flat"
     )

@@ -43,6 +43,8 @@ def split_address(model: str, use: Use) -> tuple[str, str | None]:
     url, _, name = model.partition("#")
     try:
         check_address(url, "model")
+        if not name.isprintable():
+            raise ValueError("model: its name on the server holds control characters")
     except ValueError as error:
         raise UsageError(
             str(error), fix="Check the address of the model, such as http://localhost:8080/v1#NAME."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import find_model
 from hnmine.encode.roles import Use
 from hnmine.encode.spec import ModelSpec
-from hnmine.errors import damage_explained
+from hnmine.errors import PartialRun, damage_explained
 from hnmine.results import library_versions
 from hnmine.runner.incidents import note
 from hnmine.runner.manifest import MANIFEST, damage, planned, read_json
@@ -135,7 +136,13 @@ def spec_for(candidates: Candidates, model: str, settings: FilterSettings, use: 
     """Return how a model judges: as the settings say, or as finished scores were made."""
     runs = settings.model_use
     pooling = settings.pooling if use == "encoder" else None
-    spec = ModelSpec.find(model, use=use, pooling=pooling, **runs)
+    try:
+        spec = ModelSpec.find(model, use=use, pooling=pooling, **runs)
+    except PartialRun:
+        if found := _of_silent_server(candidates, model, use):
+            note(f"{model} does not answer; its cached scores of these candidates are used.")
+            return found
+        raise
     if spec.backend == "server":
         return _as_answered(candidates, spec, use)
     left_open = {name for name, value in runs.items() if value in ("auto", None)}
@@ -151,6 +158,19 @@ def _as_answered(candidates: Candidates, spec: ModelSpec, use: Use) -> ModelSpec
             if found is not spec and _nameless(found) == made:
                 return found
     return spec
+
+
+def _of_silent_server(candidates: Candidates, model: str, use: Use) -> ModelSpec | None:
+    """Return the model of the only finished scores under a served model's name, else None."""
+    finished = []
+    for manifest in candidates.paths.scores.glob(f"{escape(short_name(model))}-*/{MANIFEST}"):
+        made = (read_json(manifest) or {}).get("model")
+        if not isinstance(made, dict) or made.get("backend") != "server":
+            continue
+        if _use_in(manifest.parent) == use and not damage(manifest.parent):
+            with damage_explained(manifest):
+                finished.append(ModelSpec(model=model, **made))
+    return finished[0] if len(finished) == 1 else None
 
 
 def scores_plan(

@@ -172,6 +172,9 @@ def _judge(settings: FilterSettings) -> Fill | None:
     judge = open_machine_judge(
         settings.judge_with,
         settings.judge_llm,
+        api_key_env=settings.api_key_env,
+        timeout=settings.timeout,
+        requests=settings.requests,
         model_use=settings.model_use,
         threads=settings.cpu_threads,
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hnmine.config import ValidateSettings
 from hnmine.errors import InputError
+from hnmine.index.given_vectors import open_given
 from hnmine.inputs.identity import Lookup, exact_keys
 from hnmine.inputs.records import TextBatch
 from hnmine.inputs.table_reader import BadRows
@@ -96,11 +97,34 @@ class _Validator:
         if joined and found["queries"]:
             self._positives(*joined, found["queries"], found["documents"])
         self.found = found
+        self._vectors("vectors", "corpus")
+        self._vectors("query_vectors", "queries")
 
     def estimate(self) -> None:
         """Add what a run needs, and warnings."""
         estimate(self.report, self.settings, self.found, self.mined)
         advise(self.report, self.settings, self.examples)
+
+    def _vectors(self, setting: str, kind: str) -> None:
+        """Check that files of vectors can be read, and those without ids are as many as rows."""
+        try:
+            source = open_given(getattr(self.settings, setting), self.settings, kind)
+        except InputError as error:
+            self.report.fault(error)
+            return
+        if source is None:
+            return
+        kind = kind if kind in self.given.tables else "pairs"
+        rows = self.report.inputs.get(kind, {}).get("rows")
+        self.report.measured[setting] = {"rows": source.rows, "dimensions": source.dimension}
+        if not source.by_id and rows not in (None, source.rows):
+            self.report.fault(
+                InputError(
+                    f"{source.path} holds {source.rows:,} vectors, and {kind} {rows:,} rows.",
+                    why="Vectors without ids go by the order of the rows.",
+                    fix="Write one vector for each row, or a Parquet file with ids.",
+                )
+            )
 
     def _settle(self, source: str, bad: BadRows, why: str = "") -> None:
         """Make a fault of bad rows, or a warning where they may be skipped."""
