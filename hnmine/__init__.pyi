@@ -164,7 +164,7 @@ def run(
         pairs: Pairs of query and positive text: a file, directory or glob.
         bm25: Build the BM25 index.
         dense: Build the dense index, which needs encoder.
-        encoder: Bi-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/v1#model.
+        encoder: Bi-encoder: hub name, folder, pkg:package/folder or http://HOST#NAME.
         vectors: Vectors of the documents instead of encoder: .npy, safetensors, or Parquet with ids; a file or a folder.
         similarity: How vectors are compared. [default: as the model's own files say, else cosine]
         query_prompt: Text to put before every query. [default: the model's own]
@@ -201,7 +201,7 @@ def run(
         judge_with: Judge for max_false: a local model or server. [default: your sheet]
         judge_llm: Name of the language model on the server of judge_with.
         sheet: Sheet of the pairs to judge for max_false: .csv or .parquet. [default: OUTPUT-verdicts.csv]
-        cross_encoder: Cross-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/rerank.
+        cross_encoder: Cross-encoder: hub name, folder, pkg:package/folder or http://HOST.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
         positive_score: Positive score of a query: the lowest, highest or mean of its positives; parent: for a generated text, that of its origin.
@@ -419,7 +419,7 @@ def build_index(
         pairs: Pairs whose positives join the corpus, or are all of it.
         bm25: Build the BM25 index.
         dense: Build the dense index, which needs encoder.
-        encoder: Bi-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/v1#model.
+        encoder: Bi-encoder: hub name, folder, pkg:package/folder or http://HOST#NAME.
         vectors: Vectors of the documents instead of encoder: .npy, safetensors, or Parquet with ids; a file or a folder.
         similarity: How vectors are compared. [default: as the model's own files say, else cosine]
         query_prompt: Text to put before every query. [default: the model's own]
@@ -625,7 +625,7 @@ def filter_negatives(
         candidates: Directory that `hnmine mine` wrote.
         output: Directory for training data and scores.
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        cross_encoder: Cross-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/rerank.
+        cross_encoder: Cross-encoder: hub name, folder, pkg:package/folder or http://HOST.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]
@@ -765,7 +765,7 @@ def filter(
         candidates: Directory that `hnmine mine` wrote.
         output: Directory for training data and scores.
         index: Index directory, if it has moved since `hnmine mine`. [default: as recorded]
-        cross_encoder: Cross-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/rerank.
+        cross_encoder: Cross-encoder: hub name, folder, pkg:package/folder or http://HOST.
         judge: Another model that estimates relevance, or a file of verdicts: query id, document id, score from 0 to 1.
         pooling: Pooling of ONNX bi-encoders used as judges. [default: the model's own, else mean]
         score: Score that the rules compare: ce, dense, bm25, or an expression. [default: ce with cross_encoder, else dense, else bm25]

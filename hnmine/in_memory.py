@@ -120,9 +120,21 @@ class OnDisk:
         """
         if not is_table(value):
             return value
+        if name.endswith("vectors") and hasattr(value, "__array_interface__"):
+            return self._array(name, value)
         path = self.folder / f"{name}.parquet"
         write_table(name, value, path)
         self._names[str(path)] = f"The table {name}"
+        return str(path)
+
+    def _array(self, name: str, value: object) -> str:
+        """Write vectors in memory to a file, and return its path."""
+        import numpy as np
+
+        path = self.folder / f"{name}.npy"
+        with path.open("wb") as file:
+            np.save(file, np.asarray(value), allow_pickle=False)
+        self._names[str(path)] = f"The array {name}"
         return str(path)
 
     @contextmanager

@@ -189,6 +189,15 @@ def test_everything_after_works_with_vectors_alone(data, tmp_path):
     assert batch.returncode == 0, batch.stderr
 
 
+def test_python_takes_arrays_in_memory(data):
+    where = {"corpus": str(data / "corpus.parquet"), "index": data / "index"}
+    api.build_index(vectors=DOCUMENTS, bm25=False, progress=False, **where)
+    mined(data, vectors=None, query_vectors=QUERIES)
+    assert found(data) == expected()
+    with pytest.raises(InputError, match="The array vectors"):
+        api.build_index(vectors=DOCUMENTS[0], progress=False, **where)
+
+
 def test_validate_checks_the_vectors_of_a_configuration(data):
     (data / "run.yaml").write_text(
         f"corpus: {data}/corpus.parquet\nqueries: {data}/queries.parquet\n"

@@ -34,7 +34,7 @@ class BuildIndexSettings(InputSettings, ServerSettings, ModelSettings, OutputSet
     )
     encoder: str | None = setting(
         "Models",
-        "Bi-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/v1#model.",
+        "Bi-encoder: hub name, folder, pkg:package/folder or http://HOST#NAME.",
         None,
         value="MODEL",
         common=True,

@@ -37,7 +37,7 @@ class FilterSettings(ProofSettings, ServerSettings, ModelSettings, OutputSetting
     index: Path | None = moved_index()
     cross_encoder: str | None = setting(
         "Models",
-        "Cross-encoder: a hub name, a folder, pkg:package/folder, or a server: http://host/rerank.",
+        "Cross-encoder: hub name, folder, pkg:package/folder or http://HOST.",
         None,
         value="MODEL",
         common=True,
