@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from hnmine.errors import is_out_of_memory
 from hnmine.ragged import Ints
+from hnmine.runner import incidents
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+Result = TypeVar("Result")
 
 TEXTS_AT_ONCE = 1024
 """The output of a tokeniser takes many times the memory of the texts."""
@@ -72,3 +76,24 @@ def batches(tokens: Ints, budget: int) -> list[Ints]:
         groups.append(order[start : start + size])
         start += size
     return groups
+
+
+def halved_where_memory_is_short(run: Callable[[Ints], Result], batch: Ints) -> list[Result]:
+    """Run a batch; if memory does not suffice, run its halves one after the other.
+
+    Returns:
+        The results of the parts that it took, in order.
+
+    Raises:
+        Exception: what `run` raises for a single text.
+    """
+    try:
+        return [run(batch)]
+    except Exception as error:
+        if len(batch) == 1 or not is_out_of_memory(error):
+            raise
+    # Only here has Python released the memory of the failed pass.
+    incidents.note(f"A batch of {len(batch)} texts took too much memory, and was halved.")
+    middle = len(batch) // 2
+    halves = (batch[:middle], batch[middle:])
+    return [part for half in halves for part in halved_where_memory_is_short(run, half)]

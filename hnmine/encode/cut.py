@@ -142,19 +142,23 @@ def _cut_pair(
 
 def cutter_of(model: CrossEncoder | SentenceTransformer) -> Cutter:
     """Return the cutter for a model of sentence-transformers; it cuts nothing if unknown."""
+    plain = is_plain(model) and getattr(model.tokenizer, "truncation_side", "") == "right"
+    return Cutter(getattr(model.tokenizer, "backend_tokenizer", None) if plain else None)
+
+
+def is_plain(model: CrossEncoder | SentenceTransformer) -> bool:
+    """Tell whether a model takes what its tokeniser makes of a text, without options."""
     from sentence_transformers.base.modules import Transformer
 
     module = next(iter(model), None)
-    plain = (
+    return (
         module is not None
         and type(module) is Transformer
         and module.query_length is None
         and module.document_length is None
         and module.query_expansion is None
         and not module.processing_kwargs
-        and getattr(module.tokenizer, "truncation_side", "") == "right"
     )
-    return Cutter(getattr(model.tokenizer, "backend_tokenizer", None) if plain else None)
 
 
 def lead_of(

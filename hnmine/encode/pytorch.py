@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from threading import Lock
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.config import Dtype
-from hnmine.encode.batching import TokenCounter, batches
-from hnmine.encode.cut import cutter_of, lead_of
+from hnmine.encode.ahead import Ahead
+from hnmine.encode.batching import (
+    CHARACTERS,
+    TokenCounter,
+    batches,
+    halved_where_memory_is_short,
+)
+from hnmine.encode.cut import cutter_of, is_plain, lead_of
 from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
+from hnmine.encode.feed import Feed, OtherInputs
 from hnmine.encode.interface import Kind, Tick, as_compared, logits
 from hnmine.encode.limits import output_of, own_limit
+from hnmine.encode.loading import how, keep_no_keys, let_it_pad, loading, quiet_torch
 from hnmine.encode.spec import ModelSpec
-from hnmine.errors import HnmineError, MissingModel, first_line, is_out_of_memory
 from hnmine.ragged import Ints
-from hnmine.runner import incidents
 from hnmine.runner.checkpoints import computed, key_of
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from torch import Tensor
 
+log = logging.getLogger("hnmine")
 POOLED = "pooler_output"
-SHOWN = 3
-_one_at_a_time = Lock()
+CPU_BLOCK, GPU_BLOCK = 1024, 1 << 14
 NO_LIMIT = 1 << 20
 """The length limit of a model without one."""
 
@@ -41,36 +43,6 @@ SPECIAL_TOKENS = 3
 
 Run = Callable[[Ints], NDArray[np.floating]]
 """Computes the vectors or logits of texts, given by position."""
-
-
-def _quiet_torch(spec: ModelSpec) -> ModuleType:
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import torch
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
-    if spec.device == "cpu":
-        # Each thread runs batches of its own, so that results do not depend on their number.
-        torch.set_num_threads(1)
-    return torch
-
-
-def _how(torch: ModuleType, spec: ModelSpec) -> dict[str, object]:
-    """Return arguments that load a model from its folder alone, without code of its own.
-
-    OpenVINO converts float32 weights itself.
-    """
-    dtype: Dtype = "fp32" if spec.backend == "openvino" else spec.dtype
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    return {
-        "model_name_or_path": str(spec.folder()),
-        "device": spec.device,
-        "local_files_only": True,
-        "trust_remote_code": False,
-        "model_kwargs": {"dtype": types[dtype], "weights_only": True},
-    }
 
 
 class _Workers:
@@ -111,55 +83,65 @@ class _Workers:
             with self._warming:
                 # Threads that waited here run together.
                 if not self._warm:
-                    found = halved_where_memory_is_short(run, batch)
+                    found = np.concatenate(halved_where_memory_is_short(run, batch))
                     self._warm = True
                     return found
-        return halved_where_memory_is_short(run, batch)
-
-
-def halved_where_memory_is_short(run: Run, batch: Ints) -> NDArray[np.floating]:
-    """Run a batch; if memory does not suffice, run its halves one after the other.
-
-    Raises:
-        Exception: what `run` raises for a single text.
-    """
-    try:
-        return run(batch)
-    except Exception as error:
-        if len(batch) == 1 or not is_out_of_memory(error):
-            raise
-    # Only here has Python released the memory of the failed pass.
-    incidents.note(f"A batch of {len(batch)} texts took too much memory, and was halved.")
-    middle = len(batch) // 2
-    parts = [halved_where_memory_is_short(run, half) for half in (batch[:middle], batch[middle:])]
-    return np.concatenate(parts)
+        return np.concatenate(halved_where_memory_is_short(run, batch))
 
 
 class _TorchModel:
     model: CrossEncoder | SentenceTransformer
+    _ahead: Ahead | None = None
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
-        self.spec, self._workers = spec, _Workers(spec, threads)
+        self.spec, self._workers, self._threads = spec, _Workers(spec, threads), threads
 
-    def _prepare_tokenizer(self) -> None:
+    def _prepare(self) -> None:
         let_it_pad(self.spec.model, self.model.tokenizer, self.model.transformers_model)
+        keep_no_keys(self.model.transformers_model)
         self._counter = TokenCounter(self.model.tokenizer)
         self._cutter = cutter_of(self.model)
+        if self.spec.device != "cpu":
+            self.run_ahead()
+
+    def run_ahead(self) -> None:
+        """Run the model as on a GPU: threads tokenise texts before it needs them."""
+        self._feeds: dict[str, Feed | None] = {}
+        self._ahead = Ahead(self.model, self.spec.batch_tokens or 1, self._threads)
+
+    @property
+    def at_once(self) -> int:
+        """How many texts one call should hold: on a GPU as many as keep it busy for a while."""
+        return GPU_BLOCK if self._ahead else CPU_BLOCK
+
+    def _feed(self, limit: int, prompt: str | None, kind: Kind | None = None) -> Feed | None:
+        """Return what tokenises for the model on a GPU; None: sentence-transformers does."""
+        if not self._ahead or prompt is None or not is_plain(self.model):
+            return None
+        key = f"{kind} {prompt}"
+        if key not in self._feeds:
+            task = {"task": kind} if kind else {}
+            try:
+                self._feeds[key] = Feed(self.model, limit, prompt, **task)
+            except OtherInputs as error:
+                log.info(f"{self.spec.model} is run by sentence-transformers alone: {error}")
+                self._feeds[key] = None
+        return self._feeds[key]
 
 
 class TorchEncoder(_TorchModel):
     """A bi-encoder run by sentence-transformers on PyTorch."""
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
-        torch = _quiet_torch(spec)
+        torch = quiet_torch(spec)
         from sentence_transformers import SentenceTransformer
 
         super().__init__(spec, threads)
-        with _loading(spec.model, output_of(spec.folder()) == POOLED):
-            self.model = SentenceTransformer(**_how(torch, spec))
+        with loading(spec.model, output_of(spec.folder()) == POOLED):
+            self.model = SentenceTransformer(**how(torch, spec))
         if limit := _own_or_wanted(spec):
             self.model.max_seq_length = limit
-        self._prepare_tokenizer()
+        self._prepare()
 
     @property
     def pooling(self) -> str | None:
@@ -174,6 +156,8 @@ class TorchEncoder(_TorchModel):
         limit = _limit(self.model.max_seq_length)
         names = OF_QUERIES if kind == "query" else OF_DOCUMENTS
         lead = lead_of(self.model, prompt, names)
+        if feed := self._feed(limit, lead, kind):
+            return as_compared(self._vectors(feed, texts, kind, limit), self.spec)
         texts = [self._cutter.cut(text, limit, lead) for text in texts]
 
         def run(batch: Ints) -> NDArray[np.floating]:
@@ -197,28 +181,44 @@ class TorchEncoder(_TorchModel):
         vectors[np.concatenate(groups)] = sorted_vectors
         return as_compared(vectors, self.spec)
 
+    def _vectors(
+        self, feed: Feed, texts: Sequence[str], kind: Kind, limit: int
+    ) -> NDArray[np.float32]:
+        def forward(inputs: dict[str, Tensor]) -> Tensor:
+            vectors: Tensor = self.model(inputs, task=kind)["sentence_embedding"]
+            return vectors[:, : self.model.truncate_dim]
+
+        def cut(some: Sequence[str]) -> Sequence[str]:
+            return [self._cutter.cut(text, limit, feed.prompt) for text in some]
+
+        assert self._ahead
+        return self._ahead.run(feed, texts, cut, CHARACTERS * limit, forward, kind)
+
 
 class TorchCrossEncoder(_TorchModel):
     """A cross-encoder run by sentence-transformers on PyTorch."""
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
-        torch = _quiet_torch(spec)
+        torch = quiet_torch(spec)
         from sentence_transformers import CrossEncoder as Model
 
         super().__init__(spec, threads)
         self.identity = torch.nn.Identity()
         limit = _own_or_wanted(spec)
-        with _loading(spec.model):
+        with loading(spec.model):
             # With an activation given, the model's own is never imported.
-            self.model = Model(**_how(torch, spec), max_length=limit, activation_fn=self.identity)
-        self._prepare_tokenizer()
+            self.model = Model(**how(torch, spec), max_length=limit, activation_fn=self.identity)
+        self._prepare()
 
     def score(
         self, queries: Sequence[str], documents: Sequence[str], tick: Tick
     ) -> NDArray[np.float32]:
         """Return one raw logit for each pair, no activation applied, shape (pairs,)."""
         limit = _limit(self.model.max_length)
-        pairs = self._cutter.pairs(queries, documents, limit, lead_of(self.model, None))
+        lead = lead_of(self.model, None)
+        if feed := self._feed(limit, lead):
+            return self._logits(feed, list(zip(queries, documents, strict=True)), limit, tick)
+        pairs = self._cutter.pairs(queries, documents, limit, lead)
         queries, documents = [query for query, _ in pairs], [text for _, text in pairs]
         different = list(dict.fromkeys([*queries, *documents]))
         counts = self._counter.count(different, limit).tolist()
@@ -245,98 +245,20 @@ class TorchCrossEncoder(_TorchModel):
             scores[batch] = part[:, 0]
         return scores
 
+    def _logits(
+        self, feed: Feed, pairs: Sequence[tuple[str, str]], limit: int, tick: Tick
+    ) -> NDArray[np.float32]:
+        def forward(inputs: dict[str, Tensor]) -> Tensor:
+            scores: Tensor = self.model(inputs)["scores"]
+            return scores
 
-@contextmanager
-def _loading(model: str, pools: bool = False) -> Iterator[None]:
-    """Refuse a model that cannot be loaded, or for which transformers draws weights at random.
+        def cut(some: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+            queries, documents = zip(*some, strict=True)
+            return self._cutter.pairs(queries, documents, limit, feed.prompt)
 
-    `pools`: its vectors are those of its own pooler.
-
-    Args:
-        model: its name.
-        pools: whether its vectors are those of its own pooler.
-
-    Raises:
-        MissingModel: the files lack weights that its outputs depend on.
-    """
-    from transformers import PreTrainedModel
-
-    inherited = PreTrainedModel.__dict__["from_pretrained"]
-    missing: set[str] = set()
-
-    def from_pretrained(
-        cls: type[PreTrainedModel], /, *arguments: object, **more: object
-    ) -> PreTrainedModel:
-        more["output_loading_info"] = True
-        loaded, info = inherited.__func__(cls, *arguments, **more)
-        lacking = set(info["missing_keys"])
-        missing.update(lacking if pools else _needed(cls, lacking))
-        return loaded
-
-    # sentence-transformers loads the model, and does not ask for missing weights.
-    with _one_at_a_time:
-        PreTrainedModel.from_pretrained = classmethod(from_pretrained)
-        try:
-            yield
-        except Exception as error:
-            if isinstance(error, HnmineError) or is_out_of_memory(error):
-                raise
-            raise MissingModel(
-                f"The model {model} cannot be loaded.",
-                why=first_line(error),
-                fix="Check that its files are whole, and that it is a sentence-transformers or "
-                "transformers model of the right kind.",
-            ) from error
-        finally:
-            PreTrainedModel.from_pretrained = inherited
-    if missing:
-        names = sorted(missing)
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        raise MissingModel(
-            f"The model {model} lacks weights: {', '.join(names[:SHOWN])}{more}.",
-            why="PyTorch drew them at random. A model without its classification head is no "
-            "cross-encoder, and one of another class no encoder.",
-            fix="Copy the model again, or name one that was trained for this use.",
-        )
-
-
-def _needed(cls: type, missing: set[str]) -> set[str]:
-    """Leave out the pooler of a model without a head: token vectors do not depend on it."""
-    headless = cls.__name__.endswith(("Model", "Encoder"))
-    return {name for name in missing if not (headless and "pooler." in f".{name}")}
-
-
-def let_it_pad(
-    model: str, tokenizer: PreTrainedTokenizerBase, transformer: PreTrainedModel
-) -> None:
-    """Let a model without a padding token pad with its end-of-text token.
-
-    The configuration gets the number of that token: a classifier on top of a decoder reads the last
-    token that is not padding.
-
-    Raises:
-        MissingModel: it has neither token.
-    """
-    if not hasattr(tokenizer, "pad_token_id"):
-        return  # A static model pads nothing.
-    config = getattr(transformer, "config", None)
-    if tokenizer.pad_token is None:
-        ends = getattr(config, "eos_token_id", None)
-        ends = ends[0] if isinstance(ends, list) and ends else ends
-        token = tokenizer.eos_token or (
-            tokenizer.convert_ids_to_tokens(ends) if isinstance(ends, int) else None
-        )
-        if token is None:
-            raise MissingModel(
-                f"The model {model} cannot pad texts to one length.",
-                why="Its tokeniser has neither a padding token nor an end-of-text token (eos).",
-                fix="Set pad_token in its tokenizer_config.json, as its model card says.",
-            )
-        tokenizer.pad_token = token
-        incidents.note(f"{model} has no padding token: its end-of-text token {token} is used.")
-    for one in (config, config and config.get_text_config()):
-        if one is not None:
-            one.pad_token_id = tokenizer.pad_token_id
+        assert self._ahead
+        outputs = self._ahead.run(feed, pairs, cut, 2 * CHARACTERS * limit, forward, "", tick)
+        return logits(outputs, self.spec.model)
 
 
 def _own_or_wanted(spec: ModelSpec) -> int | None:

@@ -21,7 +21,9 @@ from hnmine.inputs.texts import Texts
 from hnmine.ragged import Bools, Floats, Ints
 from hnmine.runner.checkpoints import on_threads
 
-ENCODE_BLOCK = 1024
+ENCODE_BLOCK, BLOCK_CHARACTERS = 1024, 1 << 26
+"""Texts in one call of an encoder that names no other number, and characters in a call of more."""
+
 NO_VECTOR = "with a text that the encoder gives no vector (it knows none of its words)"
 SCORE_BLOCK = 1 << 14
 OPEN_SHARDS = 64
@@ -52,7 +54,7 @@ def write_vectors(
         Counts: `vectors` that are not zeros.
     """
     parts, empty, done = [], 0, 0
-    while block := list(islice(texts, ENCODE_BLOCK)):
+    for block in _blocks(texts, getattr(encoder, "at_once", ENCODE_BLOCK)):
         parts.append(encoder.encode(block, kind))
         zeros = np.flatnonzero(~parts[-1].any(axis=1))
         if len(zeros):
@@ -62,6 +64,18 @@ def write_vectors(
     with path.open("wb") as file:
         save_array(file, np.concatenate(parts))
     return {"vectors": done - empty}
+
+
+def _blocks(texts: Iterator[str], most: int) -> Iterator[list[str]]:
+    """Divide texts into blocks of at most so many, and of few long ones."""
+    while some := list(islice(texts, min(most, ENCODE_BLOCK))):
+        characters = sum(map(len, some))
+        while len(some) < most and characters < BLOCK_CHARACTERS:
+            if not (more := list(islice(texts, ENCODE_BLOCK))):
+                break
+            some += more
+            characters += sum(map(len, more))
+        yield some
 
 
 def refuse_without_vector(
