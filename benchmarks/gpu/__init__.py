@@ -1,1 +1,1 @@
-"""Benchmarks of hnmine and sentence-transformers on one GPU."""
+"""hnmine and sentence-transformers on one GPU, side by side."""
