@@ -43,7 +43,7 @@ def run(
     finish: bool = False,
     device: str = "auto",
     backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = None,
     batch_tokens: int | None = None,
     max_length: int | None = None,
     timeout: float = 120.0,
@@ -149,8 +149,8 @@ def run(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
-        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.
@@ -293,7 +293,7 @@ def validate(
     progress: bool = True,
     device: str = "auto",
     backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = None,
     batch_tokens: int | None = None,
     max_length: int | None = None,
     timeout: float = 120.0,
@@ -330,8 +330,8 @@ def validate(
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
-        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.
@@ -398,7 +398,7 @@ def build_index(
     finish: bool = False,
     device: str = "auto",
     backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = None,
     batch_tokens: int | None = None,
     max_length: int | None = None,
     timeout: float = 120.0,
@@ -444,8 +444,8 @@ def build_index(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
-        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.
@@ -604,7 +604,7 @@ def filter_negatives(
     finish: bool = False,
     device: str = "auto",
     backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = None,
     batch_tokens: int | None = None,
     max_length: int | None = None,
     timeout: float = 120.0,
@@ -672,8 +672,8 @@ def filter_negatives(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
-        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.
@@ -744,7 +744,7 @@ def filter(
     finish: bool = False,
     device: str = "auto",
     backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = None,
     batch_tokens: int | None = None,
     max_length: int | None = None,
     timeout: float = 120.0,
@@ -812,8 +812,8 @@ def filter(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
-        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.
@@ -1027,7 +1027,7 @@ def judge(
     progress: bool = True,
     device: str = "auto",
     backend: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "fp32",
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = None,
     batch_tokens: int | None = None,
     max_length: int | None = None,
     timeout: float = 120.0,
@@ -1055,8 +1055,8 @@ def judge(
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.
-        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on a GPU]
+        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
         requests: Number of concurrent requests to the server.

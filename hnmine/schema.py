@@ -42,6 +42,9 @@ LEFT_OPEN = ("backend", "batch_tokens", "device", "dtype", "max_length")
 NEW_KEY = "sources"
 """A key that earlier versions did not write into the plan of a mined directory."""
 
+NOW_OPEN = 'settings.dtype: "fp32" -> null'
+"""A difference from a directory of an earlier version, whose default was written out."""
+
 NOW_SKIPS = 'settings.on_bad_row: "error" -> "skip"'
 """A difference between two plans that changes no output of a finished task."""
 

@@ -28,12 +28,7 @@ def about(device: str) -> dict[str, Any]:
     """Describe the card, the machine and the versions."""
     import torch
 
-    versions = {}
-    for name in ("hnmine", *LIBRARIES):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "from source"
+    versions = {name: _version(name) for name in ("hnmine", *LIBRARIES)}
     card = torch.cuda.get_device_name(0) if device.startswith("cuda") else device
     return {
         "card": card,
@@ -43,6 +38,13 @@ def about(device: str) -> dict[str, Any]:
         "machine": machine(),
         "command": " ".join(sys.orig_argv),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "from source"
 
 
 def main(given: list[str] | None = None) -> None:
@@ -55,6 +57,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--small", action="store_true", help="tiny models, to try the script")
     parser.add_argument("--parts", nargs="+", choices=SHARE, default=list(SHARE))
     settings = parser.parse_args(given)
+    os.environ["TQDM_DISABLE"] = "1"
     seconds = min(settings.seconds, 40) if settings.small else settings.seconds
     found: dict[str, Any] = about(settings.device)
     print(json.dumps(found), flush=True)
@@ -90,9 +93,8 @@ def main(given: list[str] | None = None) -> None:
 
 def _show(found: dict[str, Any], parts: list[str]) -> None:
     print(f"\n{found['card']}, {found['precision']}, {found['versions']}\n")
-    print(
-        "| what | sentence-transformers | hnmine | times as fast | agreement |\n|---|---|---|---|---|"
-    )
+    print("| what | sentence-transformers | hnmine | times as fast | agreement |")
+    print("|---|---|---|---|---|")
     for row in (row for name in parts for row in found[name]):
         if "unit" in row:
             rates = [f"{row[f'{name} /s']:,} {row['unit']}/s" for name in

@@ -261,7 +261,7 @@ class ModelUse(TypedDict):
 
     device: str
     backend: Backend | Literal["auto"]
-    dtype: Dtype | Literal["auto"]
+    dtype: Dtype | Literal["auto"] | None
     batch_tokens: int | None
     max_length: int | None
     reach: Reach
@@ -277,15 +277,16 @@ class ModelSettings(Settings):
         "is installed, else PyTorch.",
         "auto",
     )
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = setting(
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = setting(
         "Models",
-        "Precision of the model's weights; auto: bf16 if the hardware supports it, else fp32.",
-        "fp32",
+        "Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a "
+        "GPU bf16, or fp16 where it lacks bf16]",
+        None,
     )
     batch_tokens: int | None = setting(
         "Models",
-        "Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU, 32768 on "
-        "a GPU]",
+        "Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by "
+        "the model's width on a GPU]",
         None,
         ge=1,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from hnmine.encode.declared import CONFIG
 from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import find_model, read_json
-from hnmine.encode.spec import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS, device_for
+from hnmine.encode.spec import device_for, usual_batch
 from hnmine.errors import UsageError
 from hnmine.in_memory import is_loaded, keep_model
 from hnmine.runner.atomic import write_text
@@ -22,7 +22,7 @@ SCORES = {"Identity": "ce", "Sigmoid": "1 / (1 + exp(-ce_score))"}
 USUAL_LENGTH = 512
 """Tokens of a text for a model without a limit."""
 
-TYPES = {"torch.bfloat16": "bf16", "torch.float16": "fp16"}
+TYPES = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class GivenModel:
         name: what hnmine's settings take.
         folder: of its files.
         device: of the object; None if a name was given.
-        dtype: of the weights of the object; None for float32, or if a name was given.
+        dtype: of the weights of the object; None if a name was given.
     """
 
     name: str
@@ -76,7 +76,7 @@ class GivenModel:
             batch_size: texts of full length that a batch may hold.
         """
         tokens = batch_size * (own_limit(self.folder) or USUAL_LENGTH)
-        usual = CPU_BATCH_TOKENS if device_for(self.device or "auto") == "cpu" else GPU_BATCH_TOKENS
+        usual = usual_batch(self.folder, device_for(self.device or "auto"))
         return {"batch_tokens": tokens} if tokens < usual else {}
 
     @property

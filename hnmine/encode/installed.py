@@ -143,7 +143,7 @@ def machine() -> Machine:
 def _formats(device: str) -> list[str]:
     automatic = fast_dtype(device)
     others = ["fp32", "bf16"] if device == "cpu" else ["fp32", "bf16", "fp16"]
-    emulated = automatic == "fp32" and device != "mps"
+    emulated = automatic != "bf16" and device != "mps"
     shown = {"bf16": "bf16 (emulated, slow)"} if emulated else {}
     return [automatic, *(shown.get(name, name) for name in others if name != automatic)]
 

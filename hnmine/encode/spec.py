@@ -23,8 +23,14 @@ from hnmine.encode.roles import Found, Use
 from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
 from hnmine.runner.plan import Json
 
-CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 32768
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, (16384, 131072)
 """A small batch keeps the activations in a CPU's cache; a GPU needs a large one."""
+
+GPU_BATCH_VALUES = 1 << 25
+"""Values of a batch between two layers; those within a layer take about 20 times as much memory: in
+half precision 1.3 GB."""
+
+WIDTHS, USUAL_WIDTH = ("hidden_size", "dim", "d_model", "n_embd"), 1024
 
 OPENVINO_TYPES = (
     "bert", "camembert", "deberta-v2", "distilbert", "electra", "mpnet", "roberta",
@@ -121,7 +127,7 @@ class ModelSpec(BaseModel):
         *,
         device: str = "auto",
         backend: Backend | Literal["auto"] = "auto",
-        dtype: Dtype | Literal["auto"] = "fp32",
+        dtype: Dtype | Literal["auto"] | None = None,
         batch_tokens: int | None = None,
         use: Use | None = None,
         max_length: int | None = None,
@@ -139,23 +145,23 @@ class ModelSpec(BaseModel):
         folder = find_model(model)
         found = admit(model, folder, use)
         onnx = is_onnx(folder)
-        if onnx and dtype not in ("fp32", "auto"):
+        if onnx and dtype not in (None, "fp32", "auto"):
             raise UsageError(
                 f"--dtype {dtype} does not apply to {model}.",
                 why="An ONNX graph has a fixed precision.",
                 fix="Leave --dtype out.",
             )
         device = "cpu" if onnx else device_for(device)
-        backend = backend_for(backend, folder, device, dtype, found)
-        automatic = CPU_BATCH_TOKENS if device == "cpu" else GPU_BATCH_TOKENS
+        precision = "fp32" if onnx else dtype_for(dtype, device)
+        backend = backend_for(backend, folder, device, precision, found)
         return cls(
             model=model,
             content=fingerprint(folder),
             backend=backend,
             device=device,
-            dtype="fp32" if onnx else fast_dtype(device) if dtype == "auto" else dtype,
+            dtype=precision,
             max_length=limit_for(model, folder, max_length),
-            batch_tokens=None if onnx else batch_tokens or automatic,
+            batch_tokens=None if onnx else batch_tokens or usual_batch(folder, device),
             **declared(folder, onnx, given),
         )
 
@@ -275,9 +281,40 @@ def _not_by_openvino(folder: Path, config: Json, device: str, dtype: str, found:
     return "It takes all hidden states." if config.get("output_hidden_states") else ""
 
 
+def dtype_for(wanted: Dtype | Literal["auto"] | None, device: str) -> Dtype:
+    """Return the precision of a setting: without one, fp32 on a CPU and half precision on a GPU."""
+    if wanted == "auto" or (wanted is None and device.startswith("cuda")):
+        return fast_dtype(device)
+    return wanted or "fp32"
+
+
 def fast_dtype(device: str) -> Dtype:
-    """Return bf16 where the device computes in it, else fp32: emulation is many times slower."""
-    return "bf16" if computes_in_bf16(device) else "fp32"
+    """Return bf16 where the device computes in it: emulation is many times slower.
+
+    Else it is fp16 on a GPU of NVIDIA or AMD, and fp32 on others.
+    """
+    if computes_in_bf16(device):
+        return "bf16"
+    return "fp16" if device.startswith("cuda") else "fp32"
+
+
+def usual_batch(folder: Path, device: str) -> int:
+    """Return the tokens of a batch: on a GPU the fewer, the wider the model."""
+    if device == "cpu":
+        return CPU_BATCH_TOKENS
+    config = read_json(transformer_folder(folder), "config.json")
+    inner = config.get("text_config")
+    width = next(
+        (
+            found
+            for about in (config, inner if isinstance(inner, dict) else {})
+            for name in WIDTHS
+            if isinstance(found := about.get(name), int) and found > 0
+        ),
+        USUAL_WIDTH,
+    )
+    fewest, most = GPU_BATCH_TOKENS
+    return min(max(GPU_BATCH_VALUES // width, fewest), most)
 
 
 def computes_in_bf16(device: str) -> bool:

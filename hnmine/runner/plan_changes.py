@@ -24,7 +24,7 @@ from hnmine.runner.manifest import (
 from hnmine.runner.plan import Plan, canonical_json, differences, digest
 from hnmine.runner.safe_paths import check_links, check_plain
 from hnmine.runner.storage import Store, clear_run
-from hnmine.schema import LEFT_OPEN, MODEL_KEYS, NEW_KEY, NOW_SKIPS, STATE
+from hnmine.schema import LEFT_OPEN, MODEL_KEYS, NEW_KEY, NOW_OPEN, NOW_SKIPS, STATE
 
 log = logging.getLogger("hnmine")
 
@@ -213,7 +213,7 @@ def _decider(plan: Plan) -> Callable[[str], bool]:
         first, *inside = difference.partition(": ")[0].split(".")
         if first in MODEL_KEYS:
             return bool(inside) and inside[-1] in left_open
-        newer = difference.startswith(f"{NEW_KEY}: absent -> ")
+        newer = difference == NOW_OPEN or difference.startswith(f"{NEW_KEY}: absent -> ")
         return newer or first in ("libraries", "schema_version")
 
     return installed
