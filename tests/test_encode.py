@@ -16,8 +16,8 @@ from hnmine.encode.batching import TokenCounter, batches
 from hnmine.encode.interface import as_compared, logits
 from hnmine.encode.locate import find_model, fingerprint
 from hnmine.encode.openvino import run_by_openvino
-from hnmine.encode.pytorch import _Workers
 from hnmine.encode.spec import OPENVINO_TYPES, ModelSpec
+from hnmine.encode.workers import Workers
 from hnmine.errors import InputError, MissingModel, UsageError
 
 TEXTS = [
@@ -144,7 +144,7 @@ def test_without_openvino_pytorch_runs_or_the_extra_is_named(monkeypatch):
 
 def test_only_the_first_batch_runs_alone():
     """The others wait for it, not for each other."""
-    workers = _Workers(ModelSpec(model="m", content="c", backend="torch", device="cpu"), 3)
+    workers = Workers(ModelSpec(model="m", content="c", backend="torch", device="cpu"), 3)
     together = threading.Barrier(2)
 
     def run(batch):

@@ -58,7 +58,7 @@ def encoder(
 
     count, took, results = in_turn(theirs, ours, min(len(texts), model.most), seconds)
     found = row(f"encode, {name}", "texts", count, took) | same_vectors(*results)
-    return found | _facts(our_model)
+    return found | _facts()
 
 
 def reranker(
@@ -93,12 +93,15 @@ def reranker(
 
     count, took, results = in_turn(theirs, ours, min(len(texts), model.most), seconds)
     found = row(f"cross-encode, {name}", "pairs", count, took) | same_logits(*results)
-    return found | _facts(our_model)
+    return found | _facts()
 
 
-def _facts(model: Any) -> dict[str, Any]:
-    """Return how busy the device was, where hnmine has measured it."""
-    return dict(getattr(model, "facts", dict)())
+def _facts() -> dict[str, Any]:
+    """Return how busy the device was in all calls of hnmine's model, warming up included."""
+    from hnmine.runner import device_use
+
+    (found,) = device_use.drain()["models"]
+    return {name: found[name] for name in ("tokens_per_second", "utilisation", "padding", "tokens")}
 
 
 def measure(

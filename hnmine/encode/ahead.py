@@ -14,8 +14,10 @@ from hnmine.encode.batching import batches, halved_where_memory_is_short
 from hnmine.encode.feed import Feed, Text
 from hnmine.ragged import Ints
 from hnmine.runner.checkpoints import computed, key_of
+from hnmine.runner.device_use import DeviceUse
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import CrossEncoder, SentenceTransformer
     from tokenizers import Encoding
     from torch import Tensor
@@ -59,6 +61,7 @@ class Ahead:
         longest: int,
         forward: Callable[[dict[str, Tensor]], Tensor],
         kind: str,
+        use: DeviceUse,
         tick: Callable[[int], None] = lambda done: None,
     ) -> NDArray[np.float32]:
         """Return the outputs of the model, shape (items, outputs); stored results are reused.
@@ -70,6 +73,7 @@ class Ahead:
             longest: characters from which a text counts as this long.
             forward: computes the outputs of a batch from its inputs.
             kind: of the items; the outputs depend on it.
+            use: counts the tokens, and the seconds of a GPU.
             tick: called with the number of items done.
         """
         characters = np.array([min(_size(item), longest) for item in items])
@@ -80,13 +84,15 @@ class Ahead:
                 lambda piece: feed.tokenise(cut([items[row] for row in piece])), pieces
             )
             encodings = [one for some in tokenised for one in some]
-            return self._compute(feed, encodings, forward).tobytes()
+            return self._compute(feed, encodings, forward, use).tobytes()
 
         def key(chunk: Ints) -> bytes:
             return key_of([kind, *(text for row in chunk for text in _texts(items[row]))])
 
         chunks = self._divide(characters)
         found = computed(self._chunks, work, chunks, key, len, tick)
+        if not chunks:
+            return np.empty((0, 1), dtype=np.float32)
         rows = [
             np.frombuffer(result, np.float32).reshape(len(chunk), -1)
             for chunk, result in zip(chunks, found, strict=True)
@@ -107,6 +113,7 @@ class Ahead:
         feed: Feed,
         encodings: Sequence[Encoding],
         forward: Callable[[dict[str, Tensor]], Tensor],
+        use: DeviceUse,
     ) -> NDArray[np.float32]:
         import torch
 
@@ -121,21 +128,50 @@ class Ahead:
         groups = batches(tokens, self._budget)
         with torch.inference_mode():
             with self._turn:
+                clock = _Clock(device)
                 parts = [
                     part for batch in groups for part in halved_where_memory_is_short(run, batch)
                 ]
                 outputs = torch.cat(parts)
+                clock.stop()
+                use.count(tokens, groups)
             found: NDArray[np.float32] = outputs.cpu().numpy()
+        with self._turn:
+            clock.add_to(use)
         outputs_of_rows = np.empty_like(found)
         outputs_of_rows[np.concatenate(groups)] = found
         return outputs_of_rows
 
 
-def _moved(value: Tensor, device: object) -> Tensor:
+class _Clock:
+    """Measures for how long a GPU works on a chunk, from when it is done with the one before."""
+
+    def __init__(self, device: torch.device) -> None:
+        import torch
+
+        self._events = []
+        if device.type == "cuda":
+            self._stream = torch.cuda.current_stream(device)
+            self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+            self._events[0].record(self._stream)
+
+    def stop(self) -> None:
+        if self._events:
+            self._events[1].record(self._stream)
+
+    def add_to(self, use: DeviceUse) -> None:
+        """Add the seconds to a record, once the device is done."""
+        if self._events:
+            self._events[1].synchronize()
+            seconds = self._events[0].elapsed_time(self._events[1]) / 1000
+            use.busy_seconds = (use.busy_seconds or 0.0) + seconds
+
+
+def _moved(value: Tensor, device: torch.device) -> Tensor:
     """Move an input to a device, without waiting for the copy where the device can copy so."""
     if not hasattr(value, "shape"):
         return value
-    if getattr(device, "type", "") == "cuda":
+    if device.type == "cuda":
         return value.pin_memory().to(device, non_blocking=True)
     return value.to(device)
 

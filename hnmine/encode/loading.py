@@ -152,3 +152,12 @@ def keep_no_keys(transformer: PreTrainedModel | None) -> None:
     for one in (config, config and config.get_text_config()):
         if one is not None and hasattr(one, "use_cache"):
             one.use_cache = False
+
+
+def name_of_device(device: str) -> str:
+    """Return a device with the name of its GPU."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"{device}: {torch.cuda.get_device_name(device)}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,17 +16,28 @@ from hnmine.encode.batching import (
     CHARACTERS,
     TokenCounter,
     batches,
-    halved_where_memory_is_short,
 )
 from hnmine.encode.cut import cutter_of, is_plain, lead_of
 from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
 from hnmine.encode.feed import Feed, OtherInputs
+from hnmine.encode.fidelity import PAYS_FROM, of_logits, of_vectors, sampled
 from hnmine.encode.interface import Kind, Tick, as_compared, logits
 from hnmine.encode.limits import output_of, own_limit
-from hnmine.encode.loading import how, keep_no_keys, let_it_pad, loading, quiet_torch
+from hnmine.encode.loading import (
+    how,
+    keep_no_keys,
+    let_it_pad,
+    loading,
+    name_of_device,
+    quiet_torch,
+)
 from hnmine.encode.spec import ModelSpec
+from hnmine.encode.workers import Workers
+from hnmine.errors import is_out_of_memory
 from hnmine.ragged import Ints
-from hnmine.runner.checkpoints import computed, key_of
+from hnmine.runner import incidents
+from hnmine.runner.device_use import DeviceUse, begin
+from hnmine.runner.plan import Json
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -41,68 +52,49 @@ NO_LIMIT = 1 << 20
 SPECIAL_TOKENS = 3
 """Most models put 2 around a text and 3 around a pair; some have none."""
 
-Run = Callable[[Ints], NDArray[np.floating]]
-"""Computes the vectors or logits of texts, given by position."""
-
-
-class _Workers:
-    """Runs batches: on a CPU one on each thread, on a GPU one after the other."""
-
-    def __init__(self, spec: ModelSpec, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads if spec.device == "cpu" else 1)
-        self._warming, self._warm = Lock(), False
-
-    def run(
-        self,
-        run: Run,
-        batches: Sequence[Ints],
-        texts: Callable[[int], Iterable[str]],
-        tick: Tick,
-    ) -> list[NDArray[np.float32]]:
-        """Return the result of each batch, in order; stored results are reused.
-
-        `batches` are positions of texts, and `texts` returns what the result of one depends on.
-        """
-
-        def work(batch: Ints) -> bytes:
-            found = np.asarray(self._first_alone(run, batch), dtype=np.float32)
-            return np.ascontiguousarray(found).tobytes()
-
-        def key(batch: Ints) -> bytes:
-            return key_of(text for place in batch for text in texts(int(place)))
-
-        found = computed(self._pool, work, batches, key, len, tick)
-        results = [np.frombuffer(result, np.float32) for result in found]
-        return [
-            result.reshape(len(batch), -1) for batch, result in zip(batches, results, strict=True)
-        ]
-
-    def _first_alone(self, run: Run, batch: Ints) -> NDArray[np.floating]:
-        """Run a batch; the first one sets the tokeniser up while the others wait."""
-        if not self._warm:
-            with self._warming:
-                # Threads that waited here run together.
-                if not self._warm:
-                    found = np.concatenate(halved_where_memory_is_short(run, batch))
-                    self._warm = True
-                    return found
-        return np.concatenate(halved_where_memory_is_short(run, batch))
-
 
 class _TorchModel:
     model: CrossEncoder | SentenceTransformer
     _ahead: Ahead | None = None
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
-        self.spec, self._workers, self._threads = spec, _Workers(spec, threads), threads
+        self.spec, self._workers, self._threads = spec, Workers(spec, threads), threads
+        self._begun, self._spent = time.perf_counter(), 0.0
+        self._fidelity: Json | None = None
 
     def _prepare(self) -> None:
         let_it_pad(self.spec.model, self.model.tokenizer, self.model.transformers_model)
         keep_no_keys(self.model.transformers_model)
         self._counter = TokenCounter(self.model.tokenizer)
         self._cutter = cutter_of(self.model)
+        self._device = name_of_device(self.spec.device)
+        self._loading_seconds = time.perf_counter() - self._begun
         if self.spec.device != "cpu":
             self.run_ahead()
+
+    @contextmanager
+    def _recorded(self) -> Iterator[DeviceUse]:
+        """Record the work of the model on its device."""
+        use = begin(self.spec.model, self._device, self.spec.dtype)
+        use.fidelity, start = self._fidelity, time.perf_counter()
+        yield use
+        took = time.perf_counter() - start
+        use.seconds, self._spent = use.seconds + took, self._spent + took
+
+    def _compare(self, use: DeviceUse, compared: Callable[[ModelSpec], Json]) -> None:
+        """Compare the model with itself in fp32, once that takes a small part of its time."""
+        pays = self._spent >= PAYS_FROM * self._loading_seconds
+        if self.spec.dtype == "fp32" or self._fidelity or not pays:
+            return
+        try:
+            found = compared(self.spec.model_copy(update={"dtype": "fp32"}))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            found = {"not_measured": "Memory does not suffice for the model in fp32."}
+        self._fidelity = use.fidelity = found
+        shown = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.items())
+        incidents.note(f"{self.spec.model} in {self.spec.dtype}, compared with fp32: {shown}")
 
     def run_ahead(self) -> None:
         """Run the model as on a GPU: threads tokenise texts before it needs them."""
@@ -151,19 +143,37 @@ class TorchEncoder(_TorchModel):
 
     def encode(self, texts: Sequence[str], kind: Kind) -> NDArray[np.float32]:
         """Return vectors to compare, shape (texts, dimension)."""
-        encode = self.model.encode_query if kind == "query" else self.model.encode_document
-        prompt = self.spec.query_prompt if kind == "query" else self.spec.document_prompt
         limit = _limit(self.model.max_seq_length)
         names = OF_QUERIES if kind == "query" else OF_DOCUMENTS
-        lead = lead_of(self.model, prompt, names)
-        if feed := self._feed(limit, lead, kind):
-            return as_compared(self._vectors(feed, texts, kind, limit), self.spec)
-        texts = [self._cutter.cut(text, limit, lead) for text in texts]
+        lead = lead_of(self.model, self._prompt(kind), names)
+        with self._recorded() as use:
+            if feed := self._feed(limit, lead, kind):
+                outputs = self._ahead_of_it(feed, texts, kind, limit, use)
+            else:
+                cut = [self._cutter.cut(text, limit, lead) for text in texts]
+                outputs = self._by_library(cut, kind, limit, use)
+        vectors = as_compared(outputs, self.spec)
+        some = sampled(len(texts))
+
+        def compared(exact: ModelSpec) -> Json:
+            model = type(self)(exact, self._threads)
+            return of_vectors(model.encode([texts[row] for row in some], kind), vectors[some])
+
+        self._compare(use, compared)
+        return vectors
+
+    def _prompt(self, kind: Kind) -> str | None:
+        return self.spec.query_prompt if kind == "query" else self.spec.document_prompt
+
+    def _by_library(
+        self, texts: Sequence[str], kind: Kind, limit: int, use: DeviceUse
+    ) -> NDArray[np.float32]:
+        encode = self.model.encode_query if kind == "query" else self.model.encode_document
 
         def run(batch: Ints) -> NDArray[np.floating]:
             vectors: NDArray[np.floating] = encode(
                 [texts[row] for row in batch],
-                prompt=prompt,
+                prompt=self._prompt(kind),
                 truncate_dim=self.spec.truncate_dim,
                 batch_size=len(batch),
                 convert_to_numpy=True,
@@ -173,16 +183,17 @@ class TorchEncoder(_TorchModel):
 
         tokens = np.minimum(self._counter.count(texts, limit) + SPECIAL_TOKENS, limit)
         groups = batches(tokens, self.spec.batch_tokens or 1)
+        use.count(tokens, groups)
         parts = self._workers.run(
             run, groups, lambda place: (kind, texts[place]), lambda done: None
         )
         sorted_vectors = np.concatenate(parts)
         vectors = np.empty(sorted_vectors.shape, dtype=np.float32)
         vectors[np.concatenate(groups)] = sorted_vectors
-        return as_compared(vectors, self.spec)
+        return vectors
 
-    def _vectors(
-        self, feed: Feed, texts: Sequence[str], kind: Kind, limit: int
+    def _ahead_of_it(
+        self, feed: Feed, texts: Sequence[str], kind: Kind, limit: int, use: DeviceUse
     ) -> NDArray[np.float32]:
         def forward(inputs: dict[str, Tensor]) -> Tensor:
             vectors: Tensor = self.model(inputs, task=kind)["sentence_embedding"]
@@ -192,7 +203,7 @@ class TorchEncoder(_TorchModel):
             return [self._cutter.cut(text, limit, feed.prompt) for text in some]
 
         assert self._ahead
-        return self._ahead.run(feed, texts, cut, CHARACTERS * limit, forward, kind)
+        return self._ahead.run(feed, texts, cut, CHARACTERS * limit, forward, kind, use)
 
 
 class TorchCrossEncoder(_TorchModel):
@@ -216,18 +227,34 @@ class TorchCrossEncoder(_TorchModel):
         """Return one raw logit for each pair, no activation applied, shape (pairs,)."""
         limit = _limit(self.model.max_length)
         lead = lead_of(self.model, None)
-        if feed := self._feed(limit, lead):
-            return self._logits(feed, list(zip(queries, documents, strict=True)), limit, tick)
-        pairs = self._cutter.pairs(queries, documents, limit, lead)
-        queries, documents = [query for query, _ in pairs], [text for _, text in pairs]
-        different = list(dict.fromkeys([*queries, *documents]))
+        with self._recorded() as use:
+            if feed := self._feed(limit, lead):
+                pairs = list(zip(queries, documents, strict=True))
+                scores = self._ahead_of_it(feed, pairs, limit, use, tick)
+            else:
+                pairs = self._cutter.pairs(queries, documents, limit, lead)
+                scores = self._by_library(pairs, limit, use, tick)
+        some = sampled(len(queries))
+
+        def compared(exact: ModelSpec) -> Json:
+            model = type(self)(exact, self._threads)
+            asked, found = ([texts[pair] for pair in some] for texts in (queries, documents))
+            return of_logits(model.score(asked, found, lambda done: None), scores[some])
+
+        self._compare(use, compared)
+        return scores
+
+    def _by_library(
+        self, pairs: Sequence[tuple[str, str]], limit: int, use: DeviceUse, tick: Tick
+    ) -> NDArray[np.float32]:
+        different = list(dict.fromkeys(text for side in zip(*pairs, strict=True) for text in side))
         counts = self._counter.count(different, limit).tolist()
         of_text = dict(zip(different, counts, strict=True))
         both = np.array([of_text[query] + of_text[text] for query, text in pairs], dtype=np.int64)
 
         def run(batch: Ints) -> NDArray[np.float32]:
             outputs = self.model.predict(
-                [(queries[pair], documents[pair]) for pair in batch],
+                [pairs[pair] for pair in batch],
                 batch_size=len(batch),
                 activation_fn=self.identity,
                 convert_to_numpy=True,
@@ -235,18 +262,22 @@ class TorchCrossEncoder(_TorchModel):
             )
             return logits(outputs, self.spec.model)
 
-        scores = np.empty(len(queries), dtype=np.float32)
+        scores = np.empty(len(pairs), dtype=np.float32)
         tokens = np.minimum(both + SPECIAL_TOKENS, limit)
         groups = batches(tokens, self.spec.batch_tokens or 1)
-        parts = self._workers.run(
-            run, groups, lambda place: (queries[place], documents[place]), tick
-        )
+        use.count(tokens, groups)
+        parts = self._workers.run(run, groups, lambda place: pairs[place], tick)
         for batch, part in zip(groups, parts, strict=True):
             scores[batch] = part[:, 0]
         return scores
 
-    def _logits(
-        self, feed: Feed, pairs: Sequence[tuple[str, str]], limit: int, tick: Tick
+    def _ahead_of_it(
+        self,
+        feed: Feed,
+        pairs: Sequence[tuple[str, str]],
+        limit: int,
+        use: DeviceUse,
+        tick: Tick,
     ) -> NDArray[np.float32]:
         def forward(inputs: dict[str, Tensor]) -> Tensor:
             scores: Tensor = self.model(inputs)["scores"]
@@ -257,7 +288,8 @@ class TorchCrossEncoder(_TorchModel):
             return self._cutter.pairs(queries, documents, limit, feed.prompt)
 
         assert self._ahead
-        outputs = self._ahead.run(feed, pairs, cut, 2 * CHARACTERS * limit, forward, "", tick)
+        longest = 2 * CHARACTERS * limit
+        outputs = self._ahead.run(feed, pairs, cut, longest, forward, "", use, tick)
         return logits(outputs, self.spec.model)
 
 

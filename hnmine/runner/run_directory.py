@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hnmine.printable import redacted
 from hnmine.progress import progress_bar
-from hnmine.runner import incidents, interrupts
+from hnmine.runner import device_use, incidents, interrupts
 from hnmine.runner.atomic import flush, flush_all, is_folder, remove, write_text
 from hnmine.runner.checkpoints import Partial
 from hnmine.runner.locks import DirectoryLock, one_at_a_time
@@ -313,7 +313,7 @@ class RunDirectory:
             if self.share.together and self.complete:
                 return self.manifest
             manifest = {**self.plan, "counts": dict(counts)}
-            noted = self._facts() | {"incidents": self._incidents()}
+            noted = self._facts() | {"incidents": self._incidents()} | device_use.drain()
             remove(self.state / PARTIAL)
             self._write(RUN, canonical_json(redacted(noted | about_this_run)))
             self._write(MANIFEST, canonical_json(manifest))
