@@ -20,7 +20,7 @@ from benchmarks.gpu import inference, pipeline
 from benchmarks.gpu.timing import shown
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers", "numpy", "faiss-cpu")
-SHARE = {"inference": 0.7, "pipeline": 0.3}
+SHARE = {"inference": 0.65, "pipeline": 0.35}
 """Of the time, in seconds, that each part may take."""
 
 
@@ -56,6 +56,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--small", action="store_true", help="tiny models, to try the script")
     parser.add_argument("--parts", nargs="+", choices=SHARE, default=list(SHARE))
+    parser.add_argument("--profile", action="store_true", help="print where hnmine's time goes")
     settings = parser.parse_args(given)
     os.environ["TQDM_DISABLE"] = "1"
     seconds = min(settings.seconds, 40) if settings.small else settings.seconds
@@ -85,6 +86,12 @@ def main(given: list[str] | None = None) -> None:
             found[f"{name}, wall s"] = round(time.perf_counter() - start, 1)
             if settings.out:
                 settings.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        if settings.profile:
+            given_all = (Path(folder), settings.device, settings.threads)
+            try:
+                inference.profile(*given_all, small=settings.small)
+            except Exception:
+                traceback.print_exc()
     _show(found, settings.parts)
     rows = [row for name in settings.parts for row in found[name]]
     if failed or not all(row.get("same", True) for row in rows):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,12 @@ from benchmarks.gpu.timing import in_turn, row, same_logits, same_vectors
 
 PAIRS_AT_ONCE = 4096
 """As a task of `filter` has."""
+
+Where = tuple[Path, str, int]
+"""The folder of a model, the device, and the threads."""
+
+PROFILED = ("MiniLM-L6", "Qwen3-0.6B", "Qwen3-0.6B classifier")
+PROFILED_TEXTS, PROFILED_ROWS = 4096, 12
 
 
 def precision(device: str) -> str:
@@ -31,16 +39,15 @@ def _kept(device: str) -> dict[str, Any]:
 
 
 def encoder(
-    name: str, model: Model, folder: Path, texts: list[str], device: str, threads: int,
-    seconds: float, *, small: bool,
-) -> dict[str, Any]:  # fmt: skip
+    name: str, model: Model, texts: list[str], where: Where, seconds: float
+) -> dict[str, Any]:
     """Measure an encoder, as `build-index` runs it."""
     from sentence_transformers import SentenceTransformer
 
     from hnmine.encode import load_encoder
     from hnmine.encode.spec import ModelSpec
 
-    place = make(model, folder / name, texts, device, small=small)
+    place, device, threads = where
     their_model = SentenceTransformer(str(place), **_kept(device))
     how = {"device": device, "dtype": precision(device), "backend": "torch"}
     our_model = load_encoder(ModelSpec.find(str(place), use="encoder", **how), threads)
@@ -62,9 +69,8 @@ def encoder(
 
 
 def reranker(
-    name: str, model: Model, folder: Path, texts: list[str], queries: list[str], device: str,
-    threads: int, seconds: float, *, small: bool,
-) -> dict[str, Any]:  # fmt: skip
+    name: str, model: Model, texts: list[str], queries: list[str], where: Where, seconds: float
+) -> dict[str, Any]:
     """Measure a cross-encoder, as `filter` runs it."""
     import torch
     from sentence_transformers import CrossEncoder
@@ -72,7 +78,7 @@ def reranker(
     from hnmine.encode import load_cross_encoder
     from hnmine.encode.spec import ModelSpec
 
-    place = make(model, folder / name, texts, device, small=small)
+    place, device, threads = where
     their_model = CrossEncoder(str(place), **_kept(device))
     how = {"device": device, "dtype": precision(device), "backend": "torch"}
     spec = ModelSpec.find(str(place), use="cross-encoder", **how)
@@ -96,11 +102,47 @@ def reranker(
     return found | _facts()
 
 
+def profile(folder: Path, device: str, threads: int, *, small: bool) -> None:
+    """Print where the time of one call of hnmine goes, for a few models."""
+    import torch
+    from torch.profiler import ProfilerActivity
+
+    from hnmine.encode import load_cross_encoder, load_encoder
+    from hnmine.encode.spec import ModelSpec
+
+    made = Texts()
+    texts = made.passages(128 if small else PROFILED_TEXTS)
+    queries = made.queries(len(texts))
+    on_gpu = device.startswith("cuda")
+    kinds = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]
+    for name in PROFILED:
+        model = {**ENCODERS, **RERANKERS}[name]
+        place = make(model, folder / name, texts, device, small=small)
+        how = {"device": device, "dtype": precision(device), "backend": "torch"}
+        if model.pooling:
+            encoder = load_encoder(ModelSpec.find(str(place), use="encoder", **how), threads)
+            call = partial(encoder.encode, texts, "document")
+        else:
+            spec = ModelSpec.find(str(place), use="cross-encoder", **how)
+            judge = load_cross_encoder(spec, threads)
+            call = partial(judge.score, queries, texts, lambda done: None)
+        call()
+        start = time.perf_counter()
+        call()
+        alone = time.perf_counter() - start
+        with torch.profiler.profile(activities=kinds) as seen:
+            call()
+        by = "self_cuda_time_total" if on_gpu else "self_cpu_time_total"
+        print(f"\nprofile of {name}, {len(texts):,} texts, {alone:.2f} s without the profiler")
+        table = seen.key_averages().table(sort_by=by, row_limit=PROFILED_ROWS)
+        print("\n".join(line[:60] + line[-110:] for line in table.split("\n")))
+
+
 def _facts() -> dict[str, Any]:
     """Return how busy the device was in all calls of hnmine's model, warming up included."""
     from hnmine.runner import device_use
 
-    (found,) = device_use.drain()["models"]
+    found = device_use.drain()["models"][-1]
     return {name: found[name] for name in ("tokens_per_second", "utilisation", "padding", "tokens")}
 
 
@@ -111,14 +153,17 @@ def measure(
     made = Texts()
     texts = made.passages(200 if small else max(model.most for model in ENCODERS.values()))
     queries = made.queries(200 if small else 2000)
-    each = seconds / (len(ENCODERS) + len(RERANKERS))
-    rows = []
-    for name, model in ENCODERS.items():
-        rows.append(encoder(name, model, folder, texts, device, threads, each, small=small))
-        _say(rows[-1])
-    for name, model in RERANKERS.items():
-        given = (name, model, folder, texts, queries, device, threads, each)
-        rows.append(reranker(*given, small=small))
+    end, rows = time.perf_counter() + seconds, []
+    left = len(ENCODERS) + len(RERANKERS)
+    for name, model in [*ENCODERS.items(), *RERANKERS.items()]:
+        each = (end - time.perf_counter()) / left
+        start, left = time.perf_counter(), left - 1
+        where = (make(model, folder / name, texts, device, small=small), device, threads)
+        each -= time.perf_counter() - start
+        if model.pooling:
+            rows.append(encoder(name, model, texts, where, each))
+        else:
+            rows.append(reranker(name, model, texts, queries, where, each))
         _say(rows[-1])
     return rows
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hnmine.encode.batching import batches, halved_where_memory_is_short
 from hnmine.encode.feed import Feed, Text
+from hnmine.encode.forward import Forward
 from hnmine.ragged import Ints
 from hnmine.runner.checkpoints import computed, key_of
 from hnmine.runner.device_use import DeviceUse
@@ -59,7 +60,7 @@ class Ahead:
         items: Sequence[Item],
         cut: Callable[[Sequence[Item]], Sequence[Item]],
         longest: int,
-        forward: Callable[[dict[str, Tensor]], Tensor],
+        forward: Forward,
         kind: str,
         use: DeviceUse,
         tick: Callable[[int], None] = lambda done: None,
@@ -112,7 +113,7 @@ class Ahead:
         self,
         feed: Feed,
         encodings: Sequence[Encoding],
-        forward: Callable[[dict[str, Tensor]], Tensor],
+        forward: Forward,
         use: DeviceUse,
     ) -> NDArray[np.float32]:
         import torch

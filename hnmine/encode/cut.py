@@ -148,11 +148,13 @@ def cutter_of(model: CrossEncoder | SentenceTransformer) -> Cutter:
 
 def is_plain(model: CrossEncoder | SentenceTransformer) -> bool:
     """Tell whether a model takes what its tokeniser makes of a text, without options."""
-    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.base.modules import Router, Transformer
 
     module = next(iter(model), None)
     return (
         module is not None
+        and not any(isinstance(one, Router) for one in model)
+        and not any((model.module_kwargs or {}).values())
         and type(module) is Transformer
         and module.query_length is None
         and module.document_length is None

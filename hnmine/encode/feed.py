@@ -29,6 +29,10 @@ class Feed:
     """Makes the inputs of a model that sentence-transformers would make, as a trial has shown.
 
     A copy of the tokeniser truncates as the library has set it to, and never changes again.
+
+    Attributes:
+        prompt: before each text.
+        side: of the padding; another than the library's only where no text sees the padding.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Feed:
             OtherInputs: the model needs other inputs than this makes.
         """
         self.prompt, self._tokenizer = prompt, model.tokenizer
+        self.side = getattr(self._tokenizer, "padding_side", "right")
         trial = _trial(limit, hasattr(model, "predict"))
         made = model.preprocess(trial, prompt=prompt or None, **task)
         backend = getattr(self._tokenizer, "backend_tokenizer", None)
@@ -79,7 +84,7 @@ class Feed:
 
         lengths = np.array([len(one) for one in encodings])
         columns = np.arange(lengths.max())
-        if self._tokenizer.padding_side == "left":
+        if self.side == "left":
             real = columns >= columns.size - lengths[:, None]
         else:
             real = columns < lengths[:, None]

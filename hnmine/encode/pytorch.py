@@ -21,6 +21,7 @@ from hnmine.encode.cut import cutter_of, is_plain, lead_of
 from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
 from hnmine.encode.feed import Feed, OtherInputs
 from hnmine.encode.fidelity import PAYS_FROM, of_logits, of_vectors, sampled
+from hnmine.encode.forward import Forward
 from hnmine.encode.interface import Kind, Tick, as_compared, logits
 from hnmine.encode.limits import output_of, own_limit
 from hnmine.encode.loading import (
@@ -41,7 +42,6 @@ from hnmine.runner.plan import Json
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
-    from torch import Tensor
 
 log = logging.getLogger("hnmine")
 POOLED = "pooler_output"
@@ -56,6 +56,7 @@ SPECIAL_TOKENS = 3
 class _TorchModel:
     model: CrossEncoder | SentenceTransformer
     _ahead: Ahead | None = None
+    _output: str
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         self.spec, self._workers, self._threads = spec, Workers(spec, threads), threads
@@ -99,6 +100,7 @@ class _TorchModel:
     def run_ahead(self) -> None:
         """Run the model as on a GPU: threads tokenise texts before it needs them."""
         self._feeds: dict[str, Feed | None] = {}
+        self._forward = Forward(self.model, self._output)
         self._ahead = Ahead(self.model, self.spec.batch_tokens or 1, self._threads)
 
     @property
@@ -114,7 +116,9 @@ class _TorchModel:
         if key not in self._feeds:
             task = {"task": kind} if kind else {}
             try:
-                self._feeds[key] = Feed(self.model, limit, prompt, **task)
+                feed = Feed(self.model, limit, prompt, **task)
+                feed.side = "right" if self._forward.unmasked else feed.side
+                self._feeds[key] = feed
             except OtherInputs as error:
                 log.info(f"{self.spec.model} is run by sentence-transformers alone: {error}")
                 self._feeds[key] = None
@@ -123,6 +127,9 @@ class _TorchModel:
 
 class TorchEncoder(_TorchModel):
     """A bi-encoder run by sentence-transformers on PyTorch."""
+
+    model: SentenceTransformer
+    _output = "sentence_embedding"
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         torch = quiet_torch(spec)
@@ -195,19 +202,18 @@ class TorchEncoder(_TorchModel):
     def _ahead_of_it(
         self, feed: Feed, texts: Sequence[str], kind: Kind, limit: int, use: DeviceUse
     ) -> NDArray[np.float32]:
-        def forward(inputs: dict[str, Tensor]) -> Tensor:
-            vectors: Tensor = self.model(inputs, task=kind)["sentence_embedding"]
-            return vectors[:, : self.model.truncate_dim]
-
         def cut(some: Sequence[str]) -> Sequence[str]:
             return [self._cutter.cut(text, limit, feed.prompt) for text in some]
 
         assert self._ahead
-        return self._ahead.run(feed, texts, cut, CHARACTERS * limit, forward, kind, use)
+        vectors = self._ahead.run(feed, texts, cut, CHARACTERS * limit, self._forward, kind, use)
+        return vectors[:, : self.model.truncate_dim]
 
 
 class TorchCrossEncoder(_TorchModel):
     """A cross-encoder run by sentence-transformers on PyTorch."""
+
+    _output = "scores"
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         torch = quiet_torch(spec)
@@ -279,17 +285,13 @@ class TorchCrossEncoder(_TorchModel):
         use: DeviceUse,
         tick: Tick,
     ) -> NDArray[np.float32]:
-        def forward(inputs: dict[str, Tensor]) -> Tensor:
-            scores: Tensor = self.model(inputs)["scores"]
-            return scores
-
         def cut(some: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
             queries, documents = zip(*some, strict=True)
             return self._cutter.pairs(queries, documents, limit, feed.prompt)
 
         assert self._ahead
         longest = 2 * CHARACTERS * limit
-        outputs = self._ahead.run(feed, pairs, cut, longest, forward, "", use, tick)
+        outputs = self._ahead.run(feed, pairs, cut, longest, self._forward, "", use, tick)
         return logits(outputs, self.spec.model)
 
 
