@@ -19,7 +19,7 @@ from hnmine.encode.batching import (
 )
 from hnmine.encode.cut import cutter_of, is_plain, lead_of
 from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
-from hnmine.encode.feed import Feed, OtherInputs
+from hnmine.encode.feed import Feed
 from hnmine.encode.fidelity import PAYS_FROM, of_logits, of_vectors, sampled
 from hnmine.encode.forward import Forward
 from hnmine.encode.interface import Kind, Tick, as_compared, logits
@@ -119,7 +119,7 @@ class _TorchModel:
                 feed = Feed(self.model, limit, prompt, **task)
                 feed.side = "right" if self._forward.unmasked else feed.side
                 self._feeds[key] = feed
-            except OtherInputs as error:
+            except ValueError as error:
                 log.info(f"{self.spec.model} is run by sentence-transformers alone: {error}")
                 self._feeds[key] = None
         return self._feeds[key]
