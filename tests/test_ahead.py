@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
-from conftest import ENCODER
+from conftest import ENCODER, hnmine, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -13,13 +15,16 @@ from zoo import LONG, SHORT
 from zoo import ZOO as JUDGES
 from zoo_encoders import TEXTS, ZOO, make
 
+from hnmine.config import BuildIndexSettings
 from hnmine.encode.loading import let_it_pad
 from hnmine.encode.locate import find_model
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
 from hnmine.encode.spec import ModelSpec, dtype_for, usual_batch
+from hnmine.index.building import _encoder_of
 from hnmine.index.stored import write_vectors
 from hnmine.runner import device_use, incidents
 from hnmine.runner.checkpoints import Partial
+from hnmine.schema import STATE
 
 GIVEN = [*TEXTS, "", "a teapot", " ", "A"]
 """Texts of mixed length, with copies and an empty one."""
@@ -211,10 +216,39 @@ def test_a_gpu_computes_in_half_precision_unless_told_otherwise(monkeypatch):
         assert dtype_for(None, "cuda:1") == dtype_for("auto", "cuda") == expected
 
 
+def test_an_interrupted_index_keeps_its_precision(tmp_path):
+    """Another GPU may lack bf16: the vectors of one index are all made alike."""
+    given = {"index": tmp_path / "index", "corpus": ["c.parquet"], "encoder": ENCODER}
+    given |= {"device": "cpu", "backend": "torch", "dtype": None, "overwrite": False}
+    spec = ModelSpec.find(ENCODER, device="cpu", backend="torch")
+    plan = given["index"] / STATE / "plan.json"
+    plan.parent.mkdir(parents=True)
+    plan.write_text(json.dumps({"encoder": spec.model_dump() | {"dtype": "bf16"}}))
+
+    def precision(**more):
+        return _encoder_of(BuildIndexSettings(**given | more)).dtype
+
+    assert precision() == "bf16"
+    assert precision(dtype="fp32") == precision(overwrite=True) == "fp32"
+    plan.write_text(json.dumps({"encoder": spec.model_dump() | {"content": "other"}}))
+    assert precision() == "fp32"
+
+
+def test_an_index_of_an_earlier_version_is_as_it_was(tmp_path):
+    """It recorded the default precision, which now is null."""
+    write(tmp_path / "c.parquet", id=["a", "b"], text=["a lantern", "a teapot"])
+    line = ("build-index", tmp_path / "index", "--corpus", tmp_path / "c.parquet", "--no-dense")
+    assert hnmine(*line, "--no-progress").returncode == 0
+    for name in ("manifest.json", f"{STATE}/plan.json"):
+        file = tmp_path / "index" / name
+        assert '"dtype": null' in file.read_text()
+        file.write_text(file.read_text().replace('"dtype": null', '"dtype": "fp32"'))
+    done = hnmine(*line, "--no-progress")
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_wider_a_model_the_fewer_tokens_a_batch_holds(tmp_path):
     def batch(**config):
-        import json
-
         (tmp_path / "config.json").write_text(json.dumps(config))
         return usual_batch(tmp_path, "cuda")
 

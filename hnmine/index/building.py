@@ -23,7 +23,7 @@ from hnmine.inputs.table_reader import BadRows
 from hnmine.inputs.texts import Texts, write_texts
 from hnmine.results import StageResult, base_plan
 from hnmine.runner import incidents
-from hnmine.runner.manifest import planned
+from hnmine.runner.manifest import PLAN, planned, read_json
 from hnmine.runner.plan import Task, blocks
 from hnmine.runner.plan_changes import Late
 from hnmine.runner.run_directory import RunDirectory, Tick
@@ -82,7 +82,17 @@ def _encoder_of(settings: BuildIndexSettings) -> ModelSpec | None:
             fix="Leave --pooling out, or change the pooling in the model's folder.",
         )
     recorded = planned(settings.index).get("encoder")
-    return as_before(spec, recorded) if isinstance(recorded, dict) else spec
+    spec = as_before(spec, recorded) if isinstance(recorded, dict) else spec
+    return spec if settings.dtype or settings.overwrite else _as_begun(spec, settings.index)
+
+
+def _as_begun(spec: ModelSpec, index: Path) -> ModelSpec:
+    """Return a spec in the precision in which another GPU began to encode with the same model."""
+    begun = (read_json(index / PLAN) or {}).get("encoder")
+    if not isinstance(begun, dict) or spec.backend in ("onnx", "server"):
+        return spec
+    same = all(begun.get(name) == getattr(spec, name) for name in ("content", "device", "backend"))
+    return spec.model_copy(update={"dtype": begun["dtype"]}) if same and "dtype" in begun else spec
 
 
 class _Builder:
