@@ -130,7 +130,9 @@ def profile(folder: Path, device: str, threads: int, *, small: bool) -> None:
         start = time.perf_counter()
         call()
         alone = time.perf_counter() - start
-        with torch.profiler.profile(activities=kinds) as seen:
+        # The model runs on threads of its own.
+        everywhere = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
+        with torch.profiler.profile(activities=kinds, experimental_config=everywhere) as seen:
             call()
         by = "self_cuda_time_total" if on_gpu else "self_cpu_time_total"
         print(f"\nprofile of {name}, {len(texts):,} texts, {alone:.2f} s without the profiler")
