@@ -94,6 +94,21 @@ def scored(world):
     return found
 
 
+def test_a_teacher_that_puts_known_positives_deep_is_named(world, scored, tmp_path, monkeypatch):
+    logs, pool = [], []
+    for positives, candidates in scored.values():
+        best = max(row["score"] for row in positives)
+        others = [row["score"] for row in candidates if not row["is_positive"]]
+        logs.append(np.log1p(sum(score > best for score in others)))
+        pool.append(len(others))
+    rank = np.expm1(np.mean(logs))
+    said = f"the teacher puts {rank:.0f} of {np.mean(pool):.0f} candidates above a known positive"
+    for deep, expected in ((rank - 1e-9, True), (rank + 1e-9, False)):
+        monkeypatch.setattr("hnmine.exports.teacher_fit.DEEP", deep)
+        found = api.export(mined=world / "m", to="kd", output=tmp_path / "e", overwrite=True)
+        assert any(said in note for note in found.notes) is expected
+
+
 def loaded(folder, config):
     return load_dataset(str(folder), config, split="train", cache_dir=str(folder.parent / "cache"))
 

@@ -13,6 +13,7 @@ from hnmine.exports.card import export_card
 from hnmine.exports.examples import Material
 from hnmine.exports.format import Format
 from hnmine.exports.row_files import write_rows
+from hnmine.exports.teacher_fit import doubts
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
@@ -47,9 +48,10 @@ def export(settings: ExportSettings) -> StageResult:
             counts = _write(run, form, Material(mined, settings.scores, settings.prompt))
             run.finish(counts, mined=name_of(mined.path))
         manifest = run.manifest
-    return StageResult(
-        settings.output, manifest["counts"], manifest, [*_left_out(mined, form, settings)]
-    )
+    notes = [*_left_out(mined, form, settings)]
+    if form.full == "own" and settings.scores:
+        notes += doubts(mined, settings.scores, settings.cpu_threads)
+    return StageResult(settings.output, manifest["counts"], manifest, notes)
 
 
 def _left_out(mined: Mined, form: Format, settings: ExportSettings) -> Iterator[str]:
