@@ -1,7 +1,7 @@
 """Whether a teacher ranks the known positives high enough for a student to learn from its lists.
 
-A pin lifts the known positive to the top. Where the teacher finds many documents nearer, the student
-learns to avoid what is near: see docs/downstream.md for what that costs.
+A pin lifts the known positive to the top. Where the teacher finds many documents nearer, the
+student learns to avoid what is near: see docs/downstream.md for what that costs.
 """
 
 from __future__ import annotations
