@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hnmine import build_index, filter_negatives, mine
-from hnmine.encode.spec import device_for
+from hnmine.encode.devices import device_for
 from hnmine.training.halfway import train_and_choose
 from hnmine.training.held_out import HeldOut
 from hnmine.training.retrieval_measures import NDCG, difference

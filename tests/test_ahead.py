@@ -16,10 +16,11 @@ from zoo import ZOO as JUDGES
 from zoo_encoders import TEXTS, ZOO, make
 
 from hnmine.config import BuildIndexSettings
+from hnmine.encode.devices import dtype_for
 from hnmine.encode.loading import let_it_pad
 from hnmine.encode.locate import find_model
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
-from hnmine.encode.spec import ModelSpec, dtype_for, usual_batch
+from hnmine.encode.spec import ModelSpec, usual_batch
 from hnmine.index.building import _encoder_of
 from hnmine.index.stored import write_vectors
 from hnmine.runner import device_use, incidents

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import hnmine as api
 from hnmine.commands.sharing import in_processes
 from hnmine.config import MineSettings
-from hnmine.encode import spec
+from hnmine.encode import devices
 from hnmine.errors import InputError
 from hnmine.index import dense_index, device_search, device_vectors, on_device
 from hnmine.index.dense_index import DenseIndex
@@ -353,12 +353,12 @@ def test_an_index_file_of_faiss_stays_on_the_cpu(tmp_path, monkeypatch):
 def test_workers_share_the_gpus_that_a_process_sees(
     monkeypatch, device, build, count, visible, expected
 ):
-    monkeypatch.setattr(spec, "version", lambda name: build)
+    monkeypatch.setattr(devices, "version", lambda name: build)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert spec.cards(device) == expected
+    assert devices.cards(device) == expected
 
 
 def test_each_worker_sees_its_own_gpu(tmp_path, monkeypatch):
@@ -374,7 +374,7 @@ def test_each_worker_sees_its_own_gpu(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("workers", "expected"), [(2, ["7", "8"]), (1, [])])
 def test_a_command_gives_its_workers_the_gpus(tmp_path, monkeypatch, workers, expected):
-    monkeypatch.setattr(spec, "cards", lambda device: ["7", "8"] if device == "cuda" else [])
+    monkeypatch.setattr(devices, "cards", lambda device: ["7", "8"] if device == "cuda" else [])
     started = []
     monkeypatch.setattr(local_pool, "run_workers", lambda *share, **how: started.append(how))
     asked = {"index": tmp_path, "pairs": "p.parquet", "output": tmp_path / "out"}

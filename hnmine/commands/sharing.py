@@ -33,7 +33,7 @@ def in_processes(stage: Callable[[S], StageResult], settings: S) -> StageResult:
     if settings.engine == "ray":
         return _on_ray(stage, settings)
     if (settings.workers or 1) > 1 or settings.memory_limit is not None:
-        from hnmine.encode.spec import VISIBLE, cards
+        from hnmine.encode.devices import VISIBLE, cards
         from hnmine.runner.local_pool import run_workers
         from hnmine.validate.used_models import affordable
 

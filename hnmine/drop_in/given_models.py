@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hnmine.encode.declared import CONFIG
+from hnmine.encode.devices import device_for
 from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import find_model, read_json
-from hnmine.encode.spec import device_for, usual_batch
+from hnmine.encode.spec import usual_batch
 from hnmine.errors import UsageError
 from hnmine.in_memory import is_loaded, keep_model
 from hnmine.runner.atomic import write_text

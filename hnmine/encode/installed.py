@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from hnmine.encode.devices import device_for, fast_dtype
 from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import cached, find_model, folders_in, packaged
 from hnmine.encode.roles import Found, Use, what_is
-from hnmine.encode.spec import backend_for, device_for, fast_dtype
+from hnmine.encode.spec import backend_for
 from hnmine.errors import HnmineError, InputError
 from hnmine.printable import aligned
 from hnmine.results import Result

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,11 +13,12 @@ from hnmine.config import Backend, Dtype
 from hnmine.config.shared import Reach
 from hnmine.encode.address import is_served, use_of_served
 from hnmine.encode.declared import Declared, Similarity, declared
+from hnmine.encode.devices import device_for, dtype_for
 from hnmine.encode.gate import admit
 from hnmine.encode.limits import limit_for, output_of, transformer_folder
 from hnmine.encode.locate import find_model, fingerprint, is_onnx, modules_of, read_json
 from hnmine.encode.roles import Found, Use
-from hnmine.errors import InputError, MissingModel, UsageError, missing_extra
+from hnmine.errors import InputError, UsageError, missing_extra
 from hnmine.runner.plan import Json
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, (16384, 131072)
@@ -57,8 +55,6 @@ EXACTNESS: Json = {
 Measured: 5e-7 for the order of rows and for batch_tokens from 256 to 4096, 7e-7 between PyTorch and
 OpenVINO, 4e-3 between fp32 and bf16. The shape of a batch changes the order of sums.
 """
-
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 Elsewhere = Literal["files", "server"]
 """What stands for a back end where an encoder elsewhere makes the vectors."""
@@ -281,23 +277,6 @@ def _not_by_openvino(folder: Path, config: Json, device: str, dtype: str, found:
     return "It takes all hidden states." if config.get("output_hidden_states") else ""
 
 
-def dtype_for(wanted: Dtype | Literal["auto"] | None, device: str) -> Dtype:
-    """Return the precision of a setting: without one, fp32 on a CPU and half precision on a GPU."""
-    if wanted == "auto" or (wanted is None and device.startswith("cuda")):
-        return fast_dtype(device)
-    return wanted or "fp32"
-
-
-def fast_dtype(device: str) -> Dtype:
-    """Return bf16 where the device computes in it: emulation is many times slower.
-
-    Else it is fp16 on a GPU of NVIDIA or AMD, and fp32 on others.
-    """
-    if computes_in_bf16(device):
-        return "bf16"
-    return "fp16" if device.startswith("cuda") else "fp32"
-
-
 def usual_batch(folder: Path, device: str) -> int:
     """Return the tokens of a batch: on a GPU the fewer, the wider the model."""
     if device == "cpu":
@@ -315,57 +294,3 @@ def usual_batch(folder: Path, device: str) -> int:
     )
     fewest, most = GPU_BATCH_TOKENS
     return min(max(GPU_BATCH_VALUES // width, fewest), most)
-
-
-def computes_in_bf16(device: str) -> bool:
-    """Tell whether a device multiplies bfloat16 faster than float32."""
-    import torch
-
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device == "cpu" and bool(known.get("amx_bf16") or known.get("avx512_bf16"))
-
-
-def device_for(wanted: str) -> str:
-    """Return the device of a setting.
-
-    Raises:
-        MissingModel: this machine lacks it.
-    """
-    # Importing PyTorch takes longer than filtering with stored scores.
-    if wanted == "cpu" or (wanted == "auto" and version("torch").endswith("+cpu")):
-        return "cpu"
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind = wanted.partition(":")[0] if re.fullmatch(r"\w+(:\d+)?", wanted) else ""
-    usable = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not usable.get(kind, False):
-        here = ", ".join(name for name, there in usable.items() if there)
-        raise MissingModel(
-            f"This machine has no device {wanted!r}.",
-            why=f"PyTorch finds: {here}.",
-            fix="Pass --device cpu, or install a PyTorch build for the device.",
-        )
-    return wanted
-
-
-def cards(device: str) -> list[str]:
-    """Return the GPUs that workers share, as `CUDA_VISIBLE_DEVICES` names them.
-
-    None where the setting names one, or the models run elsewhere.
-    """
-    if device not in ("auto", "cuda") or version("torch").endswith("+cpu"):
-        return []
-    import torch
-
-    count = torch.cuda.device_count()
-    visible = os.environ.get(VISIBLE)
-    named = visible.split(",") if visible else [str(n) for n in range(count)]
-    return [name.strip() for name in named[:count]]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hnmine.array_files import give_back
 from hnmine.encode.declared import Similarity
-from hnmine.encode.spec import computes_in_bf16, device_for
+from hnmine.encode.devices import computes_in_bf16, device_for
 from hnmine.errors import UsageError
 from hnmine.index.approximate import Approximate
 from hnmine.index.bf16_search import best_by_bfloat16, error_of_products

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
+from hnmine.encode.devices import computes_in_bf16
 from hnmine.encode.locate import find_model, is_onnx
-from hnmine.encode.spec import ModelSpec, computes_in_bf16
+from hnmine.encode.spec import ModelSpec
 from hnmine.errors import MissingModel
 from hnmine.exports.teacher_scores import (
     STUDENT_TEMPERATURE,

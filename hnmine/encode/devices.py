@@ -1,0 +1,84 @@
+"""The devices of this machine, and the precision in which they compute."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.metadata import version
+from typing import Literal
+
+from hnmine.config import Dtype
+from hnmine.errors import MissingModel
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def dtype_for(wanted: Dtype | Literal["auto"] | None, device: str) -> Dtype:
+    """Return the precision of a setting: without one, fp32 on a CPU and half precision on a GPU."""
+    if wanted == "auto" or (wanted is None and device.startswith("cuda")):
+        return fast_dtype(device)
+    return wanted or "fp32"
+
+
+def fast_dtype(device: str) -> Dtype:
+    """Return bf16 where the device computes in it: emulation is many times slower.
+
+    Else it is fp16 on a GPU of NVIDIA or AMD, and fp32 on others.
+    """
+    if computes_in_bf16(device):
+        return "bf16"
+    return "fp16" if device.startswith("cuda") else "fp32"
+
+
+def computes_in_bf16(device: str) -> bool:
+    """Tell whether a device multiplies bfloat16 faster than float32."""
+    import torch
+
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device == "cpu" and bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+
+
+def device_for(wanted: str) -> str:
+    """Return the device of a setting.
+
+    Raises:
+        MissingModel: this machine lacks it.
+    """
+    # Importing PyTorch takes longer than filtering with stored scores.
+    if wanted == "cpu" or (wanted == "auto" and version("torch").endswith("+cpu")):
+        return "cpu"
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = wanted.partition(":")[0] if re.fullmatch(r"\w+(:\d+)?", wanted) else ""
+    usable = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not usable.get(kind, False):
+        here = ", ".join(name for name, there in usable.items() if there)
+        raise MissingModel(
+            f"This machine has no device {wanted!r}.",
+            why=f"PyTorch finds: {here}.",
+            fix="Pass --device cpu, or install a PyTorch build for the device.",
+        )
+    return wanted
+
+
+def cards(device: str) -> list[str]:
+    """Return the GPUs that workers share, as `CUDA_VISIBLE_DEVICES` names them.
+
+    None where the setting names one, or the models run elsewhere.
+    """
+    if device not in ("auto", "cuda") or version("torch").endswith("+cpu"):
+        return []
+    import torch
+
+    count = torch.cuda.device_count()
+    visible = os.environ.get(VISIBLE)
+    named = visible.split(",") if visible else [str(n) for n in range(count)]
+    return [name.strip() for name in named[:count]]
