@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hnmine.commands.configuration import settings_for
 from hnmine.errors import UsageError
 from hnmine.validate.forecast import Costs, Load
-from hnmine.validate.options import Work, fitting, options
+from hnmine.validate.options import Option, Work, fitting, options
 from hnmine.validate.within_budget import RECORD, allowed, estimated, seconds_of
 
 TREES = ["ash", "birch", "cedar", "elm", "fir", "hazel", "maple", "oak", "pine", "rowan"]
@@ -94,6 +94,14 @@ def test_the_words_of_a_budget(text, seconds):
 def test_other_words_are_refused(text):
     with pytest.raises(UsageError, match="is no time"):
         seconds_of(text)
+
+
+@pytest.mark.parametrize("dtype, may", [(None, True), ("fp32", True), ("bf16", False)])
+def test_the_precision_changes_only_where_nobody_chose_another(inputs, tmp_path, dtype, may):
+    given = {} if dtype is None else {"dtype": dtype}
+    faster = Option({"dtype": "auto"}, "--dtype auto", ["digits"], 1.0)
+    found = allowed(stages(inputs, tmp_path, **given), [faster])
+    assert found == ([faster] if may else [])
 
 
 def without_dtype(changes: list[dict[str, object]]) -> set[tuple[tuple[str, object], ...]]:

@@ -188,7 +188,7 @@ def _changeable(stages: Stages) -> set[str]:
     """Return the settings that may change without changing what others ask for."""
     _, mine, filter_ = stages
     found = {"lazy"}
-    if all(stage.dtype == "fp32" for stage in (stages[0], filter_)):
+    if all(stage.dtype in (None, "fp32") for stage in (stages[0], filter_)):
         found.add("dtype")
     if not (mine.source or filter_.compat or filter_.range_min or filter_.range_max):
         found.add("top_k")
