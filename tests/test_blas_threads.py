@@ -8,9 +8,12 @@ import sys
 from dataclasses import replace
 
 import pytest
+from conftest import write
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from hnmine.commands import COMMANDS
+from hnmine.commands.configuration import settings_for
+from hnmine.commands.run import STAGES, run
 from hnmine.commands.sharing import share_of
 from hnmine.config import MineSettings
 from hnmine.runner.blas_threads import VARIABLE, blas_threads
@@ -38,6 +41,21 @@ def mining(**given):
 def test_a_command_has_as_many_as_it_was_given(given, found):
     command = replace(COMMANDS["mine"], run=threads_of_blas)
     assert set(command.run_with(mining(**given))) == {found}
+    assert set(threads_of_blas()) == {MANY}
+
+
+def test_a_run_binds_every_stage(tmp_path, monkeypatch):
+    write(tmp_path / "c.parquet", id=["a", "b"], text=["one", "two"])
+    write(tmp_path / "p.parquet", query=["one?"], positive=["one"])
+    seen = []
+    stages = tuple(
+        replace(stage, run=lambda *given: seen.append(set(threads_of_blas()))) for stage in STAGES
+    )
+    monkeypatch.setattr("hnmine.commands.run.STAGES", stages)
+    flags = {"corpus": [str(tmp_path / "c.parquet")], "pairs": str(tmp_path / "p.parquet")}
+    given = {**flags, "dense": False, "output": tmp_path / "r", "threads": 1}
+    run(settings_for("run", {}, given))
+    assert seen == [{1}] * len(STAGES)
     assert set(threads_of_blas()) == {MANY}
 
 

@@ -606,6 +606,9 @@ class TestInputsByPath:
             ({"build-index": {"encoder": "e"}}, {}, False, {}),
             ({"filter": {"cross_encoder": "c"}}, {}, False, {}),
             ({}, {"dense": False}, False, {}),
+            ({}, {"vectors": "v.npy"}, False, {}),
+            ({"build-index": {"vectors": "v.npy"}}, {}, True, {}),
+            ({"mix": {"vectors": True}}, {}, False, MODELS),
             ({}, {}, True, {"encoder": MODELS["encoder"]}),
         ],
     )

@@ -168,6 +168,21 @@ def test_the_last_lines_say_what_is_left_out(world, truth, tmp_path, name, score
     assert without and short
 
 
+@pytest.mark.parametrize("name", ["labeled-pair", "trec"])
+def test_formats_that_keep_every_query_say_nothing(world, truth, tmp_path, name):
+    queries = sorted({row["query_id"] for row in rows(world / "m" / "scored")})
+    assert len(queries) > len(truth)
+    found = api.export(mined=world / "m", to=name, output=tmp_path / "e")
+    assert not [note for note in found.notes if "eft out" in note]
+    if name == "trec":
+        written = {line.split()[0] for line in (found.path / "run.txt").read_text().splitlines()}
+        assert len(written) == len(queries)
+    else:
+        table = pq.read_table(found.path / "train.parquet")
+        texts = Mined(world / "m").candidates.queries.texts
+        assert set(table["query"].to_pylist()) == set(texts.texts(texts.find_ids(queries)))
+
+
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.layout])
 def test_the_layouts_are_those_of_filter(world, exported, tmp_path, name):
     api.filter(candidates=world / "c", output=tmp_path / "m", format=name, **FILTER)

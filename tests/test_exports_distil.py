@@ -94,7 +94,8 @@ def scored(world):
     return found
 
 
-def test_a_teacher_that_puts_known_positives_deep_is_named(world, scored, tmp_path, monkeypatch):
+@pytest.mark.parametrize("scores", [None, "dense", "2 * dense_score - 1"])
+def test_a_teacher_that_puts_positives_deep_is_named(world, scored, tmp_path, monkeypatch, scores):
     logs, pool = [], []
     for positives, candidates in scored.values():
         best = max(row["score"] for row in positives)
@@ -103,9 +104,12 @@ def test_a_teacher_that_puts_known_positives_deep_is_named(world, scored, tmp_pa
         pool.append(len(others))
     rank = np.expm1(np.mean(logs))
     said = f"the teacher puts {rank:.0f} of {np.mean(pool):.0f} candidates above a known positive"
+    asked = {} if scores is None else {"scores": scores}
     for deep, expected in ((rank - 1e-9, True), (rank + 1e-9, False)):
-        monkeypatch.setattr("hnmine.exports.teacher_fit.DEEP", deep)
-        found = api.export(mined=world / "m", to="kd", output=tmp_path / "e", overwrite=True)
+        monkeypatch.setattr("hnmine.exports.kd.DEEP", deep)
+        found = api.export(
+            mined=world / "m", to="kd", output=tmp_path / "e", overwrite=True, **asked
+        )
         assert any(said in note for note in found.notes) is expected
 
 

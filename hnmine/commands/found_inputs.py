@@ -64,7 +64,8 @@ def with_inputs(file: Json, flags: Json, paths: Sequence[str], recipe: bool) -> 
             )
         found[kind] = path
     first = {"output": OUTPUT}
-    if not names_models(file) and not names_models(flags) and flags.get("dense") is not False:
+    named = any(names_models(given) or brings_vectors(given) for given in (file, flags))
+    if not named and flags.get("dense") is not False:
         first |= {"encoder": ENCODER} if recipe else MODELS
     return {**first, **file}, {**flags, **found}
 
@@ -74,3 +75,10 @@ def names_models(given: Json) -> bool:
     sections = [value for value in given.values() if isinstance(value, dict)]
     keys = {key.replace("_", "-") for part in (given, *sections) for key in part}
     return bool(keys & MODELS.keys())
+
+
+def brings_vectors(given: Json) -> bool:
+    """Tell whether settings name files with the documents' vectors, which may be of no text."""
+    section = given.get("build-index")
+    parts = (given, section if isinstance(section, dict) else {})
+    return any(isinstance(part.get("vectors"), str) for part in parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import create_model
 from pydantic.fields import FieldInfo
@@ -18,7 +18,7 @@ from hnmine.config.setting import about, setting
 from hnmine.runner.urls import name_of
 
 if TYPE_CHECKING:
-    from hnmine.results import StageResults
+    from hnmine.results import StageResult, StageResults
     from hnmine.validate.dry_run import Forecast
 
 STAGES = (build_index.COMMAND, mine.COMMAND, filter.COMMAND)
@@ -42,18 +42,23 @@ def run(settings: Pipeline) -> StageResults:
     settings, results = _within_budget(settings), []
     index = settings.index
     if made := settings.generate:
-        results.append(generate.run(made))
+        results.append(_ran(generate.COMMAND, made))
         corpus = [*index.corpus, name_of(made.output / MADE_FILE)]
         index = index.model_copy(update={"corpus": corpus})
     asked = settings.mine
     if index.dense and index.encoder and is_served(index.encoder) and not asked.has_query_vectors:
         asked = asked.model_copy(update={"query_encoder": index.encoder})
-    results += [build_index.run(index), mine.run(asked), filter.run(settings.filter)]
+    stages = zip(STAGES, (index, asked, settings.filter), strict=True)
+    results += [_ran(command, stage) for command, stage in stages]
     if settings.batch:
-        results.append(batch.run(settings.batch))
+        results.append(_ran(batch.COMMAND, settings.batch))
     if settings.mix:
-        results.append(mix.run(settings.mix))
+        results.append(_ran(mix.COMMAND, settings.mix))
     return StageResults(results)
+
+
+def _ran(command: Command, settings: Settings) -> StageResult:
+    return cast("StageResult", command.run_with(settings))
 
 
 def forecast(settings: Pipeline) -> Forecast:

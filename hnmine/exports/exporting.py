@@ -13,7 +13,6 @@ from hnmine.exports.card import export_card
 from hnmine.exports.examples import Material
 from hnmine.exports.format import Format
 from hnmine.exports.row_files import write_rows
-from hnmine.exports.teacher_fit import doubts
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task
 from hnmine.runner.run_directory import Counts, RunDirectory, Tick
@@ -43,14 +42,13 @@ def export(settings: ExportSettings) -> StageResult:
     settings = settings.model_copy(update={"scores": _scores(settings, form, mined)})
     packages = EXPORTS.packages([settings.to])
     plan = base_plan("export", settings, packages=packages) | {"mined": mined.hash}
+    material = Material(mined, settings.scores, settings.prompt)
     with RunDirectory.open(settings.output, plan, **settings.manner) as run:
         if not run.complete:
-            counts = _write(run, form, Material(mined, settings.scores, settings.prompt))
+            counts = _write(run, form, material)
             run.finish(counts, mined=name_of(mined.path))
         manifest = run.manifest
-    notes = [*_left_out(mined, form, settings)]
-    if form.full == "own" and settings.scores:
-        notes += doubts(mined, settings.scores, settings.cpu_threads)
+    notes = [*_left_out(mined, form, settings), *form.notes(material)]
     return StageResult(settings.output, manifest["counts"], manifest, notes)
 
 
@@ -60,9 +58,13 @@ def _left_out(mined: Mined, form: Format, settings: ExportSettings) -> Iterator[
         return
     asked = mined.manifest.settings.num_negatives
     with mined.sql(settings.cpu_threads) as scored:
-        [(queries, without, short)] = scored.ask(LEFT_OUT, asked)
+        [(queries, unanswered, without, short)] = scored.ask(LEFT_OUT, asked)
     needs_all = form.full == "always" or (form.full == "scored" and settings.scores is not None)
-    reasons = {"without a negative": without, f"with fewer than {asked} negatives": short}
+    reasons = {
+        "without a positive": unanswered,
+        "without a negative": without,
+        f"with fewer than {asked} negatives": short,
+    }
     if not needs_all:
         del reasons[f"with fewer than {asked} negatives"]
     said = [f"{count:,} {reason}" for reason, count in reasons.items() if count]
@@ -71,7 +73,8 @@ def _left_out(mined: Mined, form: Format, settings: ExportSettings) -> Iterator[
 
 
 LEFT_OUT = """
-select count(*), count(*) filter (where not least(p, n)), count(*) filter (where p and n and n < ?)
+select count(*), count(*) filter (where p = 0), count(*) filter (where p and n = 0),
+    count(*) filter (where p and n and n < ?)
 from (
     select count(*) filter (where label = 1) as p, count(*) filter (where selected) as n
     from scored group by query_id

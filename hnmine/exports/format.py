@@ -37,7 +37,8 @@ class Format:
         by_split: files that are written for each value of the column `split`, which replaces
             `train` in their names.
         full: whether queries need all negatives that were asked for: never, always, or with
-            scores; own: the files list other documents than the chosen ones.
+            scores; own: the files leave out no query for its negatives.
+        notes: says what is doubtful about the files, in sentences.
         layout: how `hnmine filter` lays out train/ in this format; None if it does not.
     """
 
@@ -48,6 +49,7 @@ class Format:
     vectors: bool = False
     by_split: tuple[str, ...] = ()
     full: Literal["never", "scored", "always", "own"] = "never"
+    notes: Callable[[Material], Iterable[str]] = lambda material: ()
     layout: Layout | None = None
 
     def names(self, splits: Iterable[str]) -> dict[str, tuple[str, str | None]]:
@@ -67,7 +69,7 @@ class Format:
         return [found[1] for found in matches if found]
 
 
-def of_layout(layout: Layout, full: Literal["never", "always"] = "never") -> Format:
+def of_layout(layout: Layout, full: Literal["never", "always", "own"] = "never") -> Format:
     """Return the format whose one file is laid out as train/ is."""
 
     def rows(material: Material) -> Iterator[pa.Table]:

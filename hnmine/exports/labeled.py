@@ -59,4 +59,4 @@ def _positives_first(chosen: Chosen) -> tuple[Ints, Ints, NDArray[np.int8]]:
     return query[order], document[order], label[order]
 
 
-LABELED_PAIR, LABELED_LIST = of_layout(labeled_pair), of_layout(labeled_list)
+LABELED_PAIR, LABELED_LIST = of_layout(labeled_pair, full="own"), of_layout(labeled_list)

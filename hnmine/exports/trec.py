@@ -57,4 +57,4 @@ MSMARCO = Format(
         "qidpidtriples.train.tsv": triples,
     }
 )
-TREC = Format({"run.txt": trec_run, "qrels.txt": trec_qrels}, "always")
+TREC = Format({"run.txt": trec_run, "qrels.txt": trec_qrels}, "always", full="own")
