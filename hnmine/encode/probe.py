@@ -1,6 +1,6 @@
 """What identifies a model on a server: its answer to a fixed text, compared with a tolerance.
 
-A GPU gives the last digits anew in every batch, so that a hash of the answer would not do.
+A GPU gives other last digits in every batch, so a hash of the answer would not do.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class _Queries:
     Attributes:
         half: scaled to lengths from 0.5 to 1 by powers of two and rounded, shape (queries, width).
         lost: the length of what rounding took from each, float64, shape (queries,).
-        length: of each, likewise.
+        length: of each, float64, shape (queries,).
     """
 
     half: torch.Tensor

@@ -59,7 +59,7 @@ class DeviceVectors:
 
     Attributes:
         residual: the largest length of what rounding took from a vector, a float32 on the device.
-        longest: the largest length of a vector, likewise. Both are known after the first pass.
+        longest: the largest length of a vector. Both are known after the first pass.
         work: bytes for all but the vectors that stay.
     """
 

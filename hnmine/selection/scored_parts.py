@@ -231,7 +231,7 @@ class Selection:
             self.cap = cap
             if settled:
                 return
-            # Then nothing is chosen anew. Few choices come to this, as it writes all candidates.
+            # Then nothing is chosen again. Few choices come to this, as it writes all candidates.
             if self.choice.keeps_what_it_holds and not ranked:
                 ranked = self._uses("rank documents", f"{of}ranked", lambda part: part.ranked)
         self.cap = cap.close()

@@ -81,7 +81,7 @@ class QueryEncoding:
             raise InputError(
                 f"{spec.model} does not serve the model that encoded the documents.",
                 why="It answers a fixed text with other numbers.",
-                fix="Serve the old model again, or build the index anew.",
+                fix="Serve the old model again, or build the index again.",
             )
         return as_before(found, mined) if found is spec and isinstance(mined, dict) else found
 

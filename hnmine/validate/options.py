@@ -58,7 +58,7 @@ class Work:
     """A run as given, and what may change.
 
     Attributes:
-        load: what there is to do.
+        load: the work to do.
         costs: of units, with the precision given.
         fast_costs: the same with --dtype auto; None where that changes nothing.
         threads: that work at once.
