@@ -633,3 +633,34 @@ def test_runs_share_an_index():
         assert settings.filter.candidates == Path("o/candidates")
     settings = pipeline(file, {"output": "o"})
     assert settings.index.index == settings.mine.index == Path("o/index")
+
+
+VECTORS_AND_MORE = {"corpus": "c", "vectors": "v.npy", "clusters": 8}
+
+
+def test_a_key_that_two_commands_know_goes_to_the_one_that_it_means():
+    index, mixed = {"index": "i"}, {"mined": "m", "output": "o"}
+    assert settings_for("build-index", VECTORS_AND_MORE, index).vectors == "v.npy"
+    assert settings_for("validate", VECTORS_AND_MORE, {}).vectors == "v.npy"
+    file = {**VECTORS_AND_MORE, "by": ["mochi:1"]}
+    assert settings_for("mix", file, mixed).vectors is False
+    assert settings_for("mix", {**file, "mix": {"vectors": True}}, mixed).vectors is True
+    greedy = settings_for("batch", {**VECTORS_AND_MORE, "by": "greedy"}, mixed)
+    assert greedy.clusters is None
+
+    written = {"corpus": "c", "vectors": True, "by": ["mochi:1"], "encoder": "e"}
+    assert settings_for("mix", written, mixed).vectors is True
+    assert settings_for("build-index", written, index).vectors is None
+    assert settings_for("validate", written, {}).vectors is None
+
+
+def test_the_section_of_run_is_read_and_its_keys_are_checked():
+    file = {"corpus": "c", "pairs": "p", "dense": False, "output": "o", "num_negatives": 3}
+    found = settings_for("run", {**file, "run": {"budget": "2h", "num-negatives": 4}}, {})
+    assert found.budget == "2h"
+    assert found.filter.num_negatives == 4
+    assert settings_for("run", {**file, "run": {"budget": "2h"}}, {"budget": "1h"}).budget == "1h"
+    with pytest.raises(UsageError, match=r"run\.bugdet: no such setting"):
+        settings_for("run", {**file, "run": {"bugdet": "2h"}}, {})
+    placed = settings_for("run", {**file, "run": {"output": "other"}}, {})
+    assert placed.output == Path("other")

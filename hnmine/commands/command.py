@@ -32,8 +32,8 @@ class Command:
         places: the folder of `hnmine run`'s output that each setting names.
         registries: where the names come from that a setting takes, by the setting.
         listed: names of hnmine's own that the help lists, by the heading.
-        own_keys: settings that mean something else in another command: `hnmine run` gives them to
-            this one only from its own section.
+        own_keys: settings that mean something else in other commands: this one takes them from its
+            own section; from the top level of a file, only yes or no for a switch.
         more_help: shown below the example; a leading backspace keeps lines as they are.
         forecast: what `--dry-run` calls with the settings; None without that flag.
         successor: what replaces this older name, which the list of commands leaves out.

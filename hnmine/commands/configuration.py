@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from hnmine.commands import COMMANDS
 from hnmine.commands.pipeline_settings import Pipeline
-from hnmine.commands.run import DIRECTORIES, STAGES
+from hnmine.commands.run import DIRECTORIES, STAGES, RunSettings
+from hnmine.commands.yaml_file import read_yaml
 from hnmine.config import (
     BatchSettings,
     BuildIndexSettings,
@@ -26,20 +26,9 @@ from hnmine.errors import UsageError
 from hnmine.recipes import RECIPES, recipe_file
 from hnmine.runner.plan import Json
 
-if TYPE_CHECKING:
-    import yaml
-
 S = TypeVar("S", bound=Settings)
 
 ALL_OPTIONS_OF_RUN = "`hnmine run --help-all`"
-
-LONGEST_WHY = 500
-"""Characters of a parser's message that are shown."""
-
-MOST_BYTES = 1_000_000
-MOST_VALUES = 5_000
-DEEPEST = 20
-"""Far more than any configuration needs."""
 
 
 def settings_for(command: str, file: Json, flags: Json) -> Settings | Pipeline:
@@ -67,13 +56,29 @@ def _settings(kind: type[S], file: Json, flags: Json) -> S:
     if time_budget(values):  # It is the whole run's.
         del values["budget"]
     places = _places(command, values) if "output" in values else {}
-    own = {key: value for key, value in values.items() if key in fields and key not in DIRECTORIES}
+    own = {
+        key: value
+        for key, value in values.items()
+        if key in fields and key not in DIRECTORIES and _is_meant(command, key, value)
+    }
     if issubclass(kind, AuditedSettings) and "queries" in values:
         own.pop("qrels", None)  # Those that were mined with hold no false negative.
     section = {**_of_older_names(command, file, fields), **by_name(_section(file, command))}
     if command == "validate":
         section = {**_of_stages(file, fields), **section}
     return kind.parse({**own, **places, **section, **flags})
+
+
+def _is_meant(command: str, key: str, value: object) -> bool:
+    """Tell whether a key of the top level means a command's setting, not another's of its name.
+
+    Yes or no can only mean a switch; anything else means what most commands take.
+    """
+    owner = next((one for one in COMMANDS.values() if key in one.own_keys), None)
+    if owner is None:
+        return True
+    is_switch = owner.settings.model_fields[key].annotation is bool and isinstance(value, bool)
+    return is_switch == (command == owner.name)
 
 
 def _is_section(key: str, value: object) -> bool:
@@ -131,6 +136,7 @@ def pipeline(file: Json, flags: Json) -> Pipeline:
     Raises:
         UsageError: naming every setting that is unknown, missing or wrong.
     """
+    file = _with_section_of_run(file)
     if "output" not in {**file, **flags}:
         raise UsageError(
             "Missing required option --output.",
@@ -160,6 +166,20 @@ def pipeline(file: Json, flags: Json) -> Pipeline:
     )
 
 
+def _with_section_of_run(file: Json) -> Json:
+    """Return a file with its section `run` in place of what its top level says.
+
+    Raises:
+        UsageError: the section holds what is no setting of `hnmine run`.
+    """
+    _check_keys(file)
+    section, known = by_name(_section(file, "run")), RunSettings.model_fields
+    if problems := [no_such_setting(f"run.{key}", known) for key in section if key not in known]:
+        raise UsageError("\n".join(problems), fix=f"{ALL_OPTIONS_OF_RUN} lists all settings.")
+    kept = {k: v for k, v in file.items() if k != "run" and k.replace("-", "_") not in section}
+    return {**kept, **section}
+
+
 def time_budget(given: Json) -> str | None:
     """Return `budget` if it is a time; a number limits the judgements of --max-false instead."""
     budget = given.get("budget")
@@ -176,10 +196,7 @@ def optional(kind: type[S], file: Json, flags: Json) -> S | None:
     if kind.command not in file:
         return None
     own_keys = COMMANDS[kind.command].own_keys
-    file, flags = (
-        {key: given[key] for key in given if key.replace("-", "_") not in own_keys}
-        for given in (file, flags)
-    )
+    flags = {key: flags[key] for key in flags if key.replace("-", "_") not in own_keys}
     file = {**file, "output": flags.get("output", file.get("output"))}
     return _settings(kind, file, _flags_for(kind, flags))
 
@@ -248,101 +265,3 @@ def _no_recipe(config: Path) -> Path:
             f"Cannot read {config}.", why="There is no such file.", fix=f"Pass --recipe {config}."
         )
     return config
-
-
-def read_yaml(path: Path) -> Json:
-    """Read settings from a YAML file: one key for each flag, without its leading dashes.
-
-    Raises:
-        UsageError: the file is missing or too large, or isn't a mapping.
-    """
-    import yaml
-
-    try:
-        with path.open("rb") as file:
-            written = file.read(MOST_BYTES + 1)
-        if len(written) > MOST_BYTES:
-            raise _too_large(path, f"{MOST_BYTES:,} bytes")
-        text = written.decode("utf-8")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"Cannot read {path}.", why=str(error), fix="Check the path.") from error
-    try:
-        if excess := _excess(yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise _too_large(path, excess)
-        values = yaml.load(text, Loader=_loader())
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise UsageError(
-            f"{path} is not valid YAML.",
-            why=str(error)[:LONGEST_WHY],
-            fix="Correct the file there.",
-        ) from error
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise UsageError(
-            f"{path} holds no settings.",
-            fix="Write one `key: value` for each option, such as `top-k: 50`.",
-        )
-    # A section whose lines are all commented out is empty, and YAML reads it as null.
-    return {
-        key: {} if value is None and key in COMMANDS else value for key, value in values.items()
-    }
-
-
-def _too_large(path: Path, limit: str) -> UsageError:
-    return UsageError(
-        f"{path} isn't a configuration: it holds more than {limit}.",
-        fix="Pass the file with the settings, one `key: value` for each option.",
-    )
-
-
-def _excess(events: Iterator[yaml.Event]) -> str:
-    """Return the limit that a file exceeds once its aliases are expanded; else nothing.
-
-    Args:
-        events: of YAML's parser, which reads the file lazily.
-    """
-    import yaml
-
-    sizes = [0]
-    anchors: list[str | None] = []
-    known: dict[str, int] = {}
-    for event in events:
-        if isinstance(event, yaml.CollectionStartEvent):
-            sizes.append(1)
-            anchors.append(event.anchor)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            size = sizes.pop()
-            sizes[-1] += size
-            if anchor := anchors.pop():
-                known[anchor] = size
-        elif isinstance(event, yaml.ScalarEvent):
-            sizes[-1] += 1
-            if event.anchor:
-                known[event.anchor] = 1
-        elif isinstance(event, yaml.AliasEvent):
-            name = str(event.anchor)
-            endless = name in anchors  # It is within itself.
-            sizes[-1] += MOST_VALUES if endless else known.get(name, 1)
-        if sum(sizes) > MOST_VALUES:
-            return f"{MOST_VALUES:,} keys and values"
-        if len(sizes) > DEEPEST:
-            return f"{DEEPEST} levels"
-    return ""
-
-
-def _loader() -> type[yaml.SafeLoader]:
-    """Return YAML's safe loader, made to refuse repeated keys: the last would win silently."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(
-            self, node: yaml.MappingNode, deep: bool = False
-        ) -> dict[Hashable, object]:
-            keys = (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-            for key, count in Counter(keys).items():
-                if count > 1:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key!r} is repeated", node.start_mark
-                    )
-            return super().construct_mapping(node, deep)
-
-    return Loader
