@@ -564,3 +564,12 @@ def test_validate_and_a_dry_run_know_servers(data):
             *("--encoder", server.address, "--output", data / "run"),
         )
         assert dry.returncode == 0, dry.stderr
+
+
+def test_validate_gives_the_length_limit_of_the_encoder_to_no_server(data):
+    inputs = {name: str(data / f"{name}.parquet") for name in ("corpus", "pairs")}
+    how = {"encoder": ENCODER, "max_length": 32, "device": "cpu", "threads": 1, "progress": False}
+    with Server(scored) as server:
+        report = api.validate(**inputs, cross_encoder=f"{server.address}/v1#r", **how)
+    assert report.faults == []
+    assert report.options

@@ -283,7 +283,7 @@ def _specs(settings: ValidateSettings, dtype: str) -> tuple[ModelSpec | None, Mo
         encoder = ModelSpec.find(settings.encoder, use="encoder", **how)
     name = settings.cross_encoder
     if name and is_served(name):
-        how["dtype"] = "fp32"
+        how |= {"dtype": "fp32", "max_length": None}  # The server decides both.
         judge = ModelSpec.find(name, use="cross-encoder", **how)
     elif name:
         folder = find_model(name)
