@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from itertools import pairwise
 
 import pytest
@@ -14,7 +15,7 @@ from hnmine.commands.configuration import settings_for
 from hnmine.errors import UsageError
 from hnmine.validate.forecast import Costs, Load
 from hnmine.validate.options import Option, Work, fitting, options
-from hnmine.validate.within_budget import RECORD, allowed, estimated, seconds_of
+from hnmine.validate.within_budget import RECORD, allowed, estimated, seconds_of, within_budget
 
 TREES = ["ash", "birch", "cedar", "elm", "fir", "hazel", "maple", "oak", "pine", "rowan"]
 
@@ -161,6 +162,48 @@ def test_a_choice_is_kept_for_the_same_command(inputs, tmp_path):
     damaged = hnmine(*command[:-4], other, *command[-3:])
     assert damaged.returncode == 3
     assert "damaged" in damaged.stderr
+
+
+@pytest.fixture
+def chosen(monkeypatch) -> list[int]:
+    """Grows by one whenever settings are chosen; nothing is timed."""
+    found: list[int] = []
+
+    def choose(*_: object) -> Option:
+        found.append(len(found))
+        return Option({"top_k": 20 + len(found)}, "--top-k", ["depth"], 1.0)
+
+    # The function hnmine.validate hides the package from a dotted name.
+    monkeypatch.setattr(sys.modules["hnmine.validate.within_budget"], "_choose", choose)
+    return found
+
+
+@pytest.mark.parametrize("changed", ["corpus", "pairs", "queries", "qrels", "vectors"])
+def test_a_choice_is_kept_for_the_same_inputs_alone(tmp_path, chosen, changed):
+    def put(name: str, more: str) -> str:
+        path = tmp_path / f"{name}.parquet"
+        columns = {
+            "corpus": {"id": ["1"], "text": [f"An ash{more}"]},
+            "pairs": {"query": ["Is it tall?"], "positive": [f"An elm{more}"]},
+            "queries": {"id": ["1"], "text": [f"Which tree?{more}"]},
+            "qrels": {"query_id": ["1"], "doc_id": ["1"], "score": [1 + len(more)]},
+            "vectors": {"id": ["1"], "vector": [[1.0, 2.0 + len(more)]]},
+        }  # fmt: skip
+        return str(write(path, **columns[name]))
+
+    judged = changed in ("queries", "qrels")
+    names = ["corpus", "vectors", *(("queries", "qrels") if judged else ("pairs",))]
+    flags = {name: put(name, "") for name in names}
+    flags |= {"output": tmp_path / "run", "query_encoder": "e", "progress": False}
+
+    def top_k(**more: object) -> int:
+        given = settings_for("run", {}, {**flags, **more}).stages
+        return within_budget(given, "1h", tmp_path / "run")[1].top_k
+
+    assert (top_k(), top_k()) == (21, 21)
+    put(changed, ", which is tall")
+    assert (top_k(), top_k()) == (22, 22)
+    assert (top_k(overwrite=True), top_k()) == (23, 23)
 
 
 def test_a_number_still_limits_the_judgements_and_a_file_may_hold_a_time(tmp_path):

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings, ValidateSettings
 from hnmine.errors import InputError, UsageError
+from hnmine.index.given_vectors import open_given
+from hnmine.inputs.opening import open_inputs
 from hnmine.printable import one_line
 from hnmine.progress import duration, say
 from hnmine.results import Json
@@ -42,6 +44,8 @@ BY_SCORE = (
     "max_false", "compat", "lazy", "output_scores",
 )  # fmt: skip
 """Settings of `filter` that may mean the cross-encoder's scores."""
+
+INPUTS_OF_MINE = ("pairs", "queries", "qrels")
 
 
 def seconds_of(budget: str) -> float:
@@ -82,14 +86,15 @@ def within_budget(stages: Stages, budget: str, output: Path, *, write: bool = Tr
                 why="The time is estimated for one machine.",
                 fix="Run `hnmine validate` and pass the settings that it names.",
             )
-    asked = digest([budget.strip(), *(stage.plan() for stage in stages)])
-    keep_index = (stages[0].index / MANIFEST).exists()
+    asked = digest([budget.strip(), *(stage.plan() for stage in stages), contents(stages)])
+    anew = any(stage.overwrite for stage in stages)
+    keep_index = not anew and (stages[0].index / MANIFEST).exists()
     if not write:
-        kept = _kept(output, asked)
+        kept = None if anew else _kept(output, asked)
         return _changed(stages, *(kept or (_choose(stages, budget, seconds).changes, keep_index)))
     output.mkdir(parents=True, exist_ok=True)
     with file_lock(output / RECORD):
-        kept = _kept(output, asked)
+        kept = None if anew else _kept(output, asked)
         if kept is None:
             option = _choose(stages, budget, seconds)
             kept = option.changes, keep_index
@@ -98,6 +103,28 @@ def within_budget(stages: Stages, budget: str, output: Path, *, write: bool = Tr
         else:
             say(f"budget: the choice of {output / RECORD} is kept")
     return _changed(stages, *kept)
+
+
+def contents(stages: Stages) -> dict[str, str]:
+    """Return a hash of the content of each input that the estimates depend on.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    index, mine, _ = stages
+    tables = [open_inputs(index, ("corpus", "pairs")), open_inputs(mine, INPUTS_OF_MINE)]
+    vectors = {
+        "vectors": open_given(index.vectors, index, "corpus"),
+        "query_vectors": open_given(mine.query_vectors, mine, "queries"),
+    }
+    return {
+        **{
+            f"{stage.command}: {kind}": table.fingerprint()
+            for stage, opened in zip((index, mine), tables, strict=True)
+            for kind, table in opened.items()
+        },
+        **{name: source.content for name, source in vectors.items() if source},
+    }
 
 
 def _kept(output: Path, asked: str) -> tuple[Changes, bool] | None:
