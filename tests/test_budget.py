@@ -105,6 +105,49 @@ def test_the_precision_changes_only_where_nobody_chose_another(inputs, tmp_path,
     assert found == ([faster] if may else [])
 
 
+@pytest.mark.parametrize(
+    "flags, may",
+    [
+        ({}, True),
+        ({"order": "rank"}, True),
+        ({"where": ["franking > 2"]}, True),
+        ({"where": ["bm25_rank > 5", "rrf_score > 0"]}, False),
+        ({"where": ["rrf_score > 0", "RANK > 5"]}, False),
+        ({"order": "-rank"}, False),
+        ({"derive": {"deep": "dense_rank is null"}}, False),
+        ({"quota": {"bm25_rank < 10": 2}}, False),
+        ({"strata": "rank() over (order by rrf_score)"}, False),
+        ({"within": "percent_rank() over (order by rrf_score) > 0.5"}, False),
+        ({"sampling": "1 / rank"}, False),
+        ({"weight": "1 / rank"}, False),
+        ({"relabel": "rank = 1"}, False),
+        ({"per_query": "min(rank)"}, False),
+        ({"query_where": "max(rank) > 40"}, False),
+        ({"train_column": {"spot": "rank"}}, False),
+    ],
+)
+def test_the_depth_changes_only_where_no_expression_counts_ranks(inputs, tmp_path, flags, may):
+    fewer = Option({"top_k": 30}, "--top-k 30", ["depth"], 1.0)
+    found = allowed(stages(inputs, tmp_path, **flags), [fewer])
+    assert found == ([fewer] if may else [])
+
+
+@pytest.mark.parametrize(
+    "model, flags, may",
+    [
+        (CROSS_ENCODER, {}, True),
+        ("http://localhost:9/v1#r", {}, False),
+        ("http://localhost:9/v1#r", {"min_score": 0.1}, False),
+        ("http://localhost:9/v1#r", {"relative_margin": 0.05}, True),
+        ("http://localhost:9/v1#r", {"max_score": 0.9}, True),
+    ],
+)
+def test_lazy_implies_no_margin_for_the_scores_of_a_server(inputs, tmp_path, model, flags, may):
+    lazy = Option({"lazy": True}, "--lazy", ["scores"], 1.0)
+    found = allowed(stages(inputs, tmp_path, cross_encoder=model, **flags), [lazy])
+    assert found == ([lazy] if may else [])
+
+
 def without_dtype(changes: list[dict[str, object]]) -> set[tuple[tuple[str, object], ...]]:
     return {tuple((k, v) for k, v in sorted(c.items()) if k != "dtype") for c in changes}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hnmine.config import BuildIndexSettings, FilterSettings, MineSettings, ValidateSettings
+from hnmine.encode.address import is_served
 from hnmine.errors import InputError, UsageError
 from hnmine.index.given_vectors import open_given
 from hnmine.inputs.opening import open_inputs
@@ -44,6 +45,14 @@ BY_SCORE = (
     "max_false", "compat", "lazy", "output_scores",
 )  # fmt: skip
 """Settings of `filter` that may mean the cross-encoder's scores."""
+
+BY_RANK = (
+    "where", "derive", "quota", "strata", "within", "order", "sampling", "weight", "relabel",
+    "per_query", "query_where", "train_column", "score",
+)  # fmt: skip
+"""Settings of `filter` with expressions, which may mean ranks."""
+
+RANK = re.compile(r"(?:\b|_)rank\b|\brow_number\b|\bntile\b|\bcume_dist\b", re.IGNORECASE)
 
 INPUTS_OF_MINE = ("pairs", "queries", "qrels")
 
@@ -214,15 +223,33 @@ def _validated(stages: Stages) -> ValidateSettings:
 def _changeable(stages: Stages) -> set[str]:
     """Return the settings that may change without changing what others ask for."""
     _, mine, filter_ = stages
-    found = {"lazy"}
+    found = set()
+    # --lazy implies a margin in logits, and a server may answer with probabilities.
+    if filter_.rules_given or not is_served(filter_.cross_encoder or ""):
+        found.add("lazy")
     if all(stage.dtype in (None, "fp32") for stage in (stages[0], filter_)):
         found.add("dtype")
-    if not (mine.source or filter_.compat or filter_.range_min or filter_.range_max):
+    ranges = filter_.range_min or filter_.range_max
+    if not (mine.source or filter_.compat or ranges or _counts_ranks(filter_)):
         found.add("top_k")
     otherwise = filter_.order != "rank" or filter_.sampling != "top" or not filter_.default_rule
     if not otherwise and all(_is_default(filter_, name) for name in BY_SCORE):
         found.add("cross_encoder")
     return found
+
+
+def _counts_ranks(settings: FilterSettings) -> bool:
+    """Tell whether an expression of the user depends on ranks, which end with the depth."""
+    given = [getattr(settings, name) for name in BY_RANK if not _is_default(settings, name)]
+    return any(RANK.search(text) for value in given for text in _texts(value))
+
+
+def _texts(value: object) -> list[str]:
+    """Return the texts of a setting: itself, its items, or its keys and values."""
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    items = value if isinstance(value, list | tuple) else [value]
+    return [item for item in items if isinstance(item, str)]
 
 
 def _is_default(settings: FilterSettings, name: str) -> bool:
