@@ -281,6 +281,7 @@ def validate(
     models: bool = False,
     corpus: str | PathLike[str] | Tables = (),
     encoder: str | PathLike[str] | LoadedModel | None = None,
+    bm25: bool = True,
     vectors: str | PathLike[str] | None | Tabular = None,
     query_vectors: str | PathLike[str] | None | Tabular = None,
     faiss: str = "Flat",
@@ -318,6 +319,7 @@ def validate(
         models: List the available models, devices and precisions instead; PATHs are folders to search.
         corpus: Corpus: a Parquet, JSONL or CSV file, directory or glob.
         encoder: Bi-encoder to estimate truncation, index size and time for.
+        bm25: Estimate a run with a BM25 index.
         vectors: Vectors of the documents to check, as for `build-index`.
         query_vectors: Vectors of the queries to check, as for `mine`.
         faiss: FAISS index-factory string to check for the number of documents.

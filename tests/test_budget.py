@@ -6,6 +6,7 @@ import json
 import sys
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from conftest import CROSS_ENCODER, ENCODER, hnmine, write
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from hnmine.commands.configuration import settings_for
 from hnmine.errors import UsageError
+from hnmine.validate.dry_run import dry_run
 from hnmine.validate.forecast import Costs, Load
 from hnmine.validate.options import Option, Work, fitting, options
 from hnmine.validate.within_budget import RECORD, allowed, estimated, seconds_of, within_budget
@@ -247,6 +249,66 @@ def test_a_choice_is_kept_for_the_same_inputs_alone(tmp_path, chosen, changed):
     put(changed, ", which is tall")
     assert (top_k(), top_k()) == (22, 22)
     assert (top_k(overwrite=True), top_k()) == (23, 23)
+
+
+@pytest.mark.parametrize("model", [CROSS_ENCODER, "http://localhost:9/v1#r"])
+def test_judges_that_are_not_timed_are_refused(inputs, tmp_path, model):
+    given = stages(inputs, tmp_path, judge=[model])
+    with pytest.raises(UsageError, match=r"--budget cannot be combined with --judge"):
+        within_budget(given, "1h", tmp_path)
+    assert not (tmp_path / RECORD).exists()
+
+
+def test_files_of_verdicts_take_no_time(inputs, tmp_path, chosen):
+    sheet = write(tmp_path / "v.parquet", query_id=["1"], doc_id=["1"], score=[1.0])
+    given = stages(inputs, tmp_path, judge=[str(sheet)])
+    assert within_budget(given, "1h", tmp_path / "run")[1].top_k == 21
+
+
+def timed(monkeypatch, module: str) -> list[object]:
+    """Give units of work fixed costs, and return the dimensions that they are asked for."""
+    asked: list[object] = []
+
+    def costs(*_: object, dimension: object, **__: object) -> Costs:
+        asked.append(dimension)
+        return Costs(bm25=1.0, dense=1000.0)
+
+    monkeypatch.setattr(sys.modules[f"hnmine.validate.{module}"], "unit_costs", costs)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "dense, bm25",
+    [("vectors", True), ("vectors", False), ("encoder", True), ("encoder", False), (None, True)],
+)
+def test_the_indexes_that_are_searched_are_those_that_are_timed(
+    inputs, tmp_path, monkeypatch, dense, bm25
+):
+    np.save(tmp_path / "v.npy", np.ones((60, 24), np.float32))
+    more = {"encoder": ENCODER, "vectors": str(tmp_path / "v.npy")}
+    flags = {"cross_encoder": None, "encoder": None, "dense": dense is not None, "bm25": bm25}
+    flags |= {dense: more[dense], "query_encoder": ENCODER} if dense else {}
+    asked = timed(monkeypatch, "estimates")
+    given = stages([str(one) for one in inputs], tmp_path / "run", **flags)
+    [option, *_] = estimated(given)
+    assert asked == [{"vectors": 24, "encoder": 384, None: None}[dense]]
+    searched = 8 * 60 * (1.0 * bm25 + 1000.0 * (dense is not None))
+    assert option.time_seconds == pytest.approx(searched, rel=0.1)
+
+
+def test_a_dry_run_counts_vectors_from_files(inputs, tmp_path, monkeypatch):
+    np.save(tmp_path / "v.npy", np.ones((60, 24), np.float32))
+    more = {"encoder": None, "cross_encoder": None, "vectors": str(tmp_path / "v.npy")}
+    more |= {"query_encoder": ENCODER}
+    asked = timed(monkeypatch, "dry_run")
+    cut, whole = (
+        dry_run(stages(inputs, tmp_path / "run", truncate_dim=size, **more)).stages
+        for size in (16, None)
+    )
+    assert asked == [16, 24]
+    disk = [found["build-index"]["disk_bytes"] for found in (cut, whole)]
+    assert disk[1] - disk[0] == 60 * 8 * 4
+    assert whole["mine"]["time_seconds"] > 1000
 
 
 def test_a_number_still_limits_the_judgements_and_a_file_may_hold_a_time(tmp_path):

@@ -70,6 +70,7 @@ class ValidateSettings(JudgedSettings, ServerSettings, ModelSettings, CommonSett
         value="MODEL",
         common=True,
     )
+    bm25: bool = setting("Models", "Estimate a run with a BM25 index.", True)
     vectors: str | None = path("Vectors of the documents to check, as for `build-index`.", None)
     query_vectors: str | None = path("Vectors of the queries to check, as for `mine`.", None)
     faiss: str = setting(

@@ -82,13 +82,14 @@ class _Amount:
 
 @dataclass(frozen=True)
 class _Subject:
-    """The work of the stages, and the encoder."""
+    """The work of the stages, the encoder, and the dimension of its vectors if known."""
 
     documents: _Amount
     queries: _Amount | None
     load: Load
     depth: int
     encoder: ModelSpec | None
+    dimension: int | None
 
 
 def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
@@ -108,12 +109,16 @@ def dry_run(stages: Sequence[OutputSettings]) -> Forecast:
     if index is not None and subject.encoder and index.faiss != EXACT:
         check_faiss(index.faiss, subject.encoder, subject.load.distinct, threads)
     found = list(steps(subject.load, _costs(subject, filter_, threads)))
-    dimension = weights = None
-    if subject.encoder:
-        dimension, weights = spec_facts(subject.encoder)
+    weights = spec_facts(subject.encoder)[1] if subject.encoder else None
     load, documents = subject.load, subject.documents
-    disk = sizes(documents.sample, load.documents, load.distinct, load.pairs, dimension)
-    disk["bm25_bytes"] *= load.bm25
+    disk = sizes(
+        documents.sample,
+        load.documents,
+        load.distinct,
+        load.pairs,
+        subject.dimension,
+        bm25=load.bm25,
+    )
     ram = memory(load.documents, weights, threads)
     return Forecast(
         {
@@ -177,7 +182,7 @@ def _subject(
         shard_size=built.shard_size,
         block_size=block_size,
     )
-    return _Subject(documents, queries, load, depth, _encoder(index, opened))
+    return _Subject(documents, queries, load, depth, *_encoder(index, opened))
 
 
 def _read(settings: BuildIndexSettings | MineSettings) -> _Amount:
@@ -198,21 +203,30 @@ def _of_mined(queries: Queries) -> _Amount:
     return _Amount(len(queries.mined), len(queries.mined), queries.texts.texts(some))
 
 
-def _encoder(index: BuildIndexSettings | None, opened: Index | None) -> ModelSpec | None:
+def _encoder(
+    index: BuildIndexSettings | None, opened: Index | None
+) -> tuple[ModelSpec | None, int | None]:
+    """Return the encoder of the vectors, or what stands for it, and their dimension if known."""
+    encoder = dimension = None
     if opened:
-        return opened.manifest.encoder
-    if index and index.vectors:
-        return spec_of(open_vectors(index.vectors, "corpus", index.columns("vectors")), None, None)
-    if index and index.dense and index.encoder:
+        encoder = opened.manifest.encoder
+        if encoder and encoder.backend == "files":
+            return encoder, opened.vectors(1).dimension
+    elif index and index.vectors:
+        source = open_vectors(index.vectors, "corpus", index.columns("vectors"))
+        encoder = spec_of(source, index.similarity, index.truncate_dim)
+        return encoder, index.truncate_dim or source.dimension
+    elif index and index.dense and index.encoder:
         how = index.model_use
-        return ModelSpec.find(index.encoder, use="encoder", pooling=index.pooling, **how)
-    return None
+        encoder = ModelSpec.find(index.encoder, use="encoder", pooling=index.pooling, **how)
+    if encoder:
+        dimension = spec_facts(encoder)[0]
+    return encoder, dimension
 
 
 def _costs(subject: _Subject, filter_: FilterSettings | None, threads: int) -> Costs:
     """Measure what units cost here: the models on all threads, the rest on one."""
     documents, queries, encoder = subject.documents.sample, subject.queries, subject.encoder
-    dimension = spec_facts(encoder)[0] if encoder else None
     asked = queries.sample if queries else []
     if encoder and encoder.is_elsewhere and encoder.reach is None:
         encoder = None  # It is unknown, or an index names its server: nothing is asked.
@@ -220,5 +234,5 @@ def _costs(subject: _Subject, filter_: FilterSettings | None, threads: int) -> C
     if filter_ and filter_.cross_encoder:
         how = filter_.model_use
         judge = ModelSpec.find(filter_.cross_encoder, use="cross-encoder", **how)
-    rest = unit_costs(documents, asked, depth=subject.depth, dimension=dimension)
+    rest = unit_costs(documents, asked, depth=subject.depth, dimension=subject.dimension)
     return joined(rest, model_costs(encoder, judge, documents, asked, threads))

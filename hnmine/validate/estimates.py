@@ -140,7 +140,13 @@ def lengths(texts: Sequence[str], folder: Path | None, limit: int | None) -> Jso
 
 
 def sizes(
-    texts: Sequence[str], rows: int, distinct: int, pairs: int, dimension: int | None
+    texts: Sequence[str],
+    rows: int,
+    distinct: int,
+    pairs: int,
+    dimension: int | None,
+    *,
+    bm25: bool,
 ) -> dict[str, int]:
     """Estimate what is written, in bytes.
 
@@ -150,12 +156,13 @@ def sizes(
         distinct: documents that are indexed.
         pairs: candidates, at most.
         dimension: of the vectors; None without a dense index.
+        bm25: whether there is a BM25 index.
     """
     size = sum(len(text.encode("utf-8", "replace")) for text in texts) / len(texts)
     postings = len(Tokeniser().count(texts).terms) / len(texts)
     disk = {
         "documents_bytes": int(rows * (size + DOCUMENT_BYTES)),
-        "bm25_bytes": int(distinct * (postings * POSTING_BYTES + 4)),
+        "bm25_bytes": bm25 * int(distinct * (postings * POSTING_BYTES + 4)),
     }
     if dimension:
         disk["vectors_bytes"] = distinct * dimension * 4
@@ -212,11 +219,15 @@ def estimate(
     if not (documents := found["documents"]):
         return
     distinct, threads = len(documents.canonical), settings.cpu_threads
-    sources = 2 if settings.encoder else 1
+    dimension = report.measured.get("vectors", {}).get("dimensions", dimension)
+    dense = bool(settings.encoder or settings.vectors)
+    sources = dense + settings.bm25
     positives = report.measured.get("positives", {}).get("distinct", 0)
     pairs = mined * sources * min(settings.top_k, distinct) + positives
     needs = report.estimates
-    needs |= sizes(samples["documents"], len(documents), distinct, pairs, dimension)
+    needs |= sizes(
+        samples["documents"], len(documents), distinct, pairs, dimension, bm25=settings.bm25
+    )
     needs["peak_ram_bytes"] = memory(len(documents), weights, threads)
     if mined:
         needs["cross_encoder_pairs"] = pairs
@@ -228,7 +239,8 @@ def estimate(
             documents=len(documents),
             distinct=distinct,
             queries=mined,
-            dense=bool(settings.encoder),
+            bm25=settings.bm25,
+            dense=dense,
             judged=bool(settings.cross_encoder),
         )
         with _reported(report):
@@ -265,7 +277,7 @@ def _time(
             joined(rest, fast) if fast else None,
             threads,
             settings.top_k,
-            2 if settings.encoder else 1,
+            load.bm25 + load.dense,
             settings.num_negatives,
             settings.lazy,
             positives,

@@ -51,7 +51,7 @@ class Costs:
         encode_query: of encoding a query.
         query: of mining for a query, however many documents there are.
         bm25: of looking for a query in one document by BM25.
-        dense: of comparing a query with one document by its vector.
+        dense: of comparing a query with one document by its vector, on a CPU.
         candidate: of filtering a candidate.
         judge: of scoring a pair with the cross-encoder.
     """

@@ -43,6 +43,11 @@ def _judges_of(settings: OutputSettings) -> list[str]:
     ]
 
 
+def judges_that_run(settings: OutputSettings) -> list[str]:
+    """Return the judges of a stage that are models or of other packages: all but files."""
+    return [*_judges_of(settings), *filter(added, getattr(settings, "judge", []))]
+
+
 def check_models(stages: Iterable[OutputSettings]) -> None:
     """Check the models of all stages by their files, so that none fails after hours of the others.
 

@@ -22,6 +22,7 @@ from hnmine.runner.manifest import MANIFEST, read_json
 from hnmine.runner.plan import digest
 from hnmine.runner.urls import mirrored
 from hnmine.validate.options import Changes, Option, fitting
+from hnmine.validate.used_models import judges_that_run
 from hnmine.validate.validating import validate
 
 Stages = tuple[BuildIndexSettings, MineSettings, FilterSettings]
@@ -95,6 +96,12 @@ def within_budget(stages: Stages, budget: str, output: Path, *, write: bool = Tr
                 why="The time is estimated for one machine.",
                 fix="Run `hnmine validate` and pass the settings that it names.",
             )
+    if untimed := judges_that_run(stages[2]):
+        raise UsageError(
+            f"--budget cannot be combined with --judge {untimed[0]}.",
+            why="What judges take, except files of verdicts, is not estimated.",
+            fix="Leave out --budget or --judge, or name a cross-encoder with --cross-encoder.",
+        )
     asked = digest([budget.strip(), *(stage.plan() for stage in stages), contents(stages)])
     anew = any(stage.overwrite for stage in stages)
     keep_index = not anew and (stages[0].index / MANIFEST).exists()
@@ -214,7 +221,7 @@ def _validated(stages: Stages) -> ValidateSettings:
         values["encoder"] = None
     if mine.pairs is None:
         values["pairs"] = None
-    sources = index.dense + 1
+    sources = index.dense + index.bm25
     if mine.depths:
         values["top_k"] = -(-sum(mine.depths.values()) // sources)
     return ValidateSettings.parse(values)
