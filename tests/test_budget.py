@@ -13,11 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnmine.commands.configuration import settings_for
+from hnmine.encode import devices
+from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
 from hnmine.validate.dry_run import dry_run
 from hnmine.validate.forecast import Costs, Load
 from hnmine.validate.options import Option, Work, fitting, options
-from hnmine.validate.within_budget import RECORD, allowed, estimated, seconds_of, within_budget
+from hnmine.validate.validating import validate
+from hnmine.validate.within_budget import (
+    RECORD,
+    _validated,
+    allowed,
+    estimated,
+    seconds_of,
+    within_budget,
+)
 
 TREES = ["ash", "birch", "cedar", "elm", "fir", "hazel", "maple", "oak", "pine", "rowan"]
 
@@ -150,6 +160,22 @@ def test_lazy_implies_no_margin_for_the_scores_of_a_server(inputs, tmp_path, mod
     assert found == ([lazy] if may else [])
 
 
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_a_change_of_precision_names_both(inputs, tmp_path, monkeypatch, precision):
+    timed(monkeypatch, "estimates")
+    module = sys.modules["hnmine.validate.estimates"]
+    monkeypatch.setattr(devices, "fast_dtype", lambda device: "bf16")
+
+    def costs(encoder: ModelSpec, *_: object) -> Costs:
+        return Costs(encode=1.0 if encoder.dtype == "bf16" else 2.0)
+
+    monkeypatch.setattr(module, "model_costs", costs)
+    given = stages(inputs, tmp_path, dtype=precision, backend="torch", cross_encoder=None)
+    found = validate(_validated(given)).options
+    said = [option.gives_up for option in found if [*option.changes] == ["dtype"]]
+    assert said == [[f"bf16 instead of {precision}: scores have about 3 digits"]]
+
+
 def without_dtype(changes: list[dict[str, object]]) -> set[tuple[tuple[str, object], ...]]:
     return {tuple((k, v) for k, v in sorted(c.items()) if k != "dtype") for c in changes}
 
@@ -271,7 +297,7 @@ def timed(monkeypatch, module: str) -> list[object]:
 
     def costs(*_: object, dimension: object, **__: object) -> Costs:
         asked.append(dimension)
-        return Costs(bm25=1.0, dense=1000.0)
+        return Costs(bm25=1000.0, dense=3000.0)
 
     monkeypatch.setattr(sys.modules[f"hnmine.validate.{module}"], "unit_costs", costs)
     return asked
@@ -292,7 +318,7 @@ def test_the_indexes_that_are_searched_are_those_that_are_timed(
     given = stages([str(one) for one in inputs], tmp_path / "run", **flags)
     [option, *_] = estimated(given)
     assert asked == [{"vectors": 24, "encoder": 384, None: None}[dense]]
-    searched = 8 * 60 * (1.0 * bm25 + 1000.0 * (dense is not None))
+    searched = 8 * 60 * (1000.0 * bm25 + 3000.0 * (dense is not None))
     assert option.time_seconds == pytest.approx(searched, rel=0.1)
 
 

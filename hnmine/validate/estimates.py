@@ -44,6 +44,9 @@ DOCUMENT_BYTES = 120
 CANDIDATE_BYTES = 30
 """A row of candidates, compressed, and its logit."""
 
+Specs = tuple[ModelSpec | None, ModelSpec | None]
+"""How the encoder and the cross-encoder run."""
+
 Facts = tuple[Path | None, int | None, int | None, int]
 
 BASE_RAM, TORCH_RAM, DOCUMENT_RAM = 300 << 20, 600 << 20, 300
@@ -281,11 +284,18 @@ def _time(
             settings.num_negatives,
             settings.lazy,
             positives,
+            dtypes=_dtypes(specs, faster),
         )
     )
 
 
-def _specs(settings: ValidateSettings, dtype: str) -> tuple[ModelSpec | None, ModelSpec | None]:
+def _dtypes(given: Specs, faster: Specs) -> tuple[str, str]:
+    """Return the precision given and the faster one, of the first model where they differ."""
+    pairs = [(a.dtype, b.dtype) for a, b in zip(given, faster, strict=True) if a and b]
+    return next((pair for pair in pairs if len({*pair}) > 1), ("fp32", "fp32"))
+
+
+def _specs(settings: ValidateSettings, dtype: str) -> Specs:
     """Return how the encoder and the cross-encoder run, with the precision given or with auto."""
     how = settings.model_use
     if dtype == "auto":

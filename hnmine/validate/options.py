@@ -24,12 +24,15 @@ LAZY_PAIRS = 2.0
 """Pairs that --lazy scores for a negative, about: half of the candidates survive."""
 
 GIVEN_UP = {
-    "dtype": "bf16 instead of fp32: scores have about 3 digits",
+    "dtype": "{} instead of {}: scores have about {} digits",
     "top_k": "{} candidates per source instead of {}",
     "lazy": "scores that the choice does not need, and the default choice by all evidence",
     "cross_encoder": "the cross-encoder: the bi-encoder and BM25 choose alone",
 }
 """What a change of each setting costs; the fields are the new and the old value."""
+
+DIGITS = {"fp32": 7, "bf16": 3, "fp16": 3}
+"""Of a score, by the precision."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Work:
         lazy: whether the cross-encoder stops once a query has its negatives.
         positives: pairs of a query and a known positive.
         changeable: settings that options may change.
+        dtypes: the precision given, and that of --dtype auto.
     """
 
     load: Load
@@ -80,6 +84,7 @@ class Work:
     lazy: bool
     positives: int
     changeable: frozenset[str] = field(default=ALL)
+    dtypes: tuple[str, str] = ("fp32", "bf16")
 
     @cached_property
     def faster_dtype(self) -> bool:
@@ -158,10 +163,12 @@ def _option(work: Work, changes: Changes) -> Option:
         "lazy": "--lazy",
         "cross_encoder": "without --cross-encoder",
     }
+    given, auto = work.dtypes
+    values = {"dtype": (auto, given, DIGITS[auto]), "top_k": (changes.get("top_k"), work.top_k)}
     return Option(
         changes,
         " ".join(flags[name] for name in flags if name in changes),
-        [GIVEN_UP[n].format(changes[n], getattr(work, n, "")) for n in flags if n in changes],
+        [GIVEN_UP[name].format(*values.get(name, ())) for name in flags if name in changes],
         work.seconds(changes),
     )
 
