@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 import shutil
 
 import pyarrow.parquet as pq
@@ -110,6 +111,11 @@ def test_a_limit_that_no_score_reaches_is_named_with_the_nearest_value(
     assert "Scores are bm25, from " in done.stdout
 
 
+def written(folder):
+    """Return when each file of scores was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")}
+
+
 def test_kept_scores_of_a_cross_encoder_that_is_not_asked_for_are_named(candidates, tmp_path):
     shutil.copytree(candidates, tmp_path / "candidates")
     line = ("filter", tmp_path / "candidates", "--output", tmp_path / "m", "--no-progress")
@@ -119,14 +125,34 @@ def test_kept_scores_of_a_cross_encoder_that_is_not_asked_for_are_named(candidat
     judged = hnmine(*line, *asked, "--overwrite")
     assert judged.returncode == 0, judged.stderr
     assert "warning" not in judged.stdout
-    forgotten = hnmine(*line, "--overwrite")
+    rules = ("--where", "bm25_rank > 1", "--where", "rrf_score > 0", "--quota", "rank > 0=2")
+    rules += ("--train-column", "spot=bm25_rank", "--seed", 3, "--dtype", "fp32")
+    forgotten = hnmine(*line, *rules, "--overwrite")
     assert forgotten.returncode == 0, forgotten.stderr
     [warning] = [row for row in forgotten.stdout.splitlines() if row.startswith("warning")]
     command = warning.rpartition("`hnmine ")[2].removesuffix("`")
     assert CROSS_ENCODER in command
-    used = hnmine(*command.split(), "--max-length", 32, "--no-progress")
+    before = written(tmp_path / "candidates" / "scores")
+    plan = json.loads((tmp_path / "m" / "manifest.json").read_text())["settings"]
+    used = hnmine(*shlex.split(command))
+    assert written(tmp_path / "candidates" / "scores") == before
+    chosen = json.loads((tmp_path / "m" / "manifest.json").read_text())["settings"]
+    changed = {"cross_encoder": CROSS_ENCODER, "max_length": 32, "dtype": None}
+    assert chosen == {**plan, **changed}
     assert used.returncode == 0, used.stderr
     assert "warning" not in used.stdout
+
+
+def test_scores_of_some_candidates_promise_no_command(candidates, tmp_path):
+    shutil.copytree(candidates, tmp_path / "candidates")
+    line = ("filter", tmp_path / "candidates", "--output", tmp_path / "m", "--no-progress")
+    lazy = ("--lazy", "--cross-encoder", CROSS_ENCODER, "--max-length", 32, "--num-negatives", 1)
+    judged = hnmine(*line, *lazy, "--threads", 1)
+    assert judged.returncode == 0, judged.stderr
+    forgotten = hnmine(*line, "--overwrite")
+    [warning] = [row for row in forgotten.stdout.splitlines() if row.startswith("warning")]
+    assert "reranker_en" in warning
+    assert "hnmine filter" not in warning
 
 
 @pytest.mark.parametrize(

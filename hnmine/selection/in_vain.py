@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 
 from hnmine.config import FilterSettings
 from hnmine.config.setting import flag_of
+from hnmine.config.shared import ModelSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.errors import damage_explained
-from hnmine.printable import command_on, one_line
+from hnmine.printable import command_on, one_line, redacted
 from hnmine.ragged import Floats
 from hnmine.runner.manifest import MANIFEST, PLAN, RUN, read_json
 from hnmine.runner.urls import mirrored
@@ -26,29 +27,62 @@ def unused_scores(candidates: Candidates, settings: FilterSettings) -> Iterator[
     """Yield a sentence if a cross-encoder has scored the candidates, and none is asked for."""
     if settings.cross_encoder or settings.compat or settings.score not in (None, "dense", "bm25"):
         return
-    names = dict.fromkeys(_scored_by(candidates))
-    if settings.judge or not names:
+    kept = next(_scored_by(candidates), None)
+    if settings.judge or kept is None:
+        return
+    model, limit = kept
+    said = f"warning: the kept scores of the cross-encoder {one_line(model)} were not used, as "
+    if limit is None:
+        yield f"{said}--cross-encoder is missing. Pass it again with the flags of that time."
         return
     place = mirrored(candidates.path) or str(candidates.path)
-    output = mirrored(settings.output) or str(settings.output)
-    model = next(iter(names))
-    again = command_on("filter", place, "--output", output, "--cross-encoder", model, "--overwrite")
-    yield (
-        f"warning: the kept scores of the cross-encoder {one_line(model)} were not used, as "
-        f"--cross-encoder is missing. To use them: `{again}`"
-    )
+    flags = [*_flags(settings), "--cross-encoder", model, *limit, "--overwrite"]
+    yield f"{said}--cross-encoder is missing. To use them: `{command_on('filter', place, *flags)}`"
 
 
-def _scored_by(candidates: Candidates) -> Iterator[str]:
-    """Yield the cross-encoders whose scores are kept beside the candidates, as they were named."""
+def _scored_by(candidates: Candidates) -> Iterator[tuple[str, list[str] | None]]:
+    """Yield the cross-encoders whose scores are kept, as they were named, complete ones first.
+
+    Each with the flag of its length limit, the only one of a model that scores must fit; None
+    for scores of some candidates.
+    """
     scores = candidates.paths.scores
+    found = []
     for folder in sorted(scores.glob("*")) if scores.is_dir() else ():
-        plan = read_json(folder / MANIFEST) or read_json(folder / PLAN) or {}
+        finished = read_json(folder / MANIFEST)
+        plan = finished or read_json(folder / PLAN) or {}
         if "activation" not in plan:
             continue
         named = (read_json(folder / RUN) or {}).get("model")
         prefix = folder.name.removesuffix(WAVES).rpartition("-")[0]
-        yield named if isinstance(named, str) else prefix or folder.name
+        model = named if isinstance(named, str) else prefix or folder.name
+        whole = isinstance(named, str) and finished and not folder.name.endswith(WAVES)
+        found.append((model, _limit(plan.get("model")) if whole else None))
+    yield from sorted(found, key=lambda one: one[1] is None)
+
+
+def _limit(spec: object) -> list[str]:
+    """Return the flag of a recorded model's length limit."""
+    most = spec.get("max_length") if isinstance(spec, Mapping) else None
+    return ["--max-length", str(most)] if isinstance(most, int) else []
+
+
+def _flags(settings: FilterSettings) -> Iterator[str]:
+    """Yield what was given to `filter`, as flags, but for how models run and `candidates`."""
+    left_out = {"candidates", "overwrite", "cross_encoder", *ModelSettings.model_fields}
+    for name in type(settings).model_fields:
+        if name not in settings.model_fields_set - left_out:
+            continue
+        value, flag = getattr(settings, name), flag_of(name)
+        if isinstance(value, bool):
+            yield flag if value else f"--no-{flag[2:]}"
+            continue
+        if isinstance(value, Mapping):
+            value = [f"{key}={inner}" for key, inner in value.items()]
+        if isinstance(value, Path):
+            value = mirrored(value) or value
+        for item in value if isinstance(value, list) else [value]:
+            yield from (flag, redacted(str(item))) if item is not None else ()
 
 
 def out_of_reach(settings: FilterSettings, counts: Mapping[str, int], mined: Path) -> Iterator[str]:
