@@ -167,7 +167,7 @@ def pipeline(file: Json, flags: Json) -> Pipeline:
 
 
 def _with_section_of_run(file: Json) -> Json:
-    """Return a file with its section `run` in place of what its top level says.
+    """Return a file with its section `run` instead of what its top level says.
 
     Raises:
         UsageError: the section holds what is no setting of `hnmine run`.
