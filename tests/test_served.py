@@ -520,6 +520,26 @@ def test_scores_of_a_changed_reranker_are_not_those_of_the_old_one(candidates):
         assert len(server.asked) > 5
 
 
+def probabilities(logits):
+    """Answer with what a reranker's sigmoid makes of the logits of the fixed pairs."""
+    by_text = dict(zip(probe.DOCUMENTS, logits, strict=True))
+    return lambda body: scored(body, lambda _, text: 1 / (1 + np.exp(-by_text.get(text, 0.0))))
+
+
+def test_rerankers_that_give_probabilities_are_told_apart(candidates):
+    """Nearly all are close to 0 or 1, and differ by less than those of one model may."""
+    with Server(probabilities([9.0, 5.0, -10.0, -7.0])) as server:
+        filtered(candidates, cross_encoder=server.address + "#r")
+        server.asked.clear()
+        server.say = probabilities([9.02, 4.97, -9.97, -6.98])  # A GPU's last digits.
+        filtered(candidates, "again", cross_encoder=server.address + "#r", margin=0.1)
+        assert {body["query"] for body in server.bodies()} == {probe.QUERY}
+        server.asked.clear()
+        server.say = probabilities([7.0, 6.0, -12.0, -7.5])
+        filtered(candidates, "other", cross_encoder=server.address + "#r", margin=0.1)
+        assert len(server.asked) > 5
+
+
 @pytest.mark.parametrize("code", [301, 302, 307, 308])
 def test_no_redirect_leads_to_another_server(data, code):
     with Server(embeddings) as goal:

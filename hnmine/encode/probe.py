@@ -23,22 +23,21 @@ TOLERANCE = 0.06
 LARGEST = 6e4
 """Of float16, about."""
 
+SCORES = "scores"
+
 
 def of_vector(vector: NDArray[np.float32]) -> str:
     """Return what identifies an encoder: its dimension, and a few sums over a vector."""
     unit = vector.astype(np.float64) / (np.linalg.norm(vector.astype(np.float64)) or 1.0)
     place = (np.arange(len(unit)) + 0.5) / len(unit)
     waves = np.cos(np.pi * np.arange(1, NUMBERS + 1)[:, None] * place)
-    return f"{len(vector)}d-{_written(waves @ unit)}"
+    numbers = np.clip(waves @ unit, -LARGEST, LARGEST).astype("<f2")
+    return f"{len(vector)}d-{numbers.tobytes().hex()}"
 
 
 def of_scores(scores: NDArray[np.float32]) -> str:
     """Return what identifies a cross-encoder: its scores of the fixed pairs."""
-    return f"scores-{_written(scores.astype(np.float64))}"
-
-
-def _written(numbers: NDArray[np.float64]) -> str:
-    return np.clip(numbers, -LARGEST, LARGEST).astype("<f2").tobytes().hex()
+    return f"{SCORES}-{scores.astype('<f4').tobytes().hex()}"
 
 
 def same(one: str, other: str) -> bool:
@@ -46,6 +45,9 @@ def same(one: str, other: str) -> bool:
     (kind, first), (other_kind, second) = (_read(text) for text in (one, other))
     if kind != other_kind or len(first) != len(second):
         return False
+    if kind == SCORES and all(((some > 0) & (some < 1)).all() for some in (first, second)):
+        # Probabilities of all good rerankers are close; what they are made of is not.
+        first, second = (np.log(some / (1 - some)) for some in (first, second))
     difference = float(np.sqrt(np.mean((first - second) ** 2))) if len(first) else 0.0
     return one == other or difference <= TOLERANCE * float(first.std())
 
@@ -53,7 +55,8 @@ def same(one: str, other: str) -> bool:
 def _read(text: str) -> tuple[str, NDArray[np.float64]]:
     kind, _, numbers = text.rpartition("-")
     try:
-        values = np.frombuffer(bytes.fromhex(numbers), "<f2").astype(np.float64)
+        stored = "<f4" if kind == SCORES else "<f2"
+        values = np.frombuffer(bytes.fromhex(numbers), stored).astype(np.float64)
     except ValueError:  # The hash of a model's files.
         return text, np.empty(0)
     return kind, values
