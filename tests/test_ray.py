@@ -337,3 +337,10 @@ def test_paths_mean_the_same_in_every_working_directory(tmp_path, monkeypatch):
         MineSettings.parse({"index": "i", "output": "o", "pairs": "p", "from_run": ["r.trec"]})
     )
     assert (three.pairs, three.from_run) == (f"{tmp_path}/p", [f"{tmp_path}/r.trec"])
+    (tmp_path / "MY_KEY").touch()
+    four = with_absolute_paths(
+        BuildIndexSettings.parse(
+            {"corpus": "c", "index": "i", "encoder": "http://h/v1", "api_key_env": "MY_KEY"}
+        )
+    )
+    assert four.reach.api_key_env == "MY_KEY"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from hnmine.config.setting import path, setting
+from hnmine.config.setting import setting
 from hnmine.config.shared import Reach, Settings
 
 
@@ -28,11 +28,12 @@ class ServerSettings(Settings):
         ge=1,
         le=1024,
     )
-    api_key_env: str = path(
+    api_key_env: str = setting(
+        "Advanced",
         "Environment variable with the server's key, if it needs one.",
         "OPENAI_API_KEY",
+        in_plan=False,
         value="NAME",
-        group="Advanced",
     )
 
     @property
