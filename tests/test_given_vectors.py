@@ -111,7 +111,15 @@ def as_tensors_with_ids(data, name, ids, vectors):
     save_tensors(data / name, ids=("I64", numbers), vectors=("F32", vectors[::-1].copy()))
 
 
+def as_fixed_tensors(data, name, ids, vectors):
+    kind = pa.fixed_shape_tensor(pa.float32(), [vectors.shape[1]])
+    storage = pa.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
+    lists = pa.ExtensionArray.from_storage(kind, storage)
+    pq.write_table(pa.table({"id": ids, "v": lists}), data / name, row_group_size=7)
+
+
 FORMS = {
+    "tensors.parquet": as_fixed_tensors,
     "shards": as_shards,
     "columns_first.npy": lambda d, n, i, v: np.save(d / n, np.asfortranarray(v)),
     "f64.npy": lambda d, n, i, v: np.save(d / n, v.astype(np.float64)),
@@ -321,6 +329,16 @@ def broken(path):
     path.write_bytes(path.read_bytes()[:-5])
 
 
+def cut_header(path):
+    np.save(path, DOCUMENTS)
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def with_header(text):
+    head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+    return lambda path: path.write_bytes(head + b"\0" * 64)
+
+
 def huge_header(path):
     path.write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 31) + b" " * 100)
 
@@ -349,6 +367,13 @@ WRONG = {
     "empty.npy": (lambda p: np.save(p, np.ones((0, 8), np.float32)), "is empty"),
     "cut.npy": (broken, "should have"),
     "huge.npy": (huge_header, "header has"),
+    "header.npy": (cut_header, "EOF|header"),
+    "open.npy": (with_header("{'descr': '<f4', 'fortran_order': (\n"), "header is damaged"),
+    "keys.npy": (with_header("{1: 2, 'descr': '<f4', (): 3}\n"), "header is damaged"),
+    "kinds.npy": (
+        with_header("{'descr': [1], 'fortran_order': False, 'shape': (2, 2)}\n"),
+        "header|descr",
+    ),
     "other.npy": (lambda p: p.write_bytes(b"not an array at all"), "magic"),
     "nothing.npy": (lambda p: p.write_bytes(b""), "magic|EOF|Reading"),
     "code.npy": (
@@ -398,6 +423,18 @@ WRONG_TABLES = {
     "no list": (pa.table({"id": ["a"], "vector": [1.0]}), "no column for the vector"),
     "no id": (pa.table({"name": ["a"], "vector": [[1.0]]}), "no column for the id"),
     "two lists": (pa.table({"id": ["a"], "a": [[1.0]], "b": [[1.0]]}), "no column for the vector"),
+    "matrices": (
+        pa.table(
+            {
+                "id": ["d0"],
+                "vector": pa.ExtensionArray.from_storage(
+                    pa.fixed_shape_tensor(pa.float32(), [2, 2]),
+                    pa.array([[1.0] * 4], pa.list_(pa.float32(), 4)),
+                ),
+            }
+        ),
+        "shape .2, 2.",
+    ),
     "null id": (pa.table({"id": [None, "d0"], "vector": [[1.0], [2.0]]}), "no id"),
 }
 
@@ -415,6 +452,34 @@ def test_columns_with_other_names_are_named_by_the_user(data):
     lists = pa.array(DOCUMENTS.tolist(), pa.list_(pa.float32()))
     pq.write_table(pa.table({"key": IDS, "a": lists, "b": lists}), data / "v.parquet")
     built(data, "v.parquet", column={"vectors.id": "key", "vectors.vector": "b"})
+
+
+def test_a_column_that_the_user_names_and_that_holds_no_lists_is_refused(data):
+    pq.write_table(lists(DOCUMENTS.tolist()).append_column("text", [IDS]), data / "v.parquet")
+    said = refused(data, "v.parquet", column={"vectors.vector": "text"})
+    assert "v.parquet" in said and "string, not lists" in said
+
+
+@pytest.mark.parametrize("second", [{"vector": IDS}, {"other": DOCUMENTS.tolist()}])
+def test_a_file_of_several_whose_column_is_another_is_named(data, second):
+    (data / "v").mkdir()
+    tables = [pa.table({"id": IDS, **one}) for one in (second, {"vector": DOCUMENTS.tolist()})]
+    for order in (tables, tables[::-1]):
+        for number, table in enumerate(order):
+            pq.write_table(table, data / "v" / f"{number}.parquet")
+        assert re.search(r"[01]\.parquet|column for the vector", refused(data, "v"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "gone"),
+    [((20240101, 20240103), 1), ((0, 10**18), 1), ((0, 1, 3), 2), ((1, 2, 4), 3), ((2, 3), 1)],
+)
+def test_the_first_number_that_is_missing_is_named_at_once(data, numbers, gone):
+    """However large the numbers are, such as dates."""
+    (data / "v").mkdir()
+    for number in numbers:
+        np.save(data / "v" / f"embeddings-{number}.npy", DOCUMENTS[:30])
+    assert f"Number {gone} is missing" in refused(data, "v")
 
 
 @pytest.mark.parametrize("names", [["a1", "a3"], ["a2", "a3"], ["a1b1", "a2b2"], ["x", "y"]])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import BinaryIO, Literal
 
 import numpy as np
@@ -20,6 +21,9 @@ from hnmine.errors import InputError
 LONGEST_NPY_HEADER = 1 << 16
 LONGEST_HEADER = 100 << 20
 """Bytes; safetensors allows no longer one."""
+
+ODD_HEADER = (TypeError, AttributeError, LookupError, MemoryError, SyntaxError, TokenError)
+"""What NumPy raises beside ValueError where a header is cut off, or no header at all."""
 
 FLOATS = ("float16", "float32", "float64")
 TENSORS: Mapping[str, str] = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
@@ -74,7 +78,10 @@ def open_npy(path: Path) -> VectorArray:
         if length > LONGEST_NPY_HEADER:
             raise ValueError(f"Its header has {length:,} bytes.")
         file.seek(at)
-        shape, columns_first, kind = read[version](file)
+        try:
+            shape, columns_first, kind = read[version](file)
+        except ODD_HEADER:
+            raise ValueError("Its header is damaged.") from None
         at = file.tell()
     if kind.hasobject:
         raise ValueError("It holds Python objects, which hnmine never unpickles.")
@@ -200,7 +207,9 @@ def in_order(path: str, files: list[Path]) -> list[Path]:
     )
     numbers = sorted(by_number)
     if len(numbers) != len(files) or numbers[0] > 1 or numbers[-1] - numbers[0] >= len(files):
-        gone = sorted({*range(numbers[-1])} - {*numbers} - {0})[:3] if numbers else []
+        have, first = {*numbers}, 0 if 0 in numbers else 1
+        found = len(numbers) == len(files)
+        gone = [next(n for n in range(first, first + len(have) + 1) if n not in have)] * found
         raise InputError(
             f"The order of the {len(files):,} files in {path} is unclear.",
             why=f"Number {gone[0]} is missing."

@@ -204,15 +204,19 @@ class _Table(VectorSource):
         for file in self._files:
             start = 0
             for batch in file.batches([self._id, self._vector]):
-                step = max(1, AT_ONCE // _first_length(batch[self._vector]))
+                with _explained(file.path):
+                    if gone := {self._id, self._vector} - {*batch.schema.names}:
+                        raise ValueError(f"It has no column {min(gone)!r}.")
+                    lists = _lists(batch[self._vector])
+                step = max(1, AT_ONCE // _first_length(lists))
                 for first in range(0, batch.num_rows, step):
-                    part = batch.slice(first, step)
-                    ids = as_strings(part[self._id], self._id, str(file.path))
+                    ids = batch[self._id].slice(first, step)
+                    ids = as_strings(ids, self._id, str(file.path))
                     with _explained(f"{file.path}, rows from {start:,}"):
                         if ids.null_count:
                             raise ValueError("A row has no id.")
-                        yield ids.to_pylist(), _matrix(part[self._vector])
-                    start += part.num_rows
+                        yield ids.to_pylist(), _matrix(lists.slice(first, step))
+                    start += len(ids)
 
 
 def _check_dimension(where: object, found: int, expected: int, other: object) -> None:
@@ -232,7 +236,7 @@ def _columns(
         raise InputError(
             f"Vectors have no column {sorted(unknown)[0]!r}.", fix="Name their id and vector."
         )
-    lists = [name for name, kinds in types.items() if all(map(is_list, kinds))]
+    lists = [name for name, kinds in types.items() if all(map(_holds_lists, kinds))]
     usual = [name for name in lists if name.lower() in VECTORS_NAMED]
     ids = [name for name in CONVENTIONS[table]["id"] if name in types]
     vectors = lists if len(lists) == 1 else usual
@@ -250,6 +254,25 @@ def _columns(
     return found["id"][0], found["vector"][0]
 
 
+def _holds_lists(kind: pa.DataType) -> bool:
+    return is_list(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
+
+
+def _lists(column: pa.Array) -> pa.Array:
+    """Return the lists of a column, such as those that tensors of one dimension are stored as.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    kind = column.type
+    if isinstance(kind, pa.FixedShapeTensorType) and len(kind.shape) != 1:
+        raise ValueError(f"Its tensors have the shape {kind.shape}; vectors have one dimension.")
+    lists = column.storage if isinstance(kind, pa.BaseExtensionType) else column
+    if not _holds_lists(kind):
+        raise ValueError(f"The column of vectors holds {kind}, not lists of floats.")
+    return lists
+
+
 def _first_length(column: pa.Array) -> int:
     lengths = pc.list_value_length(column.slice(0, 1)).to_pylist() if len(column) else []
     return max(1, lengths[0] or 1) if lengths else 1
@@ -261,8 +284,6 @@ def _matrix(column: pa.Array) -> Vectors:
     Raises:
         ValueError: a vector or a number is null, no float, or the lengths differ.
     """
-    if isinstance(column.type, pa.BaseExtensionType):
-        column = column.storage
     if column.null_count:
         raise ValueError(f"{column.null_count:,} rows have no vector.")
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
