@@ -13,9 +13,11 @@ from conftest import CROSS_ENCODER, ENCODER, content, hnmine, rows, write
 
 import hnmine as api
 from hnmine import model_server
+from hnmine.config import BuildIndexSettings
 from hnmine.encode import load_cross_encoder, load_encoder, probe
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
+from hnmine.validate.used_models import check_models
 
 KEY = "sk-a-secret-that-nobody-shows"
 WORDS = ["lamp", "teapot", "market", "oil", "garden", "river", "stone", "bread", "train", "clock"]
@@ -87,6 +89,11 @@ def scored(body, make=lambda query, text: float(vector(query)[:4] @ vector(text)
     found = [make(body["query"], text) for text in body["documents"]]
     order = np.argsort(found)[::-1].tolist()
     return {"model": "r-1", "results": [{"index": n, "relevance_score": found[n]} for n in order]}
+
+
+def minilm_like(body):
+    """Answer with vectors of the dimension of MiniLM."""
+    return embeddings(body, make=lambda text: np.tile(vector(text), 16))
 
 
 @pytest.fixture(autouse=True)
@@ -554,6 +561,32 @@ def test_no_redirect_leads_to_another_server(data, code):
 def test_what_the_server_decides_is_refused(data, more):
     with Server(embeddings) as server, pytest.raises(UsageError, match="server"):
         built(data, server.address, **more)
+
+
+def test_limits_of_a_model_here_leave_those_on_servers_alone(data):
+    given = ("--encoder", ENCODER, "--max-length", 64)
+    with Server(scored) as reranker, Server(minilm_like) as server:
+        ran = hnmine(
+            *("run", data / "corpus.parquet", data / "pairs.parquet", "--output", data / "run"),
+            *(*given, "--query-encoder", server.address),
+            *("--cross-encoder", reranker.address + "#r", "--judge", server.address + "/v1#e"),
+            *("--top-k", 5, "--num-negatives", 1, "--margin", 0),
+        )
+    assert ran.returncode == 0, ran.stderr
+    for address in (server.address, reranker.address + "#r", server.address + "/v1#e"):
+        assert f"{address} is used without --max-length" in ran.stderr
+    index, mined = (
+        json.loads((data / "run" / name / "manifest.json").read_text())["encoder"]
+        for name in ("index", "candidates")
+    )
+    assert (index["max_length"], mined["max_length"]) == (64, None)
+
+
+def test_a_limit_of_an_encoder_on_a_server_is_refused_before_other_stages(data):
+    where = {"corpus": str(data / "corpus.parquet"), "index": data / "index"}
+    wrong = {"encoder": "http://localhost:1", "max_length": 64}
+    with pytest.raises(UsageError, match="max-length does not apply"):
+        check_models([BuildIndexSettings.parse({**where, **wrong})])
 
 
 def test_an_index_from_elsewhere_makes_nobody_ask_its_server(candidates, tmp_path):

@@ -9,6 +9,7 @@ from hnmine.encode.limits import limit_for
 from hnmine.encode.locate import find_model
 from hnmine.encode.roles import Found, Role, Use, what_is
 from hnmine.errors import MissingModel, UsageError
+from hnmine.runner.incidents import note_once
 
 TAKEN_BY: dict[Use, str] = {
     "encoder": "--encoder (or as a judge with --judge)",
@@ -55,6 +56,32 @@ def check(model: str, wanted: Use, max_length: int | None) -> None:
     folder = find_model(model)
     admit(model, folder, wanted)
     limit_for(model, folder, max_length)
+
+
+def refuse_for_server(model: str, max_length: int | None, pooling: str | None) -> None:
+    """Refuse settings of an encoder that its server decides.
+
+    Raises:
+        UsageError: the encoder is on a server, and one is given.
+    """
+    if flags := _for_server(model, max_length, pooling):
+        raise UsageError(
+            f"{flags} does not apply to {model}.",
+            why="The server decides how it runs the model.",
+            fix=f"Leave {flags} out, and set it where the server is started.",
+        )
+
+
+def note_for_server(model: str, max_length: int | None, pooling: str | None) -> None:
+    """Note which settings of other models do not apply to one on a server."""
+    if flags := _for_server(model, max_length, pooling):
+        note_once(f"{model} is used without {flags}: its server decides that.")
+
+
+def _for_server(model: str, max_length: int | None, pooling: str | None) -> str:
+    given = {"--max-length": max_length, "--pooling": pooling}
+    flags = [flag for flag, value in given.items() if value]
+    return " and ".join(flags) if is_served(model) else ""
 
 
 def admit(model: str, folder: Path, wanted: Use | None = None) -> Found:

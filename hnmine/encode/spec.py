@@ -14,7 +14,7 @@ from hnmine.config.shared import Reach
 from hnmine.encode.address import is_served, use_of_served
 from hnmine.encode.declared import Declared, Similarity, declared
 from hnmine.encode.devices import device_for, dtype_for
-from hnmine.encode.gate import admit
+from hnmine.encode.gate import admit, refuse_for_server
 from hnmine.encode.limits import limit_for, output_of, transformer_folder
 from hnmine.encode.locate import find_model, fingerprint, is_onnx, modules_of, read_json
 from hnmine.encode.roles import Found, Use
@@ -168,13 +168,8 @@ class ModelSpec(BaseModel):
         """Describe a model on a server by its answers to a fixed text."""
         from hnmine.encode.served import identify
 
-        if max_length or given.get("pooling"):
-            flag = "--max-length" if max_length else "--pooling"
-            raise UsageError(
-                f"{flag} does not apply to {model}.",
-                why="The server decides how it runs the model.",
-                fix=f"Leave {flag} out, and set it where the server is started.",
-            )
+        if use == "encoder":
+            refuse_for_server(model, max_length, given.get("pooling"))
         content, name = identify(model, reach, reranks=use == "cross-encoder")
         spec = cls(model=model, content=content, backend="server", device="server")
         wanted = {name: value for name, value in given.items() if value is not None}

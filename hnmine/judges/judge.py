@@ -15,6 +15,7 @@ from hnmine.config import FilterSettings
 from hnmine.directories.candidates import Candidates
 from hnmine.encode.address import is_served, short_name
 from hnmine.encode.declared import as_before
+from hnmine.encode.gate import note_for_server
 from hnmine.encode.limits import own_limit
 from hnmine.encode.locate import find_model
 from hnmine.encode.roles import Use
@@ -136,6 +137,10 @@ def spec_for(candidates: Candidates, model: str, settings: FilterSettings, use: 
     """Return how a model judges: as the settings say, or as finished scores were made."""
     runs = settings.model_use
     pooling = settings.pooling if use == "encoder" else None
+    if is_served(model):  # The settings may be those of another judge, or of the encoder.
+        if settings.share.index == 0:
+            note_for_server(model, settings.max_length, pooling)
+        runs["max_length"] = pooling = None
     try:
         spec = ModelSpec.find(model, use=use, pooling=pooling, **runs)
     except PartialRun:

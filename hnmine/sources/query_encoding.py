@@ -10,7 +10,9 @@ from hnmine.config import MineSettings
 from hnmine.directories.index import Index
 from hnmine.directories.queries import Queries
 from hnmine.encode import check_encodes, load_encoder
+from hnmine.encode.address import is_served
 from hnmine.encode.declared import as_before, explained
+from hnmine.encode.gate import note_for_server
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 from hnmine.index.dense_index import DenseIndex
@@ -50,10 +52,15 @@ class QueryEncoding:
             # Its vectors must compare with those of the index. Its own prompts apply unless the
             # index was built with others.
             given = self.index.settings
+            limit, pooling = given.max_length, given.pooling
+            if is_served(self.settings.query_encoder):
+                if self.settings.share.index == 0:
+                    note_for_server(self.settings.query_encoder, limit, pooling)
+                limit = pooling = None
             spec = ModelSpec.find(
                 self.settings.query_encoder,
                 use="encoder",
-                max_length=given.max_length,
+                max_length=limit,
                 device=self.settings.device,
                 dtype=spec.dtype,
                 batch_tokens=spec.batch_tokens,
@@ -61,7 +68,7 @@ class QueryEncoding:
                 truncate_dim=spec.truncate_dim,
                 query_prompt=given.query_prompt,
                 document_prompt=given.document_prompt,
-                pooling=given.pooling,
+                pooling=pooling,
                 reach=self.settings.reach,
             )
             if spec.backend == "server":

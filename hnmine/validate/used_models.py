@@ -10,7 +10,7 @@ from hnmine.config import BuildIndexSettings, MineSettings
 from hnmine.config.output import OutputSettings
 from hnmine.encode import refuse_to_encode
 from hnmine.encode.address import is_endpoint, is_served
-from hnmine.encode.gate import check, use_of
+from hnmine.encode.gate import check, refuse_for_server, use_of
 from hnmine.encode.locate import find_model, fingerprint
 from hnmine.encode.roles import Use
 from hnmine.errors import InputError, UsageError
@@ -63,6 +63,8 @@ def check_models(stages: Iterable[OutputSettings]) -> None:
         if not getattr(settings, "dense", True):
             named.pop("encoder")
         limit = getattr(settings, "max_length", None)
+        if encoder := named.get("encoder"):
+            refuse_for_server(encoder, limit, getattr(settings, "pooling", None))
         for field, model in named.items():
             if model:
                 check(model, MODELS[field], limit)
