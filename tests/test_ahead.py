@@ -199,11 +199,29 @@ def test_half_precision_is_compared_with_fp32_once(ahead):
     assert not incidents.drain()
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+def test_the_comparison_with_fp32_is_no_part_of_the_task(ahead, tmp_path):
+    model = encoder_of(ENCODER, dtype="bf16")
+    if not ahead:
+        model._ahead = None
+    model._loading_seconds = 0
+    device_use.drain()
+    with Partial(tmp_path / "kept" / "task", "plan") as kept:
+        first = model.encode(GIVEN, "document")
+        assert model._fidelity["least_cosine"] < 1
+        assert kept.items == len(GIVEN)
+    assert [one["dtype"] for one in device_use.drain()["models"]] == ["bf16"]
+    with Partial(tmp_path / "kept" / "task", "plan"):
+        np.testing.assert_array_equal(model.encode(GIVEN, "document"), first)
+    incidents.drain()
+
+
 def test_logits_in_half_precision_are_compared_by_their_order(tmp_path):
     model = judge_of(JUDGES["bert"](tmp_path / "model"), dtype="bf16")
     model._loading_seconds = 0
+    device_use.drain()
     model.score(*map(list, zip(*SHORT, strict=True)), lambda done: None)
-    found = next(one for one in device_use.drain()["models"] if one["dtype"] == "bf16")
+    (found,) = device_use.drain()["models"]
     assert found["fidelity"]["pairs"] == len(SHORT)
     assert found["fidelity"]["rank_correlation"] > 0.5
 

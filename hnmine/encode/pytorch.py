@@ -37,11 +37,13 @@ from hnmine.encode.workers import Workers
 from hnmine.errors import is_out_of_memory
 from hnmine.ragged import Ints
 from hnmine.runner import incidents
+from hnmine.runner.checkpoints import no_checkpoint
 from hnmine.runner.device_use import DeviceUse, begin
 from hnmine.runner.plan import Json
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
+    from typing_extensions import Self
 
 log = logging.getLogger("hnmine")
 POOLED = "pooler_output"
@@ -57,6 +59,7 @@ class _TorchModel:
     model: CrossEncoder | SentenceTransformer
     _ahead: Ahead | None = None
     _output: str
+    _begin: Callable[[str, str, str], DeviceUse] = staticmethod(begin)
 
     def __init__(self, spec: ModelSpec, threads: int) -> None:
         self.spec, self._workers, self._threads = spec, Workers(spec, threads), threads
@@ -76,19 +79,22 @@ class _TorchModel:
     @contextmanager
     def _recorded(self) -> Iterator[DeviceUse]:
         """Record the work of the model on its device."""
-        use = begin(self.spec.model, self._device, self.spec.dtype)
+        use = self._begin(self.spec.model, self._device, self.spec.dtype)
         use.fidelity, start = self._fidelity, time.perf_counter()
         yield use
         took = time.perf_counter() - start
         use.seconds, self._spent = use.seconds + took, self._spent + took
 
-    def _compare(self, use: DeviceUse, compared: Callable[[ModelSpec], Json]) -> None:
+    def _compare(self, use: DeviceUse, compared: Callable[[Self], Json]) -> None:
         """Compare the model with itself in fp32, once that takes a small part of its time."""
         pays = self._spent >= PAYS_FROM * self._loading_seconds
         if self.spec.dtype == "fp32" or self._fidelity or not pays:
             return
         try:
-            found = compared(self.spec.model_copy(update={"dtype": "fp32"}))
+            exact = type(self)(self.spec.model_copy(update={"dtype": "fp32"}), self._threads)
+            exact._begin = DeviceUse  # The run does not use the copy: nothing records it.
+            with no_checkpoint():
+                found = compared(exact)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -162,9 +168,8 @@ class TorchEncoder(_TorchModel):
         vectors = as_compared(outputs, self.spec)
         some = sampled(len(texts))
 
-        def compared(exact: ModelSpec) -> Json:
-            model = type(self)(exact, self._threads)
-            return of_vectors(model.encode([texts[row] for row in some], kind), vectors[some])
+        def compared(exact: TorchEncoder) -> Json:
+            return of_vectors(exact.encode([texts[row] for row in some], kind), vectors[some])
 
         self._compare(use, compared)
         return vectors
@@ -242,10 +247,9 @@ class TorchCrossEncoder(_TorchModel):
                 scores = self._by_library(pairs, limit, use, tick)
         some = sampled(len(queries))
 
-        def compared(exact: ModelSpec) -> Json:
-            model = type(self)(exact, self._threads)
+        def compared(exact: TorchCrossEncoder) -> Json:
             asked, found = ([texts[pair] for pair in some] for texts in (queries, documents))
-            return of_logits(model.score(asked, found, lambda done: None), scores[some])
+            return of_logits(exact.score(asked, found, lambda done: None), scores[some])
 
         self._compare(use, compared)
         return scores

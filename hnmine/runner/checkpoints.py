@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
@@ -135,6 +136,16 @@ def relabel(folder: Path, before: str, after: str) -> None:
 
 
 _current: ContextVar[Partial | None] = ContextVar("partial", default=None)
+
+
+@contextmanager
+def no_checkpoint() -> Iterator[None]:
+    """Let `computed` neither store nor reuse results: they are none of the running task."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def _write(descriptor: int, data: bytes) -> None:
