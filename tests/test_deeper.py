@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 import hnmine as api
 from hnmine.directories.candidates import Candidates
+from hnmine.index import dense_index
+from hnmine.runner.plan import canonical_json
 from hnmine.selection import verdicts as verdicts_module
 from hnmine.selection.document_cap import FEWEST_USES, DocumentCap, DocumentUses, default_cap
 from hnmine.selection.scored_parts import Selection
@@ -79,6 +81,18 @@ class TestDeepen:
         assert stamps == {
             file: file.stat().st_mtime_ns for file in (tmp_path / "c").rglob("*.parquet")
         }
+
+    def test_it_searches_on_its_own_device(self, index, stdlib, tmp_path, monkeypatch):
+        """The candidates were mined on a device that this machine lacks."""
+        monkeypatch.setattr(dense_index, "WORTHWHILE", 0)
+        mine(index, stdlib, tmp_path / "c", top_k=4)
+        file = tmp_path / "c" / "manifest.json"
+        manifest = json.loads(file.read_text())
+        manifest["settings"]["device"] = "cuda:99"
+        file.write_text(canonical_json(manifest))
+        settings = {"candidates": tmp_path / "c", "deepen": 2, "device": "cpu", **RULE}
+        result = api.filter(output=tmp_path / "m", **settings)
+        assert result.counts["queries_deepened"] > 5
 
 
 class TestMaxUses:

@@ -40,7 +40,14 @@ class DeeperCandidates(Candidates):
 
 
 def mine_deeper(
-    base: Candidates, rows: Ints, factor: int, threads: int, *, progress: bool, share: Share
+    base: Candidates,
+    rows: Ints,
+    factor: int,
+    *,
+    threads: int,
+    device: str,
+    progress: bool,
+    share: Share,
 ) -> DeeperCandidates:
     """Mine some queries again, `factor` times as deep, or resume such a run.
 
@@ -51,6 +58,7 @@ def mine_deeper(
         rows: of the queries, ascending.
         factor: by which the depth of each source is multiplied.
         threads: CPU threads.
+        device: that searches vectors; it may be none of the machine that mined.
         progress: show a progress bar.
         share: the tasks that this process takes.
     """
@@ -77,7 +85,8 @@ def mine_deeper(
 
     with RunDirectory.open(path, plan, progress=progress, share=share, inner=True) as run:
         if not run.complete:
-            settings = manifest.settings.model_copy(update={"threads": threads})
+            here = {"threads": threads, "device": device}
+            settings = manifest.settings.model_copy(update=here)
             mining = Mining.of(base.index, base.queries, base.paths, settings)
             previous = Previous(base.previous) if base.previous else None
             recipe = open_recipe(mining, depths, manifest.scores, previous)

@@ -73,7 +73,9 @@ def filter(settings: FilterSettings) -> StageResult:
             open_more = partial(_scored, settings=settings)
             counts |= positives
             counts |= selection.score_lazily()
-            counts |= selection.deepen(settings.deepen, open_more, settings.cpu_threads)
+            counts |= selection.deepen(
+                settings.deepen, open_more, settings.cpu_threads, settings.device
+            )
             selection.cap_documents(settings.max_uses or None)
             if goal:
                 prices = (learned and learned.safer_prices) or ()

@@ -164,13 +164,16 @@ class Selection:
                     )
         return counts
 
-    def deepen(self, most: int, scored_of: ScoredOpener, threads: int) -> dict[str, int]:
+    def deepen(
+        self, most: int, scored_of: ScoredOpener, threads: int, device: str
+    ) -> dict[str, int]:
         """Mine deeper for the queries that have too few negatives.
 
         Args:
             most: times as deep as the candidates, at most.
             scored_of: opens the judges of the deeper candidates.
             threads: CPU threads.
+            device: that searches vectors.
         """
         run = self.run
         counts: dict[str, int] = {}
@@ -182,7 +185,13 @@ class Selection:
             if not len(short):
                 break
             deeper = mine_deeper(
-                self.candidates, short, factor, threads, progress=run.progress, share=run.share
+                self.candidates,
+                short,
+                factor,
+                threads=threads,
+                device=device,
+                progress=run.progress,
+                share=run.share,
             )
             scored = scored_of(deeper)
             found = scored.score(progress=run.progress, timed=run.timed, share=run.share)
