@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import ENCODER, hnmine, write
+from conftest import ENCODER, content, hnmine, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -15,16 +15,20 @@ from zoo import LONG, SHORT
 from zoo import ZOO as JUDGES
 from zoo_encoders import TEXTS, ZOO, make
 
+from hnmine import build_index
 from hnmine.config import BuildIndexSettings
 from hnmine.encode.devices import dtype_for
 from hnmine.encode.loading import let_it_pad
 from hnmine.encode.locate import find_model
 from hnmine.encode.pytorch import TorchCrossEncoder, TorchEncoder
 from hnmine.encode.spec import ModelSpec, usual_batch
+from hnmine.errors import InputError
 from hnmine.index.building import _encoder_of
 from hnmine.index.stored import write_vectors
 from hnmine.runner import device_use, incidents
 from hnmine.runner.checkpoints import Partial
+from hnmine.runner.manifest import MANIFEST, PLAN, markers_of
+from hnmine.runner.plan import canonical_json, digest
 from hnmine.schema import STATE
 
 GIVEN = [*TEXTS, "", "a teapot", " ", "A"]
@@ -264,6 +268,33 @@ def test_an_index_of_an_earlier_version_is_as_it_was(tmp_path):
         file.write_text(file.read_text().replace('"dtype": null', '"dtype": "fp32"'))
     done = hnmine(*line, "--no-progress")
     assert done.returncode == 0, done.stderr
+    assert "other versions" not in done.stderr
+
+
+@pytest.mark.parametrize("state", ["unfinished", "damaged"])
+def test_what_an_earlier_version_began_is_finished(tmp_path, state):
+    """It recorded the default precision, which now is null."""
+    write(tmp_path / "c.parquet", id=["a", "b"], text=["a lantern", "a teapot"])
+    index = tmp_path / "index"
+    line = {"corpus": str(tmp_path / "c.parquet"), "index": index, "dense": False}
+    build_index(**line, progress=False)
+    before, files = content(index), sorted((index / "documents").rglob("*.*"))
+    postings = next((index / "bm25").rglob("*.npy"))
+    for name in (PLAN, MANIFEST):
+        found = json.loads((index / name).read_text())
+        found["settings"]["dtype"] = "fp32"
+        (index / name).write_text(canonical_json(found))
+    for marker in markers_of(index):
+        of_it = digest(json.loads((index / PLAN).read_text()))
+        marker.write_text(canonical_json(json.loads(marker.read_text()) | {"plan": of_it}))
+    (postings if state == "damaged" else index / MANIFEST).unlink()
+    stamps = [file.stat().st_mtime_ns for file in files]
+    build_index(**line, progress=False)
+    assert content(index) == before
+    assert [file.stat().st_mtime_ns for file in files] == stamps != []
+    with pytest.raises(InputError, match=r"settings\.stemmer") as refused:
+        build_index(**line, progress=False, stemmer="german")
+    assert "dtype" not in refused.value.why
 
 
 def test_the_wider_a_model_the_fewer_tokens_a_batch_holds(tmp_path):

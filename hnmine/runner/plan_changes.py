@@ -86,17 +86,20 @@ def check_plan(
                 fix="Choose another directory.",
             )
         finished = (path / MANIFEST).exists()
+        # The precision of a model is compared by itself.
+        matters = [one for one in changed if one != NOW_OPEN]
         # Finished tasks read no bad row, so skipping bad rows would have written the same.
-        skips = changed == [NOW_SKIPS] and not finished
-        kept = old is not None and (skips or late.explains(changed))
-        if changed and (finished or (markers_of(path) and not kept)) and not overwrite:
+        same = not matters or (matters == [NOW_SKIPS] and not finished)
+        kept = old is not None and (same or late.explains(matters))
+        refused = bool(matters) if finished else bool(markers_of(path)) and not kept
+        if changed and refused and not overwrite:
             fix = f"{how_anew(inner)} to write it again, or restore those settings to resume"
             fix += "." if inner else ", or choose another directory."
             if kept:
                 fix = f"Pass --overwrite: {late.kept} stay. Or choose another directory."
             raise other_plan(path, changed, fix)
         if old and kept:
-            _hand_on(path, old, plan, NOTHING if skips else late)
+            _hand_on(path, old, plan, NOTHING if same else late)
         elif changed:
             clear_run(path)
     write_text(saved, canonical_json(plan))
@@ -187,15 +190,17 @@ def as_finished(path: Path, plan: Plan, *, inner: bool, whole: bool, say: bool) 
     if not all(map(_decider(plan), changed)):
         return None
     # A library that the stage no longer uses is no other version.
-    changed = [one for one in changed if not one.endswith("-> absent")]
-    listed, anew = "\n  ".join(changed), how_anew(inner)
+    shown = [one for one in changed if not one.endswith("-> absent") and one != NOW_OPEN]
+    listed, anew = "\n  ".join(shown), how_anew(inner)
     if whole and (damaged := damage(path, untouched_too=True)):
+        if changed == [NOW_OPEN]:  # The same versions repair it.
+            return None
         raise InputError(
             f"{path} is damaged, and was made with other versions of libraries.",
             why=f"{damaged} Versions (there -> now):\n  {listed}",
             fix=f"{anew} to write it again, or install those versions to repair it.",
         )
-    if changed and say:
+    if shown and say:
         log.warning(
             f"{path} was made with other versions, and is used as it is. {anew} to write it "
             f"again. Versions (there -> now):\n  {listed}"
