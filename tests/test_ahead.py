@@ -17,6 +17,7 @@ from zoo_encoders import TEXTS, ZOO, make
 
 from hnmine import build_index
 from hnmine.config import BuildIndexSettings
+from hnmine.encode import spec as spec_module
 from hnmine.encode.devices import dtype_for
 from hnmine.encode.loading import let_it_pad
 from hnmine.encode.locate import find_model
@@ -237,6 +238,23 @@ def test_a_gpu_computes_in_half_precision_unless_told_otherwise(monkeypatch):
     for able, expected in ((True, "bf16"), (False, "fp16")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able, **more: able)
         assert dtype_for(None, "cuda:1") == dtype_for("auto", "cuda") == expected
+
+
+def test_on_another_kind_of_device_a_model_runs_as_suits_it(monkeypatch):
+    monkeypatch.setattr(spec_module, "device_for", lambda wanted: wanted)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **more: False)
+    here = ModelSpec.find(ENCODER, device="cpu", backend="torch")
+    there = here.model_copy(update={"device": "cuda", "dtype": "bf16", "batch_tokens": 87381})
+
+    def how(spec):
+        return spec.device, spec.dtype, spec.batch_tokens
+
+    assert there.on("cpu") == here
+    assert how(there.on("cpu", "bf16", 512)) == ("cpu", "bf16", 512)
+    assert how(there.on("cpu", "auto")) == ("cpu", dtype_for("auto", "cpu"), 1024)
+    assert how(there.on("cuda:1")) == ("cuda:1", "bf16", 87381)
+    assert how(here.on("cuda")) == ("cuda", "fp32", 87381)
+    assert here.on("cpu") == here
 
 
 def test_an_interrupted_index_keeps_its_precision(tmp_path):

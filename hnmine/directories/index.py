@@ -52,6 +52,15 @@ class Index(Finished[IndexManifest]):
                 raise ValueError("It names no encoder.")
             return self.manifest.encoder
 
+    def encoder_on(self, device: str) -> ModelSpec:
+        """Return the encoder of its documents on another device.
+
+        Raises:
+            InputError: the manifest names no encoder.
+            MissingModel: the device or the model is missing.
+        """
+        return self.encoder.on(device, self.settings.dtype, self.settings.batch_tokens)
+
     def vectors(
         self, threads: int, search_parameters: str | None = None, device: str = "cpu"
     ) -> DenseIndex:

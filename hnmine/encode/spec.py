@@ -187,17 +187,44 @@ class ModelSpec(BaseModel):
             truncate_dim=truncate_dim,
         )
 
-    def on(self, device: str) -> ModelSpec:
+    def on(
+        self,
+        device: str,
+        dtype: Dtype | Literal["auto"] | None = None,
+        batch_tokens: int | None = None,
+    ) -> ModelSpec:
         """Return the same model on another device; ONNX graphs stay on the CPU.
 
+        On another kind of device, settings or defaults decide the batch and half precision again.
+
+        Args:
+            device: as in the settings.
+            dtype: the setting that it was found with.
+            batch_tokens: the same.
+
         Raises:
-            MissingModel: the device is missing.
+            MissingModel: the device or the model is missing.
         """
         if self.backend == "onnx" or self.is_elsewhere:
             return self
         device = device_for(device)
         backend = self.backend if device == "cpu" else "torch"
-        return self.model_copy(update={"device": device, "backend": backend})
+        moved = self.model_copy(update={"device": device, "backend": backend})
+        if _kind(device) == _kind(self.device):
+            return moved
+        tokens = batch_tokens or usual_batch(find_model(self.model), device)
+        how = {"dtype": self.dtype_on(device, dtype), "batch_tokens": tokens}
+        return moved.model_copy(update=how)
+
+    def dtype_on(self, device: str, wanted: Dtype | Literal["auto"] | None) -> Dtype:
+        """Return the precision on a device; half precision may be slow on one of another kind.
+
+        Args:
+            device: as `device_for` returns it.
+            wanted: the setting that the model was found with.
+        """
+        stays = _kind(device) == _kind(self.device) or self.dtype == "fp32"
+        return self.dtype if stays else dtype_for(wanted, device)
 
     @property
     def is_elsewhere(self) -> bool:
@@ -270,6 +297,10 @@ def _not_by_openvino(folder: Path, config: Json, device: str, dtype: str, found:
     if (output := output_of(folder)) not in ("last_hidden_state", "logits"):
         return f"Its vectors are made of {output}."
     return "It takes all hidden states." if config.get("output_hidden_states") else ""
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]
 
 
 def usual_batch(folder: Path, device: str) -> int:

@@ -128,7 +128,7 @@ class _Batching:
         self.train_rows = mined.manifest.counts["train_rows"]
         self.spec: ModelSpec | None = None
         if self.index.settings.dense:
-            self.spec = self.index.encoder.on(settings.device)
+            self.spec = self.index.encoder_on(settings.device)
         self.mined_vectors: QueryVectors | None = None
         if self.spec and self.spec.is_elsewhere:
             self.mined_vectors = _vectors_of(self.candidates, settings.cpu_threads)
