@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from conftest import CROSS_ENCODER, ENCODER, content, hnmine, rows, write
+from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, content, hnmine, rows, write
 
 import hnmine as api
 from hnmine import model_server
@@ -194,6 +194,16 @@ def minilm():
         return embeddings(body, make=dict(zip(body["input"], found, strict=True)).__getitem__)
 
     return say
+
+
+@pytest.mark.parametrize(
+    ("encoder", "how"), [(ENCODER, {"max_length": 16}), (ONNX_ENCODER, {"pooling": "mean"})]
+)
+def test_how_the_encoder_of_the_index_ran_is_not_asked_of_a_server(data, minilm, encoder, how):
+    built(data, encoder, **how)
+    with Server(minilm) as server:
+        found = mined(data, query_encoder=server.address).manifest["encoder"]
+    assert (found["backend"], found["max_length"], found["pooling"]) == ("server", None, None)
 
 
 def test_a_real_model_gives_the_lists_that_it_gives_here(data, minilm):

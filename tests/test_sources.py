@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ENCODER, ONNX_ENCODER, write
+from conftest import ENCODER, ONNX_ENCODER, content, write
 
 import hnmine as api
 from hnmine.directories.index import Index
 from hnmine.directories.queries import Queries
 from hnmine.errors import HnmineError, InputError, UsageError
+from hnmine.runner.plan import canonical_json
 from hnmine.sources import SOURCES, queryvectors
 from hnmine.sources.random import _distinct
 
@@ -421,6 +424,53 @@ def test_clusters_are_those_of_the_nearest_centre(data, tmp_path):
 def test_what_cannot_be_mined_is_explained(data, tmp_path, settings, message):
     with pytest.raises(HnmineError, match=message):
         mine(data, tmp_path / "c", **settings)
+
+
+@pytest.fixture
+def from_a_gpu(data, tmp_path):
+    """The index as a GPU would have built it."""
+    index = shutil.copytree(data / "index", tmp_path / "of a GPU")
+    _record_a_gpu(index / "manifest.json")
+    return index
+
+
+def _record_a_gpu(file, device="cuda"):
+    manifest = json.loads(file.read_text())
+    how = {"device": device, "backend": "torch", "dtype": "bf16", "batch_tokens": 87381}
+    manifest["encoder"] |= how
+    file.write_text(canonical_json(manifest))
+
+
+def test_an_index_of_a_gpu_is_mined_on_a_cpu_as_suits_it(data, from_a_gpu, tmp_path):
+    given = {"index": from_a_gpu, "device": "cpu", "source": ["dense"]}
+    usual, _ = mine(data, tmp_path / "a", source=["dense"], device="cpu")
+    found, result = mine(data, tmp_path / "b", **given)
+    encoder = result.manifest["encoder"]
+    assert (encoder["dtype"], encoder["batch_tokens"]) == ("fp32", 1024)
+    assert listed(found, "dense_rank") == listed(usual, "dense_rank")
+    # Candidates that were finished with the batch and precision of the GPU are used as they are.
+    _record_a_gpu(tmp_path / "b" / "manifest.json", "cpu")
+    before = content(tmp_path / "b")
+    mine(data, tmp_path / "b", **given)
+    assert content(tmp_path / "b") == before
+
+
+@pytest.mark.parametrize("model", [ENCODER, ONNX_ENCODER])
+def test_another_encoder_of_queries_runs_as_it_can(data, from_a_gpu, tmp_path, model):
+    given = {"index": from_a_gpu, "device": "cpu", "source": ["dense"]}
+    _, result = mine(data, tmp_path / "c", query_encoder=model, **given)
+    assert result.manifest["encoder"]["dtype"] == "fp32"
+    assert result.manifest["encoder"]["batch_tokens"] == (1024 if model == ENCODER else None)
+
+
+def test_another_encoder_of_queries_is_asked_for_no_more_positions_than_it_has(data, tmp_path):
+    index = shutil.copytree(data / "index", tmp_path / "long")
+    file = index / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["settings"]["max_length"] = 8192
+    file.write_text(canonical_json(manifest))
+    _, result = mine(data, tmp_path / "c", index=index, source=["dense"], query_encoder=ENCODER)
+    assert result.manifest["encoder"]["max_length"] == 512
 
 
 class TestRounds:

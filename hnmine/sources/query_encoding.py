@@ -12,7 +12,10 @@ from hnmine.directories.queries import Queries
 from hnmine.encode import check_encodes, load_encoder
 from hnmine.encode.address import is_served
 from hnmine.encode.declared import as_before, explained
+from hnmine.encode.devices import device_for
 from hnmine.encode.gate import note_for_server
+from hnmine.encode.limits import positions_of
+from hnmine.encode.locate import find_model, is_onnx
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 from hnmine.index.dense_index import DenseIndex
@@ -49,31 +52,36 @@ class QueryEncoding:
         if self._given:
             return spec_of(self._given, spec.similarity, spec.truncate_dim)
         if self.settings.query_encoder:
-            # Its vectors must compare with those of the index. Its own prompts apply unless the
-            # index was built with others.
-            given = self.index.settings
-            limit, pooling = given.max_length, given.pooling
-            if is_served(self.settings.query_encoder):
-                if self.settings.share.index == 0:
-                    note_for_server(self.settings.query_encoder, limit, pooling)
-                limit = pooling = None
-            spec = ModelSpec.find(
-                self.settings.query_encoder,
-                use="encoder",
-                max_length=limit,
-                device=self.settings.device,
-                dtype=spec.dtype,
-                batch_tokens=spec.batch_tokens,
-                similarity=spec.similarity,
-                truncate_dim=spec.truncate_dim,
-                query_prompt=given.query_prompt,
-                document_prompt=given.document_prompt,
-                pooling=pooling,
-                reach=self.settings.reach,
-            )
-            if spec.backend == "server":
-                spec = self._recognised(spec)
-        return spec.on(self.settings.device)
+            return self._another(self.settings.query_encoder)
+        return self.index.encoder_on(self.settings.device)
+
+    def _another(self, model: str) -> ModelSpec:
+        """Return the spec of an encoder of queries alone, whose vectors compare with the index's.
+
+        How the index's encoder ran applies where this one can run so. Its own prompts apply unless
+        the index was built with others.
+        """
+        indexed, given, device = self.index.encoder, self.index.settings, self.settings.device
+        served = is_served(model)
+        if served and self.settings.share.index == 0:
+            note_for_server(model, given.max_length, given.pooling)
+        folder = None if served else find_model(model)
+        precise = folder is None or is_onnx(folder)
+        spec = ModelSpec.find(
+            model,
+            use="encoder",
+            max_length=_limit(folder, given.max_length) if folder else None,
+            device=device,
+            dtype=None if precise else indexed.dtype_on(device_for(device), given.dtype),
+            batch_tokens=given.batch_tokens,
+            similarity=indexed.similarity,
+            truncate_dim=indexed.truncate_dim,
+            query_prompt=given.query_prompt,
+            document_prompt=given.document_prompt,
+            pooling=None if served else given.pooling,
+            reach=self.settings.reach,
+        )
+        return self._recognised(spec) if served else spec
 
     def _recognised(self, spec: ModelSpec) -> ModelSpec:
         """Return a served model as the index or an earlier run records it.
@@ -160,6 +168,12 @@ class QueryEncoding:
                 why=f"Its vectors have {ours} dimensions, those of the documents {theirs}.",
                 fix="Use an encoder that was trained with the documents' encoder.",
             )
+
+
+def _limit(folder: Path, wanted: int | None) -> int | None:
+    """Return the length limit of an index, as far as a model has positions for it."""
+    positions = positions_of(folder)
+    return min(wanted, positions) if wanted and positions else wanted
 
 
 def _skipped(bad: BadRows) -> dict[str, int]:
