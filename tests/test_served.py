@@ -13,10 +13,12 @@ from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, content, hnmine, rows
 
 import hnmine as api
 from hnmine import model_server
+from hnmine.commands.sharing import in_processes
 from hnmine.config import BuildIndexSettings
 from hnmine.encode import load_cross_encoder, load_encoder, probe
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, MissingModel, PartialRun, UsageError
+from hnmine.runner import local_pool
 from hnmine.validate.used_models import check_models
 
 KEY = "sk-a-secret-that-nobody-shows"
@@ -526,6 +528,56 @@ def test_a_model_that_changed_silently_is_noticed_when_a_run_is_resumed(data):
         server.say = embeddings
         mined(data, query_encoder=server.address)
         assert content(data / "candidates") == before
+
+
+class Noise:
+    """Gives each answer other last digits, as a GPU does."""
+
+    def __init__(self):
+        self.random, self.lock = np.random.default_rng(5), threading.Lock()
+
+    def __call__(self, numbers):
+        with self.lock:
+            return numbers * (1 + 2e-3 * self.random.uniform(-1, 1, np.shape(numbers)))
+
+
+def test_workers_agree_on_a_server_whose_last_digits_vary(data):
+    noise = Noise()
+    with Server(lambda body: embeddings(body, make=lambda text: noise(vector(text)))) as server:
+        built(data, server.address, workers=2)
+        mined(data, query_encoder=server.address, workers=2)
+        before = content(data)
+        built(data, server.address, workers=2)
+        mined(data, query_encoder=server.address, workers=2)
+        assert content(data) == before
+
+    def score(query, text):
+        return float(noise(vector(query)[:4] @ vector(text)[:4]))
+
+    with Server(lambda body: scored(body, score)) as server:
+        filtered(data, cross_encoder=server.address + "#r", workers=2)
+        filtered(data, "more", judge=[server.address + "/rerank#r"], workers=2, margin=None)
+    assert len(list((data / "candidates/scores").glob("*/manifest.json"))) == 1
+    assert len(list((data / "candidates/scores").iterdir())) == 1
+
+
+def test_a_model_is_identified_once_for_all_workers(data, monkeypatch):
+    noise, found = Noise(), []
+
+    def stage(settings):
+        found.append(ModelSpec.find(settings.encoder, use="encoder").content)
+
+    def in_turn(share_of, **_):
+        for number in range(2):
+            share_of(number, 2, 1)()
+
+    monkeypatch.setattr(local_pool, "run_workers", in_turn)
+    with Server(lambda body: embeddings(body, make=lambda text: noise(vector(text)))) as server:
+        how = {"corpus": str(data / "corpus.parquet"), "index": data / "index", "workers": 2}
+        in_processes(stage, BuildIndexSettings.parse({**how, "encoder": server.address}))
+        assert len(server.asked) == 1
+        stage(BuildIndexSettings.parse({**how, "encoder": server.address}))
+    assert len(found) == 4 and len(set(found[:3])) == 1 and found[3] != found[0]
 
 
 def test_scores_of_a_changed_reranker_are_not_those_of_the_old_one(candidates):

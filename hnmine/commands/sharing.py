@@ -12,6 +12,7 @@ from hnmine.runner.blas_threads import blas_threads
 from hnmine.runner.urls import name_of, split_url
 
 if TYPE_CHECKING:
+    from hnmine.encode.served import Asked, Identity
     from hnmine.results import StageResult
     from hnmine.runner.ray_pool import Cluster
     from hnmine.validate.dry_run import Forecast
@@ -31,13 +32,13 @@ def in_processes(stage: Callable[[S], StageResult], settings: S) -> StageResult:
         PartialRun: all workers died.
     """
     if settings.engine == "ray":
-        return _on_ray(stage, settings)
+        return _on_ray(_identified(stage, settings), settings)
     if (settings.workers or 1) > 1 or settings.memory_limit is not None:
         from hnmine.encode.devices import VISIBLE, cards
         from hnmine.runner.local_pool import run_workers
         from hnmine.validate.used_models import affordable
 
-        count = affordable(settings)
+        count, stage = affordable(settings), _identified(stage, settings)
         # Each worker takes a GPU of its own; a single one takes the first, as without workers.
         gpus = cards(str(getattr(settings, "device", "cpu"))) if count > 1 else []
         run_workers(
@@ -48,6 +49,23 @@ def in_processes(stage: Callable[[S], StageResult], settings: S) -> StageResult:
             environments=[{VISIBLE: gpu} for gpu in gpus] or [{}],
         )
     return stage(settings)
+
+
+def _identified(stage: Callable[[S], StageResult], settings: S) -> Callable[[S], StageResult]:
+    """Return a stage whose processes agree on what identifies its models on servers."""
+    from hnmine.validate.used_models import identities
+
+    found = identities(settings)
+    return partial(_knowing, found, stage) if found else stage
+
+
+def _knowing(
+    found: Mapping[Asked, Identity], stage: Callable[[S], StageResult], settings: S
+) -> StageResult:
+    from hnmine.encode.served import identified
+
+    with identified(found):
+        return stage(settings)
 
 
 def forecast_one(settings: OutputSettings) -> Forecast:

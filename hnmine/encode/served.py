@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import numpy as np
@@ -34,6 +36,14 @@ Batch = list[int]
 """Positions of texts."""
 
 Found = TypeVar("Found")
+
+Asked = tuple[str, bool]
+"""A model on a server, and whether it reranks."""
+
+Identity = tuple[str, str | None]
+"""What identifies a model on a server, and its name there."""
+
+_FOUND: ContextVar[Mapping[Asked, Identity] | None] = ContextVar("identified", default=None)
 
 
 def embedding_server(model: str, reach: Reach) -> EmbeddingServer:
@@ -232,12 +242,24 @@ def _probed_pairs(server: RerankServer) -> tuple[NDArray[np.float32], str | None
     return np.array(scores, np.float32), name
 
 
-def identify(model: str, reach: Reach, *, reranks: bool) -> tuple[str, str | None]:
+@contextmanager
+def identified(found: Mapping[Asked, Identity]) -> Iterator[None]:
+    """Let `identify` return what another process found, as answers differ in the last digits."""
+    before = _FOUND.set(found)
+    try:
+        yield
+    finally:
+        _FOUND.reset(before)
+
+
+def identify(model: str, reach: Reach, *, reranks: bool) -> Identity:
     """Ask a server for what identifies its model: answers to a fixed text, and its name.
 
     Raises:
         HnmineError: it refuses the request, does not answer, or with something else.
     """
+    if known := (_FOUND.get() or {}).get((model, reranks)):
+        return known
     if reranks:
         reranker = rerank_server(model, reach)
         scores, name = _probed_pairs(reranker)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from hnmine.config import BuildIndexSettings, MineSettings
 from hnmine.config.output import OutputSettings
+from hnmine.config.shared import Reach
 from hnmine.encode import refuse_to_encode
 from hnmine.encode.address import is_endpoint, is_served
 from hnmine.encode.gate import check, refuse_for_server, use_of
 from hnmine.encode.locate import find_model, fingerprint
 from hnmine.encode.roles import Use
-from hnmine.errors import InputError, UsageError
+from hnmine.encode.served import Asked, Identity, identify
+from hnmine.errors import InputError, PartialRun, UsageError
 from hnmine.index.given_vectors import open_given
 from hnmine.judges.open_judges import added
 from hnmine.runner.urls import split_url
@@ -95,6 +98,25 @@ def _check_vectors(settings: OutputSettings, alone: bool) -> bool:
         if alone and not (settings.has_query_vectors or by_words):
             refuse_to_encode("query")
     return alone
+
+
+def identities(settings: OutputSettings) -> dict[Asked, Identity]:
+    """Return what identifies each model on a server that a stage asks, except silent ones.
+
+    Raises:
+        HnmineError: one refuses the request, or answers with something else.
+    """
+    named = {field: name for field in MODELS if (name := getattr(settings, field, None))}
+    if not getattr(settings, "dense", True):
+        named.pop("encoder", None)
+    asked = [(name, MODELS[field]) for field, name in named.items() if is_served(name)]
+    asked += [(name, use_of(name)) for name in _judges_of(settings) if is_endpoint(name)]
+    reach, found = getattr(settings, "reach", Reach()), {}
+    for name, use in asked:
+        reranks = use == "cross-encoder"
+        with suppress(PartialRun):  # Finished scores need no server.
+            found[name, reranks] = identify(name, reach, reranks=reranks)
+    return found
 
 
 def fingerprints(settings: OutputSettings) -> dict[str, str]:
