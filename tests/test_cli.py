@@ -109,7 +109,8 @@ class TestHelpPages:
         assert every | {"--json", "--debug"} <= flags_shown(everything)
         for text in (first, everything):
             heads = re.findall(r"^(\S.*):$", text, re.M)
-            assert heads == [group for group in GROUPS if group in heads]
+            groups = [group for group in GROUPS if group in heads]
+            assert heads == [*groups, *COMMANDS[command].listed]
             assert "Inputs" in heads or command in ("models", "skill")
             assert max(map(len, text.splitlines())) <= 120
 
