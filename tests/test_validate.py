@@ -385,7 +385,7 @@ def test_the_command_line(beir, tmp_path):
     good = run("--corpus", beir["corpus"], beir["queries"], beir["qrels"], "--json", "--top-k", 2)
     assert good.exit_code == 0, good.output
     result = json.loads(good.stdout)
-    assert set(result) == {"inputs", "measured", "estimates", "faults", "warnings"}
+    assert set(result) == {"inputs", "measured", "estimates", "options", "faults", "warnings"}
     assert (result["faults"], result["warnings"], good.stderr) == ([], [], "")
     corpus = write(tmp_path / "bad.parquet", id=["d1", "d1"], text=["a", "b"])
     bad = run(corpus, beir["queries"], beir["qrels"], "--json")
