@@ -38,7 +38,8 @@ BY_NAME: Mapping[str, Names] = {
 
 def choices(command: Command, name: str) -> Names | None:
     """Return what gives the values of a setting; None where any value may be meant."""
-    if registry := command.registries.get(name):
+    registry = command.registries.get(name)
+    if registry is not None:  # Its length would load other packages.
         return lambda: registry
     if command.name == "recipes" and name == "name":
         return BY_NAME["recipe"]
