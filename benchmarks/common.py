@@ -11,8 +11,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -199,12 +199,24 @@ def machine() -> dict[str, object]:
     }
 
 
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the versions of hnmine and of libraries; packages that are not installed are named."""
+    return {library: _version(library) for library in ("hnmine", *libraries)}
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def report(name: str, rows: Sequence[Mapping[str, object]], libraries: Sequence[str]) -> None:
     """Print rows as a Markdown table; write it and JSON, with versions and hardware."""
     about = {
         "machine": machine(),
         "python": platform.python_version(),
-        "versions": {library: version(library) for library in ("hnmine", *libraries)},
+        "versions": versions(libraries),
         "command": " ".join(sys.orig_argv),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // MEGABYTE,
         "rows": list(rows),
@@ -212,8 +224,8 @@ def report(name: str, rows: Sequence[Mapping[str, object]], libraries: Sequence[
     columns = list(rows[0])
     lines = [f"### {name}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows]
-    hardware, versions = about["machine"], about["versions"]
-    lines += ["", f"{hardware}; {versions}; peak of the process {about['peak_mb']} MB"]
+    found = f"{about['machine']}; {about['versions']}"
+    lines += ["", f"{found}; peak of the process {about['peak_mb']} MB"]
     page = "\n".join(lines) + "\n"
     print("\n" + page)
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -196,10 +196,25 @@ def _read_header(
     if not fits or (fortran and len(found) > 1):
         wanted = " x ".join("any" if want is None else str(want) for want in shape)
         raise ValueError(f"Its shape is {' x '.join(map(str, found))}, not {wanted}.")
-    need, there = prod(found) * kind.itemsize, size - file.tell()
+    check_bytes(found, kind, size - file.tell(), more=more)
+    return found, kind
+
+
+def check_bytes(shape: tuple[int, ...], kind: np.dtype[Value], there: int, *, more: bool) -> None:
+    """Check that a file has as many bytes of values as an array needs.
+
+    Args:
+        shape: of the array.
+        kind: type of its values.
+        there: bytes from its first value to the end of the file.
+        more: whether other data may follow the array.
+
+    Raises:
+        ValueError: it has fewer, or more that do not belong to it.
+    """
+    need = prod(shape) * kind.itemsize
     if need > there or (need < there and not more):
         raise ValueError(f"It has {there:,} bytes of values, and should have {need:,}.")
-    return found, kind
 
 
 class _Python:

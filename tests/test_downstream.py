@@ -17,9 +17,11 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 
 from benchmarks.downstream.adapter import Remembered
+from benchmarks.downstream.chosen_rows import Chosen, once
 from benchmarks.downstream.protocol import split
 from benchmarks.downstream.runs import _about, held_out
 from hnmine.training.retrieval_measures import DEPTH, difference
+from hnmine.training.student_rows import Rows
 
 VALUES = st.floats(0, 1)
 
@@ -122,6 +124,18 @@ def test_chosen_describes_the_selected_alone(tmp_path):
         dense_score=[0.5, 0.9, 0.25, 0.0],
     )
     assert _about(tmp_path) == {"similarity": 0.25, "rank": 3.5}
+
+
+@pytest.mark.parametrize("scores", [None, [np.array([1.0, 2.0]), np.array([3.0, 4.0])]])
+def test_rows_are_chosen_once_and_read_as_they_were(tmp_path, scores):
+    sets = [Rows(["a", "b"], [("x", n), ("z", n)], scores) for n in ("q", "r")]
+    kept = Chosen(sets, {"rows": 2})
+    once(tmp_path / "rows.parquet", {"seed": 1}, lambda: kept)
+    again = once(tmp_path / "rows.parquet", {"seed": 1}, lambda: Chosen([], {}))
+    assert [own.fingerprint for own in again.sets] == [own.fingerprint for own in sets]
+    assert again.about == {"rows": 2}
+    other = once(tmp_path / "rows.parquet", {"seed": 2}, lambda: Chosen(sets[:1], {"rows": 3}))
+    assert (len(other.sets), other.about) == (1, {"rows": 3})
 
 
 def slow(scores: np.ndarray, relevant: set[int]) -> tuple[float, float, float]:

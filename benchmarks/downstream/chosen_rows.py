@@ -1,10 +1,11 @@
-"""The rows that an arm trains on, in a file: whoever trains needs neither candidates nor index."""
+"""The rows that an arm trains on, in a file, so that training needs no candidates and no index."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -71,11 +72,14 @@ def _table(sets: Sequence[Rows]) -> pa.Table:
 
 
 def _sets(table: pa.Table) -> list[Rows]:
-    found: dict[int, Rows] = {}
-    for row in table.to_pylist():
-        own = found.setdefault(row["set"], Rows([], [], None if row["scores"] is None else []))
-        own.queries.append(row["query"])  # type: ignore[attr-defined]
-        own.documents.append(tuple(row["documents"]))  # type: ignore[attr-defined]
-        if own.scores is not None:
-            own.scores.append(np.array(row["scores"], np.float64))  # type: ignore[attr-defined]
-    return list(found.values())
+    rows = [list(own) for _, own in groupby(table.to_pylist(), key=lambda row: row["set"])]
+    return [
+        Rows(
+            [row["query"] for row in own],
+            [tuple(row["documents"]) for row in own],
+            None
+            if own[0]["scores"] is None
+            else [np.array(row["scores"], np.float64) for row in own],
+        )
+        for own in rows
+    ]

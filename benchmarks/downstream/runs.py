@@ -116,6 +116,10 @@ def choose(plan: Plan, home: Path, name: str, arm: Arm, seed: int) -> Chosen:
         arm: that chooses the negatives.
         seed: of the choice, where it is by chance.
     """
+    if arm.triples:  # Its file may change: nothing is kept.
+        file = Path(arm.triples, f"{home.name}.parquet")
+        theirs = held_out(home).without_queries(Rows.of_table(pq.read_table(file), file))
+        return Chosen([theirs], {"rows": len(theirs)})
     folder = _folder(home, name)
     drawn = seed if "--sampling" in arm.flags else 0  # Without a draw: the same choice.
     setting = {
@@ -124,17 +128,11 @@ def choose(plan: Plan, home: Path, name: str, arm: Arm, seed: int) -> Chosen:
     }
 
     def make() -> Chosen:
-        if arm.triples:
-            file = Path(arm.triples, f"{home.name}.parquet")
-            theirs = held_out(home).without_queries(Rows.of_table(pq.read_table(file), file))
-            return Chosen([theirs], {"rows": len(theirs)})
         mined = folder / f"mined-{drawn}"
         _filter(plan, home, mined, arm, drawn)
         sets = _sets(home, mined, arm)
         return Chosen(sets, {**_about(mined), "rows": len(sets[0])})
 
-    if arm.triples:  # Its file may change.
-        return make()
     return chosen_rows.once(folder / f"rows-{drawn}.parquet", setting, make)
 
 

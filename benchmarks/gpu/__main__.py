@@ -11,11 +11,10 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import machine, ratio
+from benchmarks.common import machine, ratio, versions
 from benchmarks.gpu import inference, pipeline
 from benchmarks.gpu.timing import shown
 
@@ -28,23 +27,15 @@ def about(device: str) -> dict[str, Any]:
     """Describe the card, the machine and the versions."""
     import torch
 
-    versions = {name: _version(name) for name in ("hnmine", *LIBRARIES)}
     card = torch.cuda.get_device_name(0) if device.startswith("cuda") else device
     return {
         "card": card,
         "precision": inference.precision(device),
-        "versions": versions,
+        "versions": versions(LIBRARIES),
         "python": platform.python_version(),
         "machine": machine(),
         "command": " ".join(sys.orig_argv),
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "from source"
 
 
 def main(given: list[str] | None = None) -> None:

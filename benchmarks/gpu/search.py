@@ -11,15 +11,13 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import machine, ratio, spread
+from benchmarks.common import machine, ratio, spread, versions
 
 K = 100
 SHARD = 16384
@@ -238,12 +236,9 @@ def about(device: str) -> dict[str, object]:
     """Name the hardware and the versions."""
     import torch
 
-    versions = {"torch": torch.__version__}
-    for library in ("hnmine", "sentence-transformers", "numpy", "faiss-cpu"):
-        with suppress(PackageNotFoundError):
-            versions[library] = version(library)
     card = torch.cuda.get_device_name(device) if device.startswith("cuda") else "none"
-    return {"card": card, "machine": machine(), "versions": versions}
+    libraries = ("torch", "sentence-transformers", "numpy", "faiss-cpu")
+    return {"card": card, "machine": machine(), "versions": versions(libraries)}
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from hnmine.array_files import give_back
+from hnmine.array_files import check_bytes, give_back
 from hnmine.errors import InputError
 
 LONGEST_NPY_HEADER = 1 << 16
@@ -178,9 +178,7 @@ def _mapped(
     """Map an array of a file whose values begin at a byte; `more`: other data may follow."""
     if not all(shape):
         raise ValueError(f"Its shape is {' x '.join(map(str, shape))}: it is empty.")
-    need, there = prod(shape) * np.dtype(kind).itemsize, path.stat().st_size - at
-    if need > there or (need < there and not more):
-        raise ValueError(f"It has {there:,} bytes of values, and should have {need:,}.")
+    check_bytes(shape, np.dtype(kind), path.stat().st_size - at, more=more)
     return np.memmap(path, dtype=kind, mode="r", offset=at, shape=shape, order=order)
 
 

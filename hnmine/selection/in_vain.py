@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from hnmine.config import FilterSettings
 from hnmine.config.setting import flag_of
 from hnmine.config.shared import ModelSettings
 from hnmine.directories.candidates import Candidates
-from hnmine.errors import damage_explained
+from hnmine.directories.parts import read_part
 from hnmine.printable import command_on, one_line, redacted
 from hnmine.ragged import Floats
 from hnmine.runner.manifest import MANIFEST, PLAN, RUN, read_json
@@ -129,12 +128,11 @@ def _read(mined: Path, column: str) -> tuple[Floats, Floats]:
     """Return the finite scores of candidates that are no positives, and their anchors."""
     scores, anchors = [np.empty(0)], [np.empty(0)]
     for file in sorted((mined / "scored").glob("*.parquet")):
-        with damage_explained(file):
-            table = pq.read_table(file, columns=[column, "positive_score", "is_positive"])
-            score, anchor = (
-                table[name].to_numpy().astype(np.float64) for name in (column, "positive_score")
-            )
-            wanted = ~table["is_positive"].to_numpy() & np.isfinite(score) & np.isfinite(anchor)
+        table = read_part(file, [column, "positive_score", "is_positive"])
+        score, anchor = (
+            table[name].to_numpy().astype(np.float64) for name in (column, "positive_score")
+        )
+        wanted = ~table["is_positive"].to_numpy() & np.isfinite(score) & np.isfinite(anchor)
         scores.append(score[wanted])
         anchors.append(anchor[wanted])
     return np.concatenate(scores), np.concatenate(anchors)

@@ -28,11 +28,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
-TEXTS_AT_ONCE = {"cpu": 64}
-TEXTS_IN_A_PASS = {"cpu": 32}
-"""Texts of similar length that a device encodes together in training: the less padding the better,
-but a GPU wants work."""
-ON_A_GPU = 512
+TEXTS_AT_ONCE, ON_A_GPU = 64, 512
+TEXTS_IN_A_PASS = 32
+"""Texts of similar length that a CPU encodes together in training: the less padding the better."""
 
 WARMUP, LARGEST_GRADIENT = 0.1, 1.0
 SCALE = 20.0
@@ -250,7 +248,7 @@ def _vectors(
     import torch
 
     parts, places = [], []
-    at_once = TEXTS_IN_A_PASS.get(model.device.type, ON_A_GPU)
+    at_once = _at_once(model, TEXTS_IN_A_PASS)
     for texts, names, start in ((queries, OF_QUERIES, 0), (documents, OF_DOCUMENTS, len(queries))):
         order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         for at in range(0, len(order), at_once):
@@ -267,6 +265,10 @@ def _vectors(
             places += [start + place for place in chosen]
     vectors = torch.nn.functional.normalize(torch.cat(parts), dim=1)
     return vectors[torch.from_numpy(np.argsort(places)).to(vectors.device)]
+
+
+def _at_once(model: SentenceTransformer, on_a_cpu: int) -> int:
+    return on_a_cpu if model.device.type == "cpu" else ON_A_GPU
 
 
 def prompt_of(model: SentenceTransformer, names: Sequence[str]) -> str | None:
@@ -296,7 +298,7 @@ def encode(model: SentenceTransformer, texts: Sequence[str], names: Sequence[str
         vectors = model.encode(
             list(different),
             prompt=prompt_of(model, names),
-            batch_size=TEXTS_AT_ONCE.get(model.device.type, ON_A_GPU),
+            batch_size=_at_once(model, TEXTS_AT_ONCE),
             show_progress_bar=False,
             normalize_embeddings=True,
             convert_to_numpy=True,
