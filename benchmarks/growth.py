@@ -6,8 +6,9 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,33 +19,38 @@ from benchmarks.soak import write_encoder
 
 GROWS = ("corpus", "queries")
 DIMENSION = 384
-Strings = Any
+CHUNK = 100_000
 
 
-def passages(texts: list[str], count: int) -> Strings:
-    """Return so many distinct passages: sentences of real ones, put together anew."""
+def each_passage(texts: list[str]) -> Iterator[str]:
+    """Yield distinct passages without end: halves of two real ones, and a number."""
     random = np.random.default_rng(0)
     words = [text.split()[:60] for text in texts if len(text.split()) >= 20]
-    made = []
-    for number in range(count):
+    for number in count():
         one, other = (words[n] for n in random.integers(len(words), size=2))
         cut = int(random.integers(5, 15))
-        made.append(" ".join([*one[:cut], *other[cut:], str(number)]))
-    return made
+        yield " ".join([*one[:cut], *other[cut:], str(number)])
 
 
-def write_inputs(folder: Path, made: Strings, documents: int, queries: int) -> None:
+def passages(texts: list[str], count: int) -> list[str]:
+    """Return so many of them."""
+    return list(islice(each_passage(texts), count))
+
+
+def write_inputs(folder: Path, made: Iterable[str], documents: int, queries: int) -> None:
     """Write a corpus and pairs; a query is some words of its positive."""
     folder.mkdir(parents=True, exist_ok=True)
-    ids = [f"d{n}" for n in range(documents)]
-    pq.write_table(pa.table({"id": ids, "text": made[:documents]}), folder / "corpus.parquet")
-    step = documents // queries
-    rows = range(0, step * queries, step)
-    pairs = {
-        "query": [" ".join(made[row].split()[3:10]) for row in rows],
-        "positive": [made[row] for row in rows],
-    }
-    pq.write_table(pa.table(pairs), folder / "pairs.parquet")
+    step, positives, left = documents // queries, [], islice(made, documents)
+    schema = pa.schema({"id": pa.string(), "text": pa.string()})
+    with pq.ParquetWriter(folder / "corpus.parquet", schema) as writer:
+        for start in range(0, documents, CHUNK):
+            texts = list(islice(left, CHUNK))
+            ids = [f"d{start + n}" for n in range(len(texts))]
+            writer.write_table(pa.table({"id": ids, "text": texts}, schema))
+            positives += texts[-start % step :: step]
+    del positives[queries:]
+    asked = [" ".join(text.split()[3:10]) for text in positives]
+    pq.write_table(pa.table({"query": asked, "positive": positives}), folder / "pairs.parquet")
 
 
 def main() -> None:
@@ -63,7 +69,6 @@ def main() -> None:
     if arguments.quick:
         documents, queries, steps = documents // 10, queries // 10, [min(steps), max(steps)]
     _, texts, _ = next(passages_and_queries(arguments.data))
-    made = passages(texts, documents * max(steps))
     write_encoder(RESULTS / "growth" / "encoder", DIMENSION)
     rows = []
     for grows in arguments.grows:
@@ -71,7 +76,7 @@ def main() -> None:
             more, asked = (step, 1) if grows == "corpus" else (1, step)
             rows.append(
                 {"grows": f"{grows} x{step}"}
-                | _measure(made, documents * more, queries * asked, arguments.threads)
+                | _measure(texts, documents * more, queries * asked, arguments.threads)
             )
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     report(
@@ -79,9 +84,9 @@ def main() -> None:
     )
 
 
-def _measure(made: Strings, documents: int, queries: int, threads: int) -> dict[str, object]:
+def _measure(texts: list[str], documents: int, queries: int, threads: int) -> dict[str, object]:
     folder = RESULTS / "growth"
-    write_inputs(folder, made, documents, queries)
+    write_inputs(folder, each_passage(texts), documents, queries)
     given = ["--threads", str(threads), "--no-progress"]
     index, candidates, mined = (str(folder / name) for name in ("index", "candidates", "mined"))
     pairs = ["--pairs", str(folder / "pairs.parquet")]
