@@ -100,8 +100,8 @@ def commands(folder: Path, judge: str, threads: int) -> dict[str, list[str]]:
     return {
         "mine_hard_negatives": [*python, "benchmarks.pipeline", *given],
         "hnmine, fp32": run,
-        "hnmine, --dtype auto": [*run, "--dtype", "auto"],
-        "hnmine, --lazy --dtype auto": [*run, "--dtype", "auto", "--lazy"],
+        "hnmine, bf16": [*run, "--dtype", "auto"],
+        "hnmine, --lazy, bf16": [*run, "--dtype", "auto", "--lazy"],
     }
 
 

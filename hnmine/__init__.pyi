@@ -149,7 +149,7 @@ def run(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        dtype: Precision of the model's weights. [default: auto, which is bf16 where the device computes in it, else fp16 on a GPU and fp32 on a CPU]
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
@@ -332,7 +332,7 @@ def validate(
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        dtype: Precision of the model's weights. [default: auto, which is bf16 where the device computes in it, else fp16 on a GPU and fp32 on a CPU]
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
@@ -446,7 +446,7 @@ def build_index(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        dtype: Precision of the model's weights. [default: auto, which is bf16 where the device computes in it, else fp16 on a GPU and fp32 on a CPU]
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
@@ -674,7 +674,7 @@ def filter_negatives(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        dtype: Precision of the model's weights. [default: auto, which is bf16 where the device computes in it, else fp16 on a GPU and fp32 on a CPU]
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
@@ -814,7 +814,7 @@ def filter(
         finish: Complete a run whose tasks were done with task; fail if any is missing.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        dtype: Precision of the model's weights. [default: auto, which is bf16 where the device computes in it, else fp16 on a GPU and fp32 on a CPU]
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.
@@ -1057,7 +1057,7 @@ def judge(
         progress: Show progress on stderr: bars on a terminal or in a notebook, else a line every 30 s.
         device: Device for the models: auto, cpu, cuda, cuda:1 or mps.
         backend: Library that runs the model; auto: onnxruntime for ONNX graphs, OpenVINO on a CPU if it is installed, else PyTorch.
-        dtype: Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a GPU bf16, or fp16 where it lacks bf16]
+        dtype: Precision of the model's weights. [default: auto, which is bf16 where the device computes in it, else fp16 on a GPU and fp32 on a CPU]
         batch_tokens: Tokens per forward pass; use fewer if memory runs out. [default: 1024 on a CPU; by the model's width on a GPU]
         max_length: Maximum tokens per text; the rest is truncated. [default: the model's limit]
         timeout: Seconds to wait for a whole answer of the server.

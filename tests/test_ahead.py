@@ -231,13 +231,15 @@ def test_logits_in_half_precision_are_compared_by_their_order(tmp_path):
     assert found["fidelity"]["rank_correlation"] > 0.5
 
 
-def test_a_gpu_computes_in_half_precision_unless_told_otherwise(monkeypatch):
-    assert dtype_for(None, "cpu") == "fp32"
+def test_a_device_computes_in_bf16_where_it_can_unless_told_otherwise(monkeypatch):
     assert dtype_for(None, "mps") == "fp32"
-    assert dtype_for("fp32", "cuda") == "fp32"
+    assert dtype_for("fp32", "cuda") == dtype_for("fp32", "cpu") == "fp32"
     for able, expected in ((True, "bf16"), (False, "fp16")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able, **more: able)
         assert dtype_for(None, "cuda:1") == dtype_for("auto", "cuda") == expected
+    for able, expected in (("amx_bf16", "bf16"), ("avx512_bf16", "bf16"), ("avx2", "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {able: True})
+        assert dtype_for(None, "cpu") == dtype_for("auto", "cpu") == expected
 
 
 def test_on_another_kind_of_device_a_model_runs_as_suits_it(monkeypatch):
@@ -264,15 +266,16 @@ def test_an_interrupted_index_keeps_its_precision(tmp_path):
     spec = ModelSpec.find(ENCODER, device="cpu", backend="torch")
     plan = given["index"] / STATE / "plan.json"
     plan.parent.mkdir(parents=True)
-    plan.write_text(json.dumps({"encoder": spec.model_dump() | {"dtype": "bf16"}}))
+    plan.write_text(json.dumps({"encoder": spec.model_dump() | {"dtype": "fp16"}}))
 
     def precision(**more):
         return _encoder_of(BuildIndexSettings(**given | more)).dtype
 
-    assert precision() == "bf16"
-    assert precision(dtype="fp32") == precision(overwrite=True) == "fp32"
+    assert precision() == "fp16"
+    assert precision(dtype="fp32") == "fp32"
+    assert precision(overwrite=True) == spec.dtype
     plan.write_text(json.dumps({"encoder": spec.model_dump() | {"content": "other"}}))
-    assert precision() == "fp32"
+    assert precision() == spec.dtype
 
 
 def test_an_index_of_an_earlier_version_is_as_it_was(tmp_path):

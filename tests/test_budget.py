@@ -13,16 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnmine.commands.configuration import settings_for
-from hnmine.encode import devices
-from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
 from hnmine.validate.dry_run import dry_run
 from hnmine.validate.forecast import Costs, Load
 from hnmine.validate.options import Option, Work, fitting, options
-from hnmine.validate.validating import validate
 from hnmine.validate.within_budget import (
     RECORD,
-    _validated,
     allowed,
     estimated,
     seconds_of,
@@ -62,15 +58,14 @@ def stages(inputs, output, **more):
 def works(draw) -> Work:
     unit = st.floats(1e-9, 1.0)
     names = Costs.__dataclass_fields__
-    costs, fast = (Costs(**{name: draw(unit) for name in names}) for _ in range(2))
+    costs = Costs(**{name: draw(unit) for name in names})
     load = Load(
         documents=1000, distinct=draw(st.integers(1, 10**6)), queries=draw(st.integers(1, 10**5)),
         dense=True, judged=draw(st.booleans()),
     )  # fmt: skip
     return Work(
-        load, costs, draw(st.sampled_from([None, fast])), draw(st.integers(1, 8)),
-        draw(st.integers(1, 200)), 2, draw(st.integers(1, 20)), draw(st.booleans()),
-        draw(st.integers(1, 10**6)),
+        load, costs, draw(st.integers(1, 8)), draw(st.integers(1, 200)), 2,
+        draw(st.integers(1, 20)), draw(st.booleans()), draw(st.integers(1, 10**6)),
     )  # fmt: skip
 
 
@@ -107,14 +102,6 @@ def test_the_words_of_a_budget(text, seconds):
 def test_other_words_are_refused(text):
     with pytest.raises(UsageError, match="is no time"):
         seconds_of(text)
-
-
-@pytest.mark.parametrize("dtype, may", [(None, True), ("fp32", True), ("bf16", False)])
-def test_the_precision_changes_only_where_nobody_chose_another(inputs, tmp_path, dtype, may):
-    given = {} if dtype is None else {"dtype": dtype}
-    faster = Option({"dtype": "auto"}, "--dtype auto", ["digits"], 1.0)
-    found = allowed(stages(inputs, tmp_path, **given), [faster])
-    assert found == ([faster] if may else [])
 
 
 @pytest.mark.parametrize(
@@ -160,26 +147,6 @@ def test_lazy_implies_no_margin_for_the_scores_of_a_server(inputs, tmp_path, mod
     assert found == ([lazy] if may else [])
 
 
-@pytest.mark.parametrize("precision", ["fp16", "fp32"])
-def test_a_change_of_precision_names_both(inputs, tmp_path, monkeypatch, precision):
-    timed(monkeypatch, "estimates")
-    module = sys.modules["hnmine.validate.estimates"]
-    monkeypatch.setattr(devices, "fast_dtype", lambda device: "bf16")
-
-    def costs(encoder: ModelSpec, *_: object) -> Costs:
-        return Costs(encode=1.0 if encoder.dtype == "bf16" else 2.0)
-
-    monkeypatch.setattr(module, "model_costs", costs)
-    given = stages(inputs, tmp_path, dtype=precision, backend="torch", cross_encoder=None)
-    found = validate(_validated(given)).options
-    said = [option.gives_up for option in found if [*option.changes] == ["dtype"]]
-    assert said == [[f"bf16 instead of {precision}: scores have about 3 digits"]]
-
-
-def without_dtype(changes: list[dict[str, object]]) -> set[tuple[tuple[str, object], ...]]:
-    return {tuple((k, v) for k, v in sorted(c.items()) if k != "dtype") for c in changes}
-
-
 def test_estimates_are_those_of_validate(inputs, tmp_path):
     corpus, pairs, *flags = inputs
     done = hnmine("validate", corpus, pairs, *flags, "--no-progress", "--json")
@@ -189,8 +156,7 @@ def test_estimates_are_those_of_validate(inputs, tmp_path):
     assert {"cross_encoder": None} in said
     assert said[0] == {}
     found = estimated(stages(inputs, tmp_path / "run"))
-    # A trial on a busy machine may find either precision faster.
-    assert without_dtype(said) == without_dtype([option.changes for option in found])
+    assert said == [option.changes for option in found]
     # A rule on the cross-encoder's logits means nothing without it.
     ruled = allowed(stages(inputs, tmp_path / "run", margin=2.0), found)
     assert not any("cross_encoder" in option.changes for option in ruled)
@@ -219,7 +185,7 @@ def test_a_choice_is_kept_for_the_same_command(inputs, tmp_path):
     # Had the first run chosen otherwise, the second would follow it, whatever it estimates.
     other = tmp_path / "other"
     other.mkdir()
-    record["changes"] = {"top_k": 12, "lazy": True, "dtype": "auto"}
+    record["changes"] = {"top_k": 12, "lazy": True}
     (other / RECORD).write_text(json.dumps(record))
     for _ in range(2):
         done = hnmine(*command[:-4], other, *command[-3:])

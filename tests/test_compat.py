@@ -57,8 +57,9 @@ class Data:
         )
         common = {"pairs": str(folder / "pairs.parquet"), "index": folder / "index"}
         api.build_index(
-            corpus=str(folder / "corpus.parquet"), encoder=ENCODER, max_length=LENGTH, **common
-        )
+            corpus=str(folder / "corpus.parquet"), encoder=ENCODER, max_length=LENGTH,
+            dtype="fp32", **common,
+        )  # fmt: skip
         api.mine(
             output=folder / "candidates", top_k=len(corpus) + len(pairs), source=["dense"], **common
         )

@@ -280,6 +280,13 @@ class FilterSettings(ProofSettings, ServerSettings, ModelSettings, OutputSetting
             )
         return self
 
+    @model_validator(mode="after")
+    def _compute_as_compared(self) -> FilterSettings:
+        """With --compat, take the precision in which sentence-transformers loads a model."""
+        if self.compat and self.dtype is None:
+            self._settle("dtype", "fp32")
+        return self
+
     @property
     def chooses_otherwise(self) -> bool:
         """Whether the settings replace the default choice."""

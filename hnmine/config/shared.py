@@ -279,8 +279,8 @@ class ModelSettings(Settings):
     )
     dtype: Literal["auto", "fp32", "bf16", "fp16"] | None = setting(
         "Models",
-        "Precision of the model's weights; auto: the fastest here. [default: fp32 on a CPU; on a "
-        "GPU bf16, or fp16 where it lacks bf16]",
+        "Precision of the model's weights. [default: auto, which is bf16 where the device computes "
+        "in it, else fp16 on a GPU and fp32 on a CPU]",
         None,
     )
     batch_tokens: int | None = setting(

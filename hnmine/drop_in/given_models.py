@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hnmine.encode.declared import CONFIG
@@ -131,6 +131,10 @@ class GivenModel:
             changed = {**self.config, "similarity_fn_name": "cosine"}
             write_text(copy / CONFIG, canonical_json(changed))
         return GivenModel(str(copy), copy, self.device, self.dtype)
+
+    def in_fp32(self) -> GivenModel:
+        """Return the model with the precision of an object, or that in which names are loaded."""
+        return replace(self, dtype=self.dtype or "fp32")
 
     @property
     def score(self) -> str:

@@ -135,7 +135,11 @@ def mine_hard_negatives(
     with _place(cache_dir or cache_folder) as place, on_disk() as disk, torch_as_before():
         encoder = GivenModel.of(model, place / "models")
         judge = GivenModel.of(cross_encoder, place / "models") if cross_encoder else None
-        encoder = encoder.by_cosine(place / "models") if compat else encoder
+        if compat:
+            encoder, judge = (
+                encoder.by_cosine(place / "models").in_fp32(),
+                judge and judge.in_fp32(),
+            )
         usual = (OF_QUERIES, OF_DOCUMENTS) if compat else ((), ())
         prompts = {
             "query_prompt": _prompt(query_prompt, query_prompt_name, encoder, usual[0]),

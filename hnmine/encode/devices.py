@@ -14,10 +14,8 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def dtype_for(wanted: Dtype | Literal["auto"] | None, device: str) -> Dtype:
-    """Return the precision of a setting: without one, fp32 on a CPU and half precision on a GPU."""
-    if wanted == "auto" or (wanted is None and device.startswith("cuda")):
-        return fast_dtype(device)
-    return wanted or "fp32"
+    """Return the precision of a setting; without one, the fastest of the device."""
+    return fast_dtype(device) if wanted is None or wanted == "auto" else wanted
 
 
 def fast_dtype(device: str) -> Dtype:

@@ -262,8 +262,7 @@ def _time(
     """Add the times of the models, of the run as given, and of its faster ways."""
     needs, threads = report.estimates, settings.cpu_threads
     documents, queries = samples["documents"], samples.get("queries", [])
-    specs = _specs(settings, "given")
-    given = model_costs(*specs, documents, queries, threads)
+    given = model_costs(*_specs(settings), documents, queries, threads)
     if settings.encoder:
         needs["encode_seconds"] = load.distinct * given.encode / threads
     if not (queries and load.queries):
@@ -271,35 +270,23 @@ def _time(
     if settings.cross_encoder:
         needs["cross_encoder_seconds"] = pairs * given.judge / threads
     rest = unit_costs(documents, queries, depth=settings.top_k, dimension=dimension)
-    faster = _specs(settings, "auto")
-    fast = model_costs(*faster, documents, queries, threads) if faster != specs else None
     report.options = options(
         Work(
             load,
             joined(rest, given),
-            joined(rest, fast) if fast else None,
             threads,
             settings.top_k,
             load.bm25 + load.dense,
             settings.num_negatives,
             settings.lazy,
             positives,
-            dtypes=_dtypes(specs, faster),
         )
     )
 
 
-def _dtypes(given: Specs, faster: Specs) -> tuple[str, str]:
-    """Return the precision given and the faster one, of the first model where they differ."""
-    pairs = [(a.dtype, b.dtype) for a, b in zip(given, faster, strict=True) if a and b]
-    return next((pair for pair in pairs if len({*pair}) > 1), ("fp32", "fp32"))
-
-
-def _specs(settings: ValidateSettings, dtype: str) -> Specs:
-    """Return how the encoder and the cross-encoder run, with the precision given or with auto."""
+def _specs(settings: ValidateSettings) -> Specs:
+    """Return how the encoder and the cross-encoder run."""
     how = settings.model_use
-    if dtype == "auto":
-        how["dtype"] = "auto"
     encoder = judge = None
     if settings.encoder:
         encoder = ModelSpec.find(settings.encoder, use="encoder", **how)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 
 from hnmine.results import Json
 from hnmine.validate.forecast import Costs, Load, steps
@@ -12,27 +11,22 @@ from hnmine.validate.forecast import Costs, Load, steps
 Changes = Mapping[str, object]
 """Settings that an option changes, by name."""
 
-DTYPE: Changes = {"dtype": "auto"}
 LAZY: Changes = {"lazy": True}
 UNJUDGED: Changes = {"cross_encoder": None}
 TOP_K = (50, 30)
 """Candidates per source that options ask for, unless the run asks for fewer."""
 
-ALL = frozenset({"dtype", "top_k", "lazy", "cross_encoder"})
+ALL = frozenset({"top_k", "lazy", "cross_encoder"})
 
 LAZY_PAIRS = 2.0
 """Pairs that --lazy scores for a negative, about: half of the candidates survive."""
 
 GIVEN_UP = {
-    "dtype": "{} instead of {}: scores have about {} digits",
     "top_k": "{} candidates per source instead of {}",
     "lazy": "scores that the choice does not need, and the default choice by all evidence",
     "cross_encoder": "the cross-encoder: the bi-encoder and BM25 choose alone",
 }
 """What a change of each setting costs; the fields are the new and the old value."""
-
-DIGITS = {"fp32": 7, "bf16": 3, "fp16": 3}
-"""Of a score, by the precision."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +56,7 @@ class Work:
 
     Attributes:
         load: the work to do.
-        costs: of units, with the precision given.
-        fast_costs: the same with --dtype auto; None where that changes nothing.
+        costs: of units.
         threads: that work at once.
         top_k: candidates per query from each source.
         sources: of candidates.
@@ -71,12 +64,10 @@ class Work:
         lazy: whether the cross-encoder stops once a query has its negatives.
         positives: pairs of a query and a known positive.
         changeable: settings that options may change.
-        dtypes: the precision given, and that of --dtype auto.
     """
 
     load: Load
     costs: Costs
-    fast_costs: Costs | None
     threads: int
     top_k: int
     sources: int
@@ -84,12 +75,6 @@ class Work:
     lazy: bool
     positives: int
     changeable: frozenset[str] = field(default=ALL)
-    dtypes: tuple[str, str] = ("fp32", "bf16")
-
-    @cached_property
-    def faster_dtype(self) -> bool:
-        """Whether the other precision was faster in the trial."""
-        return self.fast_costs is not None and self.seconds(DTYPE) < self.seconds({})
 
     def seconds(self, changes: Changes) -> float:
         """Estimate the time of the run with some settings changed."""
@@ -105,14 +90,11 @@ class Work:
             if lazy
             else None,
         )
-        costs = self.fast_costs if "dtype" in changes and self.fast_costs else self.costs
-        return sum(step.seconds(1, self.threads) for step in steps(load, costs))
+        return sum(step.seconds(1, self.threads) for step in steps(load, self.costs))
 
     def may(self, changes: Changes) -> bool:
         """Tell whether an option may change these settings, and whether that changes anything."""
         if not changes.keys() <= self.changeable:
-            return False
-        if "dtype" in changes and not self.faster_dtype:
             return False
         if changes.keys() & {"lazy", "cross_encoder"} and not self.load.judged:
             return False
@@ -131,40 +113,21 @@ def lazy_pairs(load: Load, pairs: int, num_negatives: int, positives: int) -> in
 
 def options(work: Work) -> list[Option]:
     """Return the run as given, and its faster ways: those that give up least come first."""
-    fewer = [{"top_k": k} for k in TOP_K if k < work.top_k and k >= 2 * work.num_negatives]
-    fast = DTYPE if work.may(DTYPE) else {}
-    single = [DTYPE, *fewer, LAZY, UNJUDGED]
-    steps_down = [fast, *({**fast, **less} for less in fewer), *_last(fast, fewer)]
-    found: list[Option] = []
-    for changes in ({}, *single[:1], *steps_down, *single[1:]):
-        if work.may(changes) and all(changes != other.changes for other in found):
-            found.append(_option(work, changes))
-    return sorted(found, key=lambda option: _cost(option.changes))
-
-
-def _last(fast: Changes, fewer: list[dict[str, int]]) -> Iterator[Changes]:
-    """Yield the options that change how negatives are chosen, alone and with the least search."""
-    for changed in (LAZY, UNJUDGED):
-        for less in ({}, *fewer[-1:]):
-            yield {**fast, **less, **changed}
-
-
-def _cost(changes: Changes) -> tuple[bool, bool, int, bool]:
-    """Return a key that sorts options by what they give up, the least first."""
-    top_k = changes.get("top_k")
-    deep = -top_k if isinstance(top_k, int) else -(1 << 31)
-    return ("cross_encoder" in changes, "lazy" in changes, deep, "dtype" in changes)
+    fewer: list[Changes] = [
+        {"top_k": k} for k in TOP_K if k < work.top_k and k >= 2 * work.num_negatives
+    ]
+    # What changes how negatives are chosen, comes last: alone, and with the least search.
+    last = [{**less, **how} for how in (LAZY, UNJUDGED) for less in ({}, *fewer[-1:])]
+    return [_option(work, changes) for changes in [{}, *fewer, *last] if work.may(changes)]
 
 
 def _option(work: Work, changes: Changes) -> Option:
     flags = {
-        "dtype": f"--dtype {changes.get('dtype')}",
         "top_k": f"--top-k {changes.get('top_k')}",
         "lazy": "--lazy",
         "cross_encoder": "without --cross-encoder",
     }
-    given, auto = work.dtypes
-    values = {"dtype": (auto, given, DIGITS[auto]), "top_k": (changes.get("top_k"), work.top_k)}
+    values = {"top_k": (changes.get("top_k"), work.top_k)}
     return Option(
         changes,
         " ".join(flags[name] for name in flags if name in changes),

@@ -34,7 +34,6 @@ RECORD = "budget.json"
 UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 ALLOWED: Mapping[str, tuple[object, ...]] = {
-    "dtype": ("auto",),
     "lazy": (True,),
     "cross_encoder": (None,),
 }
@@ -234,8 +233,6 @@ def _changeable(stages: Stages) -> set[str]:
     # --lazy implies a margin in logits, and a server may answer with probabilities.
     if filter_.rules_given or not is_served(filter_.cross_encoder or ""):
         found.add("lazy")
-    if all(stage.dtype in (None, "fp32") for stage in (stages[0], filter_)):
-        found.add("dtype")
     ranges = filter_.range_min or filter_.range_max
     if not (mine.source or filter_.compat or ranges or _counts_ranks(filter_)):
         found.add("top_k")
