@@ -30,7 +30,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def encoder():
-    return load_encoder(ModelSpec.find(ENCODER), 2)
+    return load_encoder(ModelSpec.find(ENCODER, dtype="fp32"), 2)
 
 
 @pytest.fixture(scope="module")
@@ -427,6 +427,30 @@ def test_bf16_is_close_to_fp32(encoder):
     assert cosine.min() > 0.999
 
 
+@pytest.mark.parametrize(
+    ("how", "fix"),
+    [
+        ({"dtype": "bf16"}, "Pass --dtype fp32."),
+        ({"dtype": "fp32"}, "Run it with sentence-transformers alone"),
+    ],
+)
+def test_what_a_model_raises_is_explained(monkeypatch, how, fix):
+    """Some architectures mix precisions."""
+    model = load_encoder(ModelSpec.find(ENCODER, backend="torch", **how), 2)
+
+    def forward(*inputs: object, **more: object) -> None:
+        raise RuntimeError("expected scalar type BFloat16 but found Float\n\nmore")
+
+    monkeypatch.setattr(model.model[0], "forward", forward)
+    with pytest.raises(MissingModel) as failed:
+        model.encode(TEXTS, "document")
+    assert f"failed on torch in {how['dtype']}" in failed.value.what
+    assert failed.value.why == "RuntimeError: expected scalar type BFloat16 but found Float"
+    assert failed.value.fix.startswith(fix)
+    monkeypatch.undo()
+    assert model.encode(TEXTS, "document").shape == (len(TEXTS), 384)
+
+
 def test_a_torch_cross_encoder_gives_the_logits_of_sentence_transformers(tmp_path: Path):
     import torch
     from sentence_transformers import CrossEncoder
@@ -446,7 +470,7 @@ def test_a_torch_cross_encoder_gives_the_logits_of_sentence_transformers(tmp_pat
     tokenizer.save_pretrained(tmp_path)
     pairs = [(TEXTS[0], text) for text in TEXTS]
     theirs = CrossEncoder(str(tmp_path)).predict(pairs, activation_fn=torch.nn.Identity())
-    ours = load_cross_encoder(ModelSpec.find(str(tmp_path)), 2).score(
+    ours = load_cross_encoder(ModelSpec.find(str(tmp_path), dtype="fp32"), 2).score(
         [TEXTS[0]] * len(TEXTS), TEXTS, ignore
     )
     np.testing.assert_allclose(ours, theirs, atol=1e-5)

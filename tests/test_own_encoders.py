@@ -12,6 +12,7 @@ import pytest
 from conftest import content, hnmine, rows, write
 
 import hnmine as api
+from hnmine.encode.spec import ModelSpec
 from hnmine.errors import InputError, UsageError
 
 WORDS = ["teapot", "lantern", "clean", "market", "oil", "lamp"]
@@ -249,6 +250,12 @@ def test_fewer_dimensions_are_kept_and_recorded_or_refused_before_the_corpus_is_
     with pytest.raises(UsageError, match="truncate_dim=9 is more"):
         built(data, model, "wide", truncate_dim=9)
     assert not (data / "wide" / "documents").exists()
+
+
+def test_a_table_of_vectors_is_read_in_fp32_unless_told_otherwise(data):
+    model = static(data / "model")
+    assert ModelSpec.find(model).dtype == "fp32"
+    assert ModelSpec.find(model, dtype="bf16").dtype == "bf16"
 
 
 def test_a_pooling_that_would_be_ignored_is_refused(data):

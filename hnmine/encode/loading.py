@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hnmine.config import Dtype
 from hnmine.encode.spec import ModelSpec
-from hnmine.errors import HnmineError, MissingModel, first_line, is_out_of_memory
+from hnmine.errors import HnmineError, MissingModel, first_line, is_interrupt, is_out_of_memory
 from hnmine.runner import incidents
 
 if TYPE_CHECKING:
@@ -105,6 +105,37 @@ def loading(model: str, pools: bool = False) -> Iterator[None]:
             "cross-encoder, and one of another class no encoder.",
             fix="Copy the model again, or name one that was trained for this use.",
         )
+
+
+@contextmanager
+def running(spec: ModelSpec) -> Iterator[None]:
+    """Explain what a model raises on its inputs: an architecture may not know a precision.
+
+    Raises:
+        MissingModel: instead of what PyTorch or the model raises.
+    """
+    try:
+        yield
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        if is_out_of_memory(error) or is_interrupt(error):
+            raise
+        others = {"--dtype fp32": spec.dtype == "fp32", "--backend torch": spec.backend == "torch"}
+        untried = [flag for flag, is_set in others.items() if not is_set]
+        raise MissingModel(
+            f"The model {spec.model} failed on {spec.backend} in {spec.dtype}.",
+            why=f"{type(error).__name__}: {first_line(error)}",
+            fix=f"Pass {untried[0]}."
+            if untried
+            else "Run it with sentence-transformers alone, or with other library versions. "
+            "--debug shows where it failed.",
+        ) from error
 
 
 def _needed(cls: type, missing: set[str]) -> set[str]:

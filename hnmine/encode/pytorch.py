@@ -12,11 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.encode.ahead import Ahead
-from hnmine.encode.batching import (
-    CHARACTERS,
-    TokenCounter,
-    batches,
-)
+from hnmine.encode.batching import CHARACTERS, TokenCounter, batches
 from hnmine.encode.cut import cutter_of, is_plain, lead_of
 from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
 from hnmine.encode.feed import Feed
@@ -31,6 +27,7 @@ from hnmine.encode.loading import (
     loading,
     name_of_device,
     quiet_torch,
+    running,
 )
 from hnmine.encode.spec import ModelSpec
 from hnmine.encode.workers import Workers
@@ -81,7 +78,8 @@ class _TorchModel:
         """Record the work of the model on its device."""
         use = self._begin(self.spec.model, self._device, self.spec.dtype)
         use.fidelity, start = self._fidelity, time.perf_counter()
-        yield use
+        with running(self.spec):
+            yield use
         took = time.perf_counter() - start
         use.seconds, self._spent = use.seconds + took, self._spent + took
 
