@@ -114,7 +114,7 @@ def test_openvino_vectors_do_not_depend_on_the_threads(threads, encoder):
 
 
 def test_openvino_agrees_with_torch(encoder):
-    torch_encoder = load_encoder(ModelSpec.find(ENCODER, backend="torch"), 1)
+    torch_encoder = load_encoder(ModelSpec.find(ENCODER, backend="torch", dtype="fp32"), 1)
     np.testing.assert_allclose(
         encoder.encode(TEXTS, "query"), torch_encoder.encode(TEXTS, "query"), atol=1e-5
     )
