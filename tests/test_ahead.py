@@ -44,14 +44,14 @@ CLOSE = 2e-6
 
 
 def encoder_of(model, **given):
-    device = {"device": "cpu", "backend": "torch", **given}
+    device = {"device": "cpu", "backend": "torch", "dtype": "fp32", **given}
     found = TorchEncoder(ModelSpec.find(str(model), use="encoder", **device), 2)
     found.run_ahead()
     return found
 
 
 def judge_of(model, **given):
-    device = {"device": "cpu", "backend": "torch", **given}
+    device = {"device": "cpu", "backend": "torch", "dtype": "fp32", **given}
     found = TorchCrossEncoder(ModelSpec.find(str(model), use="cross-encoder", **device), 2)
     found.run_ahead()
     return found

@@ -98,7 +98,7 @@ def test_scores_are_those_of_sentence_transformers(made, theirs, name, backend):
     folder = str(made(name, backend))
     batch = None if backend == "onnx" else 256
     spec = ModelSpec.find(
-        folder, device="cpu", backend=backend, use="cross-encoder", batch_tokens=batch
+        folder, device="cpu", backend=backend, dtype="fp32", use="cross-encoder", batch_tokens=batch
     )
     assert spec.max_length == POSITIONS
     model = load_cross_encoder(spec, 2)
@@ -121,7 +121,7 @@ def test_an_llm_reranker_may_score_by_one_token(tmp_path):
     from torch.nn import Identity
 
     folder = str(llm_reranker(tmp_path / "m", true_token_id=3))
-    found = load_cross_encoder(ModelSpec.find(folder, device="cpu"), 1).score(
+    found = load_cross_encoder(ModelSpec.find(folder, device="cpu", dtype="fp32"), 1).score(
         QUERIES, DOCUMENTS, ignore
     )
     model = CrossEncoder(folder, device="cpu", max_length=POSITIONS)
@@ -496,7 +496,8 @@ def test_every_back_end_cuts_an_encoders_text_at_its_positions(tmp_path):
     RobertaModel.from_pretrained(str(folder)).save_pretrained(folder)
     texts = [text for pair in PAIRS for text in pair]
     specs = [
-        ModelSpec.find(str(folder), device="cpu", backend=name) for name in ("torch", "openvino")
+        ModelSpec.find(str(folder), device="cpu", dtype="fp32", backend=name)
+        for name in ("torch", "openvino")
     ]
     one, other = (load_encoder(spec, 2).encode(texts, "document") for spec in specs)
     np.testing.assert_allclose(one, other, atol=1e-5)

@@ -247,7 +247,7 @@ def difference(folder: Path, tiny: Tiny, backend: str) -> float:
 
     theirs = SentenceTransformer(str(folder / "torch"), device="cpu")
     place = folder / ("onnx" if backend == "onnx" else "torch")
-    spec = ModelSpec.find(str(place), device="cpu", backend=backend)
+    spec = ModelSpec.find(str(place), device="cpu", backend=backend, dtype="fp32")
     ours = load_encoder(spec, 1)
     most = 0.0
     for kind, encode in (("query", theirs.encode_query), ("document", theirs.encode_document)):
