@@ -285,7 +285,7 @@ class TestPush:
             api.push(data=world[0] / "mined", repo="me/nega tives/x")
 
     def test_other_directories_are_refused(self, world):
-        with pytest.raises(InputError, match="candidates directory, not mined"):
+        with pytest.raises(InputError, match="candidates directory, not a mined"):
             api.push(data=world[0] / "candidates", repo="me/negatives")
 
 

@@ -422,9 +422,9 @@ class TestErrors:
         unfinished = shutil.copytree(*of(root, "b"), tmp_path / "u")
         (unfinished / "manifest.json").unlink()
         for place, said in (
-            (tmp_path / "nothing", "is not a finished mined directory"),
+            (tmp_path / "nothing", "There is no directory "),
             (unfinished, "has not ended"),
-            (root / "c-c", "is a candidates directory, not mined"),
+            (root / "c-c", "is a candidates directory, not a mined"),
             (root / "inputs" / "pairs.parquet", "not a"),
         ):
             for order in ([*of(root, "a"), place], [place, *of(root, "a")]):

@@ -478,7 +478,7 @@ class TestRefusals:
             ({"to": "dpr", "scores": "bm52"}, UsageError, "no column 'bm52'"),
             ({"to": "dpr", "scores": "grade"}, InputError, "have no score 'grade'"),
             ({"to": "triplet", "scores": "1 / 0.0"}, InputError, "have no score"),
-            ({"to": "dpr", "candidates": "elsewhere"}, InputError, "not a finished candidates"),
+            ({"to": "dpr", "candidates": "elsewhere"}, InputError, "no directory elsewhere"),
         ],
     )
     def test_what_cannot_be_written_is_explained(self, world, tmp_path, settings, error, message):
@@ -577,7 +577,9 @@ class TestFromAnotherMiner:
     def test_a_document_that_is_not_in_the_index_is_named(self, world, tmp_path):
         query = rows(world / "p.parquet")[3]["query"]
         path = write(tmp_path / "t.parquet", anchor=[query], positive=["p"], negative=["unheard"])
-        with pytest.raises(InputError, match="1 whose document is not in the index") as error:
+        with pytest.raises(
+            InputError, match="1 bad row whose document is not in the index"
+        ) as error:
             self.mined(world, tmp_path, path)
         assert "hit 0: unheard" in str(error.value)
 

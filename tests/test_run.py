@@ -309,11 +309,29 @@ def test_a_plan_names_the_versions_of_the_libraries_that_are_installed():
     assert versions_of(["numpy", "no-such-library"]) == {"numpy": version("numpy")}
 
 
+def test_a_directory_of_a_run_names_the_one_inside_that_is_meant(tmp_path):
+    for stage in "index", "mined":
+        (tmp_path / "run" / stage).mkdir(parents=True)
+        (tmp_path / "run" / stage / "manifest.json").write_text(json.dumps({"stage": stage}))
+    run = tmp_path / "run"
+    for given, what, fix in (
+        (run, f"{run} is not a finished mined directory.", f"Did you mean {run / 'mined'}?"),
+        (run / "index", "an index directory, not a mined", f"Did you mean {run / 'mined'}?"),
+        (run / "minde", f"no directory {run / 'minde'}.", f"Did you mean {run / 'mined'}? `hnm"),
+        (tmp_path / "x" / "y", "There is no directory", "`hnmine filter` writes a mined directory"),
+        (tmp_path, "is not a finished mined", "Run `hnmine filter` first."),
+    ):
+        with pytest.raises(InputError) as error:
+            read_manifest(given, "mined", "filter")
+        assert what in error.value.what
+        assert error.value.fix.startswith(fix)
+
+
 def test_a_manifest_of_another_stage_or_a_damaged_one_is_refused(tmp_path):
-    with pytest.raises(InputError, match="has no manifest"):
+    with pytest.raises(InputError, match=r"has no manifest\.json"):
         read_manifest(tmp_path, "index", "build-index")
     (tmp_path / "manifest.json").write_text('{"stage": "mined"}')
-    with pytest.raises(InputError, match="mined directory, not index"):
+    with pytest.raises(InputError, match="mined directory, not an index"):
         read_manifest(tmp_path, "index", "build-index")
     (tmp_path / "manifest.json").write_text('{"stage": ')
     with pytest.raises(InputError, match="damaged"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hnmine.errors import InputError
+from hnmine.errors import InputError, did_you_mean
 from hnmine.results import Json
 from hnmine.runner.manifest import MANIFEST, RUN, damage, read_json, version_of
 from hnmine.runner.safe_paths import check_plain
@@ -28,13 +28,7 @@ def read_manifest(path: Path, stage: str, command: str) -> Json:
     check_plain(path)
     file = path / MANIFEST
     if not file.exists():
-        unfinished = (path / STATE).exists()
-        raise InputError(
-            f"{path} is not a finished {stage} directory.",
-            why="The run that writes it has not ended." if unfinished else "It has no manifest.",
-            fix=f"Run `hnmine {command}` "
-            f"{'again; it resumes where it left off' if unfinished else 'first'}.",
-        )
+        raise _no_manifest(path, stage, command)
     manifest = read_json(file)
     if manifest is None:
         raise InputError(
@@ -50,8 +44,8 @@ def read_manifest(path: Path, stage: str, command: str) -> Json:
         )
     if manifest.get("stage") != stage:
         raise InputError(
-            f"{path} is a {manifest.get('stage')} directory, not {stage}.",
-            fix=f"Give a directory that `hnmine {command}` wrote.",
+            f"{path} is {_of_stage(manifest.get('stage'))}, not {_of_stage(stage)}.",
+            fix=_other(path.parent, stage) or f"Give a directory that `hnmine {command}` wrote.",
         )
     if damaged := damage(path):
         raise InputError(
@@ -60,6 +54,33 @@ def read_manifest(path: Path, stage: str, command: str) -> Json:
             fix=f"Run the same `hnmine {command}` again: it rewrites what is missing.",
         )
     return manifest
+
+
+def _no_manifest(path: Path, stage: str, command: str) -> InputError:
+    """Return the error for a directory without a manifest."""
+    if not path.exists():
+        near = did_you_mean(str(path), [str(one) for one in path.parent.glob("*") if one.is_dir()])
+        return InputError(
+            f"There is no directory {path}.",
+            fix=f"{near} `hnmine {command}` writes {_of_stage(stage)}.".strip(),
+        )
+    unfinished = (path / STATE).exists()
+    when = "again; it resumes where it left off" if unfinished else "first"
+    return InputError(
+        f"{path} is not a finished {stage} directory.",
+        why="The run that writes it has not ended." if unfinished else f"It has no {MANIFEST}.",
+        fix=(not unfinished and _other(path, stage)) or f"Run `hnmine {command}` {when}.",
+    )
+
+
+def _of_stage(stage: object) -> str:
+    return f"{'an' if stage == 'index' else 'a'} {stage} directory"
+
+
+def _other(folder: Path, stage: str) -> str:
+    """Name the directory of a stage in the output of `hnmine run`; empty if there is none."""
+    inside = folder / stage
+    return f"Did you mean {inside}?" if (inside / MANIFEST).is_file() else ""
 
 
 def place_named(directory: Path, what: str) -> Path | None:
