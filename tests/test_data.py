@@ -573,6 +573,12 @@ def test_bad_rows_are_an_error_that_names_them_or_a_count():
                 bad.settle, "25 bad rows", "12 with null text", "13 with null id", "row 0", "skip"
             )
     assert BadRows("error").settle() == {}
+    bad = BadRows("error")
+    for row in range(12):
+        bad.add("with null text", f"f.parquet, row {row}")
+    with pytest.raises(InputError, match=r"^12 bad rows with null text\.") as error:
+        bad.settle()
+    assert error.value.why == "\n".join(f"  f.parquet, row {row}" for row in range(10))
 
 
 def test_a_column_may_have_two_roles(tmp_path):

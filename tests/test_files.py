@@ -152,7 +152,7 @@ def test_a_file_without_a_column_that_the_others_have_is_named(tmp_path):
     pq.write_table(pa.table({"text": ["y"]}), tmp_path / "1.parquet")
     bad = BadRows("error")
     assert corpus(tmp_path, bad)[0] == ["a"]
-    with pytest.raises(InputError, match="row 1: with null or blank id"):
+    with pytest.raises(InputError, match="1 bad row with null or blank id"):
         bad.settle()
 
 

@@ -144,7 +144,7 @@ def test_what_reads_the_vectors_knows_that_they_are_compared_by_dot_product(data
 
 def test_a_document_without_a_vector_is_an_error_that_names_it(data):
     model = static(data / "model")
-    with pytest.raises(InputError, match="1 bad row: 1 with a text that the encoder") as error:
+    with pytest.raises(InputError, match="1 bad row with a text that the encoder") as error:
         built(data, model, on_bad_row="error")
     assert "document 'x'" in error.value.why
     assert "on_bad_row='skip'" in error.value.fix

@@ -332,7 +332,7 @@ class TestRun:
 
     def test_unknown_documents_are_named_or_counted(self, data, tmp_path):
         path = self.trec(tmp_path / "r.trec", [*self.hits(data), ("q0", "nowhere", 1.0)])
-        with pytest.raises(InputError, match="1 whose document is not in the index"):
+        with pytest.raises(InputError, match="1 bad row whose document is not in the index"):
             mine(data, tmp_path / "a", from_run=[path], source=["run"])
         _, result = mine(data, tmp_path / "b", from_run=[path], source=["run"], on_bad_row="skip")
         assert result.counts["skipped whose document is not in the index"] == 1

@@ -311,6 +311,20 @@ def test_what_a_file_without_a_header_holds_is_recognised(tmp_path, caplog, name
     assert not caplog.messages
 
 
+def test_columns_that_tell_nothing_are_no_corpus_by_default(tmp_path):
+    path = str(write(tmp_path / "t.csv", "frage,antwort\nwarum,darum ist es so\n"))
+    nothing = {kind: {} for kind in CONVENTIONS}
+    with pytest.raises(InputError, match="do not tell what it is") as error:
+        guess_kind(path, nothing)
+    assert "frage, antwort" in error.value.why
+    assert "For a corpus, pass --column corpus.text=antwort." in error.value.fix
+    assert "For pairs, pass --column pairs.query=NAME" in error.value.fix
+    with pytest.raises(InputError, match="for the positive of pairs"):
+        guess_kind(path, {**nothing, "pairs": {"query": "frage"}})
+    with pytest.raises(InputError, match="No data found"):
+        guess_kind(str(tmp_path / "nothing.csv"), nothing)
+
+
 # ---- Delimiters, blanks and endings
 
 

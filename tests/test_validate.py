@@ -116,9 +116,7 @@ def test_an_id_with_two_texts_is_a_fault_and_with_one_text_is_merged(tmp_path):
         text=["One text.", "Same text.", "Another text.", "Same text.", "no id", "Third."],
     )
     found = report(corpus=str(corpus))
-    assert "documents: 1 bad row: 1 with the id of another row and another text" in whats(
-        found.faults
-    )
+    assert "documents: 1 bad row with the id of another row and another text" in whats(found.faults)
     assert "'a' is 'One text.' and 'Another text.'" in everything(found.faults)
     assert found.measured["documents"]["rows_repeated"] == 1
     assert found.measured["documents"]["rows"] == 3
@@ -263,7 +261,7 @@ def test_all_faults_come_at_once(tmp_path):
     assert "id, body" in done.stdout
     assert "r.parquet has no column" in done.stdout
     assert f"Cannot read {broken}" in done.stdout
-    assert "pairs: 1 bad row: 1 with null or blank query" in done.stdout
+    assert "pairs: 1 bad row with null or blank query" in done.stdout
     assert "pip install nothing" in done.stdout
     assert "were not checked" in done.stdout
     assert done.stdout.count("fault:") == 5

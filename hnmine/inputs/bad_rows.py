@@ -51,11 +51,13 @@ class BadRows:
             InputError: rows are bad and may not be skipped.
         """
         if self.counts and self.mode == "error":
-            total = sum(self.counts.values())
-            summary = ", ".join(f"{count:,} {reason}" for reason, count in self.counts.items())
+            total = self.counts.total()
+            only = next(iter(self.counts)) if len(self.counts) == 1 else ""
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.counts.items())
             raise InputError(
-                f"{total:,} bad {'row' if total == 1 else 'rows'}: {summary}.",
-                why=self.shown,
+                f"{total:,} bad {'row' if total == 1 else 'rows'}"
+                f"{f' {only}' if only else f': {reasons}'}.",
+                why=self.shown.replace(f": {only}\n", "\n").removesuffix(f": {only}"),
                 fix="Correct the input, or pass --on-bad-row skip, which leaves these rows out and "
                 "counts them.",
             )

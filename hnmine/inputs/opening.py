@@ -182,10 +182,29 @@ def guess_kind(
         with suppress(InputError):
             tables[kind] = Table.open(kind, path, columns[kind], reading=reading, aloud=False)
     if not tables:
-        # Raises: nothing is there, or it says what columns there are.
-        kind = next((kind for kind in columns if columns[kind]), "corpus")
-        Table.open(kind, path, columns[kind], reading=reading)
+        asked = next((kind for kind in columns if columns[kind]), None)
+        try:  # Raises: nothing is there, or it says what columns there are.
+            Table.open(asked or "corpus", path, columns[asked or "corpus"], reading=reading)
+        except InputError as refused:
+            raise refused if asked else _of_no_kind(path, refused) from refused.__cause__
     if tables.keys() == {"corpus", "queries"}:
         named = "quer" in Path(path).name.lower()
         return "queries" if named and "title" not in tables["corpus"].columns else "corpus"
     return next(iter(tables))
+
+
+def _of_no_kind(path: str, refused: InputError) -> InputError:
+    """Return the error for a table that is nothing by its columns.
+
+    Args:
+        path: of the table.
+        refused: why it is no corpus; returned if no name of a column would help.
+    """
+    if not refused.fix.startswith("Pass --column "):
+        return refused
+    return InputError(
+        f"The columns of {path} do not tell what it is.",
+        why=refused.why,
+        fix=f"For a corpus, p{refused.fix[1:]}\n"
+        "For pairs, pass --column pairs.query=NAME --column pairs.positive=NAME.",
+    )
