@@ -473,7 +473,7 @@ def test_on_the_command_line(runs, tmp_path):
         2,
         "error: Missing required option --mined.",
     )
-    with pytest.raises(InputError, match="is a candidates directory, not mined"):
+    with pytest.raises(InputError, match="is a candidates directory, not a mined"):
         look(runs / "c")
 
 
@@ -634,6 +634,19 @@ class TestInspect:
     def test_what_is_not_there_is_explained(self, runs, asked, error, says):
         with pytest.raises(error, match=says):
             ask(runs / "margin", **asked)
+
+    def test_candidates_below_the_last_negative_are_counted(self, runs):
+        (query,) = (found := ask(runs / "margin")).queries
+        last = max(n for n, one in enumerate(query.documents) if one.fate == "negative")
+        rest = len(query.documents) - last - 1
+        assert rest > 1
+        lines = found.lines()
+        heads = [
+            line for line in lines if re.match(r"(positive|negative|kept|dropped\S*.*?)  ", line)
+        ]
+        assert len(heads) == last + 1
+        assert f"{rest} candidates ranked below the last negative: see --json" in lines
+        assert len(found.as_json()["queries"][0]["documents"]) == len(query.documents)
 
     def test_in_a_terminal_and_in_a_file(self, runs, hostile):
         plain = hnmine("inspect", runs / "margin").stdout

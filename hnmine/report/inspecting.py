@@ -94,7 +94,8 @@ def _show(query: Query, matcher: Matcher, *, marked: bool) -> Iterator[Renderabl
     """
     yield Text(clean(query.text or "text not available"), "bold")
     yield Text(f"query {clean(query.query_id)}", "dim")
-    for judged in query.documents:
+    shown = _to_the_last_negative(query.documents)
+    for judged in shown:
         yield Text("")
         yield _verdict(judged)
         pieces = matcher.split(judged.document.text, query.text)
@@ -102,7 +103,17 @@ def _show(query: Query, matcher: Matcher, *, marked: bool) -> Iterator[Renderabl
         text = Text.assemble(*((word, MATCH if hit else "") for word, hit in words))
         yield Padding(text, (0, 0, 0, INDENT))
         yield Padding(Text(one_line(_facts(judged)), "dim"), (0, 0, 0, INDENT))
+    if rest := len(query.documents) - len(shown):
+        yield Text("")
+        below = "candidate" if rest == 1 else "candidates"
+        yield Text(f"{rest} {below} ranked below the last negative: see --json", "dim")
     yield Text("")
+
+
+def _to_the_last_negative(documents: list[Judged]) -> list[Judged]:
+    """Return the documents down to the last negative: those below it decide nothing."""
+    places = [place for place, judged in enumerate(documents) if judged.fate == NEGATIVE]
+    return documents[: places[-1] + 1] if places else documents
 
 
 def _verdict(judged: Judged) -> Text:
