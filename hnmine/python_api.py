@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from hnmine.commands import COMMANDS, Command, configuration
+from hnmine.commands import COMMANDS, configuration
+from hnmine.commands.command import Command
 from hnmine.commands.found_inputs import for_command
 from hnmine.config import Settings
 from hnmine.config.setting import RETIRED_COMMANDS, About, about, why_gone

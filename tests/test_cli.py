@@ -197,8 +197,8 @@ def test_a_wrong_flag_is_a_usage_error():
     [
         (["build-index", "--index", "i", "--no-dense", "--corpus", "no.parquet"], 3, "No data"),
         (["build-index", "--index", "i"], 2, "required option --corpus"),
-        (["mine", "--index", "i", "--output", "o", "--pairs", "p"], 3, "not a finished index"),
-        (["filter", "--candidates", "c", "--output", "o"], 3, "not a finished candidates"),
+        (["mine", "--index", "i", "--output", "o", "--pairs", "p"], 3, "There is no directory i."),
+        (["filter", "--candidates", "c", "--output", "o"], 3, "There is no directory c."),
         (["run", "--config", "no.yaml"], 2, "Cannot read no.yaml"),
         (
             ["build-index", "--index", "i", "--corpus", "c.parquet", "--encoder", "pkg:nothing/x"],

@@ -31,6 +31,7 @@ from hnmine.recipes import RECIPES, recipe_file
 from hnmine.relevance.learned import Learned
 from hnmine.selection.criteria import criteria
 from hnmine.selection.pipeline import resolve
+from hnmine.validate import initialising
 
 FILTER = {"candidates": "c", "output": "o"}
 
@@ -664,3 +665,26 @@ def test_the_section_of_run_is_read_and_its_keys_are_checked():
         settings_for("run", {**file, "run": {"bugdet": "2h"}}, {})
     placed = settings_for("run", {**file, "run": {"output": "other"}}, {})
     assert placed.output == Path("other")
+
+
+def test_a_run_without_anything_asks_for_input_files():
+    with pytest.raises(UsageError, match=r"^Missing input files\.") as error:
+        settings_for("run", {}, {})
+    assert "`hnmine run corpus.parquet pairs.parquet`" in error.value.fix
+    with pytest.raises(UsageError, match="Missing required option --output"):
+        settings_for("run", {}, {"corpus": ["c"]})
+
+
+def test_an_error_of_yaml_names_the_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("corpus: c\n  pairs: p\n")
+    with pytest.raises(UsageError, match="not valid YAML") as error:
+        read_config(file)
+    assert "in mine.yaml, line 2, column 8" in error.value.why
+
+
+def test_comments_of_a_configuration_keep_names_with_hyphens_whole():
+    text = BuildIndexSettings.model_fields["dense"].description + " dense-from-positive" * 9
+    lines = list(initialising._comment(text, "  "))
+    assert len(lines) > 2
+    assert not [line for line in lines if line.endswith("-")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -21,6 +22,7 @@ from safetensors.numpy import save_file
 from words import odd_words, odd_words_of
 
 from hnmine.cli import app
+from hnmine.cli.failures import errors_explained
 from hnmine.commands import COMMANDS
 from hnmine.commands import configuration as configfile
 
@@ -75,18 +77,33 @@ def test_errors_of_the_system_end_with_a_fix(tmp_path):
     assert done.stderr.endswith("\nFix this and rerun; finished work is kept.\n")
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_what_must_not_be_written_is_named_without_numbers(number, capsys):
+    with pytest.raises(typer.Exit) as stop, errors_explained(debug=False):
+        raise OSError(number, os.strerror(number), "/data/runs")
+    assert stop.value.exit_code == 4
+    _, why, fix = capsys.readouterr().err.splitlines()
+    assert why == f"/data/runs: {os.strerror(number)}."
+    assert fix.startswith("Choose another path, or change its permissions")
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["fliter"], "Did you mean 'filter'?"),
-        (["filter", "--marign", "3"], "--margin"),
-        (["audit", "--mined", "m", "--sampel", "3"], "--sample"),
+        (["fliter"], "Did you mean filter?"),
+        (["filter", "--marign", "3"], "Did you mean --margin?"),
+        (["audit", "--mined", "m", "--sampel", "3"], "Did you mean --sample?"),
+        (["filter", "--margin", "a"], "'--margin': Input should be a valid number."),
+        (["filter", "--margin"], "'--margin' requires an argument."),
+        (["--hepl"], "Did you mean --help?"),
     ],
 )
 def test_what_is_misspelt_is_suggested(arguments, hint):
     done = hnmine(*arguments)
     assert done.returncode == 2
-    assert hint in done.stderr
+    what, fix = done.stderr.splitlines()
+    assert what.startswith("error: ") and what.endswith(hint)
+    assert fix.startswith("`hnmine ") and "--help" in fix
 
 
 def test_a_misspelt_column_is_suggested(tmp_path):

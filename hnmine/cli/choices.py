@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Literal, get_args, get_origin
 
-from hnmine.commands import Command
+from hnmine.commands.command import Command
 from hnmine.errors import HnmineError
 from hnmine.exports import EXPORTS, LAYOUTS
 from hnmine.recipes import RECIPES

@@ -6,13 +6,21 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
 from hnmine.cli.printing import say_error
-from hnmine.errors import Exit, HnmineError, is_interrupt, is_out_of_memory
+from hnmine.errors import (
+    Exit,
+    HnmineError,
+    UsageError,
+    did_you_mean,
+    is_interrupt,
+    is_out_of_memory,
+)
 from hnmine.printable import shell
 from hnmine.runner import interrupts
 
@@ -45,6 +53,32 @@ def errors_explained(debug: bool) -> Iterator[None]:
         _fail(bug, Exit.BUG, debug)
 
 
+CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
+"""What Typer raises for a wrong command line; it exports only classes derived from it."""
+
+
+@contextmanager
+def wrong_usage_explained(help_page: str, flags: Iterable[str]) -> Iterator[None]:
+    """Give the errors of Typer's parser the form of all errors.
+
+    Args:
+        help_page: the command that lists what is possible.
+        flags: that are possible.
+    """
+    try:
+        yield
+    except CLICK_ERROR as error:
+        name = getattr(error, "option_name", "")
+        if name:
+            near = "" if name in flags else did_you_mean(name, flags)  # A known one has no value.
+            what = f"{error.message.rstrip('.')}.{near}"
+        else:
+            said = error.format_message().replace("Value error, ", "")
+            what = f"{said.partition(', unable to')[0].rstrip('.')}."
+        with errors_explained(debug=False):
+            raise UsageError(what, fix=f"`{help_page}` lists all options.") from None
+
+
 def _interrupted() -> HnmineError:
     again = shell(["hnmine", *sys.argv[1:]])
     return HnmineError(
@@ -69,10 +103,13 @@ def _explain_os_error(error: OSError) -> HnmineError:
     }.get(error.errno or 0, "The operating system refused.")
     if error.errno is None and str(error).endswith(" written"):
         what = "The disk is full, or a file would exceed the size limit."  # NumPy's.
+    refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
     return HnmineError(
         what,
-        why=_one_line(error),
-        fix="Fix this and rerun; finished work is kept.",
+        why=f"{error.filename}: {error.strerror}." if error.filename else _one_line(error),
+        fix="Choose another path, or change its permissions, and rerun; finished work is kept."
+        if refused
+        else "Fix this and rerun; finished work is kept.",
     )
 
 

@@ -11,8 +11,8 @@ import typer
 from pydantic.fields import FieldInfo
 
 from hnmine.cli.choices import BY_NAME, choices, completion
-from hnmine.cli.help_pages import show_all
-from hnmine.commands import Command
+from hnmine.cli.command_pages import show_all
+from hnmine.commands.command import Command
 from hnmine.config.setting import about, flag_of
 from hnmine.errors import UsageError
 

@@ -21,7 +21,6 @@ def run(settings: BatchSettings) -> StageResult:
 
 COMMAND = Command(
     settings=BatchSettings,
-    summary="Group training rows into batches with hard and safe in-batch negatives.",
     example="hnmine batch runs/mined --batch-size 64 --output runs/batches",
     run=run,
     takes_recipe=True,

@@ -21,7 +21,6 @@ def run(settings: BuildIndexSettings) -> StageResult:
 
 COMMAND = Command(
     settings=BuildIndexSettings,
-    summary="Build the BM25 and dense index of a corpus.",
     example="hnmine build-index runs/index --corpus corpus.parquet --encoder models/encoder",
     run=run,
     arguments=("index",),

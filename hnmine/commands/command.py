@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hnmine.commands import SUMMARIES
 from hnmine.config import Settings
 from hnmine.config.output import OutputSettings
 from hnmine.registry import Registry
@@ -21,7 +22,6 @@ class Command:
 
     Attributes:
         settings: its settings; each is a flag, a key of a YAML file and a keyword in Python.
-        summary: what it does, in a sentence.
         example: a command line that works.
         run: takes the settings, and the paths where `takes_paths`; returns a `Result`. It imports
             heavy packages only when it is called.
@@ -40,7 +40,6 @@ class Command:
     """
 
     settings: type[Settings]
-    summary: str
     example: str
     run: Callable[..., Result]
     arguments: tuple[str, ...] = ()
@@ -64,6 +63,11 @@ class Command:
     def name(self) -> str:
         """Its name on the command line."""
         return self.settings.command
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a sentence."""
+        return SUMMARIES[self.name]
 
     @property
     def writes(self) -> bool:

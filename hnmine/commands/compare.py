@@ -20,7 +20,6 @@ def run(settings: CompareSettings) -> Comparison:
 
 COMMAND = Command(
     settings=CompareSettings,
-    summary="Compare mined directories in one table; of two, show every negative that changed.",
     example="hnmine compare runs/mined runs/mined-margin-1",
     run=run,
     arguments=("mined",),

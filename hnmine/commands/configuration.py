@@ -136,6 +136,11 @@ def pipeline(file: Json, flags: Json) -> Pipeline:
     Raises:
         UsageError: naming every setting that is unknown, missing or wrong.
     """
+    if not file and not flags:
+        raise UsageError(
+            "Missing input files.",
+            fix="Pass them, as in `hnmine run corpus.parquet pairs.parquet`, or --config FILE.",
+        )
     file = _with_section_of_run(file)
     if "output" not in {**file, **flags}:
         raise UsageError(

@@ -22,7 +22,6 @@ def run(settings: ExportSettings) -> StageResult:
 
 COMMAND = Command(
     settings=ExportSettings,
-    summary="Write mined negatives in the format of another trainer; no model runs.",
     example="hnmine export runs/mined --to flagembedding --output runs/export",
     run=run,
     arguments=("mined",),

@@ -22,7 +22,6 @@ def run(settings: FilterSettings) -> StageResult:
 
 COMMAND = Command(
     settings=FilterSettings,
-    summary="Drop false negatives, choose hard negatives and write training data.",
     example="hnmine filter runs/candidates --cross-encoder models/reranker --output runs/mined",
     run=run,
     takes_recipe=True,

@@ -21,7 +21,6 @@ def run(settings: GenerateSettings) -> StageResult:
 
 COMMAND = Command(
     settings=GenerateSettings,
-    summary="Generate negatives: positives edited by rule, or texts of a language model.",
     example="hnmine generate runs/generated --corpus corpus.parquet --pairs pairs.parquet",
     run=run,
     takes_recipe=True,

@@ -21,7 +21,6 @@ def run(settings: InitSettings, paths: Sequence[str] = ()) -> Written:
 
 COMMAND = Command(
     settings=InitSettings,
-    summary="Write a commented configuration for your input files.",
     example="hnmine init corpus.parquet pairs.parquet --file hnmine.yaml",
     run=run,
     takes_paths=True,

@@ -20,7 +20,6 @@ def run(settings: InspectSettings) -> Inspected:
 
 COMMAND = Command(
     settings=InspectSettings,
-    summary="Show single queries with their positives, candidates, scores and verdicts.",
     example="hnmine inspect runs/mined --reason margin",
     run=run,
     places={"mined": "mined"},

@@ -28,7 +28,6 @@ def _forecast(settings: JudgeSettings) -> JudgingForecast:
 
 COMMAND = Command(
     settings=JudgeSettings,
-    summary="Let a model judge a sample of the negatives, and measure how often it is right.",
     example="hnmine judge runs/mined --endpoint http://localhost:8000/v1 --llm qwen3",
     run=run,
     places={"target": "mined"},

@@ -22,7 +22,6 @@ def run(settings: MineSettings) -> StageResult:
 
 COMMAND = Command(
     settings=MineSettings,
-    summary="Mine candidates for every query from an index.",
     example="hnmine mine runs/index --pairs pairs.parquet --output runs/candidates",
     run=run,
     takes_recipe=True,

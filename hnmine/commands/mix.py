@@ -21,7 +21,6 @@ def run(settings: MixSettings) -> StageResult:
 
 COMMAND = Command(
     settings=MixSettings,
-    summary="Mix the vectors of queries and hard negatives into synthetic negatives.",
     example="hnmine mix runs/mined --by mochi:4 --by mochi-query:1 --output runs/mixed",
     run=run,
     takes_recipe=True,

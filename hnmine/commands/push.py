@@ -20,7 +20,6 @@ def run(settings: PushSettings) -> Pushed:
 
 COMMAND = Command(
     settings=PushSettings,
-    summary="Upload a directory with a dataset card to the Hugging Face hub.",
     example="hnmine push runs/mined --repo me/hard-negatives",
     run=run,
     arguments=("data",),

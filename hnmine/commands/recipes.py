@@ -20,7 +20,6 @@ def run(settings: RecipesSettings) -> RecipeFile | Recipes:
 
 COMMAND = Command(
     settings=RecipesSettings,
-    summary="List published ways of mining, or show the settings of one.",
     example="hnmine recipes show nv-retriever-percpos",
     run=run,
     takes_config=False,

@@ -27,7 +27,6 @@ def _audit(settings: AuditSettings) -> Audit:
 
 COMMAND = Command(
     settings=ReportSettings,
-    summary="Report what was mined and dropped, doubtful negatives, judgements and shortcuts.",
     example="hnmine report runs/mined",
     run=run,
     places={"mined": "mined"},
@@ -36,7 +35,6 @@ COMMAND = Command(
 
 AUDIT = Command(
     settings=AuditSettings,
-    summary="Count false negatives by judgements.",
     example="hnmine audit runs/mined --sample 300 --sheet sheet.csv",
     run=_audit,
     places={"mined": "mined"},

@@ -20,8 +20,6 @@ def run(settings: ReviewSettings) -> Reviewed:
 
 COMMAND = Command(
     settings=ReviewSettings,
-    summary="Judge doubtful candidates by hand, on a local page or in a sheet that `filter` and "
-    "`report` read.",
     example="hnmine review runs/mined --doubtful 100",
     run=run,
     places={"mined": "mined"},

@@ -125,8 +125,6 @@ RunSettings: type[Settings] = create_model("RunSettings", __base__=_Run, **_fiel
 
 COMMAND = Command(
     settings=RunSettings,
-    summary="Build the index, mine and filter in one go; sections of --config named generate, "
-    "batch or mix add those steps.",
     example="hnmine run corpus.parquet pairs.parquet --output runs/first",
     run=run,
     takes_paths=True,

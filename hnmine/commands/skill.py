@@ -20,7 +20,6 @@ def run(settings: SkillSettings) -> Skill:
 
 COMMAND = Command(
     settings=SkillSettings,
-    summary="Print instructions on hnmine for coding agents, or write them to a folder.",
     example="hnmine skill .agents/skills",
     run=run,
     takes_config=False,

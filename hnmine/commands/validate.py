@@ -30,7 +30,6 @@ def _models(settings: ModelsSettings) -> Installed:
 
 COMMAND = Command(
     settings=ValidateSettings,
-    summary="Check your inputs and estimate what a run needs, or list the available models.",
     example="hnmine validate corpus.parquet pairs.parquet",
     run=run,
     takes_paths=True,
@@ -39,7 +38,6 @@ COMMAND = Command(
 
 MODELS = Command(
     settings=ModelsSettings,
-    summary="List the models, devices and precisions available on this machine.",
     example="hnmine models models",
     run=_models,
     arguments=("folder",),

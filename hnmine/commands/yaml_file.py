@@ -38,7 +38,8 @@ def read_yaml(path: Path) -> Json:
             raise _too_large(path, f"{MOST_BYTES:,} bytes")
         text = written.decode("utf-8")
     except (OSError, ValueError) as error:
-        raise UsageError(f"Cannot read {path}.", why=str(error), fix="Check the path.") from error
+        why = f"{getattr(error, 'strerror', None) or error}."
+        raise UsageError(f"Cannot read {path}.", why=why, fix="Check the path.") from error
     try:
         if excess := _excess(yaml.parse(text, Loader=yaml.SafeLoader)):
             raise _too_large(path, excess)
@@ -46,7 +47,7 @@ def read_yaml(path: Path) -> Json:
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
         raise UsageError(
             f"{path} is not valid YAML.",
-            why=str(error)[:LONGEST_WHY],
+            why=str(error).replace('"<unicode string>"', path.name)[:LONGEST_WHY],
             fix="Correct the file there.",
         ) from error
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

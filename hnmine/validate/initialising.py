@@ -94,7 +94,7 @@ def init(settings: InitSettings, paths: Sequence[str]) -> Written:
 def _text(settings: InitSettings, inputs: Mapping[str, Json]) -> Iterator[str]:
     yield "# Settings of hnmine: keys are the flags of the commands. A top-level key goes to every"
     yield "# command that has it, a section to one command alone; flags win. What is commented out"
-    yield "# is the default. `hnmine run --help` lists all settings."
+    yield "# is the default. `hnmine run --help-all` lists all settings."
     yield from (f"#   {line}" for line in _next(settings.file))
     yield f"output: {_value(str(settings.output))}   # gets index/, candidates/ and mined/"
     for kind, facts in inputs.items():
@@ -131,7 +131,11 @@ def _setting(stage: type[Settings], name: str, given: str | None) -> Iterator[st
 
 def _comment(text: str, indent: str = "") -> Iterator[str]:
     yield from textwrap.wrap(
-        one_line(text), WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+        one_line(text),
+        WIDTH,
+        initial_indent=f"{indent}# ",
+        subsequent_indent=f"{indent}# ",
+        break_on_hyphens=False,
     )
 
 

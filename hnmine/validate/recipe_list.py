@@ -6,10 +6,12 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hnmine.printable import line_width
 from hnmine.recipes import RECIPES, recipe_file
 from hnmine.results import Result
 
-WIDTH, INDENT = 96, 22
+WIDEST, INDENT = 96, 22
+"""Columns of a line, and of a name."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,10 +26,11 @@ class Recipes(Result):
 
     def lines(self) -> Iterator[str]:
         """Yield lines for a terminal."""
+        width = min(line_width(), WIDEST)
         for name, what in self.recipes.items():
             yield from textwrap.wrap(
                 what,
-                WIDTH,
+                width,
                 initial_indent=f"{name:<{INDENT - 1}} ",
                 subsequent_indent=" " * INDENT,
             )
