@@ -318,6 +318,7 @@ def test_a_directory_of_a_run_names_the_one_inside_that_is_meant(tmp_path):
         (run, f"{run} is not a finished mined directory.", f"Did you mean {run / 'mined'}?"),
         (run / "index", "an index directory, not a mined", f"Did you mean {run / 'mined'}?"),
         (run / "minde", f"no directory {run / 'minde'}.", f"Did you mean {run / 'mined'}? `hnm"),
+        (run / "x", f"no directory {run / 'x'}.", "`hnmine filter` writes a mined directory."),
         (tmp_path / "x" / "y", "There is no directory", "`hnmine filter` writes a mined directory"),
         (tmp_path, "is not a finished mined", "Run `hnmine filter` first."),
     ):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
-from hnmine.errors import InputError, did_you_mean
+from hnmine.errors import InputError
 from hnmine.results import Json
 from hnmine.runner.manifest import MANIFEST, RUN, damage, read_json, version_of
 from hnmine.runner.safe_paths import check_plain
@@ -59,7 +60,9 @@ def read_manifest(path: Path, stage: str, command: str) -> Json:
 def _no_manifest(path: Path, stage: str, command: str) -> InputError:
     """Return the error for a directory without a manifest."""
     if not path.exists():
-        near = did_you_mean(str(path), [str(one) for one in path.parent.glob("*") if one.is_dir()])
+        names = [one.name for one in path.parent.glob("*") if one.is_dir()]
+        close = difflib.get_close_matches(path.name, names, 1)
+        near = f"Did you mean {path.with_name(close[0])}?" if close else ""
         return InputError(
             f"There is no directory {path}.",
             fix=f"{near} `hnmine {command}` writes {_of_stage(stage)}.".strip(),
