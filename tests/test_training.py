@@ -344,7 +344,7 @@ def test_too_few_held_out_queries_are_refused(mined, student, tmp_path):
     assert "Only 19 queries can be held out" in done.stderr
     done = compared(mined, student, tmp_path / "o", "--held-out", tmp_path / "none")
     assert done.returncode == 3
-    assert "queries.parquet" in done.stderr
+    assert "has no file of qrels" in done.stderr
 
 
 # Hostile and unusual inputs
@@ -387,17 +387,25 @@ def test_judgements_of_missing_texts_are_counted_and_said(tmp_path):
     assert "4 relevance judgements were left out" in found.said
 
 
+def test_held_out_queries_are_read_as_beir_has_them(tmp_path):
+    (tmp_path / "queries.jsonl").write_text('{"_id": "a", "text": "one"}\n')
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "x", "title": "T", "text": "ex"}\n')
+    (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\na\tx\t1\n")
+    found = HeldOut.read(tmp_path)
+    assert (found.queries, found.documents, found.relevant[0].tolist()) == (["one"], ["T ex"], [0])
+
+
 @pytest.mark.parametrize("values", [["x", "y"], [[1], [2]]])
 def test_damaged_judgements_are_an_error_about_their_file(tmp_path, values):
     write(tmp_path / "queries.parquet", _id=["a", "b"], text=["one", "two"])
     write(tmp_path / "corpus.parquet", _id=["x", "y"], text=["ex", "why"])
     write(tmp_path / "qrels.parquet", query_id=["a", "b"], corpus_id=["x", "y"], score=values)
-    with pytest.raises(InputError, match=r"qrels.parquet is damaged"):
+    with pytest.raises(InputError, match=r"Column 'score' of .*qrels.parquet holds .*, not grades"):
         HeldOut.read(tmp_path)
 
 
 def test_a_large_corpus_is_sampled_block_by_block(tmp_path, monkeypatch):
-    monkeypatch.setattr("hnmine.training.judged_queries.ROWS_AT_ONCE", 50)
+    monkeypatch.setattr("hnmine.training.held_out.READ_AT_ONCE", 50)
     write(tmp_path / "queries.parquet", _id=["a"], text=["one"])
     write(tmp_path / "corpus.parquet", _id=[f"d{n}" for n in range(1000)],
           text=[f"text {n}" for n in range(1000)])  # fmt: skip

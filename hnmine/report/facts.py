@@ -9,7 +9,6 @@ from hnmine.printable import without_nan
 from hnmine.results import Json
 
 if TYPE_CHECKING:  # They import SciPy, which `hnmine inspect` does not need.
-    from hnmine.audit.estimate import Estimate
     from hnmine.selection.hardness import Hardness
 
 
@@ -177,7 +176,6 @@ class Facts:
         scores, margins, ranks, lengths, relevance: histograms.
         mixes: candidates by the sources that found them.
         hubness: None without negatives.
-        shortcuts: AUC of each trivial feature, positives against negatives of the same query.
         learned: the content of relevance.json.
         hardness: loss and gradients before training; None without bi-encoder scores.
         examples: hard negatives, then borderline candidates.
@@ -199,7 +197,6 @@ class Facts:
     relevance: Histogram | None = None
     mixes: list[Mix] = field(default_factory=list)
     hubness: Hubness | None = None
-    shortcuts: dict[str, Estimate] = field(default_factory=dict)
     learned: Json = field(default_factory=dict)
     hardness: Hardness | None = None
     examples: list[Example] = field(default_factory=list)

@@ -160,34 +160,6 @@ def distribution(histogram: Histogram) -> Markup:
     return figure(title, HEIGHT, parts)
 
 
-def shortcuts(facts: Facts) -> Markup:
-    """Draw the AUC of trivial features with intervals."""
-    if not facts.shortcuts:
-        return Markup()
-    left = max(map(width, facts.shortcuts)) + FONT
-    x = Axis(0, 1, left, RIGHT)
-    bottom = 28.0 * len(facts.shortcuts) + 6
-    parts = []
-    for tick in round_ticks(0, 1, 2):
-        dashes = "5 4" if tick[0] == 0.5 else "none"
-        ends = [(x.at(tick[0]), 0.0), (x.at(tick[0]), bottom)]
-        parts.append(line(ends, INK if tick[0] == 0.5 else GRID, stroke_dasharray=dashes))
-        parts.append(text(label_place(x, tick), bottom + 16, tick[1], anchor="middle"))
-    parts.append(text(left, bottom + 34, "← larger for negatives"))
-    parts.append(text(RIGHT, bottom + 34, "larger for positives →", anchor="end"))
-    said = []
-    for row, (name, found) in enumerate(facts.shortcuts.items()):
-        y = 28.0 * row + 17
-        said.append(f"{name}: {found.rate:.3f} ({found.low:.3f} to {found.high:.3f})")
-        parts.append(text(0, y + 4, name))
-        if all(map(math.isfinite, (found.low, found.rate, found.high))):
-            ends = [(x.at(found.low), y), (x.at(found.high), y)]
-            parts.append(line(ends, ORANGE, stroke_width=3))
-            parts.append(_mark(x.at(found.rate), y, ORANGE, said[-1]))
-    title = "AUC of trivial features"
-    return figure(title, bottom + 42, parts, "; ".join(said))
-
-
 def _frame(
     y: Axis,
     y_name: str,
@@ -232,7 +204,3 @@ def _legend(looks: dict[str, tuple[str, str]]) -> list[Markup]:
         parts.append(text(x + 29, 12, name))
         x += 29 + width(name) + FONT
     return parts
-
-
-def _mark(x: float, y: float, colour: str, words: str) -> Markup:
-    return element("circle", element("title", words), cx=x, cy=y, r=4, fill=colour)

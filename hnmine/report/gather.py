@@ -25,7 +25,7 @@ from hnmine.relevance.learned import read_learned
 from hnmine.report.facts import Facts, Hub, Hubness, Mix
 from hnmine.report.histograms import histogram
 from hnmine.report.margin_examples import examples
-from hnmine.report.training_pairs import feature_aucs, make_chosen, rows_explained
+from hnmine.report.training_pairs import make_chosen, rows_explained
 from hnmine.results import Json
 from hnmine.schema import SCORES
 from hnmine.selection.hardness import HARDNESS, Hardness
@@ -59,7 +59,6 @@ def gather(scored: ScoredView) -> Facts:
     _distributions(scored, facts)
     facts.mixes = _mixes(scored)
     facts.hubness = _hubness(scored)
-    facts.shortcuts = feature_aucs(scored)
     facts.examples = examples(scored)
     return facts
 

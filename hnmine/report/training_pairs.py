@@ -1,4 +1,4 @@
-"""Positives and chosen negatives, and what tells them apart without understanding the query."""
+"""Positives and chosen negatives as an SQL table, and why train/ has as many rows as it has."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from hnmine.audit.estimate import Estimate, of_sums
 from hnmine.directories.scored_view import ScoredView
 from hnmine.inputs.texts import Texts
 
-COLUMNS = ("query_id", "doc_id", "label", "bm25_score")
-FEATURES = {"length": "length", "BM25": "bm25_score"}
-"""By name: the column of the table `chosen`."""
+COLUMNS = ["query_id", "doc_id", "label"]
 
 TEXTS_AT_ONCE = 8192
 
@@ -34,11 +31,10 @@ def make_chosen(scored: ScoredView) -> None:
     """
     scored.ask(
         "create temp table chosen (query_id varchar, doc_id varchar, label tinyint, "
-        "bm25_score double, length bigint)"
+        "length bigint)"
     )
-    columns = [name for name in COLUMNS if name in scored.columns]
     texts = scored.mined.texts
-    for batch in scored.dataset.to_batches(columns=columns, filter=ds.field("label").is_valid()):
+    for batch in scored.dataset.to_batches(columns=COLUMNS, filter=ds.field("label").is_valid()):
         table = pa.Table.from_batches([batch])
         if texts is not None:
             lengths = list(_lengths(texts.index.documents, batch["doc_id"]))
@@ -52,30 +48,6 @@ def _lengths(documents: Texts, ids: pa.Array) -> Iterator[pa.Array]:
     for start in range(0, len(ids), TEXTS_AT_ONCE):
         rows = documents.find_ids(ids.slice(start, TEXTS_AT_ONCE).to_pylist())
         yield pc.utf8_length(documents.text_array(rows)).cast(pa.int64())
-
-
-def feature_aucs(scored: ScoredView) -> dict[str, Estimate]:
-    """Return how often each feature is larger for a positive than for a negative of its query.
-
-    That is the area under the ROC curve; ties count half. A feature without values is left out.
-    """
-    found = {}
-    for name, column in FEATURES.items():
-        pairs = scored.arrays(
-            f"""
-            select query_id,
-                sum(case when p.x > n.x then 1.0 when p.x = n.x then 0.5 else 0.0 end) as won,
-                count(*) as pairs
-            from (select query_id, {column} as x from chosen where label = 1) p
-            join (select query_id, {column} as x from chosen where label = 0) n using (query_id)
-            where isfinite(p.x::double) and isfinite(n.x::double)
-            group by query_id order by query_id
-            """
-        )
-        if len(pairs["won"]):
-            counts = pairs["pairs"].astype(int)
-            found[name] = of_sums(pairs["won"].astype(float), counts, int(counts.sum()))
-    return found
 
 
 def rows_explained(scored: ScoredView) -> list[str]:

@@ -17,12 +17,14 @@ from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
 from hnmine.encode.declared import OF_DOCUMENTS, OF_QUERIES
 from hnmine.errors import InputError
+from hnmine.inputs.bad_rows import BadRows
 from hnmine.inputs.identity import normalise
+from hnmine.inputs.records import qrel_records, text_records
+from hnmine.inputs.table_reader import Table
 from hnmine.inputs.texts import Texts
 from hnmine.keyed_noise import keyed_noise
 from hnmine.ragged import Ints
 from hnmine.runner.plan import digest
-from hnmine.training.judged_queries import read_judged, read_texts
 from hnmine.training.retrieval_measures import Values, measure
 from hnmine.training.student_rows import Rows
 from hnmine.training.students import encode
@@ -35,6 +37,9 @@ SHARE, MOST, LEAST = 0.2, 1000, 20
 
 DOCUMENTS = 5000
 """Documents to search, beyond those that must be there."""
+
+READ_AT_ONCE = 1 << 14
+"""Documents that are read between two draws of those to search."""
 
 SHARE_ASIDE, MOST_ASIDE, DOCUMENTS_ASIDE = 0.1, 200, 2000
 """Of the training queries that are set aside to choose by; and the documents that they search."""
@@ -141,21 +146,22 @@ class HeldOut:
         """Read queries and qrels, in BEIR's layout; queries come in the order of their ids.
 
         Args:
-            folder: with queries.parquet, qrels.parquet and perhaps corpus.parquet.
+            folder: with queries, qrels and perhaps a corpus, each a file of any format that is read.
             corpus: where the documents are if the folder has none.
             most: documents to search, beyond the relevant ones.
 
         Raises:
             InputError: a file is missing or damaged.
         """
-        judged = read_judged(folder / "qrels.parquet")
-        asked = {query for query, _ in judged}
-        queries = read_texts(folder / "queries.parquet", ("text",), asked).by_id
-        own = folder / "corpus.parquet"
+        judged = [
+            pair
+            for batch in qrel_records(_open(folder, "qrels"), 1.0, BadRows())
+            for pair in zip(batch.query_ids, batch.positive_ids or (), strict=True)
+        ]
+        queries, _, _ = _texts(_open(folder, "queries"), {query for query, _ in judged}, 0)
         ids = list(dict.fromkeys(document for _, document in judged))
-        if own.exists() or corpus is None:
-            read = read_texts(own, ("title", "text"), set(ids), most)
-            texts, others, of = read.by_id, read.others, read.rows
+        if corpus is None or _files(folder, "corpus"):
+            texts, others, of = _texts(_open(folder, "corpus"), set(ids), most)
         else:
             rows = corpus.find_ids(ids)
             found = corpus.texts(rows[rows >= 0])
@@ -231,6 +237,56 @@ class HeldOut:
         pool = _pool(needed, (documents[0] for documents in rows.documents), DOCUMENTS_ASIDE)
         queries = [rows.queries[of_query[query][0]] for query in asked]
         return cls(queries, *_placed(own, pool), of=len(pool))
+
+
+def _files(folder: Path, kind: str) -> list[Path]:
+    return sorted(folder.glob(f"{kind}.*"))
+
+
+def _open(folder: Path, kind: str) -> Table:
+    """Open a table of a folder.
+
+    Raises:
+        InputError: the file is missing or damaged, or lacks a column.
+    """
+    if files := _files(folder, kind):
+        return Table.open(kind, str(files[0]))
+    raise InputError(
+        f"{folder} has no file of {kind}.",
+        why="--held-out takes a folder with the files queries and qrels, such as queries.jsonl.",
+        fix="Check the path.",
+    )
+
+
+def _texts(table: Table, needed: set[str], most: int) -> tuple[dict[str, str], list[str], int]:
+    """Return the texts of some ids, some of the others drawn by chance, and how many there are.
+
+    Args:
+        table: of documents or queries; blank texts do not count.
+        needed: ids.
+        most: texts of other ids to draw; memory holds few more.
+    """
+    by_id: dict[str, str] = {}
+    others: list[str] = []
+    rows = 0
+    for batch in text_records(table, BadRows()):
+        rows += len(batch.ids)
+        for name, text in zip(batch.ids, batch.texts, strict=True):
+            if name in needed:
+                by_id[name] = text
+            elif most:
+                others.append(text)
+        if len(others) > most + READ_AT_ONCE:
+            others = _drawn(others, most)
+    return by_id, _drawn(others, most), rows
+
+
+def _drawn(texts: list[str], most: int) -> list[str]:
+    """Draw some texts by chance; they stay in their order."""
+    if len(texts) <= most:
+        return texts
+    noise = keyed_noise(SEED, [""] * len(texts), texts)
+    return [texts[place] for place in np.sort(np.argpartition(noise, most)[:most])]
 
 
 def drawn_documents(documents: Texts, most: int) -> list[str]:
