@@ -54,7 +54,6 @@ def compile_all(folder: Path) -> None:
 
 
 def _vectors(folder: Path) -> None:
-    """Score and search vectors."""
     (folder / "vectors").mkdir(parents=True)
     vectors = np.eye(16, dtype=np.float32)
     with (folder / "vectors" / "00000.npy").open("wb") as file:

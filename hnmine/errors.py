@@ -78,10 +78,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+LONGEST_WHY = 500
+"""Characters of what another library says that are shown."""
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says; its repr where it says nothing."""
     lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else repr(error)
+    return lines[0].strip()[:LONGEST_WHY] if lines else repr(error)
 
 
 def missing_extra(package: str, extra: str) -> MissingModel:
@@ -128,7 +132,7 @@ def damage_explained(path: Path) -> Iterator[None]:
         lines = str(error).strip().splitlines()
         raise InputError(
             f"{path} is damaged.",
-            why=lines[-1][:500] if lines else repr(error),
+            why=lines[-1][:LONGEST_WHY] if lines else repr(error),
             fix="Run the command that wrote it again, with a new directory.",
         ) from error
 

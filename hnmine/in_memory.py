@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard
 
 from hnmine.config import Settings
 from hnmine.config.setting import about
-from hnmine.errors import HnmineError, UsageError
+from hnmine.errors import HnmineError, UsageError, first_line
 from hnmine.runner.urls import cache
 
 if TYPE_CHECKING:
@@ -128,7 +128,6 @@ class OnDisk:
         return str(path)
 
     def _array(self, name: str, value: object) -> str:
-        """Write vectors in memory to a file, and return its path."""
         import numpy as np
 
         path = self.folder / f"{name}.npy"
@@ -185,7 +184,7 @@ def write_table(name: str, table: object, path: Path) -> None:
     except (pa.ArrowException, TypeError, AttributeError) as error:
         raise UsageError(
             f"{name}: {type(table).__name__} cannot be read as a table.",
-            why=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            why=first_line(error),
             fix="Pass a datasets.Dataset, a data frame, an Arrow table, a dict of columns, or a "
             "list of dicts.",
         ) from error
@@ -252,24 +251,15 @@ def keep_model(model: LoadedModel, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".saving-", dir=folder) as saving:
         written = Path(saving) / "model"
-        save_model(model, written)
+        try:
+            model.save_pretrained(str(written), create_model_card=False)
+        except (TypeError, AttributeError) as error:
+            raise UsageError(
+                f"{type(model).__name__} is no model that hnmine can use.",
+                why=str(error),
+                fix="Pass a SentenceTransformer, a CrossEncoder, or the name of a model.",
+            ) from error
         kept = folder / fingerprint(written)
         if not kept.exists():
             shutil.move(written, kept)
     return kept
-
-
-def save_model(model: LoadedModel, folder: Path) -> None:
-    """Write a model to a folder, without its model card.
-
-    Raises:
-        UsageError: the object is no model of sentence-transformers.
-    """
-    try:
-        model.save_pretrained(str(folder), create_model_card=False)
-    except (TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{type(model).__name__} is no model that hnmine can use.",
-            why=str(error),
-            fix="Pass a SentenceTransformer, a CrossEncoder, or the name of a model.",
-        ) from error

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from hnmine.errors import HnmineError, InputError, MissingModel, PartialRun, UsageError
@@ -190,6 +191,18 @@ class LanguageModel:
 def key_in(variable: str) -> str:
     """Return the key in an environment variable; empty without one."""
     return os.environ.get(variable, "")
+
+
+def read_prompt(file: Path) -> str:
+    """Return the prompt in a file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read {file}.", why=str(error), fix="Check --prompt.") from error
 
 
 def filled(template: str, **texts: str) -> str:

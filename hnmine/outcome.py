@@ -43,8 +43,13 @@ def summary(stage: str, counts: Counts) -> Iterator[str]:
     elif stage != "mined":  # Its notes begin with a summary.
         rest = {name: n for name, n in counts.items() if not name.startswith(_DROPPED)}
         yield f"  {_listed(rest, '')}"
-    if dropped := _listed(counts, _DROPPED):
-        yield f"  dropped: {dropped}"
+    if said := _listed(counts, _DROPPED):
+        yield f"  dropped: {said}"
+
+
+def dropped(counts: Counts) -> dict[str, int]:
+    """Return how many candidates each rule dropped, by its name."""
+    return {n.removeprefix(_DROPPED): c for n, c in counts.items() if n.startswith(_DROPPED)}
 
 
 def _listed(counts: Counts, prefix: str) -> str:
@@ -91,13 +96,13 @@ def check_not_empty(stage: str, place: str, counts: Counts) -> None:
     if made is None or counts.get(made, 1):
         return
     name = made.replace("_", " ")
-    dropped = _listed(counts, _DROPPED)
+    said = _listed(counts, _DROPPED)
     fixes = {
         "mined": f"Loosen that rule; `{command_on('report', place)}` shows what it dropped.",
         "candidates": "Raise --top-k, or loosen --constraint.",
     }
     raise InputError(
         f"{place} holds no {name}: nothing can be made of it.",
-        why=f"Dropped: {dropped}." if dropped else "",
+        why=f"Dropped: {said}." if said else "",
         fix=fixes.get(stage, "Check the inputs and the settings."),
     )

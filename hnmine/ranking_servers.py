@@ -52,7 +52,6 @@ class _RankingServer:
 
     @cached_property
     def server(self) -> ModelServer:
-        """The server that it is behind."""
         return ModelServer(
             self.url, self.key, self.timeout, self.kind, self.check, self.example, LARGEST_ANSWER
         )

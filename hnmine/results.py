@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from hnmine.config import Settings
 from hnmine.errors import UsageError, missing_extra
 from hnmine.outcome import check_not_empty, next_step, summary
-from hnmine.printable import aligned, one_line, without_credentials
+from hnmine.printable import aligned, one_line, without_credentials, without_nan
 from hnmine.runner.plan import Json as Json
 from hnmine.runner.plan import versions_of
 from hnmine.runner.urls import mirrored
@@ -22,6 +22,7 @@ from hnmine.schema import VERSION
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from _typeshed import DataclassInstance
     from datasets import Dataset
 
 ALWAYS = ("hnmine", "numpy", "pyarrow")
@@ -53,9 +54,9 @@ HEADLINES = ("documents", "queries", "candidates", "negatives", "train_rows")
 class Result(ABC):
     """What a command returns: it can be printed, as lines or as JSON."""
 
-    @abstractmethod
-    def as_json(self) -> object:
-        """Return everything as JSON values."""
+    def as_json(self) -> Any:
+        """Return everything as JSON values; an unknown number is null."""
+        return without_nan(asdict(cast("DataclassInstance", self)))
 
     @abstractmethod
     def lines(self) -> Iterable[str]:

@@ -544,8 +544,8 @@ def test_a_column_that_is_null_in_the_first_file_is_read_in_the_second(tmp_path)
 
 def test_metadata_columns_are_those_without_a_role(tmp_path):
     path = write(tmp_path / "c.parquet", {"url": ["u"], "id": ["1"], "text": ["a"], "n": [3]})
-    assert Table.open("corpus", str(path)).metadata_columns == ["url", "n"]
-    assert Table.open("corpus", str(path), {"text": "url"}).metadata_columns == ["text", "n"]
+    assert list(Table.open("corpus", str(path)).metadata) == ["url", "n"]
+    assert list(Table.open("corpus", str(path), {"text": "url"}).metadata) == ["text", "n"]
 
 
 def test_a_fingerprint_is_of_the_content_not_of_the_name_or_the_time(tmp_path):

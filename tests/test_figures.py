@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hnmine.audit.estimate import Estimate
 from hnmine.directories.scored_view import DROPPED, KEPT, NEGATIVE, POSITIVE
 from hnmine.report import figures
 from hnmine.report.drawing import WIDTH, Axis, round_ticks, ticks_that_fit, width
@@ -126,15 +125,6 @@ def test_mixes_are_well_formed(mixes):
 @given(st.dictionaries(NAMES, COUNTS, min_size=1, max_size=9))
 def test_hubness_is_well_formed(bands):
     read(figures.hubness(facts(hubness=Hubness(1, 1, 0.5, math.nan, bands, []))))
-
-
-@given(st.dictionaries(st.sampled_from(["length", "BM25"]), st.tuples(*[st.floats()] * 3)))
-def test_shortcuts_are_well_formed(found):
-    shortcuts = {name: Estimate(*rates, 1, 1) for name, rates in found.items()}
-    svg = figures.shortcuts(facts(shortcuts=shortcuts))
-    assert bool(svg) == bool(found)
-    if svg:
-        read(svg)
 
 
 @example(3.2054404431949196e-239, 2.0000000000000004e85, 2, True)

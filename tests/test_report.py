@@ -186,25 +186,6 @@ class TestFacts:
         top = sorted(uses.values(), reverse=True)[: -(-len(uses) // 100)]
         assert hubness.top_share == pytest.approx(sum(top) / sum(uses.values()))
 
-    def test_shortcuts_are_the_share_of_pairs(self, runs, stdlib):
-        facts = look(runs / "margin")
-        texts = {row["id"]: row["text"] for row in rows(stdlib / "corpus.parquet")}
-        table = sorted(rows(runs / "margin" / "scored"), key=lambda row: row["query_id"])
-        features = {
-            "BM25": lambda row: row["bm25_score"],
-            "length": lambda r: len(texts[r["doc_id"]]),
-        }
-        for name, feature in features.items():
-            won = []
-            for _, query in groupby(table, key=lambda row: row["query_id"]):
-                query = list(query)
-                positives = [feature(row) for row in query if row["label"] == 1]
-                negatives = [feature(row) for row in query if row["selected"]]
-                won += [(p > n) + 0.5 * (p == n) for p in positives for n in negatives]
-            assert facts.shortcuts[name].rate == pytest.approx(np.mean(won))
-            assert facts.shortcuts[name].known == len(won)
-            assert facts.shortcuts[name].low < np.mean(won) < facts.shortcuts[name].high
-
     def test_many_queries_have_the_interval_that_resampling_tends_to(self):
         rng = np.random.default_rng(1)
         counts = rng.integers(1, 6, 5001)

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnmine.relevance.learned import DepthTrial, Gain
-from hnmine.relevance.linear_probe import SCALE, SHARPNESS, gradient_of, loss_of, soft_ranks, train
+from hnmine.relevance.linear_probe import (
+    SCALE,
+    SHARPNESS,
+    _chances,
+    gradient_of,
+    soft_ranks,
+    train,
+)
 from hnmine.relevance.probes import ProbeData, compare
 from hnmine.relevance.projection import WIDEST, subspace, unit_vectors
 
@@ -43,6 +50,12 @@ def test_a_gain_that_is_the_same_in_every_query_is_said_without_dividing_by_its_
     chosen, warning = trial.sentences(5.0)
     assert "(the same in every query, 100 queries)" in chosen
     assert warning.startswith("Random negatives trained better probes (the same in every query)")
+
+
+def loss_of(matrix, queries, vectors, documents):
+    """The contrastive loss of one batch, whose gradient the probes follow."""
+    chance, _, _ = _chances(matrix, queries, vectors, documents)
+    return float(-np.log(np.diagonal(chance)).mean())
 
 
 class TestLinearProbe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,9 @@ from scipy.stats import t as student
 
 from hnmine.audit.shortcuts import ADVICE, WARN_FROM
 from hnmine.intervals import TAIL, clopper_pearson, sampled_interval
-from hnmine.printable import aligned, fitted, shell, without_nan
+from hnmine.printable import aligned, fitted, shell
 from hnmine.ragged import Floats, Ints
-from hnmine.results import Json, Result
+from hnmine.results import Result
 from hnmine.schema import RELEVANT
 from hnmine.sheets.draw import Draw
 
@@ -187,11 +187,6 @@ class Audit(Result):
             }
             for kind, members in groups.items()
         }
-
-    def as_json(self) -> Json:
-        """Return everything as JSON values; an unknown number is null."""
-        found: Json = without_nan(asdict(self))
-        return found
 
     @property
     def judged(self) -> bool:

@@ -18,6 +18,7 @@ from hnmine.errors import (
     HnmineError,
     UsageError,
     did_you_mean,
+    first_line,
     is_interrupt,
     is_out_of_memory,
 )
@@ -46,7 +47,7 @@ def errors_explained(debug: bool) -> Iterator[None]:
         if is_out_of_memory(error):
             _fail(_explain_memory_error(error), Exit.PARTIAL, debug)
         bug = HnmineError(
-            f"Unexpected {type(error).__name__}: {_one_line(error)}",
+            f"Unexpected {type(error).__name__}: {first_line(error)}",
             why="This is a fault in hnmine. Finished work is kept.",
             fix="Run the same command with --debug and report what it prints.",
         )
@@ -106,7 +107,7 @@ def _explain_os_error(error: OSError) -> HnmineError:
     refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
     return HnmineError(
         what,
-        why=f"{error.filename}: {error.strerror}." if error.filename else _one_line(error),
+        why=f"{error.filename}: {error.strerror}." if error.filename else first_line(error),
         fix="Choose another path, or change its permissions, and rerun; finished work is kept."
         if refused
         else "Fix this and rerun; finished work is kept.",
@@ -116,15 +117,10 @@ def _explain_os_error(error: OSError) -> HnmineError:
 def _explain_memory_error(error: Exception) -> HnmineError:
     return HnmineError(
         "Out of memory.",
-        why=_one_line(error),
+        why=first_line(error),
         fix="Free memory and rerun; finished work is kept. A smaller --batch-tokens, --block-size "
         "or --shard-size needs less.",
     )
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].strip()[:500] if lines else repr(error)
 
 
 def _fail(error: HnmineError, code: Exit, debug: bool) -> None:

@@ -130,7 +130,6 @@ def _declared(name: str, field: FieldInfo) -> str:
 
 
 def _metavar(kind: object) -> str | None:
-    """Return what the help shows for a value."""
     origin, inner = get_origin(kind), [part for part in get_args(kind) if part is not type(None)]
     if origin is dict:
         return "NAME=EXPRESSION"

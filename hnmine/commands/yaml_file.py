@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hnmine.commands import COMMANDS
-from hnmine.errors import UsageError
+from hnmine.errors import LONGEST_WHY, UsageError
 from hnmine.runner.plan import Json
 
 if TYPE_CHECKING:
     import yaml
-
-LONGEST_WHY = 500
-"""Characters of a parser's message that are shown."""
 
 MOST_BYTES = 1_000_000
 MOST_VALUES = 5_000

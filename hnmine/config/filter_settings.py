@@ -313,7 +313,6 @@ class FilterSettings(ProofSettings, ServerSettings, ModelSettings, OutputSetting
 
     @model_validator(mode="after")
     def _check_lazy(self) -> FilterSettings:
-        """Refuse settings that --lazy cannot combine with."""
         if not self.lazy:
             return self
         if not self.cross_encoder or self.score not in (None, "ce"):

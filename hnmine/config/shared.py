@@ -85,7 +85,6 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _mirror_urls(cls, values: Json) -> Json:
-        """Replace the URLs of directories by their local mirrors."""
         found = dict(values)
         for name in cls.places():
             kind, value = cls.model_fields[name].annotation, values.get(name)

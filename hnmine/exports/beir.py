@@ -12,7 +12,7 @@ from hnmine.exports.format import Format
 
 def corpus(material: Material) -> Iterator[dict[str, str]]:
     """Yield `_id, title, text` of every document of the index."""
-    for document, text in material.all_documents():
+    for document, text in material.texts_of(np.arange(len(material.documents))):
         yield {"_id": document, "title": "", "text": text}
 
 

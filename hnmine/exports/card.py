@@ -13,7 +13,7 @@ import yaml
 from hnmine.directories.candidates import Candidates
 from hnmine.exports.reproduce import commands
 from hnmine.guarantee.statement import Guarantee, percent
-from hnmine.printable import one_line
+from hnmine.printable import one_line, shortened
 from hnmine.results import Json
 from hnmine.runner.plan import Plan, digest
 
@@ -119,7 +119,6 @@ def _language(stemmer: str, train: Sequence[Path]) -> str:
 
 
 def _texts(train: Sequence[Path]) -> Iterator[str]:
-    """Yield the texts of the first rows."""
     for file in train:
         for batch in pq.ParquetFile(file).iter_batches(batch_size=SAMPLE):
             for values in batch.to_pydict().values():
@@ -226,14 +225,9 @@ def _example(train: Sequence[Path]) -> str:
     for file in train:
         for batch in pq.ParquetFile(file).iter_batches(batch_size=1):
             values = batch.to_pylist()[0].items()
-            shown = [(name, _shorten(str(value))) for name, value in values]
+            shown = [(name, shortened(str(value), EXAMPLE_CHARACTERS)) for name, value in values]
             return "\n".join(f"- **{_plain(name)}**: {_plain(text)}" for name, text in shown)
     return "None: no candidate was kept."
-
-
-def _shorten(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= EXAMPLE_CHARACTERS else text[:EXAMPLE_CHARACTERS] + " …"
 
 
 def _plain(text: str) -> str:

@@ -216,7 +216,6 @@ class Material:
     def _check(
         self, table: pa.Table, query: Ints, scores: Floats, rows: Ints, negatives: Ints
     ) -> None:
-        """Refuse documents without a score where the format needs scores."""
         if self.scores is None:
             return
         wanted = rows[np.isin(query[rows], query[negatives])]
@@ -291,10 +290,6 @@ class Material:
     def used_documents(self) -> Iterator[tuple[str, str]]:
         """Yield id and text of the documents that the examples use, in the order of the index."""
         return self.texts_of(self.used)
-
-    def all_documents(self) -> Iterator[tuple[str, str]]:
-        """Yield id and text of every document of the index."""
-        return self.texts_of(np.arange(len(self.documents)))
 
     def texts_of(self, rows: Ints) -> Iterator[tuple[str, str]]:
         """Yield id and text of documents, given by row."""

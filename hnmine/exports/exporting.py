@@ -94,7 +94,6 @@ def _scores(settings: ExportSettings, form: Format, mined: Mined) -> str | None:
 
 
 def _own(meet: Callable[[Format], bool]) -> str:
-    """Name the formats of hnmine's own that meet a condition."""
     return ", ".join(name for name, entry in EXPORTS.own.items() if meet(entry.load()))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hnmine.config import PushSettings
 from hnmine.directories.manifests import ExportManifest, MinedManifest
-from hnmine.errors import InputError, PartialRun, UsageError
+from hnmine.errors import InputError, PartialRun, UsageError, first_line
 from hnmine.exports import EXPORTS
 from hnmine.exports.card import card_of_upload
 from hnmine.exports.format import Format
@@ -81,14 +81,13 @@ def push(settings: PushSettings) -> Pushed:
     except HFValidationError as error:
         raise UsageError(
             f"repo: {settings.repo!r} is not the name of a repository.",
-            why=str(error).splitlines()[0],
+            why=first_line(error),
             fix="Pass OWNER/NAME.",
         ) from error
     except Exception as error:
-        lines = str(error).strip().splitlines()
         raise PartialRun(
             f"Cannot push to {settings.repo}.",
-            why=lines[0] if lines else repr(error),
+            why=first_line(error),
             fix="Check the network, HF_HUB_OFFLINE, and the token (`hf auth login`), then run the "
             "same command: uploaded files are not sent again.",
         ) from error

@@ -28,7 +28,8 @@ def boilerplate_shares(read: Callable[[], Iterable[str]]) -> NDArray[np.float32]
         read: streams distinct texts; called twice, so that only hashes are held in memory.
     """
     distinct = [np.unique(hashes_of(text)[0]) for text in read()]
-    known, counts = np.unique(_joined(distinct), return_counts=True)
+    every = np.concatenate([np.empty(0, np.uint64), *distinct])
+    known, counts = np.unique(every, return_counts=True)
     common = known[counts >= MANY]
     return np.array([_share(*hashes_of(text), common) for text in read()], np.float32)
 
@@ -47,7 +48,3 @@ def hashes_of(text: str) -> tuple[NDArray[np.uint64], Ints]:
 
 def _share(hashes: NDArray[np.uint64], lengths: Ints, common: NDArray[np.uint64]) -> float:
     return float(lengths[np.isin(hashes, common)].sum() / max(lengths.sum(), 1))
-
-
-def _joined(parts: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    return np.concatenate([np.empty(0, np.uint64), *parts])

@@ -336,5 +336,4 @@ def asked_for(
     """Return what a file is read for, as a table of a kind."""
     roles = CONVENTIONS[kind]
     required = frozenset(roles) - OPTIONAL[kind]
-    how = (reading.quoting, reading.encoding, tuple(reading.splits))
-    return Asked(kind, roles, required, given or {}, KNOWN, *how)
+    return Asked(kind, roles, required, given or {}, KNOWN, reading)

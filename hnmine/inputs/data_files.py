@@ -64,7 +64,7 @@ class DataFile:
         any_ending: bool = False,
     ) -> list[DataFile]:
         """Open the files of an input, in the order in which they are read; see `list_files`."""
-        found = list_files(path, asked.splits, strict=strict, any_ending=any_ending)
+        found = list_files(path, asked.reading.splits, strict=strict, any_ending=any_ending)
         return [cls.open(one.path, one.partitions, asked) for one in found]
 
     @property

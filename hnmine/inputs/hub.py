@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from hnmine.errors import InputError
+from hnmine.errors import InputError, first_line
 from hnmine.inputs.formats import FORMATS, LOOKED_AT, READABLE
 from hnmine.inputs.formats.text import PACKED
 from hnmine.inputs.splits import CARD, SIDE_FILES, card_of, choose, fits, group
@@ -184,10 +184,9 @@ def _choose(
 
 
 def _not_found(name: HubName, error: Exception) -> InputError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return InputError(
         f"{name.path} is neither a file or folder here nor a data set that can be downloaded.",
-        why=lines[0][:500] if lines else repr(error),
+        why=first_line(error),
         fix=f"Check the name; or run `hf download {name.repo} --repo-type dataset --local-dir "
         "FOLDER` where the hub can be reached, and give FOLDER.",
     )

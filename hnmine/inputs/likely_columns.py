@@ -11,6 +11,7 @@ from hnmine.inputs.bad_rows import BadRows
 from hnmine.inputs.data_files import DataFile
 from hnmine.inputs.nested import at_path, text_paths, top_of
 from hnmine.inputs.values import as_string_lists
+from hnmine.printable import shortened
 
 SAMPLED, LONGEST_ID, SHOWN = 1000, 64, 80
 """Rows that are looked at, and the characters of an id and of a text that is shown."""
@@ -102,4 +103,4 @@ def _positive(columns: Sequence[Seen], taken: Collection[str]) -> bool:
 
 def shown(value: str) -> str:
     """Return a value, or its beginning."""
-    return repr(value if len(value) <= SHOWN else value[:SHOWN] + " …")
+    return repr(shortened(value, SHOWN))

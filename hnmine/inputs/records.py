@@ -237,7 +237,7 @@ def qrel_records(table: Table, min_grade: float, bad: BadRows) -> Iterator[PairB
 
 
 def _metadata(table: Table, batch: pa.RecordBatch, rows: list[int]) -> pa.StructArray | None:
-    names = table.metadata_columns
+    names = list(table.metadata)
     if not names:
         return None
     columns = [batch[name].take(pa.array(rows, pa.int64())) for name in names]

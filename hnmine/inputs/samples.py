@@ -1,27 +1,24 @@
-"""Checks of a table's first rows: the longest texts, lists written as text, bare answers."""
+"""Checks of a table's first rows: lists written as text, bare answers."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Generator, Iterator
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 
 from hnmine.errors import InputError
 from hnmine.inputs.bad_rows import BadRows
-from hnmine.inputs.data_files import DataFile
 from hnmine.inputs.identity import normalise
-from hnmine.inputs.nested import at_path, text_paths, top_of
+from hnmine.inputs.likely_columns import SAMPLED, SHOWN, seen, shown
 from hnmine.inputs.values import as_string_lists
+from hnmine.printable import shortened
 
 if TYPE_CHECKING:
     from hnmine.inputs.table_reader import Table
 
 Item = TypeVar("Item")
-
-SAMPLED, SHOWN = 1000, 80
-"""Rows that are looked at, and the characters of a text that are shown."""
 
 FEW_WORDS, FEW_CHARACTERS = 4, 40
 """Up to here a positive is an answer rather than a passage."""
@@ -35,38 +32,12 @@ WRITTEN_LIST = re.compile(r"\s*\[\s*([\"']).*\1\s*\]\s*", re.DOTALL)
 """A list of texts as Python or JSON writes it."""
 
 
-def longest(file: DataFile, but: Collection[str] = ()) -> tuple[str, str, float] | None:
-    """Return the column of a file with the longest texts, one of them, and their mean length."""
-    paths = [path for path in text_paths(file.types) if path not in but]
-    tops = list(
-        dict.fromkeys(top for path in paths if (top := top_of(path, file.types)) is not None)
-    )
-    found = []
-    batch = _first(file.batches(tops, BadRows("skip"))) if tops else None
-    if batch is None:
-        return None
-    for path in paths:
-        column = at_path(batch.slice(0, SAMPLED), path)
-        _, texts = as_string_lists(column, path, str(file.path))
-        if values := [text for text in texts.to_pylist() if text]:
-            found.append((sum(map(len, values)) / len(values), path, shortened(values[0])))
-    if not found:
-        return None
-    mean, path, value = max(found)
-    return path, value, mean
-
-
 def _first(rows: Iterator[Item]) -> Item | None:
     """Return the first item, and let the file behind it go."""
     found = next(rows, None)
     if isinstance(rows, Generator):
         rows.close()
     return found
-
-
-def shortened(text: str) -> str:
-    """Return a text, or its beginning."""
-    return text if len(text) <= SHOWN else text[:SHOWN] + " …"
 
 
 def refuse_written_lists(table: Table) -> None:
@@ -81,7 +52,7 @@ def refuse_written_lists(table: Table) -> None:
         if values and all(map(WRITTEN_LIST.fullmatch, values)):
             raise InputError(
                 f"Column {path!r} of {table.path} holds lists that are written as text.",
-                why=f"Its first value is {shortened(values[0])}",
+                why=f"Its first value is {shortened(values[0], SHOWN)}",
                 fix="Write the table as Parquet or JSONL, which keep lists.",
             )
 
@@ -113,18 +84,20 @@ def answers(table: Table) -> str | None:
     short = words <= FEW_WORDS and characters <= FEW_CHARACTERS
     shared = uses >= max(MANY_QUERIES, MANY_SHARE * asked) and len(common) <= FEW_CHARACTERS
     used = [*table.columns.values(), *(path for one in table.negatives for path in one.paths)]
-    other = longest(table.files[0], used) if short or shared else None
-    longer = other is not None and other[2] >= TIMES_LONGER * characters
+    texts = [one for one in seen(table.files[0]) if one.text] if short or shared else []
+    others = (one for one in texts if one.name not in used)
+    other = max(others, key=lambda one: one.mean, default=None)
+    longer = other is not None and other.mean >= TIMES_LONGER * characters
     if not shared and not (short and longer):
         return None
     said = [f"{table.path}: {positive} may hold answers, not passages."]
     if short:
         said.append(f"Half of them have no more than {words:g} words.")
     if shared:
-        said.append(f"{shortened(common)!r} is a positive of {uses:,} of {asked:,} queries.")
+        said.append(f"{shown(common)} is a positive of {uses:,} of {asked:,} queries.")
     if other is not None and longer:
         said.append(
-            f"The texts of {other[0]} are longer, such as {other[1]!r}: "
-            f"--column pairs.positive={other[0]} takes them."
+            f"The texts of {other.name} are longer, such as {shown(other.value)}: "
+            f"--column pairs.positive={other.name} takes them."
         )
     return " ".join(said)

@@ -122,11 +122,6 @@ class Table:
         """The columns of negatives, for a message."""
         return listed([found.text or found.id or "" for found in self.negatives])
 
-    @property
-    def metadata_columns(self) -> list[str]:
-        """Columns that have no role; kept beside a document as its metadata."""
-        return list(self.metadata)
-
     def fingerprint(self) -> str:
         """Hash the content of all files (xxh3, 128 bits), in the order in which they are read.
 

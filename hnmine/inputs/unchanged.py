@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import xxhash
 
-from hnmine.errors import InputError
+from hnmine.errors import InputError, first_line
 
 HASH_BLOCK = 1 << 22
 POINTER = b"version https://git-lfs"
@@ -117,8 +117,7 @@ def explained(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        why = lines[0].strip()[:500] if lines else repr(error)
+        why = first_line(error)
         fix = (
             "Check that the file is complete and matches its ending: Parquet, Arrow, JSON, CSV or "
             "TSV."

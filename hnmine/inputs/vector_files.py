@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hnmine.errors import HnmineError, InputError
+from hnmine.errors import HnmineError, InputError, first_line
 from hnmine.inputs.columns import CONVENTIONS
 from hnmine.inputs.data_files import DataFile
 from hnmine.inputs.formats import READABLE
@@ -89,7 +89,7 @@ def open_vectors(path: str, table: str, columns: Mapping[str, str]) -> VectorSou
         if not path.strip() or not place.exists():
             raise ValueError("There is no such file or folder.")
         inside = sorted(place.iterdir()) if place.is_dir() else [place]
-        files = [file for file in inside if file.suffix in ARRAYS and not _is_hidden(file)]
+        files = [file for file in inside if file.suffix in ARRAYS and file.name[0] not in "._"]
         if len(kinds := {file.suffix for file in files}) > 1:
             raise ValueError(f"It holds files of several kinds: {', '.join(sorted(kinds))}.")
         if not files and place.is_file() and ending(place) not in READABLE:
@@ -107,13 +107,9 @@ def _explained(path: Path | str) -> Iterator[None]:
     except HnmineError:
         raise
     except (ValueError, OSError, OverflowError, SyntaxError, RecursionError) as error:
-        lines = str(error).strip().splitlines()
-        why = lines[0][:500] if lines else repr(error)
-        raise InputError(f"Cannot read the vectors in {path}.", why=why, fix=HOW) from error
-
-
-def _is_hidden(file: Path) -> bool:
-    return file.name.startswith((".", "_"))
+        raise InputError(
+            f"Cannot read the vectors in {path}.", why=first_line(error), fix=HOW
+        ) from error
 
 
 def check_block(vectors: Vectors, path: Path | str, start: int) -> None:
@@ -231,7 +227,6 @@ def _check_dimension(where: object, found: int, expected: int, other: object) ->
 def _columns(
     path: str, types: Mapping[str, list[pa.DataType]], table: str, given: Mapping[str, str]
 ) -> tuple[str, str]:
-    """Return the names of the columns of ids and vectors."""
     if unknown := given.keys() - {"id", "vector"}:
         raise InputError(
             f"Vectors have no column {sorted(unknown)[0]!r}.", fix="Name their id and vector."

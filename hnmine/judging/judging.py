@@ -128,15 +128,12 @@ def verdicts_of(rows: JudgedRows, answers: Sequence[Answer | None]) -> Floats:
     given = [answer or Answer() for answer in answers]
     own = np.array([answer.verdict for answer in given], np.float64)  # NaN for None.
     scores = np.array([answer.score for answer in given], np.float64)
-    noise = keyed_noise(0, *(_ids(rows, name) for name in ("query_id", "doc_id")))
+    ids = (rows.texts(name) for name in ("query_id", "doc_id"))
+    noise = keyed_noise(0, *([one or "" for one in column] for column in ids))
     sampled = rows.drawn(EVEN, ANY)
     other = sampled if sampled.any() else rows.drawn(RANDOM)
     cut = verdicts_by_scores(scores, rows.drawn(POSITIVE), other, noise)
     return np.where(np.isfinite(own), own, cut)
-
-
-def _ids(rows: JudgedRows, name: str) -> list[str]:
-    return [value or "" for value in rows.texts(name)]
 
 
 def _measured(sheet: Path, name: str, rows: JudgedRows, filled: JudgedRows, left: int) -> Judged:

@@ -11,7 +11,7 @@ from hnmine.http_client import Refused
 from hnmine.judging.graded_answers import SCHEMA, read_answer
 from hnmine.judging.machine_judge import Answer, Item
 from hnmine.judging.server_judge import ServerJudge
-from hnmine.model_server import LanguageModel, filled
+from hnmine.model_server import LanguageModel, filled, read_prompt
 from hnmine.printable import one_line
 
 PROMPT = """\
@@ -97,16 +97,13 @@ def _format() -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": named}
 
 
-def read_prompt(file: Path) -> str:
+def judging_prompt(file: Path) -> str:
     """Return the prompt in a file.
 
     Raises:
         UsageError: it cannot be read, or lacks {query} or {document}.
     """
-    try:
-        prompt = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read {file}.", why=str(error), fix="Check --prompt.") from error
+    prompt = read_prompt(file)
     if missing := [name for name in ("{query}", "{document}") if name not in prompt]:
         raise UsageError(
             f"The prompt in {file} lacks {' and '.join(missing)}.",

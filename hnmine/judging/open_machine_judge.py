@@ -11,7 +11,7 @@ from hnmine.config.shared import ModelUse
 from hnmine.encode.gate import use_of
 from hnmine.encode.spec import ModelSpec
 from hnmine.errors import UsageError
-from hnmine.judging.language_model import PROMPT, LanguageModelJudge, read_prompt
+from hnmine.judging.language_model import PROMPT, LanguageModelJudge, judging_prompt
 from hnmine.judging.local_models import LocalModelJudge
 from hnmine.judging.machine_judge import MachineJudge
 from hnmine.judging.rerank_endpoint import RerankEndpointJudge
@@ -68,4 +68,4 @@ def open_machine_judge(
             fix="Add --llm NAME, or pass an address that ends in /rerank for a reranker.",
         )
     model = LanguageModel(judge, llm, key, 0.0, max_tokens, timeout)
-    return LanguageModelJudge(model, read_prompt(prompt) if prompt else PROMPT, requests)
+    return LanguageModelJudge(model, judging_prompt(prompt) if prompt else PROMPT, requests)

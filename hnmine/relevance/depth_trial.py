@@ -144,7 +144,6 @@ class _Trial:
         self.ids = rows.table["query_id"].take(pa.array(self.starts)).to_pylist()
 
     def result(self) -> TriedDepth:
-        """Choose negatives of each depth, and compare them."""
         eligible, usual = self.rows.eligible, self.rule.depth
         below = eligible & self.rows.below_positive
         depths = [usual, *(depth for depth in DEPTHS if self._is_another(depth))]
@@ -192,7 +191,6 @@ class _Trial:
         return choose(self.query, eligible, order, np.full(len(self.ids), self.n))
 
     def _positives(self) -> Ints:
-        """Return the rows of some known positives of each query."""
         rows = np.flatnonzero(self.rows.table["is_positive"].to_numpy())
         ids = (self.rows.table[name].take(pa.array(rows)) for name in ("query_id", "doc_id"))
         noise = keyed_noise(SEED, *(column.to_pylist() for column in ids))

@@ -61,14 +61,8 @@ def train(ids: list[str], queries: Floats, vectors: Floats, documents: Ints) -> 
     return matrix
 
 
-def loss_of(matrix: Floats, queries: Floats, vectors: Floats, documents: Ints) -> float:
-    """Return the contrastive loss of one batch."""
-    chance, _, _ = _chances(matrix, queries, vectors, documents)
-    return float(-np.log(chance[np.arange(len(queries)), np.arange(len(queries))]).mean())
-
-
 def gradient_of(matrix: Floats, queries: Floats, vectors: Floats, documents: Ints) -> Floats:
-    """Return the gradient of `loss_of`, shape (dimension, dimension)."""
+    """Return the gradient of a batch's contrastive loss, shape (dimension, dimension)."""
     chance, (u, u_size), (v, v_size) = _chances(matrix, queries, vectors, documents)
     n = np.arange(len(queries))
     chance[n, n] -= 1

@@ -9,10 +9,10 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 from pydantic import BaseModel, ConfigDict
 
 from hnmine.choose import choose
+from hnmine.keyed_noise import hashes
 from hnmine.names import DEFAULT_SOURCES, in_order, rank_of
 from hnmine.ragged import Bools, Floats
 from hnmine.relevance.evidence import Scale, features, numbers, within_query
@@ -37,7 +37,7 @@ NOT_EVIDENCE = (SIMILARITY, "verdict")
 FEWEST_QUERIES = 10
 """With fewer queries whose positive the sources found, no weights are learned."""
 
-FOLDS = 2
+FOLDS, SEED = 2, 4
 
 
 class Sample:
@@ -86,8 +86,8 @@ class Sample:
         self.similarity = numbers(table[SIMILARITY]) if similar else np.full(len(rows), np.nan)
         ids = table["query_id"].to_pylist()
         first = np.flatnonzero(np.diff(self.query, prepend=-1))
-        hashes = np.array([_hash(ids[row]) for row in first], dtype=np.uint64)
-        self.fold = (hashes % np.uint64(FOLDS)).astype(np.int64)[self.query]
+        fold = hashes([ids[row] for row in first], SEED) % np.uint64(FOLDS)
+        self.fold = fold.astype(np.int64)[self.query]
 
     def neighbour_means(self, values: Floats) -> Floats:
         """Return the mean value of the candidates around each row; NaN without vectors."""
@@ -107,10 +107,6 @@ class Sample:
     def _first(self, rank: Floats, n: int) -> Bools:
         queries = int(self.query.max(initial=-1)) + 1
         return choose(self.query, self.candidate & np.isfinite(rank), rank, np.full(queries, n))
-
-
-def _hash(query_id: str) -> int:
-    return xxhash.xxh3_64_intdigest(query_id.encode("utf-8", "surrogatepass"), 4)
 
 
 @dataclass(frozen=True)
@@ -293,7 +289,6 @@ def _neighbours(sample: Sample, x: Floats, shares: Floats) -> Floats:
 
 
 def _two(sample: Sample, scores: Floats, scale: Scale) -> Floats:
-    """Return the two features of the neighbours."""
     of = {NEIGHBOURS: scores}, {NEIGHBOURS: scale}
     return features(*of, sample.query, sample.reference)
 

@@ -54,7 +54,6 @@ def neighbour_means(
 
 
 def _means(values: Floats, among: Bools, vectors: NDArray[np.float32]) -> Floats:
-    """Return the means of the rows of one query."""
     means = np.zeros(len(values))
     if not among.any():
         return means

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from hnmine.directories.mined import Mined
 from hnmine.directories.scored_view import NEGATIVE, ScoredView
-from hnmine.printable import aligned, fitted, without_nan
+from hnmine.printable import aligned, fitted
 from hnmine.report.terminal import number
 from hnmine.results import Json, Result
 from hnmine.runner.plan import differences
@@ -86,11 +86,6 @@ class Changes(Result):
     changed: int
     most: dict[str, tuple[int, int]]
     texts: dict[str, str] = field(default_factory=dict)
-
-    def as_json(self) -> Json:
-        """Return everything as JSON values; an unknown number is null."""
-        found: Json = without_nan(asdict(self))
-        return found
 
     def lines(self) -> Iterator[str]:
         """Write the changes for a terminal."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -14,13 +14,13 @@ from hnmine.config import CompareSettings
 from hnmine.config.compare_settings import MOST_DIRECTORIES
 from hnmine.directories.mined import Mined
 from hnmine.errors import InputError, UsageError, damage_explained
-from hnmine.printable import shell, without_nan
+from hnmine.printable import shell
 from hnmine.report.changes import Changes, changes
 from hnmine.report.compared_table import Table
 from hnmine.report.measures import Measured, hardness_of, measured
 from hnmine.report.overlap import Overlap, overlap
 from hnmine.report.templates import template
-from hnmine.results import Json, Result
+from hnmine.results import Result
 from hnmine.runner.atomic import write_text
 from hnmine.runner.plan import canonical_json
 from hnmine.training.reached import Students
@@ -68,11 +68,6 @@ class Comparison(Result):
             found = TypeAdapter(cls).validate_python(json.loads(file.read_text("utf-8")))
             _check_shape(found)
         return replace(found, output=str(folder))
-
-    def as_json(self) -> Json:
-        """Return everything as JSON values; an unknown number is null."""
-        found: Json = without_nan(asdict(self))
-        return found
 
     def lines(self) -> Iterator[str]:
         """Write the comparison for a terminal."""
@@ -133,7 +128,6 @@ def _measured(mined: Mined, threads: int, recorded: bool) -> Measured:
 
 
 def _check_free(folder: Path) -> None:
-    """Refuse a place of something else than a comparison."""
     owned = next((name for name in OWNED if (folder / name).exists()), None)
     if owned or (folder.exists() and not folder.is_dir()):
         raise UsageError(

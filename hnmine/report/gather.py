@@ -21,6 +21,7 @@ from hnmine.directories.scored_view import (
     quoted,
 )
 from hnmine.names import rank_of
+from hnmine.outcome import dropped
 from hnmine.relevance.learned import read_learned
 from hnmine.report.facts import Facts, Hub, Hubness, Mix
 from hnmine.report.histograms import histogram
@@ -71,17 +72,13 @@ def _learned(path: Path) -> Json:
 
 def _funnel(settings: FilterSettings, counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return the steps from candidates to negatives; drops in the order of the rules."""
-    dropped = {
-        name.removeprefix("dropped_"): count
-        for name, count in counts.items()
-        if name.startswith("dropped_")
-    }
+    by_rule = dropped(counts)
     named = [*rules(settings), *(reason for reason, _ in by_text(settings.where))]
-    order = [name for name in dict.fromkeys(named) if name in dropped]
-    order += [name for name in dropped if name not in order]
+    order = [name for name in dict.fromkeys(named) if name in by_rule]
+    order += [name for name in by_rule if name not in order]
     return [
         ("candidates", counts["candidates"]),
-        *((name, -dropped[name]) for name in order),
+        *((name, -by_rule[name]) for name in order),
         ("kept", counts["kept"]),
         ("chosen", counts["negatives"]),
     ]
@@ -133,7 +130,6 @@ def _distributions(scored: ScoredView, facts: Facts) -> None:
 
 
 def _mixes(scored: ScoredView) -> list[Mix]:
-    """Count candidates by the sources that found them."""
     sources = scored.sources
     if not sources:
         return []
@@ -218,7 +214,6 @@ def _named_by_copies(mined: Mined, doc_ids: list[str]) -> dict[str, str]:
 
 
 def _settings(mined: Mined) -> dict[str, Json]:
-    """Return the settings of each stage whose manifest can be read."""
     found = {"filter": mined.manifest.recorded_settings}
     if mined.texts is not None:
         found["mine"] = mined.texts.manifest.recorded_settings

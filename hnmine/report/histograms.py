@@ -70,7 +70,6 @@ def _scaled(value: str, scale: Scale) -> str:
 
 
 def _bins(low: float, high: float, *, whole: bool) -> tuple[float, int]:
-    """Return the width of the bins and their number."""
     if whole:
         width = max(1, int(np.ceil((high - low + 1) / BINS)))
         return float(width), int(np.ceil((high - low + 1) / width))

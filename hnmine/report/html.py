@@ -64,7 +64,6 @@ def _uses(mined: Mined, sheet: str) -> Iterator[tuple[str, str]]:
 
 
 def _distributions(facts: Facts) -> list[tuple[str, Markup, Histogram]]:
-    """Yield title, figure and numbers of each distribution."""
     titles: list[tuple[str, Histogram | None]] = [
         *((f"Scores: {one.name}", one) for one in facts.scores),
         ("Margins: score of the positive minus score of the candidate", facts.margins),

@@ -88,7 +88,6 @@ def _rows(scored: ScoredView, condition: str, order: str, count: int) -> list[Ro
 
 
 def _positives(scored: ScoredView, queries: Sequence[str]) -> dict[str, Row]:
-    """Return the positive with the lowest score, by query."""
     rows = scored.rows(
         "select * from scored where label = 1 and list_contains(?, query_id) "
         "order by query_id, score desc nulls last, doc_id desc",

@@ -13,6 +13,7 @@ from hnmine.directories.scored_view import NEGATIVE, ScoredView
 from hnmine.errors import HnmineError
 from hnmine.guarantee.statement import read_guarantee
 from hnmine.selection.hardness import HARDNESS, Hardness, why_unknown
+from hnmine.sheets.sheet import beside
 
 BESIDE = ("-verdicts.parquet", "-review.csv")
 """Ends of the sheets that `judge` and `review` write beside a directory."""
@@ -152,7 +153,7 @@ def _false_share(mined: Mined) -> tuple[FalseShare | None, list[str]]:
     asked = mined.manifest.settings.max_false is not None  # Else the file is of another directory.
     if asked and (guarantee := read_guarantee(mined.path)):
         return FalseShare("proof", None, 0.0, guarantee.max_false, guarantee.written.judged), []
-    sheets = (mined.path.parent / f"{mined.path.resolve().name}{ending}" for ending in BESIDE)
+    sheets = (beside(mined.path, ending) for ending in BESIDE)
     notes = []
     for sheet in filter(Path.is_file, sheets):
         try:

@@ -56,7 +56,6 @@ def _flags(text: str) -> Markup:
 
 
 def _command(text: str) -> Markup:
-    """Return a command, which may have several lines, without credentials."""
     return Markup("\n").join(one_line(without_credentials(line)) for line in text.split("\n"))
 
 

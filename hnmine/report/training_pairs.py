@@ -30,8 +30,7 @@ def make_chosen(scored: ScoredView) -> None:
     Its columns are `COLUMNS` and `length`, in characters; null where texts cannot be read.
     """
     scored.ask(
-        "create temp table chosen (query_id varchar, doc_id varchar, label tinyint, "
-        "length bigint)"
+        "create temp table chosen (query_id varchar, doc_id varchar, label tinyint, length bigint)"
     )
     texts = scored.mined.texts
     for batch in scored.dataset.to_batches(columns=COLUMNS, filter=ds.field("label").is_valid()):

@@ -12,11 +12,13 @@ from hnmine.audit.estimate import Audit
 from hnmine.config import FilterSettings, MineSettings
 from hnmine.directories.mined import Mined
 from hnmine.exports.reproduce import command_line
+from hnmine.outcome import dropped
 from hnmine.printable import shell
 from hnmine.relevance.learned import RELEVANCE, read_learned
 from hnmine.relevance.shortcut_price import HIGHEST_AUC
 from hnmine.report.facts import Facts
 from hnmine.selection.last_lines import DIGITS, Measured, findings, summary
+from hnmine.sheets.sheet import beside
 
 MOST_FALSE = 0.05
 """Share of the negatives, by judgements, above which a finding is shown."""
@@ -151,13 +153,9 @@ def _words(facts: Facts, audit: Audit, found: int) -> tuple[Level, str]:
 def _steps(mined: Mined, audit: Audit, level: Level) -> Iterator[tuple[str, str]]:
     counts = mined.manifest.counts
     if not counts["negatives"]:
-        dropped = {
-            name.removeprefix("dropped_"): count
-            for name, count in counts.items()
-            if name.startswith("dropped_")
-        }
-        rule = max(dropped, key=lambda name: dropped[name], default=None)
-        if rule and dropped[rule]:
+        by_rule = dropped(counts)
+        rule = max(by_rule, key=lambda name: by_rule[name], default=None)
+        if rule and by_rule[rule]:
             asked = ["hnmine", "inspect", mined.path, "--reason", rule]
             yield "See what the rule that drops most has dropped", shell(asked)
     if level != "good" and (again := filter_command(mined)):
@@ -172,22 +170,25 @@ def _steps(mined: Mined, audit: Audit, level: Level) -> Iterator[tuple[str, str]
         yield "Train on it, from Python", load
 
 
-def filter_command(mined: Mined, sheet: str = "", ending: str = "-2") -> str:
+def filter_command(
+    mined: Mined, sheet: str = "", ending: str = "-2", index: Path | None = None, **changes: object
+) -> str:
     """Return the command that filters again into a new directory; empty without the candidates.
 
     Args:
         mined: the directory.
         sheet: of verdicts to filter with as well.
         ending: of the new directory's name.
+        index: where it has moved to.
+        changes: settings that are to be others.
     """
     if mined.texts is None:
         return ""
-    settings = dict(mined.manifest.recorded_settings)
-    if sheet:
+    settings = mined.manifest.recorded_settings | changes
+    if sheet and sheet not in settings["judge"]:
         settings["judge"] = [*settings["judge"], sheet]
-    output = mined.path.parent / f"{mined.path.resolve().name}{ending}"
-    places = {"candidates": _short(mined.texts.path), "output": output}
-    return command_line(FilterSettings, settings, places)
+    places = {"candidates": _short(mined.texts.path), "output": beside(mined.path, ending)}
+    return command_line(FilterSettings, settings, places | ({"index": index} if index else {}))
 
 
 def _short(path: Path) -> Path:

@@ -22,6 +22,8 @@ NO_DOUBT = (*NO_MATTER_OF_DEGREE, "near-copy", "same-score", "min-score", "relab
 
 NARROWEST_FIRST = f"{MARGIN} desc nulls last, query_id, doc_id"
 
+FATE = f"case when kind = '{DROPPED}' then kind || ': ' || reason else kind end"
+
 LIKELIEST_FIRST = "relevance desc nulls last, disagreement desc, query_id, doc_id"
 
 
@@ -43,7 +45,7 @@ def choose(scored: ScoredView, doubtful: int, even: int, seed: int) -> dict[str,
     _add(scored, _doubtful(scored, doubtful))
     _add(scored, _evenly(scored, even, seed))
     found = scored.rows(
-        f"select query_id, doc_id, picked.drawn, {_fate()} as fate, relevance, {MARGIN} as margin "
+        f"select query_id, doc_id, picked.drawn, {FATE} as fate, relevance, {MARGIN} as margin "
         "from picked join scored using (query_id, doc_id)"
     )
     for row in found:
@@ -78,10 +80,6 @@ def _add(scored: ScoredView, rows: list[tuple[str, str, str]]) -> None:
     names = ("query_id", "doc_id", "drawn")
     arrays = (pa.array(column, pa.string()) for column in columns)
     scored.add("picked", pa.table(dict(zip(names, arrays, strict=True))))
-
-
-def _fate() -> str:
-    return f"case when kind = '{DROPPED}' then kind || ': ' || reason else kind end"
 
 
 def _not_judged(scored: ScoredView) -> str:

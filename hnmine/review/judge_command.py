@@ -14,7 +14,7 @@ from hnmine.judging.judging import judge_sheet, to_ask
 from hnmine.judging.machine_judge import MachineJudge
 from hnmine.judging.open_machine_judge import open_machine_judge
 from hnmine.printable import aligned
-from hnmine.results import Json, Result
+from hnmine.results import Result
 from hnmine.review.sheet_to_judge import sheet_to_judge
 from hnmine.sheets.sheet import Sheet
 
@@ -73,10 +73,6 @@ class JudgingForecast(Result):
     pairs_to_ask: int
     characters: int
     about_tokens: int
-
-    def as_json(self) -> Json:
-        """Return everything as JSON values."""
-        return asdict(self)
 
     def lines(self) -> Iterator[str]:
         """Return the lines for a terminal."""

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hnmine.audit.auditing import audit
 from hnmine.audit.estimate import Audit
-from hnmine.config import AuditSettings, FilterSettings, ReviewSettings
+from hnmine.config import AuditSettings, ReviewSettings
 from hnmine.directories.mined import Mined
 from hnmine.errors import UsageError
-from hnmine.exports.reproduce import command_line
 from hnmine.printable import aligned, shell
+from hnmine.report.verdict import filter_command
 from hnmine.results import Json, Result
 from hnmine.review.doubtful import PER_QUERY, choose
 from hnmine.review.server import ReviewServer
 from hnmine.schema import RELEVANT
 from hnmine.sheets.draw import EVEN
-from hnmine.sheets.sheet import Sheet, count, with_texts
+from hnmine.sheets.sheet import Sheet, beside, count, with_texts
+
+REVIEWED = "-reviewed"
+"""End of the name of the directory that the verdicts are filtered into."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,14 +84,13 @@ def review(settings: ReviewSettings) -> Reviewed:
         notes = [*server.notes, *sheet.settle()]
     notes += missing
     known = AuditSettings(mined=settings.mined, verdicts=str(sheet.path), shortcuts=False)
-    moved = {"index": settings.index} if settings.index else {}
-    commands = _commands(mined, sheet.path, moved)
+    commands = _commands(mined, sheet.path, settings.index)
     return Reviewed(sheet.path, count(sheet), audit(known), commands, notes)
 
 
 def _sheet(settings: ReviewSettings, mined: Mined) -> tuple[Sheet, list[str]]:
     """Open or create the sheet, add the candidates to judge, and say if they are too few."""
-    path = settings.sheet or _filtered_with(mined) or _beside(mined.path, "-review.csv")
+    path = settings.sheet or _filtered_with(mined) or beside(mined.path, "-review.csv")
     asked_before = Sheet.open(path).table.num_rows if path.exists() else 0
     with mined.sql(settings.cpu_threads) as scored:
         chosen = choose(scored, settings.doubtful, settings.evenly_drawn, settings.seed)
@@ -141,28 +143,12 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _beside(directory: Path, ending: str) -> Path:
-    """Return a path beside a directory, whose files a rerun may replace."""
-    return directory.parent / f"{directory.resolve().name}{ending}"
-
-
-def _commands(mined: Mined, sheet: Path, moved: Mapping[str, Path]) -> list[str]:
-    """Return the commands that filter by the verdicts and audit the result."""
-    settings = dict(mined.manifest.recorded_settings)
-    judges = settings["judge"]
-    settings["judge"] = judges if str(sheet) in judges else [*judges, str(sheet)]
-    relevant = f"verdict >= {RELEVANT}"
-    given = settings["relabel"]
-    if not settings["lazy"] and relevant not in (given or ""):
-        settings["relabel"] = f"({given}) or {relevant}" if given else relevant
-    output = _beside(mined.path, "-reviewed")
-    places = {"candidates": _short(mined.candidates.path), "output": output, **moved}
-    return [
-        command_line(FilterSettings, settings, places),
-        shell(["hnmine", "report", output, "--verdicts", sheet]),
-    ]
-
-
-def _short(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def _commands(mined: Mined, sheet: Path, index: Path | None) -> list[str]:
+    """Return the commands that filter by the verdicts and report on the result."""
+    settings, relevant = mined.manifest.settings, f"verdict >= {RELEVANT}"
+    given = relabel = settings.relabel
+    if not settings.lazy and relevant not in (given or ""):
+        relabel = f"({given}) or {relevant}" if given else relevant
+    again = filter_command(mined, str(sheet), REVIEWED, index, relabel=relabel)
+    report = ["hnmine", "report", beside(mined.path, REVIEWED), "--verdicts", sheet]
+    return [again, shell(report)]

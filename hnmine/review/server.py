@@ -140,7 +140,6 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = SLOWEST_SECONDS
 
     def do_GET(self) -> None:
-        """Send the page, or its rows."""
         place = self._place()
         if place == "":
             page = files("hnmine.review").joinpath("page.html").read_bytes()
@@ -151,7 +150,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.NOT_FOUND, "Not found.")
 
     def do_POST(self) -> None:
-        """Save a verdict, or end the review."""
         place = self._place()
         if place is None:
             return

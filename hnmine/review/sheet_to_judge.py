@@ -20,7 +20,7 @@ from hnmine.relevance.evidence import numbers
 from hnmine.review.doubtful import choose
 from hnmine.runner.manifest import MANIFEST, read_json
 from hnmine.sheets.draw import EVEN, draw_noise, drawn_rows
-from hnmine.sheets.sheet import Sheet, with_texts
+from hnmine.sheets.sheet import Sheet, beside, with_texts
 
 KNOWN_TRUTH = 3
 """Other rows for each row of known truth: a quarter of all rows measure the judge."""
@@ -42,7 +42,7 @@ def sheet_to_judge(settings: JudgeSettings) -> Sheet:
                 fix="Pass the mined directory instead, and this sheet with --sheet.",
             )
         return Sheet.open(target)
-    path = settings.sheet or target.parent / f"{target.resolve().name}-verdicts.parquet"
+    path = settings.sheet or beside(target, "-verdicts.parquet")
     stage = (read_json(target / MANIFEST) or {}).get("stage")
     drawn = _of_candidates if stage == CandidatesManifest.stage else _of_mined
     candidates, rows, known = drawn(settings)
@@ -68,6 +68,10 @@ def sheet_to_judge(settings: JudgeSettings) -> Sheet:
         )
     return sheet
 
+
+DRAWN_FROM = pa.schema(
+    {**dict.fromkeys(IDS, pa.string()), "scale": pa.float64(), "noise": pa.uint64()}
+)
 
 Drawn = tuple[Candidates, pa.Table, KnownPositives]
 """The candidates, the rows to judge, and the positives to draw controls from."""
@@ -135,7 +139,7 @@ def _read(
         settings: with the number of rows and the seed.
         scale: the column that orders rows by relevance.
     """
-    drawn = pa.table({name: pa.array([], pa.string()) for name in IDS} | _no_numbers())
+    drawn = DRAWN_FROM.empty_table()
     positives = []
     for part in parts():
         itself, positive = (part[name].to_numpy() for name in ("is_query", "is_positive"))
@@ -158,7 +162,3 @@ def _read(
     pairs = list(zip(*(drawn[name].to_pylist() for name in IDS), strict=True))
     found = KnownPositives(query_ids, doc_ids, every["scale"].to_numpy())
     return found, pairs, drawn["scale"].to_numpy()
-
-
-def _no_numbers() -> dict[str, pa.Array]:
-    return {"scale": pa.array([], pa.float64()), "noise": pa.array([], pa.uint64())}

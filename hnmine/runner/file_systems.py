@@ -27,7 +27,7 @@ def explained(url: str) -> Iterator[None]:
             raise
         raise PartialRun(
             f"Cannot reach {url}, or access is denied.",
-            why=first_line(error)[:500],
+            why=first_line(error),
             fix="Check the address and the credentials, then rerun; finished work is kept.",
         ) from error
 

@@ -307,7 +307,6 @@ def with_texts(candidates: Candidates, columns: Mapping[str, pa.Array]) -> pa.Ta
 
 
 def _readable(texts: pa.Array) -> pa.Array:
-    """Return texts, cut to `CHARACTERS`."""
     long = pc.greater(pc.utf8_length(texts), CHARACTERS)
     if not pc.any(long).as_py():
         return texts
@@ -331,6 +330,11 @@ def _firsts(offsets: Ints, rows: Ints) -> Ints:
             fix="Pass the right candidates with --candidates, or filter again.",
         )
     return np.asarray(rows)[offsets[:-1]]
+
+
+def beside(directory: Path, ending: str) -> Path:
+    """Return a path beside a directory, whose files a rerun may replace."""
+    return directory.parent / f"{directory.resolve().name}{ending}"
 
 
 def count(sheet: Sheet) -> dict[str, int]:

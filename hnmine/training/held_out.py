@@ -146,7 +146,7 @@ class HeldOut:
         """Read queries and qrels, in BEIR's layout; queries come in the order of their ids.
 
         Args:
-            folder: with queries, qrels and perhaps a corpus, each a file of any format that is read.
+            folder: with queries, qrels and perhaps a corpus, each a file of any format.
             corpus: where the documents are if the folder has none.
             most: documents to search, beyond the relevant ones.
 
@@ -320,7 +320,6 @@ def _pool(needed: Iterable[str], others: Iterable[str], most: int) -> dict[str, 
 
 
 def _lowest(texts: Sequence[str], number: int) -> list[str]:
-    """Draw some texts, in the order given."""
     order = np.argsort(keyed_noise(SEED, texts, [""] * len(texts)), kind="stable")
     return [texts[place] for place in np.sort(order[:number])]
 

@@ -66,11 +66,9 @@ class _Comparison:
         return {**setting, **recipe, "rows": self.sets[name](seed).fingerprint, "seed": seed}
 
     def file(self, name: str, seed: int) -> Path:
-        """Return the file of a student."""
         return self.folder / f"{digest(name)[:16]}-{seed}.json"
 
     def train(self, name: str, seed: int, tick: Callable[[], None]) -> Run:
-        """Train and measure a student."""
         start = time.monotonic()
         model = load(self.recipe)
         if name in self.sets:
@@ -125,7 +123,12 @@ def measure_students(directories: Sequence[Mined], settings: CompareSettings) ->
         name: len(before) - len(after)
         for name, before, after in zip(names, every, clean, strict=True)
     }
-    _check_rows(names, clean)
+    if empty := [name for name, rows in zip(names, clean, strict=True) if not len(rows)]:
+        raise InputError(
+            f"{empty[0]} has no row to train on.",
+            why="Held-out queries have all of its queries or positives.",
+            fix="Pass --held-out FOLDER with other queries.",
+        )
     recipe = Recipe(
         settings.train,
         settings.steps or -(-min(map(len, clean)) // Recipe.batch),
@@ -166,18 +169,7 @@ def _name(directory: Path) -> str:
 
 
 def _always(rows: Rows) -> Callable[[int], Rows]:
-    """Return the same rows for every seed."""
     return lambda seed: rows
-
-
-def _check_rows(names: Sequence[str], clean: Sequence[Rows]) -> None:
-    for name, rows in zip(names, clean, strict=True):
-        if len(rows) == 0:
-            raise InputError(
-                f"{name} has no row to train on.",
-                why="Held-out queries have all of its queries or positives.",
-                fix="Pass --held-out FOLDER with other queries.",
-            )
 
 
 def _train_all(comparison: _Comparison, settings: CompareSettings) -> dict[str, list[Run]]:

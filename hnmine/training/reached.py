@@ -70,7 +70,6 @@ class Students:
 
     @property
     def _shown(self) -> dict[str, str]:
-        """The arms' names in the table: directories by their letters."""
         directories = [arm.name for arm in self.arms if arm.name not in BESIDE]
         letters = zip(directories, ascii_uppercase, strict=False)
         return {name: name.strip("()") for name in BESIDE} | dict(letters)
@@ -129,13 +128,8 @@ def _counted(number: int, noun: str) -> str:
 
 def shown(apart: Difference) -> str:
     """Write a difference with its interval, which is symmetric; a star where it excludes 0."""
-    star = " *" if is_real(apart) else ""
+    star = " *" if apart["low"] > 0 or apart["high"] < 0 else ""
     return f"{apart['mean']:+.4f} ± {apart['high'] - apart['mean']:.4f}{star}"
-
-
-def is_real(apart: Difference) -> bool:
-    """Tell whether the interval of a difference excludes 0."""
-    return apart["low"] > 0 or apart["high"] < 0
 
 
 def arms_of(

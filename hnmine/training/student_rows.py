@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +53,6 @@ class Rows:
             for query, documents in zip(self.queries, self.documents, strict=True)
         )
         return Rows([query for query, _ in pairs], [[positive] for _, positive in pairs])
-
-    def without_scores(self) -> Rows:
-        """Return the same rows for contrastive learning."""
-        return replace(self, scores=None)
 
     @property
     def fingerprint(self) -> str:

@@ -186,7 +186,6 @@ def _subject(
 
 
 def _read(settings: BuildIndexSettings | MineSettings) -> _Amount:
-    """Count the documents or the queries that a stage reads."""
     bad = BadRows(settings.on_bad_row)
     if isinstance(settings, BuildIndexSettings):
         batches = read_documents(open_inputs(settings, ("corpus", "pairs")), bad)

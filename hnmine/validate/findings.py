@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -58,10 +58,6 @@ class Report(Result):
         """Add a warning."""
         self.warnings.append({"what": what, "why": why, "fix": fix})
 
-    def as_json(self) -> Json:
-        """Return everything as JSON values."""
-        return asdict(self)
-
     def check(self) -> None:
         """Raise if there are faults.
 
@@ -76,7 +72,6 @@ class Report(Result):
             )
 
     def _times(self) -> Json:
-        """Return the times of the options, by their flags."""
         return {
             f"{option.flags or AS_GIVEN}_seconds": option.time_seconds for option in self.options
         }

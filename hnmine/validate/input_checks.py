@@ -150,7 +150,6 @@ def gather(
 
 
 def _conflicts(found: Gathered, ids: Keys, texts: Keys) -> list[tuple[int, int]]:
-    """List places that share an id and differ in text, a few of them."""
     left = np.setdiff1d(np.arange(found.read), found.places)
     rows = found.find_keys(ids[left])
     left, first = left[rows >= 0], found.places[rows[rows >= 0]]

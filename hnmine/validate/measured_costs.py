@@ -63,7 +63,6 @@ def _filled(texts: Sequence[str], most: int) -> list[str]:
 
 
 def _of_building(texts: list[str], folder: Path) -> Costs:
-    """Time each step of an index by itself."""
     ids = [f"d{n}" for n in range(len(texts))]
     settings = BM25Settings()
 
@@ -144,7 +143,6 @@ def _run(
 
 
 def _of_vectors(folder: Path, dimension: int, depth: int) -> float:
-    """Time the comparison of a query with a document."""
     random = np.random.default_rng(0)
     (folder / "vectors").mkdir()
     vectors = random.standard_normal((DOCUMENTS, dimension), dtype=np.float32)

@@ -44,10 +44,6 @@ class RecipeFile(Result):
     name: str
     text: str
 
-    def as_json(self) -> dict[str, str]:
-        """Return name and text."""
-        return {"name": self.name, "text": self.text}
-
     def lines(self) -> Iterator[str]:
         """Yield the lines of the file."""
         yield from self.text.splitlines()

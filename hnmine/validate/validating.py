@@ -13,6 +13,7 @@ from hnmine.index.given_vectors import open_given
 from hnmine.inputs.identity import Lookup, exact_keys
 from hnmine.inputs.records import TextBatch
 from hnmine.inputs.table_reader import BadRows
+from hnmine.printable import shortened
 from hnmine.progress import progress_bar, say
 from hnmine.validate.advice import advise
 from hnmine.validate.copies import NearCopies
@@ -101,7 +102,6 @@ class _Validator:
         self._vectors("query_vectors", "queries")
 
     def estimate(self) -> None:
-        """Add what a run needs, and warnings."""
         estimate(self.report, self.settings, self.found, self.mined)
         advise(self.report, self.settings, self.examples)
 
@@ -255,5 +255,4 @@ class _Validator:
 
 
 def _shown(text: str) -> str:
-    text = " ".join(text.split())
-    return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
+    return repr(shortened(text, SHOWN))

@@ -207,7 +207,6 @@ class _Batching:
         )
 
     def _arrange(self, run: RunDirectory) -> Arrangement:
-        """Compute the order in which rows are proposed."""
         by, settings, queries = self.settings.by, self.settings, self.rows.queries
         if by == "random":
             return Balanced(np.arange(queries), [1])
@@ -265,7 +264,6 @@ class _Batching:
         return counts
 
     def _epoch(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        """Pack and write the batches of an epoch, in random order."""
         random = np.random.default_rng([self.settings.seed, task.index])
         packed = self.arrangement.pack(
             task.index, np.asarray(self.rows.query), self.settings.batch_size, self.guard, random

@@ -109,7 +109,6 @@ _WEEKDAY = re.compile(rf"\b(?:{_either(WEEKDAYS)})(?=s?\b)")
 
 
 def _like(word: str, model: str) -> str:
-    """Capitalise a word like another."""
     if model.isupper():
         return word.upper()
     return word.capitalize() if model[0].isupper() else word

@@ -34,7 +34,7 @@ from hnmine.inputs.opening import labels_of, open_inputs, read_documents, read_p
 from hnmine.inputs.table_reader import BadRows, content_id
 from hnmine.inputs.texts import Texts, write_texts
 from hnmine.keyed_noise import keyed_noise
-from hnmine.model_server import LanguageModel, filled, key_in
+from hnmine.model_server import LanguageModel, filled, key_in, read_prompt
 from hnmine.names import repeated
 from hnmine.results import StageResult, base_plan
 from hnmine.runner.plan import Task, blocks, canonical_json
@@ -286,7 +286,6 @@ class _Maker:
 
 
 def _with(counts: Counts, more: Counts) -> dict[str, int]:
-    """Add up counts of several generators."""
     return {name: counts.get(name, 0) + count for name, count in more.items()}
 
 
@@ -308,10 +307,7 @@ def _read_prompts(files: Sequence[str]) -> dict[str, str]:
 
 
 def _read_prompt(file: Path) -> str:
-    try:
-        prompt = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read {file}.", why=str(error), fix="Check --prompt.") from error
+    prompt = read_prompt(file)
     if "{query}" not in prompt and "{positive}" not in prompt:
         raise UsageError(
             f"The prompt in {file} is the same for every query.",

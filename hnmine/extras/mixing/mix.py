@@ -65,7 +65,6 @@ class _Mixing:
         self.parts = mined.parts
 
     def tasks(self) -> list[Task]:
-        """Return a task for each part of the scored candidates."""
         tasks = []
         for n, part in enumerate(self.parts):
             outputs: tuple[str, ...] = (f"mixtures/{n:05d}.parquet",)
@@ -75,7 +74,6 @@ class _Mixing:
         return tasks
 
     def work(self, task: Task, outputs: list[Path], tick: Tick) -> Counts:
-        """Mix for the queries of one part."""
         table = read_part(self.parts[task.index], SCORED)
         table = table.filter(pc.is_valid(table["label"]))
         query_ids = table["query_id"].to_pylist()
@@ -101,7 +99,6 @@ class _Mixing:
         return {"mixtures": len(rows), "queries": len(vectors), "queries_short": short}
 
     def _check(self, negative: Bools, query: Ints, document: Ints) -> None:
-        """Refuse parents that may not be negatives of their query."""
         check_negatives(
             self.candidates,
             self.settings.mined,

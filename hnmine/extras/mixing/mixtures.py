@@ -76,8 +76,8 @@ def mixtures(by: str, n: int, parents: Parents, seed: int, neighbours: int) -> I
             positive = _pick(positives, one)
             # The inverse of the distribution function of Beta(0.5, 0.5), the arcsine law.
             share = float(np.sin(np.pi * two / 2) ** 2)
-            angle = _angle(parents.query, parents.documents[positive])
-            yield Mixture(None, positive, *arc_weights(share, angle))
+            cosine = np.clip(parents.query @ parents.documents[positive], -1, 1)
+            yield Mixture(None, positive, *arc_weights(share, float(np.arccos(cosine))))
         else:
             first = _pick(negatives, one)
             others = [other for other in negatives if other != first]
@@ -117,10 +117,6 @@ def arc_weights(share: float, angle: float) -> tuple[float, float]:
     if sine < 1e-6:
         return share, 1 - share
     return float(np.sin(share * angle) / sine), float(np.sin((1 - share) * angle) / sine)
-
-
-def _angle(a: Floats, b: Floats) -> float:
-    return float(np.arccos(np.clip(a @ b, -1, 1)))
 
 
 def _nearest(first: int, others: list[int], vectors: Floats, k: int) -> list[int]:

@@ -77,6 +77,5 @@ def _opened(
 
 
 def _only(schema: pa.Schema, names: list[str] | None) -> pa.ipc.IpcReadOptions:
-    """Read these columns, or all."""
     wanted = [n for n, name in enumerate(schema.names) if names is None or name in names]
     return pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False)

@@ -38,7 +38,7 @@ class DelimitedReader(Reader):
     """
 
     def __init__(self, path: Path, asked: Asked, delimiters: str) -> None:
-        self._blocks = partial(checked_blocks, path, asked.encoding)
+        self._blocks = partial(checked_blocks, path, asked.reading.encoding)
         # Two blocks, because a last line without an end is one of its own.
         head = b"".join(block for _, block in islice(self._blocks(SAMPLE_BYTES), 2))
         lines = [line for line in head.decode().split("\n") if line.strip("\r")][:SAMPLE_ROWS]
@@ -48,7 +48,9 @@ class DelimitedReader(Reader):
         quoting = self._find_quoting(path, asked)
         self._quoted = quoting.quoted
         # A quoted value over several lines must then not look like several rows.
-        proved = self._delimiter == "\t" and asked.quoting == "auto" and not quoting.all_quoted
+        proved = (
+            self._delimiter == "\t" and asked.reading.quoting == "auto" and not quoting.all_quoted
+        )
         self._proved = proved
         rows = _split(lines, self._delimiter, self._quoted)
         if not rows:
@@ -79,9 +81,9 @@ class DelimitedReader(Reader):
             yield pa.RecordBatch.from_arrays(columns, names=read).select(names)
 
     def _find_quoting(self, path: Path, asked: Asked) -> Quoting:
-        if self._delimiter == BLANKS or asked.quoting == "none":
+        if self._delimiter == BLANKS or asked.reading.quoting == "none":
             return Quoting(False)
-        if asked.quoting == "csv" or self._delimiter != "\t":
+        if asked.reading.quoting == "csv" or self._delimiter != "\t":
             return Quoting(True)
         return prove(path, self._blocks, self._delimiter)
 
@@ -182,7 +184,6 @@ def _split(lines: list[str], delimiter: str, quoted: bool) -> list[list[str]]:
 
 
 def _values(line: str, delimiter: str) -> list[str]:
-    """Split a line without quoting."""
     if delimiter == BLANKS:
         return re.findall(r"[^ \t]+", line)
     return line.split(delimiter)

@@ -31,17 +31,17 @@ class JsonReader(Reader):
     """
 
     def __init__(self, path: Path, asked: Asked) -> None:
-        layout = find_layout(path, asked.encoding)
+        layout = find_layout(path, asked.reading.encoding)
         if layout.left_out:
             left_out = ", ".join(map(repr, layout.left_out[:5]))
             note_once(f"{path}: the rows are those of {layout.key!r}; {left_out} is left out.")
-        self._layout, self._encoding = layout, asked.encoding
+        self._layout, self._encoding = layout, asked.reading.encoding
         rows = 0
         fields: dict[pa.Field, None] = {}
         self.bad = BadRows()
         self.mixed = set[str]()
         wide: set[str] = set()
-        for block in json_blocks(path, layout, JSON_BLOCK, asked.encoding):
+        for block in json_blocks(path, layout, JSON_BLOCK, asked.reading.encoding):
             for batch in _parse(block, self.bad):
                 rows += batch.num_rows
                 fields |= dict.fromkeys(field.remove_metadata() for field in batch.schema)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from hnmine.config.reading_options import AS_IT_IS, Reading
 from hnmine.inputs.bad_rows import BadRows
 
 BATCH_ROWS = 8192
@@ -26,9 +27,7 @@ class Asked:
         required: roles that the table must have.
         given: columns by role as the user named them; numbers count the columns from 1.
         known: all names of columns by convention, of all kinds of tables.
-        quoting: `auto`, `csv` or `none`.
-        encoding: of text files without a byte order mark.
-        splits: the splits to read, where there are several.
+        reading: how the user wants files read.
     """
 
     kind: str = ""
@@ -36,9 +35,7 @@ class Asked:
     required: frozenset[str] = frozenset()
     given: Mapping[str, str] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
-    quoting: str = "auto"
-    encoding: str = "utf-8"
-    splits: tuple[str, ...] = ()
+    reading: Reading = AS_IT_IS
 
 
 class Reader(ABC):
