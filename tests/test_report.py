@@ -396,11 +396,14 @@ class TestPage:
         review = hnmine("review", runs / "both", "--sheet", sheet, "--no-page")
         assert (review.returncode, review.stderr) == (0, "")
 
-    def test_words_of_the_query_are_marked(self, runs, tmp_path):
+    def test_words_of_the_query_are_marked_and_every_shortcut_has_its_auc(self, runs, tmp_path):
         path = tmp_path / "r.html"
-        report(ReportSettings.parse({"mined": runs / "margin", "output": path}))
-        parsed = Page(path.read_text())
-        assert len(parsed.all("mark")) > 3
+        found = report(ReportSettings.parse({"mined": runs / "margin", "output": path}))
+        page = path.read_text()
+        assert len(Page(page).all("mark")) > 3
+        for name, auc in found.audit.shortcuts.items():
+            assert f'<th scope="row">{name}</th><td class="n">{auc:.3g}</td>' in page
+        assert len(found.audit.shortcuts) == 4
 
     def test_the_same_facts_are_the_same_page(self, runs, tmp_path):
         pages = [tmp_path / f"{n}.html" for n in range(2)]
@@ -549,10 +552,10 @@ def test_candidates_that_are_gone_cost_the_texts_alone(runs, tmp_path):
     facts = look(moved)
     assert "nowhere" in facts.no_texts
     assert facts.lengths is None
-    assert list(facts.shortcuts) == ["BM25"]
     assert facts.examples[0].query is None
     page = report(ReportSettings.parse({"mined": moved})).page.read_text()
     assert "Texts are left out." in page
+    assert '<th scope="row">bm25</th>' in page, "as `filter` recorded it"
     assert Page(page).all("svg")
     assert look(moved, candidates=runs / "c").lengths is not None
     with pytest.raises(InputError, match="is not the one that"):

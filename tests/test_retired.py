@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -69,10 +70,10 @@ class TestSettings:
             done = hnmine(command, f"--{key}", "0.1", "--output", tmp_path / "m")
             assert done.returncode == 2
             assert done.stderr.startswith(f"error: --{key}: removed.")
-            assert "--max-false" in done.stderr
+            assert RETIRED[name] in done.stderr
             assert "No such option" not in done.stderr
         for file in ({key: 0.1}, {"filter": {key: 0.1}}):
-            with pytest.raises(UsageError, match=f"{key}: removed.*--max-false"):
+            with pytest.raises(UsageError, match=re.escape(f"{key}: removed. {RETIRED[name]}")):
                 settings_for("filter", {"output": "o", **file}, {})
         with pytest.raises(UsageError, match=f"^{name}: removed"):
             api.filter_negatives(candidates="c", output="o", **{name: 0.1})

@@ -29,7 +29,6 @@ PERSON = "person"
 """Who gave a verdict, in the column `judge`; machine judges have names of their own."""
 
 PAIR = ("query_id", "doc_id")
-TEXTS = ("query", "positive", "document")
 NEEDED = {*PAIR, "query", "document", "verdict"}
 NUMBERS = {
     **dict.fromkeys(("relevance", "margin", "grade", "score", "verdict"), pa.float64()),

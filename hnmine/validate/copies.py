@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hnmine.compiled import compiled
 from hnmine.ragged import Ints, offsets_of
@@ -13,8 +12,6 @@ from hnmine.sources.shingles import shingles
 
 NEAR = 0.9
 """Share of the shorter text that stands word for word in the other, as in `--near-copy`."""
-
-Hashes = NDArray[np.uint64]
 
 
 class NearCopies:

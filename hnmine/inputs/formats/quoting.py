@@ -16,7 +16,6 @@ from hnmine.errors import InputError
 from hnmine.inputs.formats.reader import LONGEST_VALUE
 
 Blocks = Callable[[], Iterator[tuple[int, bytes]]]
-Lines = Iterator[tuple[int, str]]
 
 
 @dataclass(frozen=True)
