@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sentence_transformers import SentenceTransformer
 
 from hnmine import build_index, filter_negatives, mine
 from hnmine.encode.devices import device_for
-from hnmine.training.halfway import train_and_choose
-from hnmine.training.held_out import HeldOut
+from hnmine.training.held_out import LEAST, HeldOut
 from hnmine.training.retrieval_measures import NDCG, difference
 from hnmine.training.student_rows import Rows
-from hnmine.training.students import Recipe, load
+from hnmine.training.students import Recipe, load, move_toward, train, weights_of
+
+HALF = 0.5
 
 HELD_OUT = 0.3
 """Share of the queries, by a hash of their texts: no text is on both sides."""
@@ -69,6 +71,39 @@ def main(given: list[str] | None = None) -> None:
     print(f"nDCG@10 of {len(before):,} held-out queries: {before.mean():.4f} before,")
     print(f"{after.mean():.4f} after: {gain['mean']:+.4f}")
     print(f"(95 % interval {gain['low']:+.4f} to {gain['high']:+.4f}), saved to {output / 'model'}")
+
+
+def train_and_choose(model: SentenceTransformer, rows: Rows, recipe: Recipe, seed: int) -> float:
+    """Train a student, and keep its weights or those half-way back, whichever retrieve better.
+
+    Half-way weights keep more of what the base model could do (WiSE-FT, Wortsman et al. 2022;
+    LM-Cocktail, Xiao et al. 2023). Whether that helps depends on the data.
+
+    A tenth of the queries is set aside to choose by, and not trained on. Their positives stay where
+    other queries have them too: new queries will ask for known documents as well. Too few queries
+    leave the trained weights.
+
+    Args:
+        model: the student; it is changed.
+        rows: to train on and to choose by.
+        recipe: how; without `toward_base`.
+        seed: as in `train`.
+
+    Returns:
+        How far the weights went back, 0 or 0.5.
+    """
+    aside = HeldOut.set_aside(rows)
+    if len(aside.queries) < LEAST:
+        train(model, [rows], recipe, seed)
+        return 0.0
+    base = weights_of(model)
+    train(model, [aside.without_queries(rows)], recipe, seed)
+    trained, whole = weights_of(model), aside.measure(model)[NDCG].mean()
+    move_toward(model, base, HALF)
+    if aside.measure(model)[NDCG].mean() > whole:
+        return HALF
+    move_toward(model, trained, 1.0)
+    return 0.0
 
 
 def split(arguments: argparse.Namespace) -> None:

@@ -19,11 +19,11 @@ from hnmine.report.reporting import Report as ReportOfReport
 from hnmine.results import StageResult
 from hnmine.results import StageResults
 from hnmine.review.reviewing import Reviewed
-from hnmine.validate.agent_skill import Skill
 from hnmine.validate.findings import Report as ReportOfValidate
 from hnmine.validate.initialising import Written
-from hnmine.validate.recipe_list import RecipeFile
-from hnmine.validate.recipe_list import Recipes
+from hnmine.validate.shipped_files import RecipeFile
+from hnmine.validate.shipped_files import Recipes
+from hnmine.validate.shipped_files import Skill
 
 __version__: str
 __all__ = ["audit", "batch", "build_index", "compare", "export", "filter_negatives", "generate", "init", "inspect", "judge", "mine", "mine_hard_negatives", "mix", "models", "push", "recipes", "report", "review", "run", "skill", "validate"]

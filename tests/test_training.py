@@ -24,6 +24,7 @@ from sentence_transformers.sentence_transformer.losses import (
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
 import hnmine as api
+from examples.train_embedder import train_and_choose
 from hnmine.directories.candidates import Candidates
 from hnmine.directories.mined import Mined
 from hnmine.encode.locate import find_model
@@ -32,7 +33,6 @@ from hnmine.exports.teacher_scores import STUDENT_TEMPERATURE, TEACHER_TEMPERATU
 from hnmine.inputs.identity import normalise
 from hnmine.report.comparing import Comparison
 from hnmine.training.baselines import random_negatives
-from hnmine.training.halfway import train_and_choose
 from hnmine.training.held_out import HeldOut, _placed
 from hnmine.training.retrieval_measures import MEASURES, MRR, NDCG, RECALL, difference, measure
 from hnmine.training.runs import Run, known, once

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hnmine.commands import COMMANDS
-from hnmine.commands.pipeline_settings import Pipeline
-from hnmine.commands.run import DIRECTORIES, STAGES, RunSettings
+from hnmine.commands.run import DIRECTORIES, STAGES, Pipeline, RunSettings
 from hnmine.commands.yaml_file import read_yaml
 from hnmine.config import (
     BatchSettings,

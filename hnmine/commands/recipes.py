@@ -8,12 +8,12 @@ from hnmine.commands.command import Command
 from hnmine.config import RecipesSettings
 
 if TYPE_CHECKING:
-    from hnmine.validate.recipe_list import RecipeFile, Recipes
+    from hnmine.validate.shipped_files import RecipeFile, Recipes
 
 
 def run(settings: RecipesSettings) -> RecipeFile | Recipes:
     """List the recipes, or return one."""
-    from hnmine.validate.recipe_list import listed, shown
+    from hnmine.validate.shipped_files import listed, shown
 
     return listed() if settings.name is None else shown(settings.name)
 

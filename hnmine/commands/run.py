@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,8 +12,15 @@ from pydantic.fields import FieldInfo
 
 from hnmine.commands import batch, build_index, filter, generate, mine, mix
 from hnmine.commands.command import Command
-from hnmine.commands.pipeline_settings import Pipeline
-from hnmine.config import Settings
+from hnmine.config import (
+    BatchSettings,
+    BuildIndexSettings,
+    FilterSettings,
+    GenerateSettings,
+    MineSettings,
+    MixSettings,
+    Settings,
+)
 from hnmine.config.setting import about, setting
 from hnmine.runner.urls import name_of
 
@@ -23,6 +30,30 @@ if TYPE_CHECKING:
 
 STAGES = (build_index.COMMAND, mine.COMMAND, filter.COMMAND)
 """What `hnmine run` always runs, in this order."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The settings of each step; None if the file has no section for a further one.
+
+    Attributes:
+        output: the directory that holds those of the steps.
+        budget: the time that the three stages may take, such as 2h.
+    """
+
+    index: BuildIndexSettings
+    mine: MineSettings
+    filter: FilterSettings
+    generate: GenerateSettings | None = None
+    batch: BatchSettings | None = None
+    mix: MixSettings | None = None
+    output: Path = Path()
+    budget: str | None = None
+
+    @property
+    def stages(self) -> tuple[BuildIndexSettings, MineSettings, FilterSettings]:
+        """The settings of the three stages, in their order."""
+        return self.index, self.mine, self.filter
 
 
 def run(settings: Pipeline) -> StageResults:

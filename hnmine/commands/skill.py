@@ -8,12 +8,12 @@ from hnmine.commands.command import Command
 from hnmine.config import SkillSettings
 
 if TYPE_CHECKING:
-    from hnmine.validate.agent_skill import Skill
+    from hnmine.validate.shipped_files import Skill
 
 
 def run(settings: SkillSettings) -> Skill:
     """Return the instructions for coding agents; write them where a folder is given."""
-    from hnmine.validate.agent_skill import skill
+    from hnmine.validate.shipped_files import skill
 
     return skill(settings.folder)
 

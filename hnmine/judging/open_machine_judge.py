@@ -14,7 +14,7 @@ from hnmine.errors import UsageError
 from hnmine.judging.language_model import PROMPT, LanguageModelJudge, judging_prompt
 from hnmine.judging.local_models import LocalModelJudge
 from hnmine.judging.machine_judge import MachineJudge
-from hnmine.judging.rerank_endpoint import RerankEndpointJudge
+from hnmine.judging.server_judge import RerankEndpointJudge
 from hnmine.model_server import LanguageModel, key_in
 from hnmine.ranking_servers import is_rerank
 

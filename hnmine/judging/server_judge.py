@@ -1,14 +1,17 @@
-"""What judges behind a server share: how they stop, and which refusals they bear."""
+"""Judges behind a server: how they stop, which refusals they bear; and a reranker as one."""
 
 from __future__ import annotations
 
 import threading
 from abc import abstractmethod
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from hnmine.http_client import Refused
 from hnmine.judging.machine_judge import Answer, Item, MachineJudge
 from hnmine.model_server import ModelServer
+from hnmine.printable import one_line
+from hnmine.ranking_servers import RerankServer
 
 TOO_MUCH = {400, 413, 422}
 """Codes by which servers refuse a text that is too long."""
@@ -59,3 +62,23 @@ class ServerJudge(MachineJudge):
         with self._lock:
             self._answered += 1
         return answer
+
+
+class RerankEndpointJudge(ServerJudge):
+    """Asks a server for the score of each pair."""
+
+    def __init__(
+        self, url: str, model: str | None, key: str, timeout: float, requests: int
+    ) -> None:
+        check = "--endpoint, and --llm, the name of the reranker on the server"
+        self._reranker = RerankServer(url, model, key, timeout, check)
+        super().__init__(self._reranker.server, requests)
+        parts = urlsplit(url)
+        self.name = one_line((model or "").strip() or parts.hostname or "reranker")
+        self.identity = {"kind": "rerank endpoint", "model": model or f"{parts.netloc}{parts.path}"}
+        self.reached_by = {"host": parts.hostname}
+
+    def ask(self, item: Item) -> Answer:
+        """Ask for the score of a pair; see `ServerJudge`."""
+        (score,), _ = self._reranker.scores(item.query, [item.document], self._over)
+        return Answer(score=score)
