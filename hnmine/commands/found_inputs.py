@@ -9,7 +9,6 @@ from hnmine.commands.configuration import by_name
 from hnmine.config import ValidateSettings
 from hnmine.config.check_settings import CROSS_ENCODER, ENCODER
 from hnmine.config.reading_options import InputSettings
-from hnmine.errors import UsageError
 from hnmine.runner.plan import Json
 
 MODELS = {"encoder": ENCODER, "cross-encoder": CROSS_ENCODER}
@@ -46,23 +45,13 @@ def with_inputs(file: Json, flags: Json, paths: Sequence[str], recipe: bool) -> 
         InputError: a path leads to no table.
         UsageError: two inputs are of one kind.
     """
-    from hnmine.inputs.columns import CONVENTIONS
-    from hnmine.inputs.opening import guess_kind
+    from hnmine.inputs.opening import kinds_of
 
     known = by_name({**file, **flags})
     reading = ValidateSettings.parse(
         {name: known[name] for name in InputSettings.model_fields if name in known}
     )
-    columns = {kind: reading.columns(kind) for kind in CONVENTIONS}
-    found: dict[str, str] = {}
-    for path in paths:
-        kind = guess_kind(path, columns, reading.reading)
-        if other := found.get(kind, known.get(kind)):
-            raise UsageError(
-                f"Two inputs are {kind}: {other} and, by its columns, {path}.",
-                fix="Say what they are with --corpus, --pairs, --queries and --qrels.",
-            )
-        found[kind] = path
+    found = kinds_of(paths, reading, known)
     first = {"output": OUTPUT}
     named = any(names_models(given) or brings_vectors(given) for given in (file, flags))
     if not named and flags.get("dense") is not False:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from hnmine.config import GenerateSettings
 from hnmine.config.reading_options import AS_IT_IS, InputSettings, JudgedSettings, Reading
-from hnmine.errors import InputError
+from hnmine.errors import InputError, UsageError
+from hnmine.inputs.columns import CONVENTIONS
 from hnmine.inputs.labels import Labels, read_labels
 from hnmine.inputs.layouts import find_layout
 from hnmine.inputs.records import (
@@ -167,6 +168,44 @@ def say_indexed(inputs: Mapping[str, Table]) -> None:
         note(
             f"{table.path}: {label}: says which rows are positives in `mine`; all are indexed here."
         )
+
+
+def kinds_of(
+    paths: Sequence[str],
+    settings: InputSettings,
+    named: Mapping[str, object],
+    fault: Callable[[InputError], object] | None = None,
+) -> dict[str, str]:
+    """Tell what tables hold, and return their paths by kind.
+
+    Args:
+        paths: of the tables.
+        settings: how they are read.
+        named: the inputs whose kind is known.
+        fault: takes the error of a table that cannot be told, which is then left out.
+
+    Raises:
+        InputError: see `guess_kind`.
+        UsageError: two inputs are of one kind.
+    """
+    columns = {kind: settings.columns(kind) for kind in CONVENTIONS}
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            kind = guess_kind(path, columns, settings.reading)
+        except InputError as error:
+            if fault is None:
+                raise
+            fault(error)
+            continue
+        if other := found.get(kind, named.get(kind)):
+            other = ", ".join(other) if isinstance(other, list) else other
+            raise UsageError(
+                f"Two inputs are {kind}: {other} and, by its columns, {path}.",
+                fix="Say what they are with --corpus, --pairs, --queries and --qrels.",
+            )
+        found[kind] = path
+    return found
 
 
 def guess_kind(

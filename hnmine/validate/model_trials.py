@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from hnmine.encode import load_cross_encoder, load_encoder
-from hnmine.encode.interface import Kind
 from hnmine.encode.spec import ModelSpec
 from hnmine.validate.forecast import Costs
 
@@ -29,49 +28,32 @@ def model_costs(
     Raises:
         HnmineError: a model cannot be loaded or run.
     """
+    texts, asked = documents[:TRIAL], queries[:TRIAL]
     encode = encode_query = score = 0.0
     if encoder:
-        encode = threads / encode_rate(encoder, documents, threads, "document")
-    if encoder and queries:
-        encode_query = threads / encode_rate(encoder, queries, threads, "query")
+        bi_encoder = load_encoder(encoder, threads)
+        encode = _seconds(lambda n: bi_encoder.encode(texts[:n], "document"), len(texts))
+        if queries:
+            encode_query = _seconds(lambda n: bi_encoder.encode(asked[:n], "query"), len(asked))
     if judge and queries:
-        score = threads / score_rate(judge, queries, documents, threads)
+        reranker = load_cross_encoder(judge, threads)
+        pairs = [queries[n % len(queries)] for n in range(len(texts))]
+        score = _seconds(
+            lambda n: reranker.score(pairs[:n], texts[:n], lambda done: None), len(texts)
+        )
+    encode, encode_query, score = (threads * one for one in (encode, encode_query, score))
     return Costs(encode=encode, encode_query=encode_query, judge=score)
 
 
-def encode_rate(spec: ModelSpec, texts: Sequence[str], threads: int, kind: Kind) -> float:
-    """Encode a few texts with the real encoder and return how many it does in a second.
-
-    Raises:
-        HnmineError: the encoder cannot be loaded or run.
-    """
-    encoder = load_encoder(spec, threads)
-    encoder.encode(texts[:4], kind)  # The first call pays for warming up.
-    return _rate(lambda: encoder.encode(texts[:TRIAL], kind), len(texts[:TRIAL]))
-
-
-def _rate(act: Callable[[], object], items: int) -> float:
-    """Return how many items an act does in a second when nothing else runs."""
+def _seconds(act: Callable[[int], object], items: int) -> float:
+    """Return the seconds of one item when nothing else runs; `act` does so many."""
+    act(4)  # The first call pays for warming up.
     began, fastest = time.perf_counter(), float("inf")
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        act()
+        act(items)
         end = time.perf_counter()
         fastest = min(fastest, end - start)
         if end - began > ENOUGH_SECONDS:
             break
-    return items / fastest
-
-
-def score_rate(
-    spec: ModelSpec, queries: Sequence[str], documents: Sequence[str], threads: int
-) -> float:
-    """Score a few pairs with the real cross-encoder and return how many it does in a second.
-
-    Raises:
-        HnmineError: the cross-encoder cannot be loaded or run.
-    """
-    model = load_cross_encoder(spec, threads)
-    asked = [queries[n % len(queries)] for n in range(len(documents[:TRIAL]))]
-    model.score(asked[:4], documents[:4], lambda done: None)
-    return _rate(lambda: model.score(asked, documents[: len(asked)], lambda done: None), len(asked))
+    return fastest / items

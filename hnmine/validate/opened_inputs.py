@@ -10,7 +10,7 @@ from hnmine.errors import InputError, UsageError
 from hnmine.inputs.columns import CONVENTIONS
 from hnmine.inputs.labels import Labels
 from hnmine.inputs.opening import (
-    guess_kind,
+    kinds_of,
     labels_of,
     read_documents,
     read_pairs,
@@ -55,20 +55,7 @@ class Given:
             raise UsageError(
                 "Nothing to validate.", fix="Give paths, or --corpus, --pairs, --queries, --qrels."
             )
-        for path in paths:
-            try:
-                columns = {kind: self.settings.columns(kind) for kind in CONVENTIONS}
-                kind = guess_kind(path, columns, self.settings.reading)
-            except InputError as error:
-                self.report.fault(error)
-                continue
-            if kind in given:
-                raise UsageError(
-                    f"Two inputs are {kind}: {_joined(given[kind])} and, by its columns, {path}.",
-                    fix="Say what they are with --corpus, --pairs, --queries and --qrels.",
-                )
-            given[kind] = path
-        return given
+        return given | kinds_of(paths, self.settings, given, self.report.fault)
 
     def _open(self, kind: str, path: str | list[str]) -> None:
         columns, reading = self.settings.columns(kind), self.settings.reading
