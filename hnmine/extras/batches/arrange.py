@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -38,20 +39,19 @@ class Arrangement(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class Balanced:
     """Clusters of equal size, drawn at random, one after the other (NGAME, Dahiya et al. 2023).
 
     With clusters of one query, a random order.
+
+    Attributes:
+        order: the queries in the order of `balanced_order`, shape (queries,).
+        sizes: queries in a cluster, at most, of each epoch; the last stays.
     """
 
-    def __init__(self, order: Ints, sizes: Sequence[int]) -> None:
-        """Take queries in the order of `balanced_order`, and a size for each epoch, the last stays.
-
-        Args:
-            order: shape (queries,).
-            sizes: queries in a cluster, at most.
-        """
-        self.order, self.sizes = order, sizes
+    order: Ints
+    sizes: Sequence[int]
 
     def pack(
         self, epoch: int, query: Ints, size: int, admission: Admission, random: np.random.Generator
@@ -65,15 +65,14 @@ class Balanced:
         return pack(iter([rows]), query, size, admission)
 
 
+@dataclass(frozen=True)
 class Clustered:
     """Every batch from one cluster (TAS-Balanced, Hofstaetter et al. 2021).
 
     Rows that a cluster has left after its last full batch share batches with those of others.
     """
 
-    def __init__(self, cluster: Ints) -> None:
-        """Take the cluster of each query, shape (queries,)."""
-        self.cluster = cluster
+    cluster: Ints
 
     def pack(
         self, epoch: int, query: Ints, size: int, admission: Admission, random: np.random.Generator
@@ -87,12 +86,11 @@ class Clustered:
         return pack(groups, query, size, admission)
 
 
+@dataclass(frozen=True)
 class Greedy:
     """A random query, its nearest queries, then another (Sample4Geo, Deuser et al. 2023)."""
 
-    def __init__(self, neighbours: Neighbours) -> None:
-        """Take the lookup of nearest queries."""
-        self.neighbours = neighbours
+    neighbours: Neighbours
 
     def pack(
         self, epoch: int, query: Ints, size: int, admission: Admission, random: np.random.Generator
