@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from hnmine.directories.queries import Queries
 from hnmine.encode.declared import Similarity
 from hnmine.errors import damage_explained
 from hnmine.index.dense_index import FLOAT32_STEP, DenseIndex
-from hnmine.ragged import Ints, offsets_of, ragged
+from hnmine.ragged import Ints, grouped, offsets_of, ragged
 from hnmine.schema import CandidatePaths
 
 if TYPE_CHECKING:
@@ -132,35 +133,49 @@ class Owners:
         found = [(pair[another], owner[another])]
         order = np.argsort(place, kind="stable")
         starts = offsets_of(asked)
-        for n in np.flatnonzero(large):
-            pairs = order[starts[n] : starts[n + 1]]
-            first, last = self._offsets[distinct[n] : distinct[n] + 2]
-            near, owner = self._near(query[pairs], self._owners[first:last])
-            found.append((pairs[near], owner))
+        parts = [
+            (n, start, min(start + step, self._offsets[slot + 1]))
+            for n, slot in zip(np.flatnonzero(large), distinct[large], strict=True)
+            for step in (max(1, PRODUCTS // asked[n]),)
+            for start in range(self._offsets[slot], self._offsets[slot + 1], step)
+        ]
+        if parts:
+            found += self._nearest(query, order, starts, parts)
         pair, owner = (np.concatenate(column) for column in zip(*found, strict=True))
         return pair, owner
 
-    def _near(self, query: Ints, owners: Ints) -> tuple[Ints, Ints]:
-        """Return (place in `query`, owner) where the float32 product is within error of the best.
+    def _nearest(
+        self, query: Ints, order: Ints, starts: Ints, parts: list[tuple[int, int, int]]
+    ) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (pair, owner) where the float32 product is within error of the best of its part.
 
         Args:
-            query: vectors of queries, shape (n,).
-            owners: of one document, ascending.
+            query: the vector of each pair's query.
+            order: the pairs, by document.
+            starts: where the pairs of each document start in `order`.
+            parts: a document, and from where to where some of its owners are.
         """
-        index, found = self.vectors.index, []
-        vectors = index.directions(query)
-        error = (index.dimension + DIRECTIONS) * FLOAT32_STEP
-        step = max(1, PRODUCTS // len(query))
-        for start in range(0, len(owners), step):
-            some = owners[start : start + step]
-            others = index.directions(some)
-            products = vectors @ others.T
-            products[:, ~others.any(axis=1)] = products[~vectors.any(axis=1)] = -np.inf
-            at = np.minimum(np.searchsorted(some, query), len(some) - 1)
-            itself = np.flatnonzero(some[at] == query)
-            products[itself, at[itself]] = -np.inf
-            best = products.max(axis=1, keepdims=True)
-            near, owner = np.nonzero(products >= np.maximum(best - 2 * error, LEAST))
-            found.append((near, some[owner]))
-        near, owner = (np.concatenate(column) for column in zip(*found, strict=True))
-        return near, owner
+        index = self.vectors.index
+        asks, at = np.unique(query, return_inverse=True)
+        vectors = index.directions(asks)
+        unknown = ~vectors.any(axis=1)
+        error = np.float32(2 * (index.dimension + DIRECTIONS) * FLOAT32_STEP)
+        most = max(1, PRODUCTS // index.dimension)
+        for group in grouped(parts, lambda part: part[2] - part[1], most, most):
+            owners = np.concatenate([self._owners[start:stop] for _, start, stop in group])
+            others = index.directions(owners)
+            lacks = ~others.any(axis=1)
+            end = 0
+            for n, start, stop in group:
+                begin, end = end, end + stop - start
+                pairs, some = order[starts[n] : starts[n + 1]], owners[begin:end]
+                rows = at[pairs]
+                products = vectors[rows] @ others[begin:end].T
+                products[:, lacks[begin:end]] = products[unknown[rows]] = -np.inf
+                itself = np.minimum(np.searchsorted(some, query[pairs]), len(some) - 1)
+                same = np.flatnonzero(some[itself] == query[pairs])
+                products[same, itself[same]] = -np.inf
+                best = products.max(axis=1, keepdims=True)
+                near = np.flatnonzero(products >= np.maximum(best - error, LEAST))
+                row, column = np.divmod(near, len(some))
+                yield pairs[row], some[column]
