@@ -137,16 +137,18 @@ class Guard:
     def _clashes_among(self, everyone: Ints) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
         """Return what tells which of two groups, by their places, may not share a batch."""
         slots = self.rows.slots[everyone]
-        usual = None
         if self.expression in USUAL:
             usual = _Usual(self, everyone, slots.ravel())
-            columns = usual.place.reshape(slots.shape)
+            refused = ~usual.allowed
+            refuses = np.zeros((len(everyone), len(everyone)), dtype=bool)
+            for columns in usual.place.reshape(slots.shape).T:
+                refuses |= refused[:, columns]
+            refuses |= refuses.T
+            np.fill_diagonal(refuses, False)
+            return lambda one, other: refuses[one[:, None], other]
 
         def allowed(one: Ints, other: Ints) -> NDArray[np.bool_]:
-            if usual:
-                found = usual.allows(one, columns[other].ravel())
-            else:
-                (found,) = self._evaluate((everyone[one], slots[other].ravel()))
+            (found,) = self._evaluate((everyone[one], slots[other].ravel()))
             return found.reshape(len(one), len(other), slots.shape[1])
 
         def clashes(one: Ints, other: Ints) -> NDArray[np.bool_]:
@@ -168,7 +170,7 @@ class Guard:
         if self.expression not in USUAL:
             return self._evaluate(*sides)
         found = (_Usual(self, rows, slots) for rows, slots in sides)
-        return [one.allows(np.arange(len(one.rows)), one.place) for one in found]
+        return [one.allowed[:, one.place] for one in found]
 
     def _evaluate(self, *sides: tuple[Ints, Ints]) -> list[NDArray[np.bool_]]:
         """Return what `allows` does, by the expression in DuckDB."""
@@ -227,52 +229,52 @@ class _Usual:
     """One of the `USUAL` expressions, for all pairs of some rows and some documents.
 
     Attributes:
-        rows: of the training data.
-        place: the column of each document, which `allows` takes.
+        place: the column of each document in `allowed`.
+        allowed: which rows and documents may share a batch, shape (rows, distinct documents).
     """
 
     def __init__(self, guard: Guard, rows: Ints, slots: Ints) -> None:
-        self.rows, known, vectors = rows, guard.rows, guard.vectors
-        self._by_score, by_verdict = USUAL[guard.expression]
+        known = guard.rows
+        by_score, by_verdict = USUAL[guard.expression]
         wanted = np.concatenate([slots, known.slots[rows, 0]])
         distinct, places = np.unique(wanted, return_inverse=True)
         self.place, own = np.split(places, [len(slots)])
-        self._barred = known.barred(known.query[rows], distinct, dropped=by_verdict)
-        if self._by_score:
-            assert vectors
-            self._queries = vectors.queries.read(known.query[rows])
-            self._documents = vectors.documents.read(distinct)
-            self._own = _dots(self._queries, self._documents[own])
-            lengths, asked = norms_of(self._documents), norms_of(self._queries)
-            self._there = lengths > 0
-            self._asks = (asked > 0) & self._there[own]
-            reach = asked * lengths.max(initial=0)
-            self._error = (self._documents.shape[1] + 2) * FLOAT32_STEP * reach
+        query = known.query[rows]
+        self.allowed: NDArray[np.bool_] = ~known.barred(query, distinct, dropped=by_verdict)
+        if by_score:
+            assert guard.vectors
+            vectors = guard.vectors.queries.read(query), guard.vectors.documents.read(distinct)
+            self.allowed &= _below_own_positive(*vectors, own)
 
-    def allows(self, rows: Ints, columns: Ints) -> NDArray[np.bool_]:
-        """Return which rows and documents, by place and column, may share a batch."""
-        distinct, place = np.unique(columns, return_inverse=True)
-        allowed = ~self._barred[rows[:, None], distinct]
-        if self._by_score:
-            allowed &= self._below_own_positive(rows, distinct)
-        return allowed[:, place]
 
-    def _below_own_positive(self, rows: Ints, columns: Ints) -> NDArray[np.bool_]:
-        """Return which pairs score below the row's own positive.
+def _below_own_positive(
+    queries: NDArray[np.float32], documents: NDArray[np.float32], own: Ints
+) -> NDArray[np.bool_]:
+    """Return which pairs score below the query's own positive, shape (queries, documents).
 
-        Products in float32 decide, except those that are too near: these are computed exactly.
-        """
-        queries, documents, own = self._queries[rows], self._documents[columns], self._own[rows]
-        lead = queries @ documents.T - own[:, None]
-        below: NDArray[np.bool_] = lead < 0
-        row, column = np.nonzero(np.abs(lead) <= self._error[rows][:, None])
-        for start in range(0, len(row), NEAR_TIES):
-            one, other = (at[start : start + NEAR_TIES] for at in (row, column))
-            below[one, other] = _dots(queries[one], documents[other]) < own[one]
-        # Without a vector there is no score, and nothing is below.
-        below[~self._asks[rows]] = False
-        below[:, ~self._there[columns]] = False
-        return below
+    Products in float32 decide, except those that are too near: these are computed exactly.
+
+    Args:
+        queries: their vectors.
+        documents: their vectors.
+        own: the document that is the positive of each query.
+    """
+    scores = _dots(queries, documents[own])
+    lengths, asked = norms_of(documents), norms_of(queries)
+    error = (documents.shape[1] + 2) * FLOAT32_STEP * asked * lengths.max(initial=0)
+    lead = queries @ documents.T
+    lead -= scores[:, None]
+    below: NDArray[np.bool_] = lead < 0
+    near = np.abs(lead, out=lead) <= error.astype(np.float32)[:, None]
+    row, column = np.nonzero(near)
+    for start in range(0, len(row), NEAR_TIES):
+        one, other = (at[start : start + NEAR_TIES] for at in (row, column))
+        below[one, other] = _dots(queries[one], documents[other]) < scores[one]
+    # Without a vector there is no score, and nothing is below.
+    there = lengths > 0
+    below[~((asked > 0) & there[own])] = False
+    below[:, ~there] = False
+    return below
 
 
 def _dots(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -245,12 +246,27 @@ class Rows:
             dropped: whether candidates that a rule of `filter` dropped are barred too.
         """
         barred = np.zeros((len(queries), len(slots)), dtype=bool)
-        for pairs in (self._positives, self._never, *([self._dropped] if dropped else ())):
-            offsets, found = self._of_queries(pairs, queries)
-            place = np.minimum(np.searchsorted(slots, found), len(slots) - 1)
-            there = slots[place] == found
-            barred[np.repeat(np.arange(len(queries)), np.diff(offsets))[there], place[there]] = True
+        self._place[slots] = np.arange(len(slots))
+        for n, pairs in enumerate((self._positives, self._never, self._dropped)[: 2 + dropped]):
+            starts, stops = self._starts_of[n][queries], self._starts_of[n][queries + 1]
+            place = self._place[pairs[ragged(starts, stops - starts)] % self._index_slots]
+            there = place >= 0
+            row = np.repeat(np.arange(len(queries)), stops - starts)
+            barred[row[there], place[there]] = True
+        self._place[slots] = -1
         return barred
+
+    @cached_property
+    def _place(self) -> NDArray[np.int32]:
+        """The place of each slot among those asked for, which `barred` sets; -1 for others."""
+        return np.full(self._index_slots, -1, np.int32)
+
+    @cached_property
+    def _starts_of(self) -> list[Ints]:
+        """Where the pairs of each query start: of the positives, of those never, of the dropped."""
+        ends = np.arange(self.queries + 1) * self._index_slots
+        kinds = (self._positives, self._never, self._dropped)
+        return [np.searchsorted(pairs, ends) for pairs in kinds]
 
     def is_never(self, queries: Ints, slots: Ints) -> NDArray[np.bool_]:
         """Tell which pairs may never be a query and its negative, shape (pairs,)."""
