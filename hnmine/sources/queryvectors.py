@@ -134,7 +134,7 @@ class Owners:
         order = np.argsort(place, kind="stable")
         starts = offsets_of(asked)
         parts = [
-            (n, start, min(start + step, self._offsets[slot + 1]))
+            (int(n), start, min(start + step, int(self._offsets[slot + 1])))
             for n, slot in zip(np.flatnonzero(large), distinct[large], strict=True)
             for step in (max(1, PRODUCTS // asked[n]),)
             for start in range(self._offsets[slot], self._offsets[slot + 1], step)
@@ -158,13 +158,13 @@ class Owners:
         index = self.vectors.index
         asks, at = np.unique(query, return_inverse=True)
         vectors = index.directions(asks)
-        unknown = ~vectors.any(axis=1)
+        unknown: NDArray[np.bool_] = np.logical_not(vectors.any(axis=1))
         error = np.float32(2 * (index.dimension + DIRECTIONS) * FLOAT32_STEP)
         most = max(1, PRODUCTS // index.dimension)
         for group in grouped(parts, lambda part: part[2] - part[1], most, most):
             owners = np.concatenate([self._owners[start:stop] for _, start, stop in group])
             others = index.directions(owners)
-            lacks = ~others.any(axis=1)
+            lacks: NDArray[np.bool_] = np.logical_not(others.any(axis=1))
             end = 0
             for n, start, stop in group:
                 begin, end = end, end + stop - start
