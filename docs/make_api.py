@@ -19,7 +19,8 @@ import pyarrow as pa
 
 import hnmine
 from hnmine import errors, python_api, schema
-from hnmine.commands import COMMANDS, Command
+from hnmine.commands import COMMANDS
+from hnmine.commands.command import Command
 from hnmine.config.shared import CommonSettings
 from hnmine.drop_in.hard_negatives import mine_hard_negatives
 from hnmine.exports.pushing import Pushed
