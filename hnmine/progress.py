@@ -111,7 +111,9 @@ class Lines:
         total = max(self._total, self._done)  # The amount may have been estimated.
         done = f"{self._done:,} of {total:,} {self._unit}"
         made = self._done - self._initial
-        if made > 0 and seconds > 0:
+        if made > 0 and self._done >= total:
+            done += f", finishing after {duration(seconds)}"
+        elif made > 0 and seconds > 0:
             rate = made / seconds
             left = duration((total - self._done) / rate)
             share = f"{self._done / total:.0%}".replace("%", " %")

@@ -51,7 +51,7 @@ def test_more_work_than_was_estimated_is_not_more_than_all(log):
     shown.update(1800)
     clock.now = 90.0
     shown.tick()
-    assert lines == ["filter: score: 2,000 of 2,000 pairs (100 %), 20 pairs/s, about 0 s left"]
+    assert lines == ["filter: score: 2,000 of 2,000 pairs, finishing after 1 min 30 s"]
 
 
 def test_work_of_an_earlier_run_is_no_speed(log):
