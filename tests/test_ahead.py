@@ -245,13 +245,14 @@ def test_a_device_computes_in_bf16_where_it_can_unless_told_otherwise(monkeypatc
 def test_on_another_kind_of_device_a_model_runs_as_suits_it(monkeypatch):
     monkeypatch.setattr(spec_module, "device_for", lambda wanted: wanted)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **more: False)
-    here = ModelSpec.find(ENCODER, device="cpu", backend="torch")
+    here = ModelSpec.find(ENCODER, device="cpu", backend="torch", dtype="fp32")
     there = here.model_copy(update={"device": "cuda", "dtype": "bf16", "batch_tokens": 87381})
 
     def how(spec):
         return spec.device, spec.dtype, spec.batch_tokens
 
-    assert there.on("cpu") == here
+    assert there.on("cpu", "fp32") == here
+    assert there.on("cpu") == here.model_copy(update={"dtype": dtype_for(None, "cpu")})
     assert how(there.on("cpu", "bf16", 512)) == ("cpu", "bf16", 512)
     assert how(there.on("cpu", "auto")) == ("cpu", dtype_for("auto", "cpu"), 1024)
     assert how(there.on("cuda:1")) == ("cuda:1", "bf16", 87381)

@@ -187,7 +187,7 @@ def test_tei_embed_is_spoken_too_and_prompts_are_put_before(data):
 
 @pytest.fixture(scope="module")
 def minilm():
-    spec = ModelSpec.find(ENCODER, device="cpu", backend="torch", use="encoder")
+    spec = ModelSpec.find(ENCODER, device="cpu", backend="torch", dtype="fp32", use="encoder")
     model, lock = load_encoder(spec, 1), threading.Lock()
 
     def say(body):
@@ -209,7 +209,7 @@ def test_how_the_encoder_of_the_index_ran_is_not_asked_of_a_server(data, minilm,
 
 
 def test_a_real_model_gives_the_lists_that_it_gives_here(data, minilm):
-    built(data, ENCODER, "here")
+    built(data, ENCODER, "here", dtype="fp32")
     mined(data, "here", "local")
     with Server(minilm) as server:
         built(data, server.address)

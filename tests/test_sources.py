@@ -16,6 +16,7 @@ from conftest import ENCODER, ONNX_ENCODER, content, write
 import hnmine as api
 from hnmine.directories.index import Index
 from hnmine.directories.queries import Queries
+from hnmine.encode.devices import dtype_for
 from hnmine.errors import HnmineError, InputError, UsageError
 from hnmine.runner.plan import canonical_json
 from hnmine.sources import SOURCES, queryvectors
@@ -446,7 +447,7 @@ def test_an_index_of_a_gpu_is_mined_on_a_cpu_as_suits_it(data, from_a_gpu, tmp_p
     usual, _ = mine(data, tmp_path / "a", source=["dense"], device="cpu")
     found, result = mine(data, tmp_path / "b", **given)
     encoder = result.manifest["encoder"]
-    assert (encoder["dtype"], encoder["batch_tokens"]) == ("fp32", 1024)
+    assert (encoder["dtype"], encoder["batch_tokens"]) == (dtype_for(None, "cpu"), 1024)
     assert listed(found, "dense_rank") == listed(usual, "dense_rank")
     # Candidates that were finished with the batch and precision of the GPU are used as they are.
     _record_a_gpu(tmp_path / "b" / "manifest.json", "cpu")
@@ -459,7 +460,8 @@ def test_an_index_of_a_gpu_is_mined_on_a_cpu_as_suits_it(data, from_a_gpu, tmp_p
 def test_another_encoder_of_queries_runs_as_it_can(data, from_a_gpu, tmp_path, model):
     given = {"index": from_a_gpu, "device": "cpu", "source": ["dense"]}
     _, result = mine(data, tmp_path / "c", query_encoder=model, **given)
-    assert result.manifest["encoder"]["dtype"] == "fp32"
+    usual = dtype_for(None, "cpu") if model == ENCODER else "fp32"
+    assert result.manifest["encoder"]["dtype"] == usual
     assert result.manifest["encoder"]["batch_tokens"] == (1024 if model == ENCODER else None)
 
 

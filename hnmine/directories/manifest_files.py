@@ -13,6 +13,9 @@ from hnmine.runner.storage import fetch_run
 from hnmine.runner.urls import beside, mirror, public_url, split_url
 from hnmine.schema import STATE, VERSION
 
+LONGEST_STAGE = 40
+"""Characters of a stage's name; a longer one is damage."""
+
 
 def read_manifest(path: Path, stage: str, command: str) -> Json:
     """Read the manifest of a finished directory.
@@ -43,9 +46,16 @@ def read_manifest(path: Path, stage: str, command: str) -> Json:
             why=f"Its layout is version {version_of(manifest):g}; this hnmine reads {VERSION}.",
             fix="Upgrade hnmine.",
         )
-    if manifest.get("stage") != stage:
+    found = manifest.get("stage")
+    if not isinstance(found, str) or len(found) > LONGEST_STAGE:
         raise InputError(
-            f"{path} is {_of_stage(manifest.get('stage'))}, not {_of_stage(stage)}.",
+            f"{file} is damaged.",
+            why="It does not say which command wrote the directory.",
+            fix=f"Run the same `hnmine {command}` again: it rewrites the file.",
+        )
+    if found != stage:
+        raise InputError(
+            f"{path} is {_of_stage(found)}, not {_of_stage(stage)}.",
             fix=_other(path.parent, stage) or f"Give a directory that `hnmine {command}` wrote.",
         )
     if damaged := damage(path):
@@ -76,7 +86,7 @@ def _no_manifest(path: Path, stage: str, command: str) -> InputError:
     )
 
 
-def _of_stage(stage: object) -> str:
+def _of_stage(stage: str) -> str:
     return f"{'an' if stage == 'index' else 'a'} {stage} directory"
 
 
