@@ -103,7 +103,7 @@ def test_unfinished_scores_are_not_mixed_with_those_of_another_version(candidate
 @pytest.fixture
 def torch_scores(candidates):
     """The folder of a bi-encoder's scores, made by another back end than runs it by default."""
-    return judged(candidates, "first", **BI_ENCODER, backend="torch")
+    return judged(candidates, "first", **BI_ENCODER, backend="torch", dtype="fp32")
 
 
 def test_what_settings_leave_open_is_as_it_was_made(candidates, torch_scores):
