@@ -109,8 +109,8 @@ def test_other_labels_take_a_threshold_or_are_left_out(tmp_path, labels, setting
         (["1", "maybe"] * 3, "in words"),
         ([0] * 6, "No row of"),
         ([-1] * 6, "may hide its labels"),
-        ([1, None] * 3, "3 with null or blank label"),
-        ([1.0, float("nan")] * 3, "3 with null or blank label"),
+        ([1, None] * 3, "3 bad rows with null or blank label"),
+        ([1.0, float("nan")] * 3, "3 bad rows with null or blank label"),
     ],
 )
 def test_labels_that_do_not_say_it_are_an_error_that_asks(tmp_path, labels, said):

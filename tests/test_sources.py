@@ -55,7 +55,8 @@ def data(stdlib, tmp_path_factory):
     judged = list({row[:2]: row for row in judged + known}.values())
     queries, documents, scores = map(list, zip(*judged, strict=True))
     write(folder / "qrels.parquet", query_id=queries, doc_id=documents, score=scores)
-    api.build_index(corpus=str(folder / "corpus.parquet"), index=folder / "index", encoder=ENCODER)
+    given = {"index": folder / "index", "encoder": ENCODER, "backend": "torch"}
+    api.build_index(corpus=str(folder / "corpus.parquet"), **given)
     return folder
 
 
