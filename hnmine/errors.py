@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -137,7 +137,16 @@ def damage_explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
-    """Return a question that names the closest known names; empty if none is close."""
+def did_you_mean(
+    name: str, known: Iterable[str], most: int = 1, shown: Callable[[str], str] = str
+) -> str:
+    """Return a question that names the closest known names; empty if none is close.
+
+    Args:
+        name: that is unknown.
+        known: what it may be.
+        most: names, at most.
+        shown: how a known name is written.
+    """
     close = difflib.get_close_matches(name, list(known), most)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
+    return f" Did you mean {' or '.join(map(shown, close))}?" if close else ""

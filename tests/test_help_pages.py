@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 
 import pytest
+from terminal import on_a_terminal
 
 from hnmine.cli.help_pages import command_line
 from hnmine.commands import COMMANDS, SUMMARIES
@@ -21,31 +18,17 @@ from hnmine.recipes import RECIPES
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def on_a_terminal(columns, *arguments, **environment):
+def shown(columns, *arguments, **environment):
     """Return what the command line writes on a terminal of so many columns."""
-    reader, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", **environment}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hnmine", *arguments],
-        **dict.fromkeys(("stdin", "stdout", "stderr"), terminal),
-        env=environment,
-    )
-    os.close(terminal)
-    said = b""
-    try:
-        while piece := os.read(reader, 4096):
-            said += piece
-    except OSError:
-        pass  # Linux says so where the other end is closed.
-    assert process.wait() == 0, said
-    return said.decode().replace("\r\n", "\n")
+    _, said = on_a_terminal(*arguments, columns=columns, environment=environment)
+    return said.replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("columns", [60, 80, 160])
 @pytest.mark.parametrize("arguments", [["--help"], ["filter", "--help-all"], ["recipes", "-h"]])
 def test_a_terminal_gets_panels_with_colours_that_fit(columns, arguments):
-    coloured = on_a_terminal(columns, *arguments)
+    coloured = shown(columns, *arguments)
     assert "\x1b[" in coloured and "\\x1b" not in coloured
     lines = COLOUR.sub("", coloured).splitlines()
     assert max(map(len, lines)) <= min(columns, 120)
@@ -56,20 +39,20 @@ def test_a_terminal_gets_panels_with_colours_that_fit(columns, arguments):
 
 
 def test_a_terminal_without_colours_gets_none():
-    assert "\x1b" not in on_a_terminal(80, "--help", NO_COLOR="1", TERM="dumb")
+    assert "\x1b" not in shown(80, "--help", NO_COLOR="1", TERM="dumb")
 
 
 def test_the_page_of_a_pipe_has_the_same_words():
     environment = {"COLUMNS": "80", "PATH": ""}
     command = [sys.executable, "-m", "hnmine", "mine", "--help"]
     plain = subprocess.run(command, capture_output=True, text=True, env=environment).stdout
-    panels = re.sub("[╭╮╰╯│─]", " ", COLOUR.sub("", on_a_terminal(80, "mine", "--help")))
+    panels = re.sub("[╭╮╰╯│─]", " ", COLOUR.sub("", shown(80, "mine", "--help")))
     assert "╭" not in plain and "\x1b" not in plain
     assert panels.split() == [word for word in re.sub(r"(?m)^(\w.*):$", r"\1", plain).split()]
 
 
 def test_the_list_of_recipes_fits_a_narrow_terminal():
-    lines = on_a_terminal(60, "recipes").splitlines()
+    lines = shown(60, "recipes").splitlines()
     assert max(map(len, lines)) <= 60
     names = [line.split()[0] for line in lines if line[:1] not in (" ", "`", "")]
     assert names == list(RECIPES)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 
 import numpy as np
 import pytest
@@ -19,6 +16,7 @@ import typer
 import yaml
 from conftest import CROSS_ENCODER, ENCODER, ONNX_ENCODER, ROOT, hnmine, new_hnmine, write
 from safetensors.numpy import save_file
+from terminal import on_a_terminal
 from words import odd_words, odd_words_of
 
 from hnmine.cli import app
@@ -134,26 +132,10 @@ def test_shells_complete_commands_and_flags(shell):
     assert "--margin" in completed("hnmine filter --marg")
 
 
-def on_a_terminal(*arguments, **environment):
+def with_progress(*arguments, **environment):
     """Run the command line with a terminal as standard error; return what each got."""
-    reader, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hnmine", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=terminal,
-        env={**os.environ, **environment},
-    )
-    os.close(terminal)
-    said = b""
-    try:
-        while piece := os.read(reader, 4096):
-            said += piece
-    except OSError:
-        pass  # Linux says so where the other end is closed.
-    out = process.stdout.read()
-    assert process.wait() == 0, said
-    return out.decode(), said.decode()
+    whole = {**os.environ, **environment}
+    return on_a_terminal(*arguments, columns=100, environment=whole, piped=True)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +150,7 @@ def test_a_terminal_sees_the_stage_the_rate_and_the_time_left_and_at_last_what_i
     corpus, tmp_path
 ):
     arguments = ["build-index", "--no-dense", "--corpus", corpus, "--index", tmp_path / "i"]
-    out, said = on_a_terminal(*arguments, "--json")
+    out, said = with_progress(*arguments, "--json")
     assert json.loads(out)["counts"]["documents_rows"] == 200
     assert "index: " in said
     assert "rows/s]" in said
@@ -179,7 +161,7 @@ def test_a_terminal_sees_the_stage_the_rate_and_the_time_left_and_at_last_what_i
     run = json.loads((tmp_path / "i" / "run.json").read_text())
     assert run["seconds"] > 0
     assert float(last.split()[-4]) >= round(run["peak_memory_bytes"] / 1e9, 2)
-    out, said = on_a_terminal(*arguments, "--no-progress")
+    out, said = with_progress(*arguments, "--no-progress")
     assert said == ""
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from hnmine.errors import InputError
+from hnmine.errors import InputError, did_you_mean
 from hnmine.results import Json
 from hnmine.runner.manifest import MANIFEST, RUN, damage, read_json, version_of
 from hnmine.runner.safe_paths import check_plain
@@ -71,8 +70,7 @@ def _no_manifest(path: Path, stage: str, command: str) -> InputError:
     """Return the error for a directory without a manifest."""
     if not path.exists():
         names = [one.name for one in path.parent.glob("*") if one.is_dir()]
-        close = difflib.get_close_matches(path.name, names, 1)
-        near = f"Did you mean {path.with_name(close[0])}?" if close else ""
+        near = did_you_mean(path.name, names, shown=lambda one: str(path.with_name(one)))
         return InputError(
             f"There is no directory {path}.",
             fix=f"{near} `hnmine {command}` writes {_of_stage(stage)}.".strip(),

@@ -136,10 +136,8 @@ def mine_hard_negatives(
         encoder = GivenModel.of(model, place / "models")
         judge = GivenModel.of(cross_encoder, place / "models") if cross_encoder else None
         if compat:
-            encoder, judge = (
-                encoder.by_cosine(place / "models").in_fp32(),
-                judge and judge.in_fp32(),
-            )
+            encoder = encoder.by_cosine(place / "models").in_fp32()
+            judge = judge and judge.in_fp32()
         usual = (OF_QUERIES, OF_DOCUMENTS) if compat else ((), ())
         prompts = {
             "query_prompt": _prompt(query_prompt, query_prompt_name, encoder, usual[0]),

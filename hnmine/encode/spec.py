@@ -148,7 +148,9 @@ class ModelSpec(BaseModel):
                 fix="Leave --dtype out.",
             )
         device = "cpu" if onnx else device_for(device)
-        precision = "fp32" if onnx else dtype_for(_wanted(dtype, found), device)
+        if dtype is None and found.role == "static model":
+            dtype = "fp32"  # A table of vectors is read no faster in half precision.
+        precision = "fp32" if onnx else dtype_for(dtype, device)
         backend = backend_for(backend, folder, device, precision, found)
         return cls(
             model=model,
@@ -297,11 +299,6 @@ def _not_by_openvino(folder: Path, config: Json, device: str, dtype: str, found:
     if (output := output_of(folder)) not in ("last_hidden_state", "logits"):
         return f"Its vectors are made of {output}."
     return "It takes all hidden states." if config.get("output_hidden_states") else ""
-
-
-def _wanted(dtype: Dtype | Literal["auto"] | None, found: Found) -> Dtype | Literal["auto"]:
-    """Return the precision to look for: a table of vectors is read no faster in half precision."""
-    return "fp32" if dtype is None and found.role == "static model" else dtype or "auto"
 
 
 def _kind(device: str) -> str:

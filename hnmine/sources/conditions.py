@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hnmine.directories.queries import Queries
-from hnmine.errors import UsageError
+from hnmine.errors import UsageError, did_you_mean
 from hnmine.expressions.evaluation import evaluate, join, references, truth
 from hnmine.inputs.texts import Texts
 from hnmine.names import repeated
@@ -164,10 +163,9 @@ class Facts:
                 )
             known = self._known(side)
             if path[0] not in known:
-                close = difflib.get_close_matches(path[0], known, n=1)
+                near = did_you_mean(path[0], known, shown=f"{side}.{{}}".format)
                 raise UsageError(
-                    f"{side}.{path[0]} in {text!r} is not known."
-                    + (f" Did you mean {side}.{close[0]}?" if close else ""),
+                    f"{side}.{path[0]} in {text!r} is not known.{near}",
                     why=f"A {side} has these columns: {', '.join(known)}.",
                     fix="Use one of them, or add the column to the input.",
                 )

@@ -25,6 +25,9 @@ READ_ROWS = 8192
 DOCUMENTS = re.compile(r"positive|negative(_\d+)?")
 SCORED = ["query_id", "doc_id", "label", "keep"]
 
+POSITIVES, NEVER, DROPPED = range(3)
+"""Kinds of pairs of a query and a document."""
+
 
 def write_rows(mined: Mined, directory: Path, tick: Tick) -> dict[str, int]:
     """Number the rows of train/ and write them with the known and dropped documents of each query.
@@ -225,15 +228,15 @@ class Rows:
 
     def positives(self, queries: Ints) -> tuple[Ints, Ints]:
         """Return (offsets, slots): the known positives of queries."""
-        return self._of_queries(self._positives, queries)
+        return self._of_queries(POSITIVES, queries)
 
     def never(self, queries: Ints) -> tuple[Ints, Ints]:
         """Return (offsets, slots): what may never be a negative of queries."""
-        return self._of_queries(self._never, queries)
+        return self._of_queries(NEVER, queries)
 
-    def _of_queries(self, pairs: Ints, queries: Ints) -> tuple[Ints, Ints]:
-        starts = np.searchsorted(pairs, queries * self._index_slots)
-        stops = np.searchsorted(pairs, (queries + 1) * self._index_slots)
+    def _of_queries(self, kind: int, queries: Ints) -> tuple[Ints, Ints]:
+        pairs, starts_of = self._kinds[kind], self._starts_of[kind]
+        starts, stops = starts_of[queries], starts_of[queries + 1]
         found = pairs[ragged(starts, stops - starts)] % self._index_slots
         return offsets_of(stops - starts), found
 
@@ -247,11 +250,11 @@ class Rows:
         """
         barred = np.zeros((len(queries), len(slots)), dtype=bool)
         self._place[slots] = np.arange(len(slots))
-        for n, pairs in enumerate((self._positives, self._never, self._dropped)[: 2 + dropped]):
-            starts, stops = self._starts_of[n][queries], self._starts_of[n][queries + 1]
-            place = self._place[pairs[ragged(starts, stops - starts)] % self._index_slots]
+        for kind in (POSITIVES, NEVER, DROPPED)[: 2 + dropped]:
+            offsets, found = self._of_queries(kind, queries)
+            place = self._place[found]
             there = place >= 0
-            row = np.repeat(np.arange(len(queries)), stops - starts)
+            row = np.repeat(np.arange(len(queries)), np.diff(offsets))
             barred[row[there], place[there]] = True
         self._place[slots] = -1
         return barred
@@ -263,10 +266,13 @@ class Rows:
 
     @cached_property
     def _starts_of(self) -> list[Ints]:
-        """Where the pairs of each query start: of the positives, of those never, of the dropped."""
+        """Where the pairs of each query start, by kind."""
         ends = np.arange(self.queries + 1) * self._index_slots
-        kinds = (self._positives, self._never, self._dropped)
-        return [np.searchsorted(pairs, ends) for pairs in kinds]
+        return [np.searchsorted(pairs, ends) for pairs in self._kinds]
+
+    @property
+    def _kinds(self) -> tuple[Ints, Ints, Ints]:
+        return self._positives, self._never, self._dropped
 
     def is_never(self, queries: Ints, slots: Ints) -> NDArray[np.bool_]:
         """Tell which pairs may never be a query and its negative, shape (pairs,)."""
