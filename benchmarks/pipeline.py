@@ -99,9 +99,9 @@ def commands(folder: Path, judge: str, threads: int) -> dict[str, list[str]]:
     given = ["--peer", str(folder), "--judge", judge]
     return {
         "mine_hard_negatives": [*python, "benchmarks.pipeline", *given],
-        "hnmine, fp32": run,
-        "hnmine, bf16": [*run, "--dtype", "auto"],
-        "hnmine, --lazy, bf16": [*run, "--dtype", "auto", "--lazy"],
+        "hnmine, fp32": [*run, "--dtype", "fp32"],
+        "hnmine, bf16": run,
+        "hnmine, --lazy, bf16": [*run, "--lazy"],
     }
 
 

@@ -70,9 +70,9 @@ def run(plan: Plan, collection: Path, seed: int) -> Case | None:
     judged = read_judged(collection, work, grade)
     if not any(judged.hidden.values()):
         return None
-    skip = ("--on-bad-row", "skip")
+    how = ("--on-bad-row", "skip", "--dtype", "fp32")  # The precision of the peers' vectors.
     corpus = collection / "corpus.parquet"
-    hnmine("build-index", "--corpus", corpus, "--encoder", plan.encoder, "--index", index, *skip)
+    hnmine("build-index", "--corpus", corpus, "--encoder", plan.encoder, "--index", index, *how)
     given = ("--queries", work / "queries.parquet", "--qrels", work / "qrels.parquet")
     hnmine("mine", "--index", index, *given, "--output", work / "candidates", *plan.mine)
     tables = {}
