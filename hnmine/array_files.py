@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from math import prod
-from mmap import MADV_DONTNEED, PAGESIZE
+from mmap import MADV_DONTNEED, MADV_RANDOM, PAGESIZE
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -241,3 +241,9 @@ def give_back(part: NDArray[np.number]) -> None:
         start = part.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
         page = start // PAGESIZE * PAGESIZE
         mapped.madvise(MADV_DONTNEED, page, start + part.nbytes - page)
+
+
+def read_no_more_than_asked(values: NDArray[np.number]) -> None:
+    """Keep the system from reading ahead in a mapped file of which few parts are used."""
+    if isinstance(values, np.memmap):
+        values._mmap.madvise(MADV_RANDOM)  # type: ignore[attr-defined]

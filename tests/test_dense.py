@@ -92,6 +92,30 @@ def test_no_vectors_stay_in_memory(tmp_path, monkeypatch, bf16):
     assert resident(directory) <= 8 * 64
 
 
+def read_ahead(directory):
+    """For each mapped file of vectors whether the system may read ahead in it."""
+    found, name = {}, None
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if line[0] in "0123456789abcdef":
+            name = Path(line.split()[-1]).name if str(directory) in line else None
+        elif name and line.startswith("VmFlags:"):
+            found[name] = "rr" not in line.split()
+    return found
+
+
+@pytest.mark.parametrize(("rows", "ahead"), [(63, False), (64, True)])
+def test_the_system_reads_ahead_where_many_rows_of_a_shard_are_read(tmp_path, rows, ahead):
+    directory = store(tmp_path, random_vectors(0, 2048, 8), 1024)
+    index = DenseIndex(directory, 1)
+    slots = 1024 + np.arange(rows)
+    scores = index.similarity(slots[:1], slots[:1])
+    assert scores == pytest.approx(1)
+    assert read_ahead(directory)["00001.npy"] is False
+    index = DenseIndex(directory, 1)
+    index.read(slots)
+    assert read_ahead(directory)["00001.npy"] is ahead
+
+
 def exact_scores(query, vectors):
     """The dot products in float64, rounded once to float32."""
     products = vectors.astype(np.float64) * query.astype(np.float64)

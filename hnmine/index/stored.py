@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hnmine.array_files import Shape, check_values, give_back, load_array, save_array
+from hnmine.array_files import (
+    Shape,
+    check_values,
+    give_back,
+    load_array,
+    read_no_more_than_asked,
+    save_array,
+)
 from hnmine.compiled import compiled
 from hnmine.encode.declared import Similarity
 from hnmine.encode.interface import Encoder, Kind
@@ -27,14 +34,18 @@ ENCODE_BLOCK, BLOCK_CHARACTERS = 1024, 1 << 26
 NO_VECTOR = "with a text that the encoder gives no vector (it knows none of its words)"
 SCORE_BLOCK = 1 << 14
 OPEN_SHARDS = 64
+DENSE = 1 / 16
+"""Share of a shard's rows from which the system may read ahead: for a few, it would read it all."""
 
 Vectors = NDArray[np.float32]
 
 
-def _open_shard(paths: list[Path], shape: Shape, shard: int) -> Vectors:
-    """Open a shard; each but the last has as many rows as the first."""
+def _open_shard(paths: list[Path], shape: Shape, shard: int, sparse: bool = False) -> Vectors:
+    """Open a shard, for a few rows if `sparse`; each but the last has as many as the first."""
     rows = shape[0] if shard < len(paths) - 1 else None
     vectors: Vectors = load_array(paths[shard], np.float32, (rows, shape[1]))
+    if sparse:
+        read_no_more_than_asked(vectors)
     return vectors
 
 
@@ -209,7 +220,7 @@ class StoredVectors:
 
         def work(at: Ints) -> None:
             shard = int(shards[at[0]])
-            vectors = self._shard(shard)
+            vectors = self._to_read(shard, len(at))
             rows = slots[at] - shard * self.shard_rows
             dots(queries, query[at], np.asarray(vectors), rows, at, scores)
             # Others may read the rest of the shard.
@@ -272,6 +283,11 @@ class StoredVectors:
             self._whole_shards.add(shard)
         return vectors
 
+    def _to_read(self, shard: int, rows: int) -> Vectors:
+        """Open a shard of which so many rows are read."""
+        few = rows < DENSE * self.shard_rows
+        return self._shard(shard, True) if few else self._shard(shard)
+
     def part(self, shard: int, row: int, rows: int) -> Vectors:
         """Return rows of a shard as they are in its file; fewer where it ends."""
         return self._shard(shard)[row : row + rows]
@@ -284,7 +300,7 @@ class StoredVectors:
         gathered = np.empty((len(slots), self.dimension), dtype=np.float32)
         for shard in np.unique(shards):
             at = np.flatnonzero(shards == shard)
-            vectors = self._shard(int(shard))
+            vectors = self._to_read(int(shard), len(at))
             gathered[at] = vectors[slots[at] - shard * self.shard_rows]
             give_back(vectors)
         with damage_explained(self.directory):

@@ -20,7 +20,7 @@ STEPS = 2048
 """Unit vectors are rounded to 1 / STEPS. Products of such integers are exact in float32, in any
 order, so that no number of threads changes a cosine."""
 
-ROWS_AT_ONCE = 1 << 11
+ROWS_AT_ONCE = 1 << 13
 PAIRS_AT_ONCE = 1 << 22
 
 Directions = Callable[[Ints], NDArray[np.float32]]
