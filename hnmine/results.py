@@ -85,12 +85,14 @@ class StageResult(Result):
         counts: rows read, written and dropped, by reason.
         manifest: the directory's manifest.
         notes: decisions that the command made, a sentence each.
+        told: the notes that the terminal shows; None for all of them.
     """
 
     path: Path
     counts: Mapping[str, int]
     manifest: Json
     notes: Sequence[str] = ()
+    told: Sequence[str] | None = None
 
     @property
     def place(self) -> str:
@@ -158,7 +160,7 @@ class StageResult(Result):
         """Return lines with the path and what came out."""
         yield self.place
         yield from summary(self.stage, self.counts)
-        yield from self.notes
+        yield from self.notes if self.told is None else self.told
 
     def check(self) -> None:
         """Raise an error if nothing came out.

@@ -636,7 +636,7 @@ def test_a_section_of_the_file_is_a_fourth_step():
 def test_a_trainer_follows_the_batches(run, tmp_path, monkeypatch):
     """One real step for each batch, with the loss that takes the other rows as negatives."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
     from hnmine.encode.locate import find_model
 

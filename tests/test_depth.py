@@ -78,12 +78,19 @@ def test_depths_are_tried_and_the_reason_is_said(world, tried):
     surest = trial.get("below_the_positive", {"gain": 0.0, "error": 0.0})
     sure = best > SHALLOW or surest["gain"] > 2 * surest["error"]
     assert found["depth"] == (best if sure else usual)
-    sentences = read_learned(world / "tried" / "relevance.json").sentences
+    learned = read_learned(world / "tried" / "relevance.json")
+    sentences, headlines = learned.sentences, learned.headlines
     assert sentences
     assert notes[: len(sentences)] == sentences  # Then how hard they are.
     command = ("filter", "--candidates", world / "candidates-20", "--output", world / "tried")
-    said = hnmine(*command, "--num-negatives", "3").stdout
-    assert said.splitlines()[-len(notes) :] == notes
+    said = hnmine(*command, "--num-negatives", "3").stdout.splitlines()
+    first = said.index(headlines[0])
+    assert said[first : first + len(headlines)] == headlines
+    why = sentences[len(headlines) :]
+    assert why  # --json has it.
+    assert not set(why) & set(said)
+    assert said[-1] == notes[-1]
+    assert len(said) <= 8
     said = hnmine(*command, "--num-negatives", "3", "--json").stdout
     assert json.loads(said)["notes"] == notes
 

@@ -198,8 +198,10 @@ def test_the_layouts_are_those_of_filter(world, exported, tmp_path, name):
 
 def test_sentence_transformers_distils_with_the_scores(world, truth, tmp_path):
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
-    from sentence_transformers.losses import DistillKLDivLoss, MarginMSELoss
-    from sentence_transformers.training_args import SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss, MarginMSELoss
+    from sentence_transformers.sentence_transformer.training_args import (
+        SentenceTransformerTrainingArguments,
+    )
 
     api.export(mined=world / "m", to="n-tuple", output=tmp_path / "e", scores="bm25")
     rows = loaded(tmp_path / "e")

@@ -178,8 +178,10 @@ class TestKd:
 
     def test_sentence_transformers_trains_on_it_as_it_is(self, exported, scored, texts, tmp_path):
         from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
-        from sentence_transformers.losses import DistillKLDivLoss
-        from sentence_transformers.training_args import SentenceTransformerTrainingArguments
+        from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss
+        from sentence_transformers.sentence_transformer.training_args import (
+            SentenceTransformerTrainingArguments,
+        )
 
         rows = load_dataset(str(exported["kd"]), split="train", cache_dir=str(tmp_path / "cache"))
         length = len(rows.column_names) - 2
@@ -297,7 +299,9 @@ class TestEmbedDistill:
     def test_sentence_transformers_trains_on_it_as_it_is(self, exported, tmp_path):
         from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
         from sentence_transformers.sentence_transformer.losses import EmbedDistillLoss
-        from sentence_transformers.training_args import SentenceTransformerTrainingArguments
+        from sentence_transformers.sentence_transformer.training_args import (
+            SentenceTransformerTrainingArguments,
+        )
 
         folder = exported["embed-distill"]
         model = SentenceTransformer(str(find_model(ENCODER)), device="cpu")

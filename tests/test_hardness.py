@@ -237,6 +237,10 @@ def test_filter_writes_what_a_student_would_see_of_the_chosen(folders, tmp_path)
     assert not any("hardness" in name for name in result.counts)
     (said,) = (note for note in result.notes if note.startswith("Hardness"))
     assert f"Hardness: initial loss {found['loss']:.2f}; " in said
+    (parts,) = (note for note in result.notes if note.startswith("Gradient by source"))
+    lines = list(result.lines())
+    assert said in lines
+    assert parts not in lines
     shown = report(tmp_path / "m")
     summary = f"mean loss {found['loss']:.2f}"
     assert any(line.startswith("hardness") and summary in line for line in shown)

@@ -330,7 +330,7 @@ def test_a_trainer_takes_the_training_data_as_it_is(run, tmp_path):
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
     )
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
     from hnmine.encode.locate import find_model
 

@@ -92,8 +92,10 @@ def test_pinning_rows_in_any_order_is_pinning_each_query(scores, data):
 def test_a_student_learns_from_logits_to_put_the_positive_first(tmp_path):
     """Raw logits would ask for margins of 20 from unit vectors; these labels are learned."""
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
-    from sentence_transformers.losses import DistillKLDivLoss
-    from sentence_transformers.training_args import SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss
+    from sentence_transformers.sentence_transformer.training_args import (
+        SentenceTransformerTrainingArguments,
+    )
 
     texts = {
         "query": ["red fruit", "fast car"],

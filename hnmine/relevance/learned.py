@@ -230,17 +230,26 @@ class Learned(Relevance):
     teacher: TeacherTrial | None = None
 
     @property
-    def sentences(self) -> list[str]:
-        """Which depth was chosen and why, what was out of reach, and whether to distil."""
-        said = self.trial.sentences(self.depth) if self.trial else []
-        if self.rule:
-            why = f"{self.rule.reason[0].upper()}{self.rule.reason[1:]}."
-            said = [*said, why] if said else [f"Depth {self.depth:g} by rule: {self.rule.reason}."]
-        if self.where:
-            below = "At this depth, negatives must score below the positive. They may be deeper."
-            said.append(below)
+    def headlines(self) -> list[str]:
+        """Which depth was chosen, what was out of reach, and whether to distil."""
+        if self.trial:
+            said = self.trial.sentences(self.depth)
+        else:
+            said = [f"Depth {self.depth:g} by rule: {self.rule.reason}."] if self.rule else []
         reach = [self.out_of_reach] if self.out_of_reach else []
         return [*said, *reach, *([self.teacher.sentence] if self.teacher else [])]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The headlines, and why the depth is what it is."""
+        said = self.headlines
+        if self.rule and self.trial:
+            said.append(f"{self.rule.reason[0].upper()}{self.rule.reason[1:]}.")
+        if self.where:
+            said.append(
+                "At this depth, negatives must score below the positive. They may be deeper."
+            )
+        return said
 
     def as_json(self) -> dict[str, object]:
         """Return everything as JSON values, without what was not learned."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from hnmine.config import FilterSettings, MineSettings
 from hnmine.printable import command_on
@@ -144,10 +145,11 @@ FINDINGS: tuple[Finding, ...] = (
 """Measure, the bound above which it is a finding, and what is said."""
 
 
-def last_lines(run: Measured) -> Iterator[str]:
-    """Yield the verdict, a line each."""
+def last_lines(run: Measured, *, briefly: bool = False) -> Iterator[str]:
+    """Yield the verdict, a line each; briefly without what hardness consists of."""
     yield summary(run)
-    yield from run.hardness.sentences() if run.hardness else [why_unknown(run.scores)]
+    hardness = run.hardness.sentences() if run.hardness else iter([why_unknown(run.scores)])
+    yield from islice(hardness, 1 if briefly else None)
     yield from findings(run)
     if run.counts["negatives"]:
         yield f"Next: {run.command('report')} shows them and the most doubtful; train on train/."

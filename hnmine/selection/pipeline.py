@@ -88,8 +88,8 @@ def filter(settings: FilterSettings) -> StageResult:
                 candidates=name_of(candidates.path),
             )
         manifest = run.manifest
-        notes = _notes(settings, candidates, run)
-    return StageResult(settings.output, manifest["counts"], manifest, notes)
+        notes, told = _notes(settings, candidates, run)
+    return StageResult(settings.output, manifest["counts"], manifest, notes, told)
 
 
 def _scored(candidates: Candidates, settings: FilterSettings) -> ScoredCandidates:
@@ -102,8 +102,10 @@ def _scored(candidates: Candidates, settings: FilterSettings) -> ScoredCandidate
     )
 
 
-def _notes(settings: FilterSettings, candidates: Candidates, run: RunDirectory) -> list[str]:
-    """Return what a finished run decided and measured, a sentence each."""
+def _notes(
+    settings: FilterSettings, candidates: Candidates, run: RunDirectory
+) -> tuple[list[str], list[str]]:
+    """Return what a finished run decided and measured, a sentence each; and the part to show."""
     learned = read_learned(run.written("relevance", RELEVANCE))
     measured = Measured(
         mirrored(settings.output) or str(settings.output),
@@ -117,10 +119,14 @@ def _notes(settings: FilterSettings, candidates: Candidates, run: RunDirectory) 
     )
     guarantee = read_guarantee(run.path) if settings.max_false is not None else None
     proved = guarantee.sentences() if guarantee else ()
-    decided = learned.sentences if learned else ()
     vain = [*unused_scores(candidates, settings)]
     vain += out_of_reach(settings, measured.counts, run.path)
-    return [*proved, *settings.notes, *vain, *decided, *last_lines(measured)]
+    first = [*proved, *settings.notes, *vain]
+    decided, told = (learned.sentences, learned.headlines) if learned else ((), ())
+    return (
+        [*first, *decided, *last_lines(measured)],
+        [*first, *told, *last_lines(measured, briefly=True)],
+    )
 
 
 def _learn(
