@@ -36,6 +36,8 @@ def summary(stage: str, counts: Counts) -> Iterator[str]:
     if stage == "index":
         rows, unique = counts["documents_rows"], counts["documents_unique"]
         yield f"  {unique:,} documents" + (f" in {rows:,} rows" if rows != unique else "")
+        if added := counts.get("documents_added"):
+            yield f"  added: {added:,} of the passages in pairs, which the corpus lacks"
     elif stage == "candidates":
         found = _listed(counts, _FROM)
         where = f" ({found})" if found else ""

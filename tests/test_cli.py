@@ -241,6 +241,25 @@ def test_json_is_the_only_thing_on_stdout(tmp_path):
     assert done.stderr == ""
 
 
+def test_passages_that_are_added_to_a_corpus_are_counted(tmp_path):
+    corpus = write(tmp_path / "c.parquet", id=["a", "b"], text=["one", "two"])
+    for name, positives, added in (
+        ("some", ["one", "four", "four", "five"], 2),
+        ("no", ["two"], 0),
+    ):
+        pairs = write(
+            tmp_path / f"{name}.parquet",
+            query=[f"query {n}" for n in range(len(positives))],
+            positive=positives,
+        )
+        command = ("build-index", "--no-dense", "--corpus", corpus, "--pairs", pairs)
+        said = hnmine(*command, "--index", tmp_path / name).stdout
+        assert f"{2 + added} documents" in said
+        assert ("added: 2 of the passages in pairs" in said) == bool(added)
+    alone = hnmine("build-index", "--no-dense", "--pairs", pairs, "--index", tmp_path / "alone")
+    assert "added:" not in alone.stdout
+
+
 def test_a_directory_that_may_not_be_written_to_is_a_clean_error(tmp_path):
     corpus = write(tmp_path / "c.parquet", id=["a"], text=["b"])
     (tmp_path / "file").write_text("")

@@ -90,7 +90,9 @@ def read_documents(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBa
     for batch in pair_records(inputs["pairs"], bad, negatives=True) if "pairs" in inputs else ():
         texts, ids = batch.positives or [], batch.positive_ids
         if texts:  # Else the ids are those of a corpus.
-            yield TextBatch(ids or list(map(content_id, texts)), texts, ids is not None)
+            own = ids or list(map(content_id, texts))
+            beside = "corpus" in inputs
+            yield TextBatch(own, texts, ids is not None, beside_corpus=beside)
 
 
 def read_queries(inputs: Mapping[str, Table], bad: BadRows) -> Iterator[TextBatch]:

@@ -31,12 +31,14 @@ class TextBatch:
         has_own_id: False where the id was made from the text: such a row adds nothing if the
             text is already indexed.
         metadata: a struct for each row, or None.
+        beside_corpus: the texts are passages of pairs, and there is a corpus.
     """
 
     ids: list[str]
     texts: list[str]
     has_own_id: bool
     metadata: pa.StructArray | None = None
+    beside_corpus: bool = False
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ def write_texts(
         tick: called with the rows read.
 
     Returns:
-        Counts: `rows` kept, `repeated` and `unique` (distinct by normalised text).
+        Counts: `rows` kept, `repeated` and `unique` (distinct by normalised text); and `added`,
+        the rows kept of passages that a corpus lacks, if there are any.
 
     Raises:
         InputError: through `bad`, or no row is left.
@@ -55,12 +56,15 @@ def write_texts(
         raise InputError("No row of the input can be used.", fix="Check its text column.")
     directory.mkdir()
     ids, texts, identities = [], [], []
+    added = 0
 
     def kept() -> Iterator[pa.Table]:
+        nonlocal added
         start = 0
         for batch in read(BadRows("skip")):
             chosen = np.flatnonzero(keep[start : start + len(batch.texts)])
             start += len(batch.texts)
+            added += len(chosen) if batch.beside_corpus else 0
             kept_ids = [batch.ids[row] for row in chosen]
             kept_texts = [batch.texts[row] for row in chosen]
             ids.append(exact_keys(kept_ids))
@@ -89,7 +93,8 @@ def write_texts(
     save_array(directory / "identity.npy", identity)
     canonical = np.flatnonzero(identity == np.arange(len(identity)))
     save_array(directory / "canonical.npy", canonical)
-    return {"rows": len(identity), "repeated": repeated, "unique": len(canonical)}
+    counts = {"rows": len(identity), "repeated": repeated, "unique": len(canonical)}
+    return counts | ({"added": added} if added else {})
 
 
 def _rows_to_keep(
