@@ -7,12 +7,14 @@ what later ones take does not depend on the model.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from benchmarks.common import RESULTS, measured, passages_and_queries, report
 from benchmarks.growth import passages, write_inputs
 from benchmarks.models import ENCODER
 
+HNMINE = [sys.executable, "-m", "hnmine"]
 DEPTH = 100
 RULES = {
     "none: scores, learns, chooses": [],
@@ -55,14 +57,14 @@ def main() -> None:
     given = ["--threads", str(arguments.threads), "--no-progress", "--overwrite"]
     index, candidates = str(folder / "index"), str(folder / "candidates")
     corpus, pairs = (str(folder / f"{name}.parquet") for name in ("corpus", "pairs"))
-    hnmine = ["hnmine", "build-index", "--corpus", corpus, "--no-dense", "--index", index]
+    hnmine = [*HNMINE, "build-index", "--corpus", corpus, "--no-dense", "--index", index]
     measured([*hnmine, *given], arguments.threads)
-    hnmine = ["hnmine", "mine", "--index", index, "--pairs", pairs, "--top-k", str(DEPTH)]
+    hnmine = [*HNMINE, "mine", "--index", index, "--pairs", pairs, "--top-k", str(DEPTH)]
     measured([*hnmine, "--output", candidates, *given], arguments.threads)
     judged = ["--cross-encoder", str(folder / "model"), "--max-length", "32"]
     rows = []
     for name, rule in RULES.items():
-        hnmine = ["hnmine", "filter", "--candidates", candidates, *judged, *rule, *given]
+        hnmine = [*HNMINE, "filter", "--candidates", candidates, *judged, *rule, *given]
         found = measured([*hnmine, "--output", str(folder / "mined")], arguments.threads)
         rows.append(
             {

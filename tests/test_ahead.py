@@ -17,6 +17,7 @@ from zoo_encoders import TEXTS, ZOO, make
 
 from hnmine import build_index
 from hnmine.config import BuildIndexSettings
+from hnmine.encode import devices
 from hnmine.encode import spec as spec_module
 from hnmine.encode.devices import dtype_for
 from hnmine.encode.loading import let_it_pad
@@ -231,15 +232,23 @@ def test_logits_in_half_precision_are_compared_by_their_order(tmp_path):
     assert found["fidelity"]["rank_correlation"] > 0.5
 
 
-def test_a_device_computes_in_bf16_where_it_can_unless_told_otherwise(monkeypatch):
+def test_a_device_computes_in_bf16_where_it_can_unless_told_otherwise(monkeypatch, tmp_path):
     assert dtype_for(None, "mps") == "fp32"
     assert dtype_for("fp32", "cuda") == dtype_for("fp32", "cpu") == "fp32"
     for able, expected in ((True, "bf16"), (False, "fp16")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able, **more: able)
         assert dtype_for(None, "cuda:1") == dtype_for("auto", "cuda") == expected
-    for able, expected in (("amx_bf16", "bf16"), ("avx512_bf16", "bf16"), ("avx2", "fp32")):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {able: True})
+    known = torch.cpu.get_capabilities()
+    able = known.get("amx_bf16") or known.get("avx512_bf16")
+    assert dtype_for(None, "cpu") == ("bf16" if able else "fp32")
+    flags = {"fpu amx_bf16 amx_tile": "bf16", "avx2 avx512_bf16": "bf16", "avx512_bf16x": "fp32"}
+    for n, (said, expected) in enumerate(flags.items()):
+        info = tmp_path / f"cpuinfo{n}"
+        info.write_text(f"model name\t: amx_bf16\nflags\t\t: {said}\nbugs\t\t: amx_bf16\n")
+        monkeypatch.setattr(devices, "CPU_INFO", info)
         assert dtype_for(None, "cpu") == dtype_for("auto", "cpu") == expected
+    monkeypatch.setattr(devices, "CPU_INFO", tmp_path / "none")
+    assert dtype_for(None, "cpu") == "fp32"
 
 
 def test_on_another_kind_of_device_a_model_runs_as_suits_it(monkeypatch):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Literal
 
 from hnmine.config import Dtype
 from hnmine.errors import MissingModel
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+CPU_INFO = Path("/proc/cpuinfo")
+BF16_ON_CPUS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 def dtype_for(wanted: Dtype | Literal["auto"] | None, device: str) -> Dtype:
@@ -30,12 +35,23 @@ def fast_dtype(device: str) -> Dtype:
 
 def computes_in_bf16(device: str) -> bool:
     """Tell whether a device multiplies bfloat16 faster than float32."""
-    import torch
-
     if device.startswith("cuda"):
+        import torch
+
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device == "cpu" and bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+    return device == "cpu" and not BF16_ON_CPUS.isdisjoint(_flags_of_cpu(CPU_INFO))
+
+
+@cache
+def _flags_of_cpu(info: Path) -> frozenset[str]:
+    """Return what Linux says that the CPU can do; nothing on other systems."""
+    # PyTorch knows it too, but importing it takes longer than filtering with stored scores.
+    with suppress(OSError):
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, flags = line.partition(":")
+            if name.strip() == "flags":
+                return frozenset(flags.split())
+    return frozenset()
 
 
 def device_for(wanted: str) -> str:
