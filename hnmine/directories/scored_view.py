@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from hnmine.directories.parts import check_types
@@ -18,6 +17,8 @@ from hnmine.ragged import Floats
 from hnmine.schema import SCORES
 
 if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
     from hnmine.directories.mined import Mined
 
 POSITIVE, NEGATIVE, KEPT, DROPPED = "positive", "negative", "kept", "dropped"
@@ -48,6 +49,8 @@ class ScoredView:
 
     def __init__(self, mined: Mined, connection: duckdb.DuckDBPyConnection) -> None:
         self.mined, self._connection = mined, connection
+        import pyarrow.dataset as ds  # It imports pandas.
+
         for file in mined.parts:
             with damage_explained(file):
                 check_types(pq.read_schema(file), NEEDED)

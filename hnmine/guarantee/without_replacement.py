@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import gammaln
+import scipy  # It loads scipy.special when it is used.
 
 from hnmine.ragged import Bools, Floats
 
@@ -76,5 +76,6 @@ def _log_choose(n: Counts, k: Counts) -> Floats:
     n, k = np.asarray(n, np.float64), np.asarray(k, np.float64)
     possible = (k >= 0) & (k <= n)
     inside = np.clip(k, 0, n)
+    gammaln = scipy.special.gammaln
     ways = gammaln(n + 1) - gammaln(inside + 1) - gammaln(n - inside + 1)
     return np.where(possible, ways, -np.inf)

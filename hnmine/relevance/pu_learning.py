@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy  # It loads scipy.optimize, which takes a second, when it is used.
 
 from hnmine.ragged import Floats
 
@@ -46,7 +46,9 @@ def learn(positives: Floats, candidates: Floats) -> Floats:
 
     bounds = [(None, None)] + [(0.0, None)] * x.shape[1]
     start = equal_weights(x.shape[1])
-    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", tol=1e-10)
+    found = scipy.optimize.minimize(
+        loss, start, jac=True, bounds=bounds, method="L-BFGS-B", tol=1e-10
+    )
     weights: Floats = np.round(found.x, DIGITS)
     return weights
 

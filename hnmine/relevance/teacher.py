@@ -8,7 +8,7 @@ would be those that it scores too high, and any judge would look better on them.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy  # It loads scipy.special when it is used.
 
 from hnmine.ragged import Bools, Floats, Ints
 from hnmine.relevance.learned import FAIR_SOURCES, Gain, TeacherTrial
@@ -37,7 +37,7 @@ def try_teachers(sample: Sample) -> TeacherTrial | None:
         name: log_ranks(sample.scores[name], sample.query, pool, first)
         for name in (*judges, STUDENT)
     }
-    needed = stdtrit(max(1, len(first) - 1), 1 - LEVEL / 2 / len(judges))
+    needed = scipy.special.stdtrit(max(1, len(first) - 1), 1 - LEVEL / 2 / len(judges))
     return TeacherTrial(
         queries=len(first),
         candidates=round(float(counts[sample.query[first]].mean()), 1) if len(first) else 0.0,

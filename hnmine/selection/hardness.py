@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import scipy  # It loads scipy.special when it is used.
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from scipy.special import expit
 
 from hnmine.errors import damage_explained
 from hnmine.names import in_order, rank_of
@@ -79,7 +79,7 @@ def sums(
     of_row = query[rows]
     # How far all negatives together stand above the positive, as one logit.
     above = top[of_row] + np.log(total[of_row]) - logit[rows]
-    push = expit(above)
+    push = scipy.special.expit(above)
     found = {
         "rows": len(rows),
         "loss": _millionths(np.logaddexp(0.0, above)),

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from hnmine.inputs.formats.reader import BATCH_ROWS, Asked, Reader, refuse_twins
@@ -22,6 +21,8 @@ class ParquetReader(Reader):
     """A Parquet file, the checksums of its pages verified."""
 
     def __init__(self, path: Path, _: Asked) -> None:
+        import pyarrow.dataset as ds  # It imports pandas.
+
         refuse_twins(pq.read_schema(path).names)
         checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
         how = ds.ParquetFileFormat(default_fragment_scan_options=checked)
