@@ -71,6 +71,14 @@ def test_a_measure_beyond_its_bound_is_one_line_with_the_flag(change, says, give
     assert says in line
 
 
+@pytest.mark.parametrize(("documents", "says"), [(30, "add documents"), (31, "mine deeper")])
+def test_nothing_is_deeper_than_the_whole_corpus(documents, says):
+    run = replace(measured({**COUNTS, "negatives_missing": 12}), documents=documents)
+    (line,) = findings(run)
+    assert f"missing: {says}" in line
+    assert ("--deepen" in line) == (says == "mine deeper")
+
+
 def test_missing_negatives_are_one_line_with_the_flag():
     (line,) = findings(measured({**COUNTS, "negatives_missing": 12}))
     assert line.startswith("12 of 200 negatives are missing: mine deeper (--top-k)")

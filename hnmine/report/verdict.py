@@ -106,6 +106,7 @@ def _measured(mined: Mined, facts: Facts) -> Measured:
         candidates.manifest.settings if candidates else MineSettings.model_construct(),
         candidates.manifest.scores if candidates else [],
         mined.sources,
+        len(candidates.index.documents.canonical) if candidates else 0,
     )
 
 

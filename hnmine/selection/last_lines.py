@@ -33,6 +33,7 @@ class Measured:
         mined: settings of `mine`.
         scores: sources that scored all candidates.
         sources: that found the candidates.
+        documents: in the index; 0 where that is unknown.
     """
 
     place: str
@@ -43,6 +44,7 @@ class Measured:
     mined: MineSettings
     scores: list[str]
     sources: list[str]
+    documents: int = 0
 
     @property
     def missing(self) -> float:
@@ -53,6 +55,12 @@ class Measured:
     def depth(self) -> float | None:
         """The depth that the default choice aimed at; None for another choice."""
         return None if not self.learned or self.settings.chooses_otherwise else self.learned.depth
+
+    @property
+    def is_whole_corpus(self) -> bool:
+        """Whether every document was a candidate of every query, so that no mining is deeper."""
+        deepest = max((self.mined.depths or {}).values(), default=self.mined.top_k)
+        return 0 < self.documents <= deepest
 
     @property
     def words(self) -> str:
@@ -78,10 +86,13 @@ def _deeper(run: Measured) -> str:
 
 
 def _more(run: Measured) -> str:
-    if run.counts.get(f"dropped_{USED_UP}"):
-        return f"raise --max-uses (now {run.settings.max_uses}), or mine deeper (--top-k)"
     deepen = "" if run.settings.lazy else f", pass --deepen {max(4, 2 * run.settings.deepen)}"
-    return f"mine deeper (--top-k){deepen}, or loosen the rules"
+    deeper = "mine deeper (--top-k)"
+    if run.is_whole_corpus:
+        deepen, deeper = "", f"add documents to the corpus (now {run.documents:,})"
+    if run.counts.get(f"dropped_{USED_UP}"):
+        return f"raise --max-uses (now {run.settings.max_uses}), or {deeper}"
+    return f"{deeper}{deepen}, or loosen the rules"
 
 
 def _counted(queries: int) -> str:

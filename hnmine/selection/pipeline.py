@@ -116,6 +116,7 @@ def _notes(
         candidates.manifest.settings,
         candidates.manifest.scores,
         candidates.sources,
+        len(candidates.index.documents.canonical),
     )
     guarantee = read_guarantee(run.path) if settings.max_false is not None else None
     proved = guarantee.sentences() if guarantee else ()
