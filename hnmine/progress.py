@@ -167,6 +167,8 @@ class Progress:
             self._over.set()
             self._thread.join()
             _shown.remove(self._display)
+            if self._display in _compiling:
+                _compiling.remove(self._display)
             self._display.close()
 
     def update(self, amount: int) -> None:
@@ -183,7 +185,8 @@ class Progress:
 _shown: list[Display] = []
 """The displays of the steps that run now, the innermost last."""
 
-_said: set[str] = set()
+_compiling: list[Display] = []
+"""Those of them that have said that they compile."""
 
 
 def progress_bar(
@@ -230,9 +233,9 @@ def in_notebook() -> bool:
 
 
 def note_compiling() -> None:
-    """Say, once a process, that the step that runs now compiles its functions first."""
-    if _shown and COMPILING not in _said:
-        _said.add(COMPILING)
+    """Say, once a step, that the step that runs now compiles its functions first."""
+    if _shown and _shown[-1] not in _compiling:
+        _compiling.append(_shown[-1])
         _shown[-1].note(COMPILING)
 
 

@@ -8,7 +8,6 @@ import types
 
 import pytest
 
-from hnmine import progress
 from hnmine.progress import COMPILING, Bar, Lines, Progress, duration, note_compiling, progress_bar
 
 
@@ -125,14 +124,14 @@ def test_in_a_notebook_there_is_a_bar(monkeypatch):
         shown.update(5)
 
 
-def test_compiling_is_said_once_by_the_step_that_runs(log, monkeypatch):
-    monkeypatch.setattr(progress, "_said", set())
+def test_compiling_is_said_once_by_each_step_that_compiles(log):
     _, lines, shown = log
     note_compiling()  # No step runs.
-    with Progress(shown, wait=after(0)):
-        note_compiling()
-        note_compiling()
-    assert lines == [f"filter: score: {COMPILING}"]
+    for steps in (1, 2):
+        with Progress(shown, wait=after(0)):
+            note_compiling()
+            note_compiling()
+        assert lines == [f"filter: score: {COMPILING}"] * steps
 
 
 def test_numba_says_it_before_it_compiles_and_not_from_its_cache(log, monkeypatch, tmp_path):
@@ -148,7 +147,6 @@ def test_numba_says_it_before_it_compiles_and_not_from_its_cache(log, monkeypatc
         def double(number):
             return 2 * number
 
-        monkeypatch.setattr(progress, "_said", set())
         with Progress(shown, wait=after(0)):
             assert double(4) == 8
         assert len(lines) == expected
