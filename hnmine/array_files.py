@@ -9,8 +9,10 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from math import prod
-from mmap import MADV_DONTNEED, MADV_RANDOM, PAGESIZE
+from mmap import MADV_DONTNEED, PAGESIZE
+from os import pread
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -63,6 +65,42 @@ def load_array(
         )
         check_values(values, low=low, below=below, ascending=ascending, finite=finite)
         return values
+
+
+@dataclass(frozen=True)
+class MatrixFile:
+    """The rows of a matrix in a checked `.npy` file of float32.
+
+    A memory map would read ahead, most of the file for a few rows that are far apart.
+    """
+
+    path: Path
+    start: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def open(cls, path: Path, shape: Shape) -> MatrixFile:
+        """Check the header of a file.
+
+        Raises:
+            InputError: the file is missing or damaged, or holds anything else.
+        """
+        with damage_explained(path), path.open("rb") as file:
+            found, _ = _read_header(file, path.stat().st_size, np.float32, shape)
+            return cls(path, file.tell(), *found)
+
+    def read(self, rows: Ints) -> NDArray[np.float32]:
+        """Read some rows, shape (rows, columns).
+
+        Raises:
+            InputError: the file has become shorter, or is gone.
+        """
+        size = self.columns * 4
+        with damage_explained(self.path), self.path.open("rb", buffering=0) as file:
+            number = file.fileno()
+            found = [pread(number, size, self.start + row * size) for row in rows.tolist()]
+            return np.frombuffer(b"".join(found), np.float32).reshape(len(rows), self.columns)
 
 
 def load_offsets(path: Path, lists: int, items: int, *, filled: bool = False) -> Ints:
@@ -241,9 +279,3 @@ def give_back(part: NDArray[np.number]) -> None:
         start = part.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
         page = start // PAGESIZE * PAGESIZE
         mapped.madvise(MADV_DONTNEED, page, start + part.nbytes - page)
-
-
-def read_no_more_than_asked(values: NDArray[np.number]) -> None:
-    """Keep the system from reading ahead in a mapped file of which few parts are used."""
-    if isinstance(values, np.memmap):
-        values._mmap.madvise(MADV_RANDOM)  # type: ignore[attr-defined]

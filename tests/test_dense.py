@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from itertools import count
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from conftest import open_files, soon_closed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hnmine.errors import UsageError
+from hnmine.errors import InputError, UsageError
 from hnmine.index import dense_index
 from hnmine.index.dense_index import COARSE_FROM, FAISS_FILE, DenseIndex
 from hnmine.index.factory import build_faiss
@@ -92,28 +93,33 @@ def test_no_vectors_stay_in_memory(tmp_path, monkeypatch, bf16):
     assert resident(directory) <= 8 * 64
 
 
-def read_ahead(directory):
-    """For each mapped file of vectors whether the system may read ahead in it."""
-    found, name = {}, None
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        if line[0] in "0123456789abcdef":
-            name = Path(line.split()[-1]).name if str(directory) in line else None
-        elif name and line.startswith("VmFlags:"):
-            found[name] = "rr" not in line.split()
-    return found
+def mapped(directory):
+    """The names of the mapped files in a directory."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return {Path(line.split()[-1]).name for line in lines if str(directory) in line}
 
 
-@pytest.mark.parametrize(("rows", "ahead"), [(63, False), (64, True)])
-def test_the_system_reads_ahead_where_many_rows_of_a_shard_are_read(tmp_path, rows, ahead):
-    directory = store(tmp_path, random_vectors(0, 2048, 8), 1024)
+@pytest.mark.parametrize(("rows", "whole"), [(63, False), (64, True)])
+def test_a_shard_is_mapped_only_for_many_of_its_rows(tmp_path, rows, whole):
+    vectors = random_vectors(0, 3000, 8)
+    directory = store(tmp_path, vectors, 1024)
     index = DenseIndex(directory, 1)
-    slots = 1024 + np.arange(rows)
-    scores = index.similarity(slots[:1], slots[:1])
-    assert scores == pytest.approx(1)
-    assert read_ahead(directory)["00001.npy"] is False
+    slots = 1024 + np.random.default_rng(0).integers(1024, size=rows)
+    assert index.read(slots).tolist() == vectors[slots].tolist()
+    scores = index.score_pairs(vectors[:2], np.zeros(rows, np.int64), slots)
+    assert scores.tolist() == exact_scores(vectors[0], vectors)[slots].tolist()
+    assert ("00001.npy" in mapped(directory)) == whole
+
+
+def test_a_shard_that_becomes_shorter_is_refused(tmp_path):
+    directory = store(tmp_path, random_vectors(0, 3000, 8), 1024)
     index = DenseIndex(directory, 1)
-    index.read(slots)
-    assert read_ahead(directory)["00001.npy"] is ahead
+    assert len(index.read(np.array([2047])))
+    path = directory / "vectors" / "00001.npy"
+    os.truncate(path, path.stat().st_size - 1)
+    assert len(index.read(np.array([2046])))
+    with pytest.raises(InputError, match=r"00001\.npy"):
+        index.read(np.array([2047]))
 
 
 def exact_scores(query, vectors):

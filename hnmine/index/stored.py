@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hnmine.array_files import (
+    MatrixFile,
     Shape,
     check_values,
     give_back,
     load_array,
-    read_no_more_than_asked,
     save_array,
 )
 from hnmine.compiled import compiled
@@ -35,18 +35,23 @@ NO_VECTOR = "with a text that the encoder gives no vector (it knows none of its 
 SCORE_BLOCK = 1 << 14
 OPEN_SHARDS = 64
 DENSE = 1 / 16
-"""Share of a shard's rows from which the system may read ahead: for a few, it would read it all."""
+"""Share of a shard's rows from which it is mapped; fewer are read one by one."""
 
 Vectors = NDArray[np.float32]
 
 
-def _open_shard(paths: list[Path], shape: Shape, shard: int, sparse: bool = False) -> Vectors:
-    """Open a shard, for a few rows if `sparse`; each but the last has as many as the first."""
-    rows = shape[0] if shard < len(paths) - 1 else None
-    vectors: Vectors = load_array(paths[shard], np.float32, (rows, shape[1]))
-    if sparse:
-        read_no_more_than_asked(vectors)
+def _shape_of(paths: list[Path], shape: Shape, shard: int) -> Shape:
+    """Return the shape of a shard; each but the last has as many rows as the first."""
+    return (shape[0] if shard < len(paths) - 1 else None, shape[1])
+
+
+def _open_shard(paths: list[Path], shape: Shape, shard: int) -> Vectors:
+    vectors: Vectors = load_array(paths[shard], np.float32, _shape_of(paths, shape, shard))
     return vectors
+
+
+def _open_rows(paths: list[Path], shape: Shape, shard: int) -> MatrixFile:
+    return MatrixFile.open(paths[shard], _shape_of(paths, shape, shard))
 
 
 def write_vectors(
@@ -167,6 +172,7 @@ class StoredVectors:
         self.shard_rows, self.dimension = first.shape
         # Not a method, which would keep the index and its files open until a collection.
         self._shard = lru_cache(maxsize=OPEN_SHARDS)(partial(_open_shard, self.paths, first.shape))
+        self._rows = cache(partial(_open_rows, self.paths, first.shape))
         last = len(self.paths) - 1
         self.count = self.shard_rows * last + len(self._shard(last))
         with damage_explained(self.paths[last]):
@@ -220,8 +226,7 @@ class StoredVectors:
 
         def work(at: Ints) -> None:
             shard = int(shards[at[0]])
-            vectors = self._to_read(shard, len(at))
-            rows = slots[at] - shard * self.shard_rows
+            vectors, rows = self._holding(shard, slots[at])
             dots(queries, query[at], np.asarray(vectors), rows, at, scores)
             # Others may read the rest of the shard.
             give_back(vectors[rows.min() : rows.max() + 1])
@@ -283,10 +288,12 @@ class StoredVectors:
             self._whole_shards.add(shard)
         return vectors
 
-    def _to_read(self, shard: int, rows: int) -> Vectors:
-        """Open a shard of which so many rows are read."""
-        few = rows < DENSE * self.shard_rows
-        return self._shard(shard, True) if few else self._shard(shard)
+    def _holding(self, shard: int, slots: Ints) -> tuple[Vectors, Ints]:
+        """Return vectors of a shard, all or only those of some slots, and where the slots are."""
+        rows = slots - shard * self.shard_rows
+        if len(rows) < DENSE * self.shard_rows:
+            return self._rows(shard).read(rows), np.arange(len(rows))
+        return self._shard(shard), rows
 
     def part(self, shard: int, row: int, rows: int) -> Vectors:
         """Return rows of a shard as they are in its file; fewer where it ends."""
@@ -300,8 +307,8 @@ class StoredVectors:
         gathered = np.empty((len(slots), self.dimension), dtype=np.float32)
         for shard in np.unique(shards):
             at = np.flatnonzero(shards == shard)
-            vectors = self._to_read(int(shard), len(at))
-            gathered[at] = vectors[slots[at] - shard * self.shard_rows]
+            vectors, rows = self._holding(int(shard), slots[at])
+            gathered[at] = vectors[rows]
             give_back(vectors)
         with damage_explained(self.directory):
             if not np.isfinite(np.vdot(gathered, gathered)):

@@ -295,8 +295,10 @@ class Texts:
     def slots(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the slot that stands for each row, shape (n,)."""
         self.check_rows(rows)
-        found: NDArray[np.int64] = np.searchsorted(self.canonical, self.identity[rows])
-        return found
+        first: NDArray[np.int64] = np.asarray(self.identity[rows])
+        if len(self.canonical) == len(self):  # No text is there twice.
+            return first
+        return np.searchsorted(self.canonical, first)
 
     @cached_property
     def _repeated(self) -> tuple[Ints, Ints]:
