@@ -36,9 +36,7 @@ PRELOAD = [
     "hnmine.report.reporting",
     "hnmine.review.reviewing",
     "hnmine.validate.validating",
-    "duckdb",
-    "faiss",
-    "onnxruntime",
+    *("duckdb", "faiss", "onnxruntime", "pyarrow.dataset", "scipy.optimize", "scipy.stats"),
     *("hypothesis", "pytest"),  # Processes that run a function of a test import its file.
 ]
 HEAVY = "sentence_transformers"
