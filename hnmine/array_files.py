@@ -76,7 +76,6 @@ class MatrixFile:
 
     path: Path
     start: int
-    rows: int
     columns: int
 
     @classmethod
@@ -88,7 +87,7 @@ class MatrixFile:
         """
         with damage_explained(path), path.open("rb") as file:
             found, _ = _read_header(file, path.stat().st_size, np.float32, shape)
-            return cls(path, file.tell(), *found)
+            return cls(path, file.tell(), found[1])
 
     def read(self, rows: Ints) -> NDArray[np.float32]:
         """Read some rows, shape (rows, columns).

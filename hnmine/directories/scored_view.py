@@ -48,9 +48,9 @@ class ScoredView:
     """
 
     def __init__(self, mined: Mined, connection: duckdb.DuckDBPyConnection) -> None:
-        self.mined, self._connection = mined, connection
         import pyarrow.dataset as ds  # It imports pandas.
 
+        self.mined, self._connection = mined, connection
         for file in mined.parts:
             with damage_explained(file):
                 check_types(pq.read_schema(file), NEEDED)
