@@ -58,7 +58,7 @@ class Measured:
 
     @property
     def is_whole_corpus(self) -> bool:
-        """Whether every document was a candidate of every query, so that no mining is deeper."""
+        """Whether a source was asked for as many documents as there are: no mining is deeper."""
         deepest = max((self.mined.depths or {}).values(), default=self.mined.top_k)
         return 0 < self.documents <= deepest
 
