@@ -82,7 +82,7 @@ def learn(
         teacher=None if scored.cascade else try_teachers(sample),
         out_of_reach=""
         if goals.chooses_otherwise
-        else _out_of_reach(aim.depth, reached, nearest(pool.query, among & kept, depth_of, asked)),
+        else _out_of_reach(aim, reached, nearest(pool.query, among & kept, depth_of, asked)),
     )
 
 
@@ -143,17 +143,20 @@ def _aim(
     return _Aim(depth, rule, trial, (BELOW_THE_POSITIVE,) if stays_below else ())
 
 
-def _out_of_reach(depth: float, reached: float, nearest_of_all: float) -> str:
+def _out_of_reach(aim: _Aim, reached: float, nearest_of_all: float) -> str:
     """Say that the chosen negatives are nearer or deeper than asked; nothing if they are not.
 
+    Rules that come with the depth may make them deeper: there is nothing to loosen.
+
     Args:
-        depth: aimed at.
+        aim: the depth aimed at.
         reached: mean depth of the negatives chosen from the sample; NaN without any.
         nearest_of_all: mean depth of the nearest candidates, whatever the rules.
     """
+    depth = aim.depth
     says = f"Depth {depth:g} is out of reach: negatives have mean rank {reached:.1f} in a sample"
     if reached < depth - NEARLY:
         return f"{says}, and no deeper ones are safer. Mine deeper (--top-k), or lower --depth."
-    if reached > max(depth, nearest_of_all) + NEARLY:
+    if not aim.where and reached > max(depth, nearest_of_all) + NEARLY:
         return f"{says}, as the rules leave too few nearer ones. Loosen them, or raise --depth."
     return ""
