@@ -119,16 +119,19 @@ def chosen_depths(
     for group in range(len(n)):
         most = max(most, min(n[group], offsets[group + 1] - offsets[group]))
     rows, costs = np.empty(most, np.int64), np.empty(most)
-    found, known = np.empty(len(base)), 0
+    chosen = np.zeros(len(base), np.bool_)
     for group in range(len(n)):
         wanted, count = n[group], 0
         for row in range(offsets[group], offsets[group + 1]):
             cost = base[row] + price * penalty[row]
             count = _insert(row, cost, rows, costs, count, wanted)
-        for row in np.sort(rows[:count]):
-            if np.isfinite(depth[row]):
-                found[known] = depth[row]
-                known += 1
+        for place in range(count):
+            chosen[rows[place]] = True
+    found, known = np.empty(len(base)), 0
+    for row in range(len(base)):
+        if chosen[row] and np.isfinite(depth[row]):
+            found[known] = depth[row]
+            known += 1
     return found[:known].copy()
 
 
