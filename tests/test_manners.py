@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -178,23 +177,9 @@ def mined(tmp_path_factory, corpus):
 
 def test_colours_are_for_terminals_that_want_them(mined):
     def shown(**environment):
-        reader, terminal = pty.openpty()
         base = {name: os.environ[name] for name in os.environ if name != "NO_COLOR"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hnmine", "inspect", str(mined)],
-            stdout=terminal,
-            stderr=subprocess.DEVNULL,
-            env={**base, "TERM": "xterm-256color", **environment},
-        )
-        os.close(terminal)
-        said = b""
-        try:
-            while piece := os.read(reader, 4096):
-                said += piece
-        except OSError:
-            pass
-        assert process.wait() == 0
-        return said.decode()
+        given = {**base, "TERM": "xterm-256color", **environment}
+        return on_a_terminal("inspect", mined, columns=80, environment=given)[1]
 
     blue = "\x1b[1;34m"
     assert blue in shown()
